@@ -1,0 +1,1 @@
+"""Helpers of the book "Aging Muscle, Cell by Cell"."""

@@ -1,0 +1,1 @@
+"""AnnData to tables: quality, pseudobulk, expression, composition, signatures, prediction."""

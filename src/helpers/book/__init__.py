@@ -1,0 +1,1 @@
+"""Notebooks to site: parameters, runs, pairing, gallery, workshop."""

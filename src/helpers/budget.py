@@ -1,0 +1,78 @@
+"""Memory and time: a size text to bytes, a need refused before it is allocated, a peak recorded."""
+
+import re
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+
+from helpers.errors import BudgetError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def to_bytes(size: str | int) -> int:
+    """Turn a size such as ``"8 GiB"`` into bytes.
+
+    Examples
+    --------
+    >>> to_bytes("1.5 KiB")
+    1536
+    """
+    if isinstance(size, int):
+        return size
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
+    if match is None or match[2].upper() not in _UNITS:
+        msg = f"{size!r} is not a size. Write a number and a unit, for example '8 GiB' or '500 MB'."
+        raise BudgetError(msg)
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def to_text(n_bytes: float) -> str:
+    """Turn bytes into a size a person reads.
+
+    Examples
+    --------
+    >>> to_text(3 * 2**30)
+    '3.0 GiB'
+    """
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.1f} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+def require(needed: int, *, budget: str | int, work: str, remedy: str) -> None:
+    """Refuse `work` when the bytes it needs are more than its budget.
+
+    Raises
+    ------
+    BudgetError
+        If `needed` exceeds `budget`; the message names both and `remedy`.
+    """
+    if needed > to_bytes(budget):
+        msg = f"{work} needs about {to_text(needed)}, the budget is {to_text(to_bytes(budget))}. {remedy}"
+        raise BudgetError(msg)
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@dataclass
+class Meter:
+    """Wall time since it was made, in seconds, and the peak memory of the process, in bytes."""
+
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return time.monotonic() - self.started
+
+    @property
+    def peak(self) -> int:
+        """Peak resident memory of the process."""
+        return peak_bytes()

@@ -1,0 +1,1 @@
+"""What is published about the atlas, as small tables with their source."""

@@ -1,0 +1,327 @@
+"""The numbers a page states: recorded once, shown in sentences and tables, written to files."""
+
+import hashlib
+import html
+import json
+import math
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from helpers.budget import Meter, to_text
+from helpers.errors import FindingError
+from helpers.files import write_json, writing
+
+Plain = str | int | float | bool | None
+
+_GLUE_MIME = "application/papermill.record/text/plain"
+_SHOWN_PACKAGES = ("musclebook", "anndata", "scanpy", "polars", "numpy", "scikit-learn", "edgepython")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~!])")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One recorded value, with its unit and, if it was estimated, its 95 % interval."""
+
+    name: str
+    value: Plain
+    unit: str | None = None
+    interval: tuple[float, float] | None = None
+
+    @property
+    def number(self) -> str:
+        """The value alone, as a reader writes it."""
+        return _write(self.value)
+
+    @property
+    def range(self) -> str:
+        """The interval alone."""
+        return "" if self.interval is None else f"{_write(self.interval[0])} to {_write(self.interval[1])}"
+
+    def __format__(self, spec: str) -> str:
+        """Write value, unit and interval; `spec` formats the numbers."""
+        text = _write(self.value, spec)
+        if self.unit:
+            text += f" {_escape(self.unit)}"
+        if self.interval is not None:
+            low, high = (_write(bound, spec) for bound in self.interval)
+            text += f" (95 % interval {low} to {high})"
+        return text
+
+
+class Note:
+    """What one run of one notebook found. Made by `begin`."""
+
+    def __init__(self, notebook: str, *, folder: Path, parameters: dict[str, Plain]) -> None:
+        self.notebook = notebook
+        self.folder = folder
+        self.parameters = parameters
+        self.meter = Meter()
+        self.findings: dict[str, Finding] = {}
+        self.tables: dict[str, list[str]] = {}
+        self._source: dict[str, Plain] = {}
+
+    def record(
+        self, name: str, value: Any, unit: str | None = None, interval: tuple[float, float] | None = None
+    ) -> Self:
+        """Record a value under a name: glued for the book, written to ``results.json``.
+
+        Parameters
+        ----------
+        name
+            Lower-case words joined by underscores; used once per notebook.
+        value
+            A number, a text or a truth value; NumPy and polars scalars are turned into plain Python.
+        unit
+            What the number counts or measures, in words.
+        interval
+            Lower and upper bound of the 95 % interval, in the same unit.
+
+        Raises
+        ------
+        FindingError
+            If the name is malformed or taken, or the value is not a plain one.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            msg = f"{name!r} cannot name a finding: use lower-case letters, digits and underscores."
+            raise FindingError(msg)
+        if name in self.findings:
+            msg = f"finding {name!r} is recorded already, as {self.findings[name].value!r}. Choose another name."
+            raise FindingError(msg)
+        bounds = None if interval is None else (_plain(interval[0], name), _plain(interval[1], name))
+        finding = Finding(name, _plain(value, name), unit, bounds)
+        self.findings[name] = finding
+        _glue(f"{self.notebook}:{name}", finding)
+        self._write()
+        return self
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence with recorded values in it, as Markdown.
+
+        ``{name}`` is value, unit and interval; ``{name.number}`` the value alone; ``{name:.1%}`` formats it.
+        Values are escaped, so a label that holds markup shows as text.
+
+        Raises
+        ------
+        FindingError
+            If the sentence names a value that was not recorded.
+        """
+        try:
+            text = sentence.format_map(self.findings)
+        except KeyError as missing:
+            msg = f"finding {missing} is shown before it is recorded. Recorded: {', '.join(self.findings) or 'none'}."
+            raise FindingError(msg) from None
+        _display(markdown=text)
+
+    def save(self, name: str, table: pl.DataFrame) -> list[Path]:
+        """Write a result table as Parquet and CSV into the run's folder and return the two paths."""
+        paths = [self.folder / f"{name}.csv", self.folder / f"{name}.parquet"]
+        with writing(paths[0]) as part:
+            table.write_csv(part)
+        with writing(paths[1]) as part:
+            table.write_parquet(part)
+        self.tables[name] = [path.name for path in paths]
+        self._write()
+        return paths
+
+    def table(self, table: pl.DataFrame, caption: str, *, name: str | None = None, rows: int = 12) -> None:
+        """Show the first rows of a table, escaped; with a name, save the whole and link the files.
+
+        Parameters
+        ----------
+        table
+            Columns as they should read; numbers are shown with three significant digits.
+        caption
+            One sentence.
+        name
+            File stem under which the whole table is saved.
+        rows
+            Rows shown.
+        """
+        links = "" if name is None else _links(self.save(name, table))
+        _display(html_text=_html_table(table, caption=caption, rows=rows, links=links))
+
+    def provenance(self, source: Mapping[str, Plain]) -> None:
+        """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
+
+        Parameters
+        ----------
+        source
+            What `sources.Atlas.describe` returns: kind, name, cells, genes, manifest.
+        """
+        self._source = {key: _plain(value, key) for key, value in source.items()}
+        self._write()
+        rows = {
+            **{f"data: {key}": value for key, value in self._source.items()},
+            **{f"parameter: {key}": value for key, value in self.parameters.items()},
+            **{f"version: {key}": value for key, value in _versions().items()},
+            "wall time": f"{self.meter.seconds:.0f} s",
+            "peak memory": to_text(self.meter.peak),
+            "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        body = "".join(f"<tr><th>{_html(key)}</th><td>{_html(value)}</td></tr>" for key, value in rows.items())
+        _display(
+            html_text="<details class='provenance'><summary>How this page was made</summary>"
+            f"<div class='table-scroll'><table>{body}</table></div></details>"
+        )
+
+    def _write(self) -> None:
+        write_json(
+            self.folder / "results.json",
+            {
+                "notebook": self.notebook,
+                "parameters": self.parameters,
+                "source": self._source,
+                "findings": {
+                    finding.name: {
+                        "value": finding.value,
+                        "unit": finding.unit,
+                        "interval": None if finding.interval is None else list(finding.interval),
+                    }
+                    for finding in self.findings.values()
+                },
+                "tables": self.tables,
+                "versions": _versions(),
+                "seconds": round(self.meter.seconds, 2),
+                "peak_bytes": self.meter.peak,
+            },
+        )
+
+
+def begin(notebook: str, namespace: Mapping[str, Any]) -> Note:
+    """Begin the note of a notebook.
+
+    Parameters
+    ----------
+    notebook
+        Stem of the notebook, such as ``"03_age_de"``.
+    namespace
+        The notebook's variables (``globals()``), right after the parameters cell: those of plain types are the
+        run's parameters. ``out_dir`` among them names the folder of result files; empty means
+        ``results/NOTEBOOK/KEY`` under the working directory, one folder for each set of parameters.
+    """
+    parameters = {
+        key: value
+        for key, value in namespace.items()
+        if not key.startswith("_") and isinstance(value, str | int | float | bool) and key not in {"In", "Out", "out_dir"}
+    }
+    key = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    out_dir = namespace.get("out_dir")
+    folder = Path(out_dir) if out_dir else Path("results") / notebook / key
+    return Note(notebook, folder=folder, parameters=parameters)
+
+
+def _plain(value: Any, name: str) -> Plain:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        msg = f"finding {name!r} is {value}, which no reader can use. Record None and say what is missing."
+        raise FindingError(msg)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    msg = f"finding {name!r} is a {type(value).__name__}; record one number, text or truth value at a time."
+    raise FindingError(msg)
+
+
+def _write(value: Plain, spec: str = "") -> str:
+    if value is None:
+        return "not available"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return _escape(value)
+    if spec:
+        return format(value, spec)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{float(text):g}" if "e" in text else text
+    return f"{value:.2g}"
+
+
+def _escape(text: str) -> str:
+    return _MARKUP.sub(r"\\\1", html.escape(text, quote=False).replace("\n", " "))
+
+
+def _html(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _SHOWN_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _links(paths: list[Path]) -> str:
+    # forward slashes: the same link serves in a notebook beside the folder and on the page
+    return " · ".join(f"<a href='{_html(path.as_posix())}' download>{_html(path.name)}</a>" for path in paths)
+
+
+def _html_table(table: pl.DataFrame, *, caption: str, rows: int, links: str) -> str:
+    shown = table.head(rows)
+    head = "".join(f"<th scope='col'>{_html(column)}</th>" for column in shown.columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
+        for row in shown.iter_rows()
+    )
+    more = f"First {shown.height:,} of {table.height:,} rows. " if table.height > shown.height else ""
+    foot = f"<p class='table-foot'>{more}{links}</p>" if more or links else ""
+    return (
+        f"<div class='table-scroll' tabindex='0'><table class='dataframe'><caption>{_html(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{foot}"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else _write(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _glue(key: str, finding: Finding) -> None:
+    # myst-nb reads this output as a glued value; its own glue() would display through the same channel, but
+    # writes the repr, which for a text carries quotes
+    from IPython.display import display
+
+    if _in_notebook():
+        display(
+            {_GLUE_MIME: f"{finding}"},
+            raw=True,
+            metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}},
+        )
+
+
+def _display(*, markdown: str | None = None, html_text: str | None = None) -> None:
+    from IPython.display import HTML, Markdown, display
+
+    if _in_notebook():
+        display(Markdown(markdown) if markdown is not None else HTML(html_text))
+
+
+def _in_notebook() -> bool:
+    from IPython import get_ipython
+
+    return get_ipython() is not None

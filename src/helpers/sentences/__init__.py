@@ -1,0 +1,1 @@
+"""Cells as text: ages, symbols, encoding, decoding, datasets."""

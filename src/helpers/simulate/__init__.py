@@ -1,0 +1,1 @@
+"""The same release, made up, with its planted truth."""
