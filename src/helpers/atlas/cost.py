@@ -71,7 +71,9 @@ def measure(folder: Path | str, *, budget: str = "2 GiB") -> pl.DataFrame:
     seconds, peak = _child(_DENSE, path, str(read))
     rows = [("dense table (pandas)", seconds, peak, read, read == genes)]
     if read < genes:
-        rows.append(("dense table, whole (scaled)", seconds * genes / read, peak * genes / read, genes, False))
+        rows.append(
+            ("dense table, whole (scaled)", seconds * genes / read, peak * genes / read, genes, False)
+        )
     rows.append(("sparse, in blocks (this book)", *_child(_SPARSE, folder), genes, True))
     return pl.DataFrame(
         [(way, time, peak / 2**30, count, whole) for way, time, peak, count, whole in rows],

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from helpers import names
 from helpers.figures import style
+from helpers.figures.text import placeholder, shorten
 
 _MARKS = {names.V2: "2", names.V3: "3", names.V2_V3: "2/3"}
 
@@ -22,12 +24,12 @@ def draw_donors(donors: pl.DataFrame) -> Figure:
         What `analysis.donors.by_donor` returns.
     """
     if donors.is_empty():
-        return style.placeholder("This source names no donors")
+        return placeholder("This source names no donors")
     place = np.arange(donors.height)[::-1]
-    figure, axes = plt.subplots(1, 2, figsize=(6.6, 0.28 * donors.height + 1.1), sharey=True)
+    figure, axes = style.new(width=6.6, height=0.28 * donors.height + 1.1, rows=1, columns=2, sharey=True)
     for axis, assay in zip(axes, (names.CELLS, names.NUCLEI), strict=True):
         counts = donors[assay].to_numpy()
-        axis.barh(place, counts, color=style.ASSAY_COLORS[assay], edgecolor="black", linewidth=0.5)
+        axis.barh(place, counts, color=style.ASSAY_COLOR[assay], edgecolor="black", linewidth=0.5)
         kinds = donors[f"chemistry_{assay}"].fill_null("")
         for at, count, kind in zip(place, counts, kinds, strict=True):
             text = f"{count:,}" + (f"  {_short_chemistry(kind)}" if kind else "") if count else "none"
@@ -36,7 +38,7 @@ def draw_donors(donors: pl.DataFrame) -> Figure:
             )
         axis.set_title(assay)
         axis.set_xlim(0, max(counts.max(), 1) * 1.45)
-        axis.xaxis.set_major_locator(plt.MaxNLocator(3))
+        axis.xaxis.set_major_locator(MaxNLocator(3))
         axis.set_xlabel("barcodes")
     labels = [_name(row) for row in donors.iter_rows(named=True)]
     axes[0].set_yticks(place, labels)
@@ -52,12 +54,12 @@ def draw_labels(counts: pl.DataFrame) -> Figure:
         Columns label, cells, nuclei; drawn in the order given.
     """
     if counts.is_empty():
-        return style.placeholder("This source has no cell-type labels")
+        return placeholder("This source has no cell-type labels")
     shown = counts.head(45)
     place = np.arange(shown.height)[::-1]
-    figure, axis = plt.subplots(figsize=(6.4, 0.19 * shown.height + 1.0))
+    figure, axis = style.new(width=6.4, height=0.19 * shown.height + 1.0)
     for assay, marker, face in (
-        (names.CELLS, "o", style.ASSAY_COLORS[names.CELLS]),
+        (names.CELLS, "o", style.ASSAY_COLOR[names.CELLS]),
         (names.NUCLEI, "D", "white"),
     ):
         value = shown[assay].to_numpy().astype(float)
@@ -73,7 +75,7 @@ def draw_labels(counts: pl.DataFrame) -> Figure:
             zorder=3,
         )
     axis.set_xscale("log")
-    axis.set_yticks(place, [style.shorten(label) for label in shown["label"]])
+    axis.set_yticks(place, [shorten(label) for label in shown["label"]])
     axis.set_xlabel("barcodes (logarithmic)")
     axis.grid(axis="y", linewidth=0.4, color="0.85")
     axis.legend(loc="lower right", frameon=True)
@@ -95,7 +97,7 @@ def draw_maps(maps: Mapping[str, np.ndarray | None], values: Sequence[str], *, h
     labels = pl.Series(values).cast(pl.String).fill_null("no label")
     common = labels.value_counts(sort=True)[labels.name or ""].head(highlight).to_list()
     rows = (len(maps) + 1) // 2
-    figure, axes = plt.subplots(rows, 2, figsize=(6.6, 3.1 * rows), squeeze=False)
+    figure, axes = style.new(width=6.6, height=3.1 * rows, rows=rows, columns=2, squeeze=False)
     for axis, (title, points) in zip(axes.flat, maps.items(), strict=False):
         axis.set_title(title)
         axis.set_xticks([])
@@ -131,13 +133,13 @@ def draw_maps(maps: Mapping[str, np.ndarray | None], values: Sequence[str], *, h
                 },
             )
     handles = [
-        plt.Line2D(
+        Line2D(
             [],
             [],
             marker="o",
             linestyle="",
             color=style.CYCLE[number % len(style.CYCLE)],
-            label=f"{number + 1}  {style.shorten(label)}",
+            label=f"{number + 1}  {shorten(label)}",
         )
         for number, label in enumerate(common)
     ]
@@ -154,9 +156,9 @@ def draw_cost(cost: pl.DataFrame) -> Figure:
         Columns way, seconds, peak_gib.
     """
     if cost.is_empty():
-        return style.placeholder("Loading was not measured for this source")
+        return placeholder("Loading was not measured for this source")
     place = np.arange(cost.height)[::-1]
-    figure, axes = plt.subplots(1, 2, figsize=(6.6, 0.5 * cost.height + 1.1), sharey=True)
+    figure, axes = style.new(width=6.6, height=0.5 * cost.height + 1.1, rows=1, columns=2, sharey=True)
     for axis, column, unit in ((axes[0], "seconds", "s"), (axes[1], "peak_gib", "GiB")):
         value = cost[column].to_numpy()
         axis.barh(place, value, color="0.75", edgecolor="black", linewidth=0.6)
@@ -180,10 +182,8 @@ def _name(row: Mapping[str, object]) -> str:
     age = row[names.EXACT_AGE]
     if age is None:
         age = row[names.AGE_GROUP] or "age ?"
-    return f"{style.shorten(str(row[names.DONOR]), 14)}  {age} {row[names.SEX] or ''}".rstrip()
+    return f"{shorten(str(row[names.DONOR]), 14)}  {age} {row[names.SEX] or ''}".rstrip()
 
 
 def _short_chemistry(kind: str) -> str:
-    return ", ".join(
-        f"v{_MARKS[part]}" if part in _MARKS else style.shorten(part, 8) for part in kind.split(", ")
-    )
+    return ", ".join(f"v{_MARKS[part]}" if part in _MARKS else shorten(part, 8) for part in kind.split(", "))

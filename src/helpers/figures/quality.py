@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
 from helpers import names
 from helpers.figures import style
+from helpers.figures.text import placeholder, shorten
 
 _TITLES = {
     names.N_GENES: "genes per cell",
@@ -33,11 +33,11 @@ def draw_spread(obs: pl.DataFrame, *, by: str, order: Sequence[str] | None = Non
     """
     columns = [name for name in _TITLES if name in obs.columns and obs[name].null_count() < obs.height]
     if by not in obs.columns or obs[by].null_count() == obs.height or not columns:
-        return style.placeholder(f"This source has no {by} or no quality columns")
+        return placeholder(f"This source has no {by} or no quality columns")
     groups = list(order) if order is not None else sorted(obs[by].cast(pl.String).drop_nulls().unique())
     place = np.arange(len(groups))[::-1]
-    figure, axes = plt.subplots(
-        1, len(columns), figsize=(7.2, 0.24 * len(groups) + 1.2), sharey=True, squeeze=False
+    figure, axes = style.new(
+        width=7.2, height=0.24 * len(groups) + 1.2, columns=len(columns), sharey=True, squeeze=False
     )
     table = obs.with_columns(pl.col(by).cast(pl.String))
     for axis, column in zip(axes.flat, columns, strict=True):
@@ -55,7 +55,7 @@ def draw_spread(obs: pl.DataFrame, *, by: str, order: Sequence[str] | None = Non
             axis.set_xscale("log")
         axis.set_title(_TITLES[column], fontsize=9)
         axis.tick_params(axis="x", labelsize=8)
-    axes.flat[0].set_yticks(place, [style.shorten(group, 16) for group in groups])
+    axes.flat[0].set_yticks(place, [shorten(group, 16) for group in groups])
     return figure
 
 
@@ -75,9 +75,9 @@ def draw_removed(table: pl.DataFrame, *, top: int = 17) -> Figure:
         .head(top)
     )
     if shown.is_empty():
-        return style.placeholder("Nothing to count: the groups or the quality columns are missing")
+        return placeholder("Nothing to count: the groups or the quality columns are missing")
     place = np.arange(shown.height)[::-1]
-    figure, axis = plt.subplots(figsize=(6.4, 0.25 * shown.height + 1.1))
+    figure, axis = style.new(width=6.4, height=0.25 * shown.height + 1.1)
     axis.barh(place, 100 * shown["share_removed"].to_numpy(), color="0.75", edgecolor="black", linewidth=0.6)
     for at, share, count in zip(place, shown["share_removed"], shown["removed"], strict=True):
         axis.annotate(
@@ -88,7 +88,7 @@ def draw_removed(table: pl.DataFrame, *, top: int = 17) -> Figure:
             va="center",
             fontsize=8,
         )
-    axis.set_yticks(place, [style.shorten(group) for group in shown["group"]])
+    axis.set_yticks(place, [shorten(group) for group in shown["group"]])
     axis.set_xlabel("cells removed (%; number beside the bar)")
     axis.set_xlim(0, max(1.0, 115 * float(shown["share_removed"].max())))
     return figure
@@ -103,8 +103,8 @@ def draw_sex(table: pl.DataFrame) -> Figure:
         What `analysis.quality.check_sex` returns.
     """
     if table.is_empty():
-        return style.placeholder("No donors, or no sex genes, in this source")
-    figure, axis = plt.subplots(figsize=(4.6, 3.8))
+        return placeholder("No donors, or no sex genes, in this source")
+    figure, axis = style.new(width=4.6, height=3.8)
     for sex, marker, face in ((names.FEMALE, "o", "white"), (names.MALE, "s", "0.3")):
         here = table.filter(pl.col(names.SEX) == sex)
         axis.scatter(
@@ -118,7 +118,7 @@ def draw_sex(table: pl.DataFrame) -> Figure:
             zorder=3,
         )
     for row in table.filter(~pl.col("agrees")).iter_rows(named=True):
-        axis.annotate(style.shorten(row[names.DONOR]), (100 * row["share_xist"], 100 * row["share_y"]))
+        axis.annotate(shorten(row[names.DONOR]), (100 * row["share_xist"], 100 * row["share_y"]))
     limit = 100 * max(float(table["share_xist"].max()), float(table["share_y"].max())) * 1.1 + 1
     axis.plot([0, limit], [0, limit], linestyle=":", color="0.5", linewidth=1)
     axis.set(xlim=(-limit * 0.03, limit), ylim=(-limit * 0.03, limit))
@@ -137,8 +137,8 @@ def draw_design(groups: pl.DataFrame) -> Figure:
         What `analysis.donors.by_group` returns.
     """
     if groups.is_empty():
-        return style.placeholder("No donors with age and sex in this source")
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.6), sharey=True)
+        return placeholder("No donors with age and sex in this source")
+    figure, axes = style.new(width=6.4, height=2.6, rows=1, columns=2, sharey=True)
     for axis, assay in zip(axes, (names.CELLS, names.NUCLEI), strict=True):
         grid = np.zeros((2, 2), dtype=int)
         for row in groups.filter(pl.col(names.ASSAY) == assay).iter_rows(named=True):
