@@ -111,14 +111,18 @@ def documented(node: ast.FunctionDef) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in MODULES if room_of(path) != "cli"], ids=lambda path: str(path.relative_to(SOURCE))
+    "path",
+    [path for path in MODULES if room_of(path) != "cli"],
+    ids=lambda path: str(path.relative_to(SOURCE)),
 )
 def test_documented_parameters_are_those_of_the_signature(path):
     for node in public_functions(path):
         listed = documented(node)
         if listed:
             arguments = node.args
-            names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+            extra = [a for a in (arguments.vararg, arguments.kwarg) if a]
+            every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra)
+            names = [a.arg for a in every]
             assert [name for name in listed if name not in names] == [], f"{path.name}:{node.name}"
             assert listed == [name for name in names if name in listed], f"{path.name}:{node.name} order"
 

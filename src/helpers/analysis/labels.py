@@ -39,7 +39,7 @@ def count(obs: pl.DataFrame, *, level: str = names.LEVEL0) -> pl.DataFrame:
             pl.len().cast(pl.Int64).alias("total"),
         )
         .sort("total", "label", descending=[True, False])
-        .select(COUNT_SCHEMA)
+        .select(*COUNT_SCHEMA)
     )
 
 

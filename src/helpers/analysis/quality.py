@@ -1,20 +1,12 @@
-"""Quality of cells: what is measured, what thresholds would remove and whom, sexes, zeros that are structural."""
+"""Quality of cells: what is measured, what thresholds would remove, and whom."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-import scipy.sparse as sp
-from anndata import AnnData
 
 from helpers import names
 from helpers.analysis.donors import known
-from helpers.errors import TableError
-
-# XIST is expressed from the inactive X; the Y genes are the ones seen in 3' data of male muscle.
-FEMALE_GENE = "XIST"
-MALE_GENES = ("RPS4Y1", "DDX3Y", "UTY", "KDM5D", "EIF1AY", "USP9Y", "ZFY")
 
 REMOVED_SCHEMA = {
     "rule": pl.String,
@@ -22,22 +14,6 @@ REMOVED_SCHEMA = {
     "cells": pl.Int64,
     "removed": pl.Int64,
     "share_removed": pl.Float64,
-}
-SEX_SCHEMA = {
-    names.DONOR: pl.String,
-    names.SEX: pl.String,
-    "cells": pl.Int64,
-    "share_xist": pl.Float64,
-    "share_y": pl.Float64,
-    "seen": pl.String,
-    "agrees": pl.Boolean,
-}
-ZEROS_SCHEMA = {
-    names.GENE: pl.String,
-    "absent_from": pl.String,
-    "share_in_other": pl.Float64,
-    "seen_in_other": pl.Int64,
-    "cells_absent": pl.Int64,
 }
 
 
@@ -111,98 +87,61 @@ def removed(obs: pl.DataFrame, thresholds: Thresholds, *, by: str | None = None)
         .group_by("rule", "group", maintain_order=True)
         .agg(pl.len().cast(pl.Int64).alias("cells"), pl.col("hit").sum().cast(pl.Int64).alias("removed"))
         .with_columns((pl.col("removed") / pl.col("cells")).alias("share_removed"))
-        .select(REMOVED_SCHEMA)
+        .select(*REMOVED_SCHEMA)
     )
 
 
-def check_sex(obs: pl.DataFrame, expression: pl.DataFrame) -> pl.DataFrame:
-    """Compare each donor's sex label with XIST and the Y genes.
+def spread(obs: pl.DataFrame) -> dict[str, float | None]:
+    """Give medians over all barcodes, and how many-fold median counts differ between types and between donors.
 
-    Parameters
-    ----------
-    obs
-        One row a cell.
-    expression
-        One row a cell, columns `FEMALE_GENE` and those of `MALE_GENES` that the source has.
-
-    Returns
-    -------
-    polars.DataFrame
-        Per donor: cells, share of cells with XIST, share with any Y gene, the sex that the two shares show
-        (whichever is larger), and whether it is the label's. Empty without donors or sex genes.
+    The range over donors is the largest one found within an assay; groups of fewer than 20 barcodes are left out.
     """
-    males = [gene for gene in MALE_GENES if gene in expression.columns]
-    if not known(obs, names.DONOR) or not males or FEMALE_GENE not in expression.columns:
-        return pl.DataFrame(schema=SEX_SCHEMA)
-    if expression.height != obs.height:
-        msg = f"{expression.height:,} rows of expression for {obs.height:,} cells: take both from one atlas."
-        raise TableError(msg)
-    return (
-        obs.select(pl.col(names.DONOR).cast(pl.String), pl.col(names.SEX).cast(pl.String))
-        .with_columns(
-            (expression[FEMALE_GENE] > 0).alias("xist"),
-            expression.select(pl.any_horizontal(pl.col(males) > 0).alias("y"))["y"],
+
+    def fold(*by: str) -> float | None:
+        if not known(obs, *by, names.N_COUNTS):
+            return None
+        ranges = (
+            obs.group_by(by)
+            .agg(pl.len().alias("n"), pl.col(names.N_COUNTS).median().alias("middle"))
+            .filter((pl.col("n") >= 20) & (pl.col("middle") > 0))
+            .group_by(by[0] if len(by) > 1 else pl.lit(1))
+            .agg((pl.col("middle").max() / pl.col("middle").min()).alias("fold"))
         )
-        .group_by(names.DONOR)
-        .agg(
-            pl.col(names.SEX).drop_nulls().first(),
-            pl.len().cast(pl.Int64).alias("cells"),
-            pl.col("xist").mean().alias("share_xist"),
-            pl.col("y").mean().alias("share_y"),
-        )
-        .with_columns(
-            pl.when(pl.col("share_xist") > pl.col("share_y"))
-            .then(pl.lit(names.FEMALE))
-            .otherwise(pl.lit(names.MALE))
-            .alias("seen")
-        )
-        .with_columns((pl.col("seen") == pl.col(names.SEX)).alias("agrees"))
-        .select(SEX_SCHEMA)
-        .sort(names.SEX, names.DONOR)
-    )
+        return None if ranges.is_empty() else float(ranges["fold"].max())
 
+    def median(column: str) -> float | None:
+        return float(obs[column].median()) if known(obs, column) else None
 
-def find_structural_zeros(adata: AnnData, *, min_share: float = 0.05, min_cells: int = 50) -> pl.DataFrame:
-    """Find genes that one assay never sees although the other sees them often.
-
-    Parameters
-    ----------
-    adata
-        Cells x genes, both assays; `X` or its zeros alone are read.
-    min_share
-        Share of cells of the other assay that must express the gene, 0 to 1.
-    min_cells
-        An assay of fewer cells says nothing about absence.
-
-    Returns
-    -------
-    polars.DataFrame
-        gene, absent_from (assay), share_in_other (0 to 1), seen_in_other (cells), cells_absent (cells without a
-        single molecule). A gene seen in a share s of one assay is missing from n independent cells of the other by
-        chance with probability (1 - s) ** n if both assays detect alike.
-    """
-    assays = adata.obs[names.ASSAY].astype(str).to_numpy() if names.ASSAY in adata.obs else np.array([])
-    matrix = sp.csr_matrix(adata.X)
-    seen = {
-        assay: (matrix[assays == assay] > 0).sum(axis=0).A1 if (assays == assay).sum() >= min_cells else None
-        for assay in (names.CELLS, names.NUCLEI)
+    return {
+        "median_genes": median(names.N_GENES),
+        "median_counts": median(names.N_COUNTS),
+        "type_range": fold(names.LEVEL0),
+        "donor_range": fold(names.ASSAY, names.DONOR),
     }
-    tables = [pl.DataFrame(schema=ZEROS_SCHEMA)]
-    for assay, other in ((names.NUCLEI, names.CELLS), (names.CELLS, names.NUCLEI)):
-        if seen[assay] is None or seen[other] is None:
-            continue
-        share = seen[other] / (assays == other).sum()
-        at = np.flatnonzero((seen[assay] == 0) & (share >= min_share))
-        tables.append(
-            pl.DataFrame(
-                {
-                    names.GENE: adata.var_names[at].to_list(),
-                    "absent_from": [assay] * at.size,
-                    "share_in_other": share[at],
-                    "seen_in_other": seen[other][at].astype(np.int64),
-                    "cells_absent": [int((assays == assay).sum())] * at.size,
-                },
-                schema=ZEROS_SCHEMA,
-            )
-        )
-    return pl.concat(tables).sort("share_in_other", descending=True)
+
+
+def hardest_hit(
+    overall: pl.DataFrame, types: pl.DataFrame, people: pl.DataFrame
+) -> dict[str, float | str | None]:
+    """Name the type and the donor that lose the largest share under all rules together.
+
+    Parameters
+    ----------
+    overall, types, people
+        What `removed` returns without groups, by type and by donor. Groups of fewer than 20 cells are passed over.
+    """
+
+    def worst(table: pl.DataFrame) -> tuple[str | None, float | None]:
+        rows = table.filter((pl.col("rule") == "any of these") & (pl.col("cells") >= 20))
+        rows = rows.sort("share_removed", "group", descending=[True, False])
+        return (rows["group"][0], rows["share_removed"][0]) if rows.height else (None, None)
+
+    total = overall.filter(pl.col("rule") == "any of these")
+    (kind, kind_share), (donor, donor_share) = worst(types), worst(people)
+    return {
+        "overall": float(total["share_removed"][0]) if total.height else None,
+        "type": kind,
+        "type_share": kind_share,
+        "donor": donor,
+        "donor_share": donor_share,
+    }

@@ -100,7 +100,7 @@ def draw_sex(table: pl.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        What `analysis.quality.check_sex` returns.
+        What `analysis.sexes.check` returns.
     """
     if table.is_empty():
         return placeholder("No donors, or no sex genes, in this source")
