@@ -13,7 +13,7 @@ from anndata import AnnData
 from helpers import budget as memory
 from helpers import names
 from helpers.atlas import columns, counts, matrix
-from helpers.errors import CountsError, SourceError, TableError
+from helpers.errors import TableError
 
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 COUNTS_BYTES = 4  # int32; columns are shared with the values
