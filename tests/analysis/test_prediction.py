@@ -119,7 +119,7 @@ def cells():
 def test_types_are_predicted_across_donors_and_graded(cells):
     matrix, names, donors = cells
     plan = splits.by_donor(donors, n_folds=3)
-    predictions = kinds.predict(matrix, names, plan, components=10)
+    predictions = kinds.predict(kinds.view(matrix, plan, components=10), names)
     card = kinds.grade(predictions, plan, task="type").row(0, named=True)
     assert card["macro_f1"] > 0.95
     assert card["accuracy"] == pytest.approx((predictions.truth == predictions.predicted).mean())
@@ -133,7 +133,7 @@ def test_planted_label_noise_is_found(cells):
     planted = np.zeros(600, dtype=bool)
     planted[::50] = True
     noisy = np.where(planted, np.where(names == "FB", "MuSC", "FB"), names)
-    predictions = kinds.predict(matrix, noisy, splits.by_donor(donors, n_folds=3), components=10)
+    predictions = kinds.predict(kinds.view(matrix, splits.by_donor(donors, n_folds=3), components=10), noisy)
     table = kinds.dispute(predictions)
     order = table["row"].to_numpy()
     assert kinds.precision_at_recall(table["score"].to_numpy(), planted[order]) > 0.8
@@ -153,8 +153,10 @@ def test_centering_by_assay_mends_a_shift_between_assays(cells):
     dense[assay == "nuclei"] += rng.gamma(2, 1.5, 80).astype(np.float32)
     shifted = sp.csr_matrix(dense)
     plan = splits.across(assay, train="cells", test="nuclei")
-    blind = kinds.grade(kinds.predict(shifted, names, plan, components=10), plan, task="x")["macro_f1"].item()
-    aware = kinds.predict(shifted, names, plan, components=10, domains=assay)
+    blind = kinds.grade(kinds.predict(kinds.view(shifted, plan, components=10), names), plan, task="x")[
+        "macro_f1"
+    ].item()
+    aware = kinds.predict(kinds.view(shifted, plan, components=10, domains=assay), names)
     assert kinds.grade(aware, plan, task="x")["macro_f1"].item() > blind
 
 
@@ -163,5 +165,5 @@ def test_donors_vote(cells):
     sex = np.where(np.isin(donors, ["0", "1", "2"]), "F", "M")
     dense = matrix.toarray()
     dense[:, 0] = (sex == "F") * 2
-    predictions = kinds.predict(sp.csr_matrix(dense), sex, splits.by_donor(donors), components=10)
+    predictions = kinds.predict(kinds.view(sp.csr_matrix(dense), splits.by_donor(donors), components=10), sex)
     assert kinds.grade_donors(predictions, donors)["right"].all()

@@ -53,7 +53,9 @@ def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
 
 
 @nb.njit(nogil=True, cache=True)
-def _fill(block: np.ndarray, counts: np.ndarray, offsets: np.ndarray, values: np.ndarray, tiles: np.ndarray) -> None:
+def _fill(
+    block: np.ndarray, counts: np.ndarray, offsets: np.ndarray, values: np.ndarray, tiles: np.ndarray
+) -> None:
     """Write the nonzero values row by row; note where each tile of rows begins."""
     n_columns, n_rows = block.shape
     cursor = np.empty(4096, np.int64)
@@ -263,7 +265,16 @@ def _assemble(pieces: list[Piece | None], n_rows: int, n_columns: int) -> sp.csr
         for piece in pieces:
             begin = piece.tiles[tile]
             _join(
-                piece.first, piece.offsets, piece.values, piece.counts, begin, start, stop, cursor, indices, data
+                piece.first,
+                piece.offsets,
+                piece.values,
+                piece.counts,
+                begin,
+                start,
+                stop,
+                cursor,
+                indices,
+                data,
             )
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -184,7 +184,9 @@ class Atlas:
             adata.layers[names.COUNTS] = self._recover(data, rows, places)
         return adata
 
-    def _recover(self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix:
+    def _recover(
+        self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None
+    ) -> sp.csr_matrix:
         held = self._source.read_counts(rows, places)
         if held is not None:
             return held
@@ -207,7 +209,10 @@ class Atlas:
         place = self._places
         unknown = [gene for gene in wanted if gene not in place]
         if unknown:
-            near = [f"{gene!r} (nearest: {', '.join(columns.nearest(gene, place)) or 'none'})" for gene in unknown[:5]]
+            near = [
+                f"{gene!r} (nearest: {', '.join(columns.nearest(gene, place)) or 'none'})"
+                for gene in unknown[:5]
+            ]
             msg = (
                 f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {', '.join(near)}. "
                 f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
@@ -273,5 +278,7 @@ def _few(series: pl.Series) -> bool:
 def _categories(series: pl.Series) -> tuple[np.ndarray, list[str]]:
     """Return codes and categories, those of the release's age groups in order of age."""
     found = sorted(series.drop_nulls().unique().to_list())
-    codes = series.replace_strict({label: i for i, label in enumerate(found)}, default=-1, return_dtype=pl.Int32)
+    codes = series.replace_strict(
+        {label: i for i, label in enumerate(found)}, default=-1, return_dtype=pl.Int32
+    )
     return codes.fill_null(-1).to_numpy(), found
