@@ -82,16 +82,16 @@ def test_a_planted_age_is_found_and_noise_is_not(cohort):
 
 def test_the_leaking_split_looks_right_on_features_that_know_only_the_donor():
     rng = np.random.default_rng(0)
-    donors = np.repeat(np.arange(12), 40)
+    donors = np.repeat(np.arange(12), 6)
     age = rng.uniform(20, 75, 12)[donors]
-    features = rng.normal(size=(12, 10))[donors] * 4 + rng.normal(size=(480, 10))
+    features = rng.normal(size=(12, 200))[donors] * 4 + rng.normal(size=(72, 200))
     honest = ages.leave_donors_out(
         np.array([features[donors == d].mean(axis=0) for d in range(12)]),
         np.array([age[donors == d][0] for d in range(12)]),
         np.arange(12).astype(str),
     )
     leaked = ages.leak(features, age, donors.astype(str))
-    assert np.abs(leaked["predicted"] - leaked["age"]).mean() < 2
+    assert np.abs(leaked["predicted"] - leaked["age"]).mean() < 4
     assert np.abs(honest["predicted"] - honest["age"]).mean() > 8
 
 
