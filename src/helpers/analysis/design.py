@@ -6,15 +6,14 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import polars as pl
-from scipy import stats
 
 from helpers import names
+from helpers.analysis import covariates
 from helpers.errors import DesignError, ParameterError
 
 EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
 DECADE, OLD_OVER_YOUNG = "decade", "old over young"
 ALL = "all"
-_MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
 _BETWEEN = "between"
 
 
@@ -148,7 +147,14 @@ def build(obs: pd.DataFrame, comparison: Comparison | None = None, *, what: str 
         if comparison.age_as == BIN
         else kept["years"].to_numpy() / 10
     )
-    matrix, columns, terms = _add_covariates(kept, age, comparison)
+    matrix, columns, terms = covariates.add(kept, age, wanted=comparison.covariates)
+    tested = {
+        "term": "age",
+        "levels": comparison.age_as,
+        "kept": True,
+        "why": f"tested, per {comparison.per}",
+    }
+    terms = pl.concat([pl.DataFrame([tested], schema=terms.schema), terms])
     return Design(np.flatnonzero(used), kept, matrix, columns, comparison.per, terms, comparison)
 
 
@@ -161,43 +167,6 @@ def count_donors(design: Design) -> pl.DataFrame:
         table.group_by("group", "sex", "chemistry")
         .len("donors")
         .sort("group", "sex", "chemistry", descending=[True, False, False])
-    )
-
-
-def find_detectable(
-    table: pl.DataFrame, *, alpha: float = 0.05, power: float = 0.8, bands: int = 3
-) -> pl.DataFrame:
-    """Return the smallest change that a test of this precision detects, by expression.
-
-    Parameters
-    ----------
-    table
-        As `expression.age_de` returns it: standard errors between donors and their degrees of freedom.
-    alpha
-        Two-sided p-value that counts as detected.
-    power
-        Share of tests that must detect the change.
-    bands
-        Number of equal bands of genes, from low to high expression.
-
-    Returns
-    -------
-    One row a band: genes, median log2 counts per million, and the median over genes of the smallest change.
-    """
-    df = table["df"].to_numpy()
-    # t quantiles of test and power add up; exact enough against the noncentral t above 5 degrees of freedom
-    factor = stats.t.isf(alpha / 2, df) + stats.t.ppf(power, df)
-    smallest = table["standard_error"].to_numpy() * factor
-    expression = table["mean_log2_cpm"].to_numpy()
-    edges = np.quantile(expression, np.linspace(0, 1, bands + 1))
-    band = np.clip(np.searchsorted(edges, expression, side="right") - 1, 0, bands - 1)
-    return pl.DataFrame(
-        {
-            "band": [f"{number + 1} of {bands}" for number in range(bands)],
-            "genes": [int((band == number).sum()) for number in range(bands)],
-            "mean_log2_cpm": [float(np.median(expression[band == number])) for number in range(bands)],
-            "smallest_log2_change": [float(np.median(smallest[band == number])) for number in range(bands)],
-        }
     )
 
 
@@ -270,59 +239,3 @@ def _refuse_too_few(donors: pd.DataFrame, comparison: Comparison, what: str, *, 
         f"Choose a more common cell type or a coarser level, or lower min_cells."
     )
     raise DesignError(msg)
-
-
-def _add_covariates(
-    donors: pd.DataFrame, age: np.ndarray, comparison: Comparison
-) -> tuple[np.ndarray, tuple[str, ...], pl.DataFrame]:
-    matrix = np.column_stack([np.ones(len(donors)), age])
-    columns = ["intercept", "age"]
-    terms = [
-        {"term": "age", "levels": comparison.age_as, "kept": True, "why": f"tested, per {comparison.per}"}
-    ]
-    short = {names.SEX: "sex", names.CHEMISTRY: "chemistry"}
-    for covariate in comparison.covariates:
-        values, joined = _join_rare(
-            donors[short[covariate]].astype(str), rare_below=2 if covariate == names.CHEMISTRY else 1
-        )
-        levels = values.value_counts().sort_index()
-        added = np.column_stack(
-            [(values == level).to_numpy(float) for level in levels.index[1:]] or [age[:, None][:, :0]]
-        )
-        why = _reason_against(matrix, added, levels)
-        if why is None:
-            matrix = np.column_stack([matrix, added])
-            columns += [f"{short[covariate]} {level}" for level in levels.index[1:]]
-        shown = ", ".join(f"{level}: {n}" for level, n in levels.items())
-        terms.append(
-            {
-                "term": short[covariate],
-                "levels": shown,
-                "kept": why is None,
-                "why": why or f"adjusted for{joined}",
-            }
-        )
-    return matrix, tuple(columns), pl.DataFrame(terms)
-
-
-def _join_rare(values: pd.Series, *, rare_below: int) -> tuple[pd.Series, str]:
-    """Join levels of a single donor to the commonest: such a level would only take its donor out of the test."""
-    counts = values.value_counts()
-    rare = sorted(counts.index[counts < rare_below])
-    if not rare or len(counts) == len(rare):
-        return values, ""
-    return values.where(
-        ~values.isin(rare), counts.index[0]
-    ), f"; {', '.join(rare)} joined to {counts.index[0]}"
-
-
-def _reason_against(matrix: np.ndarray, added: np.ndarray, levels: pd.Series) -> str | None:
-    """Say why a covariate cannot be in the model; None if it can."""
-    if len(levels) < 2:
-        return f"left out: all donors are {levels.index[0]}"
-    both = np.column_stack([matrix, added])
-    if np.linalg.matrix_rank(both) < both.shape[1]:
-        return "left out: it cannot be told apart from age or the terms before it"
-    if both.shape[0] - both.shape[1] < _MIN_RESIDUAL:
-        return f"left out: {both.shape[0]} donors would leave fewer than {_MIN_RESIDUAL} degrees of freedom"
-    return None

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from anndata import AnnData
 from edgepython import glm_kernels
-from joblib import Parallel, delayed
 from scipy import stats
 
 from helpers import names
@@ -92,10 +91,11 @@ def prepare(
     ----------
     .. [1] Chen, Lun and Smyth (2016), F1000Research, doi:10.12688/f1000research.8987.2
     """
-    chosen = _choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level)
+    chosen = choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level)
     what = f"{cell_type} in {assay}"
     planned = design.build(chosen.obs, comparison, what=what)
     counts = np.asarray(chosen.X[planned.rows].todense(), dtype=np.float64).T
+    _refuse_empty(counts, planned, what)
     kept = ep.filter_by_expr(counts, design=planned.matrix, min_count=min_count)
     if kept.sum() < _MIN_GENES:
         msg = (
@@ -104,6 +104,7 @@ def prepare(
         )
         raise DesignError(msg)
     counts = np.ascontiguousarray(counts[kept])
+    _refuse_empty(counts, planned, what)
     # zeros are many in profiles of few cells: TMM with singleton pairing was made for those
     factors = ep.calc_norm_factors(counts, method="TMMwsp")
     return Prepared(
@@ -216,51 +217,6 @@ def tabulate(prepared: Prepared, fit: Fit) -> pl.DataFrame:
     return schemas.AGE_DE.check(table).sort("p", "gene")
 
 
-def age_de_everywhere(
-    profiles: AnnData,
-    *,
-    level: str = names.LEVEL0,
-    comparison: design.Comparison | None = None,
-    min_count: float = 10,
-    workers: int = 1,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Test every cell type in every assay.
-
-    Parameters
-    ----------
-    profiles, level, comparison, min_count
-        As in `prepare`.
-    workers
-        Processes. One fit takes about a fifth of a second, a new process three: worth it for many tests only.
-
-    Returns
-    -------
-    The tests, as `schemas.AGE_DE`, and the types that cannot be tested with the reason, as `schemas.REFUSALS`.
-    """
-    pairs = profiles.obs[[level, names.ASSAY]].astype(str).drop_duplicates().sort_values([level, names.ASSAY])
-    results = Parallel(n_jobs=workers)(
-        delayed(_try_age_de)(
-            _choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level),
-            {
-                "cell_type": cell_type,
-                "assay": assay,
-                "level": level,
-                "comparison": comparison,
-                "min_count": min_count,
-            },
-        )
-        for cell_type, assay in pairs.itertuples(index=False)
-    )
-    tests = [result for result in results if isinstance(result, pl.DataFrame)]
-    refusals = [
-        {"cell_type": cell_type, "assay": assay, "reason": result}
-        for (cell_type, assay), result in zip(pairs.itertuples(index=False), results, strict=True)
-        if isinstance(result, str)
-    ]
-    reasons = pl.DataFrame(refusals, schema=schemas.REFUSALS.empty().schema)
-    return pl.concat(tests) if tests else schemas.AGE_DE.empty(), schemas.REFUSALS.check(reasons)
-
-
 def adjust(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Adjust p-values by Benjamini and Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x.
 
@@ -277,7 +233,14 @@ def adjust(p: Sequence[float] | np.ndarray) -> np.ndarray:
     return stats.false_discovery_control(np.asarray(p, dtype=float)) if len(p) else np.zeros(0)
 
 
-def _choose_profiles(profiles: AnnData, *, cell_type: str, assay: str, level: str) -> AnnData:
+def choose_profiles(profiles: AnnData, *, cell_type: str, assay: str, level: str) -> AnnData:
+    """Choose the profiles of one cell type and assay.
+
+    Parameters
+    ----------
+    profiles, cell_type, assay, level
+        As in `prepare`.
+    """
     for column, value in ((level, cell_type), (names.ASSAY, assay)):
         if column not in profiles.obs.columns:
             msg = f"profiles lack column {column!r}; sum cells by {names.PROFILE} with the level asked for."
@@ -290,15 +253,15 @@ def _choose_profiles(profiles: AnnData, *, cell_type: str, assay: str, level: st
     return profiles[chosen.to_numpy()]
 
 
-def _try_age_de(profiles: AnnData, options: dict) -> pl.DataFrame | str:
-    try:
-        return age_de(profiles, **options)
-    except (DesignError, TableError) as refusal:
-        return str(refusal)
+def _refuse_empty(counts: np.ndarray, planned: design.Design, what: str) -> None:
+    empty = planned.donors["donor"].to_numpy()[counts.sum(axis=0) == 0]
+    if len(empty):
+        msg = f"{what}: donor(s) {', '.join(empty)} have no molecule of a tested gene. Raise min_cells to leave them out."
+        raise DesignError(msg)
 
 
 def _find_wald_error(fit: dict, planned: design.Design) -> np.ndarray:
-    """Standard error of the age coefficient from the curvature of the quasi-likelihood, log2 units."""
+    """Take the standard error of the age coefficient, in log2, from the curvature of the quasi-likelihood."""
     scale = np.asarray(fit["average.ql.dispersion"], dtype=float)
     dispersion = np.reshape(np.asarray(fit["dispersion"], dtype=float) / scale, (-1, 1))
     mean = np.asarray(fit["fitted.values"], dtype=float)
