@@ -13,7 +13,7 @@ import polars as pl
 
 from helpers import names
 from helpers.analysis import arrangements, composition_models
-from helpers.analysis.composition import ASSAY, GROUP, MIN_DONORS, TYPE, UNIT
+from helpers.analysis.composition import ASSAY, GROUP, MIN_DONORS, TYPE
 from helpers.analysis.composition_design import ALL, CENTER, Design, build, estimable
 from helpers.errors import ParameterError
 
@@ -174,7 +174,6 @@ def leave_one_out(
 def _still(
     table: pl.DataFrame, covariates: Sequence[str] | Mapping[str, Sequence[str]]
 ) -> dict[str, list[str]]:
-    from helpers.analysis.composition_design import estimable
 
     if isinstance(covariates, Mapping):
         return {
