@@ -20,7 +20,12 @@ _COVARIATES = (names.AGE_BIN, names.SEX, names.CHEMISTRY)
 
 
 def composition(
-    obs: pl.DataFrame, *, level: str = names.LEVEL0, unit: str = "donor", within: Sequence[str] | None = None
+    obs: pl.DataFrame,
+    *,
+    level: str = names.LEVEL0,
+    unit: str = "donor",
+    within: Sequence[str] | None = None,
+    age_as: str = "exact",
 ) -> pl.DataFrame:
     """Count the barcodes of each type in each donor (or library) of each assay.
 
@@ -34,6 +39,9 @@ def composition(
         ``"donor"`` (donor x assay) or ``"library"`` (library, with the donor it came from).
     within
         Labels among which shares are taken, such as the two kinds of myonuclei; all labels where None.
+    age_as
+        ``"exact"``: age in years from the published donor table where it knows every donor; ``"midpoint"``: the
+        middle of the age group, as deposited.
 
     Returns
     -------
@@ -50,13 +58,14 @@ def composition(
         raise TableError(msg)
     by = [names.ASSAY, names.DONOR] + ([names.SAMPLE] if unit == "library" else [])
     _require(obs, [*by, level])
+    full = obs.height
     if within is not None:
         obs = obs.filter(pl.col(level).is_in(list(within)))
-        if obs.is_empty():
+        if obs.is_empty() and full:
             msg = f"no barcode carries one of the labels {list(within)} in column {level!r}."
             raise TableError(msg)
     labels = [pl.col(column).cast(pl.String) for column in (*by, level)]
-    cells = with_age(obs).with_columns(labels)
+    cells = with_age(obs, age_as=age_as).with_columns(labels)
     units = cells.group_by(by).agg(pl.len().cast(pl.Int64).alias(TOTAL), *_describe(cells))
     counted = cells.group_by([*by, level]).agg(pl.len().cast(pl.Int64).alias(N))
     grid = units.join(counted.select(names.ASSAY, level).unique(), on=names.ASSAY)
@@ -67,22 +76,47 @@ def composition(
     return table.select(*order, pl.exclude(*order, names.SAMPLE)).sort(ASSAY, TYPE, AGE, UNIT)
 
 
-def with_age(obs: pl.DataFrame) -> pl.DataFrame:
-    """Add each barcode's age in years: exact where the donor is one of the study, else the best column there is.
+def with_age(obs: pl.DataFrame, *, age_as: str = "exact") -> pl.DataFrame:
+    """Add each barcode's age in years.
 
-    Ages come from the published donor table when it knows every donor, else from a column of exact ages, else from
-    the midpoint of the age group; null where there is none of these.
+    ``"exact"`` takes a column of ages that is there already, else the published donor table when it knows every
+    donor, else the midpoint of the age group; ``"midpoint"`` the last of these. Null where there is none.
     """
-    if AGE in obs.columns and obs[AGE].null_count() == 0:
-        return obs.with_columns(pl.col(AGE).cast(pl.Float64))
-    known = dict(study.donors().select("DonorID", pl.col("Age").cast(pl.Float64)).iter_rows())
-    obs = obs.drop(AGE, strict=False)
-    donors = obs[names.DONOR].cast(pl.String)
-    if set(donors.unique()) <= set(known):
-        return obs.with_columns(donors.replace_strict(known, return_dtype=pl.Float64).alias(AGE))
+    if age_as == "exact":
+        if AGE in obs.columns and obs[AGE].null_count() == 0:
+            return obs.with_columns(pl.col(AGE).cast(pl.Float64))
+        known = dict(study.donors().select("DonorID", pl.col("Age").cast(pl.Float64)).iter_rows())
+        donors = obs[names.DONOR].cast(pl.String)
+        if set(donors.unique()) <= set(known):
+            return obs.with_columns(donors.replace_strict(known, return_dtype=pl.Float64).alias(AGE))
     if names.AGE_MIDPOINT in obs.columns:
         return obs.with_columns(pl.col(names.AGE_MIDPOINT).cast(pl.Float64).alias(AGE))
     return obs.with_columns(pl.lit(None, dtype=pl.Float64).alias(AGE))
+
+
+def usable(obs: pl.DataFrame, *, level: str = names.LEVEL0) -> pl.DataFrame:
+    """Return the barcodes whose donor, assay, label and age are known; none where a column is missing."""
+    if missing(obs, level=level):
+        lacking = [
+            c for c in (names.ASSAY, names.DONOR, names.SAMPLE, level, names.LEVEL0) if c not in obs.columns
+        ]
+        return obs.clear().with_columns(pl.lit(None, dtype=pl.String).alias(c) for c in lacking)
+    known = pl.all_horizontal(pl.col(names.ASSAY, names.DONOR, level).is_not_null())
+    obs = with_age(obs.filter(known))
+    return obs.filter(pl.col(AGE).is_not_null())
+
+
+def missing(obs: pl.DataFrame, *, level: str = names.LEVEL0) -> list[str]:
+    """Name what a composition by donor across age needs and these barcodes do not have."""
+    needed = {names.DONOR: "donors", names.ASSAY: "assays", level: "labels"}
+    lacking = [
+        f"{what} ({column})"
+        for column, what in needed.items()
+        if column not in obs.columns or obs[column].null_count() == obs.height
+    ]
+    if names.DONOR in obs.columns and with_age(obs)[AGE].null_count() == obs.height:
+        lacking.append("ages")
+    return lacking
 
 
 def composition_from_counts(
@@ -111,7 +145,7 @@ def composition_from_counts(
     age
         Column of ages (years); give this or `group`.
     group
-        Column of two groups of donors, such as young and old: the second in sorted order is compared with the first.
+        Column of two groups of donors: old is compared with young, else the second in sorted order with the first.
     assay
         Column that names the assay; one assay where None.
     covariates
@@ -141,6 +175,9 @@ def composition_from_counts(
     )
     table = table.rename({assay: ASSAY}) if assay else table.with_columns(pl.lit("all").alias(ASSAY))
     _check_counts(table)
+    if table.is_empty():
+        msg = "the table has no rows."
+        raise TableError(msg)
     constant = [AGE if age else GROUP, *covariates]
     units = table.group_by(ASSAY, names.DONOR).agg(
         pl.col(N).cast(pl.Int64).sum().alias(TOTAL), pl.col(constant).first()
@@ -186,9 +223,6 @@ def _require(table: pl.DataFrame, columns: Sequence[str]) -> None:
         column, n = next(iter(empty.items()))
         row = int(table[column].is_null().arg_max() or 0)
         msg = f"{sum(empty.values())} empty values in {list(empty)}, first in row {row} of {column!r} ({n} there). Fill or drop these rows."
-        raise TableError(msg)
-    if table.is_empty():
-        msg = "the table has no rows."
         raise TableError(msg)
 
 

@@ -146,7 +146,7 @@ def estimable(
 def design_matrix(units: pl.DataFrame, *, exposure: str, covariates: Sequence[str] = ()) -> np.ndarray:
     """Return intercept, covariates (one column per further category) and the exposure last.
 
-    Ages are in decades from their mean; two groups are 0 and 1 in sorted order.
+    Ages are in decades from their mean; two groups are 0 and 1 in the order of `groups_of`.
     """
     columns = [np.ones(units.height)]
     for covariate in covariates:
@@ -159,8 +159,16 @@ def design_matrix(units: pl.DataFrame, *, exposure: str, covariates: Sequence[st
     if values.dtype.is_numeric():
         coded = ((values.cast(pl.Float64) - values.mean()) / DECADE).to_numpy()
     else:
-        coded = (values == values.unique().sort()[-1]).to_numpy().astype(float)
+        coded = (values == groups_of(values)[-1]).to_numpy().astype(float)
     return np.column_stack([*columns, coded])
+
+
+def groups_of(values: pl.Series) -> list[str]:
+    """Return the names of the groups, the one compared with first: young before old, else in sorted order."""
+    found = values.unique().sort().to_list()
+    return (
+        sorted(found, key=[names.YOUNG, names.OLD].index) if set(found) == {names.YOUNG, names.OLD} else found
+    )
 
 
 def rank(matrix: np.ndarray) -> int:
@@ -171,7 +179,7 @@ def rank(matrix: np.ndarray) -> int:
 def _per(units: pl.DataFrame, exposure: str) -> str:
     if units[exposure].dtype.is_numeric():
         return "decade"
-    low, high = units[exposure].unique().sort()[[0, -1]]
+    low, *_, high = groups_of(units[exposure])
     return f"{high} over {low}"
 
 
@@ -206,6 +214,9 @@ def _check_rank(
     donors = units[names.DONOR].n_unique()
     if donors < MIN_DONORS:
         msg = f"assay {assay!r} has {donors} donors with {exposure!r}; at least {MIN_DONORS} are needed."
+        raise DesignError(msg)
+    if not units[exposure].dtype.is_numeric() and units[exposure].n_unique() > 2:
+        msg = f"{exposure!r} has {units[exposure].n_unique()} groups in assay {assay!r}: two are compared."
         raise DesignError(msg)
     sizes = units.unique(names.DONOR)[exposure].value_counts()
     if not units[exposure].dtype.is_numeric() and sizes["count"].min() < MIN_DONORS:

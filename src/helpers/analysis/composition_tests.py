@@ -6,7 +6,7 @@ fall. `reference` chooses what a share is a share of; `helpers.analysis.referenc
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -45,28 +45,43 @@ SCHEMA = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a test is made.
+class Plan:
+    """What a test compares, adjusts for and leaves out.
 
-    ``min_total`` counts of a type are needed in an assay, in at least three donors; ``strata`` are the columns within
-    which ages may be exchanged; ``draws`` arrangements are drawn where there are too many to list.
+    Parameters
+    ----------
+    covariates
+        Columns to adjust for, the same in every assay or by assay (see `composition_design.estimable`).
+    reference
+        What a share is a share of: ``"all"``, ``"center"`` (geometric mean of the types; not for counts), or types.
+    exposure
+        Column that is compared; ages where there are any, else the two groups.
+    min_total
+        Counts of a type that an assay needs, in at least three donors.
+    strata
+        Columns within which the permutation test exchanges ages; the covariates that are categories where None.
+    draws
+        Arrangements drawn where there are too many to list.
+    seed
+        Of those draws.
     """
 
+    covariates: Sequence[str] | Mapping[str, Sequence[str]] = ()
+    reference: str | Sequence[str] = ALL
+    exposure: str | None = None
     min_total: int = 20
-    strata: tuple[str, ...] = ()
+    strata: Sequence[str] | None = None
     draws: int = 20_000
     seed: int = 0
 
+    def covariates_of(self, assay: str) -> list[str]:
+        """Return the covariates of one assay."""
+        return list(
+            self.covariates.get(assay, ()) if isinstance(self.covariates, Mapping) else self.covariates
+        )
 
-def slopes(
-    table: pl.DataFrame,
-    *,
-    method: str = QUASI,
-    covariates: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    reference: str | Sequence[str] = ALL,
-    options: Options | None = None,
-    exposure: str | None = None,
-) -> pl.DataFrame:
+
+def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
     """Test every type of every assay for a change with age, or between two groups.
 
     Parameters
@@ -78,14 +93,8 @@ def slopes(
         model of log2 shares with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
         ``"mixed"``: log2 shares of libraries with a random intercept of the donor. ``"chi-square"``: pooled cells of
         young and old, for contrast only.
-    covariates
-        Columns to adjust for, the same in every assay or by assay (see `composition_design.estimable`).
-    reference
-        What a share is a share of: ``"all"``, ``"center"`` (geometric mean of the types; not for counts), or types.
-    options
-        Thresholds, strata, draws and seed.
-    exposure
-        Column that is compared; ages where there are any, else the two groups.
+    plan
+        What is compared, adjusted for and left out.
 
     Returns
     -------
@@ -99,43 +108,31 @@ def slopes(
     DesignError
         If the donors cannot support the comparison.
     """
-    options = options or Options()
+    plan = plan or Plan()
     if method not in _KERNELS:
         msg = f"{method!r} is not a test of composition: choose one of {list(_KERNELS)}."
         raise ParameterError(msg)
-    if reference == CENTER and method in {QUASI, CELLS}:
+    if plan.reference == CENTER and method in {QUASI, CELLS}:
         msg = f"{method!r} compares counts, and the center of the types is not a count: choose 'all' or some types."
         raise ParameterError(msg)
-    results = []
+    results = [pl.DataFrame(schema=SCHEMA)]
     for assay in table[ASSAY].unique().sort():
-        chosen = covariates.get(assay, ()) if isinstance(covariates, Mapping) else covariates
-        design = build(table, assay=assay, covariates=chosen, reference=reference, exposure=exposure)
-        results.append(_one_assay(design, method, options))
+        covariates = [] if method == CELLS else plan.covariates_of(assay)
+        design = build(
+            table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure
+        )
+        results.append(_one_assay(design, method, plan))
     return pl.concat(results)
 
 
 def compare(
-    table: pl.DataFrame,
-    *,
-    methods: Sequence[str] = METHODS,
-    covariates: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    reference: str | Sequence[str] = ALL,
-    options: Options | None = None,
+    table: pl.DataFrame, *, methods: Sequence[str] = METHODS, plan: Plan | None = None
 ) -> pl.DataFrame:
     """Run several tests on one composition and stack their results."""
-    return pl.concat(
-        slopes(table, method=m, covariates=covariates, reference=reference, options=options) for m in methods
-    )
+    return pl.concat(slopes(table, method=method, plan=plan) for method in methods)
 
 
-def leave_one_out(
-    table: pl.DataFrame,
-    *,
-    method: str = QUASI,
-    covariates: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    reference: str | Sequence[str] = ALL,
-    options: Options | None = None,
-) -> pl.DataFrame:
+def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
     """Repeat a test without each donor in turn.
 
     Returns
@@ -143,23 +140,22 @@ def leave_one_out(
     One row per type and assay: the effect of all donors, the smallest and the largest effect without one donor, the
     donor whose removal moves it most, and whether any removal turns its sign.
     """
-    whole = slopes(table, method=method, covariates=covariates, reference=reference, options=options)
-    parts = []
+    plan = plan or Plan()
+    whole = slopes(table, method=method, plan=plan).select(TYPE, ASSAY, "log2_change")
+    parts = [
+        pl.DataFrame(schema={TYPE: pl.String, ASSAY: pl.String, "without": pl.Float64, "donor": pl.String})
+    ]
     for donor in table[names.DONOR].unique().sort():
-        kept = table.filter(pl.col(names.DONOR) != donor)
-        affected = table.filter(pl.col(names.DONOR) == donor)[ASSAY].unique().implode()
-        kept = kept.filter(pl.col(ASSAY).is_in(affected))
-        fitted = slopes(
-            kept, method=method, covariates=_still(kept, covariates), reference=reference, options=options
-        )
+        own = pl.col(names.DONOR) == donor
+        kept = table.filter(~own, pl.col(ASSAY).is_in(table.filter(own)[ASSAY].unique().implode()))
+        fitted = slopes(kept, method=method, plan=still_estimable(kept, plan))
         parts.append(
             fitted.select(TYPE, ASSAY, pl.col("log2_change").alias("without"), pl.lit(donor).alias("donor"))
         )
-    every = pl.concat(parts).join(whole.select(TYPE, ASSAY, "log2_change"), on=[TYPE, ASSAY])
+    every = pl.concat(parts).join(whole, on=[TYPE, ASSAY]).drop_nulls()
     moved = (pl.col("without") - pl.col("log2_change")).abs()
     return (
-        every.filter(pl.col("without").is_not_null() & pl.col("log2_change").is_not_null())
-        .group_by(ASSAY, TYPE)
+        every.group_by(ASSAY, TYPE)
         .agg(
             pl.col("log2_change").first(),
             pl.col("without").min().alias("lowest"),
@@ -171,27 +167,26 @@ def leave_one_out(
     )
 
 
-def _still(
-    table: pl.DataFrame, covariates: Sequence[str] | Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
+def still_estimable(table: pl.DataFrame, plan: Plan) -> Plan:
+    """Return the plan without those covariates that a smaller set of donors can no longer estimate."""
+    kept = {
+        assay: estimable(
+            table.filter(pl.col(ASSAY) == assay), plan.covariates_of(assay), exposure=plan.exposure
+        )[assay]
+        for assay in table[ASSAY].unique()
+    }
+    return replace(plan, covariates=kept)
 
-    if isinstance(covariates, Mapping):
-        return {
-            assay: estimable(table.filter(pl.col(ASSAY) == assay), covariates.get(assay, ()))[assay]
-            for assay in table[ASSAY].unique()
-        }
-    return estimable(table, covariates)
 
-
-def _one_assay(design: Design, method: str, options: Options) -> pl.DataFrame:
-    reasons = _reasons(design, options.min_total)
+def _one_assay(design: Design, method: str, plan: Plan) -> pl.DataFrame:
+    reasons = _reasons(design, plan.min_total)
     tested = np.array([reason is None for reason in reasons])
     columns = {
         name: np.full(len(design.types), np.nan)
         for name in ("log2_change", "low", "high", "standard_error", "p")
     }
     if tested.any():
-        answers = _KERNELS[method](design, tested, options)
+        answers = _KERNELS[method](design, tested, plan)
         for name, values in zip(columns, answers, strict=True):
             columns[name][tested] = values
     columns["q"] = composition_models.adjust(columns["p"])
@@ -261,7 +256,7 @@ def _floor(design: Design, tested: np.ndarray) -> np.ndarray:
     return (counts + prior) / (design.totals[:, None] + 2 * prior)
 
 
-def _quasi(design: Design, tested: np.ndarray, options: Options) -> tuple[np.ndarray, ...]:  # noqa: ARG001
+def _quasi(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
     counts = design.counts[:, tested]
     if design.reference == ALL:
         fit, fitted = composition_models.quasi_binomial(counts, design.base[:, tested], design.matrix)
@@ -274,18 +269,18 @@ def _quasi(design: Design, tested: np.ndarray, options: Options) -> tuple[np.nda
     return effect, effect - margin, effect + margin, fit.error * factor, fit.p
 
 
-def _transform(design: Design, tested: np.ndarray, options: Options) -> tuple[np.ndarray, ...]:  # noqa: ARG001
+def _transform(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
     response = log_shares(design, tested)
     weights = _weights(design, tested, response, design.matrix)
     fit = composition_models.linear(response, design.matrix, weights=weights)
     return fit.effect, fit.effect - fit.margin, fit.effect + fit.margin, fit.error, fit.p
 
 
-def _permutation(design: Design, tested: np.ndarray, options: Options) -> tuple[np.ndarray, ...]:
+def _permutation(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:
     """Exchange ages between units of one stratum; covariates that are strata are held fixed by that."""
-    strata = design.units.select(options.strata or design.terms[:-1])
+    strata = design.units.select(_categories(design) if plan.strata is None else list(plan.strata))
     labels = strata.rows() if strata.width else None
-    drawn = arrangements.arrange(design.exposure, strata=labels, draws=options.draws, seed=options.seed)
+    drawn = arrangements.arrange(design.exposure, strata=labels, draws=plan.draws, seed=plan.seed)
     response = log_shares(design, tested)
     # the precision must not know the ages that are exchanged: it comes from the strata alone
     inside = (drawn.strata[:, None] == np.unique(drawn.strata)).astype(float)
@@ -295,7 +290,11 @@ def _permutation(design: Design, tested: np.ndarray, options: Options) -> tuple[
     return effect, low, high, fit.error, p
 
 
-def _mixed(design: Design, tested: np.ndarray, options: Options) -> tuple[np.ndarray, ...]:  # noqa: ARG001
+def _categories(design: Design) -> list[str]:
+    return [term for term in design.terms[:-1] if not design.units[term].dtype.is_numeric()]
+
+
+def _mixed(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
     donors = design.units[names.DONOR].to_numpy()
     response = log_shares(design, tested)
     weights = _weights(design, tested, response, design.matrix)
@@ -303,7 +302,7 @@ def _mixed(design: Design, tested: np.ndarray, options: Options) -> tuple[np.nda
     return fit.effect, fit.effect - fit.margin, fit.effect + fit.margin, fit.error, fit.p
 
 
-def _cells(design: Design, tested: np.ndarray, options: Options) -> tuple[np.ndarray, ...]:  # noqa: ARG001
+def _cells(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
     if names.AGE_BIN in design.units.columns:
         late = (design.units[names.AGE_BIN] == names.OLD).to_numpy()
     elif GROUP in design.units.columns:
@@ -317,7 +316,7 @@ def _cells(design: Design, tested: np.ndarray, options: Options) -> tuple[np.nda
     return effect, effect - 1.96 * error, effect + 1.96 * error, error, p
 
 
-_KERNELS: dict[str, Callable[[Design, np.ndarray, Options], tuple[np.ndarray, ...]]] = {
+_KERNELS: dict[str, Callable[[Design, np.ndarray, Plan], tuple[np.ndarray, ...]]] = {
     QUASI: _quasi,
     TRANSFORM: _transform,
     PERMUTATION: _permutation,
