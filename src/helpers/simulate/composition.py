@@ -20,7 +20,13 @@ SUBTYPE_SLOPES = {
 # Assumed slopes of labels that the study left out of its model (junction nuclei expand, says its abstract).
 ASSUMED_SLOPES = {"Specialised MF": 0.2, "Hyb": 0.15}
 # log2 of third-version over second-version chemistry: fragments are captured by v3, myelinating glia by v2.
-CHEMISTRY_SLOPES = {"MF-Isc(fg)": 3.5, "MF-IIsc(fg)": 3.5, "MF-Isn(fg)": 1.0, "MF-IIsn(fg)": 1.0, "mSchwann": -1.5}
+CHEMISTRY_SLOPES = {
+    "MF-Isc(fg)": 3.5,
+    "MF-IIsc(fg)": 3.5,
+    "MF-Isn(fg)": 1.0,
+    "MF-IIsn(fg)": 1.0,
+    "mSchwann": -1.5,
+}
 V3_SHARE = {names.V2: 0.0, names.V2_V3: 0.5, names.V3: 1.0}
 # Populations of one donor, and the one lymphoid outlier (log2 on the lymphoid types).
 SINGLE_DONOR = {"Vein-Lymph-CD8A+": "367C", "mural-CXCL1+": "367C"}
@@ -30,12 +36,16 @@ DONOR_LOG2_SD, LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 0.9, 0.25, 0.6
 
 def list_slopes() -> pl.DataFrame:
     """Return the planted level-0 slopes: assay, label, log2 change per decade, origin."""
-    published = study.composition_age_slopes().with_columns(pl.col("model").str.extract(r"^(\w+?)\(")).rename(
-        {"celltype": "label"}
+    published = (
+        study.composition_age_slopes()
+        .with_columns(pl.col("model").str.extract(r"^(\w+?)\("))
+        .rename({"celltype": "label"})
     )
     slopes = {(m, c): v / (study.AGE_SD / DECADE) for m, c, v, *_ in published.iter_rows()}
     rows = []
-    for assay, label in labels.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows():
+    for assay, label in (
+        labels.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
+    ):
         if (_MODEL[assay], label) in slopes:
             rows.append((assay, label, slopes[_MODEL[assay], label], "published"))
         else:
@@ -54,7 +64,9 @@ def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
         Libraries of that assay, with the exact age of their donor.
     """
     assay = table[names.ASSAY][0]
-    slopes = dict(list_slopes().filter(pl.col(names.ASSAY) == assay).select("label", "log2_change_per_decade").rows())
+    slopes = dict(
+        list_slopes().filter(pl.col(names.ASSAY) == assay).select("label", "log2_change_per_decade").rows()
+    )
     decades = (libraries[names.EXACT_AGE].to_numpy() - CENTER) / DECADE
     parent = np.array([slopes[label] for label in table[names.LEVEL0]])
     child = np.array([SUBTYPE_SLOPES.get(label, 0.0) for label in table[names.LEVEL2]])
@@ -62,7 +74,9 @@ def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
     weight = table["n"].to_numpy().astype(float)
     for label in table[names.LEVEL0].unique():
         member = (table[names.LEVEL0] == label).to_numpy()
-        inside[:, member] -= np.log2(np.exp2(inside[:, member]) @ (weight[member] / weight[member].sum()))[:, None]
+        inside[:, member] -= np.log2(np.exp2(inside[:, member]) @ (weight[member] / weight[member].sum()))[
+            :, None
+        ]
     return np.outer(decades, parent) + inside
 
 
@@ -138,7 +152,9 @@ def count_labels(assay: str, *, scale: float, seed: int) -> pl.DataFrame:
     libraries = (
         donors.list_libraries()
         .filter(pl.col(names.ASSAY) == assay)
-        .join(donors.list_donors().select(names.DONOR, names.EXACT_AGE), on=names.DONOR, maintain_order="left")
+        .join(
+            donors.list_donors().select(names.DONOR, names.EXACT_AGE), on=names.DONOR, maintain_order="left"
+        )
     )
     columns = np.array(labels.scale_counts(table["n"].to_list(), scale=scale))
     rows = _library_sizes(libraries, int(columns.sum()))
@@ -148,5 +164,6 @@ def count_labels(assay: str, *, scale: float, seed: int) -> pl.DataFrame:
     counts = round_margins(fit_margins(drawn, rows, columns), rows, columns)
     i, j = np.nonzero(counts)
     return pl.concat(
-        [libraries[i].drop("n"), table[j].drop(names.ASSAY, "n"), pl.DataFrame({"n": counts[i, j]})], how="horizontal"
+        [libraries[i].drop("n"), table[j].drop(names.ASSAY, "n"), pl.DataFrame({"n": counts[i, j]})],
+        how="horizontal",
     )

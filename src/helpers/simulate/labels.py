@@ -20,8 +20,13 @@ LINEAGES = {
 }
 LINEAGE_OF = {label: lineage for lineage, labels in LINEAGES.items() for label in labels}
 # Edits between the per-assay tables of May 2023 and the deployed labels, all among cells.
-_LATER_EDITS = {"cDC2": -study.N_HIERARCHY_BREAKS, "cDC1": study.N_HIERARCHY_BREAKS, "Vein-CCL2+": -20, "Vein": 20}
-BREAK_FROM, BREAK_TO = "cDC2", "cDC1"
+_LATER_EDITS = {
+    "cDC2": -study.N_HIERARCHY_BREAKS,
+    "cDC1": study.N_HIERARCHY_BREAKS,
+    "Vein-CCL2+": -20,
+    "Vein": 20,
+}
+BREAK_FROM, BREAK_TO, BREAK_COUNT = "cDC2", "cDC1", study.N_HIERARCHY_BREAKS
 
 
 def list_labels() -> pl.DataFrame:
@@ -30,7 +35,9 @@ def list_labels() -> pl.DataFrame:
         study.hierarchy()
         .rename({"n_cells_may2023": names.CELLS, "n_nuclei_may2023": names.NUCLEI})
         .with_columns(
-            (pl.col(names.CELLS) + pl.col(names.LEVEL2).replace_strict(_LATER_EDITS, default=0)).alias(names.CELLS),
+            (pl.col(names.CELLS) + pl.col(names.LEVEL2).replace_strict(_LATER_EDITS, default=0)).alias(
+                names.CELLS
+            ),
             pl.col(names.LEVEL0).replace_strict(LINEAGE_OF).alias("lineage"),
         )
         .unpivot(
