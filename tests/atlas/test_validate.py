@@ -1,13 +1,10 @@
 import hashlib
-import re
 
 import polars as pl
 import pytest
 
-from helpers import names
 from helpers.atlas import validate
 from helpers.atlas.report import is_damaged
-from helpers.errors import ReleaseError
 from helpers.simulate import damage
 
 

@@ -51,7 +51,10 @@ def _check_types(sample: pl.DataFrame, report: Report) -> bool:
     if texts or numbers:
         wrong = [f"{c} is {sample.schema[c]}" for c in (*texts, *numbers)]
         report.damage(
-            "types", _FILE, f"{len(wrong)} column(s) of the wrong type: {listing(wrong)}", expected="text labels, numeric quality columns"
+            "types",
+            _FILE,
+            f"{len(wrong)} column(s) of the wrong type: {listing(wrong)}",
+            expected="text labels, numeric quality columns",
         )
         return False
     report.ok("types", _FILE, "text labels, numeric quality columns")
@@ -59,7 +62,9 @@ def _check_types(sample: pl.DataFrame, report: Report) -> bool:
     if empty:
         first = next(iter(empty))
         row = sample[first].is_null().arg_true()[0]
-        found = f"values missing in {listing([f'{c} ({n:,})' for c, n in empty.items()])}; first in row {row:,}"
+        found = (
+            f"values missing in {listing([f'{c} ({n:,})' for c, n in empty.items()])}; first in row {row:,}"
+        )
         report.damage("complete", _FILE, found, expected="no missing value")
     else:
         report.ok("complete", _FILE, "no missing value")
@@ -105,7 +110,9 @@ def _check_tree(sample: pl.DataFrame, report: Report) -> None:
     if breaks.is_empty():
         report.ok("label tree", _FILE, "no cell breaks the tree", expected=expected)
         return
-    usual = (pl.col(names.LEVEL0) == "cDC2") & (pl.col(names.LEVEL1) == "cDC2") & (pl.col(names.LEVEL2) == "cDC1")
+    usual = (
+        (pl.col(names.LEVEL0) == "cDC2") & (pl.col(names.LEVEL1) == "cDC2") & (pl.col(names.LEVEL2) == "cDC1")
+    )
     other = breaks.filter(~usual)
     n_cells, n_other = int(breaks["len"].sum()), int(other["len"].sum())
     shown = [" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks.iter_rows()]
@@ -126,7 +133,10 @@ def _check_ages(sample: pl.DataFrame, report: Report) -> None:
     middle = (pl.col("low") + pl.col("high")) / 2
     young = pl.when(pl.col("high") <= 40).then(pl.lit(names.YOUNG)).otherwise(pl.lit(names.OLD))
     rules = {
-        f"{names.AGE_MIDPOINT} is the middle of {names.AGE_GROUP}": (pl.col(names.AGE_MIDPOINT) - middle).abs() > 1e-3,
+        f"{names.AGE_MIDPOINT} is the middle of {names.AGE_GROUP}": (
+            pl.col(names.AGE_MIDPOINT) - middle
+        ).abs()
+        > 1e-3,
         f"{names.AGE_BIN} is young below 40 years": pl.col(names.AGE_BIN) != young,
     }
     for rule, broken in rules.items():
@@ -144,9 +154,14 @@ def _check_ages(sample: pl.DataFrame, report: Report) -> None:
 
 def _check_units(sample: pl.DataFrame, report: Report) -> None:
     """Age and sex belong to a donor; donor, assay and chemistry to a library."""
-    for unit, columns in ((names.DONOR, (names.AGE_GROUP, names.SEX)), (names.SAMPLE, (names.DONOR, names.ASSAY))):
+    for unit, columns in (
+        (names.DONOR, (names.AGE_GROUP, names.SEX)),
+        (names.SAMPLE, (names.DONOR, names.ASSAY)),
+    ):
         for column in columns:
-            several = sample.group_by(unit).agg(pl.col(column).n_unique()).filter(pl.col(column) > 1).sort(unit)
+            several = (
+                sample.group_by(unit).agg(pl.col(column).n_unique()).filter(pl.col(column) > 1).sort(unit)
+            )
             expected = f"one {column} for each {unit}"
             if len(several):
                 found = f"{len(several)} {unit} with several {column}: {listing(several[unit].to_list())}"
@@ -155,9 +170,15 @@ def _check_units(sample: pl.DataFrame, report: Report) -> None:
             else:
                 report.ok("donors", _FILE, f"{sample[unit].n_unique()} {unit}", expected=expected)
     known = study.donors().select(names.DONOR, pl.col("Age_group_5y"), pl.col("Sex").alias("sex"))
-    have = sample.unique(names.DONOR).select(names.DONOR, names.AGE_GROUP, names.SEX).join(known, on=names.DONOR, how="left")
+    have = (
+        sample.unique(names.DONOR)
+        .select(names.DONOR, names.AGE_GROUP, names.SEX)
+        .join(known, on=names.DONOR, how="left")
+    )
     strange = have.filter(pl.col("Age_group_5y").is_null())[names.DONOR].sort().to_list()
-    other = have.filter((pl.col(names.AGE_GROUP) != pl.col("Age_group_5y")) | (pl.col(names.SEX) != pl.col("sex")))
+    other = have.filter(
+        (pl.col(names.AGE_GROUP) != pl.col("Age_group_5y")) | (pl.col(names.SEX) != pl.col("sex"))
+    )
     expected = "the age group and sex that the authors give each of their 17 donors"
     remedy = "Ages of other donors are known as bins only; nothing else depends on it."
     if strange or len(other):

@@ -31,7 +31,9 @@ def _check_projection(opened: Opened, table: pl.DataFrame, file: str, report: Re
     bad = ~np.isfinite(values)
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        found = f"{int(bad.sum()):,} values missing or infinite, first in row {row:,}, {table.columns[column]}"
+        found = (
+            f"{int(bad.sum()):,} values missing or infinite, first in row {row:,}, {table.columns[column]}"
+        )
         report.damage("values", file, found, expected="finite numbers")
         return
     if not len(values):
@@ -55,9 +57,17 @@ def _check_aligned(values: np.ndarray, labels: pl.Series, file: str, report: Rep
     sums = np.stack([np.bincount(codes, weights=column, minlength=n_labels) for column in centered.T], axis=1)
     between = float((sums**2 / np.maximum(sizes, 1)[:, None]).sum() / max((centered**2).sum(), 1e-300))
     by_chance = (n_labels - 1) / (n_cells - 1)
-    found = f"{between:.1%} of the variance lies between labels; rows in random order would give {by_chance:.1%}"
+    found = (
+        f"{between:.1%} of the variance lies between labels; rows in random order would give {by_chance:.1%}"
+    )
     if between < 3 * by_chance and between < 0.05 + by_chance:
-        report.damage("aligned", file, found, expected=expected, remedy=f"The rows of {file} are in another order. Fetch or write it again.")
+        report.damage(
+            "aligned",
+            file,
+            found,
+            expected=expected,
+            remedy=f"The rows of {file} are in another order. Fetch or write it again.",
+        )
     else:
         report.ok("aligned", file, found, expected=expected)
 
@@ -69,16 +79,32 @@ def _check_features(features: pl.DataFrame, report: Report) -> None:
     if not features.schema[names.N_CELLS].is_numeric():
         wrong.append(f"{names.N_CELLS} is {features.schema[names.N_CELLS]}")
     if wrong:
-        report.damage("types", file, f"{len(wrong)} column(s) of the wrong type: {listing(wrong)}", expected="text names, numeric n_cells")
+        report.damage(
+            "types",
+            file,
+            f"{len(wrong)} column(s) of the wrong type: {listing(wrong)}",
+            expected="text names, numeric n_cells",
+        )
         return
     report.ok("types", file, "text names, numeric n_cells")
     empty = {c: n for c in names.FEATURE_COLUMNS if (n := features[c].null_count())}
     if empty:
         found = f"values missing in {listing([f'{c} ({n:,})' for c, n in empty.items()])}"
         report.damage("complete", file, found, expected="no missing value")
-    twice = features[names.ENSEMBL].drop_nulls().value_counts().filter(pl.col("count") > 1)[names.ENSEMBL].to_list()
+    twice = (
+        features[names.ENSEMBL]
+        .drop_nulls()
+        .value_counts()
+        .filter(pl.col("count") > 1)[names.ENSEMBL]
+        .to_list()
+    )
     if twice:
-        report.damage("genes", file, f"{len(twice):,} {names.ENSEMBL} more than once: {listing(twice)}", expected="each gene once")
+        report.damage(
+            "genes",
+            file,
+            f"{len(twice):,} {names.ENSEMBL} more than once: {listing(twice)}",
+            expected="each gene once",
+        )
     else:
         found = f"{len(features):,} genes, {features[names.SYMBOL].n_unique():,} symbols"
         report.ok("genes", file, found, expected=f"each gene once; published: {study.N_GENES:,}")
@@ -94,7 +120,9 @@ def _check_structure(opened: Opened, report: Report) -> None:
     expected = "shape and label counts of these files"
     shape = [opened.rows.get(names.EXPRESSION_FILE), opened.rows.get(names.FEATURE_FILE)]
     if "shape" in stated and None not in shape and stated["shape"] != shape:
-        report.warn("reports", file, f"shape {stated['shape']}, files {shape}", expected=expected, remedy=remedy)
+        report.warn(
+            "reports", file, f"shape {stated['shape']}, files {shape}", expected=expected, remedy=remedy
+        )
         return
     counts = stated.get("annotation_mapping")
     counts = counts if isinstance(counts, dict) else {}
@@ -103,7 +131,9 @@ def _check_structure(opened: Opened, report: Report) -> None:
         if sample is None or sample.schema[level] != pl.String or not isinstance(counts.get(level), dict):
             continue
         have = dict(sample[level].value_counts().iter_rows())
-        differ = sorted(label for label in {*have, *counts[level]} if have.get(label) != counts[level].get(label))
+        differ = sorted(
+            label for label in {*have, *counts[level]} if have.get(label) != counts[level].get(label)
+        )
         if differ:
             found = f"{level}: {len(differ)} labels counted otherwise: {listing(differ)}"
             report.warn("reports", file, found, expected=expected, remedy=remedy)
@@ -119,7 +149,11 @@ def _check_unstructured(opened: Opened, report: Report) -> None:
     missing = [key for key in ("pca", "neighbors", "tsne") if key not in stated]
     if missing:
         report.warn(
-            "reports", file, f"no parameters of {listing(missing)}", expected="pca, neighbors, tsne", remedy="How these were made is unknown."
+            "reports",
+            file,
+            f"no parameters of {listing(missing)}",
+            expected="pca, neighbors, tsne",
+            remedy="How these were made is unknown.",
         )
     else:
         report.ok("reports", file, "parameters of pca, neighbors, tsne", expected="pca, neighbors, tsne")

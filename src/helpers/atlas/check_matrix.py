@@ -1,5 +1,7 @@
 """Checks on the whole expression matrix, and on what the metadata say of it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -41,24 +43,49 @@ def check(opened: Opened, report: Report, scan: scanning.Scan | None) -> None:
     sample, features = opened.sample, opened.features
     if sample is not None and len(sample) == scan.n_cells and sample.schema[names.N_GENES].is_numeric():
         _compare(scan.cell_genes, sample[names.N_GENES], names.SAMPLE_FILE, names.N_GENES, report)
-    if features is not None and len(features) == len(scan.genes) and features.schema[names.N_CELLS].is_numeric():
-        _compare(scan.gene_cells, features[names.N_CELLS], names.FEATURE_FILE, names.N_CELLS, report, one_sided=False)
+    if (
+        features is not None
+        and len(features) == len(scan.genes)
+        and features.schema[names.N_CELLS].is_numeric()
+    ):
+        _compare(
+            scan.gene_cells,
+            features[names.N_CELLS],
+            names.FEATURE_FILE,
+            names.N_CELLS,
+            report,
+            one_sided=False,
+        )
     if logged:
         _check_counts(opened, scan, report)
 
 
-def scan_file(opened: Opened, report: Report) -> scanning.Scan | None:
-    """Scan the expression file, or say in `report` why it cannot be scanned."""
+def scan_file(
+    opened: Opened, report: Report, *, progress: Callable[[int, int], None] | None = None
+) -> scanning.Scan | None:
+    """Scan the expression file, or say in `report` why it cannot be scanned.
+
+    Parameters
+    ----------
+    opened
+        The release; its expression file is read.
+    report
+        Gets a row if the file cannot be read to its end.
+    progress
+        Called with the genes read so far and all genes.
+    """
     if _FILE not in opened.schemas:
         return None
     if owner(tuple(opened.schemas[_FILE].names), but=_FILE):
         report.skip("matrix", _FILE, "it holds the columns of another file")
         return None
     try:
-        return scanning.read(opened.folder / _FILE)
+        return scanning.read(opened.folder / _FILE, progress=progress)
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
-        report.damage("matrix", _FILE, f"cannot be read to its end: {reason}", expected="every column readable")
+        report.damage(
+            "matrix", _FILE, f"cannot be read to its end: {reason}", expected="every column readable"
+        )
         return None
 
 
@@ -116,9 +143,7 @@ def _check_values(scan: scanning.Scan, report: Report) -> bool:
         faults = [fault for fault in scan.faults if fault.kind == kind]
         if faults:
             n_values, first = sum(fault.count for fault in faults), faults[0]
-            found = (
-                f"{n_values:,} {kind} values in {len(faults):,} genes, first in row {first.row:,}, gene {first.column!r}"
-            )
+            found = f"{n_values:,} {kind} values in {len(faults):,} genes, first in row {first.row:,}, gene {first.column!r}"
             report.damage("values", _FILE, found, expected="finite values, none below 0", remedy=_NOT_LOG)
     top = float(scan.cell_max.max())
     expected = f"0 to {_TOP:.2f}, log1p of counts per 10,000"
@@ -127,7 +152,9 @@ def _check_values(scan: scanning.Scan, report: Report) -> bool:
         report.damage("value range", _FILE, found, expected=expected, remedy=_NOT_LOG)
     elif top > _TOP:
         row = int(np.argmax(scan.cell_max))
-        report.damage("value range", _FILE, f"up to {top:.4g}, first in row {row:,}", expected=expected, remedy=_NOT_LOG)
+        report.damage(
+            "value range", _FILE, f"up to {top:.4g}, first in row {row:,}", expected=expected, remedy=_NOT_LOG
+        )
     else:
         report.ok("value range", _FILE, f"0 to {top:.2f}", expected=expected)
     empty = int((scan.cell_genes == 0).sum())
@@ -135,7 +162,12 @@ def _check_values(scan: scanning.Scan, report: Report) -> bool:
     logged = not scan.faults and scan.fractions > 0 and top <= _TOP
     if empty:
         row = int(np.argmax(scan.cell_genes == 0))
-        report.damage("zeros", _FILE, f"{empty:,} cells hold no molecule, first row {row:,}", expected="a gene in every cell")
+        report.damage(
+            "zeros",
+            _FILE,
+            f"{empty:,} cells hold no molecule, first row {row:,}",
+            expected="a gene in every cell",
+        )
     else:
         report.ok("zeros", _FILE, found, expected=f"published: {study.ZERO_SHARE:.2%} zeros")
     return logged
@@ -162,7 +194,11 @@ def _compare(
         f" found {found[row]:,.6g}"
     )
     usable = np.isfinite(values)
-    alike = np.corrcoef(np.log1p(found[usable]), np.log1p(np.maximum(values[usable], 0)))[0, 1] if usable.sum() > 2 else 0
+    alike = (
+        np.corrcoef(np.log1p(found[usable]), np.log1p(np.maximum(values[usable], 0)))[0, 1]
+        if usable.sum() > 2
+        else 0
+    )
     larger = bool((values >= found - 0.5).all()) or not one_sided
     if n_differ > max(10, _ISOLATED * n_rows) and usable.all() and larger and alike > 0.95:
         text = f"{text}; alike throughout (correlation {alike:.3f})"
@@ -170,7 +206,9 @@ def _compare(
         report.warn("recomputed", file, text, expected=expected, remedy=remedy)
     else:
         remedy = f"Rows of {file} and {_FILE} do not belong together: fetch or write both again."
-        report.damage("recomputed", file, f"{text}; correlation {alike:.3f}", expected=expected, remedy=remedy)
+        report.damage(
+            "recomputed", file, f"{text}; correlation {alike:.3f}", expected=expected, remedy=remedy
+        )
 
 
 def _check_counts(opened: Opened, scan: scanning.Scan, report: Report) -> None:
@@ -184,7 +222,13 @@ def _check_counts(opened: Opened, scan: scanning.Scan, report: Report) -> None:
         report.ok("normalization", _FILE, f"true of all {len(off):,} cells", expected=expected)
     elif n_off > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
         remedy = "The size factors were taken over more genes than the release has; counts are recovered cell by cell."
-        report.warn("normalization", _FILE, f"{found}; median off by {np.median(off):.2%}", expected=expected, remedy=remedy)
+        report.warn(
+            "normalization",
+            _FILE,
+            f"{found}; median off by {np.median(off):.2%}",
+            expected=expected,
+            remedy=remedy,
+        )
     else:
         report.damage("normalization", _FILE, found, expected=expected, remedy=_NOT_LOG)
     expected = "every value a whole number of molecules of its cell"
@@ -193,7 +237,9 @@ def _check_counts(opened: Opened, scan: scanning.Scan, report: Report) -> None:
         remedy = "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
         report.warn("whole counts", _FILE, found, expected=expected, remedy=remedy)
         return
-    report.ok("whole counts", _FILE, f"{whole:.2%} of the values of the 16 most frequent genes", expected=expected)
+    report.ok(
+        "whole counts", _FILE, f"{whole:.2%} of the values of the 16 most frequent genes", expected=expected
+    )
     sample = opened.sample
     if sample is None or len(sample) != scan.n_cells or not sample.schema[names.N_COUNTS].is_numeric():
         return
@@ -202,7 +248,11 @@ def _check_counts(opened: Opened, scan: scanning.Scan, report: Report) -> None:
     # a few cells have no gene with one single molecule: their smallest value stands for two or three
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.rint(stated.to_numpy() / counts)
-    counts = np.where((times >= 2) & (times <= 3) & (np.abs(stated.to_numpy() - times * counts) <= times), stated.to_numpy(), counts)
+    counts = np.where(
+        (times >= 2) & (times <= 3) & (np.abs(stated.to_numpy() - times * counts) <= times),
+        stated.to_numpy(),
+        counts,
+    )
     _compare(counts, stated, names.SAMPLE_FILE, names.N_COUNTS, report)
 
 

@@ -79,7 +79,9 @@ def _open(opened: Opened, path: Path, report: Report) -> None:
             kind = "text"
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
-        expected = {".parquet": "a whole Parquet file", ".json": "a JSON object"}.get(path.suffix, "text in UTF-8")
+        expected = {".parquet": "a whole Parquet file", ".json": "a JSON object"}.get(
+            path.suffix, "text in UTF-8"
+        )
         report.damage("readable", path.name, f"cannot be read ({size}): {reason}", expected=expected)
         opened.schemas.pop(path.name, None)
         return
@@ -124,26 +126,37 @@ def check_columns(opened: Opened, report: Report) -> None:
         expected = f"{len(wanted)} columns: {listing(list(wanted), most=3)}"
         other = owner(have, but=file)
         if missing and other:
-            found, remedy = f"the columns of {other}", f"The two files look swapped: give {file} and {other} each its own name."
+            found, remedy = (
+                f"the columns of {other}",
+                f"The two files look swapped: give {file} and {other} each its own name.",
+            )
             report.damage("columns", file, found, expected=expected, remedy=remedy)
         elif missing:
             found = f"{len(have)} columns, {len(missing)} missing: {listing(missing)}"
             report.damage("columns", file, found, expected=expected)
         elif extra:
             remedy = "Nothing to do if they are meant; they are not used."
-            report.warn("columns", file, f"{len(extra)} more: {listing(extra)}", expected=expected, remedy=remedy)
+            report.warn(
+                "columns", file, f"{len(extra)} more: {listing(extra)}", expected=expected, remedy=remedy
+            )
         elif have != wanted:
             remedy = "Nothing to do: columns are found by name."
             report.warn("columns", file, "the columns in another order", expected=expected, remedy=remedy)
         else:
             report.ok("columns", file, f"{len(have)} columns", expected=expected)
     if names.EXPRESSION_FILE in opened.schemas:
-        have = tuple(name for name in opened.schemas[names.EXPRESSION_FILE].names if name != names.INDEX_COLUMN)
+        have = tuple(
+            name for name in opened.schemas[names.EXPRESSION_FILE].names if name != names.INDEX_COLUMN
+        )
         other = owner(have, but=names.EXPRESSION_FILE)
         if other:
-            remedy = f"The two files look swapped: give {names.EXPRESSION_FILE} and {other} each its own name."
+            remedy = (
+                f"The two files look swapped: give {names.EXPRESSION_FILE} and {other} each its own name."
+            )
             expected = "one column for each gene"
-            report.damage("columns", names.EXPRESSION_FILE, f"the columns of {other}", expected=expected, remedy=remedy)
+            report.damage(
+                "columns", names.EXPRESSION_FILE, f"the columns of {other}", expected=expected, remedy=remedy
+            )
 
 
 def owner(have: tuple[str, ...], *, but: str) -> str | None:
@@ -165,7 +178,9 @@ def check_rows(opened: Opened, report: Report) -> None:
         if n_rows == 0:
             report.damage("rows", file, "0 rows", expected="a row for each cell")
         elif n_rows != usual:
-            report.damage("rows", file, f"{n_rows:,} rows", expected=f"{usual:,} rows, as the other files have")
+            report.damage(
+                "rows", file, f"{n_rows:,} rows", expected=f"{usual:,} rows, as the other files have"
+            )
         else:
             report.ok("rows", file, f"{n_rows:,} rows", expected="the same in every file; published: 183,161")
 
@@ -184,7 +199,9 @@ def check_barcodes(opened: Opened, report: Report) -> None:
     expected = f"unique, as in {reference_file}, in the same order"
     for file, barcodes in indexed.items():
         repeated = [barcode for barcode, n in Counter(barcodes).items() if n > 1]
-        at = next((i for i, pair in enumerate(zip(barcodes, reference, strict=False)) if pair[0] != pair[1]), None)
+        at = next(
+            (i for i, pair in enumerate(zip(barcodes, reference, strict=False)) if pair[0] != pair[1]), None
+        )
         if repeated or None in barcodes:
             found = f"{len(repeated):,} barcodes more than once: {listing([str(b) for b in repeated])}"
             report.damage("barcodes", file, found, expected=expected)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 OK, WARNING, DAMAGED = "ok", "warning", "damaged"
-SCHEMA = {name: pl.String for name in ("check", "file", "status", "found", "expected", "remedy")}
+SCHEMA = dict.fromkeys(("check", "file", "status", "found", "expected", "remedy"), pl.String)
 
 
 @dataclass
@@ -28,11 +28,25 @@ class Report:
 
     def skip(self, check: str, file: str, reason: str) -> None:
         """Add a check that could not be made because of other damage."""
-        self._add(check, file, WARNING, f"not checked: {reason}", "", "Mend the damage named above, then validate again.")
+        self._add(
+            check,
+            file,
+            WARNING,
+            f"not checked: {reason}",
+            "",
+            "Mend the damage named above, then validate again.",
+        )
 
     def _add(self, check: str, file: str, status: str, found: str, expected: str, remedy: str) -> None:
         self.rows.append(
-            {"check": check, "file": file, "status": status, "found": found, "expected": expected, "remedy": remedy}
+            {
+                "check": check,
+                "file": file,
+                "status": status,
+                "found": found,
+                "expected": expected,
+                "remedy": remedy,
+            }
         )
 
     def frame(self) -> pl.DataFrame:

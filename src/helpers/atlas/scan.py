@@ -117,7 +117,14 @@ class _Scanner:
             values = np.ascontiguousarray(values, dtype=np.float32)
             part = slice(start, start + len(values))
             found = np.zeros(8, np.int64)
-            _add(values, scan.cell_genes[part], scan.cell_sum[part], scan.cell_min[part], scan.cell_max[part], found)
+            _add(
+                values,
+                scan.cell_genes[part],
+                scan.cell_sum[part],
+                scan.cell_min[part],
+                scan.cell_max[part],
+                found,
+            )
             scan.gene_cells[at] += found[0]
             scan.fractions += int(found[1])
             scan.faults += [
@@ -165,7 +172,9 @@ def read(
         for group in range(file.metadata.num_row_groups):
             for first in range(0, len(wanted), width):
                 block = wanted[first : first + width]
-                table = file.reader.read_row_group(group, column_indices=[at for at, _ in block], use_threads=True)
+                table = file.reader.read_row_group(
+                    group, column_indices=[at for at, _ in block], use_threads=True
+                )
                 for offset, (_, name) in enumerate(block):
                     scanner.add(first + offset, name, table.column(offset), start)
                 if progress is not None:
@@ -176,7 +185,9 @@ def read(
 
 def _block(n_cells: int, *, budget: str | int) -> int:
     sums, column = 40 * n_cells, 12 * max(n_cells, 1)
-    memory.require(sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget.")
+    memory.require(
+        sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget."
+    )
     return int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
 
 

@@ -1,5 +1,6 @@
 """Is a folder a whole release: every file present, readable, agreeing with the others?"""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,7 @@ from helpers.atlas.report import Report
 from helpers.errors import ReleaseError
 
 
-def validate(folder: str | Path) -> pl.DataFrame:
+def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
     """Check every file of a release, the whole expression matrix included, and write nothing.
 
     A release of any size passes: its files must agree with each other; where they differ from the published
@@ -20,6 +21,8 @@ def validate(folder: str | Path) -> pl.DataFrame:
     ----------
     folder
         Folder with the twelve files.
+    progress
+        Called with the genes read so far and all genes.
 
     Returns
     -------
@@ -43,6 +46,6 @@ def validate(folder: str | Path) -> pl.DataFrame:
     opening.check_barcodes(opened, report)
     check_cells.check(opened, report)
     check_maps.check(opened, report)
-    scan = check_matrix.scan_file(opened, report)
+    scan = check_matrix.scan_file(opened, report, progress=progress)
     check_matrix.check(opened, report, scan)
     return report.frame()

@@ -192,53 +192,113 @@ DAMAGES: dict[str, Damage] = {
     "truncated expression": Damage(_E, "the transfer stopped half-way", _cut(_E, 0.5)),
     "truncated metadata": Damage(_S, "the transfer stopped half-way", _cut(_S, 0.5)),
     "truncated projection": Damage(_P[names.PCA], "the last byte is missing", _cut(_P[names.PCA], 0.999)),
-    "truncated JSON": Damage(names.UNSTRUCTURED_FILE, "the transfer stopped half-way", _cut(names.UNSTRUCTURED_FILE, 0.5)),
-    "spoiled expression": Damage(_E, "bytes inside the file are overwritten, its footer is whole", _overwrite(_E)),
+    "truncated JSON": Damage(
+        names.UNSTRUCTURED_FILE, "the transfer stopped half-way", _cut(names.UNSTRUCTURED_FILE, 0.5)
+    ),
+    "spoiled expression": Damage(
+        _E, "bytes inside the file are overwritten, its footer is whole", _overwrite(_E)
+    ),
     "empty expression": Damage(_E, "no bytes", _cut(_E, 0)),
     "empty features": Damage(_F, "no bytes", _cut(_F, 0)),
     "empty license": Damage(names.LICENSE_FILE, "no bytes", _cut(names.LICENSE_FILE, 0)),
-    "no rows": Damage(_P[names.UMAP], "columns, but no row", _change(_P[names.UMAP], lambda t: t.slice(0, 0))),
+    "no rows": Damage(
+        _P[names.UMAP], "columns, but no row", _change(_P[names.UMAP], lambda t: t.slice(0, 0))
+    ),
     "swapped metadata": Damage(_S, "sample and feature metadata under each other's name", _exchange(_S, _F)),
-    "swapped projections": Damage(_P[names.UMAP], "UMAP and t-SNE under each other's name", _exchange(_P[names.UMAP], _P[names.TSNE])),
-    "swapped expression": Damage(_E, "expression and scVI under each other's name", _exchange(_E, _P[names.SCVI])),
-    "swapped reports": Damage(names.STRUCTURE_FILE, "a report replaced by the license", _exchange(names.STRUCTURE_FILE, names.LICENSE_FILE)),
-    "reordered expression": Damage(_E, "rows in another order", _change(_E, _reorder(keep=(names.INDEX_COLUMN,)))),
+    "swapped projections": Damage(
+        _P[names.UMAP], "UMAP and t-SNE under each other's name", _exchange(_P[names.UMAP], _P[names.TSNE])
+    ),
+    "swapped expression": Damage(
+        _E, "expression and scVI under each other's name", _exchange(_E, _P[names.SCVI])
+    ),
+    "swapped reports": Damage(
+        names.STRUCTURE_FILE,
+        "a report replaced by the license",
+        _exchange(names.STRUCTURE_FILE, names.LICENSE_FILE),
+    ),
+    "reordered expression": Damage(
+        _E, "rows in another order", _change(_E, _reorder(keep=(names.INDEX_COLUMN,)))
+    ),
     "exchanged cells": Damage(_E, "two rows exchanged", _change(_E, _exchange_rows)),
     "reordered metadata": Damage(_S, "rows in another order, barcodes with them", _change(_S, _reorder())),
     "reordered metadata under its barcodes": Damage(
         _S, "rows in another order, barcodes left", _change(_S, _reorder(keep=(names.INDEX_COLUMN,)))
     ),
-    "reordered projection": Damage(_P[names.UMAP], "rows in another order, barcodes with them", _change(_P[names.UMAP], _reorder())),
-    "reordered projection without barcodes": Damage(_P[names.SCVI], "rows in another order, no barcodes", _change(_P[names.SCVI], _drop_index)),
+    "reordered projection": Damage(
+        _P[names.UMAP], "rows in another order, barcodes with them", _change(_P[names.UMAP], _reorder())
+    ),
+    "reordered projection without barcodes": Damage(
+        _P[names.SCVI], "rows in another order, no barcodes", _change(_P[names.SCVI], _drop_index)
+    ),
     "reordered genes": Damage(_E, "the first gene moved to the end", _change(_E, _reorder_genes)),
-    "exchanged genes": Damage(_E, "the values of two genes exchanged under their names", _change(_E, _exchange_two_genes)),
+    "exchanged genes": Damage(
+        _E, "the values of two genes exchanged under their names", _change(_E, _exchange_two_genes)
+    ),
     "reordered features": Damage(_F, "genes in another order", _change(_F, _reorder())),
     "shuffled ages": Damage(_S, "ages in another order than donors", _change(_S, _shuffle(names.AGE_GROUP))),
     "shuffled counts": Damage(_S, "n_counts in another order", _change(_S, _shuffle(names.N_COUNTS))),
-    "missing cells": Damage(_P[names.TSNE], "the last tenth of the rows is gone", _change(_P[names.TSNE], lambda t: t.slice(0, t.num_rows * 9 // 10))),
+    "missing cells": Damage(
+        _P[names.TSNE],
+        "the last tenth of the rows is gone",
+        _change(_P[names.TSNE], lambda t: t.slice(0, t.num_rows * 9 // 10)),
+    ),
     "missing rows": Damage(_E, "the last row is gone", _change(_E, lambda t: t.slice(0, t.num_rows - 1))),
     "missing gene": Damage(_E, "one gene is gone", _change(_E, lambda t: t.drop_columns(_genes(t)[3:4]))),
-    "missing dimension": Damage(_P[names.SCVI], "one dimension is gone", _change(_P[names.SCVI], lambda t: t.drop_columns(["SCVI7"]))),
+    "missing dimension": Damage(
+        _P[names.SCVI], "one dimension is gone", _change(_P[names.SCVI], lambda t: t.drop_columns(["SCVI7"]))
+    ),
     "missing column": Damage(_S, "the donors are gone", _change(_S, lambda t: t.drop_columns([names.DONOR]))),
     "NaN in expression": Damage(_E, "one NaN", _change(_E, _replace(None, _put(np.nan)))),
     "infinite expression": Damage(_E, "one infinite value", _change(_E, _replace(None, _put(np.inf)))),
     "negative expression": Damage(_E, "one negative value", _change(_E, _replace(None, _put(-1.0)))),
-    "scaled expression": Damage(_E, "every gene with mean 0 and standard deviation 1", _change(_E, _all_genes(_scale))),
+    "scaled expression": Damage(
+        _E, "every gene with mean 0 and standard deviation 1", _change(_E, _all_genes(_scale))
+    ),
     "raw expression": Damage(
-        _E, "whole numbers in place of log values", _change(_E, _all_genes(lambda v: np.rint(np.expm1(v)).astype(np.float32)))
+        _E,
+        "whole numbers in place of log values",
+        _change(_E, _all_genes(lambda v: np.rint(np.expm1(v)).astype(np.float32))),
     ),
-    "other logarithm": Damage(_E, "log2 in place of the natural logarithm", _change(_E, _all_genes(lambda v: (v / np.log(2)).astype(np.float32)))),
-    "text expression": Damage(_E, "one gene as text", _change(_E, _replace(None, lambda v: v.astype(str).astype(object)))),
-    "NaN in projection": Damage(_P[names.PCA], "one NaN", _change(_P[names.PCA], _replace("PCA3", _put(np.nan)))),
-    "text in projection": Damage(_P[names.PCA], "numbers as text", _change(_P[names.PCA], _replace("PCA3", lambda v: v.astype(str).astype(object)))),
-    "text counts": Damage(_S, "n_counts as text", _change(_S, _replace(names.N_COUNTS, lambda v: v.astype(str).astype(object)))),
+    "other logarithm": Damage(
+        _E,
+        "log2 in place of the natural logarithm",
+        _change(_E, _all_genes(lambda v: (v / np.log(2)).astype(np.float32))),
+    ),
+    "text expression": Damage(
+        _E, "one gene as text", _change(_E, _replace(None, lambda v: v.astype(str).astype(object)))
+    ),
+    "NaN in projection": Damage(
+        _P[names.PCA], "one NaN", _change(_P[names.PCA], _replace("PCA3", _put(np.nan)))
+    ),
+    "text in projection": Damage(
+        _P[names.PCA],
+        "numbers as text",
+        _change(_P[names.PCA], _replace("PCA3", lambda v: v.astype(str).astype(object))),
+    ),
+    "text counts": Damage(
+        _S, "n_counts as text", _change(_S, _replace(names.N_COUNTS, lambda v: v.astype(str).astype(object)))
+    ),
     "numeric labels": Damage(
-        _S, "cell types as numbers", _change(_S, _replace(names.LEVEL0, lambda v: np.unique(v.astype(str), return_inverse=True)[1]))
+        _S,
+        "cell types as numbers",
+        _change(_S, _replace(names.LEVEL0, lambda v: np.unique(v.astype(str), return_inverse=True)[1])),
     ),
-    "NaN in metadata": Damage(_S, "one n_genes missing", _change(_S, _replace(names.N_GENES, lambda v: _put(np.nan)(v.astype(float))))),
-    "wrong midpoints": Damage(_S, "ages ten years off", _change(_S, _replace(names.AGE_MIDPOINT, lambda v: v + 10))),
-    "unknown assay": Damage(_S, "'cells' written as 'cell'", _change(_S, _replace(names.ASSAY, lambda v: np.where(v == "cells", "cell", v).astype(object)))),
+    "NaN in metadata": Damage(
+        _S,
+        "one n_genes missing",
+        _change(_S, _replace(names.N_GENES, lambda v: _put(np.nan)(v.astype(float)))),
+    ),
+    "wrong midpoints": Damage(
+        _S, "ages ten years off", _change(_S, _replace(names.AGE_MIDPOINT, lambda v: v + 10))
+    ),
+    "unknown assay": Damage(
+        _S,
+        "'cells' written as 'cell'",
+        _change(_S, _replace(names.ASSAY, lambda v: np.where(v == "cells", "cell", v).astype(object))),
+    ),
     "wrong cell type": Damage(
-        _S, "half of the cell types exchanged", _change(_S, _replace(names.LEVEL0, lambda v: np.concatenate([v[len(v) // 2 :], v[: len(v) // 2]])))
+        _S,
+        "half of the cell types exchanged",
+        _change(_S, _replace(names.LEVEL0, lambda v: np.concatenate([v[len(v) // 2 :], v[: len(v) // 2]]))),
     ),
 }
