@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from helpers.budget import to_text
-from helpers.errors import MusclebookError
+from helpers.errors import MusclebookError, PairingError
 
 console = Console()
 errors = Console(stderr=True)
@@ -131,6 +131,39 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
         raise typer.Exit(1 if any(reasons is None or reasons for reasons in found.values()) else 0)
 
 
+def pair(
+    notebooks: Notebooks = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what differs; exit 1 if anything does.")] = False,  # noqa: FBT002
+    from_ipynb: Annotated[
+        bool, typer.Option("--from-ipynb", help="Take over edits made in Jupyter, the other way round.")
+    ] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a side that was edited.")] = False,  # noqa: FBT002
+) -> None:
+    """Write notebooks/NN.ipynb from notebooks/NN.py, by content; timestamps never count.
+
+    Example: musclebook pair --check
+    """
+    from helpers.book import pairing
+
+    with _plain_errors():
+        books = _project().choose(notebooks)
+        if check:
+            found = [difference for book in books for difference in pairing.compare(book)]
+            for difference in found:
+                errors.print(escape(str(difference)), soft_wrap=True)
+            console.print(f"{len(books)} pairs, {len(found)} differences")
+            raise typer.Exit(1 if found else 0)
+        write = pairing.write_text if from_ipynb else pairing.write_pair
+        faults = []
+        for book in books:
+            try:
+                console.print(f"{book.name}: {'written' if write(book, force=force) else 'unchanged'}")
+            except PairingError as error:
+                faults.append(str(error))
+        if faults:
+            raise PairingError("\n".join(faults))
+
+
 def _project():  # noqa: ANN202  the type would import the book's tools for every command
     from helpers.book.project import find_project
 
@@ -173,7 +206,7 @@ def _print_outcomes(outcomes: list) -> None:
     console.print(table)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"run": run, "build": build, "status": status}
+COMMANDS: dict[str, Callable[..., None]] = {"run": run, "build": build, "status": status, "pair": pair}
 
 
 def register(app: typer.Typer) -> None:
