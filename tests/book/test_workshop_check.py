@@ -43,5 +43,5 @@ def test_an_answer_that_fails_is_wrong_and_says_how():
 
 
 def test_an_unknown_exercise_names_the_nearest():
-    with pytest.raises(ExerciseError, match="Did you mean '01.one'"):
+    with pytest.raises(ExerciseError, match=r"Did you mean '01\.one'"):
         workshop.check("01.on", 1)
