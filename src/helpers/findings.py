@@ -167,7 +167,9 @@ class Note:
             "peak memory": to_text(self.meter.peak),
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
-        body = "".join(f"<tr><th>{_html(key)}</th><td>{_html(value)}</td></tr>" for key, value in rows.items())
+        body = "".join(
+            f"<tr><th>{_html(key)}</th><td>{_html(value)}</td></tr>" for key, value in rows.items()
+        )
         _display(
             html_text="<details class='provenance'><summary>How this page was made</summary>"
             f"<div class='table-scroll'><table>{body}</table></div></details>"
@@ -211,7 +213,9 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Note:
     parameters = {
         key: value
         for key, value in namespace.items()
-        if not key.startswith("_") and isinstance(value, str | int | float | bool) and key not in {"In", "Out", "out_dir"}
+        if not key.startswith("_")
+        and isinstance(value, str | int | float | bool)
+        and key not in {"In", "Out", "out_dir"}
     }
     key = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode()).hexdigest()[:8]
     out_dir = namespace.get("out_dir")

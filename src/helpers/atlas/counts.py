@@ -227,7 +227,9 @@ def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
     known = np.isfinite(product) & (product > 0)
     if not known.any():
         return np.zeros(len(least))
-    target = float(np.median(product[known]))  # the total that cells were scaled to, if most have a single molecule
+    target = float(
+        np.median(product[known])
+    )  # the total that cells were scaled to, if most have a single molecule
     for usual in (1e4, 1e6):
         if abs(target / usual - 1) < 0.02:
             target = usual
@@ -319,7 +321,9 @@ def _rounding(data: np.ndarray) -> float:
     return 0.0
 
 
-def _refuse(held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np.ndarray, *, known: bool) -> None:
+def _refuse(
+    held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np.ndarray, *, known: bool
+) -> None:
     bad = np.flatnonzero(~fits)
     row = int(bad[0])
     data = held.data[held.indptr[row] : held.indptr[row + 1]].astype(np.float64)
@@ -327,11 +331,18 @@ def _refuse(held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np
     ratio = x / x.min()
     worst = int(np.argmax(np.abs(ratio - np.rint(ratio))))
     cause = "They may be corrected, smoothed, integrated or averaged."
-    for other, said in ((data, "They look normalized but not log-transformed."), (np.exp2(data) - 1, "They look like log2.")):
+    for other, said in (
+        (data, "They look normalized but not log-transformed."),
+        (np.exp2(data) - 1, "They look like log2."),
+    ):
         parts = other / other.min()
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
             cause = said
-    how = "with its known size factor" if known else f"with the smallest taken for 1 to {MOST_MOLECULES} molecules"
+    how = (
+        "with its known size factor"
+        if known
+        else f"with the smallest taken for 1 to {MOST_MOLECULES} molecules"
+    )
     msg = (
         f"values are not log1p of normalized counts in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: "
         f"{how}, not all are whole. For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, "
