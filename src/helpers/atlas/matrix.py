@@ -45,7 +45,7 @@ def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
                 value = block[j, i]
                 counts[i] += value != 0
                 bad += value - value
-            if not bad == 0:
+            if bad != 0:  # a NaN is unequal to everything
                 for i in range(start, stop):
                     if not np.isfinite(block[j, i]):
                         return j, i
