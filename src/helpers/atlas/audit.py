@@ -5,14 +5,27 @@ from pathlib import Path
 
 import polars as pl
 
-from helpers.atlas import check_cells, check_maps, claims_cells, claims_files, claims_values, evidence
+from helpers.atlas import (
+    check_cells,
+    check_maps,
+    claims_cells,
+    claims_files,
+    claims_genes,
+    claims_values,
+    evidence,
+)
 from helpers.atlas import opened as opening
-from helpers.atlas.evidence import UNKNOWN, AbsentError, Claim, Evidence, Verdict
+from helpers.atlas.evidence import AbsentError, Claim, Evidence, Verdict
 from helpers.atlas.report import DAMAGED, Report
 from helpers.errors import ReleaseError
 
-CLAIMS: tuple[Claim, ...] = (*claims_cells.CLAIMS, *claims_files.CLAIMS, *claims_values.CLAIMS)
-SCHEMA = {name: pl.String for name in ("claim", "card", "found", "verdict", "explanation")}
+CLAIMS: tuple[Claim, ...] = (
+    *claims_cells.CLAIMS,
+    *claims_genes.CLAIMS,
+    *claims_files.CLAIMS,
+    *claims_values.CLAIMS,
+)
+SCHEMA = dict.fromkeys(("claim", "card", "found", "verdict", "explanation"), pl.String)
 
 
 def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
@@ -66,4 +79,4 @@ def _weigh(claim: Claim, release: Evidence) -> Verdict:
     try:
         return claim.weigh(release)
     except AbsentError as error:
-        return Verdict(f"not in the release: {error}", UNKNOWN, "Run `musclebook validate` to see what is missing.")
+        return evidence.open_claim(str(error))

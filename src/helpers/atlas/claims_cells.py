@@ -15,13 +15,17 @@ def _n_cells(evidence: Evidence) -> Verdict:
     by_assay = dict(evidence.cells[names.ASSAY].value_counts().iter_rows())
     found = f"{n_cells:,}: {by_assay.get('cells', 0):,} cells, {by_assay.get('nuclei', 0):,} nuclei"
     return Verdict(
-        evidence.sized(found), evidence.judge(true=evidence.whole), "About half are nuclei: two assays, not one."
+        evidence.sized(found),
+        evidence.judge(true=evidence.whole),
+        "About half are nuclei: two assays, not one.",
     )
 
 
 def _n_donors(evidence: Evidence) -> Verdict:
     n_donors = len(evidence.donors)
-    return Verdict(f"{n_donors}", evidence.judge(true=n_donors == 17), "The donors, not the cells, are the replicates.")
+    return Verdict(
+        f"{n_donors}", evidence.judge(true=n_donors == 17), "The donors, not the cells, are the replicates."
+    )
 
 
 def _donor_format(evidence: Evidence) -> Verdict:
@@ -34,7 +38,9 @@ def _age_range(evidence: Evidence) -> Verdict:
     bins = evidence.cells[names.AGE_GROUP].unique().sort()
     edges = f"bins run from {bins[0].split('-')[0]} to {bins[-1].split('-')[-1]}"
     if not evidence.donors_known:
-        return Verdict(edges, UNKNOWN, "Only bins are in the files, and these donors are not in the authors' table.")
+        return Verdict(
+            edges, UNKNOWN, "Only bins are in the files, and these donors are not in the authors' table."
+        )
     ages = evidence.donors[names.EXACT_AGE]
     found = f"donors are {ages.min():.0f} to {ages.max():.0f} years old; {edges}"
     verdict = HOLDS if (ages.min(), ages.max()) == (15, 75) else FAILS
@@ -46,18 +52,24 @@ def _age_numeric(evidence: Evidence) -> Verdict:
     off = (evidence.donors[names.EXACT_AGE] - evidence.donors[names.AGE_MIDPOINT]).abs().max()
     far = "" if off is None else f"; up to {off:.1f} years off the exact age"
     verdict = FAILS if n_values <= 8 else HOLDS
-    return Verdict(f"{n_values} distinct values{far}", verdict, "It is the middle of a bin, not the age of a donor.")
+    return Verdict(
+        f"{n_values} distinct values{far}", verdict, "It is the middle of a bin, not the age of a donor."
+    )
 
 
 def _age_counts(evidence: Evidence) -> Verdict:
     have = dict(evidence.cells[names.AGE_GROUP].value_counts().iter_rows())
     found = ", ".join(f"{group}: {have.get(group, 0):,}" for group in names.AGE_GROUPS)
-    return Verdict(evidence.sized(found), evidence.judge(true=have == study.N_BY_AGE_GROUP), "Counted in the metadata.")
+    return Verdict(
+        evidence.sized(found), evidence.judge(true=have == study.N_BY_AGE_GROUP), "Counted in the metadata."
+    )
 
 
 def _oldest_share(evidence: Evidence) -> Verdict:
     share = evidence.cells[names.AGE_GROUP].eq("70-75").mean()
-    return Verdict(f"{share:.1%}", evidence.judge(true=abs(share - 0.327) < 0.0051), "Counted in the metadata.")
+    return Verdict(
+        f"{share:.1%}", evidence.judge(true=abs(share - 0.327) < 0.0051), "Counted in the metadata."
+    )
 
 
 def _young_old(evidence: Evidence) -> Verdict:
@@ -84,7 +96,7 @@ def _one_donor_bins(evidence: Evidence) -> Verdict:
 
 
 def _split(evidence: Evidence) -> Verdict:
-    """In a split of cells, with every fifth cell of an age group in the test set, who is on both sides?"""
+    """Put every fifth cell of an age group in the test set, and ask who is on both sides."""
     order = evidence.cells.select(names.DONOR, names.AGE_GROUP).sample(fraction=1, shuffle=True, seed=0)
     split = order.with_columns(test=pl.int_range(pl.len()).over(names.AGE_GROUP) % 5 == 0)
     seen = split.filter(~pl.col("test"))[names.DONOR].unique().to_list()
@@ -97,11 +109,17 @@ def _split(evidence: Evidence) -> Verdict:
 def _n_labels(evidence: Evidence) -> Verdict:
     counts = {level: evidence.cells[level].n_unique() for level in names.LEVELS}
     found = " / ".join(str(n) for n in counts.values())
-    return Verdict(evidence.sized(found), evidence.judge(true=counts == study.N_LABELS), "Distinct labels at levels 0, 1 and 2.")
+    return Verdict(
+        evidence.sized(found),
+        evidence.judge(true=counts == study.N_LABELS),
+        "Distinct labels at levels 0, 1 and 2.",
+    )
 
 
 def _label_tree(evidence: Evidence) -> Verdict:
-    parents = evidence.cells.unique(list(names.LEVELS)).group_by(names.LEVEL2).agg(pl.col(names.LEVEL1).n_unique())
+    parents = (
+        evidence.cells.unique(list(names.LEVELS)).group_by(names.LEVEL2).agg(pl.col(names.LEVEL1).n_unique())
+    )
     several = parents.filter(pl.col(names.LEVEL1) > 1)[names.LEVEL2].sort().to_list()
     found = f"{len(several)} labels of level 2 have several parents: {', '.join(several) or 'none'}"
     text = "In the published files 62 cells are cDC2 at levels 0 and 1 and cDC1 at level 2, so the levels are not a tree."
@@ -115,7 +133,9 @@ def _major_types(evidence: Evidence) -> Verdict:
     shown = listing([f"{label} ({n:,})" for label, n in rare.reverse().iter_rows()])
     found = f"{len(counts)} labels; {len(rare)} hold less than 0.03 % of the cells{': ' + shown if len(rare) else ''}"
     found += "; Specialised MF is an umbrella over five kinds" if umbrella else ""
-    return Verdict(found, FAILS if len(rare) or umbrella else HOLDS, "Not all are major, and one is not a type.")
+    return Verdict(
+        found, FAILS if len(rare) or umbrella else HOLDS, "Not all are major, and one is not a type."
+    )
 
 
 def _top_types(evidence: Evidence) -> Verdict:
@@ -144,15 +164,24 @@ def _fragments(evidence: Evidence) -> Verdict:
 
 def _stem_cells(evidence: Evidence) -> Verdict:
     share = evidence.cells[names.LEVEL0].eq("MuSC").mean()
-    assays = evidence.cells.group_by(names.ASSAY).agg((pl.col(names.LEVEL0) == "MuSC").mean()).sort(names.ASSAY)
+    assays = (
+        evidence.cells.group_by(names.ASSAY).agg((pl.col(names.LEVEL0) == "MuSC").mean()).sort(names.ASSAY)
+    )
     found = f"{share:.1%} of all; " + ", ".join(f"{x:.1%} of {assay}" for assay, x in assays.iter_rows())
-    rank = int((evidence.cells[names.LEVEL0].value_counts()["count"] > evidence.cells[names.LEVEL0].eq("MuSC").sum()).sum())
+    rank = int(
+        (
+            evidence.cells[names.LEVEL0].value_counts()["count"]
+            > evidence.cells[names.LEVEL0].eq("MuSC").sum()
+        ).sum()
+    )
     text = f"Number {rank + 1} of all types by size, and its share depends on the assay more than on age."
     return Verdict(found, FAILS if share > 0.05 else HOLDS, text)
 
 
 def _assay(evidence: Evidence) -> Verdict:
-    each = evidence.cells.group_by(names.LEVEL0).agg(pl.len(), (pl.col(names.ASSAY) == names.CELLS).mean().alias("share"))
+    each = evidence.cells.group_by(names.LEVEL0).agg(
+        pl.len(), (pl.col(names.ASSAY) == names.CELLS).mean().alias("share")
+    )
     single = each.filter((pl.col("share") < 0.001) | (pl.col("share") > 0.999))
     found = (
         f"{len(single)} of {len(each)} labels occur in one assay only; they hold"
@@ -164,11 +193,15 @@ def _assay(evidence: Evidence) -> Verdict:
 
 def _young_women(evidence: Evidence) -> Verdict:
     rows = evidence.cells.filter(pl.col(names.AGE_BIN) == names.YOUNG)
-    each = rows.group_by(names.ASSAY, names.SEX).agg(pl.col(names.DONOR).n_unique()).sort(names.ASSAY, names.SEX)
+    each = (
+        rows.group_by(names.ASSAY, names.SEX).agg(pl.col(names.DONOR).n_unique()).sort(names.ASSAY, names.SEX)
+    )
     n_by = {(assay, sex): n for assay, sex, n in each.iter_rows()}
     women, men = n_by.get((names.CELLS, names.FEMALE), 0), n_by.get((names.CELLS, names.MALE), 0)
     found = f"young donors among cells: {women} women, {men} men; among nuclei: {n_by.get((names.NUCLEI, 'F'), 0)} women"
-    text = "Without young women among cells, age and sex cannot be told apart there: no model can adjust for it."
+    text = (
+        "Without young women among cells, age and sex cannot be told apart there: no model can adjust for it."
+    )
     return Verdict(found, FAILS if women == 0 else HOLDS, text)
 
 

@@ -1,8 +1,6 @@
-"""Claims of the card about files, formats, genes, parameters and memory."""
+"""Claims of the card about files, formats, parameters and memory."""
 
 import re
-
-import polars as pl
 
 from helpers import budget, names
 from helpers.atlas.evidence import FAILS, HOLDS, UNKNOWN, AbsentError, Claim, Evidence, Verdict
@@ -18,63 +16,27 @@ _SIZES = {  # megabytes, as the card lists them
     names.PROJECTION_FILES[names.UMAP]: 4.1,
     names.PROJECTION_FILES[names.SCVI]: 35,
 }
-_NOT_APPROVED = r"^(?:A[A-Z]|B[XS]|C[RTUHF]|F[OP]|KC|LA|R[SP]|U|Z)[0-9]{5,6}\.[0-9]+$"
 _GARBLED = re.compile("ðŸ|â€|Ã.|√[óÇ≥]|‚[ÄÜ]|œÜ|üß|üî|Ô∏è")
-
-
-def _n_genes(evidence: Evidence) -> Verdict:
-    n_genes = len(evidence.scan.genes)
-    return Verdict(f"{n_genes:,}", evidence.judge(true=n_genes == study.N_GENES), "Columns of the expression file.")
-
-
-def _coding(evidence: Evidence) -> Verdict:
-    ids = evidence.genes.select(pl.col(names.ENSEMBL).str.replace(r"\.\d+$", "").alias("ensembl_id"))
-    known = ids.join(study.genes(), on="ensembl_id", how="inner").filter(pl.col("biotype").is_not_null())
-    share = known["biotype"].eq("protein_coding").mean()
-    if share is None:
-        return Verdict("no gene of the human reference", UNKNOWN, "Biotypes are looked up by ENSEMBL.")
-    second = known.filter(pl.col("biotype") != "protein_coding")["biotype"].value_counts(sort=True)
-    other = f", next {second[0, 0]} {second[0, 1] / len(known):.1%}" if len(second) else ""
-    found = f"{share:.1%} of {len(known):,} genes with a known biotype are protein coding{other}"
-    return Verdict(found, HOLDS if share > 0.99 else FAILS, "Humans have about 20,000 protein-coding genes.")
-
-
-def _symbols(evidence: Evidence) -> Verdict:
-    symbols = evidence.genes[names.SYMBOL]
-    clones = symbols.filter(symbols.str.contains(_NOT_APPROVED))
-    found = f"{len(clones):,} of {len(symbols):,} are names of clones: {listing(clones.to_list(), most=3) or 'none'}"
-    return Verdict(found, FAILS if len(clones) > 0.01 * len(symbols) else HOLDS, "A clone name is no approved symbol.")
-
-
-def _coverage(evidence: Evidence) -> Verdict:
-    nulls = {c: evidence.genes[c].null_count() for c in names.FEATURE_COLUMNS}
-    empty = {c: n for c, n in nulls.items() if n}
-    same = evidence.genes[names.GENE_IDS].cast(pl.String).eq(evidence.genes[names.SYMBOL].cast(pl.String)).mean()
-    found = f"missing: {empty or 'none'}; gene_ids equals SYMBOL in {same:.1%} of the genes"
-    return Verdict(found, FAILS if empty else HOLDS, "gene_ids holds the column names of the matrix, not identifiers.")
-
-
-def _reference(evidence: Evidence) -> Verdict:
-    pairs = evidence.genes.select(ensembl_id=names.ENSEMBL, symbol=names.SYMBOL)
-    n_known = len(pairs.join(study.genes(), on=["ensembl_id", "symbol"], how="semi"))
-    n_ids = len(pairs.join(study.genes(), on="ensembl_id", how="semi"))
-    found = f"{n_ids:,} identifiers and {n_known:,} pairs of identifier and symbol, of {len(pairs):,}, are in reference 3.0.0"
-    text = "Reference 3.0.0 has 33,538 genes, as the study's gene space; 2020-A has 36,601."
-    return Verdict(found, FAILS if n_ids > 0.99 * len(pairs) else UNKNOWN, text)
 
 
 def _barcodes(evidence: Evidence) -> Verdict:
     files = (names.EXPRESSION_FILE, names.SAMPLE_FILE, *names.PROJECTION_FILES.values())
     bare = [file for file in files if file not in evidence.opened.index]
     found = f"{len(files) - len(bare)} of {len(files)} files have barcodes; none in {', '.join(bare) or 'no file'}"
-    return Verdict(found, FAILS if bare else HOLDS, "Without barcodes rows can only be matched by their order.")
+    return Verdict(
+        found, FAILS if bare else HOLDS, "Without barcodes rows can only be matched by their order."
+    )
 
 
 def _by_label(evidence: Evidence) -> Verdict:
     if names.EXPRESSION_FILE not in evidence.opened.schemas:
         raise AbsentError(names.EXPRESSION_FILE)
     bare = names.EXPRESSION_FILE not in evidence.opened.index
-    found = "rows of the expression file are numbered, so expression.loc[barcodes] fails" if bare else "barcodes in both"
+    found = (
+        "rows of the expression file are numbered, so expression.loc[barcodes] fails"
+        if bare
+        else "barcodes in both"
+    )
     return Verdict(found, FAILS if bare else HOLDS, "Align by the order of the rows.")
 
 
@@ -83,9 +45,13 @@ def _chain(evidence: Evidence) -> Verdict:
 
     index = pd.Index(evidence.cells.head(3)[names.DONOR].to_list())
     try:
-        all(index == index == index)  # noqa: PLR0124  (the card's line, with one index for all)
+        all(index == index == index)  # the card's line, with one index for all
     except ValueError as error:
-        return Verdict(f"ValueError: {str(error)[:60]}…", FAILS, "a == b == c asks for the truth of an array. Compare in pairs.")
+        return Verdict(
+            f"ValueError: {str(error)[:60]}…",
+            FAILS,
+            "a == b == c asks for the truth of an array. Compare in pairs.",
+        )
     return Verdict("the line runs", HOLDS, "Compared in pairs.")
 
 
@@ -106,48 +72,50 @@ def _stored(evidence: Evidence) -> Verdict:
 
 def _float32(evidence: Evidence) -> Verdict:
     kinds = sorted(evidence.scan.types)
-    return Verdict(", ".join(kinds), HOLDS if kinds == ["float"] else FAILS, "float is float32, double is float64.")
+    return Verdict(
+        ", ".join(kinds), HOLDS if kinds == ["float"] else FAILS, "float is float32, double is float64."
+    )
 
 
 def _dimensions(evidence: Evidence) -> Verdict:
     have = {key: evidence.opened.tables.get(file) for key, file in names.PROJECTION_FILES.items()}
     found = ", ".join(f"{key} {'missing' if t is None else len(t.columns)}" for key, t in have.items())
-    true = all(t is not None and len(t.columns) == len(names.PROJECTION_COLUMNS[key]) for key, t in have.items())
+    true = all(
+        t is not None and len(t.columns) == len(names.PROJECTION_COLUMNS[key]) for key, t in have.items()
+    )
     return Verdict(found, HOLDS if true else FAILS, "Columns of the projection files.")
 
 
 def _pca(evidence: Evidence) -> Verdict:
-    params = _params(evidence, "pca")
+    params = params_of(evidence, "pca")
     found = f"n_comps {params.get('n_comps', 'not stated')}, use_highly_variable {params.get('use_highly_variable', 'not stated')}"
     true = params.get("n_comps") == 50 and params.get("use_highly_variable") is True
     return Verdict(found, HOLDS if true else FAILS, "As the file states: PCA was made of all genes.")
 
 
 def _neighbors(evidence: Evidence) -> Verdict:
-    params = _params(evidence, "neighbors")
+    params = params_of(evidence, "neighbors")
     true = (params.get("n_neighbors"), params.get("n_pcs")) == (15, 50)
-    found = f"n_neighbors {params.get('n_neighbors', 'not stated')}, n_pcs {params.get('n_pcs', 'not stated')}"
+    found = (
+        f"n_neighbors {params.get('n_neighbors', 'not stated')}, n_pcs {params.get('n_pcs', 'not stated')}"
+    )
     return Verdict(found, HOLDS if true else FAILS, "As the file states.")
 
 
-def _params(evidence: Evidence, key: str) -> dict:
+def params_of(evidence: Evidence, key: str) -> dict:
+    """Return the stated parameters of a step, or none."""
     stated = evidence.text(names.UNSTRUCTURED_FILE)
     params = stated.get(key, {}) if isinstance(stated, dict) else {}
     return params.get("params", {}) if isinstance(params, dict) else {}
-
-
-def _variable_genes(evidence: Evidence) -> Verdict:
-    columns = [c for c in evidence.opened.tables[names.FEATURE_FILE].columns if "variable" in c] if len(evidence.genes) else []
-    used = _params(evidence, "pca").get("use_highly_variable", "not stated")
-    found = f"columns of variable genes: {', '.join(columns) or 'none'}; PCA used them: {used}"
-    return Verdict(found, HOLDS if columns else FAILS, "They were chosen inside the study's scVI model and are not in the files.")
 
 
 def _origin(evidence: Evidence) -> Verdict:
     structure = evidence.text(names.STRUCTURE_FILE)
     keys = structure.get("obsm_keys") if isinstance(structure, dict) else None
     if keys is None:
-        return Verdict("the structure report lists no embeddings", UNKNOWN, "Nothing says where they come from.")
+        return Verdict(
+            "the structure report lists no embeddings", UNKNOWN, "Nothing says where they come from."
+        )
     added = [key for key in names.PROJECTION_FILES if key not in keys]
     found = f"the study's object had {', '.join(keys)}; added for the release: {', '.join(added) or 'none'}"
     text = "Added ones were computed by the uploader, without correction for donor or assay."
@@ -161,17 +129,27 @@ def _files(evidence: Evidence) -> Verdict:
 
 
 def _sizes(evidence: Evidence) -> Verdict:
-    sizes = {file: (evidence.folder / file).stat().st_size / 1e6 for file in _SIZES if (evidence.folder / file).is_file()}
+    sizes = {
+        file: (evidence.folder / file).stat().st_size / 1e6
+        for file in _SIZES
+        if (evidence.folder / file).is_file()
+    }
     total = sum(sizes.values())
     off = [file for file, size in _SIZES.items() if not 0.8 < sizes.get(file, 0) / size < 1.25]
     found = f"{total:,.1f} MB in all; other than stated: {listing([f'{f} {sizes.get(f, 0):,.1f} MB' for f in off], most=2) or 'none'}"
-    return Verdict(evidence.sized(found), evidence.judge(true=not off), "Within a fifth of the stated size counts as the same.")
+    return Verdict(
+        evidence.sized(found),
+        evidence.judge(true=not off),
+        "Within a fifth of the stated size counts as the same.",
+    )
 
 
-def _dense(evidence: Evidence) -> Verdict:
+def _dense(_evidence: Evidence) -> Verdict:
     needed = study.N_CELLS * study.N_GENES * 4
     found = f"float32 of {study.N_CELLS:,} x {study.N_GENES:,} is {budget.to_text(needed)} in memory"
-    return Verdict(found, FAILS, "The card's own first line, pd.read_parquet of the expression file, needs that much.")
+    return Verdict(
+        found, FAILS, "The card's own first line, pd.read_parquet of the expression file, needs that much."
+    )
 
 
 def _sparse(evidence: Evidence) -> Verdict:
@@ -182,7 +160,7 @@ def _sparse(evidence: Evidence) -> Verdict:
     return Verdict(found, verdict, "Four bytes for each value and four for its column.")
 
 
-def _maps_memory(evidence: Evidence) -> Verdict:
+def _maps_memory(_evidence: Evidence) -> Verdict:
     needed = study.N_CELLS * sum(map(len, names.PROJECTION_COLUMNS.values())) * 8
     found = f"{budget.to_text(needed)} at most, at full size and in float64"
     return Verdict(found, FAILS if needed < 1e9 else HOLDS, "84 columns in all.")
@@ -199,7 +177,9 @@ def _loads(evidence: Evidence) -> Verdict:
     head = str(evidence.text(names.README_FILE)).split("---")[1:2]
     there = bool(head) and "configs:" in head[0]
     found = f"the card {'states' if there else 'does not state'} which file is the data (configs)"
-    return Verdict(found, HOLDS if there else FAILS, "Without it load_dataset took the validation report for the data.")
+    return Verdict(
+        found, HOLDS if there else FAILS, "Without it load_dataset took the validation report for the data."
+    )
 
 
 def _readable(evidence: Evidence) -> Verdict:
@@ -215,11 +195,6 @@ def _license(evidence: Evidence) -> Verdict:
 
 
 CLAIMS = (
-    Claim("genes", "29,400 genes", _n_genes),
-    Claim("protein coding", "the genes are protein coding", _coding),
-    Claim("symbols", "columns are approved gene symbols", _symbols),
-    Claim("gene table", "all four columns complete, gene_ids an identifier", _coverage),
-    Claim("reference", "aligned to GRCh38-2020-A", _reference),
     Claim("barcodes", "cell barcodes are the index of all files", _barcodes),
     Claim("access by label", "expression.loc[barcodes of the metadata] picks cells", _by_label),
     Claim("index check", "one line checks that four indices agree", _chain),
@@ -229,7 +204,6 @@ CLAIMS = (
     Claim("embeddings", "scVI 30, PCA 50, UMAP 2, t-SNE 2 dimensions", _dimensions),
     Claim("PCA settings", "50 components, of highly variable genes", _pca),
     Claim("neighbors settings", "15 neighbors, 50 components", _neighbors),
-    Claim("variable genes", "about 10,000 highly variable genes pre-selected", _variable_genes),
     Claim("origin of maps", "the embeddings come with the study", _origin),
     Claim("12 files", "twelve files", _files),
     Claim("file sizes", "1.6 GB in all, each file with its size", _sizes),

@@ -11,28 +11,39 @@ from helpers.atlas.evidence import (
     FAILS,
     HOLDS,
     UNKNOWN,
-    AbsentError,
     Claim,
     Evidence,
     Verdict,
+    open_claim,
     share_by_donor,
     slope,
 )
 from helpers.facts import study
 
-_RANGES = {names.SCVI: (-2.90, 3.64), names.UMAP: (7.50, 19.20), names.PCA: (-30.80, 17.86), names.TSNE: (-51.03, -4.97)}
+_RANGES = {
+    names.SCVI: (-2.90, 3.64),
+    names.UMAP: (7.50, 19.20),
+    names.PCA: (-30.80, 17.86),
+    names.TSNE: (-51.03, -4.97),
+}
 
 
 def _zeros(evidence: Evidence) -> Verdict:
     share = evidence.scan.zero_share
-    return Verdict(f"{share:.2%} zeros", evidence.judge(true=abs(share - 0.954) < 0.0006), "Counted over the whole matrix.")
+    return Verdict(
+        f"{share:.2%} zeros",
+        evidence.judge(true=abs(share - 0.954) < 0.0006),
+        "Counted over the whole matrix.",
+    )
 
 
 def _median(column: str, published: int) -> Callable[[Evidence], Verdict]:
     def weigh(evidence: Evidence) -> Verdict:
         median = float(evidence.cells[column].median())
         return Verdict(
-            f"{median:,.0f}", evidence.judge(true=abs(median / published - 1) < 0.001), f"Median of {column} in the metadata."
+            f"{median:,.0f}",
+            evidence.judge(true=abs(median / published - 1) < 0.001),
+            f"Median of {column} in the metadata.",
         )
 
     return weigh
@@ -41,7 +52,9 @@ def _median(column: str, published: int) -> Callable[[Evidence], Verdict]:
 def _mito(evidence: Evidence) -> Verdict:
     top = float(evidence.cells[names.PERCENT_MITO].max())
     top = top * 100 if top <= 1 else top
-    return Verdict(f"up to {top:.1f} %", HOLDS if top < 20 else FAILS, "The limit is in none of the study's sources.")
+    return Verdict(
+        f"up to {top:.1f} %", HOLDS if top < 20 else FAILS, "The limit is in none of the study's sources."
+    )
 
 
 def _normalized(evidence: Evidence) -> Verdict:
@@ -57,7 +70,7 @@ def _fold_change(evidence: Evidence) -> Verdict:
     years = evidence.cells[names.AGE_MIDPOINT].to_numpy()
     young, old = years <= 30, years >= 60
     if not young.any() or not old.any():
-        raise AbsentError("cells of both ages")
+        return open_claim("cells of both ages")
     differ = []
     for values in evidence.columns([evidence.scan.genes[i] for i in order]).values():
         linear = np.expm1(values)
@@ -65,7 +78,7 @@ def _fold_change(evidence: Evidence) -> Verdict:
             card = np.log2((values[old].mean() + 1e-9) / (values[young].mean() + 1e-9))
             differ.append(abs(card - np.log2(linear[old].mean() / linear[young].mean())))
     if not differ:
-        raise AbsentError("genes found at both ages")
+        return open_claim("genes found at both ages")
     found = f"in the {len(differ)} most frequent genes it is off by {np.median(differ):.2f} (median), up to {max(differ):.2f}"
     text = "A ratio of mean logarithms is no fold change, and its cells are not replicates."
     return Verdict(found, FAILS if max(differ) > 0.05 else HOLDS, text)
@@ -75,19 +88,23 @@ def _range(key: str) -> Callable[[Evidence], Verdict]:
     def weigh(evidence: Evidence) -> Verdict:
         table = evidence.opened.projection(key)
         if table is None:
-            raise AbsentError(names.PROJECTION_FILES[key])
+            return open_claim(names.PROJECTION_FILES[key])
         values = table.select(names.PROJECTION_COLUMNS[key]).to_numpy()
         low, high = _RANGES[key]
         true = abs(values.min() - low) < 0.01 and abs(values.max() - high) < 0.01
         first = values[:100]
         found = f"{values.min():.2f} to {values.max():.2f}; in the first 100 rows {first.min():.2f} to {first.max():.2f}"
-        return Verdict(found, HOLDS if true else FAILS, "The stated range was taken from the first 100 rows.")
+        return Verdict(
+            found,
+            HOLDS if true else FAILS,
+            "The range on the card goes back to a check of the first 100 rows.",
+        )
 
     return weigh
 
 
 def _type_one(evidence: Evidence) -> Verdict:
-    """The card's own lines, then the same question asked of donors."""
+    """Follow the card's own lines, then ask the same question of donors."""
     counts = evidence.cells.group_by(names.AGE_GROUP).agg(
         one=(pl.col(names.LEVEL0) == "MF-I").sum(), two=(pl.col(names.LEVEL0) == "MF-II").sum()
     )
@@ -97,7 +114,7 @@ def _type_one(evidence: Evidence) -> Verdict:
     years, shares = share_by_donor(evidence, of="MF-I", among=("MF-I", "MF-II"), assay=names.NUCLEI, least=20)
     change, p_value, n_donors = slope(years, shares)
     if not young or not old or np.isnan(change):
-        raise AbsentError("myonuclei of enough donors")
+        return open_claim("myonuclei of enough donors")
     found = (
         f"mean of bins {np.mean(young):.3f} young, {np.mean(old):.3f} old; over {n_donors} donors {change:+.3f} per decade"
         f" (p = {p_value:.2f}), in nuclei"
@@ -114,16 +131,23 @@ def _fibroblasts(evidence: Evidence) -> Verdict:
         if not np.isnan(change):
             lines[assay] = (change, p_value, n_donors)
     if not lines:
-        raise AbsentError("fibroblasts of enough donors")
-    found = "; ".join(f"{assay}: {c:+.3f} of the share per decade (p = {p:.2f}, {n} donors)" for assay, (c, p, n) in lines.items())
+        return open_claim("fibroblasts of enough donors")
+    found = "; ".join(
+        f"{assay}: {c:+.3f} of the share per decade (p = {p:.2f}, {n} donors)"
+        for assay, (c, p, n) in lines.items()
+    )
     true = all(c > 0 and p < 0.05 for c, p, _ in lines.values())
-    return Verdict(found, HOLDS if true else FAILS, "In the study's model the age slope of fibroblasts is not significant either.")
+    return Verdict(
+        found,
+        HOLDS if true else FAILS,
+        "In the study's model the age slope of fibroblasts is not significant either.",
+    )
 
 
 def _sex_genes(evidence: Evidence) -> Verdict:
     genes = evidence.columns(["XIST", "RPS4Y1"])
     if len(genes) < 2:
-        raise AbsentError("XIST and RPS4Y1")
+        return open_claim("XIST and RPS4Y1")
     each = (
         evidence.cells.select(names.DONOR, names.SEX)
         .with_columns(woman=pl.Series(genes["XIST"]), man=pl.Series(genes["RPS4Y1"]))
@@ -132,19 +156,25 @@ def _sex_genes(evidence: Evidence) -> Verdict:
     )
     right = each.filter((pl.col("woman") > pl.col("man")) == (pl.col(names.SEX) == names.FEMALE))
     found = f"XIST against RPS4Y1 tells the sex of {len(right)} of {len(each)} donors"
-    return Verdict(found, HOLDS if len(right) == len(each) else FAILS, "The strongest 'age genes' among cells may be sex genes.")
+    return Verdict(
+        found,
+        HOLDS if len(right) == len(each) else FAILS,
+        "The strongest 'age genes' among cells may be sex genes.",
+    )
 
 
 def _known_genes(evidence: Evidence) -> Verdict:
     genes = evidence.columns(["CDKN2A", "TP53"])
     if not genes:
-        raise AbsentError("CDKN2A and TP53")
+        return open_claim("CDKN2A and TP53")
     lines = []
     for symbol, values in genes.items():
         each = evidence.cells.select(names.DONOR).with_columns(value=pl.Series(np.expm1(values)))
         each = each.group_by(names.DONOR).agg(pl.col("value").mean()).join(evidence.donors, on=names.DONOR)
         change, p_value, n_donors = slope(each["years"].to_numpy(), each["value"].to_numpy())
-        lines.append(f"{symbol}: in {np.mean(values > 0):.1%} of cells, {change:+.3f} per 10,000 per decade (p = {p_value:.2f}, {n_donors} donors)")
+        lines.append(
+            f"{symbol}: in {np.mean(values > 0):.1%} of cells, {change:+.3f} per 10,000 per decade (p = {p_value:.2f}, {n_donors} donors)"
+        )
     return Verdict("; ".join(lines), UNKNOWN, "No source of the study reports them as genes of aging.")
 
 
@@ -152,7 +182,9 @@ def _tissue(evidence: Evidence) -> Verdict:
     if not evidence.donors_known:
         return Verdict("donors that are not in the authors' table", UNKNOWN, "Nothing in the files tells.")
     kinds = evidence.donors["Donor_type"].value_counts(sort=True)
-    found = ", ".join(f"{n} {kind}" for kind, n in kinds.iter_rows()) + " in the authors' table of these donors"
+    found = (
+        ", ".join(f"{n} {kind}" for kind, n in kinds.iter_rows()) + " in the authors' table of these donors"
+    )
     text = "DBD and DCD are deceased organ donors, after 2 to 10 days in hospital; the muscle is intercostal."
     return Verdict(found, FAILS, text)
 

@@ -44,6 +44,13 @@ class AbsentError(ReleaseError):
     """A file or column that a claim needs is not there."""
 
 
+def open_claim(missing: str) -> Verdict:
+    """Return the verdict on a claim that cannot be weighed for want of something."""
+    return Verdict(
+        f"not in the release: {missing}", UNKNOWN, "Run `musclebook validate` to see what is missing."
+    )
+
+
 @dataclass
 class Evidence:
     """A release opened for questions; everything is read once, when first asked for."""
@@ -92,7 +99,9 @@ class Evidence:
     @cached_property
     def donors(self) -> pl.DataFrame:
         """One row for each donor: age group, sex, middle of the group, and the authors' exact age where known."""
-        exact = study.donors().select(names.DONOR, pl.col("Age").cast(pl.Float64).alias(names.EXACT_AGE), "Donor_type")
+        exact = study.donors().select(
+            names.DONOR, pl.col("Age").cast(pl.Float64).alias(names.EXACT_AGE), "Donor_type"
+        )
         columns = [names.AGE_GROUP, names.AGE_BIN, names.SEX, names.AGE_MIDPOINT]
         each = self.cells.group_by(names.DONOR, maintain_order=True).agg(pl.col(columns).first())
         return each.join(exact, on=names.DONOR, how="left").with_columns(
