@@ -17,7 +17,9 @@ def _source_key() -> str:
     """Hash everything a simulated release is made from: its sources and the published tables."""
     room = Path(simulate.__file__).parent
     sha = hashlib.sha256()
-    for path in sorted([*room.rglob("*.py"), *(room.parent / "facts").rglob("*.*"), room.parent / "names.py"]):
+    for path in sorted(
+        [*room.rglob("*.py"), *(room.parent / "facts").rglob("*.*"), room.parent / "names.py"]
+    ):
         if "__pycache__" not in path.parts:
             sha.update(path.name.encode() + path.read_bytes())
     return sha.hexdigest()[:16]
