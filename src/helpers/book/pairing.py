@@ -109,7 +109,11 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
     if changed:
         _refuse_to_lose(book, text, pair, force=force, losing=".py")
         pair.metadata["kernelspec"] = nbformat.from_dict(KERNEL)
-        _, _, body = _header(jupytext.writes(_kept(pair), fmt="py:percent"))
+        # the .ipynb sorts metadata by name: keep the order that the author wrote
+        written = {_content(cell)[2]: cell.metadata for cell in _kept(text).cells}
+        for cell in _kept(pair).cells:
+            cell.metadata = written.get(_content(cell)[2], cell.metadata)
+        _, _, body = _header(jupytext.writes(pair, fmt="py:percent"))
         start, header, _ = _header(book.source.read_text(encoding="utf-8"))
         with writing(book.source) as part:
             part.write_text(start + header + body, encoding="utf-8")
