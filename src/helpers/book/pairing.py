@@ -164,7 +164,7 @@ def _header(text: str) -> tuple[str, str, str]:
 
 def _kept(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({name: cell.metadata[name] for name in KEPT if name in cell.metadata})
+        cell.metadata = nbformat.from_dict({name: value for name, value in cell.metadata.items() if name in KEPT})
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook
