@@ -1,1 +1,1 @@
-"""The command ``musclebook``."""
+"""The command ``musclebook``: one file for each group of commands."""
