@@ -16,6 +16,7 @@ from helpers.files import writing
 KEPT = ("tags", "mystnb", "nbmake")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LARGEST = 200_000  # bytes of a pair; more means outputs or pictures slipped in
+_BLANK = "lines_to_next_cell"
 STORED = "pair"  # key under which a pair remembers the content it was made with
 
 
@@ -50,7 +51,9 @@ def compare(book: Notebook) -> list[Difference]:
     ]
     for suffix, node in ((".py", text), (".ipynb", pair)):
         if dict(node.metadata.get("kernelspec", {})) != KERNEL:
-            faults.append(f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish")
+            faults.append(
+                f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish"
+            )
     size = book.pair.stat().st_size
     if size > LARGEST:
         faults.append(f"the .ipynb has {size:,} bytes, allowed are {LARGEST:,}")
@@ -109,7 +112,14 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
     if changed:
         _refuse_to_lose(book, text, pair, force=force, losing=".py")
         pair.metadata["kernelspec"] = nbformat.from_dict(KERNEL)
-        _, _, body = _header(jupytext.writes(_kept(pair), fmt="py:percent"))
+        # the .ipynb sorts metadata by name and knows no blank lines: keep both as the author wrote them
+        blank = {cell.source: cell.metadata.get(_BLANK) for cell in text.cells}
+        written = {_content(cell)[2]: cell.metadata for cell in _kept(text).cells}
+        for cell in _kept(pair).cells:
+            cell.metadata = nbformat.from_dict(dict(written.get(_content(cell)[2], cell.metadata)))
+            if blank.get(cell.source) is not None:
+                cell.metadata[_BLANK] = blank[cell.source]
+        _, _, body = _header(jupytext.writes(pair, fmt="py:percent"))
         start, header, _ = _header(book.source.read_text(encoding="utf-8"))
         with writing(book.source) as part:
             part.write_text(start + header + body, encoding="utf-8")
@@ -133,7 +143,9 @@ def _content(cell: NotebookNode) -> tuple[str, str, str]:
 def _cell_differences(text: NotebookNode, pair: NotebookNode) -> list[str]:
     faults = []
     for number, (ours, theirs) in enumerate(zip(text.cells, pair.cells, strict=False), 1):
-        for what, one, other in zip(("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True):
+        for what, one, other in zip(
+            ("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True
+        ):
             if one != other:
                 faults.append(f"cell {number} differs in {what}: {_first_unlike(one, other)}")
                 break
@@ -160,7 +172,9 @@ def _header(text: str) -> tuple[str, str, str]:
 
 def _kept(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({name: cell.metadata[name] for name in KEPT if name in cell.metadata})
+        cell.metadata = nbformat.from_dict(
+            {name: value for name, value in cell.metadata.items() if name in KEPT}
+        )
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook
@@ -182,7 +196,9 @@ def _stripped(text: NotebookNode) -> NotebookNode:
     return stripped
 
 
-def _refuse_to_lose(book: Notebook, text: NotebookNode, pair: NotebookNode, *, force: bool, losing: str) -> None:
+def _refuse_to_lose(
+    book: Notebook, text: NotebookNode, pair: NotebookNode, *, force: bool, losing: str
+) -> None:
     # a pair remembers what both said when they last agreed, so it is known which one was edited since
     agreed = pair.metadata.get(STORED)
     edited = {".py": content_hash(text) != agreed, ".ipynb": content_hash(pair) != agreed}
@@ -200,5 +216,7 @@ def _refuse_to_lose(book: Notebook, text: NotebookNode, pair: NotebookNode, *, f
             f"musclebook pair --from-ipynb {book.name}"
         )
     else:
-        msg = f"{book.source.name} was edited and {book.pair.name} was not. Take the edit over: musclebook pair"
+        msg = (
+            f"{book.source.name} was edited and {book.pair.name} was not. Take the edit over: musclebook pair"
+        )
     raise PairingError(msg)
