@@ -5,12 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from anndata import AnnData
 
 from helpers import files, names
-from helpers.simulate import atlas, truth
+from helpers.simulate import atlas, rowgroup, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
 
@@ -43,7 +40,7 @@ def write(folder: Path, *, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEE
 def write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> None:
     """Write the twelve files and the truth of `simulation` into an existing folder."""
     adata = simulation.adata
-    _write_expression(folder / names.EXPRESSION_FILE, adata)
+    rowgroup.write_columns(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names), threads=threads)
     adata.obs.to_parquet(folder / names.SAMPLE_FILE)
     adata.var.reset_index(drop=True).to_parquet(folder / names.FEATURE_FILE)
     for key, file in names.PROJECTION_FILES.items():
@@ -51,12 +48,6 @@ def write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> 
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
     truth.write_truth(folder / names.TRUTH_FOLDER, simulation)
     _write_texts(folder, simulation)
-
-
-def _write_expression(path: Path, adata: AnnData) -> None:
-    dense = adata.X.toarray(order="F")
-    table = pa.table([pa.array(dense[:, i]) for i in range(dense.shape[1])], names=list(adata.var_names))
-    pq.write_table(table, path, row_group_size=max(len(table), 1))
 
 
 def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:

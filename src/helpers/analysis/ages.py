@@ -1,0 +1,367 @@
+"""Age predicted from expression: donors left out, beside the mean, permuted ages and the split that leaks."""
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from anndata import AnnData
+from scipy.stats import false_discovery_control
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import ElasticNetCV, LogisticRegression, RidgeCV
+from sklearn.model_selection import LeaveOneOut
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from helpers import names
+from helpers.analysis import splits
+from helpers.errors import DesignError, TableError
+
+MODELS = ("ridge", "elastic net", "random forest")
+PREDICTIONS_SCHEMA = {"donor": pl.String, "age": pl.Float64, "predicted": pl.Float64, "baseline": pl.Float64}
+CLASSES_SCHEMA = {"donor": pl.String, "old": pl.Boolean, "probability": pl.Float64, "baseline": pl.Float64}
+SCAN_SCHEMA = {
+    "type": pl.String,
+    "assay": pl.String,
+    "donors": pl.Int64,
+    "mae_years": pl.Float64,
+    "baseline_mae_years": pl.Float64,
+    "gain_years": pl.Float64,
+    "p": pl.Float64,
+    "q": pl.Float64,
+}
+REPORT_SCHEMA = {
+    "task": pl.String,
+    "split": pl.String,
+    "honest": pl.Boolean,
+    "donors": pl.Int64,
+    "mae_years": pl.Float64,
+    "mae_low": pl.Float64,
+    "mae_high": pl.Float64,
+    "r2": pl.Float64,
+}
+_RIDGE_PENALTIES = np.logspace(0, 5, 11)
+
+
+def leave_donors_out(
+    features: np.ndarray,
+    ages: np.ndarray,
+    donors: np.ndarray,
+    *,
+    model: str = "ridge",
+    top: int = 500,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Predict each donor's age from a model that never saw that donor.
+
+    Features are chosen, scaled and the model tuned inside each fold, on training donors alone.
+
+    Parameters
+    ----------
+    features
+        Donors x genes, log expression per donor.
+    ages
+        Years, one a donor.
+    donors
+        Names, one a row, none twice.
+    model
+        One of `MODELS`; penalties are tuned by leaving one more donor out.
+    top
+        Genes kept: those of largest variance over the training donors.
+    seed
+        Of the forest.
+
+    Returns
+    -------
+    polars.DataFrame
+        donor, age, predicted, baseline (mean age of the training donors), all in years.
+
+    Raises
+    ------
+    DesignError
+        If there are fewer than five donors.
+    TableError
+        If rows, ages and donors differ in number or a donor occurs twice.
+    """
+    _check(features, ages, donors)
+    predicted, baseline = np.empty(len(ages)), np.empty(len(ages))
+    for train, test in splits.by_donor(donors):
+        genes = most_variable(features[train], top)
+        fitted = _make(model, len(train), seed).fit(features[np.ix_(train, genes)], ages[train])
+        predicted[test] = fitted.predict(features[np.ix_(test, genes)])
+        baseline[test] = ages[train].mean()
+    return pl.DataFrame(
+        {"donor": [str(name) for name in donors], "age": ages, "predicted": predicted, "baseline": baseline},
+        schema=PREDICTIONS_SCHEMA,
+    )
+
+
+def permute_ages(
+    features: np.ndarray, ages: np.ndarray, *, n_permutations: int, top: int = 500, seed: int = 0
+) -> np.ndarray:
+    """Return the leave-one-donor-out error (MAE, years) of ridge regression under permuted ages, one a permutation.
+
+    The same nested tuning as `leave_donors_out` with ridge, in closed form: the kernel of each fold is decomposed
+    once and serves every permutation.
+    """
+    rng = np.random.default_rng(seed)
+    orders = np.array([rng.permutation(len(ages)) for _ in range(n_permutations)])
+    shuffled = ages[orders].T  # donors x permutations
+    errors = np.empty_like(shuffled)
+    for test in range(len(ages)):
+        train = np.delete(np.arange(len(ages)), test)
+        errors[test] = np.abs(_ridge_fold(features, shuffled, train, test, top) - shuffled[test])
+    return errors.mean(axis=0)
+
+
+def leak(
+    features: np.ndarray, ages: np.ndarray, donors: np.ndarray, *, top: int = 500, seed: int = 0
+) -> pl.DataFrame:
+    """Predict age after splitting pieces of donors at random: donors stand on both sides, and the error is a lie.
+
+    The model, its features and its tuning are those of `leave_donors_out`; the split alone differs.
+
+    Parameters
+    ----------
+    features
+        Pieces x genes: several profiles a donor, each summed over some of the donor's cells.
+    ages, donors
+        One a piece.
+    top
+        Genes kept.
+    seed
+        Of the split.
+
+    Returns
+    -------
+    polars.DataFrame
+        donor, age, predicted (mean over the donor's held-out pieces), baseline; one row a donor.
+    """
+    predicted, baseline = np.empty(len(ages)), np.empty(len(ages))
+    for train, test in splits.by_cell(len(ages), seed=seed):
+        genes = most_variable(features[train], top)
+        fitted = _make("ridge", len(train), seed).fit(features[np.ix_(train, genes)], ages[train])
+        predicted[test] = fitted.predict(features[np.ix_(test, genes)])
+        baseline[test] = ages[train].mean()
+    return (
+        pl.DataFrame(
+            {
+                "donor": donors.astype(str),
+                "age": ages.astype(float),
+                "predicted": predicted,
+                "baseline": baseline,
+            }
+        )
+        .group_by("donor")
+        .agg(pl.col("age").first(), pl.col("predicted").mean(), pl.col("baseline").mean())
+        .sort("age", "donor")
+        .select(*PREDICTIONS_SCHEMA)
+    )
+
+
+def classify(features: np.ndarray, old: np.ndarray, donors: np.ndarray, *, top: int = 500) -> pl.DataFrame:
+    """Predict young or old for each donor from a model that never saw that donor.
+
+    Parameters
+    ----------
+    features
+        Donors x genes.
+    old
+        Truth values, one a donor.
+    donors
+        Names.
+    top
+        Genes kept.
+
+    Returns
+    -------
+    polars.DataFrame
+        donor, old, probability (of old), baseline (share of old among the training donors).
+    """
+    _check(features, old, donors)
+    rows = []
+    for train, test in splits.by_donor(donors):
+        genes = most_variable(features[train], top)
+        share = float(old[train].mean())
+        guess = share
+        if 0 < share < 1:
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=500))
+            model.fit(features[np.ix_(train, genes)], old[train])
+            guess = float(model.predict_proba(features[np.ix_(test, genes)])[0, 1])
+        rows.append((str(donors[test[0]]), bool(old[test[0]]), guess, share))
+    return pl.DataFrame(rows, schema=CLASSES_SCHEMA, orient="row")
+
+
+def scan(profiles: AnnData, *, n_permutations: int, min_donors: int = 8, seed: int = 0) -> pl.DataFrame:
+    """Tell, per cell type and assay, whether age can be predicted for donors left out.
+
+    Parameters
+    ----------
+    profiles
+        Profiles x genes, molecules; ``obs`` names donor, assay, coarse type and age (years).
+    n_permutations
+        Permutations of age over donors for the p-value.
+    min_donors
+        Types with fewer donors are left out: too few to learn from.
+    seed
+        Of the permutations.
+
+    Returns
+    -------
+    polars.DataFrame
+        type, assay, donors, mae_years, baseline_mae_years (mean age of the others), gain_years (how much better than
+        the mean), p (share of permutations with at most this error, the observed one counted), q (Benjamini and
+        Hochberg), smallest p first.
+    """
+    rows = []
+    groups = (
+        profiles.obs[[names.LEVEL0, names.ASSAY]]
+        .astype(str)
+        .drop_duplicates()
+        .sort_values([names.LEVEL0, names.ASSAY])
+    )
+    for kind, assay in groups.itertuples(index=False):
+        features, years, donors = donor_features(profiles, cell_type=kind, assay=assay)
+        if len(years) < min_donors or np.ptp(years) == 0:
+            continue
+        found = leave_donors_out(features, years, donors)
+        error = float((found["predicted"] - found["age"]).abs().mean())
+        base = float((found["baseline"] - found["age"]).abs().mean())
+        null = permute_ages(features, years, n_permutations=n_permutations, seed=seed)
+        p = (1 + int((null <= error + 1e-9).sum())) / (1 + n_permutations)
+        rows.append((kind, assay, len(years), error, base, base - error, p, None))
+    table = pl.DataFrame(rows, schema=SCAN_SCHEMA, orient="row")
+    if table.is_empty():
+        return table
+    return table.with_columns(pl.Series("q", false_discovery_control(table["p"].to_numpy()))).sort(
+        "p", "type", "assay"
+    )
+
+
+def donor_features(
+    profiles: AnnData, *, cell_type: str | None = None, assay: str | None = None, min_molecules: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return log2 counts per million, ages and donors of the profiles of one type and assay.
+
+    Parameters
+    ----------
+    profiles
+        Profiles x genes, molecules.
+    cell_type, assay
+        Which profiles; all if none.
+    min_molecules
+        Genes with fewer molecules in more than half of the profiles are left out.
+
+    Returns
+    -------
+    features, ages, donors
+        Profiles x genes (log2 CPM, half a molecule added), years (exact where known, else the bin's midpoint), names.
+    """
+    keep = np.ones(profiles.n_obs, dtype=bool)
+    for column, wanted in ((names.LEVEL0, cell_type), (names.ASSAY, assay)):
+        if wanted is not None:
+            keep &= (profiles.obs[column].astype(str) == wanted).to_numpy()
+    obs = profiles.obs[keep]
+    ages = obs[names.EXACT_AGE].astype(float)
+    if names.AGE_MIDPOINT in obs:
+        ages = ages.fillna(obs[names.AGE_MIDPOINT].astype(float))
+    known = ages.notna().to_numpy()
+    molecules = sp.csr_matrix(profiles.X)[np.flatnonzero(keep)[known]].toarray().astype(np.float64)
+    total = molecules.sum(axis=1, keepdims=True)
+    seen = (
+        (molecules >= min_molecules).mean(axis=0) >= 0.5
+        if len(molecules)
+        else np.zeros(molecules.shape[1], bool)
+    )
+    features = np.log2((molecules[:, seen] + 0.5) / (total + 1) * 1e6)
+    return features, ages.to_numpy()[known], obs[names.DONOR].astype(str).to_numpy()[known]
+
+
+def report(
+    predictions: pl.DataFrame,
+    *,
+    task: str,
+    split: str,
+    honest: bool,
+    column: str = "predicted",
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Grade predictions: mean absolute error with a 95 % bootstrap interval over donors, and R squared.
+
+    Parameters
+    ----------
+    predictions
+        One row a donor.
+    task, split
+        What was predicted, and how it was split.
+    honest
+        Whether donors were held out whole.
+    column
+        The predictions to grade.
+    seed
+        Of the bootstrap.
+    """
+    age, guess = predictions["age"].to_numpy(), predictions[column].to_numpy()
+    error = np.abs(guess - age)
+    rng = np.random.default_rng(seed)
+    means = error[rng.integers(0, len(error), (2000, len(error)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    r2 = 1 - np.sum((guess - age) ** 2) / np.sum((age - age.mean()) ** 2)
+    row = (task, split, honest, len(age), float(error.mean()), float(low), float(high), float(r2))
+    return pl.DataFrame([row], schema=REPORT_SCHEMA, orient="row")
+
+
+def most_variable(features: np.ndarray, top: int) -> np.ndarray:
+    """Return the places of the `top` columns of largest variance, in column order."""
+    top = min(top, features.shape[1])
+    return np.sort(np.argpartition(-features.var(axis=0), top - 1)[:top])
+
+
+def _check(features: np.ndarray, ages: np.ndarray, donors: np.ndarray) -> None:
+    if not len(features) == len(ages) == len(donors) or len(set(donors)) != len(donors):
+        msg = f"{len(features)} rows, {len(ages)} ages, {len(set(donors))} different donors: one row a donor is needed."
+        raise TableError(msg)
+    if len(ages) < 5:
+        msg = f"{len(ages)} donors are too few to predict age with donors left out: five is the least."
+        raise DesignError(msg)
+
+
+def _make(model: str, n_train: int, seed: int) -> object:
+    makers = {
+        "ridge": lambda: RidgeCV(alphas=_RIDGE_PENALTIES),
+        "elastic net": lambda: ElasticNetCV(
+            l1_ratio=0.5, alphas=12, cv=LeaveOneOut(), max_iter=5000, tol=1e-2
+        ),
+        "random forest": lambda: RandomForestRegressor(
+            200, min_samples_leaf=2, max_features=0.3, random_state=seed
+        ),
+    }
+    if model not in makers:
+        msg = f"no model {model!r}; there are {', '.join(MODELS)}."
+        raise TableError(msg)
+    if n_train < 4:
+        msg = f"{n_train} training donors cannot tune a model."
+        raise DesignError(msg)
+    return make_pipeline(StandardScaler(), makers[model]())
+
+
+def _ridge_fold(
+    features: np.ndarray, targets: np.ndarray, train: np.ndarray, test: int, top: int
+) -> np.ndarray:
+    genes = most_variable(features[train], top)
+    middle, scale = features[np.ix_(train, genes)].mean(axis=0), features[np.ix_(train, genes)].std(axis=0)
+    scale[scale == 0] = 1
+    known = (features[np.ix_(train, genes)] - middle) / scale
+    new = (features[test, genes] - middle) / scale
+    values, vectors = np.linalg.eigh(known @ known.T)
+    centered = targets[train] - targets[train].mean(axis=0)
+    turned = vectors.T @ centered
+    best, choice = np.full(targets.shape[1], np.inf), np.zeros(targets.shape[1])
+    for penalty in _RIDGE_PENALTIES:
+        weight = vectors / (values + penalty)
+        # leave-one-out residuals in closed form; the intercept takes 1 / n of each leverage
+        leverage = 1 - penalty * (weight @ vectors.T).diagonal() + 1 / len(train)
+        residual = penalty * (weight @ turned) / np.maximum(1 - leverage, 1e-12)[:, None]
+        error = np.square(residual).mean(axis=0)
+        guess = targets[train].mean(axis=0) + (new @ known.T) @ (weight @ turned)
+        better = error < best
+        best, choice = np.where(better, error, best), np.where(better, guess, choice)
+    return choice
