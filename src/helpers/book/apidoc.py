@@ -81,7 +81,9 @@ def _entry(node: Named, stem: str, inside: str = "") -> str:
         head = f".. py:class:: {node.name}"
         methods = [one for one, _ in _methods(node)]
         text += "\n\n" + "\n".join(_entry(method, stem, f"{node.name}.") for method in methods)
-    elif any(ast.unparse(mark).split(".")[-1] in {"property", "cached_property"} for mark in node.decorator_list):
+    elif any(
+        ast.unparse(mark).split(".")[-1] in {"property", "cached_property"} for mark in node.decorator_list
+    ):
         head = f".. py:property:: {node.name}"
     else:
         kind = "method" if inside else "function"

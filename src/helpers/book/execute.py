@@ -220,7 +220,9 @@ def _finish(task: Task, outcome: Outcome) -> None:
 def _python_path(environment: Mapping[str, str]) -> str:
     # the kernel starts in another folder: a relative path would be lost, and the package must be this one
     here = str(Path(helpers.__file__).resolve().parents[1])
-    inherited = [str(Path(item).resolve()) for item in environment.get("PYTHONPATH", "").split(os.pathsep) if item]
+    inherited = [
+        str(Path(item).resolve()) for item in environment.get("PYTHONPATH", "").split(os.pathsep) if item
+    ]
     return os.pathsep.join(dict.fromkeys([here, *inherited]))
 
 

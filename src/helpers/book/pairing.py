@@ -50,7 +50,9 @@ def compare(book: Notebook) -> list[Difference]:
     ]
     for suffix, node in ((".py", text), (".ipynb", pair)):
         if dict(node.metadata.get("kernelspec", {})) != KERNEL:
-            faults.append(f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish")
+            faults.append(
+                f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish"
+            )
     size = book.pair.stat().st_size
     if size > LARGEST:
         faults.append(f"the .ipynb has {size:,} bytes, allowed are {LARGEST:,}")
@@ -133,7 +135,9 @@ def _content(cell: NotebookNode) -> tuple[str, str, str]:
 def _cell_differences(text: NotebookNode, pair: NotebookNode) -> list[str]:
     faults = []
     for number, (ours, theirs) in enumerate(zip(text.cells, pair.cells, strict=False), 1):
-        for what, one, other in zip(("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True):
+        for what, one, other in zip(
+            ("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True
+        ):
             if one != other:
                 faults.append(f"cell {number} differs in {what}: {_first_unlike(one, other)}")
                 break
@@ -160,7 +164,9 @@ def _header(text: str) -> tuple[str, str, str]:
 
 def _kept(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({name: cell.metadata[name] for name in KEPT if name in cell.metadata})
+        cell.metadata = nbformat.from_dict(
+            {name: cell.metadata[name] for name in KEPT if name in cell.metadata}
+        )
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook
@@ -182,7 +188,9 @@ def _stripped(text: NotebookNode) -> NotebookNode:
     return stripped
 
 
-def _refuse_to_lose(book: Notebook, text: NotebookNode, pair: NotebookNode, *, force: bool, losing: str) -> None:
+def _refuse_to_lose(
+    book: Notebook, text: NotebookNode, pair: NotebookNode, *, force: bool, losing: str
+) -> None:
     # a pair remembers what both said when they last agreed, so it is known which one was edited since
     agreed = pair.metadata.get(STORED)
     edited = {".py": content_hash(text) != agreed, ".ipynb": content_hash(pair) != agreed}
@@ -200,5 +208,7 @@ def _refuse_to_lose(book: Notebook, text: NotebookNode, pair: NotebookNode, *, f
             f"musclebook pair --from-ipynb {book.name}"
         )
     else:
-        msg = f"{book.source.name} was edited and {book.pair.name} was not. Take the edit over: musclebook pair"
+        msg = (
+            f"{book.source.name} was edited and {book.pair.name} was not. Take the edit over: musclebook pair"
+        )
     raise PairingError(msg)

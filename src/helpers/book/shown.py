@@ -33,7 +33,9 @@ def banner(runs: Runs | None, page: str) -> str:
     if kinds == {False}:
         return _aside("real", "Real data. Each chapter names its source and its run.")
     if kinds:
-        return _aside("simulated", "Some chapters show simulated data, some real data: see the line above each.")
+        return _aside(
+            "simulated", "Some chapters show simulated data, some real data: see the line above each."
+        )
     return ""
 
 

@@ -79,7 +79,9 @@ def build(
 def inputs_hash(project: Project, sources: Path) -> str:
     """Return the hash of all that a site is built from."""
     staged = {
-        path.relative_to(sources).as_posix(): digest(path) for path in sorted(sources.rglob("*")) if path.is_file()
+        path.relative_to(sources).as_posix(): digest(path)
+        for path in sorted(sources.rglob("*"))
+        if path.is_file()
     }
     package = graph.hashes_of(graph.files_below(graph.package_folder()))
     lock = project.root / "requirements.lock"

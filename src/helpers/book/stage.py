@@ -37,7 +37,9 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
     SiteError
         If no notebook of the book has a good run.
     """
-    runs = {name: found for name, book in project.notebooks.items() if (found := state.current(project, book))}
+    runs = {
+        name: found for name, book in project.notebooks.items() if (found := state.current(project, book))
+    }
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)

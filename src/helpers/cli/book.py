@@ -34,7 +34,9 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except MusclebookError as error:
-        errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
+        errors.print(
+            f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         errors.print("[bold red]Interrupted[/]: the last good run of each notebook stays.")
@@ -50,7 +52,9 @@ def run(
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Folder of runs.", show_default="_build/runs")] = None,
     cluster: Cluster = None,
-    show: Annotated[bool, typer.Option("--show", help="Let the page show a run with given parameters.")] = False,  # noqa: FBT002
+    show: Annotated[
+        bool, typer.Option("--show", help="Let the page show a run with given parameters.")
+    ] = False,  # noqa: FBT002
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again even if nothing changed.")] = False,  # noqa: FBT002
 ) -> None:
     """Run notebooks: checked first, in parallel, reused where nothing changed.
@@ -81,7 +85,9 @@ def build(
     profile: Profile = None,
     workers: Workers = None,
     cluster: Cluster = None,
-    repository: Annotated[str | None, typer.Option(help="Web address of the repository, for launch buttons.")] = None,
+    repository: Annotated[
+        str | None, typer.Option(help="Web address of the repository, for launch buttons.")
+    ] = None,
     branch: Annotated[str, typer.Option(help="Branch or tag that launch buttons open.")] = "main",
     fresh: Annotated[bool, typer.Option("--fresh", help="Build again even if nothing changed.")] = False,  # noqa: FBT002
     runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,  # noqa: FBT002
@@ -133,7 +139,9 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
 
 def pair(
     notebooks: Notebooks = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say what differs; exit 1 if anything does.")] = False,  # noqa: FBT002
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what differs; exit 1 if anything does.")
+    ] = False,  # noqa: FBT002
     from_ipynb: Annotated[
         bool, typer.Option("--from-ipynb", help="Take over edits made in Jupyter, the other way round.")
     ] = False,  # noqa: FBT002
@@ -183,7 +191,12 @@ def _prepare(plans: list) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, str], None]]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[words]}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[words]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bars:
         known: dict[str, int] = {}
 
