@@ -1,6 +1,5 @@
 """A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -39,6 +38,7 @@ class Release:
 
     def __init__(self, folder: Path) -> None:
         self.path = Path(folder)
+        self.folder = self.path  # where a converted copy may be kept
         self.name = self.path.resolve().name
         self.notes: list[str] = []
         self._require_files()
@@ -71,7 +71,7 @@ class Release:
             if path.exists():
                 sample = SAMPLED if name == names.EXPRESSION_FILE else None
                 parts.append((name, path.stat().st_size, files.digest(path, sample=sample)))
-        return _hash_text(repr(parts))
+        return files.digest_text(repr(parts))
 
     def genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
@@ -334,10 +334,6 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
-def _hash_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:

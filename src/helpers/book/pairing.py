@@ -16,6 +16,7 @@ from helpers.files import writing
 KEPT = ("tags", "mystnb", "nbmake")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LARGEST = 200_000  # bytes of a pair; more means outputs or pictures slipped in
+_BLANK = "lines_to_next_cell"
 STORED = "pair"  # key under which a pair remembers the content it was made with
 
 
@@ -111,7 +112,14 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
     if changed:
         _refuse_to_lose(book, text, pair, force=force, losing=".py")
         pair.metadata["kernelspec"] = nbformat.from_dict(KERNEL)
-        _, _, body = _header(jupytext.writes(_kept(pair), fmt="py:percent"))
+        # the .ipynb sorts metadata by name and knows no blank lines: keep both as the author wrote them
+        blank = {cell.source: cell.metadata.get(_BLANK) for cell in text.cells}
+        written = {_content(cell)[2]: cell.metadata for cell in _kept(text).cells}
+        for cell in _kept(pair).cells:
+            cell.metadata = nbformat.from_dict(dict(written.get(_content(cell)[2], cell.metadata)))
+            if blank.get(cell.source) is not None:
+                cell.metadata[_BLANK] = blank[cell.source]
+        _, _, body = _header(jupytext.writes(pair, fmt="py:percent"))
         start, header, _ = _header(book.source.read_text(encoding="utf-8"))
         with writing(book.source) as part:
             part.write_text(start + header + body, encoding="utf-8")
@@ -165,7 +173,7 @@ def _header(text: str) -> tuple[str, str, str]:
 def _kept(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
-            {name: cell.metadata[name] for name in KEPT if name in cell.metadata}
+            {name: value for name, value in cell.metadata.items() if name in KEPT}
         )
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

@@ -12,10 +12,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from helpers.budget import to_text
-from helpers.errors import MusclebookError, PairingError
+from helpers.cli import screen
+from helpers.errors import PairingError, RunError, SiteError
 
 console = Console()
-errors = Console(stderr=True)
 
 Notebooks = Annotated[list[str] | None, typer.Argument(help="Names or numbers; all if none is named.")]
 Atlas = Annotated[
@@ -29,18 +29,22 @@ Cluster = Annotated[str | None, typer.Option(help="Address of a Dask scheduler."
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    # what the package raises on purpose is for the reader; a traceback would hide it
+def _failures() -> Iterator[None]:
+    # a run that failed is 1; what was refused before anything ran is left to the command line, which says 2
     try:
         yield
-    except MusclebookError as error:
-        errors.print(
-            f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False, soft_wrap=True
-        )
+    except (RunError, SiteError) as error:
+        screen.say_error(str(error))
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        errors.print("[bold red]Interrupted[/]: the last good run of each notebook stays.")
+        screen.say_error("interrupted; the last good run of each notebook stays.")
         raise typer.Exit(130) from None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    for command in (run, build, status, pair):
+        app.command()(command)
 
 
 def run(
@@ -63,7 +67,7 @@ def run(
     """
     from helpers.book import parameters, run, state
 
-    with _plain_errors():
+    with _failures():
         project = _project()
         texts, values = parameters.parse_options(given or [], files=files or [])
         request = run.Request(atlas=atlas, profile=profile, texts=texts, values=values)
@@ -98,7 +102,7 @@ def build(
     """
     from helpers.book import run, site, state
 
-    with _plain_errors():
+    with _failures():
         project = _project()
         if runs:
             plans = run.plan(project, project.choose(), run.Request(atlas=atlas, profile=profile))
@@ -123,7 +127,7 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
     """
     from helpers.book import run, state
 
-    with _plain_errors():
+    with _failures():
         request = run.Request(atlas=atlas, profile=profile) if atlas or profile else None
         found = state.states(_project(), request=request)
         table = Table("page", "state", "because of", box=None)
@@ -153,12 +157,12 @@ def pair(
     """
     from helpers.book import pairing
 
-    with _plain_errors():
+    with _failures():
         books = _project().choose(notebooks)
         if check:
             found = [difference for book in books for difference in pairing.compare(book)]
             for difference in found:
-                errors.print(escape(str(difference)), soft_wrap=True)
+                screen.say(str(difference))
             console.print(f"{len(books)} pairs, {len(found)} differences")
             raise typer.Exit(1 if found else 0)
         write = pairing.write_text if from_ipynb else pairing.write_pair
@@ -217,16 +221,3 @@ def _print_outcomes(outcomes: list) -> None:
         memory = to_text(one.peak_bytes) if one.peak_bytes else ""
         table.add_row(one.name, one.key, f"[{color}]{one.status}[/]", f"{one.seconds:.0f} s", memory)
     console.print(table)
-
-
-COMMANDS: dict[str, Callable[..., None]] = {"run": run, "build": build, "status": status, "pair": pair}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of the book to the command line."""
-    for name, command in COMMANDS.items():
-        app.command(name)(command)
-
-
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-register(app)

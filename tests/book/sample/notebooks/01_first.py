@@ -58,6 +58,7 @@ note.table(pl.DataFrame({"donor": [f"<script>{i}" for i in range(count)]}), "Don
 # Multiply.
 # :::
 
+
 # %% tags=["solution", "hide-cell"]
 def twice(value):
     return 2 * value
