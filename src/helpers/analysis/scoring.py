@@ -207,13 +207,15 @@ def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
     Parameters
     ----------
     level
-        Level 0, or level 2 for directions stated within a subtype.
+        Level 2 for directions stated within a subtype; the others are stated for coarse types.
     """
     table = study.gene_directions()
     within = table.filter(
-        pl.col(names.LEVEL2).is_null() if level == names.LEVEL0 else pl.col(names.LEVEL2).is_not_null()
+        pl.col(names.LEVEL2).is_not_null() if level == names.LEVEL2 else pl.col(names.LEVEL2).is_null()
     )
-    columns = [pl.col(level).alias("cell_type"), "assay", "gene", "direction"]
+    # level 1 keeps the names of level 0 but for a few types that it splits
+    named = names.LEVEL2 if level == names.LEVEL2 else names.LEVEL0
+    columns = [pl.col(named).alias("cell_type"), "assay", "gene", "direction"]
     return within.select(columns).unique(["cell_type", "assay", "gene"], maintain_order=True)
 
 

@@ -237,7 +237,7 @@ def _count(fdr: float, *, up: bool) -> pl.Expr:
     return ((pl.col("q") < fdr) & direction).sum().cast(pl.Int64)
 
 
-def _scatter_calls(axis, table: pl.DataFrame, *, x: str, y: np.ndarray, fdr: float) -> None:  # noqa: ANN001
+def _scatter_calls(axis, table: pl.DataFrame, *, x: str, y: np.ndarray, fdr: float) -> None:
     called = (table["q"] < fdr).to_numpy()
     values = table[x].to_numpy()
     axis.scatter(values[~called], y[~called], s=5, color="0.7", rasterized=True, label="not called")
@@ -254,7 +254,7 @@ def _scatter_calls(axis, table: pl.DataFrame, *, x: str, y: np.ndarray, fdr: flo
     )
 
 
-def _name_points(axis, table: pl.DataFrame, *, x: str, y) -> None:  # noqa: ANN001
+def _name_points(axis, table: pl.DataFrame, *, x: str, y) -> None:
     for number, (gene, across, up) in enumerate(
         zip(table["gene"], table[x], y(table) if table.height else [], strict=True)
     ):
