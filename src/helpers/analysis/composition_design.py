@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from helpers import names
-from helpers.analysis.composition import AGE, ASSAY, GROUP, MIN_DONORS, TOTAL, TYPE, UNIT, N
+from helpers.analysis.composition_checks import AGE, ASSAY, GROUP, MIN_DONORS, TOTAL, TYPE, UNIT, N
 from helpers.errors import DesignError, TableError
 
 DECADE = 10.0

@@ -7,7 +7,7 @@ import polars as pl
 
 from helpers import names
 from helpers.analysis import arrangements, composition_models
-from helpers.analysis.composition import AGE, MIN_DONORS
+from helpers.analysis.composition_checks import AGE, MIN_DONORS
 from helpers.analysis.composition_design import choose_covariates, design_matrix
 from helpers.errors import TableError
 
