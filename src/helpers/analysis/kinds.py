@@ -128,7 +128,7 @@ def predict(seen: View, labels: Sequence[str]) -> Predictions:
     seen
         What `view` returns; one view serves any number of labels.
     labels
-        One a cell. A class missing from a fold's training rows gets probability zero there.
+        One a cell. A class with fewer than two training rows in a fold gets probability zero there.
 
     Raises
     ------
@@ -144,10 +144,13 @@ def predict(seen: View, labels: Sequence[str]) -> Predictions:
     rows, parts = [], []
     for train, test, known, new in seen.folds:
         part = np.zeros((len(test), len(classes)))
-        if len(np.unique(given[train])) == 1:
-            part[:, place[given[train][0]]] = 1
+        kinds, counts = np.unique(given[train], return_counts=True)
+        learnable = np.isin(given[train], kinds[counts > 1])
+        if (counts > 1).sum() < 2:
+            part[:, place[kinds[counts.argmax()]]] = 1
         else:
-            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01).fit(known, given[train])
+            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01)
+            model.fit(known[learnable], given[train][learnable])
             part[:, [place[name] for name in model.classes_]] = model.predict_proba(new)
         rows.append(test)
         parts.append(part)
