@@ -28,6 +28,7 @@ import polars as pl
 
 from helpers import findings, names, sources
 from helpers.analysis import donors, quality, sexes, zeros
+from helpers.atlas import recovery
 from helpers.figures import quality as draw
 from helpers.figures import style
 
@@ -167,7 +168,7 @@ note.table(sex_table, "Sex by label and by genes.", name="sex_check", rows=20)
 # value by value, and a matrix that does not come back whole is refused.
 
 # %%
-recovered = sources.with_counts(muscle, budget=budget)
+recovered = recovery.with_counts(muscle, budget=budget)
 
 # %% tags=["hide-input", "finding"]
 note.record("counts_recovered", recovered.found)

@@ -9,7 +9,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers.analysis import ages, kinds, splits
+from helpers.analysis import age_cards, ages, kinds, splits
 from helpers.errors import DesignError, TableError
 
 
@@ -71,27 +71,27 @@ def test_the_fast_permutation_path_gives_the_error_of_the_slow_one(cohort):
 
 def test_a_planted_age_is_found_and_noise_is_not(cohort):
     features, age, donors = cohort
-    card = ages.report(ages.leave_donors_out(features, age, donors), task="age", split="donor", honest=True)
+    card = age_cards.report(ages.leave_donors_out(features, age, donors), task="age", split="donor", honest=True)
     null = ages.permute_ages(features, age, n_permutations=40)
     assert card["mae_years"].item() < np.quantile(null, 0.05)
     assert card["mae_low"].item() < card["mae_years"].item() < card["mae_high"].item()
     noise = np.random.default_rng(1).normal(size=features.shape)
-    blind = ages.report(ages.leave_donors_out(noise, age, donors), task="age", split="donor", honest=True)
+    blind = age_cards.report(ages.leave_donors_out(noise, age, donors), task="age", split="donor", honest=True)
     assert blind["r2"].item() < 0.3
 
 
 def test_the_leaking_split_looks_right_on_features_that_know_only_the_donor():
     rng = np.random.default_rng(0)
-    donors = np.repeat(np.arange(12), 40)
+    donors = np.repeat(np.arange(12), 6)
     age = rng.uniform(20, 75, 12)[donors]
-    features = rng.normal(size=(12, 10))[donors] * 4 + rng.normal(size=(480, 10))
+    features = rng.normal(size=(12, 200))[donors] * 4 + rng.normal(size=(72, 200))
     honest = ages.leave_donors_out(
         np.array([features[donors == d].mean(axis=0) for d in range(12)]),
         np.array([age[donors == d][0] for d in range(12)]),
         np.arange(12).astype(str),
     )
     leaked = ages.leak(features, age, donors.astype(str))
-    assert np.abs(leaked["predicted"] - leaked["age"]).mean() < 2
+    assert np.abs(leaked["predicted"] - leaked["age"]).mean() < 4
     assert np.abs(honest["predicted"] - honest["age"]).mean() > 8
 
 
@@ -119,7 +119,7 @@ def cells():
 def test_types_are_predicted_across_donors_and_graded(cells):
     matrix, names, donors = cells
     plan = splits.by_donor(donors, n_folds=3)
-    predictions = kinds.predict(matrix, names, plan, components=10)
+    predictions = kinds.predict(kinds.view(matrix, plan, components=10), names)
     card = kinds.grade(predictions, plan, task="type").row(0, named=True)
     assert card["macro_f1"] > 0.95
     assert card["accuracy"] == pytest.approx((predictions.truth == predictions.predicted).mean())
@@ -133,7 +133,7 @@ def test_planted_label_noise_is_found(cells):
     planted = np.zeros(600, dtype=bool)
     planted[::50] = True
     noisy = np.where(planted, np.where(names == "FB", "MuSC", "FB"), names)
-    predictions = kinds.predict(matrix, noisy, splits.by_donor(donors, n_folds=3), components=10)
+    predictions = kinds.predict(kinds.view(matrix, splits.by_donor(donors, n_folds=3), components=10), noisy)
     table = kinds.dispute(predictions)
     order = table["row"].to_numpy()
     assert kinds.precision_at_recall(table["score"].to_numpy(), planted[order]) > 0.8
@@ -153,8 +153,10 @@ def test_centering_by_assay_mends_a_shift_between_assays(cells):
     dense[assay == "nuclei"] += rng.gamma(2, 1.5, 80).astype(np.float32)
     shifted = sp.csr_matrix(dense)
     plan = splits.across(assay, train="cells", test="nuclei")
-    blind = kinds.grade(kinds.predict(shifted, names, plan, components=10), plan, task="x")["macro_f1"].item()
-    aware = kinds.predict(shifted, names, plan, components=10, domains=assay)
+    blind = kinds.grade(kinds.predict(kinds.view(shifted, plan, components=10), names), plan, task="x")[
+        "macro_f1"
+    ].item()
+    aware = kinds.predict(kinds.view(shifted, plan, components=10, domains=assay), names)
     assert kinds.grade(aware, plan, task="x")["macro_f1"].item() > blind
 
 
@@ -163,5 +165,5 @@ def test_donors_vote(cells):
     sex = np.where(np.isin(donors, ["0", "1", "2"]), "F", "M")
     dense = matrix.toarray()
     dense[:, 0] = (sex == "F") * 2
-    predictions = kinds.predict(sp.csr_matrix(dense), sex, splits.by_donor(donors), components=10)
+    predictions = kinds.predict(kinds.view(sp.csr_matrix(dense), splits.by_donor(donors), components=10), sex)
     assert kinds.grade_donors(predictions, donors)["right"].all()

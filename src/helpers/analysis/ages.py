@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import ElasticNetCV, Ridge, RidgeCV
+from sklearn.linear_model import ElasticNetCV, LogisticRegression, RidgeCV
 from sklearn.model_selection import LeaveOneOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -13,16 +13,7 @@ from helpers.errors import DesignError, TableError
 
 MODELS = ("ridge", "elastic net", "random forest")
 PREDICTIONS_SCHEMA = {"donor": pl.String, "age": pl.Float64, "predicted": pl.Float64, "baseline": pl.Float64}
-REPORT_SCHEMA = {
-    "task": pl.String,
-    "split": pl.String,
-    "honest": pl.Boolean,
-    "donors": pl.Int64,
-    "mae_years": pl.Float64,
-    "mae_low": pl.Float64,
-    "mae_high": pl.Float64,
-    "r2": pl.Float64,
-}
+CLASSES_SCHEMA = {"donor": pl.String, "old": pl.Boolean, "probability": pl.Float64, "baseline": pl.Float64}
 _RIDGE_PENALTIES = np.logspace(0, 5, 11)
 
 
@@ -87,6 +78,8 @@ def permute_ages(
     The same nested tuning as `leave_donors_out` with ridge, in closed form: the kernel of each fold is decomposed
     once and serves every permutation.
     """
+    if len(ages) < 5:
+        return np.array([])
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(ages)) for _ in range(n_permutations)])
     shuffled = ages[orders].T  # donors x permutations
@@ -97,32 +90,46 @@ def permute_ages(
     return errors.mean(axis=0)
 
 
-def leak(features: np.ndarray, ages: np.ndarray, donors: np.ndarray, *, seed: int = 0) -> pl.DataFrame:
-    """Predict the age of cells after splitting cells at random: donors stand on both sides, and the error is a lie.
+def leak(
+    features: np.ndarray, ages: np.ndarray, donors: np.ndarray, *, top: int = 500, seed: int = 0
+) -> pl.DataFrame:
+    """Predict age after splitting pieces of donors at random: donors stand on both sides, and the error is a lie.
+
+    The model, its features and its tuning are those of `leave_donors_out`; the split alone differs.
 
     Parameters
     ----------
     features
-        Cells x components.
+        Pieces x genes: several profiles a donor, each summed over some of the donor's cells.
     ages, donors
-        One a cell.
+        One a piece.
+    top
+        Genes kept.
     seed
         Of the split.
 
     Returns
     -------
     polars.DataFrame
-        donor, age, predicted, baseline: the mean over the held-out cells of a donor, one row a donor.
+        donor, age, predicted (mean over the donor's held-out pieces), baseline; one row a donor.
     """
-    from sklearn.neighbors import KNeighborsRegressor
-
+    if len(ages) < 10:
+        return pl.DataFrame(schema=PREDICTIONS_SCHEMA)
     predicted, baseline = np.empty(len(ages)), np.empty(len(ages))
     for train, test in splits.by_cell(len(ages), seed=seed):
-        fitted = make_pipeline(StandardScaler(), KNeighborsRegressor(5, weights="distance"))
-        predicted[test] = fitted.fit(features[train], ages[train]).predict(features[test])
+        genes = most_variable(features[train], top)
+        fitted = _make("ridge", len(train), seed).fit(features[np.ix_(train, genes)], ages[train])
+        predicted[test] = fitted.predict(features[np.ix_(test, genes)])
         baseline[test] = ages[train].mean()
     return (
-        pl.DataFrame({"donor": donors.astype(str), "age": ages, "predicted": predicted, "baseline": baseline})
+        pl.DataFrame(
+            {
+                "donor": donors.astype(str),
+                "age": ages.astype(float),
+                "predicted": predicted,
+                "baseline": baseline,
+            }
+        )
         .group_by("donor")
         .agg(pl.col("age").first(), pl.col("predicted").mean(), pl.col("baseline").mean())
         .sort("age", "donor")
@@ -130,38 +137,37 @@ def leak(features: np.ndarray, ages: np.ndarray, donors: np.ndarray, *, seed: in
     )
 
 
-def report(
-    predictions: pl.DataFrame,
-    *,
-    task: str,
-    split: str,
-    honest: bool,
-    column: str = "predicted",
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Grade predictions: mean absolute error with a 95 % bootstrap interval over donors, and R squared.
+def classify(features: np.ndarray, old: np.ndarray, donors: np.ndarray, *, top: int = 500) -> pl.DataFrame:
+    """Predict young or old for each donor from a model that never saw that donor.
 
     Parameters
     ----------
-    predictions
-        One row a donor.
-    task, split
-        What was predicted, and how it was split.
-    honest
-        Whether donors were held out whole.
-    column
-        The predictions to grade.
-    seed
-        Of the bootstrap.
+    features
+        Donors x genes.
+    old
+        Truth values, one a donor.
+    donors
+        Names.
+    top
+        Genes kept.
+
+    Returns
+    -------
+    polars.DataFrame
+        donor, old, probability (of old), baseline (share of old among the training donors).
     """
-    age, guess = predictions["age"].to_numpy(), predictions[column].to_numpy()
-    error = np.abs(guess - age)
-    rng = np.random.default_rng(seed)
-    means = error[rng.integers(0, len(error), (2000, len(error)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    r2 = 1 - np.sum((guess - age) ** 2) / np.sum((age - age.mean()) ** 2)
-    row = (task, split, honest, len(age), float(error.mean()), float(low), float(high), float(r2))
-    return pl.DataFrame([row], schema=REPORT_SCHEMA, orient="row")
+    _check(features, old, donors)
+    rows = []
+    for train, test in splits.by_donor(donors):
+        genes = most_variable(features[train], top)
+        share = float(old[train].mean())
+        guess = share
+        if 0 < share < 1:
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=500))
+            model.fit(features[np.ix_(train, genes)], old[train])
+            guess = float(model.predict_proba(features[np.ix_(test, genes)])[0, 1])
+        rows.append((str(donors[test[0]]), bool(old[test[0]]), guess, share))
+    return pl.DataFrame(rows, schema=CLASSES_SCHEMA, orient="row")
 
 
 def most_variable(features: np.ndarray, top: int) -> np.ndarray:
@@ -222,6 +228,6 @@ def _ridge_fold(
     return choice
 
 
-def fit_weights(features: np.ndarray, ages: np.ndarray, *, penalty: float) -> np.ndarray:
-    """Return ridge weights (years per standard deviation of a gene) fitted on all donors, for reading, not testing."""
-    return Ridge(alpha=penalty).fit(StandardScaler().fit_transform(features), ages).coef_
+def usable(donors: np.ndarray) -> tuple[str, ...]:
+    """Return the models that so many donors allow: all of them, or none below five."""
+    return MODELS if len(donors) >= 5 else ()

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
-from sklearn.linear_model import LogisticRegression
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
@@ -33,6 +33,25 @@ CLASSES_SCHEMA = {
     "most_confused_with": pl.String,
 }
 DISPUTE_SCHEMA = {"row": pl.Int64, "given": pl.String, "proposed": pl.String, "score": pl.Float64}
+
+
+@dataclass(frozen=True)
+class View:
+    """Components of the cells, fold by fold: training rows, test rows, and the components of each.
+
+    Attributes
+    ----------
+    plan
+        The split.
+    n_rows
+        Cells of the data.
+    folds
+        (training rows, test rows, training components, test components).
+    """
+
+    plan: Plan
+    n_rows: int
+    folds: tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], ...]
 
 
 @dataclass(frozen=True)
@@ -62,37 +81,54 @@ class Predictions:
         return self.classes[self.probability.argmax(axis=1)]
 
 
-def predict(
+def view(
     matrix: sp.csr_matrix,
-    labels: Sequence[str],
     plan: Plan,
     *,
     top: int = 1500,
     components: int = 50,
     domains: Sequence[str] | None = None,
     seed: int = 0,
-) -> Predictions:
-    """Predict labels fold by fold with a linear model on a low-rank view of log expression.
-
-    Genes are chosen, the components found and the model fitted on the training rows of each fold alone.
+) -> View:
+    """Find a low-rank view of log expression for each fold, from its training rows alone.
 
     Parameters
     ----------
     matrix
         Cells x genes, log-normalized.
-    labels
-        One a cell.
     plan
-        The folds. A class missing from a fold's training rows gets probability zero there.
+        The folds.
     top
         Genes kept: those of largest variance over the training rows.
     components
-        Dimensions of the low-rank view.
+        Dimensions of the view.
     domains
         Domain of each cell, such as its assay. Components are then centered and scaled within each domain, of training
         and test rows apart: the reader that knows of the batch. No label is used for it.
     seed
         Of the decomposition.
+    """
+    folds = []
+    for train, test in plan:
+        known, new = matrix[train], matrix[test]
+        genes = _most_variable(known, top)
+        known, new = known[:, genes], new[:, genes]
+        found = TruncatedSVD(min(components, len(genes) - 1), n_iter=3, random_state=seed).fit(known)
+        folds.append(
+            (train, test, *_standardize(found.transform(known), found.transform(new), train, test, domains))
+        )
+    return View(plan, matrix.shape[0], tuple(folds))
+
+
+def predict(seen: View, labels: Sequence[str]) -> Predictions:
+    """Predict labels fold by fold with linear discriminant analysis, whose probabilities also serve rare classes.
+
+    Parameters
+    ----------
+    seen
+        What `view` returns; one view serves any number of labels.
+    labels
+        One a cell. A class missing from a fold's training rows gets probability zero there.
 
     Raises
     ------
@@ -100,20 +136,19 @@ def predict(
         If there are not as many labels as rows.
     """
     given = np.asarray(labels).astype(str)
-    if len(given) != matrix.shape[0]:
-        msg = f"{len(given):,} labels for {matrix.shape[0]:,} cells: give one label a cell."
+    if len(given) != seen.n_rows:
+        msg = f"{len(given):,} labels for {seen.n_rows:,} cells: give one label a cell."
         raise TableError(msg)
     classes = np.unique(given)
     place = {name: number for number, name in enumerate(classes)}
     rows, parts = [], []
-    for train, test in plan:
-        genes = _most_variable(matrix[train], top)
-        known, new = matrix[train][:, genes], matrix[test][:, genes]
-        view = TruncatedSVD(min(components, len(genes) - 1), random_state=seed).fit(known)
-        seen, unseen = _standardize(view.transform(known), view.transform(new), train, test, domains)
-        model = LogisticRegression(C=0.5, max_iter=200, tol=1e-3).fit(seen, given[train])
+    for train, test, known, new in seen.folds:
         part = np.zeros((len(test), len(classes)))
-        part[:, [place[name] for name in model.classes_]] = model.predict_proba(unseen)
+        if len(np.unique(given[train])) == 1:
+            part[:, place[given[train][0]]] = 1
+        else:
+            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01).fit(known, given[train])
+            part[:, [place[name] for name in model.classes_]] = model.predict_proba(new)
         rows.append(test)
         parts.append(part)
     tested = np.concatenate(rows)

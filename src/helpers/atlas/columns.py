@@ -89,7 +89,9 @@ def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
     return next((name for name in INDEX_NAMES if name in columns), None)
 
 
-def type_columns(frame: pl.DataFrame, types: dict[str, pl.DataType], *, origin: str) -> tuple[pl.DataFrame, list[str]]:
+def type_columns(
+    frame: pl.DataFrame, types: dict[str, pl.DataType], *, origin: str
+) -> tuple[pl.DataFrame, list[str]]:
     """Return `frame` with the columns of `types` first and typed, and those that it does not have.
 
     Parameters

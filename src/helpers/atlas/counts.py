@@ -96,13 +96,26 @@ def _fit(
 
 
 @nb.njit(nogil=True, cache=True)
+def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray) -> tuple[float, float]:
+    """Undo the log of one cell; return its smallest value and how far that may be off."""
+    least, least_slack = np.inf, 0.0
+    for i in range(data.size):
+        value = np.float64(data[i])
+        x[i] = np.expm1(value)
+        slack[i] = (1.0 + x[i]) * (value * ROUNDING + step) + x[i] * ROUNDING
+        if x[i] < least:
+            least, least_slack = x[i], slack[i]
+    return least, least_slack
+
+
+@nb.njit(nogil=True, cache=True)
 def _solve(
     data: np.ndarray,
     indptr: np.ndarray,
     start: int,
     stop: int,
     guess: np.ndarray,
-    only_guess: bool,  # noqa: FBT001  (numba functions take no keyword-only arguments)
+    most: int,
     step: float,
     out: np.ndarray,
     unit: np.ndarray,
@@ -110,7 +123,7 @@ def _solve(
     residual: np.ndarray,
     fits: np.ndarray,
 ) -> None:
-    """Recover the cells `start` to `stop`: a guessed unit first, then one molecule, two, three, ..."""
+    """Recover the cells `start` to `stop`: the guess first, then one molecule, two, and so on to `most`."""
     longest = 0
     for row in range(start, stop):
         longest = max(longest, indptr[row + 1] - indptr[row])
@@ -121,34 +134,22 @@ def _solve(
         if n == 0:
             fits[row] = True
             continue
-        least, least_slack = np.inf, 0.0
-        for i in range(n):
-            value = np.float64(data[first + i])
-            x[i] = np.expm1(value)
-            slack[i] = (1.0 + x[i]) * (value * ROUNDING + step) + x[i] * ROUNDING
-            if x[i] < least:
-                least, least_slack = x[i], slack[i]
-        tried = 0
-        if guess[row] > 0:
-            tried = int(np.rint(least / guess[row]))
-            if tried >= 1 and abs(least / guess[row] - tried) < 0.02 + tried * 2e-3:
-                ok, worst, better = _fit(x, slack, n, least, least_slack, tried, out[first:last])
-                if ok:
-                    unit[row], smallest[row], residual[row], fits[row] = better, tried, worst, True
+        least, least_slack = _invert_cell(data[first:last], step, x, slack)
+        residual[row] = 0.5
+        for k in range(most + 1):
+            tried = k
+            if k == 0:  # the guess, if it is near a whole number of molecules
+                if guess[row] <= 0:
                     continue
-        if only_guess:
-            residual[row] = 0.5
-            continue
-        best = np.inf
-        for k in range(1, MOST_MOLECULES + 1):
-            ok, worst, better = _fit(x, slack, n, least, least_slack, k, out[first:last])
-            if k == 1 or ok:
-                best = worst
-                unit[row], smallest[row] = better, k
+                tried = int(np.rint(least / guess[row]))
+                if tried < 1 or abs(least / guess[row] - tried) > 0.02 + tried * 2e-3:
+                    continue
+            ok, worst, better = _fit(x, slack, n, least, least_slack, tried, out[first:last])
             if ok:
-                fits[row] = True
+                unit[row], smallest[row], residual[row], fits[row] = better, tried, worst, True
                 break
-        residual[row] = best
+            if k == 1:
+                residual[row] = worst
 
 
 def recover(
@@ -227,7 +228,9 @@ def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
     known = np.isfinite(product) & (product > 0)
     if not known.any():
         return np.zeros(len(least))
-    target = float(np.median(product[known]))  # the total that cells were scaled to, if most have a single molecule
+    target = float(
+        np.median(product[known])
+    )  # the total that cells were scaled to, if most have a single molecule
     for usual in (1e4, 1e6):
         if abs(target / usual - 1) < 0.02:
             target = usual
@@ -281,11 +284,12 @@ def _invert(
     elif totals is not None:
         guess = unit_from_totals(smallest_values(held), np.asarray(totals, dtype=float))
     step = _rounding(held.data)
+    most = 0 if units is not None else MOST_MOLECULES
     edges = np.linspace(0, n_cells, 8 * matrix.THREADS + 1).astype(int)
 
     def solve(part: int) -> None:
         _solve(
-            held.data, held.indptr, edges[part], edges[part + 1], guess, units is not None, step,
+            held.data, held.indptr, edges[part], edges[part + 1], guess, most, step,
             out, unit, smallest, residual, fits,
         )  # fmt: skip
 
@@ -319,7 +323,9 @@ def _rounding(data: np.ndarray) -> float:
     return 0.0
 
 
-def _refuse(held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np.ndarray, *, known: bool) -> None:
+def _refuse(
+    held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np.ndarray, *, known: bool
+) -> None:
     bad = np.flatnonzero(~fits)
     row = int(bad[0])
     data = held.data[held.indptr[row] : held.indptr[row + 1]].astype(np.float64)
@@ -327,11 +333,18 @@ def _refuse(held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np
     ratio = x / x.min()
     worst = int(np.argmax(np.abs(ratio - np.rint(ratio))))
     cause = "They may be corrected, smoothed, integrated or averaged."
-    for other, said in ((data, "They look normalized but not log-transformed."), (np.exp2(data) - 1, "They look like log2.")):
+    for other, said in (
+        (data, "They look normalized but not log-transformed."),
+        (np.exp2(data) - 1, "They look like log2."),
+    ):
         parts = other / other.min()
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
             cause = said
-    how = "with its known size factor" if known else f"with the smallest taken for 1 to {MOST_MOLECULES} molecules"
+    how = (
+        "with its known size factor"
+        if known
+        else f"with the smallest taken for 1 to {MOST_MOLECULES} molecules"
+    )
     msg = (
         f"values are not log1p of normalized counts in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: "
         f"{how}, not all are whole. For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, "

@@ -45,7 +45,7 @@ def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
                 value = block[j, i]
                 counts[i] += value != 0
                 bad += value - value
-            if not bad == 0:
+            if bad != 0:  # a NaN is unequal to everything
                 for i in range(start, stop):
                     if not np.isfinite(block[j, i]):
                         return j, i
@@ -53,7 +53,9 @@ def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
 
 
 @nb.njit(nogil=True, cache=True)
-def _fill(block: np.ndarray, counts: np.ndarray, offsets: np.ndarray, values: np.ndarray, tiles: np.ndarray) -> None:
+def _fill(
+    block: np.ndarray, counts: np.ndarray, offsets: np.ndarray, values: np.ndarray, tiles: np.ndarray
+) -> None:
     """Write the nonzero values row by row; note where each tile of rows begins."""
     n_columns, n_rows = block.shape
     cursor = np.empty(4096, np.int64)
@@ -157,36 +159,35 @@ class Expression:
         ReleaseError
             If a value is missing or not finite.
         """
+        pieces = self._read_pieces(columns, rows, labels, _Tally(memory.to_bytes(budget), remedy))
+        pa.default_memory_pool().release_unused()
+        return _assemble(pieces, self.n_rows if rows is None else len(rows), len(columns))
+
+    def _read_pieces(
+        self, columns: np.ndarray, rows: np.ndarray | None, labels: Callable[[int], str], found: "_Tally"
+    ) -> list[Piece]:
         n_rows = self.n_rows if rows is None else len(rows)
         width = block_width(self.n_rows)
-        starts = range(0, len(columns), width)
-        pieces: list[Piece | None] = [None] * len(starts)
-        local = threading.local()
-        found = _Tally(memory.to_bytes(budget), remedy)
+        local = threading.local()  # each thread its own file and its own block, used again and again
 
-        def work(number: int) -> None:
+        def work(first: int) -> Piece:
             if not hasattr(local, "file"):
                 local.file = pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
                 local.block = np.empty((width, n_rows), np.float32)
-            first = starts[number]
             wanted = columns[first : first + width]
             block = local.block[: len(wanted)]
             _load(local.file, wanted, rows, block)
-            pieces[number] = _sparsify(block, first, labels)
-            found.add(pieces[number].values.size)
+            piece = _sparsify(block, first, labels)
+            found.add(piece.values.size)
+            return piece
 
         with ThreadPoolExecutor(THREADS) as pool:
-            jobs = [pool.submit(work, number) for number in range(len(starts))]
+            jobs = [pool.submit(work, first) for first in range(0, len(columns), width)]
             try:
+                return [job.result() for job in jobs]
+            finally:
                 for job in jobs:
-                    job.result()
-            except BaseException:
-                for job in jobs:
-                    job.cancel()
-                raise
-        del local
-        pa.default_memory_pool().release_unused()
-        return _assemble(pieces, n_rows, len(columns))
+                    job.cancel()  # after a failure the rest need not be read
 
 
 def block_width(n_rows: int) -> int:
@@ -247,7 +248,7 @@ def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Pi
     return piece
 
 
-def _assemble(pieces: list[Piece | None], n_rows: int, n_columns: int) -> sp.csr_matrix:
+def _assemble(pieces: list[Piece], n_rows: int, n_columns: int) -> sp.csr_matrix:
     """Join the pieces into one CSR matrix, a tile of rows at a time."""
     lengths = np.zeros(n_rows, np.int64)
     for piece in pieces:
@@ -263,7 +264,16 @@ def _assemble(pieces: list[Piece | None], n_rows: int, n_columns: int) -> sp.csr
         for piece in pieces:
             begin = piece.tiles[tile]
             _join(
-                piece.first, piece.offsets, piece.values, piece.counts, begin, start, stop, cursor, indices, data
+                piece.first,
+                piece.offsets,
+                piece.values,
+                piece.counts,
+                begin,
+                start,
+                stop,
+                cursor,
+                indices,
+                data,
             )
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,8 +13,9 @@ from anndata import AnnData
 
 from helpers import budget as memory
 from helpers import names
-from helpers.atlas import columns, counts, matrix
-from helpers.errors import TableError
+from helpers.atlas import cache, columns, matrix
+from helpers.atlas import counts as molecules
+from helpers.errors import CountsError, SourceError, TableError
 
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 COUNTS_BYTES = 4  # int32; columns are shared with the values
@@ -24,6 +26,7 @@ class Source(Protocol):
 
     kind: str
     name: str
+    path: Path
     obs: pl.DataFrame
     var: pl.DataFrame
     missing: list[str]
@@ -126,6 +129,22 @@ class Atlas:
         """
         return self._source.truth(table) if self.simulated else None
 
+    def files(self) -> pl.DataFrame:
+        """List the files of this source: file, found (or not), size in MB."""
+        path = Path(self._source.path)
+        listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
+        return pl.DataFrame(
+            [(file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None) for file in listed],
+            schema={"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64},
+            orient="row",
+        )
+
+    @property
+    def folder(self) -> Path | None:
+        """The release folder, or none where the source is a single file."""
+        path = Path(self._source.path)
+        return path if path.is_dir() else None
+
     def describe(self) -> dict[str, Any]:
         """Return plain values that say which data these are."""
         simulation = self._source.simulation or {}
@@ -137,8 +156,8 @@ class Atlas:
             "simulated": self.simulated,
             **{key: simulation[key] for key in ("seed", "scale", "version") if key in simulation},
             "manifest": self._source.key[:16],
-            "missing": self.missing,
-            "notes": list(self._source.notes),
+            "missing": ", ".join(self.missing),
+            "notes": "; ".join(self._source.notes),
         }
 
     def to_anndata(
@@ -173,22 +192,98 @@ class Atlas:
         """
         rows = self._choose_cells(cells)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
+        self._require(rows, places, counts=counts, budget=budget)
+        folder = getattr(self._source, "folder", None)
+        if folder is None:
+            return self._read(rows, places, counts=counts, budget=budget)
+        held = cache.find(folder, self._source.key)
+        if held is not None:
+            return self._read_converted(held, rows, places, counts=counts)
+        if rows is not None or places is not None or not counts:
+            return self._read(rows, places, counts=counts, budget=budget)
+        with cache.converting(self._source.key):
+            held = cache.find(folder, self._source.key)  # another process may have converted it meanwhile
+            if held is not None:
+                return self._read_converted(held, rows, places, counts=counts)
+            adata = self._read(rows, places, counts=counts, budget=budget)
+            cache.store(folder, self._source.key, adata, simulation=self._source.simulation)
+        return adata
+
+    def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
+        """Write all cells and genes with counts as an h5ad that any program of the field opens.
+
+        Parameters
+        ----------
+        out
+            File to write.
+        budget
+            Memory that the work may take.
+
+        Raises
+        ------
+        SourceError
+            If `out` is not a name of an h5ad, or is the source itself.
+        """
+        out = Path(out)
+        same = out.exists() and out.resolve() == Path(self._source.path).resolve()
+        if out.suffix != ".h5ad" or same:
+            why = "is the source itself" if same else "does not end in .h5ad"
+            msg = f"{out} {why}. Name another file to write, for example atlas.h5ad."
+            raise SourceError(msg)
+        adata = self.to_anndata(budget=budget)
+        cache.write(out, adata, key=self._source.key, simulation=self._source.simulation)
+        return out
+
+    def _require(
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
+    ) -> None:
+        """Refuse before anything is allocated."""
         values = self._source.estimate_values(rows, places)
         each = matrix.ENTRY_BYTES + max(matrix.PIECE_BYTES, COUNTS_BYTES * counts)
-        blocks = 2 * matrix.THREADS * min(matrix.BLOCK_BYTES, 4 * self.shape[0] * matrix.BLOCK_COLUMNS)
-        work = f"An AnnData of {self.shape[0] if rows is None else len(rows):,} cells"
+        n_cells = self.shape[0] if rows is None else len(rows)
+        n_genes = self.shape[1] if places is None else len(places)
+        blocks = 2 * matrix.THREADS * 4 * n_cells * min(n_genes, matrix.block_width(n_cells))
+        work = f"An AnnData of {n_cells:,} cells x {n_genes:,} genes"
         memory.require(values * each + blocks, budget=budget, work=work, remedy=REMEDY)
+
+    def _read(
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
+    ) -> AnnData:
         data = self._source.read_csr(rows, places, budget=budget, remedy=REMEDY)
         adata = self._dress(data, rows, places)
         if counts:
-            adata.layers[names.COUNTS] = self._recover(data, rows, places)
+            adata.layers[names.COUNTS] = self._recover(data, rows, places, budget=budget)
         return adata
 
-    def _recover(self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix:
+    def _read_converted(
+        self, held: Path, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool
+    ) -> AnnData:
+        data, counted = cache.read(held, rows, places, counts=counts)
+        adata = self._dress(data, rows, places)
+        if counted is not None:
+            adata.layers[names.COUNTS] = counted
+        return adata
+
+    def _recover(
+        self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
+    ) -> sp.csr_matrix:
+        """Return counts: those that the source holds, else recovered from whole cells."""
         held = self._source.read_counts(rows, places)
         if held is not None:
             return held
-        return counts.recover(data)[0]
+        cells = self.obs if rows is None else self.obs[rows]
+        barcodes = cells[names.BARCODE].to_list()
+        totals = cells[names.N_COUNTS].fill_null(np.nan).to_numpy()
+        if places is None:
+            return molecules.recover(data, barcodes=barcodes, totals=totals)[0]
+        units = molecules.unit_from_totals(molecules.smallest_values(data), totals)
+        try:
+            return molecules.recover(data, barcodes=barcodes, units=units)[0]
+        except CountsError:  # totals do not fit: only the whole cell shows what one molecule is worth
+            self._require(rows, None, counts=True, budget=budget)
+            whole = self._source.read_csr(rows, None, budget=budget, remedy=REMEDY)
+            counted = molecules.recover(whole, barcodes=barcodes, totals=totals)[0]
+            return counted[:, places].tocsr()
 
     def _dress(self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None) -> AnnData:
         """Add the tables and maps of the chosen cells and genes."""
@@ -207,13 +302,16 @@ class Atlas:
         place = self._places
         unknown = [gene for gene in wanted if gene not in place]
         if unknown:
-            near = [f"{gene!r} (nearest: {', '.join(columns.nearest(gene, place)) or 'none'})" for gene in unknown[:5]]
+            near = [
+                f"{gene!r} (nearest: {', '.join(columns.nearest(gene, place)) or 'none'})"
+                for gene in unknown[:5]
+            ]
             msg = (
                 f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {', '.join(near)}. "
                 f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
             )
             raise TableError(msg)
-        return [place[gene] for gene in wanted]
+        return list(dict.fromkeys(place[gene] for gene in wanted))  # a gene asked for twice comes once
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -225,7 +323,7 @@ class Atlas:
                     place.setdefault(gene, i)
         return place
 
-    def _choose_cells(self, cells: Any) -> np.ndarray | None:  # noqa: ANN401
+    def _choose_cells(self, cells: Any) -> np.ndarray | None:
         if cells is None:
             return None
         if isinstance(cells, pl.Expr):
@@ -250,28 +348,29 @@ class Atlas:
 
 
 def _to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:
-    """Return a pandas table as AnnData wants it: labels categorical, the first column as the index."""
+    """Return a table as AnnData wants it: labels as categories, the column `index` as the index."""
     table = {}
-    for column in frame.columns:
-        series = frame[column]
-        if column == index:
+    for name in frame.columns:
+        column = frame[name]
+        if name == index:
             continue
-        if series.dtype == pl.String and column in (*names.LABEL_COLUMNS,) or _few(series):
-            table[column] = pd.Categorical.from_codes(*_categories(series))
-        elif series.dtype == pl.String:
-            table[column] = series.to_numpy()
+        if column.dtype == pl.String and (name in names.LABEL_COLUMNS or _repeats(column)):
+            table[name] = pd.Categorical.from_codes(*_categories(column))
+        elif column.dtype == pl.String:
+            table[name] = column.fill_null("").to_numpy()
         else:
-            table[column] = series.to_numpy()
+            table[name] = column.to_numpy()
     labels = columns.make_unique(frame[index].to_list())[0]
-    return pd.DataFrame(table, index=pd.Index(labels, name=None, dtype=object))
+    return pd.DataFrame(table, index=pd.Index(labels, dtype=object))
 
 
-def _few(series: pl.Series) -> bool:
-    return series.dtype == pl.String and series.n_unique() <= max(10, len(series) // 2)
+def _repeats(column: pl.Series) -> bool:
+    return column.null_count() > 0 or column.n_unique() <= max(10, len(column) // 2)
 
 
-def _categories(series: pl.Series) -> tuple[np.ndarray, list[str]]:
-    """Return codes and categories, those of the release's age groups in order of age."""
-    found = sorted(series.drop_nulls().unique().to_list())
-    codes = series.replace_strict({label: i for i, label in enumerate(found)}, default=-1, return_dtype=pl.Int32)
+def _categories(column: pl.Series) -> tuple[np.ndarray, list[str]]:
+    """Return codes and categories, which sort as text: the age groups then stand in order of age."""
+    found = sorted(column.drop_nulls().unique().to_list())
+    place = {label: i for i, label in enumerate(found)}
+    codes = column.replace_strict(place, default=None, return_dtype=pl.Int32)
     return codes.fill_null(-1).to_numpy(), found

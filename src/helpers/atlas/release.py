@@ -1,6 +1,5 @@
 """A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -39,6 +38,7 @@ class Release:
 
     def __init__(self, folder: Path) -> None:
         self.path = Path(folder)
+        self.folder = self.path  # where a converted copy may be kept
         self.name = self.path.resolve().name
         self.notes: list[str] = []
         self._require_files()
@@ -71,7 +71,7 @@ class Release:
             if path.exists():
                 sample = SAMPLED if name == names.EXPRESSION_FILE else None
                 parts.append((name, path.stat().st_size, files.digest(path, sample=sample)))
-        return _hash_text(repr(parts))
+        return files.digest_text(repr(parts))
 
     def genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
@@ -121,12 +121,16 @@ class Release:
             return 0
         probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
         table = self.expression.read(self.columns[probe])
-        share = np.mean([np.count_nonzero(column.to_numpy()) / max(len(column), 1) for column in table.columns])
+        share = np.mean(
+            [np.count_nonzero(column.to_numpy()) / max(len(column), 1) for column in table.columns]
+        )
         by_probe = share * self.expression.n_rows * self.shape[1]
         genes_seen = self.obs[names.N_GENES]
         total = genes_seen.sum() if places is None and genes_seen.null_count() == 0 else by_probe
         cells = self.obs.height if rows is None else len(rows)
-        return int(max(total, by_probe) * cells / max(self.obs.height, 1) * len(chosen) / max(self.shape[1], 1))
+        return int(
+            max(total, by_probe) * cells / max(self.obs.height, 1) * len(chosen) / max(self.shape[1], 1)
+        )
 
     def read_csr(
         self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
@@ -153,7 +157,10 @@ class Release:
         if not absent:
             return
         here = sorted(path.name for path in self.path.iterdir())
-        near = [f"{name} (is {hit[0]} it?)" if (hit := columns.nearest(name, here, most=1)) else name for name in absent]
+        near = [
+            f"{name} (is {hit[0]} it?)" if (hit := columns.nearest(name, here, most=1)) else name
+            for name in absent
+        ]
         shown = ", ".join(here[:8]) + (f" and {len(here) - 8} more" if len(here) > 8 else "")
         h5ad = [name for name in here if name.endswith(".h5ad")]
         remedy = (
@@ -187,7 +194,9 @@ class Release:
         self.columns = np.array([i for i, name in enumerate(self._labels) if name != index], dtype=np.int64)
         self.gene_names, twice = columns.make_unique([name for name, _ in genes])
         if twice:
-            self.notes.append(f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}")
+            self.notes.append(
+                f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
+            )
 
     def _read_obs(self) -> tuple[pl.DataFrame, list[str]]:
         path = self._file(names.SAMPLE_FILE)
@@ -215,7 +224,9 @@ class Release:
         """Return the barcodes of the expression file, or make them from row numbers."""
         held = self._expression_barcodes()
         if held is not None:
-            self.notes.append(f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used")
+            self.notes.append(
+                f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used"
+            )
             self._barcoded = True
             return held
         self.notes.append("no file has barcodes: they were made from row numbers")
@@ -258,7 +269,9 @@ class Release:
             )
             raise ReleaseError(msg)
         order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
-        found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
+        found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")[
+            "row"
+        ]
         if found.null_count():
             first = wanted.filter(found.is_null())[0]
             msg = (
@@ -272,7 +285,9 @@ class Release:
         path = self._file(names.FEATURE_FILE)
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
         if not path.exists():
-            empty, missing = columns.type_columns(pl.DataFrame(genes), columns.FEATURE_TYPES, origin=path.name)
+            empty, missing = columns.type_columns(
+                pl.DataFrame(genes), columns.FEATURE_TYPES, origin=path.name
+            )
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
         footer = _open_parquet(path)[1]
         if footer.num_rows != len(genes):
@@ -319,10 +334,6 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
-def _hash_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:

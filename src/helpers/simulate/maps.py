@@ -1,5 +1,6 @@
 """The four maps of the cells: scVI-like, UMAP-like, t-SNE-like from the truth, PCA from the matrix itself."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -118,7 +119,7 @@ class _Centered:
         self.x, self.threads = x, threads
         self.mean = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
         edges = np.linspace(0, x.shape[0], _CHUNKS + 1).astype(np.int64)
-        self.chunks = list(zip(edges[:-1], edges[1:], strict=True))
+        self.chunks = list(itertools.pairwise(edges))
 
     def times(self, dense: np.ndarray) -> np.ndarray:
         """Return the centered matrix times `dense`."""

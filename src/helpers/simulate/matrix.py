@@ -44,13 +44,14 @@ def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rates(plan: Plan, libraries: pl.DataFrame) -> dict:
-    """Return a function's worth of caches: everything a group's rate is made of, by its key."""
+    """Return what the rates of groups are made of, by key; the last three are filled as groups need them."""
     return {
         "chemistry": effects.chemistry_log(plan.seed),
         "sex": {sex: effects.sex_log(sex) for sex in libraries[names.SEX].unique()},
         "library": {row[names.SAMPLE]: row for row in libraries.rows(named=True)},
         "age": {},
         "donor": {},
+        "tube": {},
     }
 
 
@@ -62,9 +63,11 @@ def _group_rate(plan: Plan, parts: dict, sample: str, level0: str, level2: str) 
         parts["age"][assay, level2] = effects.age_log(plan.age_effects, assay, level0, level2)
     if (donor, level0) not in parts["donor"]:
         parts["donor"][donor, level0] = effects.donor_log(plan.seed, donor, level0)
+    if sample not in parts["tube"]:
+        parts["tube"][sample] = effects.library_log(plan.seed, sample)
     decades = (library[names.EXACT_AGE] - composition.CENTER) / composition.DECADE
     log = parts["age"][assay, level2] * decades + parts["donor"][donor, level0]
-    log = log + parts["sex"][library[names.SEX]] + effects.library_log(plan.seed, sample)
+    log = log + parts["sex"][library[names.SEX]] + parts["tube"][sample]
     log += parts["chemistry"] * (composition.V3_SHARE[library[names.CHEMISTRY]] - _MIDDLE)
     return plan.profiles[assay][level2] * np.exp(log)
 

@@ -2,6 +2,7 @@
 
 import numba
 import numpy as np
+from scipy.special import gammaincinv
 
 # Positions in the array of shares of a cell's molecules.
 REST, MITO, RIBO, STRESS = range(4)
@@ -83,7 +84,7 @@ def draw_cells(rate, kind, molecules, shares, seeds, factor):
         state = seeds[cell]
         for k in range(4):
             member, chance, other = members[k], tables[k][0], tables[k][1]
-            wanted = int(round(molecules[cell] * shares[cell, k]))
+            wanted = round(molecules[cell] * shares[cell, k])
             while wanted > 0:
                 state += np.uint64(0x9E3779B97F4A7C15)
                 bits = _mix(state)
@@ -135,8 +136,6 @@ def log_normalize(indptr, counts, total, out):
 
 def gamma_factors(dispersion: float) -> np.ndarray:
     """Return quantiles of a gamma of mean one and variance `dispersion`, cut at a limit, as chances to keep a draw."""
-    from scipy.stats import gamma
-
     middle = (np.arange(FACTORS) + 0.5) / FACTORS
-    value = np.minimum(gamma.ppf(middle, 1 / dispersion, scale=dispersion), FACTOR_LIMIT)
+    value = np.minimum(gammaincinv(1 / dispersion, middle) * dispersion, FACTOR_LIMIT)
     return (value / FACTOR_LIMIT).astype(np.float32)
