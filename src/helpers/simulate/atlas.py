@@ -64,7 +64,7 @@ def _describe_genes(counts: sp.csr_matrix) -> pd.DataFrame:
         {
             names.ENSEMBL: table[names.ENSEMBL].to_list(),
             names.SYMBOL: table[names.SYMBOL].to_list(),
-            names.N_CELLS: np.bincount(counts.indices, minlength=counts.shape[1]).astype(np.int64),
+            names.N_CELLS: maps.sum_columns(counts.indices, counts.data, counts.shape[1])[1],
             names.GENE_IDS: table[names.GENE].to_list(),
         }
     )
