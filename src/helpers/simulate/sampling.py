@@ -60,8 +60,12 @@ def draw_cells(rate, kind, molecules, shares, seeds, factor):
         Expected molecules of each gene, any scale within a class.
     kind
         Class of each gene: 0 to 3.
-    molecules, shares, seeds
-        For each cell: molecules to draw, their shares over the four classes, its own 64-bit seed.
+    molecules
+        Molecules to draw, for each cell.
+    shares
+        Their shares over the four classes, cells x 4.
+    seeds
+        A 64-bit seed for each cell.
     factor
         Increasing quantiles of the factor by which a gene's rate differs between cells of the group, as a chance.
 
