@@ -1,6 +1,7 @@
 """One small simulated release for the whole session, shared by all workers and kept between sessions."""
 
 import hashlib
+import importlib.util
 import tempfile
 from pathlib import Path
 
@@ -51,3 +52,23 @@ def tiny_adata(_tiny_simulation: atlas.Simulation):
 def tiny_simulation(_tiny_simulation: atlas.Simulation) -> atlas.Simulation:
     """Return the whole tiny simulation with its truth: shared, not to be changed."""
     return _tiny_simulation
+
+
+def _releases():
+    # tests are imported by path (importlib mode), so a module beside them is loaded by path as well
+    spec = importlib.util.spec_from_file_location("releases", Path(__file__).with_name("releases.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def write_release():
+    """Return a function that writes a small release which follows the card, made without the simulator."""
+    return _releases().write_small_release
+
+
+@pytest.fixture(scope="session")
+def small_release(tmp_path_factory, write_release) -> Path:
+    """Return such a release: 680 cells of 17 donors, 220 genes. Copy it before you change anything in it."""
+    return write_release(tmp_path_factory.mktemp("small") / "release")
