@@ -94,7 +94,9 @@ def test_the_message_says_what_where_and_what_to_do(small_release, tmp_path, nam
     check, words = MESSAGES[name]
     bad = damaged(validate.validate(damage.copy(small_release, tmp_path / "copy", damage=name)))
     rows = [" ".join(r) for r in bad.select(pl.exclude("check")).iter_rows()]
-    hits = [r for c, r in zip(bad["check"], rows, strict=True) if re.fullmatch(check, c) and re.search(words, r)]
+    hits = [
+        r for c, r in zip(bad["check"], rows, strict=True) if re.fullmatch(check, c) and re.search(words, r)
+    ]
     assert hits, "\n".join(f"{c}: {r}" for c, r in zip(bad["check"], rows, strict=True))
 
 
@@ -110,7 +112,9 @@ def test_all_faults_are_named_at_once(small_release, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(ReleaseError, match="nowhere' is not a folder. Give the folder that holds the twelve files"):
+    with pytest.raises(
+        ReleaseError, match=r"nowhere' is not a folder\. Give the folder that holds the twelve files"
+    ):
         validate.validate(tmp_path / "nowhere")
 
 
@@ -151,7 +155,9 @@ def test_other_ways_to_write_the_same_release_pass(small_release, tmp_path, file
     rewrite(copy / file, **dict(options))
     report = validate.validate(copy)
     assert damaged(report).to_dicts() == []
-    assert set(report.filter((pl.col("status") != "ok") & (pl.col("check") != "label tree"))["file"]) == (set() if status == "ok" else {file})
+    assert set(report.filter((pl.col("status") != "ok") & (pl.col("check") != "label tree"))["file"]) == (
+        set() if status == "ok" else {file}
+    )
 
 
 def test_barcodes_in_the_expression_file_are_compared_too(write_release, tmp_path):
@@ -180,7 +186,9 @@ def test_the_known_break_of_the_label_tree_is_reported_and_passes(small_release,
     copy = shutil.copytree(small_release, tmp_path / "copy")
     table = pl.read_parquet(copy / names.SAMPLE_FILE)
     cdc1 = (pl.col(names.LEVEL0) == "FB") & (pl.int_range(pl.len()) < 40)
-    changed = table.with_columns(pl.when(cdc1).then(pl.lit("cDC1")).otherwise(pl.col(names.LEVEL2).cast(pl.String)).alias(names.LEVEL2))
+    changed = table.with_columns(
+        pl.when(cdc1).then(pl.lit("cDC1")).otherwise(pl.col(names.LEVEL2).cast(pl.String)).alias(names.LEVEL2)
+    )
     changed.write_parquet(copy / names.SAMPLE_FILE)
     tree = validate.validate(copy).filter(pl.col("check") == "label tree").row(0, named=True)
     assert "FB > FB > cDC1" in tree["found"]
@@ -193,9 +201,12 @@ def test_an_unknown_label_of_few_cells_is_a_warning_with_its_name(small_release,
     copy = shutil.copytree(small_release, tmp_path / "copy")
     table = pl.read_parquet(copy / names.SAMPLE_FILE)
     first = pl.int_range(pl.len()) == 0
-    table.with_columns(pl.when(first).then(pl.lit("MuSCs")).otherwise(pl.col(names.LEVEL0).cast(pl.String)).alias(names.LEVEL0)).write_parquet(
-        copy / names.SAMPLE_FILE
-    )
+    table.with_columns(
+        pl.when(first)
+        .then(pl.lit("MuSCs"))
+        .otherwise(pl.col(names.LEVEL0).cast(pl.String))
+        .alias(names.LEVEL0)
+    ).write_parquet(copy / names.SAMPLE_FILE)
     report = validate.validate(copy)
     (row,) = report.filter((pl.col("check") == "labels") & (pl.col("status") == "warning")).to_dicts()
     assert "1 cells with unknown labels: 'MuSCs'" in row["found"]
