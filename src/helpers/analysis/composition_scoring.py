@@ -95,6 +95,49 @@ def summarize(scored: pl.DataFrame, *, by: Sequence[str] = ("method",)) -> pl.Da
     )
 
 
+def beside_published(results: pl.DataFrame, published: pl.DataFrame, *, age_sd: float) -> pl.DataFrame:
+    """Set effects per decade beside published slopes, both per standard deviation of age.
+
+    Parameters
+    ----------
+    results
+        Of one test, per decade of age; effects between two groups have no slope and come out null.
+    published
+        ``assay``, ``type``, ``published_per_sd``, ``clear``.
+    age_sd
+        Years in a standard deviation of age.
+    """
+    scale = pl.when(pl.col("per") == "decade").then(age_sd / DECADE)
+    return results.join(published, on=[ASSAY, TYPE], how="inner").select(
+        ASSAY,
+        TYPE,
+        (pl.col("log2_change") * scale).alias("found_per_sd"),
+        (pl.col("low") * scale).alias("low_per_sd"),
+        (pl.col("high") * scale).alias("high_per_sd"),
+        "p",
+        "q",
+        "published_per_sd",
+        "clear",
+    )
+
+
+def agree(joined: pl.DataFrame) -> dict[str, float | int | None]:
+    """Return how far found and published slopes agree: types, correlation, signs, and signs of the clear ones."""
+    both = joined.drop_nulls(["found_per_sd", "published_per_sd"])
+    clear = both.filter("clear")
+    same = both["found_per_sd"].sign() == both["published_per_sd"].sign()
+    enough = both.height > 2
+    return {
+        "types": both.height,
+        "correlation": float(np.corrcoef(both["found_per_sd"], both["published_per_sd"])[0, 1])
+        if enough
+        else None,
+        "same_sign": int(same.sum()),
+        "clear_types": clear.height,
+        "clear_same_sign": int((clear["found_per_sd"].sign() == clear["published_per_sd"].sign()).sum()),
+    }
+
+
 def _expected(design: Design, planted: np.ndarray, plan: Plan) -> np.ndarray:
     decades = (design.units[AGE].to_numpy() - CENTER_AGE) / DECADE
     change = np.outer(decades, planted)

@@ -24,7 +24,7 @@ from helpers.analysis.composition_kernels import (
     TRANSFORM,
     Plan,
 )
-from helpers.errors import ParameterError
+from helpers.errors import DesignError, ParameterError
 
 METHODS = (QUASI, TRANSFORM, PERMUTATION)
 EVERY_METHOD = (*METHODS, MIXED, CELLS)
@@ -87,8 +87,54 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         design = build(
             table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure
         )
+        if method not in {MIXED, CELLS} and design.units.height > design.donors:
+            msg = (
+                f"assay {assay!r} has {design.units.height} units of {design.donors} donors: libraries of one donor are "
+                f"not replicates. Use method 'mixed', or count donors (unit='donor')."
+            )
+            raise DesignError(msg)
         results.append(_one_assay(design, method, plan))
     return pl.concat(results)
+
+
+def run_all(
+    table: pl.DataFrame, libraries: pl.DataFrame, *, covariates: Sequence[str] = (), plan: Plan | None = None
+) -> pl.DataFrame:
+    """Run every test that the plan's frame of reference allows, each adjusted for what its units can estimate.
+
+    Parameters
+    ----------
+    table
+        Composition with donors as units.
+    libraries
+        The same with libraries as units, for the mixed model.
+    covariates
+        Columns to adjust for; those that cannot be estimated are left out, assay by assay. The permutation test
+        exchanges ages within sexes only: in finer strata too few arrangements are left.
+    plan
+        The rest of the plan.
+    """
+    plan = plan or Plan()
+    adjusted = replace(plan, covariates=estimable(table, covariates, exposure=plan.exposure))
+    coarse = replace(plan, covariates=estimable(table, covariates[:1], exposure=plan.exposure))
+    wide = replace(plan, covariates=estimable(libraries, covariates, exposure=plan.exposure))
+    counted = plan.reference != CENTER
+    results = [slopes(table, method=TRANSFORM, plan=adjusted)]
+    results += [slopes(table, method=QUASI, plan=adjusted)] if counted else []
+    results += [slopes(table, method=PERMUTATION, plan=coarse), slopes(libraries, method=MIXED, plan=wide)]
+    results += [slopes(table, method=CELLS, plan=plan)] if counted else []
+    return pl.concat(results)
+
+
+def count_calls(results: pl.DataFrame, *, fdr: float) -> pl.DataFrame:
+    """Return, for each test and assay, types tested and types with an adjusted p below `fdr`."""
+    tested = results.filter(pl.col("p").is_not_null())
+    counts = tested.group_by("method", ASSAY).agg(
+        pl.len().alias("tested"),
+        (pl.col("p") < fdr).sum().alias("raw"),
+        (pl.col("q") < fdr).sum().alias("called"),
+    )
+    return counts.sort("method", ASSAY)
 
 
 def compare(

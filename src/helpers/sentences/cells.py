@@ -1,10 +1,12 @@
 """One view on cells in memory and cells in a file: blocks of values, slices of annotation."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from helpers import names
@@ -41,6 +43,12 @@ class Cells(Protocol):
 
     def organism(self) -> dict[str, str]:
         """Return organism and organism_ontology_term_id where they are stated for the whole file."""
+
+    def prepare(self) -> None:
+        """Do what must be done once before blocks are read by several workers."""
+
+    def digest(self) -> str:
+        """Return a hash that tells this content from another."""
 
 
 class MemoryCells:
@@ -95,6 +103,19 @@ class MemoryCells:
     def organism(self) -> dict[str, str]:
         """Return the organism stated in ``uns``."""
         return complete_organism({key: str(value) for key, value in self._uns.items()})
+
+    def prepare(self) -> None:
+        """Nothing: the cells are in memory, row by row."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of barcodes, genes and values."""
+        sha = hashlib.sha256("\n".join([*self._table.column(0).to_pylist(), *self.genes]).encode())
+        for start in range(0, self.n_cells, 10_000):
+            for part in self.block(start, min(start + 10_000, self.n_cells)):
+                sha.update(part)
+        for column in self._table.columns[1:]:
+            sha.update(repr(column.to_pylist() if self.n_cells < 1_000 else column.unique().to_pylist()).encode())
+        return sha.hexdigest()
 
 
 def open_cells(source: Any, *, layer: str = X, name: str | None = None, work: Path | None = None) -> Cells:
@@ -203,12 +224,32 @@ def complete_organism(stated: Mapping[str, str]) -> dict[str, str]:
 
 def clean_texts(values: pa.Array) -> pa.Array:
     """Turn the texts that stand for a missing label into nulls."""
-    import pyarrow.compute as pc
+    texts = pl.Series(pl.from_arrow(values), dtype=pl.String)
+    absent = texts.is_in(list(NULL_TEXTS)).fill_null(value=False)
+    if not absent.any():
+        return values.cast(pa.string())
+    return pl.select(pl.when(~absent).then(texts)).to_series().to_arrow().cast(pa.string())
 
-    if not pa.types.is_string(values.type):
-        values = values.cast(pa.string())
-    absent = pc.is_in(values, value_set=pa.array(NULL_TEXTS))
-    return pc.if_else(absent, pa.scalar(None, pa.string()), values)
+
+def masked(values: np.ndarray, absent: np.ndarray | None = None) -> pa.Array:
+    """Return numbers or truth values as an Arrow array, null where `absent`."""
+    # not pa.array with a mask: it imports pandas, which costs more than the conversion
+    series = pl.Series(values.astype(np.float32) if values.dtype == np.float16 else values)
+    if absent is not None and absent.any():
+        series = pl.select(pl.when(~pl.Series(absent)).then(series)).to_series()
+    return series.to_arrow()
+
+
+def labeled(codes: np.ndarray, labels: Sequence[str]) -> pa.Array:
+    """Return the label of each code; a code below zero is null."""
+    texts = pl.Series(pl.from_arrow(clean_texts(text_array(labels))), dtype=pl.String)
+    places = pl.Series(pl.from_arrow(masked(codes.astype(np.int32), codes < 0)))
+    return texts.gather(places).to_arrow().cast(pa.string())
+
+
+def text_array(values: Sequence[str | None]) -> pa.Array:
+    """Return texts as an Arrow array."""
+    return pl.Series(values, dtype=pl.String).to_arrow().cast(pa.string())
 
 
 def barcode_name(columns: Sequence[str]) -> str:
@@ -219,16 +260,14 @@ def barcode_name(columns: Sequence[str]) -> str:
 def _obs_table(obs: Any) -> pa.Table:
     import pandas as pd
 
-    columns = {barcode_name(list(obs.columns)): pa.array([str(cell) for cell in obs.index], pa.string())}
+    columns = {barcode_name(list(obs.columns)): text_array([str(cell) for cell in obs.index])}
     for column in obs.columns:
         values = obs[column]
         if isinstance(values.dtype, pd.CategoricalDtype):
-            labels = pa.array([str(label) for label in values.cat.categories], pa.string())
-            codes = values.cat.codes.to_numpy().astype(np.int32)
-            columns[str(column)] = clean_texts(labels).take(pa.array(codes, mask=codes < 0))
+            columns[str(column)] = labeled(values.cat.codes.to_numpy(), [str(label) for label in values.cat.categories])
         elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
             columns[str(column)] = pa.Array.from_pandas(values)
         else:
             texts = [None if pd.isna(value) else str(value) for value in values]
-            columns[str(column)] = clean_texts(pa.array(texts, pa.string()))
+            columns[str(column)] = clean_texts(text_array(texts))
     return pa.table(columns)

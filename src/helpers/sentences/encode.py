@@ -90,7 +90,7 @@ class Ranked:
 
     def text(self) -> pa.Array:
         """Return one sentence a cell; a cell without expressed genes has an empty one."""
-        letters, word_starts = _letters(self.vocabulary)
+        letters, word_starts = self.vocabulary.letters
         offsets = kernels.measure_text(self.words, self.starts, np.diff(word_starts))
         text = np.empty(int(offsets[-1]), np.uint8)
         kernels.write_text(self.words, self.starts, offsets, letters, word_starts, text)
@@ -261,7 +261,7 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
         piece, statistics = encode_block(encoder, opened.block(start, stop), barcodes=barcodes(opened, start, stop))
         ties.add(statistics)
         pieces.append(piece)
-    table = pa.concat_tables(pieces) if pieces else pa.table({SENTENCE: pa.array([], pa.string())})
+    table = pa.concat_tables(pieces) if pieces else pa.table({SENTENCE: cells.text_array([])})
     return Encoded(pl.DataFrame(pl.from_arrow(table)), encoder.vocabulary, ties)
 
 
@@ -297,8 +297,3 @@ def stable_keys(texts: Sequence[str]) -> np.ndarray:
         [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts], np.uint64
     )
 
-
-def _letters(vocabulary: symbols.Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    encoded = [word.encode() for word in vocabulary.words]
-    starts = np.concatenate([[0], np.cumsum([len(word) for word in encoded])]).astype(np.int64)
-    return np.frombuffer(b"".join(encoded), np.uint8), starts

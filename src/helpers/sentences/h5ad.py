@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from helpers.errors import SentenceError
+from helpers.files import digest
 from helpers.sentences import cells
 
 # Values of a column-wise matrix are turned row-wise in portions of this many.
@@ -44,8 +45,16 @@ class H5adCells:
         if n_genes != len(self.genes):
             msg = f"{self.path}: {layer!r} has {n_genes:,} columns for {len(self.genes):,} genes; the file is damaged."
             raise SentenceError(msg)
-        if self.encoding == "csc_matrix":
+
+    def prepare(self) -> None:
+        """Turn a column-wise matrix row-wise on disk, once, before workers read from it."""
+        if self.encoding == "csc_matrix" and self._rows is None:
             self._rows = self._turn()
+
+    def digest(self) -> str:
+        """Return a hash of the file: of its size and of samples, so that large files start at once."""
+        with reading(self.path):
+            return digest(self.path, sample=4 * 2**20)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open file behind when sent elsewhere."""
@@ -92,7 +101,8 @@ class H5adCells:
 
     def block(self, start: int, stop: int) -> cells.Block:
         """Return the values of a slice of cells as CSR."""
-        if self._rows is not None:
+        if self.encoding == "csc_matrix":
+            self.prepare()
             return self._turned_block(start, stop)
         with reading(self.path):
             node = self._file[self._where]
@@ -122,7 +132,7 @@ class H5adCells:
         # files written before anndata 0.7 keep the annotation in one compound data set
         from anndata.io import read_h5ad
 
-        return cells._obs_table(read_h5ad(self.path, backed="r").obs)  # noqa: SLF001
+        return cells._obs_table(read_h5ad(self.path, backed="r").obs)
 
     def organism(self) -> dict[str, str]:
         """Return the organism stated in ``uns``."""
@@ -257,25 +267,21 @@ def _column(node: Any, start: int, stop: int | None, *, parent: Any) -> pa.Array
     piece = slice(start, stop)
     if isinstance(node, h5py.Group):
         if "codes" in node:
-            return _labels(node["codes"][piece], node["categories"])
+            return cells.labeled(node["codes"][piece], _texts(node["categories"]))
         return _plain(node["values"][piece], mask=node["mask"][piece].astype(bool))
     if "categories" in node.attrs:  # anndata 0.7: codes that point to their labels
-        return _labels(node[piece], parent[node.attrs["categories"]])
+        return cells.labeled(node[piece], _texts(parent[node.attrs["categories"]]))
     return _plain(node[piece])
-
-
-def _labels(codes: np.ndarray, categories: Any) -> pa.Array:
-    labels = cells.clean_texts(pa.array(_texts(categories), pa.string()))
-    codes = codes.astype(np.int32)
-    return labels.take(pa.array(codes, mask=codes < 0))
 
 
 def _plain(values: np.ndarray, *, mask: np.ndarray | None = None) -> pa.Array:
     if values.dtype.kind in "OSU":
         texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-        return cells.clean_texts(pa.array(texts, pa.string(), mask=mask))
+        if mask is not None:
+            texts = [None if absent else text for text, absent in zip(texts, mask, strict=True)]
+        return cells.clean_texts(cells.text_array(texts))
     if values.dtype.kind == "f" and mask is None:
         mask = np.isnan(values)
     if h5py.check_enum_dtype(values.dtype):
         values = values.astype(bool)
-    return pa.array(values, mask=mask)
+    return cells.masked(values, mask)

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,13 @@ class Vocabulary:
     words: tuple[str, ...]
     word_of_column: np.ndarray
     report: SymbolReport
+
+    @cached_property
+    def letters(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bytes of all words one after another, and where each word starts."""
+        encoded = [word.encode() for word in self.words]
+        starts = np.concatenate([[0], np.cumsum([len(word) for word in encoded])]).astype(np.int64)
+        return np.frombuffer(b"".join(encoded), np.uint8), starts
 
     def subset(self, symbols: Iterable[str]) -> "Vocabulary":
         """Keep only the given words, for a sentence of a gene list; order among equal values stays."""
