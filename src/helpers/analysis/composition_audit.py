@@ -9,7 +9,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.analysis import composition_tests
-from helpers.analysis.composition import AGE, ASSAY, TOTAL, TYPE, N
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
 from helpers.analysis.composition_tests import Plan
 
 _CARRIED = (AGE, names.AGE_BIN, "group")

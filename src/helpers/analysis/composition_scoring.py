@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from helpers import names
-from helpers.analysis.composition import AGE, ASSAY, TYPE
+from helpers.analysis.composition_checks import AGE, ASSAY, TYPE
 from helpers.analysis.composition_design import ALL, CENTER, DECADE, Design, build
 from helpers.analysis.composition_tests import Plan
 

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from helpers import names
 from helpers.analysis import composition, donor_slopes
-from helpers.analysis.composition import AGE, ASSAY, TOTAL, TYPE, N
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
 from helpers.errors import TableError
 
 TYPE_I, TYPE_II, HYBRID, SPECIAL = "MF-I", "MF-II", "Hyb", "Specialised MF"

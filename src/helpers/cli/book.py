@@ -58,8 +58,8 @@ def run(
     cluster: Cluster = None,
     show: Annotated[
         bool, typer.Option("--show", help="Let the page show a run with given parameters.")
-    ] = False,  # noqa: FBT002
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run again even if nothing changed.")] = False,  # noqa: FBT002
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again even if nothing changed.")] = False,
 ) -> None:
     """Run notebooks: checked first, in parallel, reused where nothing changed.
 
@@ -93,8 +93,8 @@ def build(
         str | None, typer.Option(help="Web address of the repository, for launch buttons.")
     ] = None,
     branch: Annotated[str, typer.Option(help="Branch or tag that launch buttons open.")] = "main",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Build again even if nothing changed.")] = False,  # noqa: FBT002
-    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,  # noqa: FBT002
+    fresh: Annotated[bool, typer.Option("--fresh", help="Build again even if nothing changed.")] = False,
+    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,
 ) -> None:
     """Make the runs that are stale, then the site in _build/html.
 
@@ -145,11 +145,11 @@ def pair(
     notebooks: Notebooks = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say what differs; exit 1 if anything does.")
-    ] = False,  # noqa: FBT002
+    ] = False,
     from_ipynb: Annotated[
         bool, typer.Option("--from-ipynb", help="Take over edits made in Jupyter, the other way round.")
-    ] = False,  # noqa: FBT002
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a side that was edited.")] = False,  # noqa: FBT002
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a side that was edited.")] = False,
 ) -> None:
     """Write notebooks/NN.ipynb from notebooks/NN.py, by content; timestamps never count.
 
@@ -176,7 +176,7 @@ def pair(
             raise PairingError("\n".join(faults))
 
 
-def _project():  # noqa: ANN202  the type would import the book's tools for every command
+def _project():
     from helpers.book.project import find_project
 
     return find_project()
