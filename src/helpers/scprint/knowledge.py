@@ -114,7 +114,10 @@ def probe(
     rows = []
     for block in blocks:
         points = _standardize(sample.block(block))
-        rows += [(block, NEIGHBORS, t, g, sample.part[few]) for t, g in zip(fewer, votes, strict=True)]
+        guesses = _linear(points, targets, fold, setting)
+        rows += [(block, LINEAR, t, g, sample.part) for t, g in zip(targets, guesses, strict=True)]
+        guesses = _vote(points[few], fewer, fold[few], setting)
+        rows += [(block, NEIGHBORS, t, g, sample.part[few]) for t, g in zip(fewer, guesses, strict=True)]
     frame = pl.DataFrame([_row(*entry, setting, chance) for entry in rows], schema=SCHEMA, orient="row")
     frame = frame.sort("method", maintain_order=True)
     adjusted = stats.false_discovery_control(frame["p_value"].to_numpy()) if frame.height else []

@@ -16,7 +16,9 @@ from helpers import files
 from helpers.errors import PartError
 from helpers.scprint import layout
 
+LOGISTIC, BOOSTED = "logistic", "boosted"
 ALL = "all"
+_JSON, _ARRAYS, _TREES = "model.json", "model.npz", "trees.joblib"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,6 @@ from helpers.scprint.archive import Damage
 from helpers.scprint.models import LOGISTIC, Model, Recipe
 from helpers.scprint.parts import Opened
 
-LOGISTIC, BOOSTED = "logistic", "boosted"
-
 
 def train(
     folder: Path | str, *, recipe: Recipe | None = None, only: Sequence[str] | None = None, seed: int = 7
