@@ -55,3 +55,11 @@ class SentenceError(MusclebookError, ValueError):
 
 class PartError(MusclebookError, ValueError):
     """A part of the embedding atlas that is damaged or incomplete."""
+
+
+class ExerciseError(MusclebookError, ValueError):
+    """An exercise that does not exist or is not solved yet."""
+
+
+class SiteError(MusclebookError, RuntimeError):
+    """A site that could not be built."""

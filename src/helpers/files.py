@@ -87,3 +87,8 @@ def digest(path: Path, *, sample: int | None = None) -> str:
                 stream.seek(start)
                 sha.update(stream.read(sample))
     return sha.hexdigest()
+
+
+def digest_text(text: str) -> str:
+    """Return the SHA-256 of a text, 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

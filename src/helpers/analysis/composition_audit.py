@@ -1,0 +1,173 @@
+"""What seventeen donors can tell: nulls that are run, power, and types that come from one donor."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from helpers import names
+from helpers.analysis import composition_tests
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
+from helpers.analysis.composition_tests import Plan
+
+_CARRIED = (AGE, names.AGE_BIN, "group")
+
+
+def shuffle_ages(table: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+    """Give the ages of an assay's donors to its donors in another order; everything else stays with the donor."""
+    generator = np.random.default_rng(seed)
+    carried = [column for column in _CARRIED if column in table.columns]
+    keys = table.select(ASSAY, names.DONOR, *carried).unique([ASSAY, names.DONOR], maintain_order=True)
+    keys = keys.sort(ASSAY, names.DONOR)
+    moved = []
+    for (_,), part in keys.group_by(ASSAY, maintain_order=True):
+        order = generator.permutation(part.height)
+        moved.append(
+            pl.concat([part.select(ASSAY, names.DONOR), part.select(carried)[order]], how="horizontal")
+        )
+    if not moved:
+        return table
+    shuffled = table.drop(carried).join(
+        pl.concat(moved), on=[ASSAY, names.DONOR], how="left", maintain_order="left"
+    )
+    return shuffled.select(table.columns)
+
+
+def run_null(
+    table: pl.DataFrame,
+    *,
+    methods: Sequence[str] = (*composition_tests.METHODS, composition_tests.CELLS),
+    plan: Plan | None = None,
+    draws: int = 100,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Repeat tests on shuffled ages, where nothing is to be found.
+
+    Parameters
+    ----------
+    table
+        A composition.
+    methods
+        Tests that are audited.
+    plan
+        Of the tests; where shuffled ages leave a covariate that cannot be estimated, it is left out of that draw.
+    draws
+        Shuffles.
+    seed
+        Of the shuffles.
+
+    Returns
+    -------
+    One row per method, assay, type and draw: p.
+    """
+    plan = plan or Plan()
+    quick = replace(plan, draws=min(plan.draws, 400))
+    found = [
+        pl.DataFrame(
+            schema={"method": pl.String, ASSAY: pl.String, TYPE: pl.String, "p": pl.Float64, "draw": pl.Int64}
+        )
+    ]
+    for draw in range(draws):
+        null = shuffle_ages(table, seed=seed + draw)
+        kept = composition_tests.still_estimable(null, replace(quick, seed=seed + draw))
+        for method in methods:
+            tested = composition_tests.slopes(null, method=method, plan=kept)
+            found.append(
+                tested.select("method", ASSAY, TYPE, "p")
+                .drop_nulls("p")
+                .with_columns(pl.lit(draw, pl.Int64).alias("draw"))
+            )
+    return pl.concat(found)
+
+
+def false_positives(null: pl.DataFrame, *, alpha: float = 0.05) -> pl.DataFrame:
+    """Return the share of null tests with p below `alpha`, by method, with the spread over shuffles."""
+    return (
+        null.group_by("method", "draw")
+        .agg((pl.col("p") < alpha).mean().alias("rate"))
+        .group_by("method")
+        .agg(
+            pl.col("rate").mean().alias("false_positive_rate"),
+            pl.col("rate").quantile(0.025).alias("low"),
+            pl.col("rate").quantile(0.975).alias("high"),
+            pl.len().alias("draws"),
+        )
+        .sort("method")
+    )
+
+
+def power(results: pl.DataFrame, *, alpha: float = 0.05, wanted: float = 0.8) -> pl.DataFrame:
+    """Return what the donors at hand can tell about each type: the smallest change found with the wanted power.
+
+    Parameters
+    ----------
+    results
+        Of a test with standard errors.
+    alpha
+        Level of the test, without adjustment for the number of types.
+    wanted
+        Power.
+
+    Returns
+    -------
+    One row per assay and type: ``detectable`` (log2, per unit of the comparison), and ``detectable_with_twice`` the
+    donors. Both assume that the spread between donors stays as found.
+    """
+    tested = results.filter(pl.col("standard_error").is_not_null())
+    terms = tested["adjusted_for"].str.split(", ").list.filter(pl.element() != "").list.len().to_numpy() + 2
+    donors = tested["donors"].to_numpy()
+    error = tested["standard_error"].to_numpy()
+    now = _multiple(np.maximum(donors - terms, 1), alpha, wanted) * error
+    twice = _multiple(np.maximum(2 * donors - terms, 1), alpha, wanted) * error / np.sqrt(2)
+    return tested.select(ASSAY, TYPE, "donors", "per").with_columns(
+        pl.Series("detectable", now, dtype=pl.Float64),
+        pl.Series("detectable_with_twice", twice, dtype=pl.Float64),
+    )
+
+
+def _multiple(df: np.ndarray, alpha: float, wanted: float) -> np.ndarray:
+    return stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(wanted, df)
+
+
+def dominance(table: pl.DataFrame) -> pl.DataFrame:
+    """Say how much of each type comes from one donor.
+
+    Shares are added up over donors, so that a donor with many cells does not count for more.
+
+    Returns
+    -------
+    One row per assay and type: the donor with the largest part, that part, the effective number of donors (inverse
+    Simpson index), donors in which the type was seen, and its count.
+    """
+    by_donor = table.group_by(ASSAY, TYPE, names.DONOR).agg(pl.col(N).sum(), pl.col(TOTAL).sum())
+    part = by_donor.with_columns((pl.col(N) / pl.col(TOTAL)).alias("share")).with_columns(
+        (pl.col("share") / pl.col("share").sum().over(ASSAY, TYPE)).alias("part")
+    )
+    return (
+        part.filter(pl.col("part").is_finite())
+        .group_by(ASSAY, TYPE)
+        .agg(
+            pl.col(names.DONOR).sort_by("part", names.DONOR).last().alias("largest_donor"),
+            pl.col("part").max().alias("largest_part"),
+            (1 / (pl.col("part") ** 2).sum()).alias("effective_donors"),
+            (pl.col(N) > 0).sum().cast(pl.Int64).alias("donors_seen"),
+            pl.col(N).sum().alias("total"),
+        )
+        .sort(pl.col("largest_part"), ASSAY, TYPE, descending=[True, False, False])
+    )
+
+
+def without(
+    table: pl.DataFrame, donor: str, *, method: str = composition_tests.QUASI, plan: Plan | None = None
+) -> pl.DataFrame:
+    """Return the effects of all donors beside those without one donor (``log2_change_without``, its interval, p)."""
+    plan = plan or Plan()
+    kept = table.filter(pl.col(names.DONOR) != donor)
+    whole = composition_tests.slopes(table, method=method, plan=plan)
+    rest = composition_tests.slopes(kept, method=method, plan=composition_tests.still_estimable(kept, plan))
+    columns = ["log2_change", "low", "high", "p"]
+    return whole.select(ASSAY, TYPE, *columns).join(
+        rest.select(ASSAY, TYPE, *columns), on=[ASSAY, TYPE], suffix="_without", how="left"
+    )

@@ -1,0 +1,163 @@
+"""Fiber types: the share of type I among myonuclei, a continuous score, myosin molecules, fragments.
+
+Every quantity is reduced to one value per donor before it meets age. A share of nuclei is not a share of fibers: fibers
+differ in length and in nuclei per length, and only imaging counts fibers.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from helpers import names
+from helpers.analysis import composition, donor_slopes
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
+
+TYPE_I, TYPE_II, HYBRID, SPECIAL = "MF-I", "MF-II", "Hyb", "Specialised MF"
+MYONUCLEI = (TYPE_I, TYPE_II)
+FRAGMENTS = ("MF-Isc(fg)", "MF-IIsc(fg)", "MF-Isn(fg)", "MF-IIsn(fg)")
+JUNCTIONS = ("NMJ", "NMJ_accessory", "MTJ")
+SLOW_SCORE, FAST_SCORE, SCORE = "slow", "fast", "fiber_score"
+
+
+def card_ratio(
+    obs: pl.DataFrame,
+    *,
+    young: Sequence[str] = ("15-20", "25-30", "35-40"),
+    old: Sequence[str] = ("60-65", "70-75"),
+) -> tuple[pl.DataFrame, dict[str, float | None]]:
+    """Compute the share of type I the way the dataset card suggests: pooled cells per age group, groups averaged.
+
+    Parameters
+    ----------
+    obs
+        One row per barcode with age group and level-0 label.
+    young, old
+        Age groups that the card averages, each group with the same weight however many donors it has.
+
+    Returns
+    -------
+    One row per age group (counts of both types, ratio, donors), and the two averages with their relative change.
+    """
+    by_group = (
+        obs.with_columns(pl.col(names.AGE_GROUP, names.LEVEL0, names.DONOR).cast(pl.String))
+        .filter(pl.col(names.LEVEL0).is_in(MYONUCLEI))
+        .group_by(names.AGE_GROUP)
+        .agg(
+            (pl.col(names.LEVEL0) == TYPE_I).sum().alias(TYPE_I),
+            (pl.col(names.LEVEL0) == TYPE_II).sum().alias(TYPE_II),
+            pl.col(names.DONOR).n_unique().alias("donors"),
+        )
+        .with_columns((pl.col(TYPE_I) / (pl.col(TYPE_I) + pl.col(TYPE_II))).alias("type_I_ratio"))
+        .sort(names.AGE_GROUP)
+    )
+    means = {
+        key: by_group.filter(pl.col(names.AGE_GROUP).is_in(list(groups)))["type_I_ratio"].mean()
+        for key, groups in (("young", young), ("old", old))
+    }
+    change = None if None in means.values() else (means["old"] - means["young"]) / means["young"]
+    return by_group, {**means, "relative_change": change}
+
+
+def type_one_shares(table: pl.DataFrame, *, assay: str = names.NUCLEI) -> pl.DataFrame:
+    """Return the share of type I among type I and II nuclei, one row per donor, with its log-odds.
+
+    Parameters
+    ----------
+    table
+        Composition among `MYONUCLEI`, donors as units.
+    assay
+        Which assay.
+    """
+    one = table.filter((pl.col(ASSAY) == assay) & (pl.col(TYPE) == TYPE_I))
+    odds = (pl.col(N) + 0.5) / (pl.col(TOTAL) - pl.col(N) + 0.5)
+    return one.with_columns((pl.col(N) / pl.col(TOTAL)).alias("share"), odds.log(2).alias("log2_odds")).sort(
+        AGE
+    )
+
+
+def label_shares(
+    obs: pl.DataFrame, labels: Sequence[str], *, level: str, assay: str, unit: str = "donor"
+) -> pl.DataFrame:
+    """Return counts and shares of some labels in every donor (or library) of one assay, zeros kept."""
+    table = composition.composition(
+        obs.filter(pl.col(names.ASSAY).cast(pl.String) == assay), level=level, unit=unit
+    )
+    kept = table.filter(pl.col(TYPE).is_in(list(labels)))
+    return kept.with_columns(
+        (pl.col(N) / pl.col(TOTAL)).alias("share"),
+        ((pl.col(N) + 0.5) / (pl.col(TOTAL) + 1)).log(2).alias("log2_share"),
+    )
+
+
+def fragment_shares(obs: pl.DataFrame) -> pl.DataFrame:
+    """Return the share of fiber fragments in every library, with assay and chemistry."""
+    parts = [
+        label_shares(obs, FRAGMENTS, level=names.LEVEL0, assay=assay, unit="library")
+        for assay in sorted(obs[names.ASSAY].cast(pl.String).unique())
+    ]
+    return pl.concat(parts, how="diagonal") if parts else composition.composition(obs, unit="library")
+
+
+def compare_ratios(obs: pl.DataFrame, shares: pl.DataFrame, card: Mapping[str, float | None]) -> pl.DataFrame:
+    """Return the type I share of young and old under several ways of averaging the same nuclei.
+
+    Parameters
+    ----------
+    obs
+        Barcodes with age bin and level-0 label.
+    shares
+        One row per donor, from `type_one_shares`.
+    card
+        The averages of `card_ratio`.
+    """
+    myonuclei = obs.filter(pl.col(names.LEVEL0).cast(pl.String).is_in(MYONUCLEI))
+    pooled = dict(
+        myonuclei.group_by(pl.col(names.AGE_BIN).cast(pl.String))
+        .agg((pl.col(names.LEVEL0).cast(pl.String) == TYPE_I).mean())
+        .iter_rows()
+    )
+    means = dict(shares.group_by(names.AGE_BIN).agg(pl.col("share").mean()).iter_rows())
+    medians = dict(shares.group_by(names.AGE_BIN).agg(pl.col("share").median()).iter_rows())
+    rows = [
+        {"way": "age groups averaged, as the card does", "young": card["young"], "old": card["old"]},
+        *(
+            {"way": way, "young": found.get(names.YOUNG), "old": found.get(names.OLD)}
+            for way, found in (
+                ("all nuclei of young and old pooled", pooled),
+                ("mean over donors", means),
+                ("median over donors", medians),
+            )
+        ),
+    ]
+    schema = {"way": pl.String, "young": pl.Float64, "old": pl.Float64}
+    return pl.DataFrame(rows, schema=schema).with_columns(
+        (pl.col("old") - pl.col("young")).alias("difference")
+    )
+
+
+def trace(
+    measures: Mapping[str, tuple[pl.DataFrame, str, str]],
+    *,
+    covariates: Sequence[str] = (),
+    seed: int = 0,
+    draws: int = 20_000,
+) -> pl.DataFrame:
+    """Fit every measure across age, donors as units, and stack the rows.
+
+    Parameters
+    ----------
+    measures
+        Name of a measure to its table (one row per donor), the column of its values, and their unit.
+    covariates
+        Columns to adjust for where they can be estimated.
+    seed, draws
+        Of the permutation tests.
+    """
+    rows = [pl.DataFrame(schema=donor_slopes.SCHEMA)]
+    rows += [
+        donor_slopes.fit(
+            table, value=value, measure=name, unit=unit, covariates=covariates, seed=seed, draws=draws
+        )
+        for name, (table, value, unit) in measures.items()
+    ]
+    return pl.concat(rows)

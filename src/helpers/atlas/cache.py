@@ -1,0 +1,206 @@
+"""The converted atlas: one h5ad beside the release or in the cache folder, never stale, never half."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import h5py
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+
+from helpers import files, names
+from helpers.atlas import stored
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "1"  # of the converted file; another number makes all older ones stale
+KEY = "musclebook_key"
+SIMULATION = "musclebook_simulation"
+WAIT = 900  # seconds that a second process waits for the first to convert
+CHUNK_BYTES = 2**26
+
+
+def find(folder: Path, key: str) -> Path | None:
+    """Return the converted file of a release with this key, or none; damaged ones are not used.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    key
+        Hash of what it holds.
+    """
+    return next((path for path in _places(folder, key) if _whole(path, key)), None)
+
+
+@contextmanager
+def converting(key: str) -> Iterator[None]:
+    """Hold the right to convert a release: a second process waits and then finds the file.
+
+    Parameters
+    ----------
+    key
+        Hash of what the release holds.
+    """
+    folder = files.cache_folder() / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / f"{key[:16]}.lock", timeout=WAIT)
+        lock.acquire()
+    except (OSError, filelock.Timeout) as problem:
+        logger.info("converting without a lock: %s", problem)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def store(folder: Path, key: str, adata: AnnData, *, simulation: dict | None) -> Path | None:
+    """Write the converted file where there is room and leave, else not at all.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    key
+        Hash of what it holds.
+    adata
+        All of it, with counts.
+    simulation
+        What the release says of how it was made up; none for real data.
+    """
+    for path in _places(folder, key):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(path.parent, os.W_OK):
+                continue
+            needed, free = _bytes_of(adata), shutil.disk_usage(path.parent).free
+            if needed * 1.2 + 2**28 > free:
+                logger.info("the converted atlas needs %d bytes, %s has %d free", needed, path.parent, free)
+                continue
+            write(path, adata, key=key, simulation=simulation)
+        except OSError as problem:
+            logger.info("the converted atlas cannot be kept as %s: %s", path, problem)
+            continue
+        _drop_stale(path)
+        return path
+    return None
+
+
+def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> None:
+    """Write an AnnData as an uncompressed h5ad, whole or not at all; counts share the index arrays of `X`.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    adata
+        `X` CSR, and the layer ``counts`` if there is one.
+    key
+        Hash of what it was made from.
+    simulation
+        What the source says of how it was made up; none for real data.
+    """
+    bare = AnnData(obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
+    with files.writing(path) as part:
+        bare.write_h5ad(part)
+        with h5py.File(part, "a") as file:
+            if "X" in file:
+                del file["X"]
+            group = _write_csr(file, "X", adata.X, None)
+            if names.COUNTS in adata.layers:
+                layer = adata.layers[names.COUNTS]
+                shared = layer.indices is adata.X.indices or np.shares_memory(layer.indices, adata.X.indices)
+                _write_csr(file, f"layers/{names.COUNTS}", layer, group if shared else None)
+            if simulation is not None:
+                file.attrs[SIMULATION] = json.dumps(simulation)
+            file.attrs[KEY] = _stamp(key)  # last: a file without it is not whole
+
+
+def read(
+    path: Path, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool
+) -> tuple[sp.csr_matrix, sp.csr_matrix | None]:
+    """Return values and counts of a converted file for these rows and genes.
+
+    Parameters
+    ----------
+    path
+        File that `find` gave.
+    rows, places
+        Cells in ascending order and genes in the order wanted; none for all.
+    counts
+        Whether counts are wanted.
+    """
+    with h5py.File(path, "r") as file:
+        values = stored.read_csr(file["X"], rows, places, clean=False)
+        if not counts:
+            return values, None
+        group = file[f"layers/{names.COUNTS}"]
+        if rows is None and places is None:
+            data = np.empty(group["data"].shape, np.int32)
+            if data.size:
+                group["data"].read_direct(data)
+            return values, stored.matrix.csr(data, values.indices, values.indptr, values.shape)
+        return values, stored.read_csr(group, rows, places, dtype=np.int32, clean=False)
+
+
+def _places(folder: Path, key: str) -> list[Path]:
+    """Return where the converted file may be: beside the release first."""
+    name = f"{names.STEM}.converted-{key[:16]}.h5ad"
+    return [Path(folder) / name, files.cache_folder() / "converted" / name]
+
+
+def _stamp(key: str) -> str:
+    return f"{FORMAT}:{key}"
+
+
+def _whole(path: Path, key: str) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            same = file.attrs.get(KEY) == _stamp(key)
+            values, counted = file["X/data"], file[f"layers/{names.COUNTS}/data"]
+            return bool(same and values.shape == counted.shape and file["X/indptr"][-1] == values.shape[0])
+    except (OSError, KeyError) as problem:
+        logger.warning("%s is not used: %s", path, problem)
+        return False
+
+
+def _drop_stale(path: Path) -> None:
+    """Remove files that this project converted from an older state of the same release."""
+    if path.parent == files.cache_folder() / "converted":
+        return  # those of other releases live there too
+    for other in path.parent.glob(f"{names.STEM}.converted-*.h5ad"):
+        if other != path:
+            try:
+                other.unlink()
+            except OSError as problem:
+                logger.info("an old converted file stays: %s", problem)
+
+
+def _write_csr(file: h5py.File, name: str, held: sp.csr_matrix, shared: h5py.Group | None) -> h5py.Group:
+    group = file.create_group(name)
+    group.attrs["encoding-type"] = "csr_matrix"
+    group.attrs["encoding-version"] = "0.1.0"
+    group.attrs["shape"] = np.array(held.shape, dtype=np.int64)
+    group.create_dataset("data", data=held.data)
+    for part in ("indices", "indptr"):
+        if shared is None:
+            group.create_dataset(part, data=getattr(held, part))
+        else:
+            group[part] = shared[part]  # a hard link: the same array under a second name
+    return group
+
+
+def _bytes_of(adata: AnnData) -> int:
+    held = adata.X.data.nbytes * 3 + adata.X.indptr.nbytes + 500 * adata.n_obs
+    return int(held + sum(value.nbytes for value in adata.obsm.values()))

@@ -1,0 +1,293 @@
+"""The expression matrix, dense columns on disk, read in blocks into CSR: never dense as a whole."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from helpers import budget as memory
+from helpers.errors import ReleaseError
+
+BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
+BLOCK_BYTES = 192 * 2**20  # dense values that one thread holds
+TILE_ROWS = 4096
+THREADS = 2
+ENTRY_BYTES = 8  # CSR: int32 column, float32 value
+PIECE_BYTES = 5  # one-byte column, float32 value, before they are joined
+
+
+@dataclass
+class Piece:
+    """The nonzero values of one block of columns, row by row."""
+
+    first: int  # column of the matrix that offset 0 stands for
+    offsets: np.ndarray  # uint8, columns inside the block
+    values: np.ndarray  # float32
+    counts: np.ndarray  # uint16, values per row
+    tiles: np.ndarray  # int64, first value of each tile of rows
+
+
+@nb.njit(nogil=True, cache=True)
+def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
+    """Count nonzero values per row; return the place of a value that is not finite, or -1, -1."""
+    n_columns, n_rows = block.shape
+    for start in range(0, n_rows, 4096):
+        stop = min(start + 4096, n_rows)
+        for j in range(n_columns):
+            bad = np.float32(0)
+            for i in range(start, stop):
+                value = block[j, i]
+                counts[i] += value != 0
+                bad += value - value
+            if bad != 0:  # a NaN is unequal to everything
+                for i in range(start, stop):
+                    if not np.isfinite(block[j, i]):
+                        return j, i
+    return -1, -1
+
+
+@nb.njit(nogil=True, cache=True)
+def _fill(
+    block: np.ndarray, counts: np.ndarray, offsets: np.ndarray, values: np.ndarray, tiles: np.ndarray
+) -> None:
+    """Write the nonzero values row by row; note where each tile of rows begins."""
+    n_columns, n_rows = block.shape
+    cursor = np.empty(4096, np.int64)
+    done = 0
+    for tile in range(tiles.size):
+        start = tile * 4096
+        stop = min(start + 4096, n_rows)
+        tiles[tile] = done
+        for i in range(start, stop):
+            cursor[i - start] = done
+            done += counts[i]
+        for j in range(n_columns):
+            for i in range(start, stop):
+                value = block[j, i]
+                if value != 0:
+                    place = cursor[i - start]
+                    offsets[place] = j
+                    values[place] = value
+                    cursor[i - start] = place + 1
+
+
+@nb.njit(nogil=True, cache=True)
+def _join(
+    first: int,
+    offsets: np.ndarray,
+    values: np.ndarray,
+    counts: np.ndarray,
+    begin: int,
+    start: int,
+    stop: int,
+    cursor: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+) -> None:
+    """Append the values of rows `start` to `stop` of one piece to the rows of the matrix."""
+    place = begin
+    for i in range(start, stop):
+        at = cursor[i]
+        for k in range(counts[i]):
+            indices[at + k] = first + offsets[place + k]
+            data[at + k] = values[place + k]
+        cursor[i] = at + counts[i]
+        place += counts[i]
+
+
+class Expression:
+    """A Parquet file of one numeric column per gene.
+
+    Parameters
+    ----------
+    path
+        The file.
+    footer
+        Its metadata, read once: parsing 29,400 column descriptions takes longer than reading three genes.
+    """
+
+    def __init__(self, path: str, footer: pq.FileMetaData) -> None:
+        self.path = path
+        self.footer = footer
+        self.row_groups = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        self.n_rows = footer.num_rows
+        self._shared = pq.ParquetFile(path, metadata=footer, pre_buffer=False)
+        self._lock = threading.Lock()
+
+    def read(self, columns: Sequence[int]) -> pa.Table:
+        """Return whole columns by their number in the file, in the file's row order.
+
+        By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
+        """
+        with self._lock:
+            return _read(self._shared, columns)
+
+    def read_csr(
+        self,
+        columns: np.ndarray,
+        *,
+        rows: np.ndarray | None,
+        labels: Callable[[int], str],
+        budget: str | int,
+        remedy: str,
+    ) -> sp.csr_matrix:
+        """Return the columns as CSR float32, reading a block at a time on two threads.
+
+        Parameters
+        ----------
+        columns
+            Numbers of the columns in the file, in the order wanted.
+        rows
+            Rows of the file in the order wanted; none for all as they come.
+        labels
+            Column of the result to its gene, for messages.
+        budget
+            Memory that the whole may take.
+        remedy
+            What to do where it needs more.
+
+        Raises
+        ------
+        BudgetError
+            As soon as the values found need more than the budget.
+        ReleaseError
+            If a value is missing or not finite.
+        """
+        pieces = self._read_pieces(columns, rows, labels, _Tally(memory.to_bytes(budget), remedy))
+        pa.default_memory_pool().release_unused()
+        return _assemble(pieces, self.n_rows if rows is None else len(rows), len(columns))
+
+    def _read_pieces(
+        self, columns: np.ndarray, rows: np.ndarray | None, labels: Callable[[int], str], found: "_Tally"
+    ) -> list[Piece]:
+        n_rows = self.n_rows if rows is None else len(rows)
+        width = block_width(self.n_rows)
+        local = threading.local()  # each thread its own file and its own block, used again and again
+
+        def work(first: int) -> Piece:
+            if not hasattr(local, "file"):
+                local.file = pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
+                local.block = np.empty((width, n_rows), np.float32)
+            wanted = columns[first : first + width]
+            block = local.block[: len(wanted)]
+            _load(local.file, wanted, rows, block)
+            piece = _sparsify(block, first, labels)
+            found.add(piece.values.size)
+            return piece
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            jobs = [pool.submit(work, first) for first in range(0, len(columns), width)]
+            try:
+                return [job.result() for job in jobs]
+            finally:
+                for job in jobs:
+                    job.cancel()  # after a failure the rest need not be read
+
+
+def block_width(n_rows: int) -> int:
+    """Return how many columns of `n_rows` float32 values one block holds."""
+    return max(1, min(BLOCK_COLUMNS, BLOCK_BYTES // (4 * max(n_rows, 1))))
+
+
+class _Tally:
+    """Nonzero values found so far by all threads, held against the budget."""
+
+    def __init__(self, allowed: int, remedy: str) -> None:
+        self.allowed, self.remedy, self.found = allowed, remedy, 0
+        self._lock = threading.Lock()
+
+    def add(self, n: int) -> None:
+        with self._lock:
+            self.found += n
+            needed = self.found * (ENTRY_BYTES + PIECE_BYTES)
+        memory.require(needed, budget=self.allowed, work="The matrix read so far", remedy=self.remedy)
+
+
+def _read(file: pq.ParquetFile, columns: Sequence[int]) -> pa.Table:
+    groups = list(range(file.metadata.num_row_groups))
+    wanted = [int(column) for column in columns]
+    table = file.reader.read_row_groups(groups, column_indices=sorted(set(wanted)), use_threads=False)
+    place = {column: i for i, column in enumerate(sorted(set(wanted)))}
+    return table.select([place[column] for column in wanted])
+
+
+def _load(file: pq.ParquetFile, columns: np.ndarray, rows: np.ndarray | None, block: np.ndarray) -> None:
+    """Copy columns into the rows of `block`."""
+    table = _read(file, columns)
+    for j in range(table.num_columns):
+        column = table.column(j)
+        if rows is not None:
+            block[j] = column.to_numpy()[rows]
+            continue
+        at = 0
+        for chunk in column.chunks:
+            block[j, at : at + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+            at += len(chunk)
+
+
+def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Piece:
+    n_rows = block.shape[1]
+    counts = np.zeros(n_rows, np.uint16)
+    j, i = _count(block, counts)
+    if j >= 0:
+        msg = (
+            f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, which is not a number that "
+            f"can be read. Fetch the file again, or run `musclebook validate` to list every such gene."
+        )
+        raise ReleaseError(msg)
+    total = int(counts.sum(dtype=np.int64))
+    tiles = np.zeros(-(-n_rows // TILE_ROWS), np.int64)
+    piece = Piece(first, np.empty(total, np.uint8), np.empty(total, np.float32), counts, tiles)
+    _fill(block, counts, piece.offsets, piece.values, tiles)
+    return piece
+
+
+def _assemble(pieces: list[Piece], n_rows: int, n_columns: int) -> sp.csr_matrix:
+    """Join the pieces into one CSR matrix, a tile of rows at a time."""
+    lengths = np.zeros(n_rows, np.int64)
+    for piece in pieces:
+        lengths += piece.counts
+    total = int(lengths.sum())
+    indptr = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    indices, data = np.empty(total, np.int32), np.empty(total, np.float32)
+    cursor = indptr[:-1].copy()
+
+    def join(tile: int) -> None:
+        start, stop = tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, n_rows)
+        for piece in pieces:
+            begin = piece.tiles[tile]
+            _join(
+                piece.first,
+                piece.offsets,
+                piece.values,
+                piece.counts,
+                begin,
+                start,
+                stop,
+                cursor,
+                indices,
+                data,
+            )
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(join, range(-(-n_rows // TILE_ROWS))))
+    pieces.clear()
+    if total < np.iinfo(np.int32).max:
+        indptr = indptr.astype(np.int32)
+    return csr(data, indices, indptr, (n_rows, n_columns))
+
+
+def csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:
+    """Return a CSR matrix of these arrays without copying or checking them again."""
+    matrix = sp.csr_matrix(shape, dtype=data.dtype)
+    matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+    matrix.has_sorted_indices = True
+    matrix.has_canonical_format = True
+    return matrix

@@ -1,0 +1,376 @@
+"""The atlas in the hand: tables at once, genes by column, AnnData within a memory budget."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import scipy.sparse as sp
+from anndata import AnnData
+
+from helpers import budget as memory
+from helpers import names
+from helpers.atlas import cache, columns, matrix
+from helpers.atlas import counts as molecules
+from helpers.errors import CountsError, SourceError, TableError
+
+REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
+COUNTS_BYTES = 4  # int32; columns are shared with the values
+
+
+class Source(Protocol):
+    """What the atlas needs of a file or folder."""
+
+    kind: str
+    name: str
+    path: Path
+    obs: pl.DataFrame
+    var: pl.DataFrame
+    missing: list[str]
+    notes: list[str]
+    key: str
+    simulation: dict[str, Any] | None
+
+    def genes(self, places: Sequence[int]) -> pl.DataFrame: ...  # noqa: D102
+    def projection(self, key: str) -> np.ndarray | None: ...  # noqa: D102
+    def truth(self, table: str) -> pl.DataFrame | None: ...  # noqa: D102
+    def unstructured(self) -> dict[str, Any]: ...  # noqa: D102
+    def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int: ...  # noqa: D102
+    def read_csr(  # noqa: D102
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
+    ) -> sp.csr_matrix: ...
+    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix | None: ...  # noqa: D102
+
+
+class Atlas:
+    """An opened source: nothing big is read until asked.
+
+    Parameters
+    ----------
+    source
+        A release folder or an h5ad, already opened.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def obs(self) -> pl.DataFrame:
+        """One row a cell: barcode, the 16 columns of the release (null where absent), then what else there is."""
+        return self._source.obs
+
+    @property
+    def var(self) -> pl.DataFrame:
+        """One row a gene: its name here, then ENSEMBL, SYMBOL, n_cells, gene_ids and what else there is."""
+        return self._source.var
+
+    @property
+    def missing(self) -> list[str]:
+        """Columns, files and projections that the source does not have."""
+        return list(self._source.missing)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the source says that it was made up."""
+        return self._source.simulation is not None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells, genes."""
+        return self.obs.height, self.var.height
+
+    def __repr__(self) -> str:
+        """Return kind, name and size."""
+        return f"Atlas({self._source.kind} {self._source.name!r}, {self.shape[0]:,} cells x {self.shape[1]:,} genes)"
+
+    def genes(self, genes: Sequence[str]) -> pl.DataFrame:
+        """Return the expression of a few genes: one column each, by its name in `var`, one row a cell of `obs`.
+
+        Parameters
+        ----------
+        genes
+            Symbols or Ensembl ids.
+
+        Raises
+        ------
+        TableError
+            If a gene is unknown; the message names the nearest.
+        """
+        return self._source.genes(self._find_genes(genes))
+
+    def projection(self, key: str) -> np.ndarray | None:
+        """Return a precomputed map, cells x dimensions float32, or none where the source has none.
+
+        Parameters
+        ----------
+        key
+            ``X_scVI``, ``X_umap``, ``X_pca`` or ``X_tsne``.
+
+        Raises
+        ------
+        TableError
+            If `key` is none of these.
+        """
+        if key not in names.PROJECTION_FILES:
+            msg = f"no projection is called {key!r}. Ask for one of {', '.join(names.PROJECTION_FILES)}."
+            raise TableError(msg)
+        return self._source.projection(key)
+
+    def truth(self, table: str) -> pl.DataFrame | None:
+        """Return a table of what was planted in a simulated release; none for real data.
+
+        Parameters
+        ----------
+        table
+            For example ``age_expression``.
+        """
+        return self._source.truth(table) if self.simulated else None
+
+    def files(self) -> pl.DataFrame:
+        """List the files of this source: file, found (or not), size in MB."""
+        path = Path(self._source.path)
+        listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
+        return pl.DataFrame(
+            [(file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None) for file in listed],
+            schema={"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64},
+            orient="row",
+        )
+
+    @property
+    def folder(self) -> Path | None:
+        """The release folder, or none where the source is a single file."""
+        path = Path(self._source.path)
+        return path if path.is_dir() else None
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values that say which data these are."""
+        simulation = self._source.simulation or {}
+        return {
+            "kind": self._source.kind,
+            "name": self._source.name,
+            "cells": self.shape[0],
+            "genes": self.shape[1],
+            "simulated": self.simulated,
+            **{key: simulation[key] for key in ("seed", "scale", "version") if key in simulation},
+            "manifest": self._source.key[:16],
+            "missing": ", ".join(self.missing),
+            "notes": "; ".join(self._source.notes),
+        }
+
+    def to_anndata(
+        self,
+        *,
+        cells: pl.Expr | pl.Series | np.ndarray | Sequence[bool] | None = None,
+        genes: Sequence[str] | None = None,
+        counts: bool = True,
+        budget: str | int = "8 GiB",
+    ) -> AnnData:
+        """Return cells x genes: `X` CSR float32 as released, layer ``counts`` CSR int32.
+
+        Parameters
+        ----------
+        cells
+            A polars expression over `obs`, or one truth value a cell; none for all.
+        genes
+            Symbols or Ensembl ids, in the order wanted; none for all.
+        counts
+            Whether to recover molecule counts. The layer shares its index arrays with `X`.
+        budget
+            Memory that the result and the way to it may take.
+
+        Raises
+        ------
+        BudgetError
+            If more is needed, before it is taken.
+        CountsError
+            If counts are asked for and the values are not log-normalized counts.
+        TableError
+            If a gene is unknown, or `cells` does not choose cells of this atlas.
+        """
+        rows = self._choose_cells(cells)
+        places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
+        self._require(rows, places, counts=counts, budget=budget)
+        folder = getattr(self._source, "folder", None)
+        if folder is None:
+            return self._read(rows, places, counts=counts, budget=budget)
+        held = cache.find(folder, self._source.key)
+        if held is not None:
+            return self._read_converted(held, rows, places, counts=counts)
+        if rows is not None or places is not None or not counts:
+            return self._read(rows, places, counts=counts, budget=budget)
+        with cache.converting(self._source.key):
+            held = cache.find(folder, self._source.key)  # another process may have converted it meanwhile
+            if held is not None:
+                return self._read_converted(held, rows, places, counts=counts)
+            adata = self._read(rows, places, counts=counts, budget=budget)
+            cache.store(folder, self._source.key, adata, simulation=self._source.simulation)
+        return adata
+
+    def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
+        """Write all cells and genes with counts as an h5ad that any program of the field opens.
+
+        Parameters
+        ----------
+        out
+            File to write.
+        budget
+            Memory that the work may take.
+
+        Raises
+        ------
+        SourceError
+            If `out` is not a name of an h5ad, or is the source itself.
+        """
+        out = Path(out)
+        same = out.exists() and out.resolve() == Path(self._source.path).resolve()
+        if out.suffix != ".h5ad" or same:
+            why = "is the source itself" if same else "does not end in .h5ad"
+            msg = f"{out} {why}. Name another file to write, for example atlas.h5ad."
+            raise SourceError(msg)
+        adata = self.to_anndata(budget=budget)
+        cache.write(out, adata, key=self._source.key, simulation=self._source.simulation)
+        return out
+
+    def _require(
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
+    ) -> None:
+        """Refuse before anything is allocated."""
+        values = self._source.estimate_values(rows, places)
+        each = matrix.ENTRY_BYTES + max(matrix.PIECE_BYTES, COUNTS_BYTES * counts)
+        n_cells = self.shape[0] if rows is None else len(rows)
+        n_genes = self.shape[1] if places is None else len(places)
+        blocks = 2 * matrix.THREADS * 4 * n_cells * min(n_genes, matrix.block_width(n_cells))
+        work = f"An AnnData of {n_cells:,} cells x {n_genes:,} genes"
+        memory.require(values * each + blocks, budget=budget, work=work, remedy=REMEDY)
+
+    def _read(
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
+    ) -> AnnData:
+        data = self._source.read_csr(rows, places, budget=budget, remedy=REMEDY)
+        adata = self._dress(data, rows, places)
+        if counts:
+            adata.layers[names.COUNTS] = self._recover(data, rows, places, budget=budget)
+        return adata
+
+    def _read_converted(
+        self, held: Path, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool
+    ) -> AnnData:
+        data, counted = cache.read(held, rows, places, counts=counts)
+        adata = self._dress(data, rows, places)
+        if counted is not None:
+            adata.layers[names.COUNTS] = counted
+        return adata
+
+    def _recover(
+        self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
+    ) -> sp.csr_matrix:
+        """Return counts: those that the source holds, else recovered from whole cells."""
+        held = self._source.read_counts(rows, places)
+        if held is not None:
+            return held
+        cells = self.obs if rows is None else self.obs[rows]
+        barcodes = cells[names.BARCODE].to_list()
+        totals = cells[names.N_COUNTS].fill_null(np.nan).to_numpy()
+        if places is None:
+            return molecules.recover(data, barcodes=barcodes, totals=totals)[0]
+        units = molecules.unit_from_totals(molecules.smallest_values(data), totals)
+        try:
+            return molecules.recover(data, barcodes=barcodes, units=units)[0]
+        except CountsError:  # totals do not fit: only the whole cell shows what one molecule is worth
+            self._require(rows, None, counts=True, budget=budget)
+            whole = self._source.read_csr(rows, None, budget=budget, remedy=REMEDY)
+            counted = molecules.recover(whole, barcodes=barcodes, totals=totals)[0]
+            return counted[:, places].tocsr()
+
+    def _dress(self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None) -> AnnData:
+        """Add the tables and maps of the chosen cells and genes."""
+        cells = self.obs if rows is None else self.obs[rows]
+        genes = self.var if places is None else self.var[places]
+        obs, var = _to_pandas(cells, names.BARCODE), _to_pandas(genes, names.GENE)
+        adata = AnnData(X=data, obs=obs, var=var, uns=self._source.unstructured())
+        for key in names.PROJECTION_FILES:
+            projection = self._source.projection(key)
+            if projection is not None:
+                adata.obsm[key] = projection if rows is None else projection[rows]
+        return adata
+
+    def _find_genes(self, genes: Sequence[str]) -> list[int]:
+        wanted = [genes] if isinstance(genes, str) else list(genes)
+        place = self._places
+        unknown = [gene for gene in wanted if gene not in place]
+        if unknown:
+            near = [
+                f"{gene!r} (nearest: {', '.join(columns.nearest(gene, place)) or 'none'})"
+                for gene in unknown[:5]
+            ]
+            msg = (
+                f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {', '.join(near)}. "
+                f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
+            )
+            raise TableError(msg)
+        return list(dict.fromkeys(place[gene] for gene in wanted))  # a gene asked for twice comes once
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Every name of a gene to its place: names as in `var` first, then symbols, then Ensembl ids."""
+        place: dict[str, int] = {}
+        for key in (names.GENE, names.SYMBOL, names.ENSEMBL):
+            for i, gene in enumerate(self.var[key].to_list()):
+                if gene is not None:
+                    place.setdefault(gene, i)
+        return place
+
+    def _choose_cells(self, cells: Any) -> np.ndarray | None:
+        if cells is None:
+            return None
+        if isinstance(cells, pl.Expr):
+            try:
+                mask = self.obs.select(cells).to_series()
+            except pl.exceptions.PolarsError as problem:
+                msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(self.obs.columns)}."
+                raise TableError(msg) from problem
+        else:
+            mask = pl.Series(np.asarray(cells))
+        if mask.dtype != pl.Boolean or len(mask) != self.obs.height:
+            msg = (
+                f"cells must be one truth value for each of the {self.obs.height:,} cells, "
+                f"but it is {len(mask):,} values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
+            )
+            raise TableError(msg)
+        rows = np.flatnonzero(mask.fill_null(value=False).to_numpy())
+        if not rows.size:
+            msg = f"no cell of {self._source.name} fits the choice of cells. Check the labels in atlas.obs."
+            raise TableError(msg)
+        return None if rows.size == self.obs.height else rows
+
+
+def _to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:
+    """Return a table as AnnData wants it: labels as categories, the column `index` as the index."""
+    table = {}
+    for name in frame.columns:
+        column = frame[name]
+        if name == index:
+            continue
+        if column.dtype == pl.String and (name in names.LABEL_COLUMNS or _repeats(column)):
+            table[name] = pd.Categorical.from_codes(*_categories(column))
+        elif column.dtype == pl.String:
+            table[name] = column.fill_null("").to_numpy()
+        else:
+            table[name] = column.to_numpy()
+    labels = columns.make_unique(frame[index].to_list())[0]
+    return pd.DataFrame(table, index=pd.Index(labels, dtype=object))
+
+
+def _repeats(column: pl.Series) -> bool:
+    return column.null_count() > 0 or column.n_unique() <= max(10, len(column) // 2)
+
+
+def _categories(column: pl.Series) -> tuple[np.ndarray, list[str]]:
+    """Return codes and categories, which sort as text: the age groups then stand in order of age."""
+    found = sorted(column.drop_nulls().unique().to_list())
+    place = {label: i for i, label in enumerate(found)}
+    codes = column.replace_strict(place, default=None, return_dtype=pl.Int32)
+    return codes.fill_null(-1).to_numpy(), found

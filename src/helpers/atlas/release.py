@@ -1,0 +1,352 @@
+"""A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from helpers import files, names
+from helpers.atlas import columns, matrix
+from helpers.errors import ReleaseError
+
+SAMPLED = 2**20  # bytes from each of three places that tell one expression file from another
+PROBED = 48  # columns read to estimate the share of nonzero values
+
+
+class Release:
+    """The files of a release, opened and checked against one another; the matrix is not read.
+
+    Parameters
+    ----------
+    folder
+        The release.
+
+    Raises
+    ------
+    ReleaseError
+        If the expression or the sample metadata is absent or unreadable, or if files disagree.
+    """
+
+    kind = "release folder"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = Path(folder)
+        self.folder = self.path  # where a converted copy may be kept
+        self.name = self.path.resolve().name
+        self.notes: list[str] = []
+        self._require_files()
+        self.expression = matrix.Expression(*_open_parquet(self._file(names.EXPRESSION_FILE)))
+        self._name_columns()
+        self.obs, self.missing = self._read_obs()
+        self._align_rows()
+        self.var, absent = self._read_var()
+        self.missing += absent
+        self.missing += [name for name in names.RELEASE_FILES if not self._file(name).exists()]
+        self.missing += [key for key, name in names.PROJECTION_FILES.items() if not self._file(name).exists()]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells, genes."""
+        return self.obs.height, len(self.columns)
+
+    @cached_property
+    def simulation(self) -> dict[str, Any] | None:
+        """What ``truth/simulation.json`` says, or none: a real release has no truth."""
+        path = self._file(names.TRUTH_FOLDER) / "simulation.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what the files hold: whole small files, a sample of the expression, every size."""
+        parts = []
+        for name in (*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()):
+            path = self._file(name)
+            if path.exists():
+                sample = SAMPLED if name == names.EXPRESSION_FILE else None
+                parts.append((name, path.stat().st_size, files.digest(path, sample=sample)))
+        return files.digest_text(repr(parts))
+
+    def genes(self, places: Sequence[int]) -> pl.DataFrame:
+        """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
+        table = self.expression.read([self.columns[place] for place in places])
+        labels = self.var[names.GENE].gather(list(places)).to_list()
+        values = {}
+        for label, column in zip(labels, table.columns, strict=True):
+            dense = column.to_numpy().astype(np.float32, copy=False)
+            values[label] = dense if self.rows is None else dense[self.rows]
+        return pl.DataFrame(values)
+
+    def projection(self, key: str) -> np.ndarray | None:
+        """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
+        path = self._file(names.PROJECTION_FILES[key])
+        if not path.exists():
+            return None
+        schema = pq.read_schema(_open_parquet(path)[0])
+        frame = pl.read_parquet(path)
+        index = columns.find_index(schema, known=names.PROJECTION_COLUMNS[key])
+        if frame.height != self.obs.height:
+            msg = (
+                f"{path.name} has {frame.height:,} rows, {names.SAMPLE_FILE} has {self.obs.height:,}. Files of two "
+                f"releases are mixed in {self.path}: fetch it again."
+            )
+            raise ReleaseError(msg)
+        if index is not None and frame[index].dtype == pl.String and self._barcoded:
+            frame = frame[self._match_rows(frame[index], origin=path.name)]
+        expected = [name for name in names.PROJECTION_COLUMNS[key] if name in frame.columns]
+        numeric = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
+        chosen = expected if len(expected) == len(names.PROJECTION_COLUMNS[key]) else numeric
+        return np.ascontiguousarray(frame.select(pl.col(chosen).cast(pl.Float32)).to_numpy())
+
+    def unstructured(self) -> dict[str, Any]:
+        """Return the settings that came with the projections, or nothing."""
+        path = self._file(names.UNSTRUCTURED_FILE)
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def truth(self, table: str) -> pl.DataFrame | None:
+        """Return a table of what was planted, or none where nothing was."""
+        path = self._file(names.TRUTH_FOLDER) / f"{table}.parquet"
+        return pl.read_parquet(path) if path.exists() else None
+
+    def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
+        """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
+        chosen = np.arange(self.shape[1]) if places is None else places
+        if not len(chosen):
+            return 0
+        probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
+        table = self.expression.read(self.columns[probe])
+        share = np.mean(
+            [np.count_nonzero(column.to_numpy()) / max(len(column), 1) for column in table.columns]
+        )
+        by_probe = share * self.expression.n_rows * self.shape[1]
+        genes_seen = self.obs[names.N_GENES]
+        total = genes_seen.sum() if places is None and genes_seen.null_count() == 0 else by_probe
+        cells = self.obs.height if rows is None else len(rows)
+        return int(
+            max(total, by_probe) * cells / max(self.obs.height, 1) * len(chosen) / max(self.shape[1], 1)
+        )
+
+    def read_csr(
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
+    ) -> sp.csr_matrix:
+        """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
+        in_file = self.rows
+        if rows is not None:
+            in_file = rows if in_file is None else in_file[rows]
+        chosen = self.columns if places is None else self.columns[places]
+        labels = self._labels
+        return self.expression.read_csr(
+            chosen, rows=in_file, labels=lambda j: labels[chosen[j]], budget=budget, remedy=remedy
+        )
+
+    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> None:
+        """Return none: a release holds no counts, they are recovered from its log values."""
+
+    def _file(self, name: str) -> Path:
+        return self.path / name
+
+    def _require_files(self) -> None:
+        needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
+        absent = [name for name in needed if not self._file(name).is_file()]
+        if not absent:
+            return
+        here = sorted(path.name for path in self.path.iterdir())
+        near = [
+            f"{name} (is {hit[0]} it?)" if (hit := columns.nearest(name, here, most=1)) else name
+            for name in absent
+        ]
+        shown = ", ".join(here[:8]) + (f" and {len(here) - 8} more" if len(here) > 8 else "")
+        h5ad = [name for name in here if name.endswith(".h5ad")]
+        remedy = (
+            f"To open the .h5ad inside, name it: {self.path / h5ad[0]}."
+            if h5ad
+            else "Fetch the release with `musclebook download`, or name the folder that holds it."
+        )
+        msg = f"{self.path} is not a release: it lacks {', '.join(near)}. It holds {shown or 'nothing'}. {remedy}"
+        raise ReleaseError(msg)
+
+    def _name_columns(self) -> None:
+        """Tell gene columns from an index column, and name the genes."""
+        schema = self.expression.footer.schema.to_arrow_schema()
+        self._labels, types = schema.names, schema.types  # each is made anew when asked for
+        index = columns.find_index(schema, known=())
+        strings = [name for name, kind in zip(self._labels, types, strict=True) if _is_text(kind)]
+        if index is None and len(strings) == 1:
+            index = strings[0]
+        genes = [(name, kind) for name, kind in zip(self._labels, types, strict=True) if name != index]
+        wrong = [f"{name} ({kind})" for name, kind in genes if not _is_number(kind)]
+        if wrong:
+            msg = (
+                f"{names.EXPRESSION_FILE}: {len(wrong):,} gene columns are not numbers, first "
+                f"{', '.join(wrong[:3])}. Expression is one float32 column per gene: fetch the file again."
+            )
+            raise ReleaseError(msg)
+        others = sum(kind != pa.float32() for _, kind in genes)
+        if others:
+            self.notes.append(f"{others:,} expression columns are not float32 and were converted")
+        self._index = index
+        self.columns = np.array([i for i, name in enumerate(self._labels) if name != index], dtype=np.int64)
+        self.gene_names, twice = columns.make_unique([name for name, _ in genes])
+        if twice:
+            self.notes.append(
+                f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
+            )
+
+    def _read_obs(self) -> tuple[pl.DataFrame, list[str]]:
+        path = self._file(names.SAMPLE_FILE)
+        footer = _open_parquet(path)[1]
+        if footer.num_rows != self.expression.n_rows:
+            msg = (
+                f"{names.SAMPLE_FILE} has {footer.num_rows:,} rows, {names.EXPRESSION_FILE} has "
+                f"{self.expression.n_rows:,}. Files of two releases are mixed in {self.path}: fetch it again."
+            )
+            raise ReleaseError(msg)
+        frame = pl.read_parquet(path)
+        index = columns.find_index(footer.schema.to_arrow_schema(), known=names.SAMPLE_COLUMNS)
+        self._barcoded = index is not None and frame[index].cast(pl.String).null_count() == 0
+        self._barcoded &= index is not None and not frame[index].dtype.is_numeric()
+        if index is not None:
+            barcodes = frame[index].cast(pl.String)
+            frame = frame.drop(index)
+        typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
+        if not self._barcoded:
+            barcodes = self._barcodes_elsewhere()
+            missing.append(names.BARCODE)
+        return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
+
+    def _barcodes_elsewhere(self) -> pl.Series:
+        """Return the barcodes of the expression file, or make them from row numbers."""
+        held = self._expression_barcodes()
+        if held is not None:
+            self.notes.append(
+                f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used"
+            )
+            self._barcoded = True
+            return held
+        self.notes.append("no file has barcodes: they were made from row numbers")
+        return columns.number_rows(self.expression.n_rows)
+
+    def _expression_barcodes(self) -> pl.Series | None:
+        if self._index is None:
+            return None
+        place = self._labels.index(self._index)
+        column = pl.Series(self.expression.read([place]).column(0))
+        if column.dtype.is_integer():
+            if (column == pl.int_range(len(column), eager=True)).all():
+                return None  # the phantom index that pandas leaves: row numbers, no barcodes
+            msg = (
+                f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
+                f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
+            )
+            raise ReleaseError(msg)
+        return column.cast(pl.String)
+
+    def _align_rows(self) -> None:
+        """Match the rows of the expression to the metadata where it has barcodes."""
+        self.rows: np.ndarray | None = None
+        held = self._expression_barcodes()
+        if held is None or not self._barcoded or held.equals(self.obs[names.BARCODE]):
+            return
+        self.rows = self._match_rows(held, origin=names.EXPRESSION_FILE)
+        self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
+
+    def _match_rows(self, held: pl.Series, *, origin: str) -> np.ndarray:
+        """Return for each cell of `obs` the row of `held` with its barcode."""
+        wanted = self.obs[names.BARCODE]
+        if held.equals(wanted):
+            return np.arange(len(wanted))
+        twice = wanted.filter(wanted.is_duplicated())
+        if len(twice):
+            msg = (
+                f"{origin} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
+                f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
+            )
+            raise ReleaseError(msg)
+        order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
+        found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")[
+            "row"
+        ]
+        if found.null_count():
+            first = wanted.filter(found.is_null())[0]
+            msg = (
+                f"{origin} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
+                f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {self.path}: fetch it again."
+            )
+            raise ReleaseError(msg)
+        return found.to_numpy().astype(np.int64)
+
+    def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
+        path = self._file(names.FEATURE_FILE)
+        genes = pl.Series(names.GENE, self.gene_names, pl.String)
+        if not path.exists():
+            empty, missing = columns.type_columns(
+                pl.DataFrame(genes), columns.FEATURE_TYPES, origin=path.name
+            )
+            return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
+        footer = _open_parquet(path)[1]
+        if footer.num_rows != len(genes):
+            msg = (
+                f"{names.FEATURE_FILE} has {footer.num_rows:,} genes, {names.EXPRESSION_FILE} has {len(genes):,}. "
+                f"Files of two releases are mixed in {self.path}: fetch it again."
+            )
+            raise ReleaseError(msg)
+        frame = pl.read_parquet(path)
+        index = columns.find_index(footer.schema.to_arrow_schema(), known=names.FEATURE_COLUMNS)
+        frame = frame[self._match_genes(frame, index)]
+        if index is not None:
+            frame = frame.drop(index)
+        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
+        if names.GENE in typed.columns:
+            typed = typed.drop(names.GENE)
+        return typed.insert_column(0, genes), missing
+
+    def _match_genes(self, frame: pl.DataFrame, index: str | None) -> np.ndarray:
+        """Return for each gene of the expression its row in the feature table."""
+        tried = []
+        for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL):
+            if key is None or key not in frame.columns:
+                continue
+            labels = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
+            if labels == self.gene_names:
+                return np.arange(len(labels))
+            place = {label: i for i, label in enumerate(labels)}
+            unmatched = [gene for gene in self.gene_names if gene not in place]
+            if not unmatched:
+                self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
+                return np.array([place[gene] for gene in self.gene_names])
+            tried.append(f"{key} lacks {len(unmatched):,}, first {unmatched[0]!r}")
+        msg = (
+            f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
+            f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
+        )
+        raise ReleaseError(msg)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:
+    """Return the path and its footer.
+
+    Raises
+    ------
+    ReleaseError
+        If the file is not whole Parquet.
+    """
+    try:
+        return str(path), pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as problem:
+        size = path.stat().st_size if path.exists() else 0
+        msg = f"{path} ({size:,} bytes) cannot be read as Parquet: {problem}. Fetch it again with `musclebook download`."
+        raise ReleaseError(msg) from problem

@@ -1,0 +1,197 @@
+"""One pass over the expression file: what its columns and rows hold, never the dense matrix."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numba
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from helpers import budget as memory
+from helpers import names
+
+SCALE = 10_000.0  # the release's normalization: counts per 10,000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A value that no expression matrix may hold: how many there are and where the first one is."""
+
+    kind: str
+    count: int
+    row: int
+    column: str
+
+
+@dataclass
+class Scan:
+    """Sums over the rows (cells) and columns (genes) of an expression file.
+
+    ``genes`` are the column names without the index; ``cell_genes`` and ``gene_cells`` count the values above
+    zero; ``cell_sum`` adds expm1 of the values of a cell; ``cell_min`` and ``cell_max`` are its smallest and
+    largest value above zero (0 for an empty cell).
+    """
+
+    genes: list[str]
+    cell_genes: np.ndarray
+    cell_sum: np.ndarray
+    cell_min: np.ndarray
+    cell_max: np.ndarray
+    gene_cells: np.ndarray
+    fractions: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    types: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def n_cells(self) -> int:
+        """Rows of the file."""
+        return len(self.cell_genes)
+
+    @property
+    def nonzero(self) -> int:
+        """Values above zero in the whole matrix."""
+        return int(self.gene_cells.sum())
+
+    @property
+    def zero_share(self) -> float:
+        """Share of zeros in the whole matrix."""
+        return 1 - self.nonzero / max(self.n_cells * len(self.genes), 1)
+
+    def counts(self) -> np.ndarray:
+        """Return the molecules of each cell that its smallest value implies, were that one molecule.
+
+        log1p of counts per 10,000 makes one molecule of a cell with N molecules log1p(10,000 / N).
+        """
+        one = np.expm1(self.cell_min.astype(np.float64))
+        return np.divide(self.cell_sum, one, out=np.zeros_like(one), where=one > 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(values, genes, total, low, high, found):
+    # found: how many above zero, not whole, negative, infinite, NaN; then the first row of each of the last three
+    for row in range(values.size):
+        value = values[row]
+        if value == 0:
+            continue
+        if value > 0 and value < np.inf:
+            found[0] += 1
+            genes[row] += 1
+            total[row] += np.expm1(np.float64(value))
+            if value < low[row] or low[row] == 0:
+                low[row] = value
+            if value > high[row]:
+                high[row] = value
+            if value != np.floor(value):
+                found[1] += 1
+        else:
+            kind = 2 if value < 0 and value > -np.inf else (3 if np.isinf(value) else 4)
+            if found[kind] == 0:
+                found[kind + 3] = row
+            found[kind] += 1
+
+
+_KINDS = ("negative", "infinite", "NaN")
+
+
+class _Scanner:
+    def __init__(self, genes: list[str], n_cells: int) -> None:
+        self.scan = Scan(
+            genes=genes,
+            cell_genes=np.zeros(n_cells, np.int32),
+            cell_sum=np.zeros(n_cells),
+            cell_min=np.zeros(n_cells, np.float32),
+            cell_max=np.zeros(n_cells, np.float32),
+            gene_cells=np.zeros(len(genes), np.int64),
+        )
+
+    def add(self, at: int, name: str, column: pa.ChunkedArray, start: int) -> None:
+        scan = self.scan
+        scan.types.setdefault(str(column.type), []).append(name)
+        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+            return
+        for piece in column.chunks:
+            # a NaN that pandas wrote is a null in the file
+            values = piece.to_numpy(zero_copy_only=False)
+            values = np.ascontiguousarray(values, dtype=np.float32)
+            part = slice(start, start + len(values))
+            found = np.zeros(8, np.int64)
+            _add(
+                values,
+                scan.cell_genes[part],
+                scan.cell_sum[part],
+                scan.cell_min[part],
+                scan.cell_max[part],
+                found,
+            )
+            scan.gene_cells[at] += found[0]
+            scan.fractions += int(found[1])
+            scan.faults += [
+                Fault(kind, int(found[2 + k]), start + int(found[5 + k]), name)
+                for k, kind in enumerate(_KINDS)
+                if found[2 + k]
+            ]
+            start += len(values)
+
+
+def read(
+    path: Path, *, budget: str | int = "3 GiB", progress: Callable[[int, int], None] | None = None
+) -> Scan:
+    """Read every value of an expression file once, a block of columns at a time.
+
+    Parameters
+    ----------
+    path
+        Parquet file, cells x genes; a column named ``__index_level_0__`` is the index and is left out.
+    budget
+        Memory for one block of columns and the sums.
+    progress
+        Called with the columns read so far and all columns.
+
+    Returns
+    -------
+    Scan
+        Sums by cell and by gene, and the faults met on the way.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read to its end (``pyarrow.ArrowInvalid`` is a ``ValueError``).
+    BudgetError
+        If one column and the sums do not fit the budget.
+    """
+    with pq.ParquetFile(path, memory_map=True) as file:
+        schema = file.schema_arrow
+        index = set(index_columns(schema)) | {names.INDEX_COLUMN}
+        wanted = [(at, name) for at, name in enumerate(schema.names) if name not in index]
+        n_cells = file.metadata.num_rows
+        width = _block(n_cells, budget=budget)
+        scanner = _Scanner([name for _, name in wanted], n_cells)
+        start = 0
+        for group in range(file.metadata.num_row_groups):
+            for first in range(0, len(wanted), width):
+                block = wanted[first : first + width]
+                table = file.reader.read_row_group(
+                    group, column_indices=[at for at, _ in block], use_threads=True
+                )
+                for offset, (_, name) in enumerate(block):
+                    scanner.add(first + offset, name, table.column(offset), start)
+                if progress is not None:
+                    progress(min(first + width, len(wanted)), len(wanted))
+            start += file.metadata.row_group(group).num_rows
+    return scanner.scan
+
+
+def _block(n_cells: int, *, budget: str | int) -> int:
+    sums, column = 40 * n_cells, 12 * max(n_cells, 1)
+    memory.require(
+        sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget."
+    )
+    return int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
+
+
+def index_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that pandas wrote as the row index, if any are stored."""
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in stored if isinstance(name, str) and name in schema.names]

@@ -1,0 +1,52 @@
+"""Checkers of the exercises of chapter 02."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+
+def rule(answer: Callable[[list[float], float], list[bool]]) -> str | None:
+    """Check a rule that keeps cells unless they lie too many MADs below the median."""
+    # median 100, median absolute deviation 10
+    values = [60.0, 85.0, 90.0, 100.0, 110.0, 110.0, 1000.0]
+    kept = [bool(keep) for keep in answer(values, 3)]
+    if len(kept) != len(values):
+        return "give one truth value for each value."
+    if not kept[-1]:
+        return "a cell far above the median is not removed by a rule on the lower side."
+    if kept[0]:
+        return "60 lies four deviations below the median of 100 and must go (the deviation is the median distance, 10)."
+    if not all(kept[1:]):
+        return "only the first cell lies more than three deviations below; use the median distance, not the standard deviation."
+    return None
+
+
+def counts(answer: Callable[[list[float]], list[int]]) -> str | None:
+    """Check a function that turns released values of one cell into whole counts."""
+    truth = [1, 2, 7, 1]
+    released = [math.log1p(count * 10_000 / 1234) for count in truth]
+    found = list(answer(released))
+    if found == truth:
+        return None
+    if len(found) != len(truth):
+        return "give one count for each value."
+    if any(value != round(value) for value in found):
+        return "counts are whole: round after dividing."
+    ratio = [value / released[0] for value in released]
+    if all(math.isclose(a, round(b), abs_tol=0.5) for a, b in zip(found, ratio, strict=True)):
+        return "undo the logarithm first (np.expm1), then divide by the smallest."
+    return f"counts 1, 2, 7, 1 came back as {', '.join(str(value) for value in found)}."
+
+
+def corner(answer: Any) -> str | None:
+    """Check the empty corner of the design in single cells."""
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        return 'give a tuple of age bin and sex, such as ("old", "M").'
+    if tuple(answer) == ("young", "F"):
+        return None
+    if set(answer) == {"young", "F"}:
+        return 'the order is age bin first, then sex: ("young", "F").'
+    return f"donors with single cells who are {answer[0]} and {answer[1]} exist; filter on cells_10X_version first."
+
+
+CHECKS = {"02.rule": rule, "02.counts": counts, "02.corner": corner}

@@ -1,0 +1,75 @@
+"""Exercises checked where they are solved: offline, with a sentence that says what is wrong."""
+
+import difflib
+import html
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from helpers.book import checks
+from helpers.errors import ExerciseError
+
+Checker = Callable[[Any], str | None]
+
+
+def registered() -> dict[str, Checker]:
+    """Return every checker by its name ``"NN.name"``, from all modules of `helpers.book.checks`.
+
+    Raises
+    ------
+    ExerciseError
+        If two modules register one name.
+    """
+    found: dict[str, Checker] = {}
+    for module in sorted(pkgutil.iter_modules(checks.__path__), key=lambda info: info.name):
+        table = importlib.import_module(f"{checks.__name__}.{module.name}").CHECKS
+        if twice := found.keys() & table.keys():
+            msg = f"exercise {min(twice)!r} has two checkers; the second is in {module.name}."
+            raise ExerciseError(msg)
+        found.update(table)
+    return found
+
+
+def check(name: str, answer: Any) -> None:
+    """Check an answer and show the verdict; a wrong answer gets a sentence that says what is wrong, never an error.
+
+    Parameters
+    ----------
+    name
+        Exercise, such as ``"03.shrink"``; its text names it.
+    answer
+        What the exercise asks for: a function or a value.
+
+    Raises
+    ------
+    ExerciseError
+        If there is no such exercise.
+    """
+    checkers = registered()
+    if name not in checkers:
+        near = difflib.get_close_matches(name, checkers, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        msg = f"there is no exercise {name!r}.{hint}"
+        raise ExerciseError(msg)
+    _show(name, verdict(checkers[name], answer))
+
+
+def verdict(checker: Checker, answer: Any) -> str | None:
+    """Return what is wrong with an answer, or None; an answer that fails when called is wrong, not an error."""
+    if answer is None or answer is ...:
+        return "there is no answer yet: replace the dots by your own code and run the cell again."
+    try:
+        return checker(answer)
+    except Exception as error:  # noqa: BLE001  the learner's own code can raise anything
+        return f"your answer stopped with {type(error).__name__}: {error}"
+
+
+def _show(name: str, wrong: str | None) -> None:
+    from IPython.display import HTML, display
+
+    mark, kind, text = ("✓", "right", "right.") if wrong is None else ("✗", "wrong", f"not yet: {wrong}")
+    display(
+        HTML(f"<p class='exercise-{kind}'>{mark} <b>{html.escape(name)}</b> {html.escape(text)}</p>"),
+        metadata={"musclebook": {"exercise": name, "right": wrong is None}},
+    )

@@ -1,0 +1,1 @@
+"""The command ``musclebook``: one file for each group of commands."""

@@ -1,0 +1,125 @@
+"""Commands on the atlas: simulate, download, validate, audit, convert."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helpers.cli import screen
+from helpers.facts import study
+
+JSON = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
+FOLDER = Annotated[
+    Path, typer.Argument(help="Folder with the twelve files of a release.", show_default=False)
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    for command in (simulate, download, validate, audit, convert):
+        app.command()(command)
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="New folder for the release.", show_default=False)],
+    *,
+    scale: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the 183,161 cells.")] = 0.08,
+    full: Annotated[
+        bool, typer.Option("--full", help="As many cells as the real release; takes minutes.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same release.")] = 0,
+) -> None:
+    """Make up a release with a known truth, in the files of the real one.
+
+    Example:  musclebook simulate --scale 0.02 --seed 1 tiny_release
+    """
+    from helpers.simulate import release
+
+    release.write(out, scale=1.0 if full else scale, seed=seed)
+    screen.say(f"Simulated release in {out}. What was planted is in {out / 'truth'}.")
+
+
+def download(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for the files; what is whole there is kept.", show_default=False)
+    ],
+    *,
+    repository: Annotated[str, typer.Option(help="Dataset on the hub.")] = study.HUB_REPOSITORY,
+    revision: Annotated[str | None, typer.Option(help="Commit, branch or tag; the newest if none.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Address of another hub.")] = None,
+) -> None:
+    """Fetch the real release (1.6 GB), resume what was interrupted, check every byte.
+
+    Example:  musclebook download release
+    """
+    from helpers.atlas import download as downloading
+
+    with screen.progress("Bytes fetched") as progress:
+        record = downloading.download(
+            folder, repository=repository, revision=revision, endpoint=endpoint, progress=progress
+        )
+    screen.say(
+        f"{len(record['files'])} files of {record['repository']} at commit {record['commit']} in {folder}."
+    )
+
+
+def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
+    """Check that a release is whole and its files agree; ends with 1 where something is damaged.
+
+    Example:  musclebook validate release
+    """
+    from helpers.atlas import validate as validating
+    from helpers.atlas.report import DAMAGED, WARNING, is_damaged
+
+    with screen.progress("Genes read") as progress:
+        report = validating.validate(folder, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(report.to_dicts(), ensure_ascii=False, indent=1))
+    else:
+        screen.show_table(report, columns=["check", "file", "status", "found"], status="status")
+        for row in report.filter(report["status"].is_in([DAMAGED, WARNING])).iter_rows(named=True):
+            screen.say(
+                f"{row['status']}: {row['file']}: {row['found']}. Expected: {row['expected']}. {row['remedy']}"
+            )
+        screen.say(f"{len(report)} checks, {report['status'].eq(DAMAGED).sum()} found damage.")
+    if is_damaged(report):
+        raise typer.Exit(1)
+
+
+def audit(folder: FOLDER, *, as_json: JSON = False) -> None:
+    """Compute each claim of the public dataset card from the files.
+
+    Example:  musclebook audit release
+    """
+    from helpers.atlas import audit as auditing
+
+    with screen.progress("Genes read") as progress:
+        verdicts = auditing.audit(folder, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(verdicts.to_dicts(), ensure_ascii=False, indent=1))
+        return
+    screen.show_table(verdicts, columns=["claim", "card", "found", "verdict"], status="verdict")
+    counts = dict(verdicts["verdict"].value_counts(sort=True).iter_rows())
+    screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts.items()) + ".")
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of a release, or an .h5ad file.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(help="New .h5ad file.", show_default=False)],
+    *,
+    counts: Annotated[bool, typer.Option(help="Recover molecule counts as a layer.")] = True,
+    budget: Annotated[str, typer.Option(help="Memory that may be used.")] = "8 GiB",
+) -> None:
+    """Write a release as one sparse .h5ad file that opens in seconds.
+
+    Example:  musclebook convert release atlas.h5ad
+    """
+    from helpers import files, sources
+
+    adata = sources.open_atlas(str(source)).to_anndata(counts=counts, budget=budget)
+    with files.writing(out) as part:
+        adata.write_h5ad(part)
+    screen.say(f"{adata.n_obs:,} cells x {adata.n_vars:,} genes in {out}.")

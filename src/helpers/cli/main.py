@@ -1,0 +1,35 @@
+"""The command ``musclebook``: gathers the commands of the other files and says errors in plain words."""
+
+import typer
+from typer.core import TyperGroup
+
+from helpers.cli import atlas, book
+from helpers.cli.screen import say_error
+from helpers.errors import MusclebookError
+
+FOUND_DAMAGE, REFUSED = 1, 2  # exit codes
+
+
+class _Plain(TyperGroup):
+    """A group whose commands end in one plain message where the package refuses something."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except MusclebookError as error:
+            say_error(str(error))
+            raise typer.Exit(REFUSED) from error
+
+
+app = typer.Typer(
+    cls=_Plain,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Aging Muscle, Cell by Cell: the atlas on disk, its checks, and the book.",
+)
+
+# One line for each file of commands.
+atlas.add_to(app)
+book.add_to(app)

@@ -1,0 +1,68 @@
+"""What commands show: tables, progress, errors."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import polars as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+STYLES = {
+    "ok": "green",
+    "holds": "green",
+    "warning": "yellow",
+    "cannot be checked": "yellow",
+    "not comparable": "yellow",
+    "damaged": "bold red",
+    "does not hold": "bold red",
+}
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+
+
+def say_error(text: str) -> None:
+    """Print an error, in words, on standard error."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"Error: {text}", style="red", markup=False)
+
+
+def show_table(frame: pl.DataFrame, *, columns: list[str], status: str) -> None:
+    """Print the rows of a table; the column `status` is colored by its word.
+
+    Parameters
+    ----------
+    frame
+        Text columns.
+    columns
+        Those to show.
+    status
+        The column whose words have a color.
+    """
+    table = Table(*columns, show_lines=False, row_styles=["", "dim"])
+    for row in frame.iter_rows(named=True):
+        cells = [
+            f"[{STYLES.get(row[c], '')}]{row[c]}[/]" if c == status and row[c] in STYLES else _plain(row[c])
+            for c in columns
+        ]
+        table.add_row(*cells)
+    Console().print(table)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (done, all) that moves a bar, shown only on a terminal."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

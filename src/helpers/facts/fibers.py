@@ -1,0 +1,94 @@
+"""What is published about fibers and composition: gene sets, library fractions read off figures, rank tests.
+
+Sources: the study [1]_ and its authors' public notebooks (github.com/Teichlab/SKM_ageing_atlas); gene sets from
+single-fiber proteomics [2]_ and from approved gene names (HGNC).
+
+References
+----------
+.. [1] Kedlian et al. (2024), Nature Aging, doi:10.1038/s43587-024-00613-3
+.. [2] Murgia et al. (2021), Skeletal Muscle, doi:10.1186/s13395-021-00279-0
+"""
+
+from functools import cache
+from importlib import resources
+
+import polars as pl
+
+from helpers.facts import study
+
+# Library groups behind each panel of fractions: donor x chemistry with libraries of more than 1,000 barcodes. In
+# cells a group is a donor. In nuclei donors 470BR (young) and 362C (old) have two chemistries each and so count
+# twice, as far as the donor and library tables tell.
+FRACTION_GROUPS = {("cells", "young"): 5, ("cells", "old"): 7, ("nuclei", "young"): 6, ("nuclei", "old"): 7}
+MYOSINS = {"type I": "MYH7", "type IIa": "MYH2", "type IIx": "MYH1"}
+# What the dataset card averages for its share of type I nuclei: it leaves out three of the eight age groups.
+CARD_YOUNG_GROUPS, CARD_OLD_GROUPS = ("15-20", "25-30", "35-40"), ("60-65", "70-75")
+# Median share of nuclei of the young and the old library groups, read off the study's figure.
+PUBLISHED_MEDIANS = {"young": {"MF-I": 0.545, "MF-II": 0.282}, "old": {"MF-I": 0.407, "MF-II": 0.366}}
+
+
+@cache
+def _read(name: str) -> pl.DataFrame:
+    source = resources.files("helpers.facts").joinpath("tables", name)
+    with resources.as_file(source) as path:
+        return pl.read_csv(path, null_values=[""])
+
+
+def gene_sets() -> pl.DataFrame:
+    """Return the slow and the fast genes of skeletal muscle fibers, each with the evidence for it."""
+    return _read("fiber_gene_sets.csv")
+
+
+def slow_genes() -> list[str]:
+    """Return the genes of slow (type I) fibers."""
+    return gene_sets().filter(pl.col("set") == "slow")["gene"].to_list()
+
+
+def fast_genes() -> list[str]:
+    """Return the genes of fast (type II) fibers."""
+    return gene_sets().filter(pl.col("set") == "fast")["gene"].to_list()
+
+
+def rank_tests() -> pl.DataFrame:
+    """Return the study's own rank-sum tests of young against old fractions: smallest raw p-values, U where stated."""
+    return _read("rank_tests.csv")
+
+
+def completed_fractions() -> pl.DataFrame:
+    """Return the published fractions with the points that a reader of the figure adds, and how many stay lost.
+
+    A point-by-point reading loses points that lie on each other. Where the figure lets a person see them they are
+    added (``reading`` says ``by eye`` or ``near zero``); every type, assay and age group carries the number of
+    points it should have (``groups``) and the number still ``lost``.
+    """
+    read = study.library_fractions().with_columns(pl.lit("digitized").alias("reading"))
+    extra = _read("library_fraction_additions.csv").with_columns(pl.col("fraction").cast(pl.Float64))
+    expected = pl.DataFrame(
+        [{"batch": assay, "Age_bin": group, "groups": n} for (assay, group), n in FRACTION_GROUPS.items()]
+    )
+    return (
+        pl.concat([read.with_columns(pl.col("fraction").cast(pl.Float64)), extra])
+        .join(expected, on=["batch", "Age_bin"], how="left")
+        .with_columns(
+            (pl.col("groups") - pl.len().over("batch", "annotation_level0", "Age_bin"))
+            .cast(pl.Int64)
+            .alias("lost")
+        )
+    )
+
+
+def published_slopes() -> pl.DataFrame:
+    """Return the published age slopes of the two assays: log2 per standard deviation of age and per decade.
+
+    ``clear`` marks slopes that the study calls significant (local true sign rate above 0.95). The study counts
+    libraries as replicates and leaves donor and sex out of its model.
+    """
+    assay = {"cells_only(ventilation_days+chemistry)": "cells", "nuclei_only(ventilation_cat+chemistry)": "nuclei"}
+    slopes = study.composition_age_slopes().filter(pl.col("model").is_in(list(assay)))
+    return slopes.select(
+        pl.col("model").replace_strict(assay).alias("assay"),
+        pl.col("celltype").alias("type"),
+        pl.col("log2FC_per_SD_age").alias("published_per_sd"),
+        (pl.col("log2FC_per_SD_age") / (study.AGE_SD / 10)).alias("published_per_decade"),
+        (pl.col("LTSR_approx") > 0.95).alias("clear"),
+    )

@@ -1,0 +1,155 @@
+"""One row a barcode: library, observed and true labels, molecules to draw and their shares over gene classes."""
+
+import numpy as np
+import polars as pl
+
+from helpers import names
+from helpers.simulate import composition, donors, effects, labels
+from helpers.simulate.chance import generator
+
+MISLABELED, DOUBLETS = 0.02, 0.015
+TRUE0, TRUE1, TRUE2 = "true_level0", "true_level1", "true_level2"
+# Median molecules by lineage (cells, nuclei); a type's own value below overrides.
+MOLECULES = {
+    "myonuclei": (2700, 2500), "fragments": (2400, 2100), "stem": (3600, 1900), "stroma": (3800, 1900),
+    "glia": (2900, 1500), "mural": (3300, 1600), "endothelium": (3300, 1700), "lymphoid": (2200, 1400),
+    "myeloid": (3100, 1700), "erythroid": (1600, 1600),
+    "Neutrophil": (1400, 1400), "B-plasma": (3800, 1500), "Macrophage": (4100, 2000), "Adipocyte": (2300, 1700),
+}  # fmt: skip
+MOLECULES_SD, LIBRARY_SD = 0.7, 0.12
+V3_MOLECULES = 0.35  # natural log, v3 over v2
+# Mean shares of mitochondrial and ribosomal molecules (cells; nuclei).
+SHARES = {names.CELLS: (0.055, 0.16), names.NUCLEI: (0.006, 0.018)}
+LINEAGE_SHARES = {"fragments": (0.20, 0.05), "lymphoid": (0.035, 0.26), "erythroid": (0.01, 0.03)}
+SHARE_SD = (0.5, 0.3, 0.7)  # natural log, between cells: mitochondrial, ribosomal, stress
+MITO_LIMIT = 0.5
+
+
+def _barcodes(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `n` different barcodes of 16 bases."""
+    code = np.unique(rng.integers(0, 4**16, size=n + n // 8 + 16, dtype=np.int64))
+    code = rng.permutation(code)[:n]
+    digits = (code[:, None] >> (2 * np.arange(16))) & 3
+    return np.frombuffer(b"ACGT", "S1")[digits].view("S16").ravel().astype(str)
+
+
+def _observe(table: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+    """Expand counts to rows, shuffled within a library, with a barcode each."""
+    parts = []
+    for (sample,), part in table.group_by(names.SAMPLE, maintain_order=True):
+        rng = generator(seed, "barcodes", str(sample))
+        rows = part.select(pl.exclude("n").repeat_by("n").explode())
+        rows = rows[rng.permutation(len(rows))]
+        code = pl.Series(names.BARCODE, _barcodes(len(rows), rng))
+        parts.append(rows.with_columns((pl.col(names.SAMPLE) + "-" + code).alias(names.BARCODE)))
+    return pl.concat(parts)
+
+
+def _break_hierarchy(frame: pl.DataFrame, *, scale: float, seed: int) -> pl.DataFrame:
+    """Leave some type 1 dendritic cells, by their finest label, under type 2 at the coarser levels."""
+    rows = np.flatnonzero(
+        ((frame[names.LEVEL2] == labels.BREAK_TO) & (frame[names.ASSAY] == names.CELLS)).to_numpy()
+    )
+    n = max(1, round(labels.BREAK_COUNT * scale))
+    broken = np.zeros(len(frame), dtype=bool)
+    broken[generator(seed, "break").permutation(rows)[:n]] = True
+    value = pl.when(pl.Series(broken)).then(pl.lit(labels.BREAK_FROM))
+    return frame.with_columns(value.otherwise(pl.col(level)).alias(level) for level in names.LEVELS[:2])
+
+
+def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+    """Give each cell its true labels: for a few, another finest label of the same lineage and assay."""
+    table = labels.list_labels()
+    parents = table.unique(names.LEVEL2).select(
+        pl.col(names.LEVEL2).alias(TRUE2),
+        pl.col(names.LEVEL0).alias(TRUE0),
+        pl.col(names.LEVEL1).alias(TRUE1),
+    )
+    rng = generator(seed, "mislabeled")
+    wrong = rng.random(len(frame)) < MISLABELED
+    true = frame[names.LEVEL2].to_numpy().astype(object)
+    for (assay, _), group in table.group_by(names.ASSAY, "lineage", maintain_order=True):
+        members, weight = group[names.LEVEL2].to_list(), np.sqrt(group["n"].to_numpy())
+        for own in members:
+            rows = np.flatnonzero(wrong & (true == own) & (frame[names.ASSAY] == assay).to_numpy())
+            chance = weight * np.array(
+                [other != own and other not in composition.SINGLE_DONOR for other in members]
+            )
+            if len(rows) and chance.sum() > 0:
+                wrong[rows] = False
+                true[rows] = rng.choice(members, size=len(rows), p=chance / chance.sum())
+    frame = frame.with_columns(pl.Series(TRUE2, true.astype(str))).join(
+        parents, on=TRUE2, maintain_order="left"
+    )
+    return frame.with_columns(
+        pl.any_horizontal(
+            pl.col(a) != pl.col(b) for a, b in zip(names.LEVELS, (TRUE0, TRUE1, TRUE2), strict=True)
+        ).alias("mislabeled")
+    )
+
+
+def _doublets(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+    """Mark doublets and give each the row of the second cell, of the same library; scores follow, imperfectly."""
+    rng = generator(seed, "doublets")
+    index = np.arange(len(frame))
+    library = frame[names.SAMPLE].to_numpy()
+    single = frame[names.LEVEL2].is_in(list(composition.SINGLE_DONOR)).to_numpy()
+    partner = index.copy()
+    start = np.flatnonzero(np.r_[True, library[1:] != library[:-1]])
+    for first, last in zip(start, np.r_[start[1:], len(frame)], strict=True):
+        partner[first:last] = rng.permutation(index[first:last])
+    doublet = (rng.random(len(frame)) < DOUBLETS) & (partner != index) & ~single
+    score = np.where(doublet, rng.beta(4, 8, len(frame)), rng.beta(1.6, 18, len(frame)))
+    return frame.with_columns(
+        pl.Series("doublet", doublet),
+        pl.Series("partner", np.where(doublet, partner, -1)),
+        pl.Series(names.DOUBLET_SCORE, score),
+    )
+
+
+def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+    """Draw each cell's molecules and their shares over mitochondrial, ribosomal and stress genes."""
+    rng = generator(seed, "sizes")
+    table = frame.select(names.ASSAY, TRUE0, names.SAMPLE, names.DONOR, names.CHEMISTRY)
+    nuclear = (table[names.ASSAY] == names.NUCLEI).to_numpy()
+    lineage = table[TRUE0].replace_strict(labels.LINEAGE_OF).to_list()
+    pair = np.array(
+        [MOLECULES.get(k, MOLECULES[f]) for k, f in zip(table[TRUE0], lineage, strict=True)], dtype=float
+    )
+    v3 = table[names.CHEMISTRY].replace_strict(composition.V3_SHARE).to_numpy() - 0.5
+    tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
+    log = np.log(np.where(nuclear, pair[:, 1], pair[:, 0])) + V3_MOLECULES * v3
+    log += table[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
+    molecules = (
+        np.clip(np.exp(log) * np.where(frame["doublet"], 1.5, 1.0), 500, 60_000).round().astype(np.int64)
+    )
+    shares = np.array(
+        [SHARES[a] if a == names.NUCLEI else LINEAGE_SHARES.get(f, SHARES[a])
+         for a, f in zip(table[names.ASSAY], lineage, strict=True)]
+    )  # fmt: skip
+    stress = table[names.DONOR].replace_strict(
+        {donor: effects.stress_share(seed, donor) for donor in donors.list_donors()[names.DONOR]}
+    )
+    means = np.c_[shares, stress.to_numpy() * np.where(nuclear, 0.4, 1.0)]
+    drawn = means * np.exp(np.array(SHARE_SD) * rng.normal(size=means.shape))
+    drawn = np.minimum(drawn, [MITO_LIMIT, 0.45, 0.15])
+    drawn *= np.minimum(1.0, 0.8 / drawn.sum(axis=1))[:, None]
+    return frame.with_columns(
+        pl.Series("molecules", molecules),
+        *(pl.Series(key, drawn[:, i]) for i, key in enumerate(("share_mito", "share_ribo", "share_stress"))),
+    )
+
+
+def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
+    """Return one row a barcode, libraries one after another: what the release shows of it, and what is true."""
+    counts = pl.concat(
+        composition.count_labels(a, scale=scale, seed=seed) for a in (names.CELLS, names.NUCLEI)
+    )
+    frame = _observe(counts.sort(names.ASSAY, names.SAMPLE, maintain_order=True), seed=seed)
+    frame = _break_hierarchy(frame, scale=scale, seed=seed)
+    people = donors.list_donors().select(
+        names.DONOR, names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, "hospital_days"
+    )
+    frame = frame.join(people, on=names.DONOR, maintain_order="left")
+    frame = _doublets(_true_labels(frame, seed=seed), seed=seed)
+    return _draw_sizes(frame, seed=seed)

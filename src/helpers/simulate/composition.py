@@ -1,0 +1,177 @@
+"""How many barcodes of each label every library gives: planted slopes, wide donor differences, exact margins."""
+
+import numpy as np
+import polars as pl
+
+from helpers import names
+from helpers.facts import study
+from helpers.simulate import donors, labels
+from helpers.simulate.chance import generator
+
+DECADE = 10.0
+CENTER = 48.0  # years; planted effects are linear in age - CENTER
+_MODEL = {names.CELLS: "cells_only", names.NUCLEI: "nuclei_only"}
+# Slopes of subtypes beside their parent's, log2 per decade, in the directions the study reports for neighborhoods.
+SUBTYPE_SLOPES = {
+    "ICAM1+MuSCs": -0.25, "TNFRSF12A+MuSCs": -0.45, "MYOG+MuSCs": 0.25, "Adv_FB": 0.3, "Par_FB": -0.15,
+    "Endoneural_FB-CDH19+": -0.2, "Vein-CCL2+": 0.35, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.3,
+    "CD16-NK": 0.25, "CD8+T-CRTAM+": 0.15, "II-OTU+TNF+": 0.2, "I-OTU+TNF+": 0.15,
+}  # fmt: skip
+# Assumed slopes of labels that the study left out of its model (junction nuclei expand, says its abstract).
+ASSUMED_SLOPES = {"Specialised MF": 0.2, "Hyb": 0.15}
+# log2 of third-version over second-version chemistry: fragments are captured by v3, myelinating glia by v2.
+CHEMISTRY_SLOPES = {
+    "MF-Isc(fg)": 3.5,
+    "MF-IIsc(fg)": 3.5,
+    "MF-Isn(fg)": 1.0,
+    "MF-IIsn(fg)": 1.0,
+    "mSchwann": -1.5,
+}
+V3_SHARE = {names.V2: 0.0, names.V2_V3: 0.5, names.V3: 1.0}
+# Populations of one donor, and the one lymphoid outlier (log2 on the lymphoid types).
+SINGLE_DONOR = {"Vein-Lymph-CD8A+": "367C", "mural-CXCL1+": "367C"}
+OUTLIER_DONOR, OUTLIER_LOG2, LYMPHOID_LIMIT = "640C", 3.5, 1.5
+# Standard deviations of log2 abundance between donors, by type: so wide that rank tests of age find next to nothing.
+DONOR_LOG2_SD = {"MF-I": 0.45, "MF-II": 0.7, "MuSC": 0.8, "FB": 0.8}
+DONOR_LOG2_SD_ELSE, LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 1.6, 0.25, 0.6
+
+
+def list_slopes() -> pl.DataFrame:
+    """Return the planted level-0 slopes: assay, label, log2 change per decade, origin."""
+    published = (
+        study.composition_age_slopes()
+        .with_columns(pl.col("model").str.extract(r"^(\w+?)\("))
+        .rename({"celltype": "label"})
+    )
+    slopes = {(m, c): v / (study.AGE_SD / DECADE) for m, c, v, *_ in published.iter_rows()}
+    rows = []
+    for assay, label in (
+        labels.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
+    ):
+        if (_MODEL[assay], label) in slopes:
+            rows.append((assay, label, slopes[_MODEL[assay], label], "published"))
+        else:
+            rows.append((assay, label, ASSUMED_SLOPES.get(label, 0.0), "assumed"))
+    return pl.DataFrame(rows, schema=[names.ASSAY, "label", "log2_change_per_decade", "origin"], orient="row")
+
+
+def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
+    """Return the age part of log2 abundance, libraries x labels; within a type the subtypes keep its total.
+
+    Parameters
+    ----------
+    table
+        Labels of one assay, as `labels.list_labels` gives them.
+    libraries
+        Libraries of that assay, with the exact age of their donor.
+    """
+    assay = table[names.ASSAY][0]
+    slopes = dict(
+        list_slopes().filter(pl.col(names.ASSAY) == assay).select("label", "log2_change_per_decade").rows()
+    )
+    decades = (libraries[names.EXACT_AGE].to_numpy() - CENTER) / DECADE
+    parent = np.array([slopes[label] for label in table[names.LEVEL0]])
+    child = np.array([SUBTYPE_SLOPES.get(label, 0.0) for label in table[names.LEVEL2]])
+    inside = np.outer(decades, child)
+    weight = table["n"].to_numpy().astype(float)
+    for label in table[names.LEVEL0].unique():
+        member = (table[names.LEVEL0] == label).to_numpy()
+        inside[:, member] -= np.log2(np.exp2(inside[:, member]) @ (weight[member] / weight[member].sum()))[
+            :, None
+        ]
+    return np.outer(decades, parent) + inside
+
+
+def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> np.ndarray:
+    """Return everything about abundance that is not age: chemistry, donors, libraries, single-donor populations."""
+    value = np.zeros((len(libraries), len(table)))
+    assay = table[names.ASSAY][0]
+    types, children = table[names.LEVEL0].to_list(), table[names.LEVEL2].to_list()
+    keys = sorted(set(types)) + sorted(f"2:{child}" for child in children)
+    column = {key: i for i, key in enumerate(keys)}
+    scale = np.array(
+        [
+            SUBTYPE_LOG2_SD if key.startswith("2:") else DONOR_LOG2_SD.get(key, DONOR_LOG2_SD_ELSE)
+            for key in keys
+        ]
+    )
+    lymphoid = np.array([labels.LINEAGE_OF.get(key) == "lymphoid" for key in keys])
+    for i, library in enumerate(libraries.iter_rows(named=True)):
+        own = generator(seed, "composition", assay, library[names.DONOR]).normal(size=len(keys)) * scale
+        outlier = library[names.DONOR] == OUTLIER_DONOR
+        own[lymphoid] = OUTLIER_LOG2 if outlier else np.minimum(own[lymphoid], LYMPHOID_LIMIT)
+        tube = generator(seed, "composition", library[names.SAMPLE]).normal(size=len(keys)) * LIBRARY_LOG2_SD
+        v3 = V3_SHARE[library[names.CHEMISTRY]] - 0.5
+        for j, (kind, child) in enumerate(zip(types, children, strict=True)):
+            a, b = column[kind], column[f"2:{child}"]
+            value[i, j] = own[a] + own[b] + tube[a] + tube[b] + v3 * CHEMISTRY_SLOPES.get(kind, 0.0)
+            if child in SINGLE_DONOR and library[names.DONOR] != SINGLE_DONOR[child]:
+                value[i, j] = -np.inf
+    return value
+
+
+def fit_margins(weight: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, steps: int = 400) -> np.ndarray:
+    """Scale rows and columns of `weight` until they add up to `rows` and `columns` (odds ratios are kept)."""
+    fitted = weight.astype(float)
+    for _ in range(steps):
+        fitted *= (rows / fitted.sum(axis=1))[:, None]
+        fitted *= columns / fitted.sum(axis=0)
+    return fitted
+
+
+def round_margins(expected: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Round to whole numbers that add up exactly to `rows` and `columns`, moving as few units as possible."""
+    whole = np.floor(expected).astype(np.int64)
+    for j in range(whole.shape[1]):
+        short = int(columns[j] - whole[:, j].sum())
+        order = np.argsort(whole[:, j] - expected[:, j], kind="stable")
+        for step in range(abs(short)):
+            if short > 0:
+                whole[order[step % len(order)], j] += expected[order[step % len(order)], j] > 0
+            else:
+                whole[np.argmax(whole[:, j]), j] -= 1
+        whole[np.argmax(expected[:, j]), j] += columns[j] - whole[:, j].sum()
+    excess = whole.sum(axis=1) - rows
+    while excess.any():
+        give, take = int(np.argmax(excess)), int(np.argmin(excess))
+        gain = (whole[give] - expected[give]) - (whole[take] - expected[take])
+        gain[(whole[give] == 0) | (expected[take] == 0)] = -np.inf
+        j = int(np.argmax(gain))
+        whole[give, j] -= 1
+        whole[take, j] += 1
+        excess[give] -= 1
+        excess[take] += 1
+    return whole
+
+
+def _library_sizes(libraries: pl.DataFrame, total: int) -> np.ndarray:
+    """Scale the libraries to `total` barcodes, by largest remainders, with a few in each."""
+    n = libraries["n"].to_numpy().astype(float)
+    floor = np.minimum(n, 4)
+    share = floor + (total - floor.sum()) * (n - floor) / (n - floor).sum()
+    size = np.floor(share).astype(np.int64)
+    size[np.argsort(size - share, kind="stable")[: total - size.sum()]] += 1
+    return size
+
+
+def count_labels(assay: str, *, scale: float, seed: int) -> pl.DataFrame:
+    """Return the number of barcodes of each library and finest label of one assay: only those above zero."""
+    table = labels.list_labels().filter(pl.col(names.ASSAY) == assay)
+    libraries = (
+        donors.list_libraries()
+        .filter(pl.col(names.ASSAY) == assay)
+        .join(
+            donors.list_donors().select(names.DONOR, names.EXACT_AGE), on=names.DONOR, maintain_order="left"
+        )
+    )
+    columns = np.array(labels.scale_counts(table["n"].to_list(), scale=scale))
+    rows = _library_sizes(libraries, int(columns.sum()))
+    log2 = planted_log2(table, libraries) + _varied_log2(table, libraries, seed=seed)
+    expected = fit_margins(np.exp2(log2) * table["n"].to_numpy(), rows, columns)
+    drawn = generator(seed, "multinomial", assay).poisson(expected) + 0.02 * expected
+    counts = round_margins(fit_margins(drawn, rows, columns), rows, columns)
+    i, j = np.nonzero(counts)
+    return pl.concat(
+        [libraries[i].drop("n"), table[j].drop(names.ASSAY, "n"), pl.DataFrame({"n": counts[i, j]})],
+        how="horizontal",
+    )

@@ -1,0 +1,143 @@
+"""The one door to data: a word or a path to an opened atlas."""
+
+import re
+import shutil
+from pathlib import Path
+
+import filelock
+
+from helpers import files, names
+from helpers.atlas import columns, h5ad, reader, release
+from helpers.errors import SourceError
+
+SCALES = {"demo": 0.08, "tiny": 0.02, "full": 1.0}
+SEED = 1
+WAIT = 1800  # seconds that a second notebook waits while the first simulates
+EXPECTED = "Give 'demo' or 'tiny' (simulated, 'demo:7' for another seed), a release folder, or a .h5ad file."
+
+
+def open_atlas(source: str | Path) -> reader.Atlas:
+    """Open a source of cells; nothing big is read until asked.
+
+    Parameters
+    ----------
+    source
+        ``"demo"`` or ``"tiny"``: simulated on first use and kept, with another seed as ``"demo:7"``; ``"full"``:
+        simulated at full size beforehand; a release folder; or an h5ad, the portal's or in the CELLxGENE schema.
+
+    Returns
+    -------
+    Atlas
+        Tables at once, genes by column, AnnData on request.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source; the message names what is near.
+    ReleaseError
+        If a release folder lacks files, or its files disagree.
+    """
+    text = str(source)
+    match = re.fullmatch(r"([a-z]+)(?::(\d+))?", text)
+    if match is not None and match[1] in SCALES:
+        return reader.Atlas(release.Release(simulated_folder(match[1], seed=int(match[2] or SEED))))
+    path = Path(source).expanduser()
+    if text.strip() and path.is_dir():
+        return reader.Atlas(release.Release(path))
+    if text.strip() and path.is_file():
+        return _open_file(path)
+    raise SourceError(_explain_absent(text, path))
+
+
+def convert(source: str | Path, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
+    """Write a source as an h5ad with counts, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        As for `open_atlas`.
+    out
+        File to write.
+    budget
+        Memory that the work may take.
+    """
+    return open_atlas(source).convert(out, budget=budget)
+
+
+def simulated_folder(word: str, *, seed: int = SEED) -> Path:
+    """Return the folder of a simulated release, written now if it is not there yet.
+
+    Parameters
+    ----------
+    word
+        ``"demo"``, ``"tiny"`` or ``"full"``; the last is not written here, since it takes minutes and gigabytes.
+    seed
+        Seed of the simulation.
+
+    Raises
+    ------
+    SourceError
+        If ``"full"`` has not been simulated yet.
+    """
+    folder = files.cache_folder() / "simulated" / f"{word}-seed{seed}-{simulation_key()}"
+    if _written(folder):
+        return folder
+    if word == "full":
+        command = "musclebook simulate --full" + (f" --seed {seed}" if seed != SEED else "")
+        msg = (
+            f"the full-size simulated release is not there yet ({folder}). It takes minutes and gigabytes, so it is "
+            f"made only on request: run `{command}`, or use 'demo'."
+        )
+        raise SourceError(msg)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock", timeout=WAIT):  # two notebooks may start at once
+        if not _written(folder):
+            from helpers.simulate import release as simulation
+
+            with files.writing(folder) as part:
+                simulation.write(part, scale=SCALES[word], seed=seed)
+            _drop_old(folder, word, seed)
+    return folder
+
+
+def simulation_key() -> str:
+    """Return a hash of the code and the published facts that a simulated release is made from."""
+    here = Path(__file__).parent
+    made_from = sorted((here / "simulate").glob("**/*.py")) + sorted((here / "facts").glob("**/*.*"))
+    made_from.append(here / "names.py")
+    parts = [f"{path.relative_to(here)}:{files.digest(path)}" for path in made_from if path.suffix != ".pyc"]
+    return files.digest_text("\n".join(parts))[:12]
+
+
+def _written(folder: Path) -> bool:
+    return (folder / names.TRUTH_FOLDER / "simulation.json").is_file() and (
+        folder / names.EXPRESSION_FILE
+    ).is_file()
+
+
+def _drop_old(folder: Path, word: str, seed: int) -> None:
+    """Remove what older code simulated under the same name: each is up to hundreds of megabytes."""
+    for other in folder.parent.glob(f"{word}-seed{seed}-*"):
+        if other.name != folder.name and other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _open_file(path: Path) -> reader.Atlas:
+    if path.suffix == ".parquet":
+        msg = f"{path} is one file of a release. Name the folder that holds all of them: {path.parent}."
+        raise SourceError(msg)
+    if path.suffix != ".h5ad":
+        msg = f"{path} is a file of another kind ({path.suffix or 'no ending'!r}). {EXPECTED}"
+        raise SourceError(msg)
+    return reader.Atlas(h5ad.H5ad(path))
+
+
+def _explain_absent(text: str, path: Path) -> str:
+    near = columns.nearest(text, SCALES, most=1)
+    beside = path.parent
+    if beside.is_dir() and path.name:
+        there = [entry.name for entry in beside.iterdir() if entry.is_dir() or entry.suffix == ".h5ad"]
+        near += [str(beside / name) for name in columns.nearest(path.name, there, most=2)]
+    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    missing = "" if beside.is_dir() else f" The folder {beside} does not exist either."
+    return f"there is no source {text!r}.{hint}{missing} {EXPECTED}"

@@ -1,0 +1,112 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from helpers import names
+from helpers.cli.main import app
+
+COMMANDS = ("simulate", "download", "validate", "audit", "convert")
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def plain(text):
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_shows_an_example(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: musclebook {command}" in plain(result.output)
+
+
+def test_help_lists_the_commands():
+    output = plain(run("--help").output)
+    assert all(command in output for command in COMMANDS)
+
+
+def test_a_whole_release_ends_with_zero(small_release):
+    result = run("validate", small_release)
+    assert result.exit_code == 0, result.output
+    assert "0 found damage" in plain(result.output)
+
+
+def test_damage_ends_with_one_and_names_file_and_remedy(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    (copy / names.SAMPLE_FILE).unlink()
+    result = run("validate", copy)
+    assert result.exit_code == 1
+    assert f"damaged: {names.SAMPLE_FILE}: missing." in plain(result.output)
+    assert f"Fetch or write {names.SAMPLE_FILE} again." in plain(result.output)
+
+
+def test_json_is_json_also_where_there_is_damage(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    (copy / names.LICENSE_FILE).write_bytes(b"")
+    result = run("validate", copy, "--json")
+    rows = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert [row["file"] for row in rows if row["status"] == "damaged"] == [names.LICENSE_FILE]
+
+
+def test_an_error_of_the_package_is_one_message_and_ends_with_two(tmp_path):
+    result = run("validate", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "is not a folder. Give the folder" in plain(result.stderr)
+    assert "Traceback" not in result.output + result.stderr
+
+
+def test_audit_prints_verdicts_and_json(small_release):
+    result = run("audit", small_release)
+    assert result.exit_code == 0, result.output
+    assert "does not hold" in plain(result.output)
+    assert {row["verdict"] for row in json.loads(run("audit", small_release, "--json").stdout)} > {"holds"}
+
+
+def test_download_and_simulate_pass_their_options_on(monkeypatch, tmp_path):
+    from helpers.atlas import download
+
+    seen = {}
+
+    def fake(folder, **options):
+        seen.update(options, folder=folder)
+        return {"files": {"a": {}}, "repository": options["repository"], "commit": "c0ffee"}
+
+    monkeypatch.setattr(download, "download", fake)
+    result = run(
+        "download",
+        tmp_path,
+        "--repository",
+        "some/atlas",
+        "--revision",
+        "v1",
+        "--endpoint",
+        "http://127.0.0.1:1",
+    )
+    assert result.exit_code == 0, result.output
+    assert (seen["repository"], seen["revision"], seen["endpoint"]) == (
+        "some/atlas",
+        "v1",
+        "http://127.0.0.1:1",
+    )
+    assert "commit c0ffee" in plain(result.output)
+
+
+def test_a_scale_outside_its_limits_is_refused(tmp_path):
+    result = run("simulate", tmp_path / "out", "--scale", "3")
+    assert result.exit_code == 2
+    assert "--scale" in plain(result.stderr)
+
+
+def test_the_help_loads_no_heavy_package():
+    code = "import sys; import helpers.cli.main; print([m for m in ('scanpy', 'numba', 'pyarrow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,290 @@
+import hashlib
+import json
+import os
+import shutil
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from helpers import names
+from helpers.atlas import download as downloading
+from helpers.errors import DownloadError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LARGE = [name for name in names.RELEASE_FILES if name.endswith(".parquet")]
+LOG_FILE = names.EXPRESSION_FILE
+
+
+class Hub(ThreadingHTTPServer):
+    """Enough of the hub on the loopback: dataset information, redirects of large files, ranges, and faults."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = {name: f"{name} ".encode() * 400 for name in names.RELEASE_FILES}
+        self.content[LOG_FILE] = os.urandom(3_000_000)
+        self.drops, self.flips, self.gone, self.no_ranges = Counter(), set(), set(), set()
+        self.dies = self.dead = False
+        self.requests: list[tuple[str, str, str | None]] = []
+        self.known_revisions = {"main", COMMIT}
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def fetched(self, name):
+        return [
+            span
+            for method, path, span in self.requests
+            if method == "GET" and path.endswith(name) and "/cdn/" in path
+        ]
+
+    def information(self):
+        siblings = [{"rfilename": ".gitattributes", "size": 3, "blobId": "0" * 40}]
+        for name, content in self.content.items():
+            entry = {
+                "rfilename": name,
+                "size": len(content),
+                "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+            }
+            if name in LARGE:
+                entry["blobId"] = "f" * 40
+                entry["lfs"] = {
+                    "size": len(content),
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "pointerSize": 130,
+                }
+            siblings.append(entry)
+        return {"id": "some/atlas", "sha": COMMIT, "siblings": siblings, "private": False}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hub
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        hub = self.server
+        hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        if hub.dead:
+            self.close_connection = True
+            return None
+        parts = self.path.partition("?")[0].strip("/").split("/")
+        if parts[:2] == ["api", "datasets"]:
+            return self.information(parts)
+        name = parts[-1]
+        if name in hub.gone or name not in hub.content:
+            return self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+        if parts[0] == "datasets" and name in LARGE:
+            headers = {
+                "Location": f"/cdn/{name}",
+                "X-Repo-Commit": COMMIT,
+                "X-Linked-Size": str(len(hub.content[name])),
+            }
+            return self.answer(302, b"", headers)
+        return self.file(name)
+
+    def information(self, parts):
+        if parts[2:4] != ["some", "atlas"]:
+            return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+        if "revision" in parts and parts[parts.index("revision") + 1] not in self.server.known_revisions:
+            return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        body = json.dumps(self.server.information()).encode()
+        return self.answer(200, body, {"Content-Type": "application/json"})
+
+    def file(self, name):
+        content = self.server.content[name]
+        if name in self.server.flips:
+            content = content[:-10] + bytes(255 - b for b in content[-10:])
+        span, status, start = self.headers.get("Range"), 200, 0
+        if span and name not in self.server.no_ranges:
+            start, status = int(span.removeprefix("bytes=").partition("-")[0]), 206
+        body = content[start:]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.server.drops[name] > 0:
+            self.server.drops[name] -= 1
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.server.dead = self.server.dies
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.wfile.write(body)
+
+    def answer(self, status, body, headers):
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    server = Hub()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def small_steps_without_waiting(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)
+
+
+def fetch(hub, folder, **options):
+    return downloading.download(folder, "some/atlas", endpoint=hub.address, **options)
+
+
+def left_over(folder):
+    return sorted(p.name for p in folder.iterdir() if p.name not in (*names.RELEASE_FILES, "download.json"))
+
+
+def test_all_twelve_files_arrive_whole_and_the_commit_is_recorded(hub, tmp_path):
+    seen = []
+    record = fetch(hub, tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name != "download.json"} == hub.content
+    assert record == json.loads((tmp_path / "download.json").read_text())
+    assert record["commit"] == COMMIT
+    assert record["files"][LOG_FILE]["sha256"] == hashlib.sha256(hub.content[LOG_FILE]).hexdigest()
+    assert seen[-1] == (sum(map(len, hub.content.values())),) * 2
+    assert all(COMMIT in path for method, path, _ in hub.requests if "/resolve/" in path)
+
+
+def test_a_dropped_connection_goes_on_where_it_stopped(hub, tmp_path):
+    hub.drops[LOG_FILE] = 1
+    fetch(hub, tmp_path)
+    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
+    first, second = hub.fetched(LOG_FILE)
+    assert first is None
+    assert 1_400_000 < int(second.removeprefix("bytes=").removesuffix("-")) <= 1_500_000
+
+
+def test_a_download_that_was_ended_goes_on_in_the_next_call(hub, tmp_path, monkeypatch):
+    def stop(done, _total):
+        if done > 1_000_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(hub, tmp_path, progress=stop)
+    assert not (tmp_path / LOG_FILE).exists()
+    hub.requests.clear()
+    fetch(hub, tmp_path)
+    (span,) = hub.fetched(LOG_FILE)
+    assert span is not None
+    assert span != "bytes=0-"
+    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
+    assert left_over(tmp_path) == []
+
+
+def test_a_server_that_ignores_ranges_is_read_from_the_start(hub, tmp_path):
+    hub.drops[LOG_FILE], seen = 1, []
+    hub.no_ranges.add(LOG_FILE)
+    fetch(hub, tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_a_corrupted_file_is_refused_and_the_others_are_kept(hub, tmp_path):
+    hub.flips |= {LOG_FILE, names.LICENSE_FILE}
+    with pytest.raises(
+        DownloadError,
+        match=r"2 of 12 files could not be fetched whole: .*_expression\.parquet arrived damaged .*LICENSE arrived damaged",
+    ) as e:
+        fetch(hub, tmp_path)
+    assert "run the same download again" in str(e.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        set(names.RELEASE_FILES) - {LOG_FILE, names.LICENSE_FILE}
+    )
+    hub.flips.clear()
+    hub.requests.clear()
+    fetch(hub, tmp_path)
+    assert {path.rpartition("/")[2] for _, path, _ in hub.requests if "/resolve/" in path} == {
+        LOG_FILE,
+        names.LICENSE_FILE,
+    }
+
+
+def test_a_local_file_with_other_bytes_is_fetched_again(hub, tmp_path):
+    fetch(hub, tmp_path)
+    spoiled = tmp_path / names.SAMPLE_FILE
+    spoiled.write_bytes(spoiled.read_bytes()[:-1] + b"?")
+    fetch(hub, tmp_path)
+    assert spoiled.read_bytes() == hub.content[names.SAMPLE_FILE]
+
+
+def test_files_that_the_repository_lacks_are_all_named_before_anything_is_fetched(hub, tmp_path):
+    del hub.content[names.FEATURE_FILE], hub.content[names.LICENSE_FILE]
+    with pytest.raises(
+        DownloadError, match=r"lacks 2 of the 12 files of a release: .*feature_metadata\.parquet, LICENSE"
+    ):
+        fetch(hub, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_listed_file_that_is_gone_is_named(hub, tmp_path):
+    hub.gone.add(names.UNSTRUCTURED_FILE)
+    with pytest.raises(DownloadError, match=r"unstructured_metadata\.json is not there \(404\)"):
+        fetch(hub, tmp_path)
+    assert (tmp_path / LOG_FILE).exists()
+    assert not (tmp_path / "download.json").exists()
+
+
+def test_unknown_repository_and_revision_are_named(hub, tmp_path):
+    with pytest.raises(DownloadError, match="no public dataset 'other/atlas'"):
+        downloading.download(tmp_path, "other/atlas", endpoint=hub.address)
+    with pytest.raises(DownloadError, match="some/atlas has no revision 'v9'"):
+        fetch(hub, tmp_path, revision="v9")
+
+
+def test_being_offline_is_said_plainly(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(DownloadError, match=r"cannot be reached .*This machine looks offline: connect it"):
+        downloading.download(tmp_path, "some/atlas", endpoint=f"http://127.0.0.1:{port}")
+
+
+def test_a_hub_that_goes_away_half_way_keeps_what_arrived(hub, tmp_path):
+    hub.drops[LOG_FILE], hub.dies = 1, True
+    with pytest.raises(
+        DownloadError, match=r"expression\.parquet: the hub .* cannot be reached .* bytes are kept"
+    ) as e:
+        fetch(hub, tmp_path)
+    assert "run it again" in str(e.value)
+    assert not (tmp_path / LOG_FILE).exists()
+    (part,) = left_over(tmp_path)
+    kept = (tmp_path / part).stat().st_size
+    assert kept > 1_000_000
+    assert f"{kept:,} of 3,000,000 bytes" in str(e.value)
+
+
+def test_a_disk_that_is_too_small_stops_before_anything_is_fetched(hub, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda _path: usage._replace(free=1_000_000))
+    with pytest.raises(DownloadError, match=r"12 files of 6\d\.\d MiB do not fit: .* has 976\.6 KiB free"):
+        fetch(hub, tmp_path)
+    assert left_over(tmp_path) == []
+    assert not any("/resolve/" in path for _, path, _ in hub.requests)

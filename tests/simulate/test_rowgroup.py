@@ -1,0 +1,56 @@
+import io
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+
+from helpers.simulate import rowgroup, thrift
+
+
+@pytest.fixture
+def matrix():
+    x = sp.random(300, 57, density=0.2, format="csr", dtype=np.float32, random_state=4)
+    x.sort_indices()
+    return x
+
+
+def test_a_file_joined_from_blocks_reads_like_the_matrix_everywhere(matrix, tmp_path, monkeypatch):
+    monkeypatch.setattr(rowgroup, "BLOCK_COLUMNS", 10)
+    path, columns = tmp_path / "x.parquet", [f"gene ϕ{i}" for i in range(57)]
+    rowgroup.write_columns(path, matrix, columns)
+    np.testing.assert_array_equal(pl.read_parquet(path).to_numpy(), matrix.toarray())
+    np.testing.assert_array_equal(pq.read_table(path).to_pandas().to_numpy(), matrix.toarray())
+    np.testing.assert_array_equal(
+        pl.scan_parquet(path).select(columns[33]).collect().to_series().to_numpy(), matrix.toarray()[:, 33]
+    )
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_footer_agrees_with_the_one_that_pyarrow_writes(matrix, tmp_path, monkeypatch):
+    columns = [f"g{i}" for i in range(57)]
+    table = pa.table([pa.array(c) for c in matrix.toarray().T], names=columns)
+    pq.write_table(table, tmp_path / "whole.parquet")
+    monkeypatch.setattr(rowgroup, "BLOCK_COLUMNS", 8)
+    rowgroup.write_columns(tmp_path / "joined.parquet", matrix, columns)
+    whole, joined = (pq.ParquetFile(tmp_path / f"{name}.parquet") for name in ("whole", "joined"))
+    assert joined.schema_arrow == whole.schema_arrow
+    assert joined.metadata.num_row_groups == 1
+    assert joined.metadata.row_group(0).to_dict() == whole.metadata.row_group(0).to_dict()
+    assert joined.metadata.created_by == whole.metadata.created_by
+    assert (tmp_path / "joined.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_a_footer_survives_decoding_and_encoding():
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"a": [1.5, None], "b": ["x", "y"]}), buffer)
+    data = buffer.getvalue()
+    footer, start = rowgroup.read_footer(data)
+    assert thrift.write_struct(footer) == data[start:-8]
+
+
+def test_a_file_that_is_not_parquet_is_refused():
+    with pytest.raises(ValueError, match="ends with b'PAR1'"):
+        rowgroup.read_footer(b"PAR1 and then something else")

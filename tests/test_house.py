@@ -1,0 +1,149 @@
+"""The house rules that a machine can check: who imports whom, what docstrings document, one locked environment."""
+
+import ast
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "helpers"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# An import points down. A floor may import any floor above it in this list, and its own room.
+FLOORS = [
+    {"names", "errors", "facts"},
+    {"files", "budget"},
+    {"atlas", "simulate"},
+    {"sources", "analysis", "sentences", "scprint"},
+    {"figures", "findings"},
+    {"book"},
+    {"cli"},
+]
+# One third-party package, one home.
+HOMES = {
+    "edgepython": {"analysis/expression.py"},
+    "papermill": "book/",
+    "jupytext": "book/",
+    "nbformat": "book/",
+    "seaborn": "figures/",
+    "huggingface_hub": {"atlas/download.py"},
+    "typer": "cli/",
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def faults(path: Path, imports: set[str]) -> list[str]:
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    here = room_of(path)
+    return [
+        name
+        for name in sorted(imports)
+        if name.startswith("helpers.")
+        and (there := name.split(".")[1]) != here
+        and floor[there] >= floor[here]
+        # a floor of plain leaves: errors and names may serve files and facts beside them
+        and not (there in {"names", "errors", "files"} and floor[there] <= floor[here])
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path):
+    if path == SOURCE / "__init__.py":
+        return
+    assert faults(path, imports_of(path)) == []
+
+
+def test_an_import_that_points_up_is_caught():
+    assert faults(SOURCE / "analysis" / "donors.py", {"helpers.figures.style"}) == ["helpers.figures.style"]
+    assert faults(SOURCE / "atlas" / "cost.py", {"helpers.simulate.release"}) == ["helpers.simulate.release"]
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_third_party_package_has_one_home(package):
+    home = HOMES[package]
+    for path in MODULES:
+        if any(name.split(".")[0] == package for name in imports_of(path)):
+            where = path.relative_to(SOURCE).as_posix()
+            assert where in home if isinstance(home, set) else where.startswith(home), where
+
+
+def test_a_room_opens_with_a_docstring_and_nothing_else():
+    for path in SOURCE.rglob("__init__.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert len(body) == 1, path
+        assert isinstance(body[0], ast.Expr), path
+
+
+def public_functions(path: Path):
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+def documented(node: ast.FunctionDef) -> list[str]:
+    text = inspect.cleandoc(ast.get_docstring(node) or "")
+    block = re.search(r"(?ms)^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", text)
+    if not block:
+        return []
+    return [
+        name.strip()
+        for line in block[1].splitlines()
+        if re.match(r"^\w", line)
+        for name in line.split(":")[0].split(",")
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if room_of(path) != "cli"],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_documented_parameters_are_those_of_the_signature(path):
+    for node in public_functions(path):
+        listed = documented(node)
+        if listed:
+            arguments = node.args
+            extra = [a for a in (arguments.vararg, arguments.kwarg) if a]
+            every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra)
+            names = [a.arg for a in every]
+            assert [name for name in listed if name not in names] == [], f"{path.name}:{node.name}"
+            assert listed == [name for name in names if name in listed], f"{path.name}:{node.name} order"
+
+
+def test_environment_project_and_lock_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shell = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = {name.lower() for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)==", lock)}
+    extras = [line for group in project["optional-dependencies"].values() for line in group]
+    wanted = {re.split(r"[<>=!\[ ]", line)[0].lower() for line in (*project["dependencies"], *extras)}
+    assert wanted - locked == set()
+    python = next(line for line in shell["dependencies"] if str(line).startswith("python "))
+    assert python.removeprefix("python ").replace(" ", "") == project["requires-python"].replace(" ", "")
+    assert {"pip": ["-r requirements.lock"]} in shell["dependencies"]
+
+
+def test_the_lock_is_hashed_and_names_no_index():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|--index|--find-links|--extra", lock)
+    entries = re.split(r"(?m)^(?=[A-Za-z0-9._-]+==)", lock)[1:]
+    assert len(entries) > 100
+    assert [entry.split("\n")[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert not re.search(r"(?m)^(torch|nvidia)", lock)
