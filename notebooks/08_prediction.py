@@ -29,7 +29,8 @@
 import polars as pl
 
 from helpers import findings, names, sources
-from helpers.analysis import age_scoring, age_types, ages, kind_tasks, kinds, pseudobulk, sexes
+from helpers.analysis import age_cards, age_scoring, age_types, ages, kind_cards, kind_tasks, sexes
+from helpers.atlas import recovery
 from helpers.facts import study
 from helpers.figures import prediction as draw
 from helpers.figures import style
@@ -53,7 +54,7 @@ note = findings.begin("08_prediction", globals())
 
 # %%
 muscle = sources.open_atlas(atlas)
-recovered = sources.with_counts(muscle, budget=budget)
+recovered = recovery.with_counts(muscle, budget=budget)
 adata = recovered.adata
 
 # %% tags=["hide-input", "finding"]
@@ -70,7 +71,7 @@ note.say("This page shows **{data_kind}** data. Missing from this source: {missi
 # learned nothing.
 
 # %%
-profiles = age_types.profiles(adata, recovered.found, min_cells=min_cells)
+profiles = age_types.profiles(adata, counted=recovered.found, min_cells=min_cells)
 features, years, people = age_types.donor_features(profiles, cell_type=cell_type, assay=assay)
 predicted = {name: ages.leave_donors_out(features, years, people, model=name, seed=seed) for name in ages.usable(people)}
 
@@ -86,17 +87,17 @@ null = ages.permute_ages(features, years, n_permutations=n_permutations, seed=se
 # as it was.
 
 # %%
-pieces = age_types.split_donors(adata, cell_type=cell_type, assay=assay, found=recovered.found, seed=seed)
+pieces = age_types.split_donors(adata, cell_type=cell_type, assay=assay, counted=recovered.found, seed=seed)
 leaked = ages.leak(*pieces, seed=seed)
 
 # %%
-cards = ages.collect(predicted, leaked, task=cell_type, seed=seed)
+cards = age_cards.collect(predicted, leaked, task=cell_type, seed=seed)
 
 # %% mystnb={"figure": {"caption": "Error of predicting age for donors left out, by three models and by the mean of the others, with a bootstrap interval over donors. Shaded: ages permuted over donors. The cross marks the split that leaks.", "name": "fig-08-errors"}, "image": {"alt": "Dot chart of mean absolute errors in years with intervals. The models with donors left out lie left of the mean of the others; the shaded band shows errors under permuted ages; a cross far to the left marks the leaking split, near zero."}} tags=["hide-input"]
 draw.draw_errors(cards, null)
 
 # %% tags=["hide-input", "finding"]
-best = ages.best(cards, null)
+best = age_cards.best(cards, null)
 note.record("donors_predicted", len(people), "donors")
 note.record("mae_model", best["mae"], "years", interval=best["interval"])
 note.record("best_model", best["model"])
@@ -122,7 +123,7 @@ draw.draw_ages(predicted.get("ridge", pl.DataFrame(schema=ages.PREDICTIONS_SCHEM
 
 # %%
 classes = ages.classify(features, years >= 45, people) if len(people) >= 5 else pl.DataFrame(schema=ages.CLASSES_SCHEMA)
-verdict = ages.grade_classes(classes, seed=seed)
+verdict = age_cards.grade_classes(classes, seed=seed)
 
 # %% tags=["hide-input", "finding"]
 note.record("class_accuracy", verdict["accuracy"], interval=verdict["interval"])
@@ -177,7 +178,7 @@ draw.draw_cards(pl.concat([levels.cards, transfer.cards]))
 note.table(pl.concat([levels.cards, transfer.cards]), "Report card of cell types.", name="type_cards")
 
 # %% tags=["hide-input", "finding"]
-across = kind_tasks.summarize(levels, transfer)
+across = kind_cards.summarize(levels, transfer)
 note.record("macro_f1_donors", across["donors"])
 note.record("macro_f1_fine", across["fine"])
 note.record("macro_f1_to_nuclei", across["to_nuclei"])
@@ -190,7 +191,7 @@ note.say(
 )
 
 # %%
-per_class = kind_tasks.classes(levels, names.LEVEL0)
+per_class = kind_cards.classes(levels, names.LEVEL0)
 
 # %% mystnb={"figure": {"caption": "Recall of each coarse label for donors left out against its number of cells; the lowest are named.", "name": "fig-08-recall"}, "image": {"alt": "Scatter plot of recall against number of cells on a logarithmic axis. Common types lie near one; the named types with low recall are rare."}} tags=["hide-input"]
 draw.draw_recall(per_class)
@@ -203,7 +204,7 @@ note.table(per_class, "Recall, precision and AUROC by coarse label, rarest first
 # stem cell is not.
 
 # %% tags=["hide-input", "finding"]
-errors = kind_tasks.errors_in_tree(levels, adata.obs)
+errors = kind_cards.errors_in_tree(levels, adata.obs)
 note.record("fine_right", errors["right"])
 note.record("fine_within", errors["within_parent"])
 note.record("fine_across", errors["across_parents"])
@@ -216,9 +217,9 @@ note.say("Finest labels right: {fine_right:.1%}; wrong within the same coarse ty
 # one, the label deserves a second look: it may be wrong, or the cell a doublet, or the model naive.
 
 # %%
-disputes = kind_tasks.disputes(levels, names.LEVEL0)
-by_type = kind_tasks.count_disputes(disputes, kind_tasks.column(adata, names.LEVEL0), odds=dispute_odds)
-by_donor = kind_tasks.count_disputes(disputes, kind_tasks.column(adata, names.DONOR), odds=dispute_odds)
+disputes = kind_cards.disputes(levels, names.LEVEL0)
+by_type = kind_cards.count_disputes(disputes, kind_cards.column(adata, names.LEVEL0), odds=dispute_odds)
+by_donor = kind_cards.count_disputes(disputes, kind_cards.column(adata, names.DONOR), odds=dispute_odds)
 
 # %% mystnb={"figure": {"caption": "Share of cells whose coarse label is disputed, by given label; the number beside a bar is cells.", "name": "fig-08-disputes"}, "image": {"alt": "Bar chart, one row a cell type, of the share of cells for which the model prefers another label by the chosen odds."}} tags=["hide-input"]
 draw.draw_disputes(by_type)
@@ -227,7 +228,7 @@ draw.draw_disputes(by_type)
 note.table(pl.concat([by_type, by_donor]), "Disputed labels by type and by donor.", name="disputed")
 
 # %% tags=["hide-input", "finding"]
-noise = kind_tasks.score_disputes(disputes, muscle.obs, muscle.truth("cells"))
+noise = kind_cards.score_disputes(disputes, muscle.obs, muscle.truth("cells"))
 note.record("disputed_cells", int(by_type["disputed"].sum()), "cells")
 note.record("noise_planted", noise["planted"])
 note.record("noise_precision", noise["precision"])
@@ -248,14 +249,14 @@ note.say(
 linked = study.genes().filter(pl.col("chromosome").is_in(["X", "Y"]))["symbol"].to_list()
 sex = kind_tasks.sex(adata, plan, genes=sexes.known_genes(muscle.var), sex_linked=linked, seed=seed)
 protocol = kind_tasks.protocol(adata, plan, seed=seed)
-votes = kind_tasks.grade_donors(sex, kind_tasks.column(adata, names.DONOR))
+votes = kind_cards.grade_donors(sex, kind_cards.column(adata, names.DONOR))
 
 # %% tags=["hide-input"]
 note.table(pl.concat([sex.cards, protocol.cards]), "Report card of sex and assay, donors left out.", name="sex_protocol_cards")
 note.table(votes, "Sex of each donor by the vote of the donor's cells.", name="sex_votes", rows=34)
 
 # %% tags=["hide-input", "finding"]
-read = kind_tasks.summarize_sex(votes, protocol)
+read = kind_cards.summarize_sex(votes, protocol)
 note.record("sex_from_genes", read["genes"])
 note.record("sex_from_rest", read["rest"])
 note.record("assay_accuracy", read["assay"])

@@ -32,7 +32,9 @@ def test_full_size_counts_of_each_assay_are_the_published_ones_but_for_the_relab
     for assay, column in ((names.CELLS, "n_cells"), (names.NUCLEI, "n_nuclei")):
         mine = _sum(full.filter(pl.col(names.ASSAY) == assay), names.LEVEL1)
         wanted = {label: n for label, n in published.select(names.LEVEL1, column).rows() if n}
-        if assay == names.CELLS:  # at level 1 the 62 are still type 2; composition counts them by their finest label
+        if (
+            assay == names.CELLS
+        ):  # at level 1 the 62 are still type 2; composition counts them by their finest label
             wanted["cDC1"] += study.N_HIERARCHY_BREAKS
             wanted["cDC2"] -= study.N_HIERARCHY_BREAKS
         assert mine == wanted
@@ -115,7 +117,9 @@ def test_donors_differ_so_much_that_a_rank_test_of_age_finds_next_to_nothing():
         counts = composition.count_labels(names.CELLS, scale=1, seed=seed).join(
             donors.list_donors().select(names.DONOR, names.AGE_BIN), on=names.DONOR
         )
-        wide = counts.pivot(on=names.LEVEL0, index=[names.DONOR, names.AGE_BIN], values="n", aggregate_function="sum")
+        wide = counts.pivot(
+            on=names.LEVEL0, index=[names.DONOR, names.AGE_BIN], values="n", aggregate_function="sum"
+        )
         n = wide.drop(names.DONOR, names.AGE_BIN).fill_null(0).to_numpy().astype(float)
         share, young = n / n.sum(axis=1, keepdims=True), (wide[names.AGE_BIN] == names.YOUNG).to_numpy()
         p = [stats.mannwhitneyu(column[young], column[~young]).pvalue for column in share.T]

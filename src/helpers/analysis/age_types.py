@@ -1,6 +1,7 @@
 """Which cell types carry age: profiles of donors as features, type by type, each with its null."""
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 from anndata import AnnData
@@ -106,8 +107,30 @@ def donor_features(
     return features, ages.to_numpy()[known], obs[names.DONOR].astype(str).to_numpy()[known]
 
 
+def profiles(adata: AnnData, *, counted: bool, min_cells: int = 10) -> AnnData:
+    """Sum molecules per donor, assay and coarse type; no profiles where the source lacks counts or donors.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes.
+    counted
+        Whether counts could be recovered.
+    min_cells
+        Cells that a profile needs.
+    """
+    if not counted or any(
+        column not in adata.obs or adata.obs[column].isna().all() for column in names.PROFILE
+    ):
+        empty = pd.DataFrame(
+            {name: pd.Series(dtype=str) for name in names.PROFILE} | {names.EXACT_AGE: pd.Series(dtype=float)}
+        )
+        return AnnData(X=sp.csr_matrix((0, adata.n_vars), dtype=np.float32), obs=empty, var=adata.var[[]])
+    return pseudobulk.sum_by_donor(adata, min_cells=min_cells)
+
+
 def split_donors(
-    adata: AnnData, *, cell_type: str, assay: str, pieces: int = 5, seed: int = 0
+    adata: AnnData, *, cell_type: str, assay: str, counted: bool, pieces: int = 5, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Deal each donor's cells of one type at random into pieces and sum each: several profiles a donor.
 
@@ -119,6 +142,8 @@ def split_donors(
         Cells x genes, with counts.
     cell_type, assay
         Which cells.
+    counted
+        Whether counts could be recovered.
     pieces
         Profiles a donor.
     seed
@@ -129,11 +154,13 @@ def split_donors(
     features, ages, donors
         As `donor_features`, one row a piece.
     """
+    if not counted or any(column not in adata.obs for column in names.PROFILE):
+        return np.empty((0, 0)), np.empty(0), np.empty(0, dtype=str)
     here = (adata.obs[names.LEVEL0].astype(str) == cell_type) & (adata.obs[names.ASSAY].astype(str) == assay)
+    if not here.any():
+        return np.empty((0, 0)), np.empty(0), np.empty(0, dtype=str)
     mine = adata[here.to_numpy()].copy()
     dealt = np.random.default_rng(seed).integers(0, pieces, mine.n_obs)
     mine.obs["piece"] = [str(piece) for piece in dealt]
-    profiles = pseudobulk.sum_by_donor(
-        mine, by=[names.DONOR, names.ASSAY, names.LEVEL0, "piece"], min_cells=3
-    )
-    return donor_features(profiles, min_molecules=3)
+    summed = pseudobulk.sum_by_donor(mine, by=[names.DONOR, names.ASSAY, names.LEVEL0, "piece"], min_cells=3)
+    return donor_features(summed, min_molecules=3)

@@ -14,16 +14,6 @@ from helpers.errors import DesignError, TableError
 MODELS = ("ridge", "elastic net", "random forest")
 PREDICTIONS_SCHEMA = {"donor": pl.String, "age": pl.Float64, "predicted": pl.Float64, "baseline": pl.Float64}
 CLASSES_SCHEMA = {"donor": pl.String, "old": pl.Boolean, "probability": pl.Float64, "baseline": pl.Float64}
-REPORT_SCHEMA = {
-    "task": pl.String,
-    "split": pl.String,
-    "honest": pl.Boolean,
-    "donors": pl.Int64,
-    "mae_years": pl.Float64,
-    "mae_low": pl.Float64,
-    "mae_high": pl.Float64,
-    "r2": pl.Float64,
-}
 _RIDGE_PENALTIES = np.logspace(0, 5, 11)
 
 
@@ -88,6 +78,8 @@ def permute_ages(
     The same nested tuning as `leave_donors_out` with ridge, in closed form: the kernel of each fold is decomposed
     once and serves every permutation.
     """
+    if len(ages) < 5:
+        return np.array([])
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(ages)) for _ in range(n_permutations)])
     shuffled = ages[orders].T  # donors x permutations
@@ -121,6 +113,8 @@ def leak(
     polars.DataFrame
         donor, age, predicted (mean over the donor's held-out pieces), baseline; one row a donor.
     """
+    if len(ages) < 10:
+        return pl.DataFrame(schema=PREDICTIONS_SCHEMA)
     predicted, baseline = np.empty(len(ages)), np.empty(len(ages))
     for train, test in splits.by_cell(len(ages), seed=seed):
         genes = most_variable(features[train], top)
@@ -169,45 +163,13 @@ def classify(features: np.ndarray, old: np.ndarray, donors: np.ndarray, *, top: 
         share = float(old[train].mean())
         guess = share
         if 0 < share < 1:
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=500))
+            model = make_pipeline(
+                StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000)
+            )
             model.fit(features[np.ix_(train, genes)], old[train])
             guess = float(model.predict_proba(features[np.ix_(test, genes)])[0, 1])
         rows.append((str(donors[test[0]]), bool(old[test[0]]), guess, share))
     return pl.DataFrame(rows, schema=CLASSES_SCHEMA, orient="row")
-
-
-def report(
-    predictions: pl.DataFrame,
-    *,
-    task: str,
-    split: str,
-    honest: bool,
-    column: str = "predicted",
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Grade predictions: mean absolute error with a 95 % bootstrap interval over donors, and R squared.
-
-    Parameters
-    ----------
-    predictions
-        One row a donor.
-    task, split
-        What was predicted, and how it was split.
-    honest
-        Whether donors were held out whole.
-    column
-        The predictions to grade.
-    seed
-        Of the bootstrap.
-    """
-    age, guess = predictions["age"].to_numpy(), predictions[column].to_numpy()
-    error = np.abs(guess - age)
-    rng = np.random.default_rng(seed)
-    means = error[rng.integers(0, len(error), (2000, len(error)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    r2 = 1 - np.sum((guess - age) ** 2) / np.sum((age - age.mean()) ** 2)
-    row = (task, split, honest, len(age), float(error.mean()), float(low), float(high), float(r2))
-    return pl.DataFrame([row], schema=REPORT_SCHEMA, orient="row")
 
 
 def most_variable(features: np.ndarray, top: int) -> np.ndarray:
@@ -266,3 +228,8 @@ def _ridge_fold(
         better = error < best
         best, choice = np.where(better, error, best), np.where(better, guess, choice)
     return choice
+
+
+def usable(donors: np.ndarray) -> tuple[str, ...]:
+    """Return the models that so many donors allow: all of them, or none below five."""
+    return MODELS if len(donors) >= 5 else ()

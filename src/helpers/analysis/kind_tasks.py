@@ -11,14 +11,6 @@ from helpers import names
 from helpers.analysis import kinds, splits
 from helpers.errors import DesignError
 
-DISPUTED_SCHEMA = {"group": pl.String, "cells": pl.Int64, "disputed": pl.Int64, "share": pl.Float64}
-DONORS_SCHEMA = {
-    "task": pl.String,
-    "donor": pl.String,
-    "given": pl.String,
-    "share_right": pl.Float64,
-    "right": pl.Boolean,
-}
 NO_CARD = pl.DataFrame(schema=kinds.CARD_SCHEMA)
 
 
@@ -41,7 +33,9 @@ def donor_plan(adata: AnnData, *, n_folds: int, seed: int = 0) -> splits.Plan | 
         return None
 
 
-def by_level(adata: AnnData, plan: splits.Plan | None, *, levels: Sequence[str] = names.LEVELS, seed: int = 0) -> Result:
+def by_level(
+    adata: AnnData, plan: splits.Plan | None, *, levels: Sequence[str] = names.LEVELS, seed: int = 0
+) -> Result:
     """Predict the labels of each level across donors, and across random cells beside it.
 
     Parameters
@@ -75,7 +69,11 @@ def across_assays(adata: AnnData, *, level: str = names.LEVEL0, min_cells: int =
 
     Only labels with at least `min_cells` in both assays take part: the others cannot be learned or cannot be tested.
     """
-    if level not in adata.obs or names.ASSAY not in adata.obs or adata.obs[[level, names.ASSAY]].isna().any(axis=None):
+    if (
+        level not in adata.obs
+        or names.ASSAY not in adata.obs
+        or adata.obs[[level, names.ASSAY]].isna().any(axis=None)
+    ):
         return Result(reason="this source names no cell types or no assays")
     counts = adata.obs.groupby([level, names.ASSAY], observed=True).size().unstack(fill_value=0)
     if not {names.CELLS, names.NUCLEI} <= set(counts.columns):
@@ -97,7 +95,14 @@ def across_assays(adata: AnnData, *, level: str = names.LEVEL0, min_cells: int =
     return Result(pl.concat(cards), predictions)
 
 
-def sex(adata: AnnData, plan: splits.Plan | None, *, genes: Sequence[str], sex_linked: Sequence[str], seed: int = 0) -> Result:
+def sex(
+    adata: AnnData,
+    plan: splits.Plan | None,
+    *,
+    genes: Sequence[str],
+    sex_linked: Sequence[str],
+    seed: int = 0,
+) -> Result:
     """Predict sex for donors left out: from the sex genes alone, and from everything but sex-linked genes.
 
     Parameters
@@ -113,7 +118,7 @@ def sex(adata: AnnData, plan: splits.Plan | None, *, genes: Sequence[str], sex_l
     seed
         Of the view.
     """
-    labels = adata.obs[names.SEX] if names.SEX in adata.obs else None
+    labels = adata.obs.get(names.SEX)
     if plan is None or labels is None or labels.isna().any() or labels.nunique() < 2 or not len(genes):
         return Result(reason="this source names no donors, no sexes or no sex genes")
     given = labels.astype(str).to_numpy()
@@ -124,14 +129,14 @@ def sex(adata: AnnData, plan: splits.Plan | None, *, genes: Sequence[str], sex_l
     }
     cards, predictions = [], {}
     for task, matrix in readings.items():
-        predictions[task] = kinds.predict(kinds.view(matrix, plan, seed=seed), given)
+        predictions[task] = kinds.predict(kinds.view(matrix, plan, seed=seed), given, even=True)
         cards.append(kinds.grade(predictions[task], plan, task=task))
     return Result(pl.concat(cards), predictions)
 
 
 def protocol(adata: AnnData, plan: splits.Plan | None, *, seed: int = 0) -> Result:
     """Predict the assay for donors left out: as it is, and after components are centered by assay."""
-    labels = adata.obs[names.ASSAY] if names.ASSAY in adata.obs else None
+    labels = adata.obs.get(names.ASSAY)
     if plan is None or labels is None or labels.isna().any() or labels.nunique() < 2:
         return Result(reason="this source names no donors or holds one assay")
     given = labels.astype(str).to_numpy()
@@ -140,37 +145,3 @@ def protocol(adata: AnnData, plan: splits.Plan | None, *, seed: int = 0) -> Resu
         predictions[task] = kinds.predict(kinds.view(adata.X, plan, domains=domains, seed=seed), given)
         cards.append(kinds.grade(predictions[task], plan, task=task))
     return Result(pl.concat(cards), predictions)
-
-
-def grade_donors(result: Result, donors: Sequence[str]) -> pl.DataFrame:
-    """Let the cells of each donor vote, task by task: one row a task and donor."""
-    tables = [
-        kinds.grade_donors(predictions, donors).select(pl.lit(task).alias("task"), "donor", "given", "share_right", "right")
-        for task, predictions in result.predictions.items()
-    ]
-    return pl.concat(tables) if tables else pl.DataFrame(schema=DONORS_SCHEMA)
-
-
-def count_disputes(disputes: pl.DataFrame, groups: Sequence[str], *, odds: float) -> pl.DataFrame:
-    """Count, per group, the cells for which another label is at least `odds` times as probable as the given one.
-
-    Parameters
-    ----------
-    disputes
-        What `kinds.dispute` returns.
-    groups
-        Group of each row of the data: donors, or types.
-    odds
-        How many times as probable.
-    """
-    table = disputes.with_columns(
-        pl.Series("group", np.asarray(groups).astype(str)[disputes["row"].to_numpy()]),
-        (pl.col("score") >= np.log(odds)).alias("hit"),
-    )
-    return (
-        table.group_by("group")
-        .agg(pl.len().cast(pl.Int64).alias("cells"), pl.col("hit").sum().cast(pl.Int64).alias("disputed"))
-        .with_columns((pl.col("disputed") / pl.col("cells")).alias("share"))
-        .sort("share", "group", descending=[True, False])
-        .select(*DISPUTED_SCHEMA)
-    )

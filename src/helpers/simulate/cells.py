@@ -16,7 +16,7 @@ MOLECULES = {
     "myeloid": (3100, 1700), "erythroid": (1600, 1600),
     "Neutrophil": (1400, 1400), "B-plasma": (3800, 1500), "Macrophage": (4100, 2000), "Adipocyte": (2300, 1700),
 }  # fmt: skip
-MOLECULES_SD, LIBRARY_SD = 0.6, 0.12
+MOLECULES_SD, LIBRARY_SD = 0.7, 0.12
 V3_MOLECULES = 0.35  # natural log, v3 over v2
 # Mean shares of mitochondrial and ribosomal molecules (cells; nuclei).
 SHARES = {names.CELLS: (0.055, 0.16), names.NUCLEI: (0.006, 0.018)}

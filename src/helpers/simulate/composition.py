@@ -90,7 +90,10 @@ def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> 
     keys = sorted(set(types)) + sorted(f"2:{child}" for child in children)
     column = {key: i for i, key in enumerate(keys)}
     scale = np.array(
-        [SUBTYPE_LOG2_SD if key.startswith("2:") else DONOR_LOG2_SD.get(key, DONOR_LOG2_SD_ELSE) for key in keys]
+        [
+            SUBTYPE_LOG2_SD if key.startswith("2:") else DONOR_LOG2_SD.get(key, DONOR_LOG2_SD_ELSE)
+            for key in keys
+        ]
     )
     lymphoid = np.array([labels.LINEAGE_OF.get(key) == "lymphoid" for key in keys])
     for i, library in enumerate(libraries.iter_rows(named=True)):

@@ -15,7 +15,7 @@ from helpers.simulate.chance import generator
 class Spread:
     """How strongly programs differ: standard deviations on the natural log scale, and shares of genes touched."""
 
-    base: float = 1.52
+    base: float = 1.4
     assay: float = 1.1
     lineage: float = 1.4
     lineage_share: float = 0.5

@@ -5,9 +5,11 @@ level of a term (a type, a donor, a type in one age group) counts the same, howe
 """
 
 import numpy as np
+import pytest
 from anndata import AnnData
 
 from helpers import names
+from helpers.facts import study
 
 
 def expressed(adata: AnnData, *, share: float = 0.05, cells: int = 100) -> np.ndarray:
@@ -64,3 +66,11 @@ def variance_shares(adata: AnnData, assay: str, *, least: int = 20, step: int = 
     old = (part.obs[names.AGE_BIN] == names.OLD).to_numpy()
     ratio["celltype:age"] = float(np.mean(_between_ages(y, kind, old, noise, least) / noise))
     return {name: value / (1 + sum(ratio.values())) for name, value in ratio.items()}
+
+
+def test_shares_of_variance_are_near_the_published(tiny_adata):
+    for assay, published in study.VARIANCE_SHARES.items():
+        found = variance_shares(tiny_adata, assay)
+        assert found["celltype"] == pytest.approx(published["celltype"], abs=0.07), (assay, found)
+        for term in ("chemistry", "donor", "celltype:age"):
+            assert 0.25 * published[term] < found[term] < 3 * published[term], (assay, term, found)
