@@ -144,6 +144,26 @@ def compare(
     return pl.concat(slopes(table, method=method, plan=plan) for method in methods)
 
 
+def agreement_of_methods(results: pl.DataFrame) -> dict[str, float | None]:
+    """Return how far donor-level tests agree: lowest correlation of two, and the share of types with one sign."""
+    donor_level = results.filter((pl.col("method") != CELLS) & pl.col("log2_change").is_not_null())
+    if donor_level.is_empty():
+        return {"lowest_correlation": None, "same_sign": None}
+    wide = (
+        donor_level.pivot(on="method", index=[ASSAY, TYPE], values="log2_change")
+        .drop(ASSAY, TYPE)
+        .drop_nulls()
+    )
+    effects = wide.to_numpy()
+    enough = effects.shape[0] > 2 and effects.shape[1] > 1
+    return {
+        "lowest_correlation": float(np.corrcoef(effects.T).min()) if enough else None,
+        "same_sign": float((np.abs(np.sign(effects).sum(axis=1)) == effects.shape[1]).mean())
+        if len(effects)
+        else None,
+    }
+
+
 def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
     """Repeat a test without each donor in turn.
 

@@ -136,32 +136,6 @@ def _per(results: pl.DataFrame) -> str:
     return "per decade of age" if per == "decade" else str(per)
 
 
-def draw_null(null: pl.DataFrame) -> Figure:
-    """Draw the p-values of shuffled ages for every test: flat where a test keeps its promise."""
-    if null.is_empty():
-        return placeholder("Nothing to draw: no test was repeated on shuffled ages")
-    methods = null["method"].unique(maintain_order=True).to_list()
-    figure, axes = style.new(width=7.2, height=2.3, columns=len(methods), sharey=True, squeeze=False)
-    for axis, method in zip(axes.flat, methods, strict=True):
-        p = null.filter(pl.col("method") == method)["p"].to_numpy()
-        color = METHOD_LOOK.get(method, (style.BLACK, "o"))[0]
-        axis.hist(
-            p,
-            bins=20,
-            range=(0, 1),
-            weights=np.full(len(p), 1 / len(p)),
-            color=color,
-            edgecolor="white",
-            linewidth=0.3,
-        )
-        axis.axhline(0.05, color="black", linestyle="--", linewidth=1)
-        axis.set_title(method)
-        axis.set_xlabel("p")
-        axis.set_xticks([0, 0.5, 1])
-    axes.flat[0].set_ylabel("share of tests")
-    return figure
-
-
 def draw_published(
     joined: pl.DataFrame, *, found: str = "found_per_sd", published: str = "published_per_sd"
 ) -> Figure:

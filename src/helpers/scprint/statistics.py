@@ -86,6 +86,30 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def plan_for(classes: str, *, covariance_every: int = 32) -> Plan:
+    """Return the usual plan with one more table.
+
+    Parameters
+    ----------
+    classes
+        Two or three classes with commas between them.
+    covariance_every
+        One cell of so many enters the covariances.
+
+    Raises
+    ------
+    PartError
+        If a class does not exist or there are not two or three.
+    """
+    named = tuple(name.strip() for name in classes.split(","))
+    if not 2 <= len(named) <= 3 or len(set(named)) != len(named) or not set(named) <= set(layout.CLASSES):
+        msg = f"{classes!r} is not two or three of {', '.join(layout.CLASSES)}, with commas between them."
+        raise PartError(msg)
+    held = {frozenset(table) for table in TABLES}
+    more = () if frozenset(named) in held else (named,)
+    return Plan(tables=(*TABLES, *more), covariance_every=covariance_every)
+
+
 @dataclass
 class PartStatistics:
     """What a survey keeps of one part.
