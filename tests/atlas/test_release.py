@@ -98,7 +98,7 @@ def test_the_metadata_index_may_be_named(folder, micro, name):
 
 def test_metadata_written_by_polars_as_plain_strings(folder, micro):
     table = pl.DataFrame({"barcode": micro.barcodes}).hstack(
-        pl.from_pandas(micro.obs.astype({n: str for n in names.LEVELS}))
+        pl.from_pandas(micro.obs.astype({**dict.fromkeys(names.LEVELS, str)}))
     )
     table.write_parquet(folder / names.SAMPLE_FILE)
     assert_same(open_folder(folder), micro)
@@ -145,7 +145,7 @@ def test_a_projection_in_another_order_is_aligned(folder, micro):
 def test_a_projection_of_other_cells_is_refused(folder, micro):
     path = folder / names.PROJECTION_FILES[names.UMAP]
     pd.DataFrame(micro.umap[:30], index=micro.barcodes[:30], columns=["UMAP1", "UMAP2"]).to_parquet(path)
-    with pytest.raises(ReleaseError, match="30 rows, .* has 40"):
+    with pytest.raises(ReleaseError, match=r"30 rows, .* has 40"):
         open_folder(folder).projection(names.UMAP)
     pd.DataFrame(micro.umap, index=["x", *micro.barcodes[1:]], columns=["UMAP1", "UMAP2"]).to_parquet(path)
     with pytest.raises(ReleaseError, match="lacks 1 of the 40 barcodes"):
@@ -170,10 +170,10 @@ def test_a_feature_table_indexed_otherwise_still_finds_its_genes(folder, micro, 
 def test_a_feature_table_of_other_genes_is_refused(folder, micro):
     other = micro.var.assign(SYMBOL="x", gene_ids="y").set_axis([f"g{i}" for i in range(12)])
     other.to_parquet(folder / names.FEATURE_FILE)
-    with pytest.raises(ReleaseError, match="does not name the genes.*MYH7"):
+    with pytest.raises(ReleaseError, match=r"does not name the genes.*MYH7"):
         open_folder(folder)
     micro.var.iloc[:-1].to_parquet(folder / names.FEATURE_FILE)
-    with pytest.raises(ReleaseError, match="11 genes, .* has 12"):
+    with pytest.raises(ReleaseError, match=r"11 genes, .* has 12"):
         open_folder(folder)
 
 
@@ -223,13 +223,13 @@ def test_values_that_are_no_numbers_are_refused_with_gene_and_row(folder, micro,
         frame = pl.DataFrame(columns, schema=dict.fromkeys(micro.genes, pl.Float32))
     else:
         frame.loc[5, "TP53"] = bad
-    with pytest.raises(ReleaseError, match="gene TP53 is .* in row 5"):
+    with pytest.raises(ReleaseError, match=r"gene TP53 is .* in row 5"):
         open_folder(micro.write_expression(folder, frame)).to_anndata()
 
 
 def test_files_of_two_releases_are_told_apart(folder, micro):
     micro.obs.iloc[:-3].to_parquet(folder / names.SAMPLE_FILE)
-    with pytest.raises(ReleaseError, match="37 rows, .* has 40.*mixed"):
+    with pytest.raises(ReleaseError, match=r"37 rows, .* has 40.*mixed"):
         open_folder(folder)
 
 
@@ -244,7 +244,7 @@ def test_a_cut_file_is_named_with_its_size(folder, file):
 def test_a_cut_projection_is_named_when_asked_for(folder):
     path = folder / names.PROJECTION_FILES[names.UMAP]
     path.write_bytes(b"PAR1")
-    with pytest.raises(ReleaseError, match="X_umap.parquet .* cannot be read"):
+    with pytest.raises(ReleaseError, match=r"X_umap.parquet .* cannot be read"):
         open_folder(folder).projection(names.UMAP)
 
 
