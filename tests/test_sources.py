@@ -127,7 +127,7 @@ def test_a_mistyped_path_is_answered_with_its_neighbors(tmp_path):
 
 
 def test_other_files_and_folders_are_refused_with_what_to_do(small_release, tmp_path):
-    with pytest.raises(SourceError, match="is one file of a release. Name the folder"):
+    with pytest.raises(SourceError, match=r"is one file of a release. Name the folder"):
         sources.open_atlas(small_release / names.SAMPLE_FILE)
     other = tmp_path / "table.csv"
     other.write_text("a,b")

@@ -145,7 +145,7 @@ def test_a_converted_file_carries_everything_but_the_truth(folder, micro, tmp_pa
 def test_conversion_refuses_a_name_that_would_mislead(folder, tmp_path):
     from helpers.errors import SourceError
 
-    with pytest.raises(SourceError, match="does not end in .h5ad"):
+    with pytest.raises(SourceError, match=r"does not end in .h5ad"):
         open_folder(folder).convert(tmp_path / "atlas.parquet")
     out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
     with pytest.raises(SourceError, match="is the source itself"):

@@ -94,7 +94,7 @@ def test_scanpys_reduced_pbmc_gives_whole_counts_that_agree_with_its_totals():
     np.testing.assert_array_equal(found.toarray(), np.rint(np.expm1(held.toarray()) * totals[:, None] / 1e4))
     assert found.shape == (700, 765)
     with pytest.raises(
-        CountsError, match="a negative value, -0.326, first in cell 'AAAGCCTGGCTAAC-1'.*scaled"
+        CountsError, match=r"a negative value, -0.326, first in cell 'AAAGCCTGGCTAAC-1'.*scaled"
     ):
         counts.recover(real.X, barcodes=list(real.obs_names))
 

@@ -224,7 +224,7 @@ def test_damage_is_told_from_another_kind_of_file(micro, tmp_path):
             open_file(copy)
     with h5py.File(path, "a") as file:
         del file["X/indices"]
-    with pytest.raises(SourceError, match="/X is no matrix that can be read .*lacks indices"):
+    with pytest.raises(SourceError, match=r"/X is no matrix that can be read .*lacks indices"):
         open_file(path)
 
 

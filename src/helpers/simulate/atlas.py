@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import names
-from helpers.simulate import cells, donors, effects, genes, maps, matrix, profiles, sampling
+from helpers.simulate import cells, composition, donors, effects, genes, maps, matrix, profiles, sampling
 
 DEFAULT_SCALE, DEFAULT_SEED = 0.08, 20240613
 

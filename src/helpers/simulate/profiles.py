@@ -58,8 +58,8 @@ def _fixed_levels(assay: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for gene, label, level in levels.list_levels().rows():
         rows.setdefault(label, []).append((position[gene], level))
     nuclear = int(assay == names.NUCLEI)
-    everywhere = dict.fromkeys(levels.list_levels()["gene"].unique(), levels.ELSEWHERE)
-    everywhere |= dict.fromkeys(_biogenesis(), levels.BIOGENESIS_DEFAULT) | levels.BIOGENESIS
+    everywhere = {gene: levels.ELSEWHERE for gene in levels.list_levels()["gene"].unique()}
+    everywhere |= {gene: levels.BIOGENESIS_DEFAULT for gene in _biogenesis()} | levels.BIOGENESIS
     everywhere |= {gene: pair[nuclear] for gene, pair in levels.EVERYWHERE.items()}
     rows[""] = [(position[gene], level) for gene, level in everywhere.items()]
     return {
