@@ -28,7 +28,7 @@ import polars as pl
 
 from helpers import findings, names, sources
 from helpers.analysis import donors, labels
-from helpers.atlas import audit, cost, validate
+from helpers.atlas import audit, cost, report, validate
 from helpers.facts import study
 from helpers.figures import atlas as draw
 from helpers.figures import style
@@ -179,7 +179,7 @@ note.say("Zeros: {zero_share:.1%} of all values. Stored dense: {dense_gib}; stor
 # this source. Where the dense table would not fit, a part of its columns is read and the row is scaled up.
 
 # %%
-price = cost.measure(muscle.path) if muscle.kind == "release" else pl.DataFrame(schema=cost.COST_SCHEMA)
+price = cost.measure(muscle.folder) if muscle.folder else pl.DataFrame(schema=cost.COST_SCHEMA)
 
 # %% mystnb={"figure": {"caption": "Wall time and peak memory of reading the expression file: a dense pandas table against sparse blocks.", "name": "fig-01-cost"}, "image": {"alt": "Two bar charts, seconds and gibibytes, one row a way of loading. The dense table needs several times the memory of the sparse blocks."}} tags=["hide-input"]
 draw.draw_cost(price)
@@ -213,7 +213,7 @@ draw.draw_maps(maps, muscle.obs[level].to_list())
 # and not a sample of it, the values. `musclebook validate FOLDER` prints the same table and fails on damage.
 
 # %%
-integrity = validate.validate(muscle.path) if muscle.kind == "release" else validate.not_a_release()
+integrity = validate.validate(muscle.folder) if muscle.folder else pl.DataFrame(schema=report.SCHEMA)
 
 # %% tags=["hide-input", "finding"]
 note.record("checks_made", integrity.height, "checks")
@@ -230,7 +230,7 @@ note.table(integrity, "Integrity of this source.", name="integrity", rows=40)
 # from the files. A claim that does not hold is not a scandal; it is a trap with a sign on it.
 
 # %%
-claims = audit.audit(muscle.path) if muscle.kind == "release" else audit.not_a_release()
+claims = audit.audit(muscle.folder) if muscle.folder else pl.DataFrame(schema=audit.SCHEMA)
 
 # %% tags=["hide-input", "finding"]
 note.record("claims_checked", claims.height, "claims")

@@ -39,22 +39,36 @@ class Finding:
     @property
     def number(self) -> str:
         """The value alone, as a reader writes it."""
-        return _write(self.value)
+        return _escape(self.text("number"))
 
     @property
     def range(self) -> str:
         """The interval alone."""
-        return "" if self.interval is None else f"{_write(self.interval[0])} to {_write(self.interval[1])}"
+        return self.text("range")
 
     def __format__(self, spec: str) -> str:
-        """Write value, unit and interval; `spec` formats the numbers."""
-        text = _write(self.value, spec)
-        if self.unit:
-            text += f" {_escape(self.unit)}"
-        if self.interval is not None:
-            low, high = (_write(bound, spec) for bound in self.interval)
-            text += f" (95 % interval {low} to {high})"
-        return text
+        """Write value, unit and interval for Markdown; `spec` formats the numbers."""
+        return _escape(self.text(spec=spec))
+
+    def text(self, part: str = "", spec: str = "") -> str:
+        """Write the finding as plain text, for whoever escapes by themselves.
+
+        Parameters
+        ----------
+        part
+            ``number`` for the value alone, ``range`` for the interval alone, empty for value, unit and interval.
+        spec
+            Format of the numbers.
+        """
+        value = _write(self.value, spec)
+        bounds = "" if self.interval is None else " to ".join(_write(bound, spec) for bound in self.interval)
+        if part == "number":
+            return value
+        if part == "range":
+            return bounds
+        unit = f" {self.unit}" if self.unit else ""
+        interval = f" (95 % interval {bounds})" if bounds else ""
+        return f"{value}{unit}{interval}"
 
 
 class Note:
@@ -241,7 +255,7 @@ def _write(value: Plain, spec: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return _escape(value)
+        return value
     if spec:
         return format(value, spec)
     if isinstance(value, int):
@@ -312,7 +326,7 @@ def _glue(key: str, finding: Finding) -> None:
 
     if _in_notebook():
         display(
-            {_GLUE_MIME: f"{finding}"},
+            {_GLUE_MIME: finding.text()},
             raw=True,
             metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}},
         )

@@ -61,7 +61,7 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
     changed = np.flatnonzero(slope)
     truth = pl.DataFrame(
         {
-            names.ASSAY: names.CELLS,
+            "assay": names.CELLS,
             names.LEVEL0: "MuSC",
             names.LEVEL2: pl.Series([None] * len(changed), dtype=pl.String),
             names.GENE: [f"G{i}" for i in changed],

@@ -12,7 +12,7 @@ MUSC = {"cell_type": "MuSC", "assay": "cells"}
 
 
 def truth(rows):
-    columns = [names.ASSAY, names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"]
+    columns = ["assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"]
     schema = dict.fromkeys(columns, pl.String) | {"log2_change_per_decade": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -98,7 +98,7 @@ def test_what_is_planted_in_a_part_of_the_subtypes_has_no_one_number():
 
 
 def test_a_truth_without_its_columns_is_refused():
-    with pytest.raises(TableError, match=r"lacks column.s. batch"):
+    with pytest.raises(TableError, match=r"lacks column.s. assay"):
         scoring.find_planted(pl.DataFrame({"gene": ["A"]}), **MUSC)
 
 

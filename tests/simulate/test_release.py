@@ -1,10 +1,8 @@
-import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-import pytest
 
 from helpers import names
 

@@ -2,42 +2,18 @@
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
-from anndata import AnnData
-from scipy.stats import false_discovery_control
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import ElasticNetCV, LogisticRegression, RidgeCV
 from sklearn.model_selection import LeaveOneOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import names
 from helpers.analysis import splits
 from helpers.errors import DesignError, TableError
 
 MODELS = ("ridge", "elastic net", "random forest")
 PREDICTIONS_SCHEMA = {"donor": pl.String, "age": pl.Float64, "predicted": pl.Float64, "baseline": pl.Float64}
 CLASSES_SCHEMA = {"donor": pl.String, "old": pl.Boolean, "probability": pl.Float64, "baseline": pl.Float64}
-SCAN_SCHEMA = {
-    "type": pl.String,
-    "assay": pl.String,
-    "donors": pl.Int64,
-    "mae_years": pl.Float64,
-    "baseline_mae_years": pl.Float64,
-    "gain_years": pl.Float64,
-    "p": pl.Float64,
-    "q": pl.Float64,
-}
-REPORT_SCHEMA = {
-    "task": pl.String,
-    "split": pl.String,
-    "honest": pl.Boolean,
-    "donors": pl.Int64,
-    "mae_years": pl.Float64,
-    "mae_low": pl.Float64,
-    "mae_high": pl.Float64,
-    "r2": pl.Float64,
-}
 _RIDGE_PENALTIES = np.logspace(0, 5, 11)
 
 
@@ -102,6 +78,8 @@ def permute_ages(
     The same nested tuning as `leave_donors_out` with ridge, in closed form: the kernel of each fold is decomposed
     once and serves every permutation.
     """
+    if len(ages) < 5:
+        return np.array([])
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(ages)) for _ in range(n_permutations)])
     shuffled = ages[orders].T  # donors x permutations
@@ -135,6 +113,8 @@ def leak(
     polars.DataFrame
         donor, age, predicted (mean over the donor's held-out pieces), baseline; one row a donor.
     """
+    if len(ages) < 10:
+        return pl.DataFrame(schema=PREDICTIONS_SCHEMA)
     predicted, baseline = np.empty(len(ages)), np.empty(len(ages))
     for train, test in splits.by_cell(len(ages), seed=seed):
         genes = most_variable(features[train], top)
@@ -183,130 +163,13 @@ def classify(features: np.ndarray, old: np.ndarray, donors: np.ndarray, *, top: 
         share = float(old[train].mean())
         guess = share
         if 0 < share < 1:
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=500))
+            model = make_pipeline(
+                StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000)
+            )
             model.fit(features[np.ix_(train, genes)], old[train])
             guess = float(model.predict_proba(features[np.ix_(test, genes)])[0, 1])
         rows.append((str(donors[test[0]]), bool(old[test[0]]), guess, share))
     return pl.DataFrame(rows, schema=CLASSES_SCHEMA, orient="row")
-
-
-def scan(profiles: AnnData, *, n_permutations: int, min_donors: int = 8, seed: int = 0) -> pl.DataFrame:
-    """Tell, per cell type and assay, whether age can be predicted for donors left out.
-
-    Parameters
-    ----------
-    profiles
-        Profiles x genes, molecules; ``obs`` names donor, assay, coarse type and age (years).
-    n_permutations
-        Permutations of age over donors for the p-value.
-    min_donors
-        Types with fewer donors are left out: too few to learn from.
-    seed
-        Of the permutations.
-
-    Returns
-    -------
-    polars.DataFrame
-        type, assay, donors, mae_years, baseline_mae_years (mean age of the others), gain_years (how much better than
-        the mean), p (share of permutations with at most this error, the observed one counted), q (Benjamini and
-        Hochberg), smallest p first.
-    """
-    rows = []
-    groups = (
-        profiles.obs[[names.LEVEL0, names.ASSAY]]
-        .astype(str)
-        .drop_duplicates()
-        .sort_values([names.LEVEL0, names.ASSAY])
-    )
-    for kind, assay in groups.itertuples(index=False):
-        features, years, donors = donor_features(profiles, cell_type=kind, assay=assay)
-        if len(years) < min_donors or np.ptp(years) == 0:
-            continue
-        found = leave_donors_out(features, years, donors)
-        error = float((found["predicted"] - found["age"]).abs().mean())
-        base = float((found["baseline"] - found["age"]).abs().mean())
-        null = permute_ages(features, years, n_permutations=n_permutations, seed=seed)
-        p = (1 + int((null <= error + 1e-9).sum())) / (1 + n_permutations)
-        rows.append((kind, assay, len(years), error, base, base - error, p, None))
-    table = pl.DataFrame(rows, schema=SCAN_SCHEMA, orient="row")
-    if table.is_empty():
-        return table
-    return table.with_columns(pl.Series("q", false_discovery_control(table["p"].to_numpy()))).sort(
-        "p", "type", "assay"
-    )
-
-
-def donor_features(
-    profiles: AnnData, *, cell_type: str | None = None, assay: str | None = None, min_molecules: int = 10
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return log2 counts per million, ages and donors of the profiles of one type and assay.
-
-    Parameters
-    ----------
-    profiles
-        Profiles x genes, molecules.
-    cell_type, assay
-        Which profiles; all if none.
-    min_molecules
-        Genes with fewer molecules in more than half of the profiles are left out.
-
-    Returns
-    -------
-    features, ages, donors
-        Profiles x genes (log2 CPM, half a molecule added), years (exact where known, else the bin's midpoint), names.
-    """
-    keep = np.ones(profiles.n_obs, dtype=bool)
-    for column, wanted in ((names.LEVEL0, cell_type), (names.ASSAY, assay)):
-        if wanted is not None:
-            keep &= (profiles.obs[column].astype(str) == wanted).to_numpy()
-    obs = profiles.obs[keep]
-    ages = obs[names.EXACT_AGE].astype(float)
-    if names.AGE_MIDPOINT in obs:
-        ages = ages.fillna(obs[names.AGE_MIDPOINT].astype(float))
-    known = ages.notna().to_numpy()
-    molecules = sp.csr_matrix(profiles.X)[np.flatnonzero(keep)[known]].toarray().astype(np.float64)
-    total = molecules.sum(axis=1, keepdims=True)
-    seen = (
-        (molecules >= min_molecules).mean(axis=0) >= 0.5
-        if len(molecules)
-        else np.zeros(molecules.shape[1], bool)
-    )
-    features = np.log2((molecules[:, seen] + 0.5) / (total + 1) * 1e6)
-    return features, ages.to_numpy()[known], obs[names.DONOR].astype(str).to_numpy()[known]
-
-
-def report(
-    predictions: pl.DataFrame,
-    *,
-    task: str,
-    split: str,
-    honest: bool,
-    column: str = "predicted",
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Grade predictions: mean absolute error with a 95 % bootstrap interval over donors, and R squared.
-
-    Parameters
-    ----------
-    predictions
-        One row a donor.
-    task, split
-        What was predicted, and how it was split.
-    honest
-        Whether donors were held out whole.
-    column
-        The predictions to grade.
-    seed
-        Of the bootstrap.
-    """
-    age, guess = predictions["age"].to_numpy(), predictions[column].to_numpy()
-    error = np.abs(guess - age)
-    rng = np.random.default_rng(seed)
-    means = error[rng.integers(0, len(error), (2000, len(error)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    r2 = 1 - np.sum((guess - age) ** 2) / np.sum((age - age.mean()) ** 2)
-    row = (task, split, honest, len(age), float(error.mean()), float(low), float(high), float(r2))
-    return pl.DataFrame([row], schema=REPORT_SCHEMA, orient="row")
 
 
 def most_variable(features: np.ndarray, top: int) -> np.ndarray:
@@ -365,3 +228,8 @@ def _ridge_fold(
         better = error < best
         best, choice = np.where(better, error, best), np.where(better, guess, choice)
     return choice
+
+
+def usable(donors: np.ndarray) -> tuple[str, ...]:
+    """Return the models that so many donors allow: all of them, or none below five."""
+    return MODELS if len(donors) >= 5 else ()

@@ -10,12 +10,21 @@ from collections.abc import Sequence
 import polars as pl
 
 from helpers import names
-from helpers.errors import DesignError, TableError
+from helpers.analysis.composition_checks import (
+    AGE,
+    ASSAY,
+    GROUP,
+    TOTAL,
+    TYPE,
+    UNIT,
+    N,
+    check_counts,
+    check_donors,
+    require_columns,
+)
+from helpers.errors import TableError
 from helpers.facts import study
 
-TYPE, ASSAY, UNIT, N, TOTAL, GROUP = "type", "assay", "unit", "n", "total", "group"
-AGE = names.EXACT_AGE
-MIN_DONORS = 3
 _COVARIATES = (names.AGE_BIN, names.SEX, names.CHEMISTRY)
 
 
@@ -57,7 +66,7 @@ def composition(
         msg = f"unit {unit!r} is not a unit of composition: choose 'donor' or 'library'."
         raise TableError(msg)
     by = [names.ASSAY, names.DONOR] + ([names.SAMPLE] if unit == "library" else [])
-    _require(obs, [*by, level])
+    require_columns(obs, [*by, level])
     full = obs.height
     if within is not None:
         obs = obs.filter(pl.col(level).is_in(list(within)))
@@ -169,12 +178,12 @@ def composition_from_counts(
     """
     exposure = _exposure(age, group)
     chosen = [donor, kind, n, exposure, *covariates, *([assay] if assay else [])]
-    _require(table, chosen)
+    require_columns(table, chosen)
     table = table.select(chosen).rename(
         {donor: names.DONOR, kind: TYPE, n: N, exposure: AGE if age else GROUP}
     )
     table = table.rename({assay: ASSAY}) if assay else table.with_columns(pl.lit("all").alias(ASSAY))
-    _check_counts(table)
+    check_counts(table)
     if table.is_empty():
         msg = "the table has no rows."
         raise TableError(msg)
@@ -182,7 +191,7 @@ def composition_from_counts(
     units = table.group_by(ASSAY, names.DONOR).agg(
         pl.col(N).cast(pl.Int64).sum().alias(TOTAL), pl.col(constant).first()
     )
-    _check_donors(table, units, constant=constant, exposure=constant[0])
+    check_donors(table, units, constant=constant, exposure=constant[0])
     types = table.select(ASSAY, TYPE).unique()
     counted = table.select(ASSAY, names.DONOR, TYPE, pl.col(N).cast(pl.Int64))
     full = units.join(types, on=ASSAY).join(counted, on=[ASSAY, names.DONOR, TYPE], how="left")
@@ -211,88 +220,3 @@ def _exposure(age: str | None, group: str | None) -> str:
         msg = "give one of age (a column of years) and group (a column of two groups of donors)."
         raise TableError(msg)
     return str(age or group)
-
-
-def _require(table: pl.DataFrame, columns: Sequence[str]) -> None:
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        msg = f"columns {missing} are missing; the table has {table.columns}."
-        raise TableError(msg)
-    empty = {column: table[column].null_count() for column in columns if table[column].null_count()}
-    if empty:
-        column, n = next(iter(empty.items()))
-        row = int(table[column].is_null().arg_max() or 0)
-        msg = f"{sum(empty.values())} empty values in {list(empty)}, first in row {row} of {column!r} ({n} there). Fill or drop these rows."
-        raise TableError(msg)
-
-
-def _check_counts(table: pl.DataFrame) -> None:
-    faults = []
-    blank = table.filter(pl.col(names.DONOR).cast(pl.String).str.strip_chars() == "")
-    if blank.height:
-        faults.append(f"{blank.height} rows name no donor")
-    if not table[N].dtype.is_numeric():
-        faults.append(f"counts are {table[N].dtype}, not numbers")
-    else:
-        bad = table.filter(
-            (pl.col(N) < 0) | (pl.col(N) != pl.col(N).round(0)) | ~pl.col(N).cast(pl.Float64).is_finite()
-        )
-        if bad.height:
-            row = bad.row(0, named=True)
-            where = f"donor {row[names.DONOR]!r}, type {row[TYPE]!r}"
-            faults.append(f"{bad.height} counts are not whole numbers >= 0, first {row[N]} in {where}")
-    twice = table.filter(pl.struct(ASSAY, names.DONOR, TYPE).is_duplicated())
-    if twice.height:
-        row = twice.row(0, named=True)
-        faults.append(
-            f"{twice.height} rows share donor and type, first donor {row[names.DONOR]!r}, type {row[TYPE]!r}: add them up first"
-        )
-    if faults:
-        msg = "; ".join(faults) + "."
-        raise TableError(msg)
-
-
-def _check_donors(
-    table: pl.DataFrame, units: pl.DataFrame, *, constant: Sequence[str], exposure: str
-) -> None:
-    for column in constant:
-        varying = (
-            table.group_by(names.DONOR).agg(pl.col(column).n_unique().alias("k")).filter(pl.col("k") > 1)
-        )
-        if varying.height:
-            donor = varying.sort(names.DONOR)[names.DONOR][0]
-            msg = f"{column!r} has several values within {varying.height} donors, first {donor!r}: one value per donor is needed."
-            raise TableError(msg)
-    faults = []
-    empty = units.filter(pl.col(TOTAL) == 0)
-    if empty.height:
-        faults.append(
-            f"{empty.height} donors have a total of zero, first {empty[names.DONOR][0]!r}: drop them"
-        )
-    same = [column for column in constant if units[column].n_unique() < 2]
-    if same:
-        faults.append(
-            f"columns {same} are the same in every donor, so that their effect cannot be estimated: drop them"
-        )
-    faults += _check_replicates(units, exposure)
-    if faults:
-        msg = "; ".join(faults) + "."
-        raise DesignError(msg)
-
-
-def _check_replicates(units: pl.DataFrame, exposure: str) -> list[str]:
-    faults = []
-    for (assay,), part in units.group_by(ASSAY, maintain_order=True):
-        if exposure == AGE:
-            if part.height < MIN_DONORS:
-                faults.append(f"assay {assay!r} has {part.height} donors; at least {MIN_DONORS} are needed")
-            continue
-        sizes = dict(part.group_by(GROUP).len().sort(GROUP).iter_rows())
-        if len(sizes) != 2:
-            faults.append(f"assay {assay!r} has {len(sizes)} groups {sorted(sizes)}; two are compared")
-        faults += [
-            f"group {name!r} of assay {assay!r} has {n} donors; at least {MIN_DONORS} are needed"
-            for name, n in sizes.items()
-            if n < MIN_DONORS
-        ]
-    return faults

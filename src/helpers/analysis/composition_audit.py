@@ -9,7 +9,8 @@ from scipy import stats
 
 from helpers import names
 from helpers.analysis import composition_tests
-from helpers.analysis.composition import AGE, ASSAY, TOTAL, TYPE, N
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
+from helpers.analysis.composition_design import CENTER, estimable
 from helpers.analysis.composition_tests import Plan
 
 _CARRIED = (AGE, names.AGE_BIN, "group")
@@ -73,6 +74,8 @@ def run_null(
         null = shuffle_ages(table, seed=seed + draw)
         kept = composition_tests.still_estimable(null, replace(quick, seed=seed + draw))
         for method in methods:
+            if plan.reference == CENTER and method in {composition_tests.QUASI, composition_tests.CELLS}:
+                continue
             tested = composition_tests.slopes(null, method=method, plan=kept)
             found.append(
                 tested.select("method", ASSAY, TYPE, "p")
@@ -125,6 +128,23 @@ def power(results: pl.DataFrame, *, alpha: float = 0.05, wanted: float = 0.8) ->
         pl.Series("detectable", now, dtype=pl.Float64),
         pl.Series("detectable_with_twice", twice, dtype=pl.Float64),
     )
+
+
+def count_reachable(power: pl.DataFrame, published: pl.DataFrame) -> dict[str, int]:
+    """Count types whose published slope (``published_per_decade``) is at least what the donors can detect."""
+    both = power.filter(pl.col("per") == "decade").join(published, on=[ASSAY, TYPE], how="inner")
+    size = both["published_per_decade"].abs()
+    return {
+        "types": both.height,
+        "reached": int((size >= both["detectable"]).sum()),
+        "reached_with_twice": int((size >= both["detectable_with_twice"]).sum()),
+    }
+
+
+def adjusted_plan(table: pl.DataFrame, covariates: Sequence[str], plan: Plan | None = None) -> Plan:
+    """Return the plan with those covariates that the donors of each assay can estimate."""
+    plan = plan or Plan()
+    return replace(plan, covariates=estimable(table, covariates, exposure=plan.exposure))
 
 
 def _multiple(df: np.ndarray, alpha: float, wanted: float) -> np.ndarray:

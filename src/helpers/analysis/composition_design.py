@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from helpers import names
-from helpers.analysis.composition import AGE, ASSAY, GROUP, MIN_DONORS, TOTAL, TYPE, UNIT, N
+from helpers.analysis.composition_checks import AGE, ASSAY, GROUP, MIN_DONORS, TOTAL, TYPE, UNIT, N
 from helpers.errors import DesignError, TableError
 
 DECADE = 10.0
@@ -124,22 +124,20 @@ def estimable(
     kept: dict[str, list[str]] = {}
     for (assay,), part in table.group_by(ASSAY, maintain_order=True):
         units = part.unique(UNIT, maintain_order=True).sort(UNIT)
-        compared = exposure or exposure_of(part)
-        kept[str(assay)] = []
-        for covariate in covariates:
-            tried = [*kept[str(assay)], covariate]
-            if (
-                covariate not in units.columns
-                or units[covariate].null_count()
-                or units[covariate].n_unique() < 2
-            ):
-                continue
-            matrix = design_matrix(units, exposure=compared, covariates=tried)
-            if (
-                rank(matrix) == matrix.shape[1]
-                and units[names.DONOR].n_unique() - matrix.shape[1] >= MIN_DONORS
-            ):
-                kept[str(assay)] = tried
+        kept[str(assay)] = choose_covariates(units, covariates, exposure=exposure or exposure_of(part))
+    return kept
+
+
+def choose_covariates(units: pl.DataFrame, covariates: Sequence[str], *, exposure: str) -> list[str]:
+    """Return those covariates that one set of units can estimate beside the exposure (see `estimable`)."""
+    kept: list[str] = []
+    for covariate in covariates:
+        tried = [*kept, covariate]
+        if covariate not in units.columns or units[covariate].null_count() or units[covariate].n_unique() < 2:
+            continue
+        matrix = design_matrix(units, exposure=exposure, covariates=tried)
+        if rank(matrix) == matrix.shape[1] and units[names.DONOR].n_unique() - matrix.shape[1] >= MIN_DONORS:
+            kept = tried
     return kept
 
 

@@ -5,26 +5,29 @@ Every row says by how much the share of a type changes (log2, per decade of age,
 fall. `reference` chooses what a share is a share of; `helpers.analysis.reference` shows what depends on that choice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from helpers import names
-from helpers.analysis import arrangements, composition_models
-from helpers.analysis.composition import ASSAY, GROUP, MIN_DONORS, TYPE
-from helpers.analysis.composition_design import ALL, CENTER, Design, build, estimable
-from helpers.errors import ParameterError
-
-QUASI, TRANSFORM, PERMUTATION, MIXED, CELLS = (
-    "quasi-binomial",
-    "log-ratio",
-    "permutation",
-    "mixed",
-    "chi-square",
+from helpers.analysis import composition_models
+from helpers.analysis.composition_checks import ASSAY, MIN_DONORS, TYPE
+from helpers.analysis.composition_design import CENTER, Design, build, estimable
+from helpers.analysis.composition_kernels import (
+    CELLS,
+    KERNELS,
+    MIXED,
+    PERMUTATION,
+    QUASI,
+    TRANSFORM,
+    Plan,
 )
+from helpers.errors import DesignError, ParameterError
+
 METHODS = (QUASI, TRANSFORM, PERMUTATION)
+EVERY_METHOD = (*METHODS, MIXED, CELLS)
 SCHEMA = {
     TYPE: pl.String,
     ASSAY: pl.String,
@@ -42,43 +45,6 @@ SCHEMA = {
     "adjusted_for": pl.String,
     "left_out": pl.String,
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a test compares, adjusts for and leaves out.
-
-    Parameters
-    ----------
-    covariates
-        Columns to adjust for, the same in every assay or by assay (see `composition_design.estimable`).
-    reference
-        What a share is a share of: ``"all"``, ``"center"`` (geometric mean of the types; not for counts), or types.
-    exposure
-        Column that is compared; ages where there are any, else the two groups.
-    min_total
-        Counts of a type that an assay needs, in at least three donors.
-    strata
-        Columns within which the permutation test exchanges ages; the covariates that are categories where None.
-    draws
-        Arrangements drawn where there are too many to list.
-    seed
-        Of those draws.
-    """
-
-    covariates: Sequence[str] | Mapping[str, Sequence[str]] = ()
-    reference: str | Sequence[str] = ALL
-    exposure: str | None = None
-    min_total: int = 20
-    strata: Sequence[str] | None = None
-    draws: int = 20_000
-    seed: int = 0
-
-    def covariates_of(self, assay: str) -> list[str]:
-        """Return the covariates of one assay."""
-        return list(
-            self.covariates.get(assay, ()) if isinstance(self.covariates, Mapping) else self.covariates
-        )
 
 
 def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
@@ -109,8 +75,8 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         If the donors cannot support the comparison.
     """
     plan = plan or Plan()
-    if method not in _KERNELS:
-        msg = f"{method!r} is not a test of composition: choose one of {list(_KERNELS)}."
+    if method not in KERNELS:
+        msg = f"{method!r} is not a test of composition: choose one of {list(KERNELS)}."
         raise ParameterError(msg)
     if plan.reference == CENTER and method in {QUASI, CELLS}:
         msg = f"{method!r} compares counts, and the center of the types is not a count: choose 'all' or some types."
@@ -121,8 +87,54 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         design = build(
             table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure
         )
+        if method not in {MIXED, CELLS} and design.units.height > design.donors:
+            msg = (
+                f"assay {assay!r} has {design.units.height} units of {design.donors} donors: libraries of one donor are "
+                f"not replicates. Use method 'mixed', or count donors (unit='donor')."
+            )
+            raise DesignError(msg)
         results.append(_one_assay(design, method, plan))
     return pl.concat(results)
+
+
+def run_all(
+    table: pl.DataFrame, libraries: pl.DataFrame, *, covariates: Sequence[str] = (), plan: Plan | None = None
+) -> pl.DataFrame:
+    """Run every test that the plan's frame of reference allows, each adjusted for what its units can estimate.
+
+    Parameters
+    ----------
+    table
+        Composition with donors as units.
+    libraries
+        The same with libraries as units, for the mixed model.
+    covariates
+        Columns to adjust for; those that cannot be estimated are left out, assay by assay. The permutation test
+        exchanges ages within sexes only: in finer strata too few arrangements are left.
+    plan
+        The rest of the plan.
+    """
+    plan = plan or Plan()
+    adjusted = replace(plan, covariates=estimable(table, covariates, exposure=plan.exposure))
+    coarse = replace(plan, covariates=estimable(table, covariates[:1], exposure=plan.exposure))
+    wide = replace(plan, covariates=estimable(libraries, covariates, exposure=plan.exposure))
+    counted = plan.reference != CENTER
+    results = [slopes(table, method=TRANSFORM, plan=adjusted)]
+    results += [slopes(table, method=QUASI, plan=adjusted)] if counted else []
+    results += [slopes(table, method=PERMUTATION, plan=coarse), slopes(libraries, method=MIXED, plan=wide)]
+    results += [slopes(table, method=CELLS, plan=plan)] if counted else []
+    return pl.concat(results)
+
+
+def count_calls(results: pl.DataFrame, *, fdr: float) -> pl.DataFrame:
+    """Return, for each test and assay, types tested and types with an adjusted p below `fdr`."""
+    tested = results.filter(pl.col("p").is_not_null())
+    counts = tested.group_by("method", ASSAY).agg(
+        pl.len().alias("tested"),
+        (pl.col("p") < fdr).sum().alias("raw"),
+        (pl.col("q") < fdr).sum().alias("called"),
+    )
+    return counts.sort("method", ASSAY)
 
 
 def compare(
@@ -130,6 +142,26 @@ def compare(
 ) -> pl.DataFrame:
     """Run several tests on one composition and stack their results."""
     return pl.concat(slopes(table, method=method, plan=plan) for method in methods)
+
+
+def agreement_of_methods(results: pl.DataFrame) -> dict[str, float | None]:
+    """Return how far donor-level tests agree: lowest correlation of two, and the share of types with one sign."""
+    donor_level = results.filter((pl.col("method") != CELLS) & pl.col("log2_change").is_not_null())
+    if donor_level.is_empty():
+        return {"lowest_correlation": None, "same_sign": None}
+    wide = (
+        donor_level.pivot(on="method", index=[ASSAY, TYPE], values="log2_change")
+        .drop(ASSAY, TYPE)
+        .drop_nulls()
+    )
+    effects = wide.to_numpy()
+    enough = effects.shape[0] > 2 and effects.shape[1] > 1
+    return {
+        "lowest_correlation": float(np.corrcoef(effects.T).min()) if enough else None,
+        "same_sign": float((np.abs(np.sign(effects).sum(axis=1)) == effects.shape[1]).mean())
+        if len(effects)
+        else None,
+    }
 
 
 def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
@@ -186,7 +218,7 @@ def _one_assay(design: Design, method: str, plan: Plan) -> pl.DataFrame:
         for name in ("log2_change", "low", "high", "standard_error", "p")
     }
     if tested.any():
-        answers = _KERNELS[method](design, tested, plan)
+        answers = KERNELS[method](design, tested, plan)
         for name, values in zip(columns, answers, strict=True):
             columns[name][tested] = values
     columns["q"] = composition_models.adjust(columns["p"])
@@ -228,98 +260,3 @@ def _reasons(design: Design, min_total: int) -> list[str | None]:
         else:
             reasons.append(None)
     return reasons
-
-
-def log_shares(design: Design, tested: np.ndarray) -> np.ndarray:
-    """Return log2 of each type's share in the design's frame of reference (units x tested types).
-
-    A type that is absent needs a finite share: half a count is added in a unit of average size, and in proportion in
-    others, so that small units are not credited with larger shares.
-    """
-    counts, base = design.counts[:, tested], design.base[:, tested]
-    prior = 0.5 * design.totals[:, None] / design.totals.mean()
-    if design.reference == CENTER:
-        logs = np.log2(counts + prior)
-        return logs - logs.mean(axis=1, keepdims=True)
-    return np.log2((counts + prior) / (base + 2 * prior))
-
-
-def _weights(design: Design, tested: np.ndarray, response: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Return the precision of log2 shares from the counts that a model without noise would expect."""
-    share = np.exp2(matrix @ np.linalg.lstsq(matrix, np.log2(_floor(design, tested)), rcond=None)[0])
-    return composition_models.precision(response, share * design.totals[:, None], matrix)
-
-
-def _floor(design: Design, tested: np.ndarray) -> np.ndarray:
-    counts = design.counts[:, tested]
-    prior = 0.5 * design.totals[:, None] / design.totals.mean()
-    return (counts + prior) / (design.totals[:, None] + 2 * prior)
-
-
-def _quasi(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
-    counts = design.counts[:, tested]
-    if design.reference == ALL:
-        fit, fitted = composition_models.quasi_binomial(counts, design.base[:, tested], design.matrix)
-        # a slope of log-odds b is a slope b (1 - p) of the log share, averaged here over the units
-        factor = (1 - fitted).mean(axis=0) / np.log(2)
-    else:
-        fit, _ = composition_models.quasi_binomial(counts, counts + design.base[:, tested], design.matrix)
-        factor = np.full(counts.shape[1], 1 / np.log(2))
-    effect, margin = fit.effect * factor, fit.margin * factor
-    return effect, effect - margin, effect + margin, fit.error * factor, fit.p
-
-
-def _transform(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
-    response = log_shares(design, tested)
-    weights = _weights(design, tested, response, design.matrix)
-    fit = composition_models.linear(response, design.matrix, weights=weights)
-    return fit.effect, fit.effect - fit.margin, fit.effect + fit.margin, fit.error, fit.p
-
-
-def _permutation(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:
-    """Exchange ages between units of one stratum; covariates that are strata are held fixed by that."""
-    strata = design.units.select(_categories(design) if plan.strata is None else list(plan.strata))
-    labels = strata.rows() if strata.width else None
-    drawn = arrangements.arrange(design.exposure, strata=labels, draws=plan.draws, seed=plan.seed)
-    response = log_shares(design, tested)
-    # the precision must not know the ages that are exchanged: it comes from the strata alone
-    inside = (drawn.strata[:, None] == np.unique(drawn.strata)).astype(float)
-    weights = _weights(design, tested, response, inside)
-    effect, low, high, p = arrangements.fit_slopes(drawn, response, weights=weights)
-    fit = composition_models.linear(response, np.column_stack([inside, design.exposure]), weights=weights)
-    return effect, low, high, fit.error, p
-
-
-def _categories(design: Design) -> list[str]:
-    return [term for term in design.terms[:-1] if not design.units[term].dtype.is_numeric()]
-
-
-def _mixed(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
-    donors = design.units[names.DONOR].to_numpy()
-    response = log_shares(design, tested)
-    weights = _weights(design, tested, response, design.matrix)
-    fit, _ = composition_models.mixed(response, design.matrix, donors, weights=weights)
-    return fit.effect, fit.effect - fit.margin, fit.effect + fit.margin, fit.error, fit.p
-
-
-def _cells(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
-    if names.AGE_BIN in design.units.columns:
-        late = (design.units[names.AGE_BIN] == names.OLD).to_numpy()
-    elif GROUP in design.units.columns:
-        late = design.exposure == design.exposure.max()
-    else:
-        late = design.exposure > np.median(design.exposure)
-    effect, error, p = composition_models.chi_square(
-        design.counts[~late].sum(axis=0), design.counts[late].sum(axis=0)
-    )
-    effect, error, p = effect[tested], error[tested], p[tested]
-    return effect, effect - 1.96 * error, effect + 1.96 * error, error, p
-
-
-_KERNELS: dict[str, Callable[[Design, np.ndarray, Plan], tuple[np.ndarray, ...]]] = {
-    QUASI: _quasi,
-    TRANSFORM: _transform,
-    PERMUTATION: _permutation,
-    MIXED: _mixed,
-    CELLS: _cells,
-}

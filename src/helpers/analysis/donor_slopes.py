@@ -7,8 +7,8 @@ import polars as pl
 
 from helpers import names
 from helpers.analysis import arrangements, composition_models
-from helpers.analysis.composition import AGE, MIN_DONORS
-from helpers.analysis.composition_design import design_matrix, rank
+from helpers.analysis.composition_checks import AGE, MIN_DONORS
+from helpers.analysis.composition_design import choose_covariates, design_matrix
 from helpers.errors import TableError
 
 SCHEMA = {
@@ -84,15 +84,7 @@ def _kept(table: pl.DataFrame, covariates: Sequence[str]) -> list[str] | None:
     """Return the covariates that can be fitted beside age, or None where age itself cannot."""
     if table.height < MIN_DONORS or table[AGE].n_unique() < 2:
         return None
-    kept: list[str] = []
-    for covariate in covariates:
-        tried = [*kept, covariate]
-        if covariate not in table.columns or table[covariate].null_count() or table[covariate].n_unique() < 2:
-            continue
-        matrix = design_matrix(table, exposure=AGE, covariates=tried)
-        if rank(matrix) == matrix.shape[1] and table.height - matrix.shape[1] >= MIN_DONORS:
-            kept = tried
-    return kept
+    return choose_covariates(table, covariates, exposure=AGE)
 
 
 def _line(table: pl.DataFrame, value: str, covariates: Sequence[str]) -> tuple[float, float, float, float]:

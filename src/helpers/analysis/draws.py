@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from helpers import names
-from helpers.analysis.composition import AGE, ASSAY, TOTAL, TYPE, UNIT, N
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, UNIT, N
 from helpers.analysis.composition_design import DECADE
 from helpers.errors import ParameterError
 

@@ -55,6 +55,24 @@ def retest(fractions: pl.DataFrame) -> pl.DataFrame:
     return frame.sort(names.ASSAY, "rank_sum_p", names.LEVEL0, nulls_last=True)
 
 
+def beside_slopes(retested: pl.DataFrame, slopes: pl.DataFrame) -> pl.DataFrame:
+    """Set the exact tests beside published mixed-model slopes: ``assay``, ``type``, ``published_per_sd``, ``clear``."""
+    named = retested.rename({names.ASSAY: "assay", names.LEVEL0: "type"})
+    joined = named.join(slopes, on=["assay", "type"], how="inner")
+    sign = pl.col("log2_old_over_young").sign() == pl.col("published_per_sd").sign()
+    return joined.with_columns(sign.alias("same_sign")).select(
+        "assay",
+        "type",
+        "lost",
+        "log2_old_over_young",
+        "rank_sum_p",
+        "rank_sum_q",
+        "published_per_sd",
+        "clear",
+        "same_sign",
+    )
+
+
 def _adjust(column: str) -> pl.Expr:
     return (
         pl.col(column)

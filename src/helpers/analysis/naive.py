@@ -12,9 +12,18 @@ from scipy import stats
 from helpers import names
 from helpers.analysis import schemas
 from helpers.errors import DesignError, TableError
+from helpers.facts import study
 
+# X genes that differ between the sexes: XIST with its antisense, and genes that escape inactivation
+# (Tukiainen et al. 2017, doi:10.1038/nature24265). The Y genes come from the table of genes.
+X_GENES = ("XIST", "TSIX", "RPS4X", "KDM6A", "EIF1AX", "ZFX", "DDX3X", "KDM5C", "JPX")
 _GENES_AT_A_TIME = 500
 _GROUP = "age_group"
+
+
+def list_sex_genes() -> list[str]:
+    """Return the genes that tell the sexes apart: those of the Y chromosome and `X_GENES`."""
+    return [*study.genes().filter(pl.col("chromosome") == "Y")["symbol"].unique().sort(), *X_GENES]
 
 
 def choose_cells(

@@ -15,7 +15,7 @@ from helpers.facts import study
 
 CENTER = 48.0  # years at which a planted effect is zero
 EFFECT_EDGES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, np.inf)
-_TRUTH_COLUMNS = (names.ASSAY, names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin")
+_TRUTH_COLUMNS = ("assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin")
 
 
 def find_planted(
@@ -48,7 +48,7 @@ def find_planted(
     tree = study.hierarchy().filter(pl.col(level) == cell_type)
     # a type and its only subtype may share a name; the broadest parent holds what every subtype has
     parents, subtypes = tree[names.LEVEL0].unique().to_list(), tree[names.LEVEL2].unique().to_list()
-    mine = truth.filter((pl.col(names.ASSAY) == assay) & pl.col(names.LEVEL0).is_in(parents or [cell_type]))
+    mine = truth.filter((pl.col("assay") == assay) & pl.col(names.LEVEL0).is_in(parents or [cell_type]))
     everywhere = pl.col(names.LEVEL2).is_null()
     if len(subtypes) == 1:
         everywhere = everywhere | (pl.col(names.LEVEL2) == subtypes[0])
@@ -104,6 +104,16 @@ def score_changes(
     )
 
 
+def no_scores() -> pl.DataFrame:
+    """Return a table of no rows with the columns of `score_changes`."""
+    added = {"planted": pl.Float64, "origin": pl.String, "is_null": pl.Boolean, "called": pl.Boolean}
+    return schemas.AGE_DE.empty().with_columns(
+        *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in added.items()),
+        covered=pl.lit(None, dtype=pl.Boolean),
+        power=pl.lit(None, dtype=pl.Float64),
+    )
+
+
 def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
     """Sum up calls: false-discovery proportion, power, bias and interval coverage.
 
@@ -133,7 +143,7 @@ def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
         "planted": scored.filter(~pl.col("is_null")).height,
         "calls": calls.height,
         "false_calls": n_false,
-        "false_discovery_proportion": n_false / calls.height if calls.height else 0.0,
+        "false_discovery_proportion": n_false / max(calls.height, 1) if scored.height else None,
         "power": _mean(planted["called"]),
         "right_sign": _mean(true_calls["planted"].sign() == true_calls["log2_change"].sign()),
         "coverage": _mean(scored["covered"]),
@@ -207,13 +217,15 @@ def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
     Parameters
     ----------
     level
-        Level 0, or level 2 for directions stated within a subtype.
+        Level 2 for directions stated within a subtype; the others are stated for coarse types.
     """
     table = study.gene_directions()
     within = table.filter(
-        pl.col(names.LEVEL2).is_null() if level == names.LEVEL0 else pl.col(names.LEVEL2).is_not_null()
+        pl.col(names.LEVEL2).is_not_null() if level == names.LEVEL2 else pl.col(names.LEVEL2).is_null()
     )
-    columns = [pl.col(level).alias("cell_type"), "assay", "gene", "direction"]
+    # level 1 keeps the names of level 0 but for a few types that it splits
+    named = names.LEVEL2 if level == names.LEVEL2 else names.LEVEL0
+    columns = [pl.col(named).alias("cell_type"), "assay", "gene", "direction"]
     return within.select(columns).unique(["cell_type", "assay", "gene"], maintain_order=True)
 
 
@@ -229,19 +241,18 @@ def compare_with_coin(concordance: pl.DataFrame) -> dict[str, float | int | None
 
     Returns
     -------
-    ``genes`` with a published direction, ``agree``, ``share`` with exact 95 % bounds ``low`` and ``high``, ``p``.
+    ``genes`` with a published direction, ``agree``, ``share`` with its exact 95 % ``interval``, ``p``.
     """
     agrees = concordance["agrees"].drop_nulls()
     if agrees.is_empty():
-        return {"genes": 0, "agree": 0, "share": None, "low": None, "high": None, "p": None}
+        return {"genes": 0, "agree": 0, "share": None, "interval": None, "p": None}
     result = stats.binomtest(int(agrees.sum()), len(agrees))
     bounds = result.proportion_ci()
     return {
         "genes": len(agrees),
         "agree": int(agrees.sum()),
         "share": float(agrees.mean()),
-        "low": float(bounds.low),
-        "high": float(bounds.high),
+        "interval": (float(bounds.low), float(bounds.high)),
         "p": float(result.pvalue),
     }
 

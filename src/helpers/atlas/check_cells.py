@@ -104,8 +104,8 @@ def _check_labels(sample: pl.DataFrame, report: Report) -> None:
 def _check_tree(sample: pl.DataFrame, report: Report) -> None:
     tree = study.hierarchy().select(names.LEVELS)
     paths = sample.select(names.LEVELS).group_by(names.LEVELS).len()
-    known = pl.any_horizontal(False, *(~pl.col(c).is_in(tree[c].to_list()) for c in names.LEVELS))
-    breaks = paths.filter(~known).join(tree, on=names.LEVELS, how="anti").sort("len", descending=True)
+    strange = pl.any_horizontal(*(~pl.col(c).is_in(tree[c].to_list()) for c in names.LEVELS))
+    breaks = paths.filter(~strange).join(tree, on=names.LEVELS, how="anti").sort("len", descending=True)
     expected = f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it (cDC2 > cDC2 > cDC1)"
     if breaks.is_empty():
         report.ok("label tree", _FILE, "no cell breaks the tree", expected=expected)
@@ -116,7 +116,7 @@ def _check_tree(sample: pl.DataFrame, report: Report) -> None:
     other = breaks.filter(~usual)
     n_cells, n_other = int(breaks["len"].sum()), int(other["len"].sum())
     shown = [" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks.iter_rows()]
-    found = f"{n_cells:,} cells break the tree: {listing(shown)}"
+    found = f"cells that break the tree: {n_cells:,}: {listing(shown)}"
     if n_other > 0.01 * len(sample):
         report.damage("label tree", _FILE, found, expected=expected)
     else:

@@ -111,7 +111,7 @@ def _check_features(features: pl.DataFrame, report: Report) -> None:
 
 
 def _check_structure(opened: Opened, report: Report) -> None:
-    """The producer's own count of the object against the files."""
+    """Compare the producer's own count of the object with the files."""
     file = names.STRUCTURE_FILE
     stated = opened.texts.get(file)
     if stated is None:

@@ -34,7 +34,7 @@ _SPARSE = """
 import json, resource, sys, time
 from helpers.atlas.release import Release
 start = time.perf_counter()
-Release(sys.argv[1]).to_anndata(counts=False, cache=False)
+Release(sys.argv[1]).read_csr(None, None, budget="64 GiB", remedy="")
 seconds = time.perf_counter() - start
 print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """

@@ -1,6 +1,5 @@
 """The real release from the hub: listed, fetched, resumed, checked, and its commit recorded."""
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -9,45 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
 
-from helpers import budget, files, names
+from helpers import budget, files
+from helpers.atlas import hub
 from helpers.errors import DownloadError
 from helpers.facts import study
 
 RECORD = "download.json"
 _ATTEMPTS = 3  # rounds without a new byte, each of several connections, before a file is given up
 _SPARE = 64 * 2**20  # bytes to leave free on the disk
-_TRANSPORT = HfHubHTTPError.__bases__[0]  # the error of the hub's own HTTP client, whichever that is
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file on the hub: its size in bytes and its hash, SHA-256 of large files, git's SHA-1 of small ones."""
-
-    name: str
-    size: int
-    kind: str
-    hash: str
-
-    def hash_of(self, path: Path) -> str:
-        """Return the hash of a local file, of the kind the hub states."""
-        if self.kind == "sha256":
-            return files.digest(path)
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-    def matches(self, path: Path) -> bool:
-        """Tell whether a local file is this one, by size and hash."""
-        return path.is_file() and path.stat().st_size == self.size and self.hash_of(path) == self.hash
 
 
 @dataclass
@@ -63,7 +35,7 @@ class _Work:
     done: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def part(self, remote: Remote) -> Path:
+    def part(self, remote: hub.Remote) -> Path:
         # the hash in its name keeps a part from being continued with another version of the file
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
 
@@ -115,7 +87,7 @@ def download(
     """
     folder = Path(folder)
     api = huggingface_hub.HfApi(endpoint=endpoint, token=token or False)
-    commit, remotes = _list(api, repository, revision)
+    commit, remotes = hub.list_release(api, repository, revision)
     folder.mkdir(parents=True, exist_ok=True)
     work = _Work(api, repository, commit, folder, progress or (lambda _done, _total: None))
     wanted = [remote for remote in remotes if not remote.matches(folder / remote.name)]
@@ -139,48 +111,7 @@ def download(
     return record
 
 
-def _list(api: huggingface_hub.HfApi, repository: str, revision: str | None) -> tuple[str, list[Remote]]:
-    """Return the commit and the files of a release at that commit."""
-    try:
-        info = api.dataset_info(repository, revision=revision, files_metadata=True, timeout=30)
-    except RevisionNotFoundError as error:
-        msg = f"{repository} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."
-        raise DownloadError(msg) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        msg = f"there is no public dataset {repository!r} at {api.endpoint}. Check owner and name."
-        raise DownloadError(msg) from error
-    except (OfflineModeIsEnabled, _TRANSPORT, OSError) as error:
-        raise DownloadError(_offline(api, error)) from error
-    listed = {sibling.rfilename: sibling for sibling in info.siblings or []}
-    missing = [name for name in names.RELEASE_FILES if name not in listed]
-    if missing:
-        msg = (
-            f"{repository} at commit {info.sha[:12]} lacks {len(missing)} of the {len(names.RELEASE_FILES)} files of a "
-            f"release: {', '.join(missing)}. Give another repository or revision; nothing was fetched."
-        )
-        raise DownloadError(msg)
-    remotes = []
-    for name in names.RELEASE_FILES:
-        entry = listed[name]
-        kind, value = ("sha256", entry.lfs["sha256"]) if entry.lfs else ("git_sha1", entry.blob_id)
-        remotes.append(Remote(name, int(entry.lfs["size"] if entry.lfs else entry.size), kind, value))
-    return info.sha, remotes
-
-
-def _offline(api: huggingface_hub.HfApi, error: BaseException) -> str:
-    if isinstance(error, HfHubHTTPError):
-        return f"the hub at {api.endpoint} refused: {_first_line(error)}. Try again later."
-    return (
-        f"the hub at {api.endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}). This machine looks "
-        "offline: connect it, or make a release up with `musclebook simulate`."
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _require_space(work: _Work, wanted: list[Remote]) -> None:
+def _require_space(work: _Work, wanted: list[hub.Remote]) -> None:
     parts = {remote: work.part(remote) for remote in wanted}
     held = sum(part.stat().st_size for part in parts.values() if part.is_file())
     work.total = sum(remote.size for remote in wanted)
@@ -194,7 +125,7 @@ def _require_space(work: _Work, wanted: list[Remote]) -> None:
         raise DownloadError(msg)
 
 
-def _fetch(work: _Work, remote: Remote) -> None:
+def _fetch(work: _Work, remote: hub.Remote) -> None:
     """Fetch one file to its part, check it and name it; a fault of this file is noted, being offline ends all."""
     part = work.part(remote)
     if part.is_file() and part.stat().st_size > remote.size:
@@ -207,12 +138,12 @@ def _fetch(work: _Work, remote: Remote) -> None:
         what = "is not there (404)" if status == 404 else f"was refused ({status})"
         work.faults.append(f"{remote.name} {what} at commit {work.commit[:12]}")
         return
-    except (OfflineModeIsEnabled, _TRANSPORT) as error:
+    except (OfflineModeIsEnabled, hub.TRANSPORT) as error:
         kept = part.stat().st_size if part.is_file() else 0
-        msg = f"{remote.name}: {_offline(work.api, error)} {kept:,} of {remote.size:,} bytes are kept: run it again to go on."
+        msg = f"{remote.name}: {hub.explain(work.api, error)} {kept:,} of {remote.size:,} bytes are kept: run it again to go on."
         raise DownloadError(msg) from error
     except OSError as error:
-        work.faults.append(f"{remote.name}: {_first_line(error)}")
+        work.faults.append(f"{remote.name}: {hub.first_line(error)}")
         return
     if not remote.matches(part):
         found = f"{part.stat().st_size:,} bytes, {remote.kind} {remote.hash_of(part)[:12]}…"
@@ -224,7 +155,7 @@ def _fetch(work: _Work, remote: Remote) -> None:
     part.replace(work.folder / remote.name)
 
 
-def _transfer(work: _Work, remote: Remote, part: Path) -> None:
+def _transfer(work: _Work, remote: hub.Remote, part: Path) -> None:
     """Fetch the bytes that a part lacks, over as many connections as it takes."""
     url = huggingface_hub.hf_hub_url(
         work.repository, remote.name, repo_type="dataset", revision=work.commit, endpoint=work.api.endpoint
@@ -244,7 +175,7 @@ def _transfer(work: _Work, remote: Remote, part: Path) -> None:
                     expected_size=remote.size,
                     tqdm_class=_Silent,
                 )
-        except _TRANSPORT as error:
+        except hub.TRANSPORT as error:
             attempts = attempts - 1 if part.stat().st_size == held else _ATTEMPTS
             if isinstance(error, HfHubHTTPError) or attempts == 0:
                 raise

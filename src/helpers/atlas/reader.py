@@ -129,6 +129,25 @@ class Atlas:
         """
         return self._source.truth(table) if self.simulated else None
 
+    def files(self) -> pl.DataFrame:
+        """List the files of this source: file, found (or not), size in MB."""
+        path = Path(self._source.path)
+        listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
+        return pl.DataFrame(
+            [
+                (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
+                for file in listed
+            ],
+            schema={"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64},
+            orient="row",
+        )
+
+    @property
+    def folder(self) -> Path | None:
+        """The release folder, or none where the source is a single file."""
+        path = Path(self._source.path)
+        return path if path.is_dir() else None
+
     def describe(self) -> dict[str, Any]:
         """Return plain values that say which data these are."""
         simulation = self._source.simulation or {}
@@ -140,8 +159,8 @@ class Atlas:
             "simulated": self.simulated,
             **{key: simulation[key] for key in ("seed", "scale", "version") if key in simulation},
             "manifest": self._source.key[:16],
-            "missing": self.missing,
-            "notes": list(self._source.notes),
+            "missing": ", ".join(self.missing),
+            "notes": "; ".join(self._source.notes),
         }
 
     def to_anndata(

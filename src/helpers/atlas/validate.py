@@ -1,4 +1,4 @@
-"""Is a folder a whole release: every file present, readable, agreeing with the others?"""
+"""Whether a folder is a whole release: every file present, readable, agreeing with the others."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="New folder for the release.", show_default=False)],
+    *,
     scale: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the 183,161 cells.")] = 0.08,
     full: Annotated[
         bool, typer.Option("--full", help="As many cells as the real release; takes minutes.")
@@ -43,6 +44,7 @@ def download(
     folder: Annotated[
         Path, typer.Argument(help="Folder for the files; what is whole there is kept.", show_default=False)
     ],
+    *,
     repository: Annotated[str, typer.Option(help="Dataset on the hub.")] = study.HUB_REPOSITORY,
     revision: Annotated[str | None, typer.Option(help="Commit, branch or tag; the newest if none.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Address of another hub.")] = None,
@@ -62,7 +64,7 @@ def download(
     )
 
 
-def validate(folder: FOLDER, as_json: JSON = False) -> None:  # noqa: FBT002
+def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
     """Check that a release is whole and its files agree; ends with 1 where something is damaged.
 
     Example:  musclebook validate release
@@ -85,7 +87,7 @@ def validate(folder: FOLDER, as_json: JSON = False) -> None:  # noqa: FBT002
         raise typer.Exit(1)
 
 
-def audit(folder: FOLDER, as_json: JSON = False) -> None:  # noqa: FBT002
+def audit(folder: FOLDER, *, as_json: JSON = False) -> None:
     """Compute each claim of the public dataset card from the files.
 
     Example:  musclebook audit release
@@ -107,7 +109,8 @@ def convert(
         Path, typer.Argument(help="Folder of a release, or an .h5ad file.", show_default=False)
     ],
     out: Annotated[Path, typer.Argument(help="New .h5ad file.", show_default=False)],
-    counts: Annotated[bool, typer.Option(help="Recover molecule counts as a layer.")] = True,  # noqa: FBT002
+    *,
+    counts: Annotated[bool, typer.Option(help="Recover molecule counts as a layer.")] = True,
     budget: Annotated[str, typer.Option(help="Memory that may be used.")] = "8 GiB",
 ) -> None:
     """Write a release as one sparse .h5ad file that opens in seconds.

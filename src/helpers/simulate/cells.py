@@ -11,12 +11,12 @@ MISLABELED, DOUBLETS = 0.02, 0.015
 TRUE0, TRUE1, TRUE2 = "true_level0", "true_level1", "true_level2"
 # Median molecules by lineage (cells, nuclei); a type's own value below overrides.
 MOLECULES = {
-    "myonuclei": (3000, 2700), "fragments": (2600, 2300), "stem": (4000, 2100), "stroma": (4200, 2100),
-    "glia": (3200, 1700), "mural": (3600, 1800), "endothelium": (3600, 1900), "lymphoid": (2400, 1500),
-    "myeloid": (3400, 1900), "erythroid": (1800, 1800),
-    "Neutrophil": (1500, 1500), "B-plasma": (4200, 1700), "Macrophage": (4500, 2200), "Adipocyte": (2500, 1900),
+    "myonuclei": (2700, 2500), "fragments": (2400, 2100), "stem": (3600, 1900), "stroma": (3800, 1900),
+    "glia": (2900, 1500), "mural": (3300, 1600), "endothelium": (3300, 1700), "lymphoid": (2200, 1400),
+    "myeloid": (3100, 1700), "erythroid": (1600, 1600),
+    "Neutrophil": (1400, 1400), "B-plasma": (3800, 1500), "Macrophage": (4100, 2000), "Adipocyte": (2300, 1700),
 }  # fmt: skip
-MOLECULES_SD, LIBRARY_SD = 0.5, 0.12
+MOLECULES_SD, LIBRARY_SD = 0.7, 0.12
 V3_MOLECULES = 0.35  # natural log, v3 over v2
 # Mean shares of mitochondrial and ribosomal molecules (cells; nuclei).
 SHARES = {names.CELLS: (0.055, 0.16), names.NUCLEI: (0.006, 0.018)}

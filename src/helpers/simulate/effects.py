@@ -30,8 +30,8 @@ ESCAPE = {
     "JPX": -0.6,
 }
 ABSENT = -30.0  # log2: not a molecule
-GENE_SD, GENE_SD_SPREAD, DONOR_SHARE = 0.24, 0.5, 0.3
-CHEMISTRY_SD, LIBRARY_SD = 0.22, 0.04
+GENE_SD, GENE_SD_SPREAD, DONOR_SHARE = 0.32, 0.5, 0.3
+CHEMISTRY_SD, LIBRARY_SD = 0.35, 0.04
 
 
 def _published() -> pl.DataFrame:

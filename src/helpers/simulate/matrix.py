@@ -44,13 +44,14 @@ def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rates(plan: Plan, libraries: pl.DataFrame) -> dict:
-    """Return a function's worth of caches: everything a group's rate is made of, by its key."""
+    """Return what the rates of groups are made of, by key; the last three are filled as groups need them."""
     return {
         "chemistry": effects.chemistry_log(plan.seed),
         "sex": {sex: effects.sex_log(sex) for sex in libraries[names.SEX].unique()},
         "library": {row[names.SAMPLE]: row for row in libraries.rows(named=True)},
         "age": {},
         "donor": {},
+        "tube": {},
     }
 
 
@@ -62,9 +63,11 @@ def _group_rate(plan: Plan, parts: dict, sample: str, level0: str, level2: str) 
         parts["age"][assay, level2] = effects.age_log(plan.age_effects, assay, level0, level2)
     if (donor, level0) not in parts["donor"]:
         parts["donor"][donor, level0] = effects.donor_log(plan.seed, donor, level0)
+    if sample not in parts["tube"]:
+        parts["tube"][sample] = effects.library_log(plan.seed, sample)
     decades = (library[names.EXACT_AGE] - composition.CENTER) / composition.DECADE
     log = parts["age"][assay, level2] * decades + parts["donor"][donor, level0]
-    log = log + parts["sex"][library[names.SEX]] + effects.library_log(plan.seed, sample)
+    log = log + parts["sex"][library[names.SEX]] + parts["tube"][sample]
     log += parts["chemistry"] * (composition.V3_SHARE[library[names.CHEMISTRY]] - _MIDDLE)
     return plan.profiles[assay][level2] * np.exp(log)
 
@@ -111,15 +114,19 @@ def draw_counts(
 
 def _assemble(pieces: list, n_cells: int, n_genes: int) -> sp.csr_matrix:
     """Join the groups' cells into one CSR matrix in the order of rows; the two parts of a doublet are added."""
-    length = np.zeros(n_cells, np.int64)
+    length, parts = np.zeros(n_cells, np.int64), np.zeros(n_cells, np.int64)
     for rows, (lengths, _, _) in pieces:
-        length[rows] += lengths
+        np.add.at(length, rows, lengths)
+        np.add.at(parts, rows, 1)
     indptr = np.r_[0, np.cumsum(length)]
     columns, counts = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.int32)
     filled = np.zeros(n_cells, np.int64)
     while pieces:
         rows, (lengths, found, number) = pieces.pop()
         sampling.place(indptr, lengths, found, number, rows, filled, columns, counts)
-    matrix = sp.csr_matrix((counts, columns, indptr), shape=(n_cells, n_genes))
-    matrix.sum_duplicates()
-    return matrix
+    twice = np.flatnonzero(parts > 1)
+    length = np.diff(indptr)
+    length[twice] = sampling.add_repeats(indptr, columns, counts, twice)
+    used = sampling.close_gaps(indptr, length, columns, counts)
+    indptr = np.r_[0, np.cumsum(length)]
+    return sp.csr_matrix((counts[:used], columns[:used], indptr), shape=(n_cells, n_genes))

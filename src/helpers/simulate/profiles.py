@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from helpers import names
+from helpers.facts import study
 from helpers.simulate import genes, labels, levels
 from helpers.simulate.chance import generator
 
@@ -14,12 +15,12 @@ from helpers.simulate.chance import generator
 class Spread:
     """How strongly programs differ: standard deviations on the natural log scale, and shares of genes touched."""
 
-    base: float = 1.9
-    assay: float = 0.7
-    lineage: float = 1.0
-    lineage_share: float = 0.35
-    kind: float = 1.0
-    kind_share: float = 0.25
+    base: float = 1.4
+    assay: float = 1.1
+    lineage: float = 1.4
+    lineage_share: float = 0.5
+    kind: float = 1.2
+    kind_share: float = 0.35
     subtype: float = 0.6
     subtype_share: float = 0.06
 
@@ -36,7 +37,7 @@ def _base(seed: int, spread: Spread) -> np.ndarray:
     """Natural-log abundance of each gene in an average cell."""
     table = genes.list_genes()
     shift = table["biotype"].replace_strict(_BIOTYPE_SHIFT, default=-3.5, return_dtype=pl.Float64).to_numpy()
-    silent = table["symbol" if "symbol" in table.columns else names.SYMBOL].str.contains(_SILENT).to_numpy()
+    silent = table[names.SYMBOL].str.contains(_SILENT).to_numpy()
     draw = generator(seed, "base").normal(size=len(table))
     special = (table["kind"] != "rest").to_numpy()
     base = np.where(special, _CLASS_SD * draw, shift + spread.base * draw)
@@ -58,8 +59,8 @@ def _fixed_levels(assay: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for gene, label, level in levels.list_levels().rows():
         rows.setdefault(label, []).append((position[gene], level))
     nuclear = int(assay == names.NUCLEI)
-    everywhere = {gene: levels.ELSEWHERE for gene in levels.list_levels()["gene"].unique()}
-    everywhere |= {gene: levels.BIOGENESIS_DEFAULT for gene in _biogenesis()} | levels.BIOGENESIS
+    everywhere = dict.fromkeys(levels.list_levels()["gene"].unique(), levels.ELSEWHERE)
+    everywhere |= dict.fromkeys(_biogenesis(), levels.BIOGENESIS_DEFAULT) | levels.BIOGENESIS
     everywhere |= {gene: pair[nuclear] for gene, pair in levels.EVERYWHERE.items()}
     rows[""] = [(position[gene], level) for gene, level in everywhere.items()]
     return {
@@ -69,8 +70,6 @@ def _fixed_levels(assay: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _biogenesis() -> list[str]:
-    from helpers.facts import study
-
     sets = study.gene_sets()
     return sets.filter(pl.col("set") == "ribosome_biogenesis_dotplot")["gene"].to_list()
 

@@ -1,13 +1,11 @@
 """A simulated release on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from helpers import files, names
-from helpers.simulate import atlas, rowgroup, truth
+from helpers.simulate import atlas, rowgroup, texts, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
 
@@ -47,49 +45,4 @@ def write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> 
         columns = list(names.PROJECTION_COLUMNS[key])
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
     truth.write_truth(folder / names.TRUTH_FOLDER, simulation)
-    _write_texts(folder, simulation)
-
-
-def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:
-    adata = simulation.adata
-    files.write_json(
-        folder / names.UNSTRUCTURED_FILE,
-        {
-            "pca": {
-                "params": {"zero_center": True, "use_highly_variable": False, "mask_var": None},
-                "variance": [float(v) for v in simulation.variance],
-                "variance_ratio": [float(v) for v in simulation.variance_ratio],
-            },
-            "neighbors": {
-                "connectivities_key": "connectivities",
-                "distances_key": "distances",
-                "params": {
-                    "n_neighbors": 15, "method": "umap", "random_state": 0, "metric": "euclidean", "n_pcs": 40,
-                },
-            },
-            "tsne": {
-                "params": {
-                    "perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000, "n_jobs": 8,
-                    "metric": "euclidean",
-                }
-            },
-        },
-    )  # fmt: skip
-    counted = {level: adata.obs[level].value_counts().to_dict() for level in names.LEVELS}
-    sparsity = 100 * (1 - adata.X.nnz / np.prod(adata.shape))
-    structure = {
-        "obsm_keys": [names.SCVI, names.UMAP],
-        "var_columns": list(names.FEATURE_COLUMNS[:3]),
-        "obs_columns": list(names.SAMPLE_COLUMNS[:-1]),
-        "annotation_mapping": {level: {k: int(v) for k, v in n.items()} for level, n in counted.items()},
-        "shape": list(adata.shape),
-        "sparsity": float(sparsity),
-    }
-    (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
-    files.write_json(
-        folder / names.VALIDATION_FILE, {"simulated": True, "shape": list(adata.shape), "passed": True}
-    )
-    (folder / names.README_FILE).write_text(
-        "# SIMULATED skeletal muscle atlas\n\nNo real cell is in these files.\n"
-    )
-    (folder / names.LICENSE_FILE).write_text("MIT License\n")
+    texts.write_texts(folder, simulation)

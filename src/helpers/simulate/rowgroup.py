@@ -64,7 +64,11 @@ def write_columns(path: Path, x: sp.csr_matrix, columns: list[str], *, threads: 
         return block
 
     with ThreadPoolExecutor(threads) as pool:
-        join_columns(path, pool.map(write, range(0, x.shape[1], width)), schema=pa.schema([(c, pa.float32()) for c in columns]))
+        join_columns(
+            path,
+            pool.map(write, range(0, x.shape[1], width)),
+            schema=pa.schema([(c, pa.float32()) for c in columns]),
+        )
 
 
 def read_footer(data: bytes) -> tuple[Struct, int]:

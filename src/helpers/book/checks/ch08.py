@@ -1,0 +1,53 @@
+"""Checkers of the exercises of chapter 08."""
+
+import math
+from collections.abc import Callable
+
+
+def split(answer: Callable[[list[str], str], tuple[list[int], list[int]]]) -> str | None:
+    """Check a split that leaves one whole donor out."""
+    donors = ["A", "B", "A", "C", "B"]
+    parts = answer(donors, "B")
+    if not isinstance(parts, tuple | list) or len(parts) != 2:
+        return "return two lists: the training rows and the test rows."
+    train, test = (sorted(int(row) for row in part) for part in parts)
+    if (train, test) == ([0, 2, 3], [1, 4]):
+        return None
+    if (train, test) == ([1, 4], [0, 2, 3]):
+        return "the two lists are the wrong way round: training first, then test."
+    if set(train) & set(test):
+        return "a row stands on both sides: that is the leak."
+    if any(donors[row] == "B" for row in train):
+        return "a row of the donor left out stands in training: the model would have met the person."
+    return "rows are missing: every row of the donor is tested, every other row trains."
+
+
+def baseline(answer: Callable[[list[float]], float]) -> str | None:
+    """Check the error of predicting each age as the mean of the others."""
+    ages = [20.0, 30.0, 70.0]
+    right = (abs(20 - 50) + abs(30 - 45) + abs(70 - 25)) / 3
+    found = float(answer(ages))
+    if math.isclose(found, right):
+        return None
+    mean = sum(ages) / 3
+    if math.isclose(found, sum(abs(age - mean) for age in ages) / 3):
+        return "that mean includes the donor whose age is predicted: leave it out."
+    if math.isclose(found, math.sqrt((30**2 + 15**2 + 45**2) / 3)):
+        return "that is the root of the mean square; the mean absolute error is asked for."
+    return f"for ages 20, 30 and 70 the error is {right:g} years, your function says {found:g}."
+
+
+def macro(answer: Callable[[list[str], list[str]], float]) -> str | None:
+    """Check recall averaged over classes with equal weight."""
+    truth, predicted = ["a"] * 8 + ["b"] * 2, ["a"] * 8 + ["a", "b"]
+    found = float(answer(truth, predicted))
+    if math.isclose(found, 0.75):
+        return None
+    if math.isclose(found, 0.9):
+        return "that is the share of all rows that are right (micro): average the classes, not the rows."
+    if math.isclose(found, (8 / 9 + 1) / 2):
+        return "that is precision: divide by the rows that truly are in the class."
+    return f"eight of eight and one of two make 0.75, your function says {found:g}."
+
+
+CHECKS = {"08.split": split, "08.baseline": baseline, "08.macro": macro}

@@ -1,0 +1,77 @@
+"""Sphinx extension of the book: the banner and foot of a page, recorded values in prose, math without scripts."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+from helpers.book import apidoc, gallery, mathml
+from helpers.book.directives import FindingsTable, InstallCell, Schedule, finding_of
+from helpers.book.shown import banner, foot
+
+_log = logging.getLogger(__name__)
+
+
+class FindingRole(SphinxRole):
+    """A recorded value: ``{finding}`03_age_de:donors``` with unit and interval, ``...:donors.number``` alone.
+
+    A format may follow: ``{finding}`03_age_de:share.number:.1%```.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Look the value up in the runs that the site shows."""
+        notebook, _, rest = self.text.partition(":")
+        name, _, spec = rest.partition(":")
+        name, _, part = name.partition(".")
+        runs = self.env.app.musclebook_runs  # type: ignore[attr-defined]
+        if runs is None:  # built by hand, where runs are made by the build itself
+            return [nodes.emphasis(text=f"[{name.replace('_', ' ')}: see the chapter]")], []
+        found = runs.get(notebook, {}).get("findings", {}).get(name)
+        if found is None:
+            where = "was not run" if notebook not in runs else "does not record it"
+            _log.warning("finding %r: %s %s", self.text, notebook, where, location=self.get_location())
+            return [nodes.Text(self.text)], []
+        self.env.note_dependency(str(Path(self.env.srcdir) / self.config.musclebook_site))
+        return [nodes.inline("", finding_of(name, found).text(part, spec), classes=["finding"])], []
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register everything with Sphinx."""
+    app.add_config_value("musclebook_site", "", "env", [str])
+    app.add_role("finding", FindingRole())
+    app.add_directive("findings-table", FindingsTable)
+    app.add_directive("schedule", Schedule)
+    app.add_directive("install-cell", InstallCell)
+    app.connect("builder-inited", _load_site)
+    app.connect("html-page-context", _dress_page)
+    app.connect("source-read", apidoc.write_rooms)
+    app.connect("source-read", gallery.write_gallery)
+    mathml.register(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _load_site(app: Sphinx) -> None:
+    path = Path(app.srcdir) / app.config.musclebook_site
+    site = json.loads(path.read_text(encoding="utf-8")) if app.config.musclebook_site else None
+    app.musclebook_site = site or {}  # type: ignore[attr-defined]
+    app.musclebook_runs = None if site is None else site["runs"]  # type: ignore[attr-defined]
+
+
+def _dress_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    del templatename
+    if not context.get("body") or doctree is None:
+        return
+    runs = app.musclebook_runs  # type: ignore[attr-defined]
+    name = Path(pagename).name
+    context["body"] = banner(runs, name) + context["body"] + foot(runs, name)
+    # a wide table scrolls in its own box, which the keyboard can reach
+    context["body"] = re.sub(
+        r"(<div class=\"pst-scrollable-table-container\")", r'\1 tabindex="0"', context["body"]
+    )

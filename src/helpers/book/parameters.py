@@ -1,0 +1,228 @@
+"""Parameters of a notebook: read from its parameters cell, checked before anything runs."""
+
+import ast
+import difflib
+import io
+import math
+import re
+import tokenize
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nbformat import NotebookNode
+
+from helpers.errors import ParameterError
+
+Value = str | int | float | bool
+TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+OUT_DIR = "out_dir"
+ATLAS = "atlas"
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_RANGE = re.compile(r"\[\s*([^,\[\]]+?)\s*,\s*([^,\[\]]+?)\s*\]\s*$")
+_CHOICES = re.compile(r"\{([^{}]+)\}\s*$")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter: type, default, help, and what is allowed."""
+
+    name: str
+    type: str
+    default: Value
+    help: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.low is not None:
+            return f"{self.type} from {self.low:g} to {self.high:g}"
+        return {"bool": "true or false"}.get(self.type, self.type)
+
+    def fault(self, value: Any) -> str | None:
+        """Say what is wrong with a typed value, or None."""
+        wanted = TYPES[self.type]
+        right_type = type(value) is wanted or (wanted is float and type(value) is int)
+        if not right_type or (isinstance(value, float) and not math.isfinite(value)):
+            return f"{self.name} = {value!r} is not allowed: {self.allowed}"
+        if self.low is not None and not self.low <= value <= self.high:
+            return f"{self.name} = {value!r} is out of range: {self.allowed}"
+        if self.choices and str(value) not in self.choices:
+            near = difflib.get_close_matches(str(value), self.choices, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            return f"{self.name} = {value!r} is not a choice: {self.allowed}{hint}"
+        return None
+
+    def parse(self, text: str) -> Any:
+        """Turn the text of a command line into the declared type; a text that does not fit stays a text."""
+        try:
+            if self.type == "bool":
+                return _TRUTH.get(text.strip().lower(), text)
+            return TYPES[self.type](text)
+        except ValueError:
+            return text
+
+
+def read_parameters(notebook: NotebookNode, *, name: str = "notebook") -> dict[str, Parameter]:
+    """Return the parameters declared in the cell tagged ``parameters``.
+
+    A line reads ``name: type = default  # help [low, high]`` or ``# help {choice, choice}``.
+
+    Raises
+    ------
+    ParameterError
+        If a line is not of that form, or a default breaks its own rule; all faults at once.
+    """
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if not cells:
+        return {}
+    if len(cells) > 1:
+        msg = f"{name} has {len(cells)} cells tagged 'parameters'; one is allowed."
+        raise ParameterError(msg)
+    source = cells[0].source
+    comments = _comments(source)
+    found, faults = {}, []
+    for statement in ast.parse(source).body:
+        fault = _declaration_fault(statement)
+        if fault:
+            faults.append(f"line {statement.lineno}: {fault}")
+            continue
+        try:
+            parameter = _declare(statement, comments.get(statement.end_lineno, ""))
+        except ValueError as error:
+            faults.append(f"line {statement.lineno}: {error}")
+            continue
+        found[parameter.name] = parameter
+        if parameter.help == "":
+            faults.append(f"line {statement.lineno}: {parameter.name} has no comment")
+        if fault := parameter.fault(parameter.default):
+            faults.append(f"line {statement.lineno}: the default {fault}")
+    if faults:
+        msg = f"parameters cell of {name}: {'; '.join(faults)}."
+        raise ParameterError(msg)
+    return found
+
+
+def check(
+    declared: Mapping[str, Parameter], given: Mapping[str, Any], *, name: str = "notebook"
+) -> dict[str, Value]:
+    """Return the given values, typed, after checking every one; nothing has run yet.
+
+    Parameters
+    ----------
+    declared
+        What `read_parameters` returned.
+    given
+        Values by name, typed; whole numbers may stand for floats.
+    name
+        Notebook, for the message.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown or a value is of the wrong type, out of range or not a choice; all faults at once.
+    """
+    faults = []
+    for key, value in given.items():
+        if key not in declared:
+            near = difflib.get_close_matches(key, declared, n=1, cutoff=0.5)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            faults.append(f"unknown parameter {key!r}{hint}")
+        elif fault := declared[key].fault(value):
+            faults.append(fault)
+    if faults:
+        there = "\n".join(f"  {p.name}: {p.allowed}. {p.help}" for p in declared.values())
+        listed = "\n".join(f"- {fault}" for fault in faults)
+        msg = f"{name} cannot run:\n{listed}\nIts parameters are\n{there}"
+        raise ParameterError(msg)
+    return {key: float(value) if declared[key].type == "float" else value for key, value in given.items()}
+
+
+def parse_options(
+    options: Iterable[str], *, files: Iterable[Path] = ()
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Split ``name=value`` texts and read YAML files of parameters: (texts by name, typed values by name).
+
+    Raises
+    ------
+    ParameterError
+        If an option has no equals sign, or a file does not hold a mapping; all faults at once.
+    """
+    texts: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    faults = []
+    for path in files:
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            faults.append(f"{path}: {error}")
+            continue
+        if isinstance(content, dict):
+            values.update({str(key): value for key, value in content.items()})
+        else:
+            faults.append(f"{path} does not hold lines of 'name: value'")
+    for option in options:
+        key, equals, value = option.partition("=")
+        if equals:
+            texts[key.strip()] = value
+        else:
+            faults.append(f"{option!r} is not of the form name=value")
+    if faults:
+        msg = f"{'; '.join(faults)}."
+        raise ParameterError(msg)
+    return texts, values
+
+
+def typed(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Read texts by the declared types; unknown names stay, for `check` to name."""
+    return {key: declared[key].parse(text) if key in declared else text for key, text in texts.items()}
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
+
+
+def _declaration_fault(statement: ast.stmt) -> str | None:
+    if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+        return "a parameter reads 'name: type = value  # help'"
+    kind = ast.unparse(statement.annotation)
+    if kind not in TYPES:
+        return f"{statement.target.id} has the type {kind}, allowed are {', '.join(TYPES)}"
+    if statement.value is None:
+        return f"{statement.target.id} has no default"
+    try:
+        ast.literal_eval(statement.value)
+    except ValueError:
+        return f"the default of {statement.target.id} is computed; write the value"
+    return None
+
+
+def _declare(statement: ast.AnnAssign, comment: str) -> Parameter:
+    low = high = None
+    choices: tuple[str, ...] = ()
+    if match := _RANGE.search(comment):
+        low, high = float(match[1].replace("_", "")), float(match[2].replace("_", ""))
+    elif match := _CHOICES.search(comment):
+        choices = tuple(part.strip().strip("\"'") for part in match[1].split(","))
+    return Parameter(
+        name=statement.target.id,
+        type=ast.unparse(statement.annotation),
+        default=ast.literal_eval(statement.value),
+        help=comment,
+        low=low,
+        high=high,
+        choices=choices,
+    )

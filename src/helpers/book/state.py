@@ -1,0 +1,54 @@
+"""Which run each page shows, and whether it is current."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from helpers.book import key
+from helpers.book.execute import RUN_FILE, Outcome
+from helpers.book.project import Notebook, Project
+from helpers.book.run import Plan, Request, plan
+from helpers.files import write_json
+
+CURRENT = "current.json"
+
+
+def point(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> None:
+    """Make good runs the ones that the site shows."""
+    for one, outcome in zip(plans, outcomes, strict=True):
+        if outcome.status != "failed":
+            content = {"key": outcome.key, "atlas": one.request.atlas, "profile": one.request.chosen_profile}
+            write_json(one.folder / CURRENT, content)
+
+
+def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
+    """Return what is known of the run that the site shows, with its ``folder``; None if there is none."""
+    folder = project.build / "runs" / notebook.name
+    try:
+        pointer = json.loads((folder / CURRENT).read_text(encoding="utf-8"))
+        content = json.loads((folder / pointer["key"] / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+    return {**content, **pointer, "folder": folder / pointer["key"]}
+
+
+def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:
+    """Say of every notebook why its page is stale: no reasons means current, None means never run.
+
+    Parameters
+    ----------
+    project
+        The book.
+    request
+        What the pages should show; if not given, what they were last made for.
+    """
+    found: dict[str, list[str] | None] = {}
+    for notebook in project.choose():
+        known = current(project, notebook)
+        if known is None:
+            found[notebook.name] = None
+            continue
+        wanted = request or Request(atlas=known.get("atlas"), profile=known.get("profile"))
+        one = plan(project, [notebook], wanted)[0]
+        found[notebook.name] = key.differences(known.get("parts", {}), one.parts)
+    return found

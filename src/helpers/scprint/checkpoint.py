@@ -1,0 +1,85 @@
+"""Hyper-parameters of a model checkpoint, read without torch and without running anything the file names.
+
+A checkpoint is a zip whose ``data.pkl`` holds nested dictionaries, and tensors by reference. The pickle is read
+by a reader for which every class and function is the same inert placeholder, so a hostile file can build odd
+values and nothing else. Weights are never touched.
+"""
+
+import io
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from helpers.budget import require
+from helpers.errors import PartError
+
+_LIMIT = "256 MiB"
+
+
+class _Inert(dict):  # type: ignore[type-arg]
+    """Stands for any object of the file: accepts state, does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.update(state)
+
+    def append(self, _: Any) -> None:
+        """Accept an item of a list that is not one here."""
+
+    def extend(self, _: Any) -> None:
+        """Accept items of a list that is not one here."""
+
+    def add(self, _: Any) -> None:
+        """Accept an item of a set that is not one here."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str, /) -> Any:
+        return OrderedDict if (module, name) == ("collections", "OrderedDict") else _Inert
+
+    def persistent_load(self, _: Any, /) -> Any:
+        return None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read the nested dictionaries of a checkpoint.
+
+    Raises
+    ------
+    PartError
+        If the file is not a zip checkpoint or its description cannot be read.
+    BudgetError
+        If the description alone is larger than 256 MiB.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
+            if len(inside) != 1:
+                msg = f"{path.name} holds {len(inside)} data.pkl; a checkpoint has one."
+                raise PartError(msg)
+            remedy = "Export its hyper-parameters as JSON."
+            require(inside[0].file_size, budget=_LIMIT, work=f"{path.name}'s description", remedy=remedy)
+            data = archive.read(inside[0])
+    except (OSError, zipfile.BadZipFile) as error:
+        msg = f"{path.name} is not a zip checkpoint ({error}). Export its hyper-parameters as JSON."
+        raise PartError(msg) from None
+    try:
+        content = _Reader(io.BytesIO(data)).load()
+    except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
+        msg = f"{path.name} cannot be read ({type(error).__name__}: {error}). Export its hyper-parameters as JSON."
+        raise PartError(msg) from None
+    if not isinstance(content, dict):
+        msg = f"{path.name} holds a {type(content).__name__}, not the dictionary of a checkpoint."
+        raise PartError(msg)
+    return content

@@ -1,0 +1,154 @@
+"""Whole donors to train or to test: decided once, before anything is written."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from helpers import names
+from helpers.errors import SentenceError
+
+TRAIN, TEST = "train", "test"
+DONORS, CELLS, NONE = "donors", "cells", "none"
+# The first of these columns that a data set has names its donors.
+DONOR_COLUMNS = (names.DONOR, "donor_id", "donor", "subject_id", "individual", "patient_id", "patient")
+# Texts that name nobody: such cells may come from anyone, so that they never enter the test side.
+NOBODY = frozenset({"", "unknown", "na", "nan", "none", "not available", "pooled"})
+# Seeded draws among which the one nearest to the target share of cells is taken.
+DRAWS = 16
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A donor before the split: name, age in years (of most of the cells), number of cells."""
+
+    name: str
+    age: float | None
+    cells: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """The side of each donor; donors that are not listed are on the train side."""
+
+    test_donors: frozenset[str]
+    donors: tuple[Donor, ...]
+    target: float
+    seed: int
+
+    def side(self, donor: str | None) -> str:
+        """Return the side of the cells of a donor."""
+        return TEST if donor in self.test_donors else TRAIN
+
+    @property
+    def test_share(self) -> float | None:
+        """Share of cells on the test side, among cells whose donor is known."""
+        total = sum(donor.cells for donor in self.donors)
+        held = sum(donor.cells for donor in self.donors if donor.name in self.test_donors)
+        return held / total if total else None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values, for a manifest."""
+        return {
+            "kind": DONORS,
+            "target_share": self.target,
+            "test_share_of_cells": self.test_share,
+            "seed": self.seed,
+            "test_donors": sorted(self.test_donors),
+            "train_donors": sorted(donor.name for donor in self.donors if donor.name not in self.test_donors),
+        }
+
+
+def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
+    """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`.
+
+    Raises
+    ------
+    SentenceError
+        If the given column is not there.
+    """
+    if donor_column is not None and donor_column not in columns:
+        msg = f"no column {donor_column!r} for the donor. The cells have: {', '.join(columns)}."
+        raise SentenceError(msg)
+    return donor_column or next((column for column in DONOR_COLUMNS if column in columns), None)
+
+
+def is_known(donor: str | None) -> bool:
+    """Tell whether a text names one donor."""
+    return donor is not None and donor.strip().lower() not in NOBODY
+
+
+def split_donors(
+    donors: Sequence[Donor], *, target: float, seed: int, settled: Mapping[str, str] | None = None
+) -> Split:
+    """Choose the donors of the test side, stratified by age.
+
+    The donors are ordered by age and cut into as many neighboring groups as test donors are wanted; one of each group
+    is drawn. Of several such draws the one whose share of cells is nearest to the target is taken. The result depends
+    on the donors and the seed only: not on the order of cells, files, chunks or workers.
+
+    Parameters
+    ----------
+    donors
+        Each donor once.
+    target
+        Wanted share of donors and of cells on the test side, above 0 and below 1.
+    seed
+        Of the draw.
+    settled
+        Sides decided earlier, which stay: donors that a data set brings in later are split among themselves.
+
+    Raises
+    ------
+    SentenceError
+        If there are fewer than two donors, or the target is not a share.
+    """
+    if not 0 < target < 1:
+        msg = f"the test share is {target}; give a share above 0 and below 1, or ask for no split."
+        raise SentenceError(msg)
+    settled = settled or {}
+    fresh = [donor for donor in donors if donor.name not in settled]
+    held = frozenset(name for name, side in settled.items() if side == TEST)
+    if len(donors) < 2:
+        found = donors[0].name if donors else "none"
+        msg = (
+            f"whole donors can be split when there are two or more; found {len(donors)} ({found}). "
+            "Ask for no split, or for a split by cell (its test cells share their donors with train)."
+        )
+        raise SentenceError(msg)
+    wanted = round(target * len(fresh)) if settled else max(1, round(target * len(fresh)))
+    if wanted:
+        held |= _draw(fresh, wanted=wanted, target=target, seed=seed)
+    return Split(held, tuple(sorted(donors, key=lambda donor: donor.name)), target, seed)
+
+
+def split_cells(barcodes: Sequence[str], *, target: float, seed: int) -> np.ndarray:
+    """Choose single cells for the test side: each by a hash of its barcode, so that chunks do not matter.
+
+    Cells of one donor land on both sides; the score on such a test side says little about new donors.
+    """
+    return np.array([_unit(seed, 0, barcode) < target for barcode in barcodes], dtype=bool)
+
+
+def _draw(donors: Sequence[Donor], *, wanted: int, target: float, seed: int) -> frozenset[str]:
+    # donors without an age stand together at the end
+    order = sorted(donors, key=lambda donor: (donor.age is None, donor.age or 0.0, donor.name))
+    bounds = [round(i * len(order) / wanted) for i in range(wanted + 1)]
+    total = sum(donor.cells for donor in order)
+    best: tuple[float, frozenset[str]] | None = None
+    for draw in range(DRAWS):
+        picked = [
+            min(order[start:stop], key=lambda donor: _unit(seed, draw, donor.name))
+            for start, stop in pairwise(bounds)
+        ]
+        off = abs(sum(donor.cells for donor in picked) - target * total)
+        if best is None or off < best[0]:
+            best = (off, frozenset(donor.name for donor in picked))
+    return best[1] if best else frozenset()
+
+
+def _unit(seed: int, draw: int, text: str) -> float:
+    digest = hashlib.blake2b(f"{seed}/{draw}/{text}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64

@@ -1,0 +1,126 @@
+"""Every arrangement once, ties counted, p never zero: against the plain list of permutations."""
+
+import time
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from helpers.analysis import arrangements
+from helpers.errors import DesignError
+
+
+@pytest.mark.parametrize("values", [[0, 0, 1, 1, 1], [1, 2, 2, 3], [5, 4, 3, 2, 1], [7, 7, 7, 1]])
+def test_all_distinct_arrangements_are_listed_once(values):
+    listed = arrangements.arrange(values)
+    expected = set(permutations(float(v) for v in values))
+    assert {tuple(row) for row in listed.values} == expected
+    assert len(listed.values) == len(expected) == listed.total == arrangements.count(values)
+    assert listed.exact
+    assert listed.values[0].tolist() == [float(v) for v in values]
+
+
+def test_values_stay_within_their_stratum():
+    listed = arrangements.arrange([19, 70, 28, 73, 60], strata=["M", "F", "M", "F", "M"])
+    assert listed.total == 6 * 2
+    for row in listed.values:
+        assert sorted(row[[0, 2, 4]]) == [19, 28, 60]
+        assert sorted(row[[1, 3]]) == [70, 73]
+
+
+def test_sampled_arrangements_stay_within_their_stratum_too():
+    values, strata = np.arange(14), ["a"] * 7 + ["b"] * 7
+    drawn = arrangements.arrange(values, strata=strata, draws=50, limit=100, seed=3)
+    assert not drawn.exact
+    assert (np.sort(drawn.values[:, :7], axis=1) == np.arange(7)).all()
+    assert len(drawn.values) == 51
+
+
+def test_the_same_seed_gives_the_same_sample():
+    values = np.arange(12)
+    first, again, other = (arrangements.arrange(values, draws=20, seed=s).values for s in (1, 1, 2))
+    assert (first == again).all()
+    assert not (first == other).all()
+
+
+def test_p_is_the_share_of_arrangements_at_least_as_extreme():
+    generator = np.random.default_rng(4)
+    ages, response = np.array([1.0, 2, 3, 5, 8, 9]), generator.normal(size=(6, 3))
+    p = arrangements.p_values(arrangements.arrange(ages), response)
+    for j in range(3):
+        sizes = [abs((np.array(row) - ages.mean()) @ response[:, j]) for row in permutations(ages)]
+        observed = abs((ages - ages.mean()) @ response[:, j])
+        assert p[j] == pytest.approx(np.mean([size >= observed - 1e-12 for size in sizes]))
+
+
+def test_ties_that_differ_in_the_last_bit_count_as_ties():
+    # 0.1 + 0.2 is not 0.3 in floating point: a strict comparison would miss arrangements that are equal
+    values, response = [0, 0, 1, 1], np.array([[0.1], [0.2], [0.3], [0.0]])
+    assert arrangements.p_values(arrangements.arrange(values), response)[0] == 1.0
+
+
+def test_p_is_never_zero():
+    ages = np.arange(17.0)
+    drawn = arrangements.arrange(ages, draws=99)
+    assert arrangements.p_values(drawn, ages[:, None])[0] == drawn.smallest_p == 0.01
+
+
+def test_a_response_without_variation_has_p_of_one():
+    assert arrangements.p_values(arrangements.arrange([0, 0, 1, 1, 1]), np.zeros((5, 1)))[0] == 1.0
+
+
+def test_one_arrangement_cannot_be_tested():
+    with pytest.raises(DesignError, match="one arrangement only"):
+        arrangements.arrange([1, 1, 2, 2], strata=["a", "a", "b", "b"])
+
+
+def test_the_slope_of_a_straight_line_is_returned_with_bounds_around_it():
+    generator = np.random.default_rng(0)
+    ages = np.linspace(-3, 3, 12)
+    response = 0.7 * ages[:, None] + 0.3 * generator.normal(size=(12, 1))
+    slope, low, high, p = arrangements.fit_slopes(arrangements.arrange(ages, draws=2_000), response)
+    plain = np.polyfit(ages, response[:, 0], 1)[0]
+    assert slope[0] == pytest.approx(plain)
+    assert low[0] < plain < high[0]
+    assert p[0] == pytest.approx(1 / 2001)
+
+
+def test_bounds_are_the_slopes_that_are_just_not_rejected():
+    generator = np.random.default_rng(1)
+    labels = np.repeat([0.0, 1.0], [5, 7])
+    response = generator.normal(size=(12, 2)) + labels[:, None]
+    drawn = arrangements.arrange(labels)
+    _, low, high, _ = arrangements.fit_slopes(drawn, response)
+    for j in range(2):
+        for bound, inward in ((low[j], 1), (high[j], -1)):
+            shifted = response[:, [j]] - labels[:, None] * (bound + inward * 1e-3)
+            outside = response[:, [j]] - labels[:, None] * (bound - inward * 1e-3)
+            assert arrangements.p_values(drawn, shifted - shifted.mean())[0] > 0.05
+            assert arrangements.p_values(drawn, outside - outside.mean())[0] <= 0.05
+
+
+def test_too_few_arrangements_to_reject_anything_give_endless_bounds():
+    drawn = arrangements.arrange([0, 0, 1, 1])
+    _, low, high, p = arrangements.fit_slopes(drawn, np.array([[0.0], [1], [5], [6]]))
+    assert p[0] == pytest.approx(2 / 6)
+    assert np.isinf(low[0])
+    assert np.isinf(high[0])
+
+
+def test_weights_change_the_estimate_as_in_weighted_least_squares():
+    generator = np.random.default_rng(2)
+    ages, response = np.arange(9.0), generator.normal(size=(9, 1))
+    weights = generator.uniform(0.1, 2, size=(9, 1))
+    slope, *_ = arrangements.fit_slopes(arrangements.arrange(ages, draws=50), response, weights=weights)
+    assert slope[0] == pytest.approx(np.polyfit(ages, response[:, 0], 1, w=np.sqrt(weights[:, 0]))[0])
+
+
+def test_thirty_six_types_over_seventeen_donors_take_seconds():
+    # the budget is 10 s on two cores; a tenth of that leaves room for a busy machine
+    labels, response = np.repeat([0, 1], [8, 9]), np.random.default_rng(0).normal(size=(17, 36))
+    started = time.process_time()
+    drawn = arrangements.arrange(labels)
+    p = arrangements.p_values(drawn, response)
+    assert drawn.total == 24_310
+    assert p.shape == (36,)
+    assert time.process_time() - started < 10

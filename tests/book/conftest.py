@@ -1,0 +1,31 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers.book.project import Project
+
+SAMPLE = Path(__file__).parent / "sample"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A book of two tiny notebooks."""
+    root = tmp_path / "book"
+    shutil.copytree(SAMPLE, root)
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The tiny book with its runs made once; read only."""
+    from helpers.book import run, state
+
+    root = tmp_path_factory.mktemp("made") / "book"
+    shutil.copytree(SAMPLE, root)
+    project = Project(root)
+    plans = run.plan(project, project.choose(), run.Request())
+    outcomes = run.make(plans, failed=project.build / "failed", workers=2)
+    run.report(outcomes)
+    state.point(plans, outcomes)
+    return project

@@ -1,0 +1,47 @@
+"""Each checker of chapter 08 against the right answer and typical wrong ones."""
+
+import pytest
+
+from helpers.book.checks import ch08
+
+
+def leave_out(donors, name):
+    test = [row for row, donor in enumerate(donors) if donor == name]
+    return [row for row in range(len(donors)) if row not in test], test
+
+
+def baseline(ages):
+    return sum(abs(age - (sum(ages) - age) / (len(ages) - 1)) for age in ages) / len(ages)
+
+
+def macro(truth, predicted):
+    labels = sorted(set(truth))
+    pairs = list(zip(truth, predicted, strict=True))
+    return sum(
+        sum(t == p for t, p in pairs if t == label) / truth.count(label) for label in labels
+    ) / len(labels)
+
+
+@pytest.mark.parametrize(
+    ("checker", "right"), [(ch08.split, leave_out), (ch08.baseline, baseline), (ch08.macro, macro)]
+)
+def test_the_right_answer_passes(checker, right):
+    assert checker(right) is None
+
+
+@pytest.mark.parametrize(
+    ("checker", "wrong", "message"),
+    [
+        (ch08.split, lambda donors, name: leave_out(donors, name)[::-1], "wrong way round"),
+        (ch08.split, lambda donors, name: (list(range(5)), [1, 4]), "both sides"),
+        (ch08.split, lambda donors, name: ([0, 2, 3, 4], [1]), "met the person"),
+        (ch08.split, lambda donors, name: ([0], [1, 4]), "missing"),
+        (ch08.split, lambda donors, name: [1], "two lists"),
+        (ch08.baseline, lambda ages: sum(abs(a - sum(ages) / len(ages)) for a in ages) / len(ages), "leave it out"),
+        (ch08.baseline, lambda ages: (sum((a - (sum(ages) - a) / 2) ** 2 for a in ages) / 3) ** 0.5, "root"),
+        (ch08.macro, lambda t, p: sum(a == b for a, b in zip(t, p, strict=True)) / len(t), "micro"),
+        (ch08.macro, lambda t, p: (8 / 9 + 1) / 2, "precision"),
+    ],
+)
+def test_a_wrong_answer_is_told_what_is_wrong(checker, wrong, message):
+    assert message in checker(wrong)

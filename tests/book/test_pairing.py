@@ -1,0 +1,149 @@
+import os
+import re
+
+import nbformat
+import pytest
+
+from helpers.book import pairing
+from helpers.errors import PairingError
+
+SOURCE = 'figure, axes = style.new(height=2)\naxes.plot(range(count), "o")\nfigure'
+
+
+@pytest.fixture
+def book(project):
+    one = project.choose(["01"])[0]
+    pairing.write_pair(one)
+    return one
+
+
+def _edit_text(book, *, old="range(count)", new="range(count + 0)"):
+    book.source.write_text(book.source.read_text().replace(old, new))
+
+
+def _edit_pair(book, change):
+    node = nbformat.read(book.pair, as_version=4)
+    change(node)
+    nbformat.write(node, book.pair)
+
+
+def _words(book):
+    return " | ".join(map(str, pairing.compare(book)))
+
+
+def test_a_fresh_pair_has_no_differences_and_is_not_written_again(book):
+    assert pairing.compare(book) == []
+    assert pairing.write_pair(book) is False
+
+
+def test_the_same_text_gives_the_same_bytes(book):
+    first = book.pair.read_bytes()
+    book.pair.unlink()
+    pairing.write_pair(book)
+    assert book.pair.read_bytes() == first
+
+
+def test_captions_alt_text_and_mocks_survive(book):
+    cells = nbformat.read(book.pair, as_version=4).cells
+    figure = next(cell for cell in cells if "mystnb" in cell.metadata)
+    assert figure.metadata["mystnb"]["image"]["alt"] == "Three dots on a line"
+    assert figure.metadata["mystnb"]["figure"]["caption"] == "Dots."
+    assert any(cell.metadata.get("nbmake") == {"mock": {"count": 2}} for cell in cells)
+
+
+def test_a_missing_pair_is_named(book):
+    book.pair.unlink()
+    assert "01_first.ipynb is missing" in _words(book)
+
+
+def test_an_edited_cell_is_named_with_both_sides(book):
+    _edit_text(book)
+    assert re.search(r"cell 6 differs in source.*count \+ 0", _words(book))
+
+
+def test_changed_metadata_is_a_difference(book):
+    _edit_pair(book, lambda node: node.cells[5].metadata["mystnb"]["image"].update(alt="Other"))
+    assert "cell 6 differs in metadata" in _words(book)
+
+
+def test_metadata_that_is_not_kept_is_no_difference(book):
+    _edit_pair(book, lambda node: node.cells[5].metadata.update(collapsed=True))
+    assert pairing.compare(book) == []
+
+
+def test_an_added_cell_is_counted(book):
+    _edit_pair(book, lambda node: node.cells.append(nbformat.v4.new_code_cell("1")))
+    assert "the .py has 11 cells, the .ipynb 12" in _words(book)
+
+
+def test_outputs_in_a_pair_are_a_difference(book):
+    _edit_pair(book, lambda node: node.cells[1].update(outputs=[nbformat.v4.new_output("stream", text="hi")]))
+    assert "cell 2 of the .ipynb has outputs" in _words(book)
+
+
+def test_a_pair_over_the_size_limit_is_a_difference(book):
+    _edit_pair(book, lambda node: node.metadata.update(padding="x" * 200_001))
+    assert "allowed are 200,000" in _words(book)
+
+
+def test_a_text_without_kernel_header_is_a_difference_and_cannot_be_paired(book):
+    book.source.write_text(re.sub(r"#   kernelspec:\n(#     .*\n)+", "", book.source.read_text()))
+    assert "no kernelspec header" in _words(book)
+    with pytest.raises(PairingError, match="no kernelspec header"):
+        pairing.write_pair(book, force=True)
+
+
+def test_timestamps_do_not_matter(book):
+    """The trap: a clone or a slow editor makes the edited text look older than its stale pair."""
+    _edit_text(book)
+    os.utime(book.source, (1, 1))
+    assert "differs in source" in _words(book)
+    pairing.write_pair(book)
+    assert "count + 0" in book.source.read_text()
+    assert "count + 0" in book.pair.read_text()
+
+
+def test_an_edit_in_jupyter_is_taken_over_with_its_outputs_dropped(book):
+    def edit(node):
+        node.cells[5].source += "  # mine"
+        node.cells[5].outputs = [nbformat.v4.new_output("stream", text="hi")]
+
+    _edit_pair(book, edit)
+    assert pairing.write_text(book) is True
+    assert "# mine" in book.source.read_text()
+    assert pairing.compare(book) == []
+    assert pairing.write_text(book) is False
+
+
+def test_taking_over_keeps_header_and_tags_of_the_text(book):
+    before = book.source.read_text()
+    _edit_pair(book, lambda node: node.cells[5].update(source="1"))
+    pairing.write_text(book)
+    _edit_pair(book, lambda node: node.cells[5].update(source=SOURCE))
+    pairing.write_text(book)
+    assert book.source.read_text() == before
+
+
+def test_an_edit_in_jupyter_is_not_overwritten_from_an_unchanged_text(book):
+    _edit_pair(book, lambda node: node.cells[5].update(source="1"))
+    with pytest.raises(PairingError, match="--from-ipynb 01_first"):
+        pairing.write_pair(book)
+    assert nbformat.read(book.pair, as_version=4).cells[5].source == "1"
+
+
+def test_an_edited_text_is_not_overwritten_from_an_unchanged_pair(book):
+    _edit_text(book)
+    with pytest.raises(PairingError, match=r"01_first\.py was edited"):
+        pairing.write_text(book)
+
+
+@pytest.mark.parametrize("write", [pairing.write_pair, pairing.write_text])
+def test_two_edits_stop_until_one_is_chosen(book, write):
+    _edit_text(book)
+    _edit_pair(book, lambda node: node.cells[5].update(source="1"))
+    before = book.source.read_bytes(), book.pair.read_bytes()
+    with pytest.raises(PairingError, match="both edited"):
+        write(book)
+    assert (book.source.read_bytes(), book.pair.read_bytes()) == before
+    write(book, force=True)
+    assert pairing.compare(book) == []

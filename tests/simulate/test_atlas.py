@@ -1,0 +1,207 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.sparse as sp
+
+from helpers import names
+from helpers.facts import study
+from helpers.simulate import atlas, effects, genes, levels, maps, sampling
+
+FACTS = Path(__file__).resolve().parents[3] / "shared" / "facts"
+
+
+def _rows(adata, assay, label):
+    return ((adata.obs[names.ASSAY] == assay) & (adata.obs[names.LEVEL0] == label)).to_numpy()
+
+
+def test_layout_of_the_atlas(tiny_adata):
+    assert tuple(tiny_adata.obs.columns) == names.SAMPLE_COLUMNS
+    assert tuple(tiny_adata.var.columns) == names.FEATURE_COLUMNS
+    assert tiny_adata.n_vars == study.N_GENES
+    assert tiny_adata.X.dtype == np.float32
+    assert tiny_adata.X.has_sorted_indices
+    assert tiny_adata.obs_names.is_unique
+    assert tiny_adata.var_names.is_unique
+    for key, columns in names.PROJECTION_COLUMNS.items():
+        assert tiny_adata.obsm[key].shape == (tiny_adata.n_obs, len(columns))
+        assert tiny_adata.obsm[key].dtype == np.float32
+        assert np.isfinite(tiny_adata.obsm[key]).all()
+    for level, n in study.N_LABELS.items():
+        assert tiny_adata.obs[level].nunique() == n
+
+
+def test_barcodes_are_a_sample_and_sixteen_bases(tiny_adata):
+    assert tiny_adata.obs_names.str.fullmatch(r".+-[ACGT]{16}").all()
+    assert (tiny_adata.obs_names.str[:-17] == tiny_adata.obs[names.SAMPLE].astype(str)).all()
+
+
+def test_values_are_the_log_of_counts_per_ten_thousand(tiny_adata):
+    counts = tiny_adata.layers[names.COUNTS]
+    assert np.issubdtype(counts.dtype, np.integer)
+    total = np.asarray(counts.sum(axis=1))
+    some = counts[::50].toarray()
+    np.testing.assert_allclose(tiny_adata.X[::50].toarray(), np.log1p(some / total[::50] * 1e4), rtol=1e-6)
+
+
+def test_quality_columns_are_computed_from_the_counts(tiny_adata):
+    counts, obs = tiny_adata.layers[names.COUNTS], tiny_adata.obs
+    np.testing.assert_array_equal(obs[names.N_COUNTS], np.asarray(counts.sum(axis=1)).ravel())
+    np.testing.assert_array_equal(obs[names.N_GENES], counts.getnnz(axis=1))
+    np.testing.assert_array_equal(tiny_adata.var[names.N_CELLS], counts.getnnz(axis=0))
+    mito = tiny_adata.var_names.str.startswith("MT-")
+    wanted = 100 * np.asarray(counts[:, mito].sum(axis=1)).ravel() / obs[names.N_COUNTS]
+    np.testing.assert_allclose(obs[names.PERCENT_MITO], wanted, rtol=1e-5)
+
+
+def test_medians_and_zeros_are_near_the_published_ones(tiny_adata):
+    assert tiny_adata.obs[names.N_COUNTS].median() == pytest.approx(study.MEDIAN_COUNTS, rel=0.06)
+    assert tiny_adata.obs[names.N_GENES].median() == pytest.approx(study.MEDIAN_GENES, rel=0.06)
+    zeros = 1 - tiny_adata.X.nnz / np.prod(tiny_adata.shape)
+    assert zeros == pytest.approx(study.ZERO_SHARE, abs=0.003)
+
+
+def test_nuclei_have_few_mitochondrial_and_ribosomal_molecules(tiny_adata):
+    median = tiny_adata.obs.groupby(names.ASSAY, observed=True)[
+        [names.PERCENT_MITO, names.PERCENT_RIBO]
+    ].median()
+    assert (median.loc[names.NUCLEI] * 5 < median.loc[names.CELLS]).all()
+
+
+def test_each_type_is_told_by_its_markers(tiny_simulation):
+    adata, true = tiny_simulation.adata, tiny_simulation.cells["true_level0"].to_numpy()
+    for label, gene in study.markers().rows():
+        if (true == label).sum() < 8 or gene in ("TPM3", "MB", "CKM", "TPM2"):
+            continue
+        values = adata[:, gene].X
+        own, other = values[true == label].mean(), values[true != label].mean()
+        assert own > 1.5 * other, (label, gene)
+
+
+def test_structural_zeros_have_not_one_molecule(tiny_adata):
+    for assay, found in genes.STRUCTURAL_ZEROS.items():
+        rows = (tiny_adata.obs[names.ASSAY] == assay).to_numpy()
+        assert tiny_adata[rows, list(found)].X.nnz == 0
+        assert tiny_adata[~rows, list(found)].X.nnz > 0
+
+
+def test_sex_genes_follow_the_sex_of_the_donor(tiny_adata):
+    male = (tiny_adata.obs[names.SEX] == names.MALE).to_numpy()
+    assert tiny_adata[male, "XIST"].X.nnz == 0
+    assert tiny_adata[~male, "XIST"].X.nnz > 0.2 * (~male).sum()
+    chromosome_y = genes.list_genes().filter(pl.col("chromosome") == "Y")[names.GENE].to_list()
+    assert tiny_adata[~male, chromosome_y].X.nnz == 0
+    assert tiny_adata[male, ["RPS4Y1", "DDX3Y", "UTY"]].X.nnz > 0
+    change = effects.sex_log(names.MALE)[[genes.positions()[gene] for gene in effects.ESCAPE]]
+    np.testing.assert_allclose(change, np.log(2) * np.array(list(effects.ESCAPE.values())))
+
+
+def test_wrong_labels_and_doublets_are_few_and_known(tiny_simulation):
+    frame = tiny_simulation.cells
+    assert 0.01 < frame["mislabeled"].mean() < 0.03
+    assert 0.008 < frame["doublet"].mean() < 0.025
+    score = frame.group_by("doublet").agg(pl.col(names.DOUBLET_SCORE).mean()).sort("doublet")
+    assert score[names.DOUBLET_SCORE][1] > 2 * score[names.DOUBLET_SCORE][0]
+    same = frame.filter(~pl.col("mislabeled"))
+    assert (same[names.LEVEL2] == same["true_level2"]).all()
+
+
+def test_the_label_tree_breaks_where_the_real_one_does(tiny_adata):
+    obs = tiny_adata.obs
+    broken = (obs[names.LEVEL2] == "cDC1") & (obs[names.LEVEL1] == "cDC2")
+    assert broken.sum() >= 1
+    assert (obs.loc[broken, names.LEVEL0] == "cDC2").all()
+    parents = obs[~broken].groupby(names.LEVEL2, observed=True)[names.LEVEL0].nunique()
+    assert (parents == 1).all()
+
+
+def test_the_same_seed_gives_the_same_atlas_whatever_the_threads():
+    one = atlas.simulate(scale=0.004, seed=3, threads=1).adata
+    two = atlas.simulate(scale=0.004, seed=3, threads=3).adata
+    other = atlas.simulate(scale=0.004, seed=4, threads=3).adata
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(one.X, part), getattr(two.X, part))
+    for key in names.PROJECTION_COLUMNS:
+        np.testing.assert_array_equal(one.obsm[key], two.obsm[key])
+    assert one.obs.equals(two.obs)
+    assert not one.obs_names.equals(other.obs_names)
+    assert one.X.nnz != other.X.nnz
+
+
+def test_pca_is_the_one_of_the_matrix(tiny_simulation):
+    x = tiny_simulation.adata.X[:300, ::10].tocsr()
+    scores, variance, ratio = maps.fit_pca(x, seed=1)
+    dense = x.toarray().astype(np.float64)
+    dense -= dense.mean(axis=0)
+    value = np.linalg.svd(dense, compute_uv=False) ** 2 / (len(dense) - 1)
+    np.testing.assert_allclose(variance[:5], value[:5], rtol=0.02)
+    np.testing.assert_allclose(ratio[:5], value[:5] / value.sum(), rtol=0.02)
+    np.testing.assert_allclose(scores.var(axis=0, ddof=1), variance, rtol=1e-3)
+    np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-3)
+
+
+def test_alias_tables_draw_with_the_given_chances():
+    weight = np.array([0.0, 1.0, 2.0, 5.0])
+    chance, other = sampling.make_alias(weight)
+    found = np.zeros(4)
+    for slot in range(4):
+        found[slot] += chance[slot] / 4
+        found[other[slot]] += (1 - chance[slot]) / 4
+    np.testing.assert_allclose(found, weight / 8, atol=1e-6)
+
+
+def test_molecules_are_drawn_as_asked_with_known_mean_and_extra_variance():
+    n = 4000
+    rate, kind = np.array([1.0, 2.0, 0.0, 5.0, 1.0, 1.0, 1.0]), np.array([0, 0, 0, 0, 1, 2, 3])
+    molecules, shares = np.full(n, 200), np.tile([0.7, 0.1, 0.1, 0.1], (n, 1))
+    seeds = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
+    out = sampling.draw_cells(rate, kind, molecules, shares, seeds, sampling.gamma_factors(0.2))
+    lengths, columns, counts = out
+    x = sp.csr_matrix((counts, columns, np.r_[0, np.cumsum(lengths)]), shape=(n, 7)).toarray()
+    assert (x.sum(axis=1) == 200).all()
+    assert (x[:, 2] == 0).all()
+    np.testing.assert_array_equal(x[:, 4:], 20)
+    assert x[:, 0].mean() == pytest.approx(140 / 8, rel=0.1)
+    assert x[:, 0].var() > 2 * x[:, 0].mean()
+
+
+def test_gene_space_holds_what_the_study_names():
+    table = genes.list_genes()
+    assert table.height == study.N_GENES
+    assert table[names.ENSEMBL].is_unique().all()
+    found = set(table[names.GENE])
+    assert set(study.gene_directions()["gene"]) <= found
+    assert set(levels.list_levels()["gene"]) <= found
+    assert set(study.genes().filter(pl.col("chromosome").is_in(["X", "Y", "MT"]))["symbol"]) <= found
+    assert (table["kind"] == "mito").sum() == 13
+
+
+def test_published_directions_are_planted():
+    sign = {"up": 1, "down": -1}
+    planted = effects._published()
+    wanted = study.gene_directions()
+    np.testing.assert_array_equal(
+        np.sign(planted["log2_change_per_decade"]), [sign[d] for d in wanted["direction"]]
+    )
+
+
+@pytest.mark.skipif(not FACTS.is_dir(), reason="the folder of facts is not beside this clone")
+def test_texts_have_the_keys_of_the_real_ones(tiny_release):
+    def shape(value):
+        if isinstance(value, dict):
+            return {key: shape(inner) for key, inner in value.items()}
+        return (list, len(value)) if isinstance(value, list) else type(value)
+
+    real = json.loads((FACTS / "release_skeletal_muscle_10x_unstructured_metadata.json").read_text())
+    mine = json.loads((tiny_release / names.UNSTRUCTURED_FILE).read_text())
+    assert shape(mine) == shape(real)
+    assert mine["pca"]["params"] == real["pca"]["params"]
+    assert (mine["neighbors"], mine["tsne"]) == (real["neighbors"], real["tsne"])
+    real = json.loads((FACTS / "release_detailed_structure.json").read_text())
+    mine = json.loads((tiny_release / names.STRUCTURE_FILE).read_text())
+    assert mine.keys() == real.keys()
+    assert all(mine[key] == real[key] for key in ("obsm_keys", "var_columns", "obs_columns"))
+    for level, counted in real["annotation_mapping"].items():
+        assert set(mine["annotation_mapping"][level]) == set(counted)

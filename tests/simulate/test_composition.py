@@ -1,0 +1,127 @@
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from helpers import names
+from helpers.facts import study
+from helpers.simulate import composition, donors, labels, truth
+
+
+@pytest.fixture(scope="module")
+def full():
+    counts = [composition.count_labels(a, scale=1, seed=5) for a in (names.CELLS, names.NUCLEI)]
+    people = donors.list_donors().select(names.DONOR, names.SEX, names.AGE_GROUP, names.AGE_BIN)
+    return pl.concat(counts).join(people, on=names.DONOR)
+
+
+def _sum(frame, column):
+    return dict(frame.group_by(column).agg(pl.col("n").sum()).rows())
+
+
+def test_full_size_has_the_published_margins(full):
+    assert _sum(full, names.ASSAY) == study.N_BY_ASSAY
+    assert _sum(full, names.SEX) == study.N_BY_SEX
+    assert _sum(full, names.AGE_GROUP) == study.N_BY_AGE_GROUP
+    assert _sum(full, names.AGE_BIN) == study.N_BY_AGE_BIN
+    assert _sum(full, names.LEVEL2) == dict(study.hierarchy().select(names.LEVEL2, "n_total").rows())
+
+
+def test_full_size_counts_of_each_assay_are_the_published_ones_but_for_the_relabeled(full):
+    published = study.level1_by_assay()
+    for assay, column in ((names.CELLS, "n_cells"), (names.NUCLEI, "n_nuclei")):
+        mine = _sum(full.filter(pl.col(names.ASSAY) == assay), names.LEVEL1)
+        wanted = {label: n for label, n in published.select(names.LEVEL1, column).rows() if n}
+        if (
+            assay == names.CELLS
+        ):  # at level 1 the 62 are still type 2; composition counts them by their finest label
+            wanted["cDC1"] += study.N_HIERARCHY_BREAKS
+            wanted["cDC2"] -= study.N_HIERARCHY_BREAKS
+        assert mine == wanted
+
+
+def test_layout_of_donors_and_libraries_is_the_published_one(full):
+    found = full.select(names.DONOR, names.ASSAY).unique().group_by(names.ASSAY).len()
+    assert dict(found.rows()) == {names.CELLS: 12, names.NUCLEI: 13}
+    assert (full.group_by(names.DONOR).agg(pl.col(names.ASSAY).n_unique())[names.ASSAY] == 2).sum() == 8
+    assert full[names.SAMPLE].n_unique() == 43
+    assert _sum(full, names.DONOR)["398B"] == 398
+    young = full.filter((pl.col(names.ASSAY) == names.CELLS) & (pl.col(names.AGE_BIN) == names.YOUNG))
+    assert set(young[names.SEX]) == {names.MALE}
+
+
+def test_stated_donors_and_chemistries_are_kept():
+    stated = study.libraries().drop_nulls(names.DONOR)
+    mine = donors.list_libraries().join(stated, on=names.SAMPLE, suffix="_stated")
+    assert (mine[names.DONOR] == mine[f"{names.DONOR}_stated"]).all()
+    known = mine.drop_nulls(f"{names.CHEMISTRY}_stated")
+    assert (known[names.CHEMISTRY] == known[f"{names.CHEMISTRY}_stated"]).all()
+
+
+def test_special_populations(full):
+    for label, donor in composition.SINGLE_DONOR.items():
+        assert set(full.filter(pl.col(names.LEVEL2) == label)[names.DONOR]) == {donor}
+    cells = full.filter(pl.col(names.ASSAY) == names.CELLS)
+    share = cells.group_by(names.DONOR).agg(
+        pl.col("n").filter(pl.col("lineage") == "lymphoid").sum() / pl.col("n").sum()
+    )
+    assert share.sort("n")[names.DONOR][-1] == composition.OUTLIER_DONOR
+    fragments = cells.group_by(names.CHEMISTRY).agg(
+        pl.col("n").filter(pl.col("lineage") == "fragments").sum() / pl.col("n").sum()
+    )
+    by_chemistry = dict(fragments.rows())
+    assert by_chemistry[names.V3] > 4 * by_chemistry[names.V2]
+
+
+@pytest.mark.parametrize("scale", [0.005, 0.02, 0.08])
+def test_small_atlases_keep_every_label_library_and_donor(scale):
+    for assay in (names.CELLS, names.NUCLEI):
+        counts = composition.count_labels(assay, scale=scale, seed=1)
+        wanted = labels.list_labels().filter(pl.col(names.ASSAY) == assay)
+        assert set(counts[names.LEVEL2]) == set(wanted[names.LEVEL2])
+        assert counts[names.SAMPLE].n_unique() == (donors.list_libraries()[names.ASSAY] == assay).sum()
+        assert counts.group_by(names.LEVEL2).agg(pl.col("n").sum())["n"].min() >= 4
+
+
+def test_rounding_keeps_both_margins_and_moves_less_than_a_few_units():
+    rng = np.random.default_rng(3)
+    whole = rng.poisson(3.0, (9, 14))
+    expected = composition.fit_margins(rng.gamma(1.0, size=whole.shape), whole.sum(axis=1), whole.sum(axis=0))
+    rounded = composition.round_margins(expected, whole.sum(axis=1), whole.sum(axis=0))
+    assert (rounded >= 0).all()
+    np.testing.assert_array_equal(rounded.sum(axis=0), whole.sum(axis=0))
+    np.testing.assert_array_equal(rounded.sum(axis=1), whole.sum(axis=1))
+    assert np.abs(rounded - expected).max() < 3
+
+
+def test_fitting_margins_keeps_odds_ratios():
+    weight = np.random.default_rng(1).gamma(2.0, size=(3, 4))
+    fitted = composition.fit_margins(weight, np.array([5.0, 6.0, 7.0]), np.array([3.0, 4.0, 5.0, 6.0]))
+    odds = [m[0, 0] * m[2, 3] / (m[0, 3] * m[2, 0]) for m in (weight, fitted)]
+    assert odds[0] == pytest.approx(odds[1])
+
+
+def test_slopes_are_the_published_ones_per_decade():
+    slopes = {(a, label): v for a, label, v, _ in composition.list_slopes().rows()}
+    assert slopes[names.CELLS, "NK-cell"] == pytest.approx(1.58 / 1.932)
+    assert slopes[names.NUCLEI, "MF-I"] == pytest.approx(-0.67 / 1.932)
+    table = truth.composition_slopes()
+    planted = table.filter(pl.col("level") == names.LEVEL0).select("assay", "label", "log2_change_per_decade")
+    for assay, label, value in planted.rows():
+        assert value == pytest.approx(slopes[assay, label], abs=1e-9)
+
+
+def test_donors_differ_so_much_that_a_rank_test_of_age_finds_next_to_nothing():
+    found = []
+    for seed in range(6):
+        counts = composition.count_labels(names.CELLS, scale=1, seed=seed).join(
+            donors.list_donors().select(names.DONOR, names.AGE_BIN), on=names.DONOR
+        )
+        wide = counts.pivot(
+            on=names.LEVEL0, index=[names.DONOR, names.AGE_BIN], values="n", aggregate_function="sum"
+        )
+        n = wide.drop(names.DONOR, names.AGE_BIN).fill_null(0).to_numpy().astype(float)
+        share, young = n / n.sum(axis=1, keepdims=True), (wide[names.AGE_BIN] == names.YOUNG).to_numpy()
+        p = [stats.mannwhitneyu(column[young], column[~young]).pvalue for column in share.T]
+        found.append((stats.false_discovery_control(p) < 0.05).sum())
+    assert np.mean(found) < 1.5
