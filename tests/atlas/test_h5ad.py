@@ -95,7 +95,7 @@ def test_the_cellxgene_schema_is_mapped_and_kept(micro, tmp_path):
     found = atlas.to_anndata(cells=pl.col(names.SEX) == "F", genes=["PAX7", "MYH7"])
     wanted = (atlas.obs[names.SEX] == "F").fill_null(value=False).to_numpy()
     np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), micro.counts[wanted][:, [9, 0]])
-    assert any("counts are taken from raw/X" in note for note in atlas.describe()["notes"])
+    assert any("counts are taken from raw/X" in note for note in atlas.notes)
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "dense", "dense64", "unsorted"])
@@ -130,7 +130,7 @@ def test_only_counts_are_normalized_as_the_atlas_is(micro, tmp_path):
     np.testing.assert_allclose(found.X.toarray(), micro.x, rtol=1e-6)
     np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), micro.counts)
     np.testing.assert_allclose(atlas.genes(["TTN"]).to_numpy(), micro.x[:, [3]], rtol=1e-6)
-    assert any("made from X" in note for note in atlas.describe()["notes"])
+    assert any("made from X" in note for note in atlas.notes)
 
 
 def test_raw_with_more_genes_in_another_order(micro, tmp_path):
@@ -152,10 +152,7 @@ def test_a_scaled_matrix_steps_aside_for_the_log_values_in_raw(micro, tmp_path):
     adata.raw = AnnData(sp.csr_matrix(micro.x), obs=adata.obs, var=adata.var)
     atlas = open_file(write(tmp_path / "c.h5ad", adata))
     np.testing.assert_array_equal(atlas.to_anndata().X.toarray(), micro.x)
-    assert any(
-        "expression is taken from raw/X, not from X, which holds other" in n
-        for n in atlas.describe()["notes"]
-    )
+    assert any("expression is taken from raw/X, not from X, which holds other" in n for n in atlas.notes)
 
 
 def test_a_scaled_matrix_alone_can_be_seen_but_not_counted(micro, tmp_path):
@@ -204,7 +201,7 @@ def test_a_symbol_shared_by_two_ids_is_made_unique(micro, tmp_path):
     adata.var["feature_name"] = ["MB" if gene == "CKM" else gene for gene in micro.genes]
     atlas = open_file(write(tmp_path / "c.h5ad", adata))
     assert atlas.var[names.GENE].to_list()[7:9] == ["MB", "MB-1"]
-    assert any("made unique: MB" in note for note in atlas.describe()["notes"])
+    assert any("made unique: MB" in note for note in atlas.notes)
 
 
 def test_damage_is_told_from_another_kind_of_file(micro, tmp_path):

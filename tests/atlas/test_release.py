@@ -70,7 +70,7 @@ def test_barcodes_in_the_expression_align_its_rows(folder, micro, index):
     )
     atlas = open_folder(micro.write_expression(folder, frame))
     assert_same(atlas, micro)
-    assert any("aligned by barcode" in note for note in atlas.describe()["notes"])
+    assert any("aligned by barcode" in note for note in atlas.notes)
 
 
 def test_a_phantom_index_of_row_numbers_is_no_gene(folder, micro):
@@ -109,7 +109,7 @@ def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
     atlas = open_folder(folder)
     assert atlas.obs[names.BARCODE].to_list()[:2] == ["row-000000", "row-000001"]
     assert names.BARCODE in atlas.missing
-    assert any("made from row numbers" in note for note in atlas.describe()["notes"])
+    assert any("made from row numbers" in note for note in atlas.notes)
     np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)  # aligned by order
 
 
@@ -186,7 +186,7 @@ def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
     atlas = open_folder(folder)
     assert atlas.var[names.GENE].to_list()[7:9] == ["MB", "MB-1"]
     np.testing.assert_array_equal(atlas.genes(["MB-1", "MB"]).to_numpy(), micro.x[:, [8, 7]])
-    assert any("made unique: MB" in note for note in atlas.describe()["notes"])
+    assert any("made unique: MB" in note for note in atlas.notes)
 
 
 def test_a_symbol_with_a_dot_is_not_taken_for_nesting(folder, micro):
@@ -200,7 +200,7 @@ def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     atlas = open_folder(
         micro.write_expression(folder, pd.DataFrame(values.astype(dtype), columns=micro.genes))
     )
-    assert any("12 expression columns are not float32" in note for note in atlas.describe()["notes"])
+    assert any("12 expression columns are not float32" in note for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.X.dtype == np.float32
     np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts)
