@@ -155,11 +155,13 @@ def measure(opened: Opened, *, plan: Plan) -> PartStatistics:
     """
     # one thread: the same sums whatever the number of cores, and processes do not fight for them
     with _threads().limit(limits=1):
-        labels = _whole(parts.label_blocks(opened, rows=1 << 20, verify=plan.verify))
+        needed = bool(plan.tables) or plan.scores
+        blocks = parts.label_blocks(opened, rows=1 << 20, verify=plan.verify) if needed else iter(())
+        labels = _whole(blocks)
         scores = _scores(opened, labels, plan) if plan.scores else {}
         sums, moments = _embeddings(opened, plan) if plan.embeddings else (None, None)
     tables = counting.count_labels(labels, plan.tables)
-    return PartStatistics(opened.cells, labels.shape[1], tables, scores, sums, moments)
+    return PartStatistics(opened.cells, len(opened.label_columns), tables, scores, sums, moments)
 
 
 def _whole(blocks: Iterator[np.ndarray]) -> np.ndarray:

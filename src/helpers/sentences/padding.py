@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -116,7 +117,7 @@ def _shared_tails(split: list[list[str]]) -> np.ndarray:
     # Cells that end alike are neighbors once the sentences are sorted from their end.
     order = sorted(range(len(split)), key=lambda row: split[row][::-1])
     tails = np.zeros(len(split), dtype=np.int64)
-    for one, other in zip(order[:-1], order[1:], strict=True):
+    for one, other in pairwise(order):
         same = 0
         for left, right in zip(reversed(split[one]), reversed(split[other]), strict=False):
             if left != right:
