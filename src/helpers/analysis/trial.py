@@ -138,11 +138,10 @@ class Trial:
             return schemas.CELL_LEVEL.empty(), None
         people = self.prepared.design.donors
         where = {key: self.options[key] for key in ("cell_type", "assay", "level")}
-        chosen = naive.choose_cells(
-            cells, **where, genes=list(self.prepared.genes), donors=list(people["donor"])
-        )
+        chosen = naive.choose_cells(cells, **where, donors=list(people["donor"]))
         groups = dict(zip(people["donor"], people["group"], strict=True))
-        return naive.cell_level_de(chosen, groups=groups), chosen
+        table = naive.cell_level_de(naive.keep_expressed(chosen), groups=groups)
+        return table, chosen[:, list(self.prepared.genes)]
 
     def permute(self, cells: AnnData | None, *, n: int, seed: int) -> permutation.Null:
         """Run both tests on permuted ages.
