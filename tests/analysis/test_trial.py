@@ -173,3 +173,20 @@ def test_the_comparison_reaches_every_test(planted):
     assert set(men.donors["sex"]) == {"M"}
     women = trial.begin(planted.profiles, cell_type="MuSC", assay="cells", comparison=Comparison(sex="F"))
     assert "missing: 3 more young donors" in women.refusal
+
+
+def test_genes_of_sex_are_looked_up_in_both_lists():
+    over_cells = pl.DataFrame(
+        {
+            "gene": ["A", "XIST", "UTY"],
+            "log2_change": [1.0, 2.0, -1.0],
+            "q": [0.01, 0.02, 0.3],
+            "p": [0.001, 0.002, 0.2],
+        }
+    )
+    over_donors = pl.DataFrame({"gene": ["UTY", "A"], "log2_change": [0.1, 0.2], "q": [0.9, 0.8]})
+    found = naive.compare_sex_genes(over_cells, over_donors)
+    assert found.select("gene", "rank_cells", "q_cells", "q_donors").rows() == [
+        ("XIST", 2, 0.02, None),
+        ("UTY", 3, 0.3, 0.9),
+    ]

@@ -127,7 +127,7 @@ class Trial:
     def compare_cells(self, cells: AnnData) -> tuple[pl.DataFrame, AnnData | None]:
         """Run the naive test on the same donors; return its table, and the cells with the genes of the donors' test.
 
-        The naive list is made as lists of its kind are: over all genes that one cell in twenty expresses.
+        The naive list is made as lists of its kind are: over all genes that one cell in fifty expresses.
 
         Parameters
         ----------
