@@ -1,5 +1,6 @@
 """One view on cells in memory and cells in a file: blocks of values, slices of annotation."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,14 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from helpers import names
 from helpers.errors import SentenceError
+from helpers.sentences import arrow
 
 X, RAW = "X", "raw"
 ORGANISM, ORGANISM_TERM = "organism", "organism_ontology_term_id"
 ORGANISMS = {"NCBITaxon:9606": "Homo sapiens", "NCBITaxon:10090": "Mus musculus"}
-# Texts that pandas leaves where a label is missing.
-NULL_TEXTS = ("nan", "NaN", "<NA>")
 # Dense values are read in pieces of this many bytes, so that a block of cells never stands in memory as a whole.
 DENSE_BYTES = 32 * 2**20
 
@@ -42,6 +41,12 @@ class Cells(Protocol):
     def organism(self) -> dict[str, str]:
         """Return organism and organism_ontology_term_id where they are stated for the whole file."""
 
+    def prepare(self) -> None:
+        """Do what must be done once before blocks are read by several workers."""
+
+    def digest(self) -> str:
+        """Return a hash that tells this content from another."""
+
 
 class MemoryCells:
     """Cells of an AnnData in memory."""
@@ -55,7 +60,7 @@ class MemoryCells:
         self._sparse = sp.issparse(matrix)
         self.genes = [str(gene) for gene in self._var.index]
         self._uns = {key: adata.uns[key] for key in (ORGANISM, ORGANISM_TERM) if key in adata.uns}
-        self._table = _obs_table(adata.obs)
+        self._table = arrow.obs_table(adata.obs)
         self.schema = self._table.schema
 
     @staticmethod
@@ -68,7 +73,11 @@ class MemoryCells:
         else:
             found, var = adata.layers.get(layer), adata.var
         if found is None:
-            here = [*(["X"] if adata.X is not None else []), *(["raw"] if adata.raw is not None else []), *adata.layers]
+            here = [
+                *(["X"] if adata.X is not None else []),
+                *(["raw"] if adata.raw is not None else []),
+                *adata.layers,
+            ]
             msg = f"the AnnData has no {layer!r}; it has: {', '.join(here) or 'no values at all'}."
             raise SentenceError(msg)
         return found, var
@@ -95,6 +104,21 @@ class MemoryCells:
     def organism(self) -> dict[str, str]:
         """Return the organism stated in ``uns``."""
         return complete_organism({key: str(value) for key, value in self._uns.items()})
+
+    def prepare(self) -> None:
+        """Nothing: the cells are in memory, row by row."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of barcodes, genes and values."""
+        sha = hashlib.sha256("\n".join([*self._table.column(0).to_pylist(), *self.genes]).encode())
+        for start in range(0, self.n_cells, 10_000):
+            for part in self.block(start, min(start + 10_000, self.n_cells)):
+                sha.update(part)
+        for column in self._table.columns[1:]:
+            sha.update(
+                repr(column.to_pylist() if self.n_cells < 1_000 else column.unique().to_pylist()).encode()
+            )
+        return sha.hexdigest()
 
 
 def open_cells(source: Any, *, layer: str = X, name: str | None = None, work: Path | None = None) -> Cells:
@@ -199,36 +223,3 @@ def complete_organism(stated: Mapping[str, str]) -> dict[str, str]:
     if ORGANISM in found and ORGANISM_TERM not in found and found[ORGANISM] in by_name:
         found[ORGANISM_TERM] = by_name[found[ORGANISM]]
     return found
-
-
-def clean_texts(values: pa.Array) -> pa.Array:
-    """Turn the texts that stand for a missing label into nulls."""
-    import pyarrow.compute as pc
-
-    if not pa.types.is_string(values.type):
-        values = values.cast(pa.string())
-    absent = pc.is_in(values, value_set=pa.array(NULL_TEXTS))
-    return pc.if_else(absent, pa.scalar(None, pa.string()), values)
-
-
-def barcode_name(columns: Sequence[str]) -> str:
-    """Return the name under which the index of the cells is written."""
-    return names.BARCODE if names.BARCODE not in columns else "cell_index"
-
-
-def _obs_table(obs: Any) -> pa.Table:
-    import pandas as pd
-
-    columns = {barcode_name(list(obs.columns)): pa.array([str(cell) for cell in obs.index], pa.string())}
-    for column in obs.columns:
-        values = obs[column]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            labels = pa.array([str(label) for label in values.cat.categories], pa.string())
-            codes = values.cat.codes.to_numpy().astype(np.int32)
-            columns[str(column)] = clean_texts(labels).take(pa.array(codes, mask=codes < 0))
-        elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
-            columns[str(column)] = pa.Array.from_pandas(values)
-        else:
-            texts = [None if pd.isna(value) else str(value) for value in values]
-            columns[str(column)] = clean_texts(pa.array(texts, pa.string()))
-    return pa.table(columns)

@@ -140,7 +140,7 @@ def _draw(donors: Sequence[Donor], *, wanted: int, target: float, seed: int) -> 
     best: tuple[float, frozenset[str]] | None = None
     for draw in range(DRAWS):
         picked = [
-            min(order[start:stop], key=lambda donor: _unit(seed, draw, donor.name))  # noqa: B023 - used at once
+            min(order[start:stop], key=lambda donor: _unit(seed, draw, donor.name))
             for start, stop in pairwise(bounds)
         ]
         off = abs(sum(donor.cells for donor in picked) - target * total)

@@ -1,0 +1,127 @@
+"""Sentences made by others may go on with genes that the cell does not express: find and trim them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from helpers.errors import SentenceError
+from helpers.sentences.encode import SENTENCE
+
+COUNT, ALPHABET, CONSTANT, NONE = "count", "alphabet", "constant", "none"
+# Columns that say how many genes a cell expresses, as data sets name them.
+COUNT_COLUMNS = ("n_expressed", "n_genes", "n_genes_by_counts", "nFeature_RNA", "n_genes_detected", "nnz")
+# A tail in alphabetical order is chance up to this length (ten words: 1 in 3.6 million).
+SHORTEST_TAIL = 10
+
+
+@dataclass(frozen=True)
+class Padding:
+    """What was found in some cells.
+
+    ``rule`` says how: by the ``count`` of expressed genes, by a tail in the order of the ``alphabet``, by a tail that
+    is ``constant`` over cells; ``none`` if nothing was found. ``keep`` is the number of words of each cell that are
+    meant.
+    """
+
+    rule: str
+    keep: np.ndarray
+    words: np.ndarray
+
+    @property
+    def padded_cells(self) -> float | None:
+        """Share of cells with words too many."""
+        return float((self.keep < self.words).mean()) if len(self.words) else None
+
+    @property
+    def padded_words(self) -> float | None:
+        """Share of words that are too many."""
+        return float(1 - self.keep.sum() / self.words.sum()) if self.words.sum() else None
+
+
+def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] | None = None) -> Padding:
+    """Find the words of genes that the cells do not express.
+
+    Where the number of expressed genes is known, it decides. Otherwise two traces of padding are looked for: a long
+    tail that runs through the alphabet (up or down), or a long tail that cells share word for word. A fixed order
+    among equal values looks like the first, so do not ask this of sentences written by this package: they have none.
+
+    Parameters
+    ----------
+    sentences
+        One a cell.
+    expressed
+        Expressed genes of each cell, if known.
+
+    Examples
+    --------
+    >>> find(["B A C D", "D A"], expressed=[2, 2]).keep.tolist()
+    [2, 2]
+    """
+    split = [(sentence or "").split() for sentence in sentences]
+    words = np.array([len(row) for row in split], dtype=np.int64)
+    if expressed is not None:
+        known = np.array([np.inf if value is None else value for value in expressed], dtype=float)
+        keep = np.minimum(words, np.where(np.isnan(known), np.inf, known)).astype(np.int64)
+        return Padding(COUNT if (keep < words).any() else NONE, keep, words)
+    shared = _shared_tails(split)
+    ordered = np.array([_ordered_tail(row) for row in split], dtype=np.int64)
+    for rule, tails in ((CONSTANT, shared), (ALPHABET, ordered)):
+        found = np.where(tails >= SHORTEST_TAIL, tails, 0)
+        # padding is a habit of the maker: it is in most cells or in none
+        if len(found) and (found > 0).mean() > 0.5:
+            return Padding(rule, words - found, words)
+    return Padding(NONE, words.copy(), words)
+
+
+def trim(frame: pl.DataFrame, *, column: str = SENTENCE, count_column: str | None = None) -> pl.DataFrame:
+    """Cut the padding off the sentences of a table.
+
+    Parameters
+    ----------
+    frame
+        One row a cell.
+    column
+        The sentences.
+    count_column
+        Expressed genes of each cell; none: the first of `COUNT_COLUMNS`, else the traces of padding decide.
+
+    Raises
+    ------
+    SentenceError
+        If a named column is missing.
+    """
+    for named in (column, count_column):
+        if named is not None and named not in frame.columns:
+            msg = f"no column {named!r}; the table has: {', '.join(frame.columns)}."
+            raise SentenceError(msg)
+    counts = count_column or next((name for name in COUNT_COLUMNS if name in frame.columns), None)
+    found = find(frame[column].to_list(), expressed=None if counts is None else frame[counts].to_list())
+    kept = pl.col(column).str.split(" ").list.head(pl.lit(pl.Series(found.keep))).list.join(" ")
+    return frame.with_columns(kept.alias(column))
+
+
+def _ordered_tail(words: list[str]) -> int:
+    longest = 0
+    for sign in (1, -1):
+        at = len(words) - 1
+        while at > 0 and (words[at - 1] < words[at] if sign == 1 else words[at - 1] > words[at]):
+            at -= 1
+        longest = max(longest, len(words) - at if words else 0)
+    return longest
+
+
+def _shared_tails(split: list[list[str]]) -> np.ndarray:
+    # Cells that end alike are neighbors once the sentences are sorted from their end.
+    order = sorted(range(len(split)), key=lambda row: split[row][::-1])
+    tails = np.zeros(len(split), dtype=np.int64)
+    for one, other in pairwise(order):
+        same = 0
+        for left, right in zip(reversed(split[one]), reversed(split[other]), strict=False):
+            if left != right:
+                break
+            same += 1
+        tails[one], tails[other] = max(tails[one], same), max(tails[other], same)
+    return tails
