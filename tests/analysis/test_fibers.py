@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse, stats
 
 from helpers import names
-from helpers.analysis import composition, donor_slopes, fibers
+from helpers.analysis import composition, donor_slopes, fiber_scores, fibers
 from helpers.errors import TableError
 from helpers.facts import fibers as facts
 
@@ -91,7 +91,9 @@ def expression():
 
 
 def test_the_score_tells_slow_from_fast_and_names_what_it_could_not_use():
-    scored, used = fibers.score_nuclei(expression(), slow=["MYH7", "TNNT1", "TNNC1"], fast=["MYH2", "MYLPF"])
+    scored, used = fiber_scores.score_nuclei(
+        expression(), slow=["MYH7", "TNNT1", "TNNC1"], fast=["MYH2", "MYLPF"]
+    )
     means = dict(scored.group_by(names.LEVEL0).agg(pl.col("fiber_score").mean()).iter_rows())
     assert means[fibers.TYPE_I] > 1 > -1 > means[fibers.TYPE_II]
     assert used == {"slow": ["MYH7", "TNNT1"], "fast": ["MYH2"], "left_out": ["MYLPF", "TNNC1"]}
@@ -100,8 +102,8 @@ def test_the_score_tells_slow_from_fast_and_names_what_it_could_not_use():
 
 def test_a_gene_on_another_scale_counts_the_same():
     table = expression()
-    first, _ = fibers.score_nuclei(table, slow=["MYH7", "TNNT1"], fast=["MYH2"])
-    scaled, _ = fibers.score_nuclei(
+    first, _ = fiber_scores.score_nuclei(table, slow=["MYH7", "TNNT1"], fast=["MYH2"])
+    scaled, _ = fiber_scores.score_nuclei(
         table.with_columns(pl.col("MYH7") * 100), slow=["MYH7", "TNNT1"], fast=["MYH2"]
     )
     assert scaled["fiber_score"].to_list() == pytest.approx(first["fiber_score"].to_list())
@@ -109,14 +111,14 @@ def test_a_gene_on_another_scale_counts_the_same():
 
 def test_a_score_without_one_of_its_sets_is_refused():
     with pytest.raises(TableError, match="none of the fast genes"):
-        fibers.score_nuclei(expression(), slow=["MYH7"], fast=["MYLPF"])
+        fiber_scores.score_nuclei(expression(), slow=["MYH7"], fast=["MYLPF"])
 
 
 def test_donors_with_too_few_nuclei_have_no_mean():
     table = expression().filter(
         ~((pl.col(names.DONOR) == "529C") & (pl.int_range(pl.len()).over(names.DONOR) >= 3))
     )
-    means = fibers.by_donor(table, value="MYH2", label=fibers.TYPE_I, min_cells=4)
+    means = fiber_scores.by_donor(table, value="MYH2", label=fibers.TYPE_I, min_cells=4)
     assert "529C" not in means[names.DONOR].to_list()
     assert means.height == 7
     plain = table.filter((pl.col(names.DONOR) == "362C") & (pl.col(names.LEVEL0) == fibers.TYPE_I))[
@@ -138,7 +140,7 @@ def test_molecules_are_summed_per_donor():
         var=pd.DataFrame(index=["MYH7", "MYH2", "MYH1", "ACTA1"]),
     )
     adata.layers[names.COUNTS] = counts
-    summed = fibers.sum_genes(adata, ["MYH7", "MYH2", "MYH1", "MYH99"])
+    summed = fiber_scores.sum_genes(adata, ["MYH7", "MYH2", "MYH1", "MYH99"])
     dense = counts.toarray()
     for donor in DONORS:
         own = (obs[names.DONOR] == donor).to_numpy()
@@ -146,7 +148,7 @@ def test_molecules_are_summed_per_donor():
         assert row["n"] == dense[own, 1].sum()
         assert row["total"] == dense[own, :3].sum()
     with pytest.raises(TableError, match=r"only \['MYH7'\] are here"):
-        fibers.sum_genes(adata, ["MYH7", "X"])
+        fiber_scores.sum_genes(adata, ["MYH7", "X"])
 
 
 def values(slope=0.3, noise=0.05, seed=1):

@@ -81,7 +81,7 @@ def test_a_gene_absent_from_nuclei_is_found_and_a_rare_one_is_not():
     adata = ad.AnnData(sp.csr_matrix(dense))
     adata.var_names = ["ALDOA", "RARE", "ACTB"]
     adata.obs[names.ASSAY] = assay
-    table = zeros.find(adata, min_share=0.1)
+    table = zeros.find(zeros.detect(adata), min_share=0.1)
     assert table[names.GENE].to_list() == ["ALDOA"]
     assert table["seen_in_other"].item() == int(dense[:100, 0].sum())
     assert table["absent_from"].item() == "nuclei"
@@ -90,7 +90,7 @@ def test_a_gene_absent_from_nuclei_is_found_and_a_rare_one_is_not():
 def test_structural_zeros_need_two_assays():
     adata = ad.AnnData(sp.csr_matrix(np.ones((100, 2), dtype=np.float32)))
     adata.obs[names.ASSAY] = "cells"
-    assert zeros.find(adata).is_empty()
+    assert zeros.find(zeros.detect(adata)).is_empty()
 
 
 def test_the_doublet_area_is_that_of_a_plain_count(obs):
@@ -98,7 +98,14 @@ def test_the_doublet_area_is_that_of_a_plain_count(obs):
         {names.BARCODE: list("abcdef"), "doublet": [False, False, False, False, True, False]}
     )
     absent = pl.DataFrame(schema=zeros.ZEROS_SCHEMA)
-    score = zeros.compare_with_truth(obs, absent, truth_zeros=None, truth_cells=truth)
+    score = zeros.compare_with_truth(
+        obs,
+        absent,
+        pl.DataFrame(schema=zeros.DETECTED_SCHEMA),
+        min_share=0.1,
+        truth_zeros=None,
+        truth_cells=truth,
+    )
     assert score["doublet_auc"] == 1.0
     assert score["zeros_planted"] is None
 

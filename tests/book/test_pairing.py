@@ -7,7 +7,6 @@ import pytest
 from helpers.book import pairing
 from helpers.errors import PairingError
 
-
 SOURCE = 'figure, axes = style.new(height=2)\naxes.plot(range(count), "o")\nfigure'
 
 

@@ -162,7 +162,5 @@ def split_donors(
     mine = adata[here.to_numpy()].copy()
     dealt = np.random.default_rng(seed).integers(0, pieces, mine.n_obs)
     mine.obs["piece"] = [str(piece) for piece in dealt]
-    summed = pseudobulk.sum_by_donor(
-        mine, by=[names.DONOR, names.ASSAY, names.LEVEL0, "piece"], min_cells=3
-    )
+    summed = pseudobulk.sum_by_donor(mine, by=[names.DONOR, names.ASSAY, names.LEVEL0, "piece"], min_cells=3)
     return donor_features(summed, min_molecules=3)

@@ -163,7 +163,9 @@ def classify(features: np.ndarray, old: np.ndarray, donors: np.ndarray, *, top: 
         share = float(old[train].mean())
         guess = share
         if 0 < share < 1:
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=500))
+            model = make_pipeline(
+                StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000)
+            )
             model.fit(features[np.ix_(train, genes)], old[train])
             guess = float(model.predict_proba(features[np.ix_(test, genes)])[0, 1])
         rows.append((str(donors[test[0]]), bool(old[test[0]]), guess, share))

@@ -24,7 +24,7 @@ from helpers.analysis.composition_kernels import (
     TRANSFORM,
     Plan,
 )
-from helpers.errors import ParameterError
+from helpers.errors import DesignError, ParameterError
 
 METHODS = (QUASI, TRANSFORM, PERMUTATION)
 EVERY_METHOD = (*METHODS, MIXED, CELLS)
@@ -87,8 +87,54 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         design = build(
             table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure
         )
+        if method not in {MIXED, CELLS} and design.units.height > design.donors:
+            msg = (
+                f"assay {assay!r} has {design.units.height} units of {design.donors} donors: libraries of one donor are "
+                f"not replicates. Use method 'mixed', or count donors (unit='donor')."
+            )
+            raise DesignError(msg)
         results.append(_one_assay(design, method, plan))
     return pl.concat(results)
+
+
+def run_all(
+    table: pl.DataFrame, libraries: pl.DataFrame, *, covariates: Sequence[str] = (), plan: Plan | None = None
+) -> pl.DataFrame:
+    """Run every test that the plan's frame of reference allows, each adjusted for what its units can estimate.
+
+    Parameters
+    ----------
+    table
+        Composition with donors as units.
+    libraries
+        The same with libraries as units, for the mixed model.
+    covariates
+        Columns to adjust for; those that cannot be estimated are left out, assay by assay. The permutation test
+        exchanges ages within sexes only: in finer strata too few arrangements are left.
+    plan
+        The rest of the plan.
+    """
+    plan = plan or Plan()
+    adjusted = replace(plan, covariates=estimable(table, covariates, exposure=plan.exposure))
+    coarse = replace(plan, covariates=estimable(table, covariates[:1], exposure=plan.exposure))
+    wide = replace(plan, covariates=estimable(libraries, covariates, exposure=plan.exposure))
+    counted = plan.reference != CENTER
+    results = [slopes(table, method=TRANSFORM, plan=adjusted)]
+    results += [slopes(table, method=QUASI, plan=adjusted)] if counted else []
+    results += [slopes(table, method=PERMUTATION, plan=coarse), slopes(libraries, method=MIXED, plan=wide)]
+    results += [slopes(table, method=CELLS, plan=plan)] if counted else []
+    return pl.concat(results)
+
+
+def count_calls(results: pl.DataFrame, *, fdr: float) -> pl.DataFrame:
+    """Return, for each test and assay, types tested and types with an adjusted p below `fdr`."""
+    tested = results.filter(pl.col("p").is_not_null())
+    counts = tested.group_by("method", ASSAY).agg(
+        pl.len().alias("tested"),
+        (pl.col("p") < fdr).sum().alias("raw"),
+        (pl.col("q") < fdr).sum().alias("called"),
+    )
+    return counts.sort("method", ASSAY)
 
 
 def compare(
@@ -98,39 +144,24 @@ def compare(
     return pl.concat(slopes(table, method=method, plan=plan) for method in methods)
 
 
-def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
-    """Repeat a test without each donor in turn.
-
-    Returns
-    -------
-    One row per type and assay: the effect of all donors, the smallest and the largest effect without one donor, the
-    donor whose removal moves it most, and whether any removal turns its sign.
-    """
-    plan = plan or Plan()
-    whole = slopes(table, method=method, plan=plan).select(TYPE, ASSAY, "log2_change")
-    parts = [
-        pl.DataFrame(schema={TYPE: pl.String, ASSAY: pl.String, "without": pl.Float64, "donor": pl.String})
-    ]
-    for donor in table[names.DONOR].unique().sort():
-        own = pl.col(names.DONOR) == donor
-        kept = table.filter(~own, pl.col(ASSAY).is_in(table.filter(own)[ASSAY].unique().implode()))
-        fitted = slopes(kept, method=method, plan=still_estimable(kept, plan))
-        parts.append(
-            fitted.select(TYPE, ASSAY, pl.col("log2_change").alias("without"), pl.lit(donor).alias("donor"))
-        )
-    every = pl.concat(parts).join(whole, on=[TYPE, ASSAY]).drop_nulls()
-    moved = (pl.col("without") - pl.col("log2_change")).abs()
-    return (
-        every.group_by(ASSAY, TYPE)
-        .agg(
-            pl.col("log2_change").first(),
-            pl.col("without").min().alias("lowest"),
-            pl.col("without").max().alias("highest"),
-            pl.col("donor").sort_by(moved).last().alias("most_influential"),
-            (pl.col("without").sign() != pl.col("log2_change").sign()).any().alias("sign_turns"),
-        )
-        .sort(ASSAY, TYPE)
+def agreement_of_methods(results: pl.DataFrame) -> dict[str, float | None]:
+    """Return how far donor-level tests agree: lowest correlation of two, and the share of types with one sign."""
+    donor_level = results.filter((pl.col("method") != CELLS) & pl.col("log2_change").is_not_null())
+    if donor_level.is_empty():
+        return {"lowest_correlation": None, "same_sign": None}
+    wide = (
+        donor_level.pivot(on="method", index=[ASSAY, TYPE], values="log2_change")
+        .drop(ASSAY, TYPE)
+        .drop_nulls()
     )
+    effects = wide.to_numpy()
+    enough = effects.shape[0] > 2 and effects.shape[1] > 1
+    return {
+        "lowest_correlation": float(np.corrcoef(effects.T).min()) if enough else None,
+        "same_sign": float((np.abs(np.sign(effects).sum(axis=1)) == effects.shape[1]).mean())
+        if len(effects)
+        else None,
+    }
 
 
 def still_estimable(table: pl.DataFrame, plan: Plan) -> Plan:
@@ -178,10 +209,8 @@ def _one_assay(design: Design, method: str, plan: Plan) -> pl.DataFrame:
 
 def _reasons(design: Design, min_total: int) -> list[str | None]:
     """Say for each type why it is not tested, or None."""
-    seen = [
-        design.units.filter(pl.Series(design.counts[:, i] > 0))[names.DONOR].n_unique()
-        for i in range(len(design.types))
-    ]
+    donors = design.units[names.DONOR].to_numpy()
+    seen = [np.unique(donors[design.counts[:, i] > 0]).size for i in range(len(design.types))]
     reasons: list[str | None] = []
     for i, name in enumerate(design.types):
         total = int(design.counts[:, i].sum())

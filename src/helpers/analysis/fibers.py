@@ -8,13 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from anndata import AnnData
-from scipy import sparse
 
 from helpers import names
 from helpers.analysis import composition, donor_slopes
 from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
-from helpers.errors import TableError
 
 TYPE_I, TYPE_II, HYBRID, SPECIAL = "MF-I", "MF-II", "Hyb", "Specialised MF"
 MYONUCLEI = (TYPE_I, TYPE_II)
@@ -102,126 +99,96 @@ def fragment_shares(obs: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts, how="diagonal") if parts else composition.composition(obs, unit="library")
 
 
-def score_nuclei(
-    expression: pl.DataFrame, *, slow: Sequence[str], fast: Sequence[str]
-) -> tuple[pl.DataFrame, dict[str, list[str]]]:
-    """Score nuclei from fast to slow: mean of slow genes minus mean of fast genes, each scaled by its spread.
+def compare_ratios(obs: pl.DataFrame, shares: pl.DataFrame, card: Mapping[str, float | None]) -> pl.DataFrame:
+    """Return the type I share of young and old under several ways of averaging the same nuclei.
 
     Parameters
     ----------
-    expression
-        One row per nucleus: log-normalized genes beside any columns of `obs`.
-    slow, fast
-        Genes. Those that are absent, or zero in every nucleus (as some genes are in nuclei), are left out and named.
-
-    Returns
-    -------
-    The rows with ``slow``, ``fast`` and ``fiber_score`` instead of the genes, and the genes used and left out.
-
-    Raises
-    ------
-    TableError
-        If no gene of one set is left.
+    obs
+        Barcodes with age bin and level-0 label.
+    shares
+        One row per donor, from `type_one_shares`.
+    card
+        The averages of `card_ratio`.
     """
-    used: dict[str, list[str]] = {}
-    genes = {"slow": list(slow), "fast": list(fast)}
-    for name, group in genes.items():
-        used[name] = [g for g in group if g in expression.columns and (expression[g].max() or 0) > 0]
-        if not used[name] and expression.height:
-            msg = f"none of the {name} genes {group} is expressed here; a fiber score needs both sets."
-            raise TableError(msg)
-    scored = expression.with_columns(
-        (
-            pl.mean_horizontal(pl.col(g) / pl.col(g).std() for g in used[name])
-            if used[name]
-            else pl.lit(None)
-        ).alias(name)
-        for name in genes
-    ).with_columns((pl.col(SLOW_SCORE) - pl.col(FAST_SCORE)).alias(SCORE))
-    every = {*slow, *fast}
-    used["left_out"] = sorted(every - set(used["slow"]) - set(used["fast"]))
-    return scored.drop([g for g in every if g in scored.columns]), used
-
-
-def by_donor(
-    scored: pl.DataFrame, *, value: str, label: str, level: str = names.LEVEL0, min_cells: int = 5
-) -> pl.DataFrame:
-    """Return the mean of a value over the nuclei of one label, one row per donor with at least `min_cells` of them."""
-    chosen = scored.filter(pl.col(level).cast(pl.String) == label).with_columns(
-        pl.col(names.DONOR).cast(pl.String)
+    myonuclei = obs.filter(pl.col(names.LEVEL0).cast(pl.String).is_in(MYONUCLEI))
+    pooled = dict(
+        myonuclei.group_by(pl.col(names.AGE_BIN).cast(pl.String))
+        .agg((pl.col(names.LEVEL0).cast(pl.String) == TYPE_I).mean())
+        .iter_rows()
     )
-    described = [c for c in (names.AGE_BIN, names.SEX) if c in chosen.columns]
-    return (
-        composition.with_age(chosen)
-        .group_by(names.DONOR)
-        .agg(
-            pl.col(value).mean(),
-            pl.col(value).std().alias("spread"),
-            pl.len().alias("n"),
-            pl.col(AGE).first(),
-            *(pl.col(c).cast(pl.String).first() for c in described),
-            *(
-                [pl.col(names.CHEMISTRY).cast(pl.String).mode().sort().first()]
-                if names.CHEMISTRY in chosen.columns
-                else []
-            ),
-        )
-        .filter(pl.col("n") >= min_cells)
-        .sort(AGE, names.DONOR)
-    )
-
-
-def sum_genes(adata: AnnData, genes: Sequence[str]) -> pl.DataFrame:
-    """Sum molecules of some genes over the nuclei of each donor: a composition whose types are genes.
-
-    Parameters
-    ----------
-    adata
-        Nuclei x genes with the layer of counts.
-    genes
-        Genes among whose molecules shares are taken; those that are absent are left out.
-
-    Raises
-    ------
-    TableError
-        If fewer than two of the genes are there.
-    """
-    kept = [gene for gene in genes if gene in adata.var_names]
-    if len(kept) < 2:
-        msg = f"of the genes {list(genes)} only {kept} are here; shares need two."
-        raise TableError(msg)
-    counts = adata[:, kept].layers[names.COUNTS]
-    dense = counts.toarray() if sparse.issparse(counts) else np.asarray(counts)
-    columns = [
-        c
-        for c in (names.DONOR, names.AGE_BIN, names.SEX, names.CHEMISTRY, names.AGE_MIDPOINT)
-        if c in adata.obs
-    ]
-    obs = pl.from_pandas(adata.obs[columns].reset_index(drop=True)).with_columns(
-        pl.col(names.DONOR).cast(pl.String)
-    )
-    obs = composition.with_age(obs).hstack(pl.DataFrame(dense.astype(np.int64), schema=kept))
-    described = [c for c in (names.AGE_BIN, names.SEX) if c in columns]
-    summed = obs.group_by(names.DONOR).agg(
-        pl.col(kept).sum(),
-        pl.col(AGE).first(),
-        *(pl.col(c).cast(pl.String).first() for c in described),
+    means = dict(shares.group_by(names.AGE_BIN).agg(pl.col("share").mean()).iter_rows())
+    medians = dict(shares.group_by(names.AGE_BIN).agg(pl.col("share").median()).iter_rows())
+    rows = [
+        {"way": "age groups averaged, as the card does", "young": card["young"], "old": card["old"]},
         *(
-            [pl.col(names.CHEMISTRY).cast(pl.String).mode().sort().first()]
-            if names.CHEMISTRY in columns
-            else []
+            {"way": way, "young": found.get(names.YOUNG), "old": found.get(names.OLD)}
+            for way, found in (
+                ("all nuclei of young and old pooled", pooled),
+                ("mean over donors", means),
+                ("median over donors", medians),
+            )
         ),
+    ]
+    schema = {"way": pl.String, "young": pl.Float64, "old": pl.Float64}
+    return pl.DataFrame(rows, schema=schema).with_columns(
+        (pl.col("old") - pl.col("young")).alias("difference")
     )
-    long = summed.unpivot(
-        on=kept, index=[c for c in summed.columns if c not in kept], variable_name=TYPE, value_name=N
+
+
+def find_myonuclei(obs: pl.DataFrame, *, usable: pl.DataFrame) -> pl.Series:
+    """Return one truth value per barcode of `obs`: a type I, type II or hybrid nucleus of a usable donor."""
+    kept = usable.filter(pl.col(names.LEVEL0).cast(pl.String).is_in([*MYONUCLEI, HYBRID]))
+    return obs[names.BARCODE].cast(pl.String).is_in(kept[names.BARCODE].cast(pl.String).implode())
+
+
+def subtypes(obs: pl.DataFrame, *, parent: str, assay: str) -> pl.DataFrame:
+    """Return the composition of the finest labels among the barcodes of one type, in one assay."""
+    own = obs.filter(
+        (pl.col(names.LEVEL0).cast(pl.String) == parent) & (pl.col(names.ASSAY).cast(pl.String) == assay)
     )
-    long = long.with_columns(
-        pl.lit(names.NUCLEI).alias(ASSAY),
-        pl.col(names.DONOR).alias(composition.UNIT),
-        pl.col(N).sum().over(names.DONOR).alias(TOTAL),
-    ).filter(pl.col(TOTAL) > 0)
-    order = [ASSAY, TYPE, composition.UNIT, names.DONOR, N, TOTAL]
-    return long.select(*order, pl.exclude(order)).sort(ASSAY, TYPE, AGE, composition.UNIT)
+    return composition.composition(own, level=names.LEVEL2)
+
+
+def beside_pooled(table: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
+    """Set the shares of pooled young and old barcodes beside the donor-level effect of each type."""
+    pooled = (
+        table.group_by(TYPE, names.AGE_BIN).agg(pl.col(N).sum(), pl.col(TOTAL).sum())
+        .with_columns((pl.col(N) / pl.col(TOTAL)).alias("share"))
+        .group_by(TYPE)
+        .agg(
+            pl.col("share").filter(pl.col(names.AGE_BIN) == group).first().alias(f"pooled_{group}")
+            for group in (names.YOUNG, names.OLD)
+        )
+        .with_columns((pl.col("pooled_old") / pl.col("pooled_young")).log(2).alias("pooled_log2_ratio"))
+    )  # fmt: skip
+    effects = results.select(TYPE, "log2_change", "low", "high", "p", "q", "per", "total", "left_out")
+    return (
+        pooled.join(effects, on=TYPE)
+        .sort("total", descending=True)
+        .with_columns(
+            (pl.col("pooled_log2_ratio").sign() != pl.col("log2_change").sign())
+            .fill_null(value=False)
+            .alias("signs_differ")
+        )
+    )
+
+
+def contrast_chemistry(fragments: pl.DataFrame, *, assay: str = names.CELLS) -> dict[str, float | int | None]:
+    """Return log2 of the mean fragment share of newer over that of older chemistry, donors averaged, and the donors."""
+    empty: dict[str, float | int | None] = {"log2_ratio": None, "donors": 0}
+    if names.CHEMISTRY not in fragments.columns:
+        return empty
+    own = fragments.filter((pl.col(ASSAY) == assay) & pl.col(names.CHEMISTRY).is_in([names.V2, names.V3]))
+    library = own.group_by("unit").agg(pl.col("share").sum(), pl.col(names.DONOR, names.CHEMISTRY).first())
+    donors = library.group_by(names.DONOR, names.CHEMISTRY).agg(pl.col("share").mean())
+    means = dict(donors.group_by(names.CHEMISTRY).agg(pl.col("share").mean()).iter_rows())
+    if not all(means.get(chemistry) for chemistry in (names.V2, names.V3)):
+        return {**empty, "donors": donors[names.DONOR].n_unique()}
+    return {
+        "log2_ratio": float(np.log2(means[names.V3] / means[names.V2])),
+        "donors": donors[names.DONOR].n_unique(),
+    }
 
 
 def trace(

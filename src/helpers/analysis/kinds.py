@@ -120,7 +120,7 @@ def view(
     return View(plan, matrix.shape[0], tuple(folds))
 
 
-def predict(seen: View, labels: Sequence[str]) -> Predictions:
+def predict(seen: View, labels: Sequence[str], *, even: bool = False) -> Predictions:
     """Predict labels fold by fold with linear discriminant analysis, whose probabilities also serve rare classes.
 
     Parameters
@@ -128,7 +128,9 @@ def predict(seen: View, labels: Sequence[str]) -> Predictions:
     seen
         What `view` returns; one view serves any number of labels.
     labels
-        One a cell. A class missing from a fold's training rows gets probability zero there.
+        One a cell. A class with fewer than two training rows in a fold gets probability zero there.
+    even
+        Whether all classes are taken to be equally likely beforehand, and not as common as in the training rows.
 
     Raises
     ------
@@ -144,10 +146,15 @@ def predict(seen: View, labels: Sequence[str]) -> Predictions:
     rows, parts = [], []
     for train, test, known, new in seen.folds:
         part = np.zeros((len(test), len(classes)))
-        if len(np.unique(given[train])) == 1:
-            part[:, place[given[train][0]]] = 1
+        kinds, counts = np.unique(given[train], return_counts=True)
+        learnable = np.isin(given[train], kinds[counts > 1])
+        if (counts > 1).sum() < 2:
+            part[:, place[kinds[counts.argmax()]]] = 1
         else:
-            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01).fit(known, given[train])
+            n_kinds = int((counts > 1).sum())
+            priors = np.full(n_kinds, 1 / n_kinds) if even else None
+            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01, priors=priors)
+            model.fit(known[learnable], given[train][learnable])
             part[:, [place[name] for name in model.classes_]] = model.predict_proba(new)
         rows.append(test)
         parts.append(part)
@@ -260,7 +267,10 @@ def precision_at_recall(scores: np.ndarray, planted: np.ndarray, *, recall: floa
 
 
 def grade_donors(predictions: Predictions, donors: Sequence[str]) -> pl.DataFrame:
-    """Let the cells of each donor vote, and tell whether the majority is right.
+    """Add up the evidence of each donor's cells, and tell whether it points the right way.
+
+    A cell without a molecule of any telling gene says nothing; a vote of cells would count it all the same. The sum of
+    log probabilities does not.
 
     Parameters
     ----------
@@ -272,21 +282,19 @@ def grade_donors(predictions: Predictions, donors: Sequence[str]) -> pl.DataFram
     Returns
     -------
     polars.DataFrame
-        donor, given, share_right (of the donor's cells, 0 to 1), right (majority), donors in order of name.
+        donor, given, share_right (of the donor's cells, 0 to 1), right (all cells together), in order of name.
     """
-    return (
-        pl.DataFrame(
-            {
-                "donor": np.asarray(donors).astype(str)[predictions.rows],
-                "given": predictions.truth,
-                "hit": predictions.truth == predictions.predicted,
-            }
-        )
-        .group_by("donor")
-        .agg(pl.col("given").first(), pl.col("hit").mean().alias("share_right"))
-        .with_columns((pl.col("share_right") > 0.5).alias("right"))
-        .sort("donor")
-    )
+    owner = np.asarray(donors).astype(str)[predictions.rows]
+    evidence = np.log(np.maximum(predictions.probability, 1e-6))
+    rows = []
+    for name in np.unique(owner):
+        mine = owner == name
+        given = predictions.truth[mine][0]
+        together = predictions.classes[evidence[mine].sum(axis=0).argmax()]
+        share = float((predictions.predicted[mine] == given).mean())
+        rows.append((str(name), str(given), share, bool(together == given)))
+    schema = {"donor": pl.String, "given": pl.String, "share_right": pl.Float64, "right": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _standardize(

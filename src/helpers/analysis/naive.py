@@ -63,6 +63,20 @@ def choose_cells(
     return adata[chosen.to_numpy(), columns].copy()
 
 
+def keep_expressed(cells: AnnData, *, share: float = 0.05) -> AnnData:
+    """Keep the genes that a share of the cells expresses.
+
+    Parameters
+    ----------
+    cells
+        Cells x genes.
+    share
+        Smallest share of cells with a value above zero.
+    """
+    expressing = np.asarray((cells.X > 0).sum(axis=0)).ravel()
+    return cells[:, expressing >= share * cells.n_obs].copy()
+
+
 def cell_level_de(cells: AnnData, *, groups: dict[str, str]) -> pl.DataFrame:
     """Compare old with young cells by Wilcoxon's test, as if each cell were a replicate.
 

@@ -134,7 +134,10 @@ class Atlas:
         path = Path(self._source.path)
         listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
         return pl.DataFrame(
-            [(file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None) for file in listed],
+            [
+                (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
+                for file in listed
+            ],
             schema={"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64},
             orient="row",
         )

@@ -67,18 +67,21 @@ def _module(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     relative = path.relative_to(package_folder()).with_suffix("")
     name = ".".join((PACKAGE, *relative.parts))
+    label = name.replace(".", "-")
     public = [node for node in tree.body if isinstance(node, Named) and not node.name.startswith("_")]
     if not public:
         return ""
-    lines = [name, "^" * len(name), "", f".. py:module:: {name}", "", ast.get_docstring(tree) or "", ""]
-    lines += [_entry(node, path.stem) for node in public]
+    lines = [name, "^" * len(name), "", f".. py:module:: {name}", ""]
+    lines += [plain_or_literal(_converted(ast.get_docstring(tree) or "", label)), ""]
+    lines += [_entry(node, label) for node in public]
     return "\n".join(lines)
 
 
 def _entry(node: Named, stem: str, inside: str = "") -> str:
     text = plain_or_literal(_converted(ast.get_docstring(node) or "", f"{stem}-{inside}{node.name}"))
     if isinstance(node, ast.ClassDef):
-        head = f".. py:class:: {node.name}"
+        # several modules have a class of one name, between which a signature could not choose
+        head = f".. py:class:: {node.name}\n   :no-index:"
         methods = [one for one, _ in _methods(node)]
         text += "\n\n" + "\n".join(_entry(method, stem, f"{node.name}.") for method in methods)
     elif any(
@@ -92,8 +95,16 @@ def _entry(node: Named, stem: str, inside: str = "") -> str:
 
 
 def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, is_method: bool) -> str:
-    text = ast.unparse(node.args)
+    arguments = ast.parse(ast.unparse(node)).body[0].args  # type: ignore[attr-defined]  a copy to shorten
+    for defaults in (arguments.defaults, arguments.kw_defaults):
+        defaults[:] = [one if one is None or _is_short(one) else ast.Constant(...) for one in defaults]
+    text = ast.unparse(arguments)
     return re.sub(r"^(self|cls)(, )?", "", text) if is_method else text
+
+
+def _is_short(default: ast.expr) -> bool:
+    text = ast.unparse(default)
+    return len(text) <= 40 and "*" not in text
 
 
 def _returns(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -1,6 +1,5 @@
 """Sphinx extension of the book: the banner and foot of a page, recorded values in prose, math without scripts."""
 
-import html
 import json
 import re
 from pathlib import Path
@@ -12,8 +11,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from helpers.book import apidoc, gallery, mathml
+from helpers.book.directives import FindingsTable, InstallCell, Schedule, finding_of
 from helpers.book.shown import banner, foot
-from helpers.findings import Finding
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +36,17 @@ class FindingRole(SphinxRole):
             where = "was not run" if notebook not in runs else "does not record it"
             _log.warning("finding %r: %s %s", self.text, notebook, where, location=self.get_location())
             return [nodes.Text(self.text)], []
-        interval = found.get("interval")
-        finding = Finding(name, found["value"], found.get("unit"), tuple(interval) if interval else None)
         self.env.note_dependency(str(Path(self.env.srcdir) / self.config.musclebook_site))
-        return [nodes.inline("", finding.text(part, spec), classes=["finding"])], []
+        return [nodes.inline("", finding_of(name, found).text(part, spec), classes=["finding"])], []
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("musclebook_site", "", "env", [str])
     app.add_role("finding", FindingRole())
+    app.add_directive("findings-table", FindingsTable)
+    app.add_directive("schedule", Schedule)
+    app.add_directive("install-cell", InstallCell)
     app.connect("builder-inited", _load_site)
     app.connect("html-page-context", _dress_page)
     app.connect("source-read", apidoc.write_rooms)
@@ -75,5 +75,3 @@ def _dress_page(
     context["body"] = re.sub(
         r"(<div class=\"pst-scrollable-table-container\")", r'\1 tabindex="0"', context["body"]
     )
-    if "title" in context:
-        context["title"] = html.unescape(context["title"]) and context["title"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from helpers import files
 from helpers.book import graph
 from helpers.book.parameters import ATLAS, OUT_DIR, Parameter, Value
 
-SIMULATED = ("demo", "tiny")
+_SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
 SAMPLE_BYTES = 1 << 20
 _SIMULATION = ("simulate", "facts")  # rooms that decide what a simulated atlas holds
 
@@ -31,6 +32,11 @@ class Parts:
     def key(self) -> str:
         """Twelve hexadecimal digits."""
         return short(asdict(self), digits=12)
+
+
+def is_word(source: str) -> bool:
+    """Whether a source is a word for a simulated atlas, such as ``demo`` or ``demo:7`` for another seed."""
+    return _SIMULATED.fullmatch(source) is not None
 
 
 def short(value: Any, *, digits: int = 16) -> str:
@@ -84,7 +90,7 @@ def parts_of(
 
 def data_of(name: str, value: Value) -> str | None:
     """Return the hash of the data that a parameter names, or None where it names none."""
-    if name == ATLAS and value in SIMULATED:
+    if name == ATLAS and is_word(str(value)):
         room = graph.package_folder()
         sources = (
             {**graph.hashes_of({"sources.py": room / "sources.py"})}

@@ -67,7 +67,7 @@ class Plan:
 
 def is_simulated(atlas: str | None) -> bool:
     """Whether a source is simulated: by name, or a release folder with its planted truth."""
-    return atlas is None or atlas in key.SIMULATED or (Path(atlas) / "truth").is_dir()
+    return atlas is None or key.is_word(atlas) or (Path(atlas) / "truth").is_dir()
 
 
 def plan(
@@ -231,4 +231,4 @@ def _clear_leftovers(folder: Path) -> None:
 
 
 def _absolute(atlas: str) -> str:
-    return atlas if atlas in key.SIMULATED else str(Path(atlas).resolve())
+    return atlas if key.is_word(atlas) else str(Path(atlas).resolve())

@@ -52,7 +52,7 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         _copy_sweeps(project, part)
         (part / "_toc.yml").write_text(_toc(project, part), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
-        about = {name: _about(found) for name, found in runs.items()}
+        about = {name: _about(found, project.notebooks[name]) for name, found in runs.items()}
         write_json(part / SITE_FILE, {"runs": about, "repository": repository, "branch": branch})
     return target
 
@@ -159,13 +159,16 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def _about(found: dict[str, Any]) -> dict[str, Any]:
+def _about(found: dict[str, Any], book: Notebook) -> dict[str, Any]:
     name = found["name"]
     results_path = found["folder"] / "files" / name / "results.json"
     results = json.loads(results_path.read_text(encoding="utf-8")) if results_path.is_file() else {}
     source = results.get("source", {})
     simulated = source.get("simulated", is_simulated(found.get("atlas")))
     return {
+        "title": book.sidecar.title,
+        "question": book.sidecar.question,
+        "minutes": book.sidecar.minutes,
         "key": found["key"],
         "made": found["made"],
         "seconds": found["seconds"],

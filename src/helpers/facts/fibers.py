@@ -75,3 +75,20 @@ def completed_fractions() -> pl.DataFrame:
             .alias("lost")
         )
     )
+
+
+def published_slopes() -> pl.DataFrame:
+    """Return the published age slopes of the two assays: log2 per standard deviation of age and per decade.
+
+    ``clear`` marks slopes that the study calls significant (local true sign rate above 0.95). The study counts
+    libraries as replicates and leaves donor and sex out of its model.
+    """
+    assay = {"cells_only(ventilation_days+chemistry)": "cells", "nuclei_only(ventilation_cat+chemistry)": "nuclei"}
+    slopes = study.composition_age_slopes().filter(pl.col("model").is_in(list(assay)))
+    return slopes.select(
+        pl.col("model").replace_strict(assay).alias("assay"),
+        pl.col("celltype").alias("type"),
+        pl.col("log2FC_per_SD_age").alias("published_per_sd"),
+        (pl.col("log2FC_per_SD_age") / (study.AGE_SD / 10)).alias("published_per_decade"),
+        (pl.col("LTSR_approx") > 0.95).alias("clear"),
+    )

@@ -1,12 +1,14 @@
 """What the whole atlas costs, from what a few parts cost: the arithmetic, line by line."""
 
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from helpers.errors import PartError
-from helpers.scprint import layout, simulation
+from helpers.scprint import layout, parts, simulation, statistics
 
 # From the public dataset card; bytes a cell from the layout: 424 half-precision numbers, 23 labels, 23 scores.
 ATLAS_CELLS = 338_000_000
@@ -101,3 +103,48 @@ def file_sizes(folder: Path) -> pl.DataFrame:
     rows = [(kind, *found[kind], per_cell[kind], ATLAS_CELLS * per_cell[kind] / 1e9) for kind in layout.KINDS]
     schema = ["file", "files", "bytes", "bytes_a_cell", "whole_atlas_gb"]
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def measure(folder: Path | str, *, only: Collection[str] | None = None, repeats: int = 3) -> list[Measured]:
+    """Time the steps of a survey on one part, files in memory, on one core.
+
+    Parameters
+    ----------
+    folder
+        Folder of parts.
+    only
+        Parts to choose from, such as those a survey counted.
+    repeats
+        Times that each step is done; the best counts, so that the first reading of the file does not.
+
+    Raises
+    ------
+    PartError
+        If no part can be measured.
+    """
+    chosen = [part for part in parts.find(folder) if only is None or part.stem in only]
+    opened = max((parts.open_part(part) for part in chosen), key=lambda part: part.cells, default=None)
+    if opened is None or not opened.cells:
+        msg = f"no part of {folder} can be measured."
+        raise PartError(msg)
+    pairs = statistics.Plan(tables=((layout.CELL_TYPE, layout.TISSUE),), scores=False, embeddings=False)
+    tables = statistics.Plan(scores=False, embeddings=False)
+    scores = statistics.Plan(embeddings=False)
+    vectors = statistics.Plan(tables=(), scores=False)
+    whole = statistics.Plan()
+    steps = (
+        ("one table of two labels", pairs, LABEL_BYTES),
+        ("all label tables", tables, LABEL_BYTES),
+        ("label tables and scores", scores, LABEL_BYTES + SCORE_BYTES),
+        ("embedding means and covariances", vectors, CELL_BYTES),
+        ("the whole survey", whole, CELL_BYTES),
+    )
+    found = []
+    for name, plan, size in steps:
+        seconds = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            statistics.measure(opened, plan=plan)
+            seconds.append(time.perf_counter() - started)
+        found.append(Measured(name, opened.cells, min(seconds), size))
+    return found

@@ -110,14 +110,14 @@ def probe(
     targets = [_target(sample, name, setting, chance) for name in classes if name in sample.classes]
     targets = [target for target in targets if target is not None]
     few = np.sort(chance.permutation(len(sample))[: setting.neighbor_cells])
+    fewer = [target.at(few) for target in targets]
     rows = []
     for block in blocks:
         points = _standardize(sample.block(block))
-        rows += _judge(
-            block, LINEAR, targets, _linear(points, targets, fold, setting), sample, np.arange(len(sample))
-        )
-        votes = _vote(points[few], [target.at(few) for target in targets], fold[few], setting)
-        rows += _judge(block, NEIGHBORS, [target.at(few) for target in targets], votes, sample, few)
+        guesses = _linear(points, targets, fold, setting)
+        rows += [(block, LINEAR, t, g, sample.part) for t, g in zip(targets, guesses, strict=True)]
+        guesses = _vote(points[few], fewer, fold[few], setting)
+        rows += [(block, NEIGHBORS, t, g, sample.part[few]) for t, g in zip(fewer, guesses, strict=True)]
     frame = pl.DataFrame([_row(*entry, setting, chance) for entry in rows], schema=SCHEMA, orient="row")
     frame = frame.sort("method", maintain_order=True)
     adjusted = stats.false_discovery_control(frame["p_value"].to_numpy()) if frame.height else []
@@ -202,20 +202,6 @@ def _vote(points: np.ndarray, targets: list[_Target], fold: np.ndarray, setting:
                 np.add.at(votes, (np.arange(len(test))[:, None], voters), weight[voters])
                 guess[kind, test] = votes[:, : target.labels].argmax(axis=1)
     return found
-
-
-def _judge(
-    block: str,
-    method: str,
-    targets: list[_Target],
-    found: list[np.ndarray],
-    sample: Sample,
-    cells: np.ndarray,
-) -> list[tuple[str, str, _Target, np.ndarray, np.ndarray]]:
-    return [
-        (block, method, target, guess, sample.part[cells])
-        for target, guess in zip(targets, found, strict=True)
-    ]
 
 
 def _row(

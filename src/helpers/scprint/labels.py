@@ -226,3 +226,17 @@ def _term(value: Any, names: Mapping[str, str]) -> Term:
     if colon and prefix.isalpha() and " " not in text:
         return Term(text, names.get(text) or SEXES.get(text, text))
     return Term("", text)
+
+
+def beside(folder: Path, *, named: str = "") -> Decoder:
+    """Return the decoder of a folder of parts.
+
+    Parameters
+    ----------
+    folder
+        Folder of parts; a file ``label_decoders.json`` in it is used.
+    named
+        Path of another decoder file, used instead.
+    """
+    path = Path(named) if named else Path(folder) / "label_decoders.json"
+    return read(path) if named or path.is_file() else built_in()

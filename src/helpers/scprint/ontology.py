@@ -148,3 +148,17 @@ def _graph_terms(graph: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str
 
 def _curie(address: str) -> str:
     return address.rsplit("/", 1)[-1].replace("_", ":", 1)
+
+
+def beside(folder: Path, *, named: str = "") -> Ontology | None:
+    """Return the ontology of a folder of parts; none if there is none.
+
+    Parameters
+    ----------
+    folder
+        Folder of parts; a file ``cell_ontology.json`` in it is used.
+    named
+        Path of another ontology file, used instead.
+    """
+    path = Path(named) if named else Path(folder) / "cell_ontology.json"
+    return read(path) if named or path.is_file() else None

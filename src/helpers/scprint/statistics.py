@@ -86,6 +86,30 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def plan_for(classes: str, *, covariance_every: int = 32) -> Plan:
+    """Return the usual plan with one more table.
+
+    Parameters
+    ----------
+    classes
+        Two or three classes with commas between them.
+    covariance_every
+        One cell of so many enters the covariances.
+
+    Raises
+    ------
+    PartError
+        If a class does not exist or there are not two or three.
+    """
+    named = tuple(name.strip() for name in classes.split(","))
+    if not 2 <= len(named) <= 3 or len(set(named)) != len(named) or not set(named) <= set(layout.CLASSES):
+        msg = f"{classes!r} is not two or three of {', '.join(layout.CLASSES)}, with commas between them."
+        raise PartError(msg)
+    held = {frozenset(table) for table in TABLES}
+    more = () if frozenset(named) in held else (named,)
+    return Plan(tables=(*TABLES, *more), covariance_every=covariance_every)
+
+
 @dataclass
 class PartStatistics:
     """What a survey keeps of one part.
@@ -131,11 +155,13 @@ def measure(opened: Opened, *, plan: Plan) -> PartStatistics:
     """
     # one thread: the same sums whatever the number of cores, and processes do not fight for them
     with _threads().limit(limits=1):
-        labels = _whole(parts.label_blocks(opened, rows=1 << 20, verify=plan.verify))
+        needed = bool(plan.tables) or plan.scores
+        blocks = parts.label_blocks(opened, rows=1 << 20, verify=plan.verify) if needed else iter(())
+        labels = _whole(blocks)
         scores = _scores(opened, labels, plan) if plan.scores else {}
         sums, moments = _embeddings(opened, plan) if plan.embeddings else (None, None)
     tables = counting.count_labels(labels, plan.tables)
-    return PartStatistics(opened.cells, labels.shape[1], tables, scores, sums, moments)
+    return PartStatistics(opened.cells, len(opened.label_columns), tables, scores, sums, moments)
 
 
 def _whole(blocks: Iterator[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""Dense columns to CSR in blocks: right for any shape, and never dense as a whole."""
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from helpers.atlas import matrix
+from helpers.errors import BudgetError
+
+
+def write(path, dense, **options):
+    frame = pd.DataFrame(dense, columns=[f"g{j}" for j in range(dense.shape[1])])
+    frame.to_parquet(path, **options)
+    return matrix.Expression(str(path), pq.read_metadata(path))
+
+
+def read(expression, columns, rows=None, budget="1 GiB"):
+    return expression.read_csr(
+        np.asarray(columns), rows=rows, labels=str, budget=budget, remedy="Ask for less."
+    )
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_rows_and_columns_of_any_blocking_are_those_of_the_dense_matrix(data, tmp_path, monkeypatch):
+    n_rows, n_columns = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 30))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    dense = np.where(rng.random((n_rows, n_columns)) < 0.2, rng.normal(2, 1, (n_rows, n_columns)), 0).astype(
+        np.float32
+    )
+    expression = write(tmp_path / "e.parquet", dense, row_group_size=data.draw(st.integers(1, 60)))
+    width = data.draw(st.integers(1, 8))
+    monkeypatch.setattr(matrix, "block_width", lambda _: width)
+    columns = rng.permutation(n_columns)[: data.draw(st.integers(1, n_columns))]
+    rows = data.draw(st.sampled_from([None, rng.permutation(n_rows)[: rng.integers(1, n_rows + 1)]]))
+    held = read(expression, columns, rows)
+    held.check_format()
+    assert (held.data != 0).all()
+    np.testing.assert_array_equal(held.toarray(), (dense if rows is None else dense[rows])[:, columns])
+
+
+def test_more_rows_than_one_tile(tmp_path):
+    held = sp.random(2 * matrix.TILE_ROWS + 77, 9, 0.1, format="csr", dtype=np.float32, random_state=0)
+    found = read(write(tmp_path / "e.parquet", held.toarray(), row_group_size=3000), range(9))
+    assert (found != held).nnz == 0
+    assert found.nnz == held.nnz
+
+
+def test_the_dense_matrix_is_never_held(tmp_path, monkeypatch):
+    held = sp.random(3000, 2000, 0.02, format="csr", dtype=np.float32, random_state=0)
+    expression = write(tmp_path / "e.parquet", held.toarray(), row_group_size=3000)
+    monkeypatch.setattr(matrix, "block_width", lambda _: 64)
+    widest, plain = [0], matrix._read
+
+    def spy(file, columns):
+        widest[0] = max(widest[0], len(columns))
+        return plain(file, columns)
+
+    monkeypatch.setattr(matrix, "_read", spy)
+    read(expression, range(128))  # compile first
+    tracemalloc.start()
+    found = read(expression, range(2000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found != held).nnz == 0
+    assert widest[0] == 64  # of 2,000 columns at once, per thread
+    dense, sparse = 3000 * 2000 * 4, held.nnz * (matrix.ENTRY_BYTES + matrix.PIECE_BYTES)
+    assert peak < sparse + 3 * matrix.THREADS * 64 * 3000 * 4 + 2**20 < dense / 2
+
+
+@pytest.mark.parametrize("n_rows", [1, 1000, 183_161, 10**9])
+def test_a_block_stays_within_its_bytes(n_rows):
+    width = matrix.block_width(n_rows)
+    assert 1 <= width <= 256
+    assert width == 1 or width * n_rows * 4 <= matrix.BLOCK_BYTES
+
+
+def test_reading_stops_as_soon_as_the_budget_is_passed(tmp_path):
+    expression = write(tmp_path / "e.parquet", np.ones((100, 600), np.float32))
+    with pytest.raises(BudgetError, match="read so far needs about .* Ask for less"):
+        read(expression, range(600), budget="100 KB")
+
+
+def test_no_columns_and_empty_rows_are_a_matrix_too(tmp_path):
+    expression = write(tmp_path / "e.parquet", np.zeros((5, 3), np.float32))
+    assert read(expression, range(3)).nnz == 0
+    assert read(expression, np.array([], int)).shape == (5, 0)

@@ -1,0 +1,115 @@
+"""What is asked of an atlas: cells, genes, budgets."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from helpers import names
+from helpers.atlas import matrix, reader, release
+from helpers.errors import BudgetError, CountsError, TableError
+
+
+@pytest.fixture
+def atlas(folder):
+    return reader.Atlas(release.Release(folder))
+
+
+def test_cells_by_expression_and_by_mask_agree(atlas, micro):
+    wanted = (micro.obs[names.SEX] == "M").to_numpy()
+    for cells in (pl.col(names.SEX) == "M", wanted, pl.Series(wanted), list(wanted)):
+        adata = atlas.to_anndata(cells=cells, genes=["TTN", "ENSG00000000000"])
+        np.testing.assert_array_equal(adata.X.toarray(), micro.x[wanted][:, [3, 0]])
+        np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts[wanted][:, [3, 0]])
+        np.testing.assert_array_equal(adata.obsm[names.UMAP], micro.umap[wanted])
+        assert list(adata.obs_names) == [b for b, w in zip(micro.barcodes, wanted, strict=True) if w]
+        assert list(adata.var_names) == ["TTN", "MYH7"]
+
+
+def test_a_subset_is_the_same_from_files_and_from_the_converted_copy(atlas, micro, folder):
+    ask = {"cells": pl.col(names.LEVEL0) == "FB", "genes": ["PAX7", "MB", "MYH7"]}
+    before = atlas.to_anndata(**ask)
+    atlas.to_anndata()
+    assert list(folder.glob("*.h5ad"))
+    after = atlas.to_anndata(**ask)
+    np.testing.assert_array_equal(before.X.toarray(), after.X.toarray())
+    np.testing.assert_array_equal(before.layers[names.COUNTS].toarray(), after.layers[names.COUNTS].toarray())
+    assert before.obs.equals(after.obs)
+
+
+def test_counts_of_few_genes_need_the_whole_cell_where_totals_do_not_fit(micro, tmp_path):
+    micro.counts[:, 3] += 1  # TTN alone would show multiples as single molecules
+    micro.counts[:, 3] *= 2
+    micro.__class__.__post_init__  # noqa: B018  (values below are recomputed by hand)
+    totals = micro.counts.sum(1)
+    micro.x = np.log1p(micro.counts / totals[:, None] * 1e4).astype(np.float32)
+    for recorded in (totals, totals * 0 + 5, np.full(40, np.nan)):
+        micro.obs[names.N_COUNTS] = recorded
+        where = tmp_path / f"release-{recorded[0]}"
+        adata = reader.Atlas(release.Release(micro.write(where))).to_anndata(genes=["TTN"])
+        np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts[:, [3]])
+
+
+def test_a_gene_asked_for_twice_comes_once(atlas):
+    assert atlas.genes(["TTN", "MB", "ENSG00000000003"]).columns == ["TTN", "MB"]
+
+
+def test_an_unknown_gene_is_answered_with_the_nearest(atlas):
+    with pytest.raises(TableError, match=r"1 of 2 genes are not in release: 'MYH77' \(nearest: MYH7\)"):
+        atlas.genes(["MYH77", "TTN"])
+    with pytest.raises(TableError, match="'nonsense' "):
+        atlas.to_anndata(genes=["nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (np.ones(3, bool), "one truth value for each of the 40 cells, but it is 3 values"),
+        (np.arange(40), "of type Int64"),
+        (pl.col("sexx") == "M", "cannot be made: .*sexx"),
+        (pl.col(names.SEX) == "X", "no cell of release fits"),
+    ],
+)
+def test_a_choice_that_chooses_nothing_is_refused(atlas, cells, message):
+    with pytest.raises(TableError, match=message):
+        atlas.to_anndata(cells=cells)
+
+
+def test_an_unknown_projection_is_refused(atlas):
+    with pytest.raises(TableError, match="no projection is called 'umap'"):
+        atlas.projection("umap")
+
+
+def test_a_budget_is_held_before_anything_is_read(atlas, monkeypatch):
+    monkeypatch.setattr(matrix.Expression, "read_csr", lambda *_, **__: pytest.fail("the matrix was read"))
+    with pytest.raises(
+        BudgetError, match=r"40 cells x 12 genes needs about .* budget is 1.0 KiB. Ask for fewer"
+    ):
+        atlas.to_anndata(budget="1 KiB")
+
+
+def test_a_budget_is_held_on_the_way_when_the_estimate_was_wrong(atlas, monkeypatch):
+    monkeypatch.setattr(release.Release, "estimate_values", lambda *_: 0)
+    monkeypatch.setattr(matrix, "block_width", lambda _: 1)
+    with pytest.raises(BudgetError, match="The matrix read so far needs about"):
+        atlas.to_anndata(budget="2 KB")
+
+
+def test_the_estimate_is_near_what_is_found(atlas, micro):
+    source = release.Release(micro.write(atlas._source.path))
+    assert source.estimate_values(None, None) == pytest.approx((micro.counts > 0).sum(), rel=0.1)
+
+
+def test_values_that_are_not_counts_are_refused_unless_counts_are_not_asked_for(micro, tmp_path):
+    micro.x = np.where(micro.x > 0, micro.x * 1.01, 0).astype(np.float32)
+    atlas = reader.Atlas(release.Release(micro.write(tmp_path / "r")))
+    with pytest.raises(CountsError, match="not log1p of normalized counts in"):
+        atlas.to_anndata()
+    assert not list((tmp_path / "r").glob("*.h5ad"))  # nothing half-right is kept
+    assert names.COUNTS not in atlas.to_anndata(counts=False).layers
+
+
+def test_an_atlas_says_what_it_is(atlas):
+    said = atlas.describe()
+    assert (said["kind"], said["name"], said["cells"], said["genes"]) == ("release folder", "release", 40, 12)
+    assert len(said["manifest"]) == 16
+    assert "40 cells x 12 genes" in repr(atlas)
