@@ -8,7 +8,7 @@ import polars as pl
 from scipy import stats
 
 from helpers.analysis import schemas
-from helpers.analysis.expression import Prepared
+from helpers.analysis.fits import Prepared
 from helpers.errors import TableError
 from helpers.facts import study
 
