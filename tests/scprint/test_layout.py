@@ -16,7 +16,15 @@ def test_blocks_follow_the_card():
 
 
 def test_label_columns_follow_the_card():
-    starts = {"cell_type": 0, "tissue": 3, "disease": 6, "age_group": 9, "assay": 12, "ethnicity": 15, "sex": 18}
+    starts = {
+        "cell_type": 0,
+        "tissue": 3,
+        "disease": 6,
+        "age_group": 9,
+        "assay": 12,
+        "ethnicity": 15,
+        "sex": 18,
+    }
     starts |= {"organism": 19, "cell_culture": 22}
     assert {name: columns.start for name, columns in layout.LABELS.items()} == starts
     assert layout.LABEL_WIDTH == len(layout.LABEL_COLUMNS) == 23
@@ -42,7 +50,9 @@ def test_the_published_name():
     assert PartName(0, 17, 3).file("embs") == "step_0__predict_part_17_3_embs.npz"
 
 
-@pytest.mark.parametrize("name", ["README.md", "step_0__predict_part_1_0_logits.npz", "embs.npz", "x_embs.h5ad"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "step_0__predict_part_1_0_logits.npz", "embs.npz", "x_embs.h5ad"]
+)
 def test_other_files_are_no_parts(name):
     assert layout.split_file_name(name) is None
 

@@ -38,7 +38,9 @@ def same(one, two):
         np.testing.assert_array_equal(one.covariance(block), two.covariance(block))
 
 
-@pytest.mark.parametrize("table", [("sex",), ("cell_type", "tissue"), ("cell_type", "tissue", "age_group"), ("tissue", "tissue_2")])
+@pytest.mark.parametrize(
+    "table", [("sex",), ("cell_type", "tissue"), ("cell_type", "tissue", "age_group"), ("tissue", "tissue_2")]
+)
 def test_tables_are_those_of_a_plain_loop(made, surveyed, table):
     rows = load(made, "top3")
     places = [layout.LABEL_COLUMNS.index(name) for name in table]
@@ -66,15 +68,20 @@ def test_scores_are_those_of_a_plain_loop(made, surveyed):
         assert row["cells"] == len(scores)
         assert row["mean_sigmoid"] == pytest.approx((1 / (1 + np.exp(-three[:, 0]))).mean())
         histogram = surveyed.histogram(row["class"])
-        inside = [((three[:, 0] >= low) & (three[:, 0] < high)).sum() for low, high in histogram.select("low", "high").rows()]
+        inside = [
+            ((three[:, 0] >= low) & (three[:, 0] < high)).sum()
+            for low, high in histogram.select("low", "high").rows()
+        ]
         # edges fall on half-precision scores: a neighboring bin may take a cell
         assert np.abs(np.cumsum(inside) - histogram["cells"].cum_sum().to_numpy()).max() <= 5
         if three.shape[1] == 3:
-            gap = (three[:, 0].astype(np.float32) - three[:, 1].astype(np.float32))
+            gap = three[:, 0].astype(np.float32) - three[:, 1].astype(np.float32)
             assert row["near"] == (gap <= np.float32(0.15)).sum()
             assert row["second_positive"] == (three[:, 1] > 0).sum()
             assert row["tied"] == (three[:, 0] == three[:, 1]).sum()
-            assert row["repeated"] == sum(len(set(r)) < 3 for r in labels[:, layout.LABELS[row["class"]]].tolist())
+            assert row["repeated"] == sum(
+                len(set(r)) < 3 for r in labels[:, layout.LABELS[row["class"]]].tolist()
+            )
 
 
 def test_means_and_covariances_are_those_of_numpy(made, tmp_path):
@@ -82,7 +89,9 @@ def test_means_and_covariances_are_those_of_numpy(made, tmp_path):
     values = load(made, "embs").astype(np.float64)
     for block, columns in layout.BLOCKS.items():
         np.testing.assert_allclose(found.mean(block), values[:, columns].mean(0), atol=1e-6)
-        np.testing.assert_allclose(found.covariance(block), np.cov(values[:, columns], rowvar=False), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            found.covariance(block), np.cov(values[:, columns], rowvar=False), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_sampled_covariances_take_every_nth_cell(made, tmp_path):
@@ -136,7 +145,7 @@ def test_a_cluster_that_is_not_there_is_said(made, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
 
     def refuse(*_, **__):
-        raise OSError("timed out")
+        raise TimeoutError
 
     monkeypatch.setattr(distributed, "Client", refuse)
     with pytest.raises(PartError, match="no Dask scheduler answers at 'tcp://nobody:1'"):
@@ -218,7 +227,9 @@ def test_a_killed_survey_goes_on(made, surveyed, tmp_path):
 
 
 def test_one_corrupted_part_among_many_is_named_and_the_rest_counted(tmp_path):
-    folder = simulation.simulate_parts(tmp_path / "p", n_cells=2000, n_parts=200, faults={137: archive.CHECKSUM})
+    folder = simulation.simulate_parts(
+        tmp_path / "p", n_cells=2000, n_parts=200, faults={137: archive.CHECKSUM}
+    )
     found = survey.run(folder, plan=Plan(tables=(("sex",),)), cache=tmp_path / "c")
     assert found.faults["part"].to_list() == [simulation.part_name(137).stem]
     assert found.faults["kind"].to_list() == [archive.CHECKSUM]
@@ -286,7 +297,10 @@ def test_memory_does_not_grow_with_parts(tmp_path):
     for n in (1, 12):
         folder = simulation.simulate_parts(tmp_path / f"p{n}", n_cells=4000 * n, n_parts=n)
         out = subprocess.run(
-            [sys.executable, "-c", code, str(folder), str(tmp_path / f"c{n}")], check=True, capture_output=True, text=True
+            [sys.executable, "-c", code, str(folder), str(tmp_path / f"c{n}")],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         peaks.append(int(out.stdout))
     assert peaks[1] < peaks[0] + 30 * 2**20
