@@ -30,7 +30,7 @@ HOMES = {
     "jupytext": "book/",
     "nbformat": "book/",
     "seaborn": "figures/",
-    "huggingface_hub": {"atlas/download.py"},
+    "huggingface_hub": {"atlas/download.py", "atlas/hub.py"},
     "typer": "cli/",
 }
 

@@ -4,7 +4,13 @@ import polars as pl
 import pytest
 
 from helpers import names
-from helpers.analysis import composition, composition_design, composition_tests, reference
+from helpers.analysis import (
+    composition,
+    composition_design,
+    composition_stability,
+    composition_tests,
+    reference,
+)
 from helpers.analysis import draws as made_up
 from helpers.errors import DesignError, ParameterError, TableError
 
@@ -291,7 +297,7 @@ def test_order_of_rows_and_names_of_donors_do_not_matter(counts):
 def test_an_empty_composition_gives_an_empty_result(obs):
     table = composition.composition(composition.usable(obs.drop(names.DONOR)))
     assert composition_tests.compare(table).is_empty()
-    assert composition_tests.leave_one_out(table).is_empty()
+    assert composition_stability.leave_one_out(table).is_empty()
 
 
 def test_leave_one_out_finds_the_donor_that_makes_the_slope():
@@ -302,7 +308,7 @@ def test_leave_one_out_finds_the_donor_that_makes_the_slope():
         pl.when(last & (pl.col("type") == "A")).then(pl.col("n") * 8).otherwise(pl.col("n")).alias("n")
     )
     table = table.with_columns(pl.col("n").sum().over("unit").alias("total"))
-    row = composition_tests.leave_one_out(table).filter(pl.col("type") == "A").row(0, named=True)
+    row = composition_stability.leave_one_out(table).filter(pl.col("type") == "A").row(0, named=True)
     assert row["most_influential"] == "D09"
     assert row["lowest"] < row["log2_change"]
 

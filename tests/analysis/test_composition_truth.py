@@ -14,6 +14,7 @@ from helpers.analysis import (
     composition_audit,
     composition_design,
     composition_scoring,
+    composition_stability,
     composition_tests,
     draws,
     reference,
@@ -165,7 +166,7 @@ def test_a_type_of_one_donor_is_found():
     table = draws.draw(units, shares={"A": 1, "B": 9}, concentration=None, seed=1)
     only = (pl.col("type") == "A") & (pl.col("DonorID") != "D04")
     table = table.with_columns(pl.when(only).then(0).otherwise(pl.col("n")).alias("n"))
-    row = composition_audit.dominance(table).row(0, named=True)
+    row = composition_stability.dominance(table).row(0, named=True)
     assert (row["type"], row["largest_donor"], row["largest_part"]) == ("A", "D04", 1.0)
     assert row["effective_donors"] == pytest.approx(1.0)
     assert row["donors_seen"] == 1
@@ -191,7 +192,7 @@ def test_changes_at_the_detectable_size_are_found_with_the_wanted_power():
 
 def test_the_effect_without_one_donor_stands_beside_the_effect_of_all():
     table = simulated_table(0)
-    both = composition_audit.without(table, "640C")
+    both = composition_stability.without(table, "640C")
     row = both.filter((pl.col("assay") == names.CELLS) & (pl.col("type") == "T-cell")).row(0, named=True)
     kept = composition_tests.slopes(table.filter(pl.col(names.DONOR) != "640C"))
     same = kept.filter((pl.col("assay") == names.CELLS) & (pl.col("type") == "T-cell"))["log2_change"].item()

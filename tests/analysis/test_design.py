@@ -109,10 +109,3 @@ def test_the_smallest_detectable_change_is_detected_with_the_power_named(planted
     # noncentral t, the exact power
     assert stats.nct.sf(t, 12, change / 0.2) == pytest.approx(0.8, abs=0.02)
     assert found["genes"].to_list() == [10, 10, 10]
-
-
-def test_donors_are_counted_by_group_sex_and_chemistry(planted):
-    counts = design.count_donors(design.build(planted.profiles.obs))
-    assert counts["donors"].sum() == 12
-    young = counts.filter(counts["group"] == "young")
-    assert set(young["sex"]) == {"M"}

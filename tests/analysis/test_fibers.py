@@ -91,7 +91,9 @@ def expression():
 
 
 def test_the_score_tells_slow_from_fast_and_names_what_it_could_not_use():
-    scored, used = fiber_scores.score_nuclei(expression(), slow=["MYH7", "TNNT1", "TNNC1"], fast=["MYH2", "MYLPF"])
+    scored, used = fiber_scores.score_nuclei(
+        expression(), slow=["MYH7", "TNNT1", "TNNC1"], fast=["MYH2", "MYLPF"]
+    )
     means = dict(scored.group_by(names.LEVEL0).agg(pl.col("fiber_score").mean()).iter_rows())
     assert means[fibers.TYPE_I] > 1 > -1 > means[fibers.TYPE_II]
     assert used == {"slow": ["MYH7", "TNNT1"], "fast": ["MYH2"], "left_out": ["MYLPF", "TNNC1"]}

@@ -76,7 +76,9 @@ def test_the_null_of_donors_is_near_its_level(prepared):
             prepared.design.with_age_of(permutation.permute_ages(prepared.design, n=12, seed=1)[0][0])
         )
     )
-    assert null.p_donors[0] == pytest.approx(first.p)
+    # the common dispersion is held: p-values all but those of a fit from scratch
+    assert np.abs(null.p_donors[0] - first.p).max() < 0.02
+    assert abs((null.p_donors[0] < 0.05).mean() - (first.p < 0.05).mean()) < 0.01
 
 
 def test_share_of_permutations_with_as_many_calls_counts_the_observed_one(prepared):

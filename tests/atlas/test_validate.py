@@ -1,10 +1,20 @@
 import hashlib
+import math
+import re
+import shutil
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from helpers import names
+from helpers.atlas import scan as scanning
 from helpers.atlas import validate
 from helpers.atlas.report import is_damaged
+from helpers.errors import BudgetError, ReleaseError
 from helpers.simulate import damage
 
 
@@ -37,3 +47,243 @@ def test_every_damage_is_found_and_its_file_named(small_release, tmp_path, name)
     assert len(bad), f"{name} was not found"
     assert damage.DAMAGES[name].file in text
     assert bad["remedy"].str.len_chars().min() > 10
+
+
+MESSAGES = {  # damage: (check, words that the row must hold)
+    "missing README.md": ("present", r"README\.md .*missing .*Fetch or write README\.md again"),
+    "truncated expression": ("readable", r"cannot be read \([\d,]+ bytes\): .*whole Parquet file"),
+    "truncated JSON": ("readable", r"unstructured_metadata\.json .*a JSON object"),
+    "empty features": ("present", r"empty, 0 bytes"),
+    "no rows": ("rows", r"X_umap\.parquet damaged 0 rows"),
+    "swapped metadata": ("columns", r"the columns of .*feature_metadata\.parquet.* look swapped: give .* each its own name"),
+    "swapped projections": ("columns", r"X_umap\.parquet damaged the columns of .*X_tsne\.parquet"),
+    "swapped expression": ("columns", r"expression\.parquet damaged the columns of .*X_scVI\.parquet"),
+    "reordered expression": ("recomputed", r"n_genes differs in \d+ of 680 rows, first row \d+: .*do not belong together"),
+    "exchanged cells": ("recomputed", r"n_counts differs in 2 of 680 rows, first row 0"),
+    "reordered metadata": ("barcodes", r"sample_metadata\.parquet damaged the rows in another order: row 0 is 'lib"),
+    "reordered metadata under its barcodes": ("recomputed", r"n_genes differs in"),
+    "reordered projection without barcodes": ("aligned", r"X_scVI\.parquet .*rows of .*X_scVI\.parquet are in another order"),
+    "reordered genes": ("genes", r"220 genes in another place, first column 0"),
+    "exchanged genes": ("recomputed", r"feature_metadata\.parquet damaged n_cells differs in 2 of 220 rows"),
+    "shuffled ages": ("donors", r"DonorID with several Age_group.*look displaced"),
+    "shuffled counts": ("recomputed", r"n_counts differs in"),
+    "missing cells": ("rows", r"X_tsne\.parquet damaged 612 rows 680 rows, as the other files have"),
+    "missing rows": ("rows", r"expression\.parquet damaged 679 rows 680 rows"),
+    "missing gene": ("genes", r"219 columns, 220 genes in .*Fetch or write both"),
+    "missing dimension": ("columns", r"X_scVI\.parquet damaged 29 columns, 1 missing: 'SCVI7'"),
+    "missing column": ("columns", r"15 columns, 1 missing: 'DonorID'"),
+    "NaN in expression": ("values", r"1 NaN values in 1 genes, first in row 7, gene 'XIST'"),
+    "infinite expression": ("values", r"1 infinite values in 1 genes, first in row 7"),
+    "negative expression": ("values", r"1 negative values in 1 genes, first in row 7"),
+    "raw expression": ("value range", r"whole numbers only, up to \d+: raw counts"),
+    "other logarithm": ("value range|normalization", r"expm1 of the values of a cell adds up to 10,000|up to 1"),
+    "text expression": ("types", r"1 of 220 columns are not float32, first 'XIST': string"),
+    "NaN in projection": ("values", r"1 values missing or infinite, first in row 7, PCA3"),
+    "text in projection": ("types", r"1 column\(s\) of the wrong type: 'PCA3 is String'"),
+    "text counts": ("types", r"1 column\(s\) of the wrong type: 'n_counts is String'"),
+    "numeric labels": ("types", r"'annotation_level0 is Int64'"),
+    "NaN in metadata": ("recomputed", r"n_genes differs in 1 of 680 rows, first row 7: stated nan"),
+    "wrong midpoints": ("ages", r"680 cells break it, first row 0: \S+, (young|old), \S+ age_numeric is the middle of Age_group"),
+    "unknown assay": ("vocabulary", r"batch: \d+ cells with 'cell' of 'cells', 'nuclei'"),
+    "wrong cell type": ("label tree", r"cells that break the tree"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_message_says_what_where_and_what_to_do(small_release, tmp_path, name):
+    check, words = MESSAGES[name]
+    bad = damaged(validate.validate(damage.copy(small_release, tmp_path / "copy", damage=name)))
+    rows = [" ".join(r) for r in bad.select(pl.exclude("check")).iter_rows()]
+    hits = [
+        r for c, r in zip(bad["check"], rows, strict=True) if re.fullmatch(check, c) and re.search(words, r)
+    ]
+    assert hits, "\n".join(f"{c}: {r}" for c, r in zip(bad["check"], rows, strict=True))
+
+
+def test_all_faults_are_named_at_once(small_release, tmp_path):
+    copy = tmp_path / "copy"
+    damage.copy(small_release, copy, damage="empty features")
+    for name in ("missing LICENSE", "NaN in projection", "wrong midpoints"):
+        damage.DAMAGES[name](copy)
+    bad = damaged(validate.validate(copy))
+    assert set(bad["file"]) == {
+        names.FEATURE_FILE, names.LICENSE_FILE, names.PROJECTION_FILES[names.PCA], names.SAMPLE_FILE
+    }  # fmt: skip
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(
+        ReleaseError, match=r"nowhere' is not a folder\. Give the folder that holds the twelve files"
+    ):
+        validate.validate(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_misses_twelve_files(tmp_path):
+    bad = damaged(validate.validate(tmp_path))
+    assert sorted(bad["file"]) == sorted(names.RELEASE_FILES)
+
+
+def rewrite(path, **options):
+    table = pq.read_table(path)
+    edit = options.pop("edit", None)
+    pq.write_table(table if edit is None else edit(table), path, **options)
+
+
+def phantom(table):
+    return table.append_column(names.INDEX_COLUMN, pa.array(np.arange(table.num_rows)))
+
+
+def wide(table):
+    return table.cast(pa.schema([(name, pa.float64()) for name in table.column_names]))
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "status"),
+    [
+        (names.EXPRESSION_FILE, {"row_group_size": 100}, "ok"),
+        (names.EXPRESSION_FILE, {"edit": phantom}, "ok"),
+        (names.EXPRESSION_FILE, {"edit": wide}, "warning"),
+        (names.EXPRESSION_FILE, {"edit": lambda t: t.replace_schema_metadata(None)}, "ok"),
+        (names.SAMPLE_FILE, {"edit": lambda t: t.rename_columns([n.replace(names.INDEX_COLUMN, "barcode") for n in t.column_names])}, "ok"),
+        (names.SAMPLE_FILE, {"edit": lambda t: t.drop_columns([names.INDEX_COLUMN])}, "ok"),
+        (names.PROJECTION_FILES[names.UMAP], {"edit": lambda t: t.replace_schema_metadata(None)}, "ok"),
+    ],
+    ids=["row groups", "phantom index", "float64", "no pandas block", "named index", "no barcodes", "no pandas block in map"],
+)  # fmt: skip
+def test_other_ways_to_write_the_same_release_pass(small_release, tmp_path, file, options, status):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    rewrite(copy / file, **dict(options))
+    report = validate.validate(copy)
+    assert damaged(report).to_dicts() == []
+    assert set(report.filter((pl.col("status") != "ok") & (pl.col("check") != "label tree"))["file"]) == (
+        set() if status == "ok" else {file}
+    )
+
+
+def test_barcodes_in_the_expression_file_are_compared_too(write_release, tmp_path):
+    folder = write_release(tmp_path / "with", barcodes_in_expression=True)
+    assert damaged(validate.validate(folder)).is_empty()
+    damage.DAMAGES["reordered expression"](folder)
+    rewrite(folder / names.EXPRESSION_FILE, edit=lambda t: t.take(np.arange(t.num_rows)[::-1]))
+    bad = damaged(validate.validate(folder))
+    assert bad.filter(pl.col("check") == "barcodes")["file"].to_list() == [names.EXPRESSION_FILE]
+
+
+def test_counts_over_more_genes_than_released_are_a_note_not_damage(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    more = pa.array((np.arange(680) % 3).astype(np.int64))
+    rewrite(
+        copy / names.SAMPLE_FILE,
+        edit=lambda t: t.set_column(t.column_names.index("n_genes"), "n_genes", pc.add(t["n_genes"], more)),
+    )
+    report = validate.validate(copy)
+    assert not is_damaged(report)
+    (row,) = report.filter((pl.col("check") == "recomputed") & (pl.col("status") == "warning")).to_dicts()
+    assert re.search(r"n_genes differs in 453 of 680 rows, first row 1: .*alike throughout", row["found"])
+
+
+def test_larger_numbers_that_have_nothing_to_do_with_the_matrix_are_damage(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    unrelated = pa.array(np.random.default_rng(3).integers(500, 5000, 680))
+    rewrite(
+        copy / names.SAMPLE_FILE,
+        edit=lambda t: t.set_column(t.column_names.index("n_genes"), "n_genes", unrelated),
+    )
+    bad = damaged(validate.validate(copy))
+    assert bad["check"].to_list() == ["recomputed"]
+    assert "n_genes differs in 680 of 680 rows" in bad["found"][0]
+
+
+def per_cell(factor):
+    def edit(table):
+        columns = [np.log1p(np.expm1(c.to_numpy()) * factor).astype(np.float32) for c in table.columns]
+        return pa.table([pa.array(c) for c in columns], names=table.column_names)
+
+    return edit
+
+
+@pytest.mark.parametrize(("factor", "status"), [(0.95, "warning"), (0.5, "damaged")])
+def test_counts_per_another_total_are_noted_or_damage(small_release, tmp_path, factor, status):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    rewrite(copy / names.EXPRESSION_FILE, edit=per_cell(factor))
+    (row,) = validate.validate(copy).filter(pl.col("check") == "normalization").to_dicts()
+    assert row["status"] == status
+    assert re.search(rf"680 of 680 cells do not, first row 0: {10000 * factor:,.0f}", row["found"])
+
+
+def test_one_cell_on_another_scale_is_damage(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    rewrite(copy / names.EXPRESSION_FILE, edit=per_cell(np.where(np.arange(680) == 11, 0.97, 1.0)))
+    bad = damaged(validate.validate(copy))
+    assert bad["check"].to_list() == ["normalization"]
+    assert "1 of 680 cells do not, first row 11: 9,700" in bad["found"][0]
+
+
+def test_values_that_are_no_whole_counts_are_noted(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+
+    def smear(table):
+        rng = np.random.default_rng(2)
+        values = np.stack([np.expm1(c.to_numpy()) * rng.uniform(0.7, 1.3, 680) for c in table.columns])
+        values = np.log1p(values / values.sum(axis=0) * 1e4).astype(np.float32)
+        return pa.table([pa.array(v) for v in values], names=table.column_names)
+
+    rewrite(copy / names.EXPRESSION_FILE, edit=smear)
+    report = validate.validate(copy)
+    assert not is_damaged(report)
+    (row,) = report.filter(pl.col("check") == "whole counts").to_dicts()
+    assert row["status"] == "warning"
+    assert "count models will refuse this release" in row["remedy"]
+
+
+def test_the_known_break_of_the_label_tree_is_reported_and_passes(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    table = pl.read_parquet(copy / names.SAMPLE_FILE)
+    cdc1 = (pl.col(names.LEVEL0) == "FB") & (pl.int_range(pl.len()) < 40)
+    changed = table.with_columns(
+        pl.when(cdc1).then(pl.lit("cDC1")).otherwise(pl.col(names.LEVEL2).cast(pl.String)).alias(names.LEVEL2)
+    )
+    changed.write_parquet(copy / names.SAMPLE_FILE)
+    tree = validate.validate(copy).filter(pl.col("check") == "label tree").row(0, named=True)
+    assert "FB > FB > cDC1" in tree["found"]
+    assert tree["status"] in ("warning", "damaged")
+    clean = validate.validate(small_release).filter(pl.col("check") == "label tree").row(0, named=True)
+    assert "cDC2 > cDC2 > cDC1" in clean["found"]
+
+
+def test_an_unknown_label_of_few_cells_is_a_warning_with_its_name(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    table = pl.read_parquet(copy / names.SAMPLE_FILE)
+    first = pl.int_range(pl.len()) == 0
+    table.with_columns(
+        pl.when(first)
+        .then(pl.lit("MuSCs"))
+        .otherwise(pl.col(names.LEVEL0).cast(pl.String))
+        .alias(names.LEVEL0)
+    ).write_parquet(copy / names.SAMPLE_FILE)
+    report = validate.validate(copy)
+    (row,) = report.filter((pl.col("check") == "labels") & (pl.col("status") == "warning")).to_dicts()
+    assert "1 cells with unknown labels: 'MuSCs'" in row["found"]
+    assert not is_damaged(report)
+
+
+def test_the_scan_agrees_with_a_plain_loop(small_release):
+    table = pq.read_table(small_release / names.EXPRESSION_FILE).to_pandas().to_numpy().astype(float)
+    scan = scanning.read(small_release / names.EXPRESSION_FILE)
+    assert scan.cell_genes.tolist() == [sum(v > 0 for v in row) for row in table]
+    assert scan.gene_cells.tolist() == [sum(v > 0 for v in column) for column in table.T]
+    assert scan.cell_sum == pytest.approx([sum(math.expm1(v) for v in row) for row in table])
+    assert scan.cell_max == pytest.approx(table.max(axis=1))
+    assert scan.cell_min == pytest.approx([min(v for v in row if v > 0) for row in table])
+    counts = pl.read_parquet(small_release / names.SAMPLE_FILE)[names.N_COUNTS].to_numpy()
+    assert scan.counts() == pytest.approx(counts, rel=1e-4)
+
+
+def test_the_scan_reads_in_blocks_within_its_budget_and_tells_its_progress(small_release):
+    path, seen = small_release / names.EXPRESSION_FILE, []
+    narrow = scanning.read(path, budget="200 KB", progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 10
+    assert seen[-1] == (220, 220)
+    assert narrow.gene_cells.tolist() == scanning.read(path).gene_cells.tolist()
+    with pytest.raises(BudgetError, match="reading one gene of all cells needs about"):
+        scanning.read(path, budget="1 KB")

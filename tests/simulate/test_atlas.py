@@ -94,9 +94,8 @@ def test_sex_genes_follow_the_sex_of_the_donor(tiny_adata):
     chromosome_y = genes.list_genes().filter(pl.col("chromosome") == "Y")[names.GENE].to_list()
     assert tiny_adata[~male, chromosome_y].X.nnz == 0
     assert tiny_adata[male, ["RPS4Y1", "DDX3Y", "UTY"]].X.nnz > 0
-    cells = tiny_adata[(tiny_adata.obs[names.ASSAY] == names.CELLS).to_numpy()]
-    male = (cells.obs[names.SEX] == names.MALE).to_numpy()
-    assert cells[~male, "RPS4X"].X.mean() > cells[male, "RPS4X"].X.mean()
+    change = effects.sex_log(names.MALE)[[genes.positions()[gene] for gene in effects.ESCAPE]]
+    np.testing.assert_allclose(change, np.log(2) * np.array(list(effects.ESCAPE.values())))
 
 
 def test_wrong_labels_and_doublets_are_few_and_known(tiny_simulation):
@@ -132,7 +131,7 @@ def test_the_same_seed_gives_the_same_atlas_whatever_the_threads():
 
 
 def test_pca_is_the_one_of_the_matrix(tiny_simulation):
-    x = tiny_simulation.adata.X[:400]
+    x = tiny_simulation.adata.X[:300, ::10].tocsr()
     scores, variance, ratio = maps.fit_pca(x, seed=1)
     dense = x.toarray().astype(np.float64)
     dense -= dense.mean(axis=0)
@@ -164,7 +163,7 @@ def test_molecules_are_drawn_as_asked_with_known_mean_and_extra_variance():
     assert (x.sum(axis=1) == 200).all()
     assert (x[:, 2] == 0).all()
     np.testing.assert_array_equal(x[:, 4:], 20)
-    assert x[:, 0].mean() == pytest.approx(140 / 8, rel=0.05)
+    assert x[:, 0].mean() == pytest.approx(140 / 8, rel=0.1)
     assert x[:, 0].var() > 2 * x[:, 0].mean()
 
 

@@ -7,13 +7,15 @@ In a frame of reference made of types the estimand is a difference of planted sl
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from helpers import names
 from helpers.analysis.composition_checks import AGE, ASSAY, TYPE
-from helpers.analysis.composition_design import ALL, CENTER, DECADE, Design, build
+from helpers.analysis.composition_design import ALL, CENTER, DECADE, Design, build, estimable
+from helpers.analysis.composition_kernels import CELLS
 from helpers.analysis.composition_tests import Plan
 
 CENTER_AGE = 48.0
@@ -93,6 +95,50 @@ def summarize(scored: pl.DataFrame, *, by: Sequence[str] = ("method",)) -> pl.Da
         )
         .sort(list(by))
     )
+
+
+def read_truth(truth: pl.DataFrame | None, *, level: str) -> pl.DataFrame | None:
+    """Return planted changes of one level of labels as ``assay``, ``type``, ``log2_change_per_decade``, if there are any."""
+    if truth is None:
+        return None
+    own = truth.filter(pl.col("level") == level).rename({"label": TYPE})
+    return own.select(ASSAY, TYPE, "log2_change_per_decade") if own.height else None
+
+
+def score_all(
+    results: pl.DataFrame,
+    table: pl.DataFrame,
+    truth: pl.DataFrame | None,
+    *,
+    covariates: Sequence[str] = (),
+    plan: Plan | None = None,
+) -> pl.DataFrame:
+    """Score the results of all tests, each against what a test of that design estimates.
+
+    Parameters
+    ----------
+    results
+        From `composition_tests.run_all`.
+    table
+        Composition with donors as units.
+    truth
+        From `read_truth`; None gives no rows.
+    covariates
+        As given to the tests.
+    plan
+        As given to the tests.
+    """
+    plan = plan or Plan()
+    empty = {"planted": pl.Float64, "estimand": pl.Float64}
+    flags = dict.fromkeys(("covered", "telling", "sign_right"), pl.Boolean)
+    scored = [pl.DataFrame(schema={**results.schema, **empty, **flags})]
+    if truth is not None and table.height:
+        fitted = replace(plan, covariates=estimable(table, covariates, exposure=plan.exposure))
+        young_old = replace(plan, exposure=names.AGE_BIN)
+        for method, own in (("donors", fitted), ("cells", young_old)):
+            rows = results.filter((pl.col("method") == CELLS) == (method == "cells"))
+            scored.append(score(rows, estimand(table, truth, plan=own)))
+    return pl.concat(scored)
 
 
 def beside_published(results: pl.DataFrame, published: pl.DataFrame, *, age_sd: float) -> pl.DataFrame:

@@ -144,39 +144,24 @@ def compare(
     return pl.concat(slopes(table, method=method, plan=plan) for method in methods)
 
 
-def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
-    """Repeat a test without each donor in turn.
-
-    Returns
-    -------
-    One row per type and assay: the effect of all donors, the smallest and the largest effect without one donor, the
-    donor whose removal moves it most, and whether any removal turns its sign.
-    """
-    plan = plan or Plan()
-    whole = slopes(table, method=method, plan=plan).select(TYPE, ASSAY, "log2_change")
-    parts = [
-        pl.DataFrame(schema={TYPE: pl.String, ASSAY: pl.String, "without": pl.Float64, "donor": pl.String})
-    ]
-    for donor in table[names.DONOR].unique().sort():
-        own = pl.col(names.DONOR) == donor
-        kept = table.filter(~own, pl.col(ASSAY).is_in(table.filter(own)[ASSAY].unique().implode()))
-        fitted = slopes(kept, method=method, plan=still_estimable(kept, plan))
-        parts.append(
-            fitted.select(TYPE, ASSAY, pl.col("log2_change").alias("without"), pl.lit(donor).alias("donor"))
-        )
-    every = pl.concat(parts).join(whole, on=[TYPE, ASSAY]).drop_nulls()
-    moved = (pl.col("without") - pl.col("log2_change")).abs()
-    return (
-        every.group_by(ASSAY, TYPE)
-        .agg(
-            pl.col("log2_change").first(),
-            pl.col("without").min().alias("lowest"),
-            pl.col("without").max().alias("highest"),
-            pl.col("donor").sort_by(moved).last().alias("most_influential"),
-            (pl.col("without").sign() != pl.col("log2_change").sign()).any().alias("sign_turns"),
-        )
-        .sort(ASSAY, TYPE)
+def agreement_of_methods(results: pl.DataFrame) -> dict[str, float | None]:
+    """Return how far donor-level tests agree: lowest correlation of two, and the share of types with one sign."""
+    donor_level = results.filter((pl.col("method") != CELLS) & pl.col("log2_change").is_not_null())
+    if donor_level.is_empty():
+        return {"lowest_correlation": None, "same_sign": None}
+    wide = (
+        donor_level.pivot(on="method", index=[ASSAY, TYPE], values="log2_change")
+        .drop(ASSAY, TYPE)
+        .drop_nulls()
     )
+    effects = wide.to_numpy()
+    enough = effects.shape[0] > 2 and effects.shape[1] > 1
+    return {
+        "lowest_correlation": float(np.corrcoef(effects.T).min()) if enough else None,
+        "same_sign": float((np.abs(np.sign(effects).sum(axis=1)) == effects.shape[1]).mean())
+        if len(effects)
+        else None,
+    }
 
 
 def still_estimable(table: pl.DataFrame, plan: Plan) -> Plan:
@@ -224,10 +209,8 @@ def _one_assay(design: Design, method: str, plan: Plan) -> pl.DataFrame:
 
 def _reasons(design: Design, min_total: int) -> list[str | None]:
     """Say for each type why it is not tested, or None."""
-    seen = [
-        design.units.filter(pl.Series(design.counts[:, i] > 0))[names.DONOR].n_unique()
-        for i in range(len(design.types))
-    ]
+    donors = design.units[names.DONOR].to_numpy()
+    seen = [np.unique(donors[design.counts[:, i] > 0]).size for i in range(len(design.types))]
     reasons: list[str | None] = []
     for i, name in enumerate(design.types):
         total = int(design.counts[:, i].sum())

@@ -158,18 +158,6 @@ def build(obs: pd.DataFrame, comparison: Comparison | None = None, *, what: str 
     return Design(np.flatnonzero(used), kept, matrix, columns, comparison.per, terms, comparison)
 
 
-def count_donors(design: Design) -> pl.DataFrame:
-    """Count the used donors by age group, sex and chemistry."""
-    table = pl.DataFrame(
-        {name: design.donors[name].astype(str).to_list() for name in ("group", "sex", "chemistry")}
-    )
-    return (
-        table.group_by("group", "sex", "chemistry")
-        .len("donors")
-        .sort("group", "sex", "chemistry", descending=[True, False, False])
-    )
-
-
 def _describe_donors(obs: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     years = _find_years(obs, comparison.age_as)
     group = np.where(

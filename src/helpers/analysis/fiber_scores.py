@@ -84,13 +84,13 @@ def by_donor(
     )
 
 
-def sum_genes(adata: AnnData, genes: Sequence[str]) -> pl.DataFrame:
+def sum_genes(adata: AnnData | None, genes: Sequence[str]) -> pl.DataFrame:
     """Sum molecules of some genes over the nuclei of each donor: a composition whose types are genes.
 
     Parameters
     ----------
     adata
-        Nuclei x genes with the layer of counts.
+        Nuclei x genes with the layer of counts; None gives an empty composition.
     genes
         Genes among whose molecules shares are taken; those that are absent are left out.
 
@@ -99,6 +99,8 @@ def sum_genes(adata: AnnData, genes: Sequence[str]) -> pl.DataFrame:
     TableError
         If fewer than two of the genes are there.
     """
+    if adata is None:
+        return _no_molecules()
     kept = [gene for gene in genes if gene in adata.var_names]
     if len(kept) < 2:
         msg = f"of the genes {list(genes)} only {kept} are here; shares need two."
@@ -137,8 +139,7 @@ def sum_genes(adata: AnnData, genes: Sequence[str]) -> pl.DataFrame:
     return long.select(*order, pl.exclude(order)).sort(ASSAY, TYPE, AGE, composition.UNIT)
 
 
-def no_molecules() -> pl.DataFrame:
-    """Return what `sum_genes` gives where there are no nuclei."""
+def _no_molecules() -> pl.DataFrame:
     strings = dict.fromkeys((ASSAY, TYPE, UNIT, names.DONOR), pl.String)
     return pl.DataFrame(schema={**strings, N: pl.Int64, TOTAL: pl.Int64, AGE: pl.Float64})
 

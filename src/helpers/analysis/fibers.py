@@ -6,6 +6,7 @@ differ in length and in nuclei per length, and only imaging counts fibers.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import polars as pl
 
 from helpers import names
@@ -133,6 +134,61 @@ def compare_ratios(obs: pl.DataFrame, shares: pl.DataFrame, card: Mapping[str, f
     return pl.DataFrame(rows, schema=schema).with_columns(
         (pl.col("old") - pl.col("young")).alias("difference")
     )
+
+
+def find_myonuclei(obs: pl.DataFrame, *, usable: pl.DataFrame) -> pl.Series:
+    """Return one truth value per barcode of `obs`: a type I, type II or hybrid nucleus of a usable donor."""
+    kept = usable.filter(pl.col(names.LEVEL0).cast(pl.String).is_in([*MYONUCLEI, HYBRID]))
+    return obs[names.BARCODE].cast(pl.String).is_in(kept[names.BARCODE].cast(pl.String).implode())
+
+
+def subtypes(obs: pl.DataFrame, *, parent: str, assay: str) -> pl.DataFrame:
+    """Return the composition of the finest labels among the barcodes of one type, in one assay."""
+    own = obs.filter(
+        (pl.col(names.LEVEL0).cast(pl.String) == parent) & (pl.col(names.ASSAY).cast(pl.String) == assay)
+    )
+    return composition.composition(own, level=names.LEVEL2)
+
+
+def beside_pooled(table: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
+    """Set the shares of pooled young and old barcodes beside the donor-level effect of each type."""
+    pooled = (
+        table.group_by(TYPE, names.AGE_BIN).agg(pl.col(N).sum(), pl.col(TOTAL).sum())
+        .with_columns((pl.col(N) / pl.col(TOTAL)).alias("share"))
+        .group_by(TYPE)
+        .agg(
+            pl.col("share").filter(pl.col(names.AGE_BIN) == group).first().alias(f"pooled_{group}")
+            for group in (names.YOUNG, names.OLD)
+        )
+        .with_columns((pl.col("pooled_old") / pl.col("pooled_young")).log(2).alias("pooled_log2_ratio"))
+    )  # fmt: skip
+    effects = results.select(TYPE, "log2_change", "low", "high", "p", "q", "per", "total", "left_out")
+    return (
+        pooled.join(effects, on=TYPE)
+        .sort("total", descending=True)
+        .with_columns(
+            (pl.col("pooled_log2_ratio").sign() != pl.col("log2_change").sign())
+            .fill_null(value=False)
+            .alias("signs_differ")
+        )
+    )
+
+
+def contrast_chemistry(fragments: pl.DataFrame, *, assay: str = names.CELLS) -> dict[str, float | int | None]:
+    """Return log2 of the mean fragment share of newer over that of older chemistry, donors averaged, and the donors."""
+    empty: dict[str, float | int | None] = {"log2_ratio": None, "donors": 0}
+    if names.CHEMISTRY not in fragments.columns:
+        return empty
+    own = fragments.filter((pl.col(ASSAY) == assay) & pl.col(names.CHEMISTRY).is_in([names.V2, names.V3]))
+    library = own.group_by("unit").agg(pl.col("share").sum(), pl.col(names.DONOR, names.CHEMISTRY).first())
+    donors = library.group_by(names.DONOR, names.CHEMISTRY).agg(pl.col("share").mean())
+    means = dict(donors.group_by(names.CHEMISTRY).agg(pl.col("share").mean()).iter_rows())
+    if not all(means.get(chemistry) for chemistry in (names.V2, names.V3)):
+        return {**empty, "donors": donors[names.DONOR].n_unique()}
+    return {
+        "log2_ratio": float(np.log2(means[names.V3] / means[names.V2])),
+        "donors": donors[names.DONOR].n_unique(),
+    }
 
 
 def trace(

@@ -8,7 +8,7 @@ import polars as pl
 from scipy import stats
 
 from helpers.analysis import schemas
-from helpers.analysis.expression import Prepared
+from helpers.analysis.fits import Prepared
 from helpers.errors import TableError
 from helpers.facts import study
 
@@ -55,13 +55,13 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
     }
 
 
-def score_donors(prepared: Prepared, sets: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def score_donors(prepared: Prepared | None, sets: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """Score each set in each donor: the mean log2 expression of its genes, each gene centered on its mean.
 
     Parameters
     ----------
     prepared
-        From `expression.prepare`: one profile a donor.
+        From `expression.prepare`: one profile a donor; none gives no scores.
     sets
         Genes by set; genes that are not expressed are left out, and sets of fewer than three are skipped.
 
@@ -69,6 +69,8 @@ def score_donors(prepared: Prepared, sets: Mapping[str, Sequence[str]]) -> pl.Da
     -------
     Table `schemas.SCORES`.
     """
+    if prepared is None:
+        return schemas.SCORES.empty()
     values = prepared.log2_cpm
     centered = values - values.mean(axis=0)
     donors = prepared.design.donors
@@ -94,7 +96,7 @@ def score_donors(prepared: Prepared, sets: Mapping[str, Sequence[str]]) -> pl.Da
     return schemas.SCORES.check(pl.concat(tables))
 
 
-def change_with_age(prepared: Prepared, scores: pl.DataFrame) -> pl.DataFrame:
+def change_with_age(prepared: Prepared | None, scores: pl.DataFrame) -> pl.DataFrame:
     """Fit each set's donor scores on the design of the test and return the change with age.
 
     Parameters
@@ -108,6 +110,8 @@ def change_with_age(prepared: Prepared, scores: pl.DataFrame) -> pl.DataFrame:
     -------
     Table `schemas.SCORE_CHANGES`: t intervals with donors as units.
     """
+    if prepared is None:
+        return schemas.SCORE_CHANGES.empty()
     planned = prepared.design
     x, df = planned.matrix, planned.residual_df
     inverse = np.linalg.inv(x.T @ x)
@@ -133,6 +137,23 @@ def change_with_age(prepared: Prepared, scores: pl.DataFrame) -> pl.DataFrame:
             }
         )
     return schemas.SCORE_CHANGES.check(pl.DataFrame(rows, schema=schemas.SCORE_CHANGES.empty().schema))
+
+
+def find_change(changes: pl.DataFrame, name: str) -> dict:
+    """Return the row of one set and its ``interval``, each None where it was not scored.
+
+    Parameters
+    ----------
+    changes
+        From `change_with_age`.
+    name
+        Gene set.
+    """
+    found = changes.filter(pl.col("set") == name)
+    if found.is_empty():
+        return dict.fromkeys((*changes.columns, "interval"))
+    row = found.row(0, named=True)
+    return row | {"interval": (row["low"], row["high"])}
 
 
 def _split(table: pl.DataFrame) -> dict[str, list[str]]:

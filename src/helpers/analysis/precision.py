@@ -23,13 +23,21 @@ def find_detectable(
 
     Returns
     -------
-    One row a band: genes, median log2 counts per million, and the median over genes of the smallest change.
+    One row a band, none without a test: genes, median log2 counts per million, and the median over genes of the smallest change.
     """
     df = table["df"].to_numpy()
     # t quantiles of test and power add up; exact enough against the noncentral t above 5 degrees of freedom
     factor = stats.t.isf(alpha / 2, df) + stats.t.ppf(power, df)
     smallest = table["standard_error"].to_numpy() * factor
     expression = table["mean_log2_cpm"].to_numpy()
+    if table.is_empty():
+        columns = {
+            "band": pl.String,
+            "genes": pl.Int64,
+            "mean_log2_cpm": pl.Float64,
+            "smallest_log2_change": pl.Float64,
+        }
+        return pl.DataFrame(schema=columns)
     edges = np.quantile(expression, np.linspace(0, 1, bands + 1))
     band = np.clip(np.searchsorted(edges, expression, side="right") - 1, 0, bands - 1)
     return pl.DataFrame(

@@ -104,6 +104,16 @@ def score_changes(
     )
 
 
+def no_scores() -> pl.DataFrame:
+    """Return a table of no rows with the columns of `score_changes`."""
+    added = {"planted": pl.Float64, "origin": pl.String, "is_null": pl.Boolean, "called": pl.Boolean}
+    return schemas.AGE_DE.empty().with_columns(
+        *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in added.items()),
+        covered=pl.lit(None, dtype=pl.Boolean),
+        power=pl.lit(None, dtype=pl.Float64),
+    )
+
+
 def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
     """Sum up calls: false-discovery proportion, power, bias and interval coverage.
 
@@ -133,7 +143,7 @@ def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
         "planted": scored.filter(~pl.col("is_null")).height,
         "calls": calls.height,
         "false_calls": n_false,
-        "false_discovery_proportion": n_false / calls.height if calls.height else 0.0,
+        "false_discovery_proportion": n_false / max(calls.height, 1) if scored.height else None,
         "power": _mean(planted["called"]),
         "right_sign": _mean(true_calls["planted"].sign() == true_calls["log2_change"].sign()),
         "coverage": _mean(scored["covered"]),
@@ -231,19 +241,18 @@ def compare_with_coin(concordance: pl.DataFrame) -> dict[str, float | int | None
 
     Returns
     -------
-    ``genes`` with a published direction, ``agree``, ``share`` with exact 95 % bounds ``low`` and ``high``, ``p``.
+    ``genes`` with a published direction, ``agree``, ``share`` with its exact 95 % ``interval``, ``p``.
     """
     agrees = concordance["agrees"].drop_nulls()
     if agrees.is_empty():
-        return {"genes": 0, "agree": 0, "share": None, "low": None, "high": None, "p": None}
+        return {"genes": 0, "agree": 0, "share": None, "interval": None, "p": None}
     result = stats.binomtest(int(agrees.sum()), len(agrees))
     bounds = result.proportion_ci()
     return {
         "genes": len(agrees),
         "agree": int(agrees.sum()),
         "share": float(agrees.mean()),
-        "low": float(bounds.low),
-        "high": float(bounds.high),
+        "interval": (float(bounds.low), float(bounds.high)),
         "p": float(result.pvalue),
     }
 

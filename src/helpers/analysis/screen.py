@@ -5,12 +5,12 @@ from anndata import AnnData
 from joblib import Parallel, delayed
 
 from helpers import names
-from helpers.analysis import design, expression, schemas, scoring
+from helpers.analysis import design, expression, fits, schemas, scoring
 from helpers.errors import DesignError, TableError
 
 
 def age_de_everywhere(
-    profiles: AnnData,
+    profiles: AnnData | None,
     *,
     level: str = names.LEVEL0,
     comparison: design.Comparison | None = None,
@@ -22,7 +22,7 @@ def age_de_everywhere(
     Parameters
     ----------
     profiles, level, comparison, min_count
-        As in `prepare`.
+        As in `expression.prepare`; without profiles nothing is tested.
     workers
         Processes. One fit takes about a fifth of a second, a new process three: worth it for many tests only.
 
@@ -30,10 +30,12 @@ def age_de_everywhere(
     -------
     The tests, as `schemas.AGE_DE`, and the types that cannot be tested with the reason, as `schemas.REFUSALS`.
     """
+    if profiles is None:
+        return schemas.AGE_DE.empty(), schemas.REFUSALS.empty()
     pairs = profiles.obs[[level, names.ASSAY]].astype(str).drop_duplicates().sort_values([level, names.ASSAY])
     results = Parallel(n_jobs=workers)(
         delayed(_try_age_de)(
-            expression.choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level),
+            fits.choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level),
             {
                 "cell_type": cell_type,
                 "assay": assay,
@@ -55,9 +57,9 @@ def age_de_everywhere(
 
 
 def score_everywhere(
-    profiles: AnnData,
+    profiles: AnnData | None,
     tests: pl.DataFrame,
-    truth: pl.DataFrame,
+    truth: pl.DataFrame | None,
     *,
     comparison: design.Comparison | None = None,
     fdr: float = 0.1,
@@ -71,7 +73,7 @@ def score_everywhere(
     tests
         What it returned.
     truth
-        Planted changes.
+        Planted changes; without them there are no rows.
     fdr
         q-value below which a gene is called.
 
@@ -79,17 +81,19 @@ def score_everywhere(
     -------
     The columns of `scoring.score_changes`, and ``cells_per_donor``: the median over the donors of the test.
     """
-    scored = []
+    scored = [scoring.no_scores().with_columns(cells_per_donor=pl.lit(None, dtype=pl.Float64))]
+    if truth is None or profiles is None:
+        return scored[0]
     for (level, cell_type, assay), table in tests.group_by(
         "level", "cell_type", "assay", maintain_order=True
     ):
         where = {"cell_type": cell_type, "assay": assay, "level": level}
-        planned = design.build(expression.choose_profiles(profiles, **where).obs, comparison)
+        planned = design.build(fits.choose_profiles(profiles, **where).obs, comparison)
         known = scoring.find_planted(truth, **where)
         cells = float(planned.donors["cells"].median())
         one = scoring.score_changes(table, known, planned, fdr=fdr)
-        scored.append(one.with_columns(cells_per_donor=pl.lit(cells)))
-    return pl.concat(scored) if scored else pl.DataFrame()
+        scored.append(one.select(scoring.no_scores().columns).with_columns(cells_per_donor=pl.lit(cells)))
+    return pl.concat(scored)
 
 
 def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
@@ -110,7 +114,8 @@ def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
         | scoring.summarize_calls(one)
         for (cell_type, assay), one in scored.group_by("cell_type", "assay", maintain_order=True)
     ]
-    return pl.DataFrame(rows, infer_schema_length=None).sort("cells_per_donor", descending=True)
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    return table.sort("cells_per_donor", descending=True) if rows else table
 
 
 def count_calls(tests: pl.DataFrame, *, fdr: float = 0.1) -> pl.DataFrame:

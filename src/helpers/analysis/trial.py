@@ -10,6 +10,7 @@ from helpers import names
 from helpers.analysis import (
     design,
     expression,
+    fits,
     naive,
     permutation,
     precision,
@@ -26,7 +27,7 @@ class Trial:
     """A test across age of one cell type and assay, or the reason why there is none."""
 
     profiles: AnnData | None
-    prepared: expression.Prepared | None
+    prepared: fits.Prepared | None
     table: pl.DataFrame  # schemas.AGE_DE, no rows where refused
     refusal: str | None
     fdr: float
@@ -49,6 +50,12 @@ class Trial:
         return pl.DataFrame({column: frame[column].to_list() for column in columns}).sort("years", "donor")
 
     @property
+    def groups(self) -> pl.DataFrame:
+        """Donors counted by age group, sex and chemistry."""
+        columns = ["group", "sex", "chemistry"]
+        return self.donors.group_by(columns).len("donors").sort(columns, descending=[True, False, False])
+
+    @property
     def terms(self) -> pl.DataFrame:
         """The terms of the model: kept or left out, and why."""
         if self.prepared is None:
@@ -57,15 +64,25 @@ class Trial:
             )
         return self.prepared.design.terms
 
-    def detectable(self, *, alpha: float = 0.05) -> pl.DataFrame | None:
-        """Smallest change detected with 80 % power, by expression; none where there is no test.
+    @property
+    def residual_df(self) -> int | None:
+        """Degrees of freedom left for the differences between donors."""
+        return None if self.prepared is None else self.prepared.design.residual_df
+
+    @property
+    def age_inflation(self) -> float | None:
+        """Variance inflation of the age effect by the covariates."""
+        return None if self.prepared is None else self.prepared.design.age_inflation
+
+    def detectable(self, *, alpha: float = 0.05) -> pl.DataFrame:
+        """Smallest change detected with 80 % power, by expression; no rows where there is no test.
 
         Parameters
         ----------
         alpha
             Two-sided p-value that counts as detected.
         """
-        return None if self.table.is_empty() else precision.find_detectable(self.table, alpha=alpha)
+        return precision.find_detectable(self.table, alpha=alpha)
 
     def leading(self, *, top: int) -> tuple[list[str], np.ndarray, pl.DataFrame]:
         """Return the genes of smallest p, their log2 counts per million (donors x genes), and the donors in that order.
@@ -94,7 +111,7 @@ class Trial:
         return self.prepared.log2_cpm[:, [place[gene] for gene in genes]], donors
 
     def gene(self, gene: str) -> dict:
-        """Return change, bounds, p and q of one gene, each None where it was not tested.
+        """Return the row of one gene and its ``interval``, each None where it was not tested.
 
         Parameters
         ----------
@@ -102,11 +119,15 @@ class Trial:
             Symbol.
         """
         found = self.table.filter(pl.col("gene") == gene)
-        columns = ("log2_change", "low", "high", "p", "q")
-        return found.row(0, named=True) if found.height else dict.fromkeys(columns)
+        if found.is_empty():
+            return dict.fromkeys((*found.columns, "interval"))
+        row = found.row(0, named=True)
+        return row | {"interval": (row["low"], row["high"])}
 
     def compare_cells(self, cells: AnnData) -> tuple[pl.DataFrame, AnnData | None]:
-        """Run the naive test on the same donors and genes; return its table and the cells it used.
+        """Run the naive test on the same donors; return its table, and the cells with the genes of the donors' test.
+
+        The naive list is made as lists of its kind are: over all genes that one cell in fifty expresses.
 
         Parameters
         ----------
@@ -117,11 +138,10 @@ class Trial:
             return schemas.CELL_LEVEL.empty(), None
         people = self.prepared.design.donors
         where = {key: self.options[key] for key in ("cell_type", "assay", "level")}
-        chosen = naive.choose_cells(
-            cells, **where, genes=list(self.prepared.genes), donors=list(people["donor"])
-        )
+        chosen = naive.choose_cells(cells, **where, donors=list(people["donor"]))
         groups = dict(zip(people["donor"], people["group"], strict=True))
-        return naive.cell_level_de(chosen, groups=groups), chosen
+        table = naive.cell_level_de(naive.keep_expressed(chosen), groups=groups)
+        return table, chosen[:, list(self.prepared.genes)]
 
     def permute(self, cells: AnnData | None, *, n: int, seed: int) -> permutation.Null:
         """Run both tests on permuted ages.
@@ -148,8 +168,8 @@ class Trial:
             return schemas.STABILITY.empty()
         return stability.leave_one_out(self.profiles, **self.options, fdr=self.fdr)
 
-    def score(self, truth: pl.DataFrame | None) -> pl.DataFrame | None:
-        """Set every tested gene beside what was planted; none where nothing is known or tested.
+    def score(self, truth: pl.DataFrame | None) -> pl.DataFrame:
+        """Set every tested gene beside what was planted; no rows where nothing is known or tested.
 
         Parameters
         ----------
@@ -157,7 +177,7 @@ class Trial:
             Planted changes, or none.
         """
         if truth is None or self.prepared is None:
-            return None
+            return scoring.no_scores()
         where = {key: self.options[key] for key in ("cell_type", "assay", "level")}
         planted = scoring.find_planted(truth, **where)
         return scoring.score_changes(self.table, planted, self.prepared.design, fdr=self.fdr)
@@ -219,6 +239,6 @@ def begin(
         except (DesignError, TableError) as problem:
             refusal = str(problem)
         else:
-            table = expression.tabulate(prepared, expression.fit_age(prepared))
+            table = fits.tabulate(prepared, expression.fit_age(prepared))
             return Trial(profiles, prepared, table, None, fdr, options)
     return Trial(profiles, None, schemas.AGE_DE.empty(), refusal or "no profiles", fdr, options)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers import names
+from helpers.atlas import columns
 from helpers.atlas.report import Report, listing
-from helpers.atlas.scan import index_columns
 
 COLUMNS = {
     names.SAMPLE_FILE: names.SAMPLE_COLUMNS,
@@ -101,19 +101,19 @@ def _open_parquet(opened: Opened, path: Path) -> str:
     file = pq.ParquetFile(path)
     schema, n_rows = file.schema_arrow, file.metadata.num_rows
     opened.schemas[path.name], opened.rows[path.name] = schema, n_rows
-    index = index_columns(schema) or [name for name in (names.INDEX_COLUMN,) if name in schema.names]
+    index = columns.find_index(schema, known=COLUMNS.get(path.name, ()))
     if path.name == names.EXPRESSION_FILE:
         # row numbers under the name of an index are not barcodes: pandas leaves them there
-        if index and not pa.types.is_integer(schema.field(index[0]).type):
-            opened.index[path.name] = file.read(columns=index[:1]).column(0).cast(pa.string()).to_pylist()
-        width = len(schema.names) - len(index)
+        if index is not None and not pa.types.is_integer(schema.field(index).type):
+            opened.index[path.name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
+        width = len(schema.names) - (index is not None)
         return f"Parquet, {n_rows:,} x {width:,}, {file.metadata.num_row_groups} row group(s)"
     table = pl.from_arrow(file.read())
     table = table.with_columns(pl.col(pl.Categorical).cast(pl.String))
-    if len(index) == 1 and not table.schema[index[0]].is_integer():
-        opened.index[path.name] = table[index[0]].cast(pl.String).to_list()
-    opened.tables[path.name] = table.drop(index)
-    return f"Parquet, {n_rows:,} x {len(table.columns) - len(index):,}"
+    if index is not None and not table.schema[index].is_integer():
+        opened.index[path.name] = table[index].cast(pl.String).to_list()
+    opened.tables[path.name] = table if index is None else table.drop(index)
+    return f"Parquet, {n_rows:,} x {len(opened.tables[path.name].columns):,}"
 
 
 def check_columns(opened: Opened, report: Report) -> None:

@@ -73,6 +73,11 @@ class Atlas:
         return list(self._source.missing)
 
     @property
+    def notes(self) -> list[str]:
+        """What was made, converted, matched or renamed while the source was opened."""
+        return list(self._source.notes)
+
+    @property
     def simulated(self) -> bool:
         """Whether the source says that it was made up."""
         return self._source.simulation is not None
@@ -134,7 +139,10 @@ class Atlas:
         path = Path(self._source.path)
         listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
         return pl.DataFrame(
-            [(file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None) for file in listed],
+            [
+                (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
+                for file in listed
+            ],
             schema={"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64},
             orient="row",
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers import budget as memory
-from helpers import names
+from helpers.atlas import columns
 
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
 
@@ -143,7 +143,7 @@ def read(
     Parameters
     ----------
     path
-        Parquet file, cells x genes; a column named ``__index_level_0__`` is the index and is left out.
+        Parquet file, cells x genes; its index, under any of its usual names, is left out.
     budget
         Memory for one block of columns and the sums.
     progress
@@ -163,8 +163,8 @@ def read(
     """
     with pq.ParquetFile(path, memory_map=True) as file:
         schema = file.schema_arrow
-        index = set(index_columns(schema)) | {names.INDEX_COLUMN}
-        wanted = [(at, name) for at, name in enumerate(schema.names) if name not in index]
+        index = columns.find_index(schema, known=())
+        wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
         n_cells = file.metadata.num_rows
         width = _block(n_cells, budget=budget)
         scanner = _Scanner([name for _, name in wanted], n_cells)
@@ -189,9 +189,3 @@ def _block(n_cells: int, *, budget: str | int) -> int:
         sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget."
     )
     return int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
-
-
-def index_columns(schema: pa.Schema) -> list[str]:
-    """Return the columns that pandas wrote as the row index, if any are stored."""
-    stored = (schema.pandas_metadata or {}).get("index_columns", [])
-    return [name for name in stored if isinstance(name, str) and name in schema.names]

@@ -67,12 +67,13 @@ def _module(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     relative = path.relative_to(package_folder()).with_suffix("")
     name = ".".join((PACKAGE, *relative.parts))
+    label = name.replace(".", "-")
     public = [node for node in tree.body if isinstance(node, Named) and not node.name.startswith("_")]
     if not public:
         return ""
     lines = [name, "^" * len(name), "", f".. py:module:: {name}", ""]
-    lines += [plain_or_literal(_converted(ast.get_docstring(tree) or "", path.stem)), ""]
-    lines += [_entry(node, path.stem) for node in public]
+    lines += [plain_or_literal(_converted(ast.get_docstring(tree) or "", label)), ""]
+    lines += [_entry(node, label) for node in public]
     return "\n".join(lines)
 
 

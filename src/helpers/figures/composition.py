@@ -53,7 +53,7 @@ def draw_tissue(table: pl.DataFrame, *, shown: int = 9) -> Figure:
     kinds = [*kept, "all others"] if order.len() > shown else kept
     for axis, assay in zip(axes.flat, assays, strict=True):
         part = share.filter(pl.col("assay") == assay)
-        donors = part.unique("unit").sort("age", "unit")
+        donors = part.unique("unit").drop("share").sort("age", "unit")
         foot = np.zeros(donors.height)
         for i, kind in enumerate(kinds):
             own = part.filter(pl.col("type") == kind).group_by("unit").agg(pl.col("share").sum())
@@ -134,32 +134,6 @@ def draw_effects(
 def _per(results: pl.DataFrame) -> str:
     per = results["per"][0]
     return "per decade of age" if per == "decade" else str(per)
-
-
-def draw_null(null: pl.DataFrame) -> Figure:
-    """Draw the p-values of shuffled ages for every test: flat where a test keeps its promise."""
-    if null.is_empty():
-        return placeholder("Nothing to draw: no test was repeated on shuffled ages")
-    methods = null["method"].unique(maintain_order=True).to_list()
-    figure, axes = style.new(width=7.2, height=2.3, columns=len(methods), sharey=True, squeeze=False)
-    for axis, method in zip(axes.flat, methods, strict=True):
-        p = null.filter(pl.col("method") == method)["p"].to_numpy()
-        color = METHOD_LOOK.get(method, (style.BLACK, "o"))[0]
-        axis.hist(
-            p,
-            bins=20,
-            range=(0, 1),
-            weights=np.full(len(p), 1 / len(p)),
-            color=color,
-            edgecolor="white",
-            linewidth=0.3,
-        )
-        axis.axhline(0.05, color="black", linestyle="--", linewidth=1)
-        axis.set_title(method)
-        axis.set_xlabel("p")
-        axis.set_xticks([0, 0.5, 1])
-    axes.flat[0].set_ylabel("share of tests")
-    return figure
 
 
 def draw_published(

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from helpers import names
 from helpers.figures import style
+from helpers.figures.composition import METHOD_LOOK
 from helpers.figures.text import placeholder, shorten
 
 
@@ -155,4 +156,30 @@ def draw_without(both: pl.DataFrame, *, donor: str, types: Sequence[str], assay:
     axis.set_yticks(y, [shorten(kind, 18) for kind in part["type"]])
     axis.set_xlabel("change of the share, log2 per decade of age")
     axis.legend(loc="lower right")
+    return figure
+
+
+def draw_null(null: pl.DataFrame) -> Figure:
+    """Draw the p-values of shuffled ages for every test: flat where a test keeps its promise."""
+    if null.is_empty():
+        return placeholder("Nothing to draw: no test was repeated on shuffled ages")
+    methods = null["method"].unique(maintain_order=True).to_list()
+    figure, axes = style.new(width=7.2, height=2.3, columns=len(methods), sharey=True, squeeze=False)
+    for axis, method in zip(axes.flat, methods, strict=True):
+        p = null.filter(pl.col("method") == method)["p"].to_numpy()
+        color = METHOD_LOOK.get(method, (style.BLACK, "o"))[0]
+        axis.hist(
+            p,
+            bins=20,
+            range=(0, 1),
+            weights=np.full(len(p), 1 / len(p)),
+            color=color,
+            edgecolor="white",
+            linewidth=0.3,
+        )
+        axis.axhline(0.05, color="black", linestyle="--", linewidth=1)
+        axis.set_title(method)
+        axis.set_xlabel("p")
+        axis.set_xticks([0, 0.5, 1])
+    axes.flat[0].set_ylabel("share of tests")
     return figure

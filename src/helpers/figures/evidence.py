@@ -175,7 +175,7 @@ def draw_stability(table: pl.DataFrame, stability: pl.DataFrame, *, top: int = 1
     names = [f"{shorten(row['gene'], 14)} {'' if row['stable'] else '○'}" for row in shown.to_dicts()]
     axis.set_yticks(place, names)
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_xlabel("log2 fold change (○ the call is lost without one donor)")
+    axis.set_xlabel("log2 fold change (○ p above 0.05 without some donor)")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16 + 0.5 / shown.height), ncols=2)
     return figure
 

@@ -9,9 +9,11 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import names
+from helpers.errors import ParameterError
 from helpers.simulate import cells, donors, effects, genes, maps, matrix, profiles, sampling
 
 DEFAULT_SCALE, DEFAULT_SEED = 0.08, 20240613
+SMALLEST_SCALE = 0.001
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _describe_genes(counts: sp.csr_matrix) -> pd.DataFrame:
         {
             names.ENSEMBL: table[names.ENSEMBL].to_list(),
             names.SYMBOL: table[names.SYMBOL].to_list(),
-            names.N_CELLS: np.bincount(counts.indices, minlength=counts.shape[1]).astype(np.int64),
+            names.N_CELLS: maps.sum_columns(counts.indices, counts.data, counts.shape[1])[1],
             names.GENE_IDS: table[names.GENE].to_list(),
         }
     )
@@ -83,7 +85,15 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED, threads:
         Everything random follows from it: the same seed gives the same atlas, whatever the number of threads.
     threads
         Threads that draw molecules.
+
+    Raises
+    ------
+    ParameterError
+        If `scale` is not a share.
     """
+    if not SMALLEST_SCALE <= scale <= 1:
+        msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
+        raise ParameterError(msg)
     means = {assay: profiles.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
     age_effects = effects.list_age_effects(means, seed=seed)
     frame = cells.make_cells(scale=scale, seed=seed)

@@ -112,12 +112,22 @@ def _times_transposed(indptr, indices, data, first, last, dense, out):
                 out[column, k] += value * dense[row, k]
 
 
+@numba.njit(cache=True, nogil=True)
+def sum_columns(indices, data, n_columns):
+    """Return the sum and the number of the stored values of each column of a CSR matrix, without a copy of them."""
+    total, number = np.zeros(n_columns), np.zeros(n_columns, np.int64)
+    for i in range(indices.size):
+        total[indices[i]] += data[i]
+        number[indices[i]] += 1
+    return total, number
+
+
 class _Centered:
     """A CSR matrix with its column means taken off, multiplied in fixed chunks: threads never change a sum."""
 
     def __init__(self, x: sp.csr_matrix, threads: int) -> None:
         self.x, self.threads = x, threads
-        self.mean = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
+        self.mean = sum_columns(x.indices, x.data, x.shape[1])[0] / x.shape[0]
         edges = np.linspace(0, x.shape[0], _CHUNKS + 1).astype(np.int64)
         self.chunks = list(itertools.pairwise(edges))
 
@@ -159,5 +169,5 @@ def fit_pca(x: sp.csr_matrix, *, seed: int, threads: int = 2) -> tuple[np.ndarra
         order = np.argsort(value)[::-1][:COMPONENTS]
         vector = vector[:, order] * np.sign((basis @ vector[:, order]).sum(axis=0))
         variance = value[order] / (x.shape[0] - 1)
-        total = (x.data.astype(np.float64) ** 2).sum() - x.shape[0] * (matrix.mean**2).sum()
+        total = np.einsum("i,i->", x.data, x.data, dtype=np.float64) - x.shape[0] * (matrix.mean**2).sum()
     return scores @ vector.astype(np.float32), variance, variance / (total / (x.shape[0] - 1))

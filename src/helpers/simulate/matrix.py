@@ -114,15 +114,19 @@ def draw_counts(
 
 def _assemble(pieces: list, n_cells: int, n_genes: int) -> sp.csr_matrix:
     """Join the groups' cells into one CSR matrix in the order of rows; the two parts of a doublet are added."""
-    length = np.zeros(n_cells, np.int64)
+    length, parts = np.zeros(n_cells, np.int64), np.zeros(n_cells, np.int64)
     for rows, (lengths, _, _) in pieces:
-        length[rows] += lengths
+        np.add.at(length, rows, lengths)
+        np.add.at(parts, rows, 1)
     indptr = np.r_[0, np.cumsum(length)]
     columns, counts = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.int32)
     filled = np.zeros(n_cells, np.int64)
     while pieces:
         rows, (lengths, found, number) = pieces.pop()
         sampling.place(indptr, lengths, found, number, rows, filled, columns, counts)
-    matrix = sp.csr_matrix((counts, columns, indptr), shape=(n_cells, n_genes))
-    matrix.sum_duplicates()
-    return matrix
+    twice = np.flatnonzero(parts > 1)
+    length = np.diff(indptr)
+    length[twice] = sampling.add_repeats(indptr, columns, counts, twice)
+    used = sampling.close_gaps(indptr, length, columns, counts)
+    indptr = np.r_[0, np.cumsum(length)]
+    return sp.csr_matrix((counts[:used], columns[:used], indptr), shape=(n_cells, n_genes))

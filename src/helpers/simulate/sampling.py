@@ -60,8 +60,12 @@ def draw_cells(rate, kind, molecules, shares, seeds, factor):
         Expected molecules of each gene, any scale within a class.
     kind
         Class of each gene: 0 to 3.
-    molecules, shares, seeds
-        For each cell: molecules to draw, their shares over the four classes, its own 64-bit seed.
+    molecules
+        Molecules to draw, for each cell.
+    shares
+        Their shares over the four classes, cells x 4.
+    seeds
+        A 64-bit seed for each cell.
     factor
         Increasing quantiles of the factor by which a gene's rate differs between cells of the group, as a chance.
 
@@ -123,6 +127,36 @@ def place(start, lengths, genes, counts, rows, filled, out_genes, out_counts):
             out_genes[target + i], out_counts[target + i] = genes[source + i], counts[source + i]
         filled[rows[cell]] += lengths[cell]
         source += lengths[cell]
+
+
+@numba.njit(cache=True, nogil=True)
+def add_repeats(start, genes, counts, rows):
+    """Sort each of `rows` by gene and add up repeated genes, in place; return how many genes each keeps."""
+    kept = np.zeros(rows.size, np.int64)
+    for k in range(rows.size):
+        first, last = start[rows[k]], start[rows[k] + 1]
+        order = np.argsort(genes[first:last])
+        own_genes, own_counts = genes[first:last][order], counts[first:last][order]
+        n = 0
+        for i in range(order.size):
+            if n > 0 and genes[first + n - 1] == own_genes[i]:
+                counts[first + n - 1] += own_counts[i]
+            else:
+                genes[first + n], counts[first + n] = own_genes[i], own_counts[i]
+                n += 1
+        kept[k] = n
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def close_gaps(start, length, genes, counts):
+    """Move every row up to the end of the one before, in place; return the number of values that are left."""
+    used = 0
+    for row in range(length.size):
+        for i in range(start[row], start[row] + length[row]):
+            genes[used], counts[used] = genes[i], counts[i]
+            used += 1
+    return used
 
 
 @numba.njit(cache=True, nogil=True)

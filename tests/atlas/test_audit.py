@@ -1,0 +1,203 @@
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from helpers import names
+from helpers.atlas import audit
+from helpers.errors import ReleaseError
+from helpers.facts import study
+
+WRONG = {  # what a faithful release must show to be wrong on the card
+    "donor names", "age range", "numeric age", "balance", "age classes", "stratified split", "label hierarchy", "major types",
+    "(fg)", "stem cells", "batch", "sex", "protein coding", "symbols", "reference", "barcodes", "access by label", "index check",
+    "sparse storage", "PCA settings", "neighbors settings", "variable genes", "origin of maps", "8 GB of memory",
+    "6 GB sparse", "2 GB of maps", "loading by name", "normalization", "fold change", "range of X_scVI", "range of X_umap",
+    "range of X_pca", "range of X_tsne", "tissue",
+}  # fmt: skip
+RIGHT = {
+    "donors", "young and old", "oldest group", "labels", "genes", "gene table", "phantom column", "float32", "embeddings",
+    "12 files", "text", "sex genes",
+}  # fmt: skip
+OPEN = {"validation", "license", "scVI", "genes of aging", "sequencer", "ethics"}
+
+
+@pytest.fixture(scope="module")
+def tiny_audit(tiny_release):
+    return verdicts(tiny_release)
+
+
+def verdicts(folder):
+    return {row["claim"]: row for row in audit.audit(folder).iter_rows(named=True)}
+
+
+def changed(release, folder, file, *expressions):
+    copy = shutil.copytree(release, folder)
+    pl.read_parquet(copy / file).with_columns(*expressions).write_parquet(copy / file)
+    return copy
+
+
+def test_every_known_error_of_the_card_is_found_on_a_faithful_release(tiny_audit):
+    assert {claim for claim in WRONG if tiny_audit[claim]["verdict"] != "does not hold"} == set()
+
+
+def test_what_the_card_has_right_holds(tiny_audit):
+    assert {claim for claim in RIGHT if tiny_audit[claim]["verdict"] != "holds"} == set()
+
+
+def test_what_files_cannot_show_is_left_open(tiny_audit):
+    assert {claim for claim, row in tiny_audit.items() if row["verdict"] == "cannot be checked"} == OPEN
+
+
+def test_sizes_of_a_part_are_not_comparable_and_say_what_part_it_is(tiny_audit):
+    for claim in ("cells", "age groups", "top ten", "file sizes"):
+        assert tiny_audit[claim]["verdict"] == "not comparable"
+        assert "(simulated part: 3," in tiny_audit[claim]["found"]
+        assert "of 183,161 cells)" in tiny_audit[claim]["found"]
+
+
+def test_every_claim_has_a_name_of_its_own_and_says_what_was_found(tiny_audit):
+    assert len(tiny_audit) == len(audit.CLAIMS)
+    assert all(row["found"] and row["card"] and row["explanation"] for row in tiny_audit.values())
+
+
+def test_numbers_agree_with_the_published_facts(tiny_audit):
+    assert tiny_audit["donors"]["found"] == "17"
+    assert tiny_audit["labels"]["found"].startswith("36 / 43 / 82")
+    assert tiny_audit["age range"]["found"] == "donors are 19 to 74 years old; bins run from 15 to 75"
+    assert tiny_audit["numeric age"]["found"] == "8 distinct values; up to 2.5 years off the exact age"
+    assert "4 of 8 bins are one donor each: 15-20, 20-25, 50-55, 55-60" in tiny_audit["age classes"]["found"]
+    assert "0 women, 5 men" in tiny_audit["sex"]["found"]
+    assert "20.1 GiB" in tiny_audit["8 GB of memory"]["found"]
+    assert "1.8 GiB" in tiny_audit["6 GB sparse"]["found"]
+    assert "cytoplasmic fragments" in tiny_audit["(fg)"]["explanation"]
+    assert tiny_audit["tissue"]["found"].startswith("10 DCD, 7 DBD")
+
+
+def test_the_fiber_switch_is_weighed_by_donor(tiny_release, tiny_audit):
+    """The line over donors, drawn here with plain sums."""
+    cells = pl.read_parquet(tiny_release / names.SAMPLE_FILE).to_pandas()
+    ages = dict(study.donors().select("DonorID", "Age").iter_rows())
+    nuclei = cells[(cells.batch == "nuclei") & cells.annotation_level0.isin(["MF-I", "MF-II"])]
+    years, shares = [], []
+    for donor, rows in nuclei.groupby("DonorID", observed=True):
+        if len(rows) >= 20:
+            years.append(ages[donor])
+            shares.append((rows.annotation_level0 == "MF-I").sum() / len(rows))
+    line = stats.linregress(years, shares)
+    wanted = f"over {len(years)} donors {line.slope * 10:+.3f} per decade (p = {line.pvalue:.2f})"
+    assert wanted in tiny_audit["fiber switch"]["found"]
+    assert tiny_audit["fiber switch"]["verdict"] == (
+        "holds" if line.slope > 0 and line.pvalue < 0.05 else "does not hold"
+    )
+
+
+FLIPS = {  # claim: (file, change, verdict then)
+    "donor names": (names.SAMPLE_FILE, pl.format("Donor_{}", names.DONOR).alias(names.DONOR), "holds"),
+    "age range": (names.SAMPLE_FILE, pl.format("Donor_{}", names.DONOR).alias(names.DONOR), "cannot be checked"),
+    "tissue": (names.SAMPLE_FILE, pl.format("Donor_{}", names.DONOR).alias(names.DONOR), "cannot be checked"),
+    "age classes": (names.SAMPLE_FILE, pl.format("{}-{}", names.DONOR, pl.int_range(pl.len()) % 2).alias(names.DONOR), "holds"),
+    "stratified split": (names.SAMPLE_FILE, pl.format("one-{}", pl.int_range(pl.len())).alias(names.DONOR), "holds"),
+    "mitochondrial": (names.SAMPLE_FILE, pl.lit(25.0).alias(names.PERCENT_MITO), "does not hold"),
+    "stem cells": (names.SAMPLE_FILE, pl.lit("FB").alias(names.LEVEL0), "holds"),
+    "protein coding": (names.FEATURE_FILE, pl.Series(names.ENSEMBL, study.genes().filter(pl.col("biotype") == "protein_coding")["ensembl_id"][:220]), "holds"),
+    "reference": (names.FEATURE_FILE, pl.format("X{}", names.ENSEMBL).alias(names.ENSEMBL), "cannot be checked"),
+    "symbols": (names.FEATURE_FILE, pl.lit("MYH7").alias(names.SYMBOL), "holds"),
+    "variable genes": (names.FEATURE_FILE, pl.lit(True).alias("highly_variable"), "holds"),
+    "range of X_umap": (
+        names.PROJECTION_FILES[names.UMAP],
+        pl.int_range(pl.len()).cast(pl.Float64).mul(11.7 / 679).add(7.5).alias("UMAP1"),
+        "holds",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", FLIPS)
+def test_a_claim_turns_with_the_files(small_release, tmp_path, monkeypatch, claim):
+    # donors renamed in halves and rows of a map in a line are damage otherwise
+    monkeypatch.setattr(audit, "_refuse_damage", lambda _release: None)
+    file, change, verdict = FLIPS[claim]
+    if claim == "range of X_umap":  # the second column goes out of the way
+        small_release = changed(small_release, tmp_path / "flat", file, pl.lit(8.0).alias("UMAP2"))
+    before = verdicts(small_release)[claim]["verdict"]
+    after = verdicts(changed(small_release, tmp_path / "copy", file, change))[claim]
+    assert after["verdict"] == verdict, after["found"]
+    assert before != verdict
+
+
+JSON_FLIPS = {
+    "PCA settings": (
+        names.UNSTRUCTURED_FILE,
+        {"pca": {"params": {"n_comps": 50, "use_highly_variable": True}}},
+    ),
+    "neighbors settings": (
+        names.UNSTRUCTURED_FILE,
+        {"neighbors": {"params": {"n_neighbors": 15, "n_pcs": 50}}},
+    ),
+    "origin of maps": (names.STRUCTURE_FILE, {"obsm_keys": ["X_scVI", "X_umap", "X_pca", "X_tsne"]}),
+}
+
+
+@pytest.mark.parametrize("claim", JSON_FLIPS)
+def test_a_claim_about_settings_turns_with_the_json(small_release, tmp_path, claim):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    file, value = JSON_FLIPS[claim]
+    (copy / file).write_text(json.dumps(value))
+    assert verdicts(copy)[claim]["verdict"] == "holds"
+
+
+def test_barcodes_in_the_expression_file_turn_three_claims(write_release, tmp_path):
+    found = verdicts(write_release(tmp_path / "with", barcodes_in_expression=True))
+    assert [found[c]["verdict"] for c in ("barcodes", "access by label", "phantom column")] == [
+        "holds", "holds", "does not hold",
+    ]  # fmt: skip
+
+
+def test_the_text_of_the_card_is_read(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    (copy / names.README_FILE).write_text("---\nconfigs:\n- data\n---\n183,161 √ó 29,400 ‚Äî cells")
+    found = verdicts(copy)
+    assert found["loading by name"]["verdict"] == "holds"
+    assert found["text"]["verdict"] == "does not hold"
+    assert "2 garbled" in found["text"]["found"]
+
+
+def test_sex_genes_follow_the_donors(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    expression = pl.read_parquet(copy / names.EXPRESSION_FILE)
+    women = pl.read_parquet(copy / names.SAMPLE_FILE)[names.SEX].eq("F").to_numpy()
+    expression.with_columns(
+        pl.Series("XIST", np.where(women, 2.0, 0.0).astype("f4")),
+        pl.Series("RPS4Y1", np.where(women, 0.0, 2.0).astype("f4")),
+    ).write_parquet(copy / names.EXPRESSION_FILE)
+    assert verdicts(copy)["sex genes"]["verdict"] == "holds"
+    assert verdicts(small_release)["sex genes"]["verdict"] == "does not hold"
+
+
+def test_a_missing_file_leaves_its_claims_open_and_the_others_answered(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    for file in (names.EXPRESSION_FILE, names.UNSTRUCTURED_FILE):
+        (copy / file).unlink()
+    found = verdicts(copy)
+    assert found["sparsity"]["verdict"] == found["PCA settings"]["verdict"] == "cannot be checked"
+    assert found["sparsity"]["found"] == f"not in the release: {names.EXPRESSION_FILE}"
+    assert (found["12 files"]["found"], found["12 files"]["verdict"]) == (
+        "10 of the 12 files",
+        "does not hold",
+    )
+    assert found["donors"]["verdict"] == "holds"
+
+
+def test_a_damaged_table_is_refused_before_numbers_are_made_of_it(small_release, tmp_path):
+    copy = changed(
+        small_release, tmp_path / "copy", names.SAMPLE_FILE, pl.col(names.N_COUNTS).cast(pl.String)
+    )
+    with pytest.raises(
+        ReleaseError, match=r"1 fault\(s\) make the numbers .*n_counts is String.*musclebook validate"
+    ):
+        audit.audit(copy)
+    with pytest.raises(ReleaseError, match=r"nowhere' is not a folder"):
+        audit.audit(tmp_path / "nowhere")

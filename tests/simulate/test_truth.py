@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from helpers import names
+from helpers.errors import ParameterError
+from helpers.simulate import atlas, effects, genes, release, truth
+
+COLUMNS = {
+    "age_expression": ["assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"],
+    "sex_expression": [names.GENE, "log2_male_over_female"],
+    "composition": ["assay", "level", "label", "log2_change_per_decade", "origin"],
+    "structural_zeros": ["assay", names.GENE],
+    "cells": [names.BARCODE, "true_level0", "true_level1", "true_level2", "mislabeled", "doublet"],
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_tables_have_the_agreed_columns(tiny_release, name):
+    assert pl.read_parquet(tiny_release / names.TRUTH_FOLDER / f"{name}.parquet").columns == COLUMNS[name]
+
+
+def test_donors_of_the_truth_have_exact_ages(tiny_release):
+    people = pl.read_parquet(tiny_release / names.TRUTH_FOLDER / "donors.parquet")
+    assert people.height == 17
+    assert people.filter(pl.col(names.DONOR) == "411C")[names.EXACT_AGE].item() == 29.0
+
+
+def test_simulation_file_names_seed_scale_and_version(tiny_release):
+    made = json.loads((tiny_release / names.TRUTH_FOLDER / "simulation.json").read_text())
+    assert made == {"seed": 20240613, "scale": 0.02, "version": truth.VERSION, "simulated": True}
+
+
+def test_true_cells_are_in_the_order_of_the_release(tiny_release):
+    found = pl.read_parquet(tiny_release / names.TRUTH_FOLDER / "cells.parquet")[names.BARCODE]
+    assert (found == pl.read_parquet(tiny_release / names.SAMPLE_FILE)[names.INDEX_COLUMN]).all()
+
+
+def test_every_label_has_a_slope_at_each_level_and_assay(tiny_simulation):
+    table = truth.composition_slopes()
+    seen = tiny_simulation.cells.group_by(names.ASSAY).agg(pl.col(names.LEVEL2).unique())
+    for assay, found in seen.rows():
+        mine = table.filter((pl.col("assay") == assay) & (pl.col("level") == names.LEVEL2))
+        assert set(mine["label"]) == set(found)
+    assert not table.select("assay", "level", "label").is_duplicated().any()
+
+
+def test_planted_effects_are_unique_and_finite(tiny_simulation):
+    table = truth.age_expression(tiny_simulation)
+    key = table.select("assay", names.LEVEL0, names.LEVEL2, names.GENE)
+    assert not key.is_duplicated().any()
+    assert table["log2_change_per_decade"].is_finite().all()
+    assert set(table[names.GENE]) <= set(genes.list_genes()[names.GENE])
+
+
+def test_the_simulated_readme_says_so(tiny_release):
+    text = (tiny_release / names.README_FILE).read_text()
+    assert "SIMULATED" in text
+    assert "No real cell" in text
+
+
+def test_files_do_not_depend_on_the_number_of_threads(tmp_path):
+    one = release.write(tmp_path / "one", scale=0.003, seed=9, threads=1)
+    two = release.write(tmp_path / "two", scale=0.003, seed=9, threads=3)
+    files = [p.relative_to(one) for p in sorted(one.rglob("*")) if p.is_file()]
+    assert len(files) >= len(names.RELEASE_FILES) + len(COLUMNS)
+    assert [f for f in files if (one / f).read_bytes() != (two / f).read_bytes()] == []
+
+
+def test_a_stopped_run_leaves_nothing(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(release.truth, "write_truth", stop)
+    with pytest.raises(KeyboardInterrupt):
+        release.write(tmp_path / "atlas", scale=0.003)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1.5, 8.0])
+def test_a_scale_that_is_no_share_is_refused(scale):
+    with pytest.raises(ParameterError, match="is not a share of the release"):
+        atlas.simulate(scale=scale)
+
+
+def test_sex_changes_are_listed_for_every_gene_that_has_one():
+    listed = set(effects.list_sex_effects()[names.GENE])
+    for sex in (names.MALE, names.FEMALE):
+        changed = np.flatnonzero(effects.sex_log(sex))
+        assert {genes.list_genes()[names.GENE][int(i)] for i in changed} <= listed
