@@ -67,7 +67,7 @@ def leave_one_out(
     )
     table = called.select("gene", "log2_change", "q").join(summary, on="gene", how="left")
     table = table.with_columns(pl.col("refits", "refits_called").fill_null(0))
-    return schemas.STABILITY.check(table.with_columns(stable=pl.col("refits_called") == len(donors))).sort(
+    return schemas.STABILITY.check(table.with_columns(stable=pl.col("holds") == len(donors))).sort(
         "q", "gene"
     )
 

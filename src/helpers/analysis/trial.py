@@ -127,7 +127,7 @@ class Trial:
     def compare_cells(self, cells: AnnData) -> tuple[pl.DataFrame, AnnData | None]:
         """Run the naive test on the same donors; return its table, and the cells with the genes of the donors' test.
 
-        The naive list is made as lists of its kind are: over all genes that one cell in twenty expresses.
+        The naive list is made as lists of its kind are: over all genes that one cell in fifty expresses.
 
         Parameters
         ----------
@@ -138,11 +138,10 @@ class Trial:
             return schemas.CELL_LEVEL.empty(), None
         people = self.prepared.design.donors
         where = {key: self.options[key] for key in ("cell_type", "assay", "level")}
-        chosen = naive.choose_cells(
-            cells, **where, genes=list(self.prepared.genes), donors=list(people["donor"])
-        )
+        chosen = naive.choose_cells(cells, **where, donors=list(people["donor"]))
         groups = dict(zip(people["donor"], people["group"], strict=True))
-        return naive.cell_level_de(chosen, groups=groups), chosen
+        table = naive.cell_level_de(naive.keep_expressed(chosen), groups=groups)
+        return table, chosen[:, list(self.prepared.genes)]
 
     def permute(self, cells: AnnData | None, *, n: int, seed: int) -> permutation.Null:
         """Run both tests on permuted ages.
