@@ -91,8 +91,6 @@ def _fit(
             if blur > DOUBTFUL:
                 open_values += 1
                 continue
-            if residual > blur + 1e-9:
-                return False, max(worst, residual), unit
             worst = max(worst, residual)
             low, high = max(low, (x[i] - slack[i]) / count), min(high, (x[i] + slack[i]) / count)
             if low > high:
