@@ -37,22 +37,16 @@ style.apply()
 # %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "n_permutations": 10}}
 atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 cell_type: str = "MuSC"  # cell type to look at closely, as written in the column of the level below
-level: str = (
-    "annotation_level0"  # labels to group cells by {annotation_level0, annotation_level1, annotation_level2}
-)
+level: str = "annotation_level0"  # labels to group cells by {annotation_level0, annotation_level1, annotation_level2}
 assay: str = "cells"  # cells or nuclei, never pooled {cells, nuclei}
-age_as: str = (
-    "exact"  # age as exact years, middle of the five-year bin, or old against young {exact, midpoint, bin}
-)
+age_as: str = "exact"  # age as exact years, middle of the five-year bin, or old against young {exact, midpoint, bin}
 min_cells: int = 10  # cells a donor needs for a profile [1, 1000]
 young_max: float = 40.0  # years up to which a donor is young [15, 60]
 old_min: float = 50.0  # years from which a donor is old [30, 90]
 sex: str = "all"  # donors of one sex only, or all {all, M, F}
 fdr: float = 0.1  # false-discovery rate of the calls [0.001, 0.5]
 n_permutations: int = 50  # permutations of age behind the null [5, 1000]
-gene_sets: str = (
-    ""  # CSV file with columns set and gene; empty: ribosome biogenesis, stress, senescence, cytokines
-)
+gene_sets: str = ""  # CSV file with columns set and gene; empty: ribosome biogenesis, stress, senescence, cytokines
 seed: int = 1  # seed of the sampled permutations [0, 1000000]
 budget: str = "8 GiB"  # memory that loading may take
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>

@@ -83,8 +83,7 @@ note.say(
 
 # %%
 by_group, card = fibers.card_ratio(obs)
-myonuclei = composition.composition(obs, within=fibers.MYONUCLEI, age_as="exact")
-ratios = fibers.type_one_shares(myonuclei)
+ratios = fibers.type_one_shares(fibers.count_myonuclei(obs))
 ways = fibers.compare_ratios(obs, ratios, card)
 
 # %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei. Left: pooled by age group, as the card computes it. Right: every donor once, with a least-squares line.", "name": "fig-04-ratio"}, "image": {"alt": "Left, bars of the pooled type I share for each age group, several groups resting on one donor. Right, one point a donor against age, widely scattered around a dashed line."}} tags=["hide-input"]

@@ -233,17 +233,18 @@ predicted_gaps = None if predicted is None else coverage.missing(labels.count(pr
 told = {row["rule"]: row for row in predicted_judged.iter_rows(named=True)}
 table_plants = told.get("plant cells with an animal tissue", {})
 table_people = told.get("human cells with a mouse-only cell type", {})
-note.record("table_cells", None if predicted is None else len(predicted), "cells")
-note.record("table_plant_cells", table_plants.get("cells"), "cells")
+note.record("table_cells", None if predicted is None else len(predicted))
+note.record("table_plant_cells", table_plants.get("cells"))
 note.record("table_plant_cells_animal", table_plants.get("implausible"))
-note.record("table_human_cells", table_people.get("cells"), "cells")
+note.record("table_human_cells", table_people.get("cells"))
 note.record("table_human_cells_mouse_type", table_people.get("implausible"))
 note.record("table_gaps", None if predicted_gaps is None else predicted_gaps.height)
 note.say(
-    "Table of predicted labels: {table_cells}. Called a plant: {table_plant_cells}, with an animal tissue "
-    "{table_plant_cells_animal.number}. Called human: {table_human_cells}, with a mouse-only cell type "
-    "{table_human_cells_mouse_type.number}. Common tissues and age groups that never meet: {table_gaps.number}. (*Not "
-    "available* means that no table was given.)"
+    "No table of predicted labels was given: this part steps aside."
+    if predicted is None
+    else "Cells in the table: {table_cells}. Called a plant: {table_plant_cells}, with an animal tissue "
+    "**{table_plant_cells_animal}**. Called human: {table_human_cells}, with a mouse-only cell type "
+    "**{table_human_cells_mouse_type}**. Common tissues and age groups that never meet: {table_gaps}."
 )
 
 # %% tags=["hide-input"]
@@ -304,7 +305,7 @@ note.say("Cells that carry the most common label of their cluster: {cluster_puri
 # memory of one part. It is tested on parts that it never saw; the right panel asks whether it knows when it is right.
 
 # %%
-recipe = models.Recipe(target="cell_type", block="all", passes=1)
+recipe = models.Recipe(target="cell_type", block="cell_type", passes=2)
 model = probe.train(folder, recipe=recipe, only=counted, seed=seed)
 tested = evaluation.evaluate(model, folder)
 per_class = tested.per_class(decoder.names("cell_type", model.labels.tolist()))

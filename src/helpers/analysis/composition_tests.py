@@ -14,7 +14,7 @@ import polars as pl
 from helpers import names
 from helpers.analysis import composition_models
 from helpers.analysis.composition_checks import ASSAY, MIN_DONORS, TYPE
-from helpers.analysis.composition_design import CENTER, Design, build, estimable
+from helpers.analysis.composition_design import CENTER, Design, assays_of, build, estimable
 from helpers.analysis.composition_kernels import (
     CELLS,
     KERNELS,
@@ -82,7 +82,7 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         msg = f"{method!r} compares counts, and the center of the types is not a count: choose 'all' or some types."
         raise ParameterError(msg)
     results = [pl.DataFrame(schema=SCHEMA)]
-    for assay in table[ASSAY].unique().sort():
+    for assay in assays_of(table, plan.reference):
         covariates = [] if method == CELLS else plan.covariates_of(assay)
         design = build(
             table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure

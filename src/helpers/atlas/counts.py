@@ -30,6 +30,15 @@ REPORT = {
 value stands for, largest distance from a whole number."""
 
 
+@nb.njit(nogil=True, cache=True)
+def _sum_rows(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    sums = np.zeros(indptr.size - 1, np.int64)
+    for row in range(sums.size):
+        for i in range(indptr[row], indptr[row + 1]):
+            sums[row] += data[i]
+    return sums
+
+
 @dataclass(frozen=True)
 class Scan:
     """What one pass over the values saw; places are -1 where there is none."""
@@ -109,6 +118,18 @@ def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray
 
 
 @nb.njit(nogil=True, cache=True)
+def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
+    """Whether far more values than chance allows are multiples of `k`: then one molecule was one, and a few are off.
+
+    Whole counts with a half added to one gene would else pass as twice the counts.
+    """
+    multiples = 0
+    for count in molecules:
+        multiples += count % k == 0
+    return molecules.size >= 20 and multiples >= 0.8 * molecules.size
+
+
+@nb.njit(nogil=True, cache=True)
 def _solve(
     data: np.ndarray,
     indptr: np.ndarray,
@@ -145,7 +166,7 @@ def _solve(
                 if tried < 1 or abs(least / guess[row] - tried) > 0.02 + tried * 2e-3:
                     continue
             ok, worst, better = _fit(x, slack, n, least, least_slack, tried, out[first:last])
-            if ok:
+            if ok and not (k > 1 and _mostly_multiples(out[first:last], k)):
                 unit[row], smallest[row], residual[row], fits[row] = better, tried, worst, True
                 break
             if k == 1:
@@ -314,7 +335,7 @@ def smallest_values(held: sp.csr_matrix) -> np.ndarray:
 def _rounding(data: np.ndarray) -> float:
     """Return half the decimal step that values were rounded to, 0 where they were not."""
     sample = np.unique(data[:: max(1, data.size // SAMPLED)]).astype(np.float64)
-    if sample.size < 20:
+    if sample.size < 6:  # fewer may be round by chance
         return 0.0
     for decimals in (2, 3, 4):
         shifted = sample * 10.0**decimals
@@ -363,10 +384,7 @@ def _report(
     smallest: np.ndarray,
 ) -> pl.DataFrame:
     n_cells = held.shape[0]
-    filled = np.diff(held.indptr) > 0
-    sums = np.zeros(n_cells, np.int64)
-    if filled.any():
-        sums[filled] = np.add.reduceat(data, held.indptr[:-1][filled], dtype=np.int64)
+    sums = _sum_rows(data, held.indptr)
     cells = [str(i) for i in range(n_cells)] if barcodes is None else list(barcodes)
     return pl.DataFrame(
         {
