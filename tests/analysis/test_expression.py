@@ -163,6 +163,15 @@ def test_a_call_that_rests_on_one_donor_is_not_stable(plant):
     assert found["stable"][0] == (max(p) < 0.05)
 
 
+def test_a_donor_can_be_left_out_of_the_smallest_group(planted):
+    obs = planted.profiles.obs
+    young = obs.index[obs[names.AGE_BIN] == "young"][:3]
+    few = planted.profiles[[*young, *obs.index[obs[names.AGE_BIN] == "old"]]].copy()
+    found = stability.leave_one_out(few, **MUSC, fdr=0.5)
+    assert found.height > 0
+    assert found["refits"].to_list() == [10] * found.height
+
+
 def test_change_and_calls_agree_with_pydeseq2(plant):
     import warnings
 
