@@ -143,6 +143,8 @@ def test_a_call_that_rests_on_one_donor_is_not_stable(plant):
     whole = expression.age_de(profiles, **MUSC)
     assert set(found["gene"]) == set(whole.filter(pl.col("q") < 0.1)["gene"])
     assert found["refits"].to_list() == [12] * found.height
+    assert found["stable"].to_list() == (found["largest_p"] < 0.05).to_list()
+    assert (found["stable"] & (found["refits_called"] < 12)).any()
     # by hand, for the strongest call
     gene, genes = found["gene"][0], whole["gene"].to_list()
     changes, p, called = [], [], 0

@@ -148,7 +148,9 @@ def draw_knowledge(probes: pl.DataFrame, *, method: str = "linear") -> Figure:
     for i, j in np.ndindex(gain.shape):
         if np.isfinite(gain[i, j]):
             color = "white" if gain[i, j] > 0.55 else "black"
-            axis.text(j, i, f"{gain[i, j]:.2f}".replace("-0.00", "0.00"), ha="center", va="center", color=color)
+            axis.text(
+                j, i, f"{gain[i, j]:.2f}".replace("-0.00", "0.00"), ha="center", va="center", color=color
+            )
     for i, j in known:
         axis.plot(j + 0.38, i - 0.3, "o", color=style.VERMILION, markersize=4.5, markeredgecolor="white")
     axis.set_xticks(range(len(classes)), [_say(c) for c in classes], rotation=40, ha="right")
