@@ -144,7 +144,7 @@ note.table(composition.shares(table), "Counts and shares of every type in every 
 #
 # All answer one question in one unit: by how much does the share of a type change (log2) per decade of age?
 #
-# - **log-ratio**: a line through log2 shares, few counts weighted less, variances of all types drawn together
+# - **log-ratio**: a line through log-odds of shares, few counts weighted less, variances of all types drawn together
 #   ([Phipson et al. 2022](https://doi.org/10.1093/bioinformatics/btac582)).
 # - **quasi-binomial**: logistic regression of counts whose donors differ more than chance would make them.
 # - **permutation**: how often do the same ages, handed to the donors in another order, do as well?

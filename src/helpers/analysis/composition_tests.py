@@ -56,7 +56,7 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         From `composition` or `composition_from_counts`.
     method
         ``"quasi-binomial"``: logistic regression of counts, overdispersed between donors. ``"log-ratio"``: linear
-        model of log2 shares with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
+        model of log-odds (or log ratios to the reference) with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
         ``"mixed"``: log2 shares of libraries with a random intercept of the donor. ``"chi-square"``: pooled cells of
         young and old, for contrast only.
     plan
