@@ -34,7 +34,9 @@ def make_input(path: Path, *, cells: int = CELLS, genes: int = GENES, seed: int 
         starts = [0]
         for start in range(0, cells, 1_000):
             size = min(1_000, cells - start)
-            counts = rng.poisson(level * rng.gamma(2.0, 0.5, (size, 1)) * rng.gamma(1.5, 1 / 1.5, (size, genes)))
+            counts = rng.poisson(
+                level * rng.gamma(2.0, 0.5, (size, 1)) * rng.gamma(1.5, 1 / 1.5, (size, genes))
+            )
             rows, columns = np.nonzero(counts)
             starts.extend((starts[-1] + np.cumsum(np.bincount(rows, minlength=size))).tolist())
             for part, values in ((data, counts[rows, columns]), (indices, columns)):
@@ -110,7 +112,11 @@ def measure(program: str, *arguments: str) -> dict[str, float]:
     # modules stay compiled between runs, as where a package is installed
     environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(COMPILED)}
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
@@ -142,10 +148,14 @@ def main() -> None:
         print("cell2sentence is not installed; published measurement elsewhere: 900 to 1,175 cells/s, 2 GB")
     for name, run in found.items():
         speed = run["cells"] / run["seconds"]
-        print(f"{name}: {speed:,.0f} cells/s, peak {run['peak'] / 1e9:.2f} GB, {run['bytes'] / 1e6:.0f} MB written")
+        print(
+            f"{name}: {speed:,.0f} cells/s, peak {run['peak'] / 1e9:.2f} GB, {run['bytes'] / 1e6:.0f} MB written"
+        )
     if "cell2sentence" in found:
         own, peer = found["this engine, 2 worker(s)"], found["cell2sentence"]
-        print(f"ratio: {peer['seconds'] / own['seconds']:.1f} x faster, {peer['peak'] / own['peak']:.1f} x less memory")
+        print(
+            f"ratio: {peer['seconds'] / own['seconds']:.1f} x faster, {peer['peak'] / own['peak']:.1f} x less memory"
+        )
 
 
 if __name__ == "__main__":

@@ -1,117 +1,74 @@
-"""A release of a few cells with every number known, written the ways other programs write it."""
+"""One small simulated release for the whole session, shared by all workers and kept between sessions."""
 
-from dataclasses import dataclass, field
+import hashlib
+import importlib.util
+import tempfile
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import polars as pl
+import filelock
 import pytest
 
-from helpers import names
+from helpers import simulate
+from helpers.simulate import atlas, release
 
-GENES = [
-    "MYH7",
-    "AC000.1",
-    "AC000",
-    "TTN",
-    "TP53",
-    "XIST",
-    "RP11-34P13.7",
-    "MB",
-    "CKM",
-    "PAX7",
-    "DES",
-    "ACTA1",
-]
+TINY_SCALE, TINY_SEED = 0.02, 20240613
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Keep locks and converted files of a test away from the user's."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(folder))
+def _source_key() -> str:
+    """Hash everything a simulated release is made from: its sources and the published tables."""
+    room = Path(simulate.__file__).parent
+    sha = hashlib.sha256()
+    for path in sorted(
+        [*room.rglob("*.py"), *(room.parent / "facts").rglob("*.*"), room.parent / "names.py"]
+    ):
+        if "__pycache__" not in path.parts:
+            sha.update(path.name.encode() + path.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+@pytest.fixture(scope="session")
+def tiny_release() -> Path:
+    """Return the folder of a simulated release of about 3,700 cells. Copy it before you change anything in it."""
+    folder = Path(tempfile.gettempdir()) / "musclebook-tests" / f"tiny-{_source_key()}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            release.write(folder, scale=TINY_SCALE, seed=TINY_SEED)
     return folder
 
 
-@dataclass
-class Micro:
-    """Forty cells of twelve genes, or more; `counts` and `x` are what a reader must find."""
-
-    n_cells: int = 40
-    genes: list[str] = field(default_factory=lambda: list(GENES))
-    seed: int = 3
-
-    def __post_init__(self):
-        rng = np.random.default_rng(self.seed)
-        self.counts = rng.poisson(0.7, (self.n_cells, len(self.genes)))
-        self.counts[:, 7] = 1  # every cell holds a single molecule
-        self.totals = self.counts.sum(1)
-        self.x = np.log1p(self.counts / self.totals[:, None] * 1e4).astype(np.float32)
-        self.barcodes = [f"lib-{rng.integers(10**9):09d}-{i}" for i in range(self.n_cells)]
-        odd = np.arange(self.n_cells) % 2 == 1
-        self.obs = pd.DataFrame(
-            {
-                names.SAMPLE: np.where(odd, "S1", "S2"),
-                names.DONOR: [f"D{i % 4}" for i in range(self.n_cells)],
-                names.AGE_GROUP: np.where(odd, "20-25", "70-75"),
-                names.AGE_BIN: np.where(odd, "young", "old"),
-                names.SEX: np.where(odd, "M", "F"),
-                names.ASSAY: "cells",
-                names.CHEMISTRY: "3'v3",
-                **{level: pd.Categorical(np.where(odd, "MuSC", "FB")) for level in names.LEVELS},
-                names.N_COUNTS: self.totals.astype(np.float32),
-                names.N_GENES: (self.counts > 0).sum(1),
-                names.PERCENT_MITO: np.float32(1.5),
-                names.PERCENT_RIBO: np.float32(2.5),
-                names.DOUBLET_SCORE: 0.1,
-                names.AGE_MIDPOINT: np.where(odd, 22.5, 72.5),
-            },
-            index=self.barcodes,
-        )
-        self.var = pd.DataFrame(
-            {
-                names.ENSEMBL: [f"ENSG{i:011d}" for i in range(len(self.genes))],
-                names.SYMBOL: self.genes,
-                names.N_CELLS: (self.counts > 0).sum(0),
-                names.GENE_IDS: self.genes,
-            },
-            index=self.genes,
-        )
-        self.umap = rng.normal(size=(self.n_cells, 2)).astype(np.float32)
-
-    def write(self, folder: Path) -> Path:
-        """Write the way the release was written: pandas, nameless index, expression without barcodes."""
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(self.x, columns=self.genes).to_parquet(folder / names.EXPRESSION_FILE)
-        self.obs.to_parquet(folder / names.SAMPLE_FILE)
-        self.var.to_parquet(folder / names.FEATURE_FILE)
-        umap = pd.DataFrame(self.umap, index=self.barcodes, columns=["UMAP1", "UMAP2"])
-        umap.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
-        return folder
-
-    def write_expression(self, folder: Path, frame: pd.DataFrame | pl.DataFrame, **options) -> Path:
-        """Replace the expression file."""
-        path = folder / names.EXPRESSION_FILE
-        frame.write_parquet(path, **options) if isinstance(frame, pl.DataFrame) else frame.to_parquet(
-            path, **options
-        )
-        return folder
+@pytest.fixture(scope="session")
+def _tiny_simulation() -> atlas.Simulation:
+    return atlas.simulate(scale=TINY_SCALE, seed=TINY_SEED)
 
 
 @pytest.fixture
-def make_micro():
-    """Return the class, to make releases of other sizes."""
-    return Micro
+def tiny_adata(_tiny_simulation: atlas.Simulation):
+    """Return the atlas of that release in memory: a copy, free to change."""
+    return _tiny_simulation.adata.copy()
 
 
-@pytest.fixture
-def micro():
-    """Return the values and tables of a release of forty cells."""
-    return Micro()
+@pytest.fixture(scope="session")
+def tiny_simulation(_tiny_simulation: atlas.Simulation) -> atlas.Simulation:
+    """Return the whole tiny simulation with its truth: shared, not to be changed."""
+    return _tiny_simulation
 
 
-@pytest.fixture
-def folder(micro, tmp_path):
-    """Return the folder of that release, written plainly."""
-    return micro.write(tmp_path / "release")
+def _releases():
+    # tests are imported by path (importlib mode), so a module beside them is loaded by path as well
+    spec = importlib.util.spec_from_file_location("releases", Path(__file__).with_name("releases.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def write_release():
+    """Return a function that writes a small release which follows the card, made without the simulator."""
+    return _releases().write_small_release
+
+
+@pytest.fixture(scope="session")
+def small_release(tmp_path_factory, write_release) -> Path:
+    """Return such a release: 680 cells of 17 donors, 220 genes. Copy it before you change anything in it."""
+    return write_release(tmp_path_factory.mktemp("small") / "release")

@@ -79,7 +79,7 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
     SourceError
         If ``"full"`` has not been simulated yet.
     """
-    folder = files.cache_folder() / "simulated" / f"{word}-seed{seed}-{simulation_key()}"
+    folder = place(SCALES[word], seed=seed)
     if _written(folder):
         return folder
     if word == "full":
@@ -98,6 +98,29 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
                 simulation.write(part, scale=SCALES[word], seed=seed)
             _drop_old(folder, word, seed)
     return folder
+
+
+def place(scale: float, *, seed: int = SEED) -> Path:
+    """Return the folder where a simulated release of one of the known scales is looked for.
+
+    Parameters
+    ----------
+    scale
+        Share of the release's cells: one of `SCALES`.
+    seed
+        Seed of the simulation.
+
+    Raises
+    ------
+    SourceError
+        If the scale has no name.
+    """
+    word = next((word for word, known in SCALES.items() if known == scale), None)
+    if word is None:
+        known = ", ".join(f"{value} ({word})" for word, value in SCALES.items())
+        msg = f"scale {scale} has no place of its own, those of {known} have. Name a folder for the release."
+        raise SourceError(msg)
+    return files.cache_folder() / "simulated" / f"{word}-seed{seed}-{simulation_key()}"
 
 
 def simulation_key() -> str:

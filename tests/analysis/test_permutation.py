@@ -44,6 +44,15 @@ def test_men_only_has_all_permutations_of_five_and_three(planted):
     assert tuple(planned.matrix[:, 1]) not in arranged
 
 
+def test_a_sample_never_holds_the_observed_ages(planted):
+    planned = design.build(planted.profiles.obs, Comparison(sex="M", age_as="bin"))
+    orders, possible = permutation.permute_ages(planned, n=54, seed=0)
+    assert (len(orders), possible) == (54, 55)
+    arranged = {tuple(planned.matrix[order, 1]) for order in orders}
+    assert tuple(planned.matrix[:, 1]) not in arranged
+    assert len(arranged) == 54
+
+
 def test_a_sample_is_distinct_within_sex_and_seeded(prepared):
     planned = prepared.design
     orders, possible = permutation.permute_ages(planned, n=25, seed=4)
@@ -76,7 +85,9 @@ def test_the_null_of_donors_is_near_its_level(prepared):
             prepared.design.with_age_of(permutation.permute_ages(prepared.design, n=12, seed=1)[0][0])
         )
     )
-    assert null.p_donors[0] == pytest.approx(first.p)
+    # the common dispersion is held: p-values all but those of a fit from scratch
+    assert np.abs(null.p_donors[0] - first.p).max() < 0.02
+    assert abs((null.p_donors[0] < 0.05).mean() - (first.p < 0.05).mean()) < 0.01
 
 
 def test_share_of_permutations_with_as_many_calls_counts_the_observed_one(prepared):

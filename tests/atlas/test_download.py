@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import huggingface_hub
 import pytest
 
 from helpers import names
@@ -197,6 +198,29 @@ def test_a_download_that_was_ended_goes_on_in_the_next_call(hub, tmp_path, monke
     assert span != "bytes=0-"
     assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
     assert left_over(tmp_path) == []
+
+
+def test_a_part_is_not_continued_with_another_version_of_its_file(hub, tmp_path):
+    def stop(done, _total):
+        if done > 1_000_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(hub, tmp_path, progress=stop)
+    hub.content[LOG_FILE] = os.urandom(3_000_000)
+    fetch(hub, tmp_path)
+    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
+    assert left_over(tmp_path) == []
+
+
+def test_offline_mode_of_the_client_is_said_plainly_too(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    huggingface_hub.close_session()
+    try:
+        with pytest.raises(DownloadError, match=r"cannot be reached .*looks offline"):
+            fetch(hub, tmp_path)
+    finally:
+        huggingface_hub.close_session()
 
 
 def test_a_server_that_ignores_ranges_is_read_from_the_start(hub, tmp_path):

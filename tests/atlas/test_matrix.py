@@ -69,7 +69,7 @@ def test_the_dense_matrix_is_never_held(tmp_path, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (found != held).nnz == 0
-    assert widest[0] == 64  # of 2,000 columns at once, per thread
+    assert widest[0] == matrix.READ_COLUMNS  # of 2,000 columns at once, per thread
     dense, sparse = 3000 * 2000 * 4, held.nnz * (matrix.ENTRY_BYTES + matrix.PIECE_BYTES)
     assert peak < sparse + 3 * matrix.THREADS * 64 * 3000 * 4 + 2**20 < dense / 2
 
@@ -83,7 +83,7 @@ def test_a_block_stays_within_its_bytes(n_rows):
 
 def test_reading_stops_as_soon_as_the_budget_is_passed(tmp_path):
     expression = write(tmp_path / "e.parquet", np.ones((100, 600), np.float32))
-    with pytest.raises(BudgetError, match="read so far needs about .* Ask for less"):
+    with pytest.raises(BudgetError, match=r"read so far needs about .* Ask for less"):
         read(expression, range(600), budget="100 KB")
 
 

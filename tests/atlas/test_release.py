@@ -70,7 +70,7 @@ def test_barcodes_in_the_expression_align_its_rows(folder, micro, index):
     )
     atlas = open_folder(micro.write_expression(folder, frame))
     assert_same(atlas, micro)
-    assert any("aligned by barcode" in note for note in atlas.describe()["notes"])
+    assert any("aligned by barcode" in note for note in atlas.notes)
 
 
 def test_a_phantom_index_of_row_numbers_is_no_gene(folder, micro):
@@ -98,7 +98,7 @@ def test_the_metadata_index_may_be_named(folder, micro, name):
 
 def test_metadata_written_by_polars_as_plain_strings(folder, micro):
     table = pl.DataFrame({"barcode": micro.barcodes}).hstack(
-        pl.from_pandas(micro.obs.astype({n: str for n in names.LEVELS}))
+        pl.from_pandas(micro.obs.astype({**dict.fromkeys(names.LEVELS, str)}))
     )
     table.write_parquet(folder / names.SAMPLE_FILE)
     assert_same(open_folder(folder), micro)
@@ -109,7 +109,7 @@ def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
     atlas = open_folder(folder)
     assert atlas.obs[names.BARCODE].to_list()[:2] == ["row-000000", "row-000001"]
     assert names.BARCODE in atlas.missing
-    assert any("made from row numbers" in note for note in atlas.describe()["notes"])
+    assert any("made from row numbers" in note for note in atlas.notes)
     np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)  # aligned by order
 
 
@@ -145,7 +145,7 @@ def test_a_projection_in_another_order_is_aligned(folder, micro):
 def test_a_projection_of_other_cells_is_refused(folder, micro):
     path = folder / names.PROJECTION_FILES[names.UMAP]
     pd.DataFrame(micro.umap[:30], index=micro.barcodes[:30], columns=["UMAP1", "UMAP2"]).to_parquet(path)
-    with pytest.raises(ReleaseError, match="30 rows, .* has 40"):
+    with pytest.raises(ReleaseError, match=r"30 rows, .* has 40"):
         open_folder(folder).projection(names.UMAP)
     pd.DataFrame(micro.umap, index=["x", *micro.barcodes[1:]], columns=["UMAP1", "UMAP2"]).to_parquet(path)
     with pytest.raises(ReleaseError, match="lacks 1 of the 40 barcodes"):
@@ -170,10 +170,10 @@ def test_a_feature_table_indexed_otherwise_still_finds_its_genes(folder, micro, 
 def test_a_feature_table_of_other_genes_is_refused(folder, micro):
     other = micro.var.assign(SYMBOL="x", gene_ids="y").set_axis([f"g{i}" for i in range(12)])
     other.to_parquet(folder / names.FEATURE_FILE)
-    with pytest.raises(ReleaseError, match="does not name the genes.*MYH7"):
+    with pytest.raises(ReleaseError, match=r"does not name the genes.*MYH7"):
         open_folder(folder)
     micro.var.iloc[:-1].to_parquet(folder / names.FEATURE_FILE)
-    with pytest.raises(ReleaseError, match="11 genes, .* has 12"):
+    with pytest.raises(ReleaseError, match=r"11 genes, .* has 12"):
         open_folder(folder)
 
 
@@ -186,7 +186,7 @@ def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
     atlas = open_folder(folder)
     assert atlas.var[names.GENE].to_list()[7:9] == ["MB", "MB-1"]
     np.testing.assert_array_equal(atlas.genes(["MB-1", "MB"]).to_numpy(), micro.x[:, [8, 7]])
-    assert any("made unique: MB" in note for note in atlas.describe()["notes"])
+    assert any("made unique: MB" in note for note in atlas.notes)
 
 
 def test_a_symbol_with_a_dot_is_not_taken_for_nesting(folder, micro):
@@ -200,7 +200,7 @@ def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     atlas = open_folder(
         micro.write_expression(folder, pd.DataFrame(values.astype(dtype), columns=micro.genes))
     )
-    assert any("12 expression columns are not float32" in note for note in atlas.describe()["notes"])
+    assert any("12 expression columns are not float32" in note for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.X.dtype == np.float32
     np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts)
@@ -223,13 +223,13 @@ def test_values_that_are_no_numbers_are_refused_with_gene_and_row(folder, micro,
         frame = pl.DataFrame(columns, schema=dict.fromkeys(micro.genes, pl.Float32))
     else:
         frame.loc[5, "TP53"] = bad
-    with pytest.raises(ReleaseError, match="gene TP53 is .* in row 5"):
+    with pytest.raises(ReleaseError, match=r"gene TP53 is .* in row 5"):
         open_folder(micro.write_expression(folder, frame)).to_anndata()
 
 
 def test_files_of_two_releases_are_told_apart(folder, micro):
     micro.obs.iloc[:-3].to_parquet(folder / names.SAMPLE_FILE)
-    with pytest.raises(ReleaseError, match="37 rows, .* has 40.*mixed"):
+    with pytest.raises(ReleaseError, match=r"37 rows, .* has 40.*mixed"):
         open_folder(folder)
 
 
@@ -244,7 +244,7 @@ def test_a_cut_file_is_named_with_its_size(folder, file):
 def test_a_cut_projection_is_named_when_asked_for(folder):
     path = folder / names.PROJECTION_FILES[names.UMAP]
     path.write_bytes(b"PAR1")
-    with pytest.raises(ReleaseError, match="X_umap.parquet .* cannot be read"):
+    with pytest.raises(ReleaseError, match=r"X_umap.parquet .* cannot be read"):
         open_folder(folder).projection(names.UMAP)
 
 

@@ -182,6 +182,60 @@ def test_counts_over_more_genes_than_released_are_a_note_not_damage(small_releas
     assert re.search(r"n_genes differs in 453 of 680 rows, first row 1: .*alike throughout", row["found"])
 
 
+def test_larger_numbers_that_have_nothing_to_do_with_the_matrix_are_damage(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    unrelated = pa.array(np.random.default_rng(3).integers(500, 5000, 680))
+    rewrite(
+        copy / names.SAMPLE_FILE,
+        edit=lambda t: t.set_column(t.column_names.index("n_genes"), "n_genes", unrelated),
+    )
+    bad = damaged(validate.validate(copy))
+    assert bad["check"].to_list() == ["recomputed"]
+    assert "n_genes differs in 680 of 680 rows" in bad["found"][0]
+
+
+def per_cell(factor):
+    def edit(table):
+        columns = [np.log1p(np.expm1(c.to_numpy()) * factor).astype(np.float32) for c in table.columns]
+        return pa.table([pa.array(c) for c in columns], names=table.column_names)
+
+    return edit
+
+
+@pytest.mark.parametrize(("factor", "status"), [(0.95, "warning"), (0.5, "damaged")])
+def test_counts_per_another_total_are_noted_or_damage(small_release, tmp_path, factor, status):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    rewrite(copy / names.EXPRESSION_FILE, edit=per_cell(factor))
+    (row,) = validate.validate(copy).filter(pl.col("check") == "normalization").to_dicts()
+    assert row["status"] == status
+    assert re.search(rf"680 of 680 cells do not, first row 0: {10000 * factor:,.0f}", row["found"])
+
+
+def test_one_cell_on_another_scale_is_damage(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    rewrite(copy / names.EXPRESSION_FILE, edit=per_cell(np.where(np.arange(680) == 11, 0.97, 1.0)))
+    bad = damaged(validate.validate(copy))
+    assert bad["check"].to_list() == ["normalization"]
+    assert "1 of 680 cells do not, first row 11: 9,700" in bad["found"][0]
+
+
+def test_values_that_are_no_whole_counts_are_noted(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+
+    def smear(table):
+        rng = np.random.default_rng(2)
+        values = np.stack([np.expm1(c.to_numpy()) * rng.uniform(0.7, 1.3, 680) for c in table.columns])
+        values = np.log1p(values / values.sum(axis=0) * 1e4).astype(np.float32)
+        return pa.table([pa.array(v) for v in values], names=table.column_names)
+
+    rewrite(copy / names.EXPRESSION_FILE, edit=smear)
+    report = validate.validate(copy)
+    assert not is_damaged(report)
+    (row,) = report.filter(pl.col("check") == "whole counts").to_dicts()
+    assert row["status"] == "warning"
+    assert "count models will refuse this release" in row["remedy"]
+
+
 def test_the_known_break_of_the_label_tree_is_reported_and_passes(small_release, tmp_path):
     copy = shutil.copytree(small_release, tmp_path / "copy")
     table = pl.read_parquet(copy / names.SAMPLE_FILE)

@@ -4,11 +4,14 @@ import shutil
 import subprocess
 import sys
 
+import anndata
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from helpers import names
 from helpers.cli.main import app
+from helpers.errors import SourceError
 
 COMMANDS = ("simulate", "download", "validate", "audit", "convert")
 
@@ -98,6 +101,36 @@ def test_download_and_simulate_pass_their_options_on(monkeypatch, tmp_path):
         "http://127.0.0.1:1",
     )
     assert "commit c0ffee" in plain(result.output)
+
+
+def test_simulate_without_a_folder_writes_where_the_word_full_is_looked_for(monkeypatch, tmp_path):
+    from helpers import sources
+    from helpers.simulate import release
+
+    seen = []
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path))
+    monkeypatch.setattr(release, "write", lambda folder, **options: seen.append((folder, options)))
+    assert run("simulate", "--full", "--seed", "4").exit_code == 0
+    assert run("simulate", tmp_path / "mine", "--scale", "0.5").exit_code == 0
+    with pytest.raises(SourceError) as error:
+        sources.simulated_folder("full", seed=4)
+    (full, options), (mine, _) = seen
+    assert f"({full})" in str(error.value)
+    assert options == {"scale": 1.0, "seed": 4}
+    assert mine == tmp_path / "mine"
+    result = run("simulate", "--scale", "0.5")
+    assert result.exit_code == 2
+    assert "scale 0.5 has no place of its own" in plain(result.stderr)
+
+
+def test_convert_writes_an_h5ad_that_opens_with_its_counts(small_release, tmp_path):
+    out = tmp_path / "atlas.h5ad"
+    result = run("convert", small_release, out)
+    assert result.exit_code == 0, result.output + result.stderr
+    adata = anndata.read_h5ad(out)
+    assert adata.shape == (680, 220)
+    totals = np.asarray(adata.layers["counts"].sum(axis=1)).ravel()
+    assert totals == pytest.approx(adata.obs["n_counts"].to_numpy())
 
 
 def test_a_scale_outside_its_limits_is_refused(tmp_path):

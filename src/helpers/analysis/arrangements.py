@@ -132,12 +132,9 @@ def p_values(
     -----
     The observed arrangement is always among those counted, so that p is never zero: 1 / arrangements at least.
     """
-    columns = [
-        _p_one(np.abs(statistic(arrangements.values, block)), tolerance)
-        for block in np.array_split(responses, max(1, responses.shape[1] // 16), axis=1)
-        if block.shape[1]
-    ]
-    return np.concatenate(columns)
+    # in blocks of types: 200,000 arrangements of all types at once would take hundreds of MB
+    blocks = np.array_split(responses, max(1, responses.shape[1] // 16), axis=1)
+    return np.concatenate([_p_one(np.abs(statistic(arrangements.values, b)), tolerance) for b in blocks])
 
 
 def _p_one(sizes: np.ndarray, tolerance: float) -> np.ndarray:
@@ -182,7 +179,7 @@ def fit_slopes(
     level
         Coverage.
     steps
-        Halvings of the search range.
+        Halvings of the search range; 0 leaves the bounds out (not a number).
     """
     weights = np.ones_like(responses, dtype=float) if weights is None else weights
     values = arrangements.values - arrangements.values.mean()
@@ -191,6 +188,9 @@ def fit_slopes(
     scores = weights * center(arrangements, responses, weights=weights)
     cross = values @ scores
     slopes = cross[0] / own[0]
+    if not steps:
+        unknown = np.full_like(slopes, np.nan)
+        return slopes, unknown, unknown, p_values(arrangements, scores)
     residual = scores - weights * center(arrangements, observed, weights=weights) * slopes
     spread = np.sqrt((residual**2).sum(axis=0) / own[0] / weights.mean(axis=0)) + 1e-12
     bounds = []

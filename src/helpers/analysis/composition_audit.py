@@ -8,8 +8,9 @@ import polars as pl
 from scipy import stats
 
 from helpers import names
-from helpers.analysis import composition_tests
-from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
+from helpers.analysis import composition_scoring, composition_tests
+from helpers.analysis import draws as made_up
+from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, UNIT, N
 from helpers.analysis.composition_design import CENTER, estimable
 from helpers.analysis.composition_tests import Plan
 
@@ -64,7 +65,7 @@ def run_null(
     One row per method, assay, type and draw: p.
     """
     plan = plan or Plan()
-    quick = replace(plan, draws=min(plan.draws, 400))
+    quick = replace(plan, draws=min(plan.draws, 400), intervals=False)
     found = [
         pl.DataFrame(
             schema={"method": pl.String, ASSAY: pl.String, TYPE: pl.String, "p": pl.Float64, "draw": pl.Int64}
@@ -130,6 +131,72 @@ def power(results: pl.DataFrame, *, alpha: float = 0.05, wanted: float = 0.8) ->
     )
 
 
+def sweep(
+    table: pl.DataFrame,
+    planted: pl.DataFrame,
+    *,
+    covariates: Sequence[str] = (),
+    methods: Sequence[str] = (composition_tests.QUASI, composition_tests.TRANSFORM),
+    log2_sd: float = 0.9,
+    draws: int = 30,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Draw compositions for the donors of a table with planted changes, test them, and score the intervals.
+
+    Parameters
+    ----------
+    table
+        Composition with donors as units: its donors, totals and mean shares are kept, its counts are not.
+    planted
+        ``assay``, ``type``, ``published_per_decade``: the change of abundance of each type; none where absent.
+    covariates
+        Columns to adjust for where they can be estimated.
+    methods
+        Tests that are scored.
+    log2_sd
+        Standard deviation between donors of the log2 abundance of a type.
+    draws
+        Draws of each assay.
+    seed
+        Of the first draw.
+
+    Returns
+    -------
+    One row per method, as `composition_scoring.summarize` gives it.
+    """
+    scored = []
+    for (assay,), part in table.group_by(ASSAY, maintain_order=True):
+        shares = part.group_by(TYPE).agg((pl.col(N) / pl.col(TOTAL)).mean().alias("share")).sort(TYPE)
+        kept = dict(shares.filter(pl.col("share") > 0).iter_rows())
+        own = planted.filter(pl.col(ASSAY) == assay).drop_nulls("published_per_decade")
+        truth = own.select(
+            pl.lit("simulated").alias(ASSAY),
+            TYPE,
+            pl.col("published_per_decade").alias("log2_change_per_decade"),
+        )
+        slopes = dict(truth.select(TYPE, "log2_change_per_decade").iter_rows())
+        units = part.unique(UNIT).drop(ASSAY, TYPE, N).sort(UNIT)
+        plan = replace(
+            adjusted_plan(part, covariates),
+            covariates=adjusted_plan(part, covariates).covariates_of(str(assay)),
+        )
+        for i in range(draws):
+            drawn = made_up.draw(
+                units, shares=kept, slopes=slopes, concentration=None, log2_sd=log2_sd, seed=seed + i
+            )
+            expected = composition_scoring.estimand(drawn, truth, plan=plan)
+            scored.append(
+                composition_scoring.score(
+                    composition_tests.compare(drawn, methods=methods, plan=plan), expected
+                )
+            )
+    if not scored:
+        return pl.DataFrame(
+            schema={"method": pl.String, "coverage": pl.Float64, "sign_recovered": pl.Float64}
+        )
+    return composition_scoring.summarize(pl.concat(scored))
+
+
 def count_reachable(power: pl.DataFrame, published: pl.DataFrame) -> dict[str, int]:
     """Count types whose published slope (``published_per_decade``) is at least what the donors can detect."""
     both = power.filter(pl.col("per") == "decade").join(published, on=[ASSAY, TYPE], how="inner")
@@ -149,45 +216,3 @@ def adjusted_plan(table: pl.DataFrame, covariates: Sequence[str], plan: Plan | N
 
 def _multiple(df: np.ndarray, alpha: float, wanted: float) -> np.ndarray:
     return stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(wanted, df)
-
-
-def dominance(table: pl.DataFrame) -> pl.DataFrame:
-    """Say how much of each type comes from one donor.
-
-    Shares are added up over donors, so that a donor with many cells does not count for more.
-
-    Returns
-    -------
-    One row per assay and type: the donor with the largest part, that part, the effective number of donors (inverse
-    Simpson index), donors in which the type was seen, and its count.
-    """
-    by_donor = table.group_by(ASSAY, TYPE, names.DONOR).agg(pl.col(N).sum(), pl.col(TOTAL).sum())
-    part = by_donor.with_columns((pl.col(N) / pl.col(TOTAL)).alias("share")).with_columns(
-        (pl.col("share") / pl.col("share").sum().over(ASSAY, TYPE)).alias("part")
-    )
-    return (
-        part.filter(pl.col("part").is_finite())
-        .group_by(ASSAY, TYPE)
-        .agg(
-            pl.col(names.DONOR).sort_by("part", names.DONOR).last().alias("largest_donor"),
-            pl.col("part").max().alias("largest_part"),
-            (1 / (pl.col("part") ** 2).sum()).alias("effective_donors"),
-            (pl.col(N) > 0).sum().cast(pl.Int64).alias("donors_seen"),
-            pl.col(N).sum().alias("total"),
-        )
-        .sort(pl.col("largest_part"), ASSAY, TYPE, descending=[True, False, False])
-    )
-
-
-def without(
-    table: pl.DataFrame, donor: str, *, method: str = composition_tests.QUASI, plan: Plan | None = None
-) -> pl.DataFrame:
-    """Return the effects of all donors beside those without one donor (``log2_change_without``, its interval, p)."""
-    plan = plan or Plan()
-    kept = table.filter(pl.col(names.DONOR) != donor)
-    whole = composition_tests.slopes(table, method=method, plan=plan)
-    rest = composition_tests.slopes(kept, method=method, plan=composition_tests.still_estimable(kept, plan))
-    columns = ["log2_change", "low", "high", "p"]
-    return whole.select(ASSAY, TYPE, *columns).join(
-        rest.select(ASSAY, TYPE, *columns), on=[ASSAY, TYPE], suffix="_without", how="left"
-    )

@@ -40,6 +40,8 @@ class Plan:
         Arrangements drawn where there are too many to list.
     seed
         Of those draws.
+    intervals
+        Whether the permutation test also finds its intervals, which takes most of its time.
     """
 
     covariates: Sequence[str] | Mapping[str, Sequence[str]] = ()
@@ -49,6 +51,7 @@ class Plan:
     strata: Sequence[str] | None = None
     draws: int = 20_000
     seed: int = 0
+    intervals: bool = True
 
     def covariates_of(self, assay: str) -> list[str]:
         """Return the covariates of one assay."""
@@ -97,10 +100,19 @@ def _quasi(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, 
 
 
 def _transform(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
-    response = log_shares(design, tested)
+    """Fit log2 odds where shares are of all, else log2 ratios.
+
+    The spread of a log share shrinks as the share nears one, that of log-odds does not: only on the scale of odds are
+    the variances of a dominant and of a rare type alike enough to be drawn together.
+    """
+    response, factor = log_shares(design, tested), np.ones(int(tested.sum()))
+    if design.reference == ALL:
+        share = _floor(design, tested)
+        response, factor = np.log2(share / (1 - share)), (1 - share).mean(axis=0)
     weights = _weights(design, tested, response, design.matrix)
     fit = composition_models.linear(response, design.matrix, weights=weights)
-    return fit.effect, fit.effect - fit.margin, fit.effect + fit.margin, fit.error, fit.p
+    effect, margin = fit.effect * factor, fit.margin * factor
+    return effect, effect - margin, effect + margin, fit.error * factor, fit.p
 
 
 def _permutation(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:
@@ -112,7 +124,8 @@ def _permutation(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.nda
     # the precision must not know the ages that are exchanged: it comes from the strata alone
     inside = (drawn.strata[:, None] == np.unique(drawn.strata)).astype(float)
     weights = _weights(design, tested, response, inside)
-    effect, low, high, p = arrangements.fit_slopes(drawn, response, weights=weights)
+    steps = 40 if plan.intervals else 0
+    effect, low, high, p = arrangements.fit_slopes(drawn, response, weights=weights, steps=steps)
     fit = composition_models.linear(response, np.column_stack([inside, design.exposure]), weights=weights)
     return effect, low, high, fit.error, p
 

@@ -14,7 +14,7 @@ import polars as pl
 from helpers import names
 from helpers.analysis import composition_models
 from helpers.analysis.composition_checks import ASSAY, MIN_DONORS, TYPE
-from helpers.analysis.composition_design import CENTER, Design, build, estimable
+from helpers.analysis.composition_design import CENTER, Design, assays_of, build, estimable
 from helpers.analysis.composition_kernels import (
     CELLS,
     KERNELS,
@@ -56,7 +56,7 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         From `composition` or `composition_from_counts`.
     method
         ``"quasi-binomial"``: logistic regression of counts, overdispersed between donors. ``"log-ratio"``: linear
-        model of log2 shares with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
+        model of log-odds (or log ratios to the reference) with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
         ``"mixed"``: log2 shares of libraries with a random intercept of the donor. ``"chi-square"``: pooled cells of
         young and old, for contrast only.
     plan
@@ -82,7 +82,7 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         msg = f"{method!r} compares counts, and the center of the types is not a count: choose 'all' or some types."
         raise ParameterError(msg)
     results = [pl.DataFrame(schema=SCHEMA)]
-    for assay in table[ASSAY].unique().sort():
+    for assay in assays_of(table, plan.reference):
         covariates = [] if method == CELLS else plan.covariates_of(assay)
         design = build(
             table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure
@@ -164,41 +164,6 @@ def agreement_of_methods(results: pl.DataFrame) -> dict[str, float | None]:
     }
 
 
-def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None) -> pl.DataFrame:
-    """Repeat a test without each donor in turn.
-
-    Returns
-    -------
-    One row per type and assay: the effect of all donors, the smallest and the largest effect without one donor, the
-    donor whose removal moves it most, and whether any removal turns its sign.
-    """
-    plan = plan or Plan()
-    whole = slopes(table, method=method, plan=plan).select(TYPE, ASSAY, "log2_change")
-    parts = [
-        pl.DataFrame(schema={TYPE: pl.String, ASSAY: pl.String, "without": pl.Float64, "donor": pl.String})
-    ]
-    for donor in table[names.DONOR].unique().sort():
-        own = pl.col(names.DONOR) == donor
-        kept = table.filter(~own, pl.col(ASSAY).is_in(table.filter(own)[ASSAY].unique().implode()))
-        fitted = slopes(kept, method=method, plan=still_estimable(kept, plan))
-        parts.append(
-            fitted.select(TYPE, ASSAY, pl.col("log2_change").alias("without"), pl.lit(donor).alias("donor"))
-        )
-    every = pl.concat(parts).join(whole, on=[TYPE, ASSAY]).drop_nulls()
-    moved = (pl.col("without") - pl.col("log2_change")).abs()
-    return (
-        every.group_by(ASSAY, TYPE)
-        .agg(
-            pl.col("log2_change").first(),
-            pl.col("without").min().alias("lowest"),
-            pl.col("without").max().alias("highest"),
-            pl.col("donor").sort_by(moved).last().alias("most_influential"),
-            (pl.col("without").sign() != pl.col("log2_change").sign()).any().alias("sign_turns"),
-        )
-        .sort(ASSAY, TYPE)
-    )
-
-
 def still_estimable(table: pl.DataFrame, plan: Plan) -> Plan:
     """Return the plan without those covariates that a smaller set of donors can no longer estimate."""
     kept = {
@@ -244,10 +209,8 @@ def _one_assay(design: Design, method: str, plan: Plan) -> pl.DataFrame:
 
 def _reasons(design: Design, min_total: int) -> list[str | None]:
     """Say for each type why it is not tested, or None."""
-    seen = [
-        design.units.filter(pl.Series(design.counts[:, i] > 0))[names.DONOR].n_unique()
-        for i in range(len(design.types))
-    ]
+    donors = design.units[names.DONOR].to_numpy()
+    seen = [np.unique(donors[design.counts[:, i] > 0]).size for i in range(len(design.types))]
     reasons: list[str | None] = []
     for i, name in enumerate(design.types):
         total = int(design.counts[:, i].sum())

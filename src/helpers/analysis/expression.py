@@ -5,57 +5,21 @@ The only file that knows edgepython: genes x samples, dictionaries and R-style n
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import edgepython as ep
 import numpy as np
 import polars as pl
 from anndata import AnnData
 from edgepython import glm_kernels
-from scipy import stats
 
 from helpers import names
-from helpers.analysis import design, schemas
-from helpers.errors import DesignError, TableError
+from helpers.analysis import design
+from helpers.analysis.fits import Fit, Prepared, choose_profiles, tabulate
+from helpers.errors import DesignError
 
 _LOGGER = logging.getLogger(__name__)
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Molecules of one cell type and assay, filtered and normalized, with the design of the test."""
-
-    counts: np.ndarray  # genes x donors, float64
-    genes: np.ndarray  # symbols
-    effective: np.ndarray  # effective library size of each donor: molecules x TMM factor
-    design: design.Design
-    level: str
-    cell_type: str
-    assay: str
-
-    def with_design(self, other: design.Design) -> Self:
-        """Return the same molecules under another design, such as permuted ages."""
-        return replace(self, design=other)
-
-    @property
-    def log2_cpm(self) -> np.ndarray:
-        """Donors x genes: log2 counts per million after normalization, half a molecule added."""
-        return np.log2((self.counts + 0.5) / (self.effective + 1) * 1e6).T
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What one quasi-likelihood fit says about age, one value a gene, log2 units."""
-
-    change: np.ndarray
-    standard_error: np.ndarray
-    df: np.ndarray
-    F: np.ndarray
-    p: np.ndarray
-    mean_log2_cpm: np.ndarray
 
 
 def prepare(
@@ -66,6 +30,7 @@ def prepare(
     level: str = names.LEVEL0,
     comparison: design.Comparison | None = None,
     min_count: float = 10,
+    genes: Sequence[str] | None = None,
 ) -> Prepared:
     """Choose the donors and genes of one test, and normalize.
 
@@ -80,6 +45,8 @@ def prepare(
     min_count
         Molecules, in a profile of median size, that a gene must reach in as many donors as the smaller age group
         has, and in half of all (filterByExpr [1]_).
+    genes
+        Genes to test whatever their expression, in place of that filter.
 
     Raises
     ------
@@ -97,13 +64,17 @@ def prepare(
     planned = design.build(chosen.obs, comparison, what=what)
     counts = np.asarray(chosen.X[planned.rows].todense(), dtype=np.float64).T
     _refuse_empty(counts, planned, what)
-    kept = ep.filter_by_expr(counts, min_count=min_count, min_sample_size=_find_smallest_group(planned))
+    if genes is None:
+        kept = ep.filter_by_expr(counts, min_count=min_count, min_sample_size=_find_smallest_group(planned))
+    else:
+        kept = chosen.var_names.isin(list(genes))
     if kept.sum() < _MIN_GENES:
         msg = (
             f"{what}: only {int(kept.sum())} genes reach {min_count:g} molecules in enough of "
             f"{counts.shape[1]} donors, {_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
         )
         raise DesignError(msg)
+    others = counts[~kept]
     counts = np.ascontiguousarray(counts[kept])
     _refuse_empty(counts, planned, what)
     # zeros are many in profiles of few cells: TMM with singleton pairing was made for those
@@ -111,6 +82,8 @@ def prepare(
     return Prepared(
         counts=counts,
         genes=chosen.var_names.to_numpy(dtype=object)[kept],
+        other_counts=others,
+        other_genes=chosen.var_names.to_numpy(dtype=object)[~kept],
         effective=counts.sum(axis=0) * factors,
         design=planned,
         level=level,
@@ -119,7 +92,7 @@ def prepare(
     )
 
 
-def fit_age(prepared: Prepared) -> Fit:
+def fit_age(prepared: Prepared, *, dispersion: float | None = None) -> Fit:
     """Fit the quasi-likelihood model and test age.
 
     The F test is edgeR's [1]_, in which a common negative-binomial dispersion carries the molecules and a gene-wise
@@ -130,6 +103,9 @@ def fit_age(prepared: Prepared) -> Fit:
     ----------
     prepared
         From `prepare`.
+    dispersion
+        Common negative-binomial dispersion of an earlier fit of the same molecules; estimated if none, which takes
+        most of the time. The gene-wise quasi-dispersions are always estimated.
 
     References
     ----------
@@ -139,7 +115,9 @@ def fit_age(prepared: Prepared) -> Fit:
     planned = prepared.design
     offset = np.broadcast_to(np.log(prepared.effective), prepared.counts.shape)
     # robust: one donor far out must not widen the prior of all genes
-    fit = ep.glm_ql_fit(prepared.counts, design=planned.matrix, offset=offset, robust=True)
+    fit = ep.glm_ql_fit(
+        prepared.counts, design=planned.matrix, offset=offset, robust=True, dispersion=dispersion
+    )
     test = ep.glm_ql_ftest(fit, coef=planned.tested)
     table = test["table"]
     change = table["logFC"].to_numpy(float)
@@ -151,7 +129,13 @@ def fit_age(prepared: Prepared) -> Fit:
     # near zero both numbers vanish and their ratio is noise; there the curvature of the fit serves
     error = np.where(f_value > 0.1, from_f, wald)
     return Fit(
-        change, error, df.copy(), f_value, table["PValue"].to_numpy(float), table["logCPM"].to_numpy(float)
+        change=change,
+        standard_error=error,
+        df=df.copy(),
+        F=f_value,
+        p=table["PValue"].to_numpy(float),
+        mean_log2_cpm=table["logCPM"].to_numpy(float),
+        dispersion=float(np.mean(fit["dispersion"])),
     )
 
 
@@ -184,74 +168,6 @@ def age_de(
         profiles, cell_type=cell_type, assay=assay, level=level, comparison=comparison, min_count=min_count
     )
     return tabulate(prepared, fit_age(prepared))
-
-
-def tabulate(prepared: Prepared, fit: Fit) -> pl.DataFrame:
-    """Write a fit as table `schemas.AGE_DE`, smallest p first.
-
-    Parameters
-    ----------
-    prepared, fit
-        From `prepare` and `fit_age`.
-    """
-    reach = stats.t.isf(0.025, fit.df) * fit.standard_error
-    table = pl.DataFrame(
-        {
-            "level": prepared.level,
-            "cell_type": prepared.cell_type,
-            "assay": prepared.assay,
-            "gene": prepared.genes.astype(str),
-            "per": prepared.design.per,
-            "log2_change": fit.change,
-            "low": fit.change - reach,
-            "high": fit.change + reach,
-            "standard_error": fit.standard_error,
-            "df": fit.df,
-            "F": fit.F,
-            "p": fit.p,
-            "q": adjust(fit.p),
-            "mean_log2_cpm": fit.mean_log2_cpm,
-            "donors_expressing": (prepared.counts > 0).sum(axis=1).astype(np.int64),
-            "donors": pl.Series([prepared.counts.shape[1]] * len(fit.p), dtype=pl.Int64),
-        }
-    )
-    return schemas.AGE_DE.check(table).sort("p", "gene")
-
-
-def adjust(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Adjust p-values by Benjamini and Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x.
-
-    Parameters
-    ----------
-    p
-        P-values, none missing.
-
-    Examples
-    --------
-    >>> adjust([0.01, 0.02, 0.03]).round(3).tolist()
-    [0.03, 0.03, 0.03]
-    """
-    return stats.false_discovery_control(np.asarray(p, dtype=float)) if len(p) else np.zeros(0)
-
-
-def choose_profiles(profiles: AnnData, *, cell_type: str, assay: str, level: str) -> AnnData:
-    """Choose the profiles of one cell type and assay.
-
-    Parameters
-    ----------
-    profiles, cell_type, assay, level
-        As in `prepare`.
-    """
-    for column, value in ((level, cell_type), (names.ASSAY, assay)):
-        if column not in profiles.obs.columns:
-            msg = f"profiles lack column {column!r}; sum cells by {names.PROFILE} with the level asked for."
-            raise TableError(msg)
-        known = sorted(profiles.obs[column].astype(str).unique())
-        if value not in known:
-            msg = f"no profile has {column} {value!r}; there are {', '.join(known) or 'no profiles at all'}."
-            raise TableError(msg)
-    chosen = (profiles.obs[level].astype(str) == cell_type) & (profiles.obs[names.ASSAY].astype(str) == assay)
-    return profiles[chosen.to_numpy()]
 
 
 def _find_smallest_group(planned: design.Design) -> int:

@@ -5,6 +5,7 @@ few are lost the test is made a second time with them at the median of the point
 the two fillings is not a conclusion.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -127,12 +128,16 @@ def _summarize(points: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def _tests(points: dict[str, np.ndarray]) -> dict[str, Any]:
     young, old = points[names.YOUNG], points[names.OLD]
-    label = np.concatenate([np.zeros(len(young)), np.ones(len(old))])
     values = np.concatenate([young, old])
-    drawn = arrangements.arrange(label)
+    drawn = _arrange(len(young), len(old))
     ranks = stats.rankdata(values)
     # exact over all arrangements also where points are tied, unlike the usual table of U
     responses = np.column_stack([ranks - ranks.mean(), np.sqrt(values) - np.sqrt(values).mean()])
     rank_sum, permutation = arrangements.p_values(drawn, responses)
     u = ranks[: len(young)].sum() - len(young) * (len(young) + 1) / 2
     return {"rank_sum_p": float(rank_sum), "permutation_p": float(permutation), "u": float(u)}
+
+
+@cache
+def _arrange(young: int, old: int) -> arrangements.Arrangements:
+    return arrangements.arrange(np.repeat([0.0, 1.0], [young, old]))

@@ -63,6 +63,43 @@ def choose_cells(
     return adata[chosen.to_numpy(), columns].copy()
 
 
+def compare_sex_genes(naive: pl.DataFrame, donors: pl.DataFrame) -> pl.DataFrame:
+    """Look up the genes of sex in both lists.
+
+    Parameters
+    ----------
+    naive, donors
+        Tables `schemas.CELL_LEVEL` and `schemas.AGE_DE`, smallest p first.
+
+    Returns
+    -------
+    gene, rank and q in the list over cells, change and q in the list over donors (missing where not tested there).
+    """
+    ranked = naive.with_row_index("rank_cells", offset=1).filter(pl.col("gene").is_in(list_sex_genes()))
+    over_donors = donors.select("gene", change_donors="log2_change", q_donors="q")
+    columns = [
+        "gene",
+        "rank_cells",
+        pl.col("log2_change").alias("change_cells"),
+        pl.col("q").alias("q_cells"),
+    ]
+    return ranked.select(columns).join(over_donors, on="gene", how="left", maintain_order="left")
+
+
+def keep_expressed(cells: AnnData, *, share: float = 0.02) -> AnnData:
+    """Keep the genes that a share of the cells expresses.
+
+    Parameters
+    ----------
+    cells
+        Cells x genes.
+    share
+        Smallest share of cells with a value above zero.
+    """
+    expressing = np.asarray((cells.X > 0).sum(axis=0)).ravel()
+    return cells[:, expressing >= share * cells.n_obs].copy()
+
+
 def cell_level_de(cells: AnnData, *, groups: dict[str, str]) -> pl.DataFrame:
     """Compare old with young cells by Wilcoxon's test, as if each cell were a replicate.
 

@@ -168,12 +168,9 @@ def _number_profiles(obs: pd.DataFrame, by: list[str]) -> tuple[np.ndarray, pd.D
     """Give each cell the number of its profile in sorted order of labels; -1 where a label is missing."""
     missing = obs[by].isna().any(axis=1).to_numpy()
     keys = obs.loc[~missing, by].astype(str)
-    index = pd.MultiIndex.from_frame(keys) if len(by) > 1 else pd.Index(keys[by[0]])
-    found, labels = pd.factorize(index, sort=True)
     codes = np.full(len(obs), -1)
-    codes[~missing] = found
-    frame = pd.DataFrame(list(labels) if len(by) > 1 else {by[0]: list(labels)}, columns=by)
-    return codes, frame
+    codes[~missing] = keys.groupby(by, sort=True).ngroup()
+    return codes, keys.drop_duplicates().sort_values(by).reset_index(drop=True)
 
 
 def _blocks(counts: sp.csr_matrix | np.ndarray) -> Iterator[tuple[int, sp.csr_matrix]]:

@@ -149,13 +149,13 @@ STABILITY = Schema(
         "smallest_change": Column(
             pl.Float64, "log2 fold change nearest to zero, or across it, of all refits", missing=True
         ),
-        "largest_q": Column(pl.Float64, "largest q over the refits", missing=True),
+        "largest_p": Column(pl.Float64, "largest p-value over the refits", missing=True),
         "refits": Column(pl.Int64, "refits, each without one donor, in which the gene was tested"),
         "refits_called": Column(pl.Int64, "refits that call the gene in the same direction"),
         "most_influential": Column(
             pl.String, "donor without whom the change is nearest to zero", missing=True
         ),
-        "stable": Column(pl.Boolean, "called in the same direction whichever donor is left out"),
+        "stable": Column(pl.Boolean, "p below 0.05 in the same direction whichever donor is left out"),
     },
     key=("gene",),
 )

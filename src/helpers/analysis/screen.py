@@ -5,7 +5,7 @@ from anndata import AnnData
 from joblib import Parallel, delayed
 
 from helpers import names
-from helpers.analysis import design, expression, schemas, scoring
+from helpers.analysis import design, expression, fits, schemas, scoring
 from helpers.errors import DesignError, TableError
 
 
@@ -35,7 +35,7 @@ def age_de_everywhere(
     pairs = profiles.obs[[level, names.ASSAY]].astype(str).drop_duplicates().sort_values([level, names.ASSAY])
     results = Parallel(n_jobs=workers)(
         delayed(_try_age_de)(
-            expression.choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level),
+            fits.choose_profiles(profiles, cell_type=cell_type, assay=assay, level=level),
             {
                 "cell_type": cell_type,
                 "assay": assay,
@@ -68,12 +68,14 @@ def score_everywhere(
 
     Parameters
     ----------
-    profiles, comparison
+    profiles
         As given to `age_de_everywhere`.
     tests
         What it returned.
     truth
         Planted changes; without them there are no rows.
+    comparison
+        As given to `age_de_everywhere`.
     fdr
         q-value below which a gene is called.
 
@@ -88,7 +90,7 @@ def score_everywhere(
         "level", "cell_type", "assay", maintain_order=True
     ):
         where = {"cell_type": cell_type, "assay": assay, "level": level}
-        planned = design.build(expression.choose_profiles(profiles, **where).obs, comparison)
+        planned = design.build(fits.choose_profiles(profiles, **where).obs, comparison)
         known = scoring.find_planted(truth, **where)
         cells = float(planned.donors["cells"].median())
         one = scoring.score_changes(table, known, planned, fdr=fdr)

@@ -1,11 +1,13 @@
 """Does a call rest on one person? Every test again without each donor in turn."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from anndata import AnnData
 
 from helpers import names
-from helpers.analysis import design, expression, schemas
+from helpers.analysis import design, expression, fits, schemas
 from helpers.errors import DesignError
 
 
@@ -45,44 +47,52 @@ def leave_one_out(
         "min_count": min_count,
     }
     whole = expression.prepare(profiles, **options)
-    called = expression.tabulate(whole, expression.fit_age(whole)).filter(pl.col("q") < fdr)
+    called = fits.tabulate(whole, expression.fit_age(whole)).filter(pl.col("q") < fdr)
     donors = whole.design.donors["donor"].tolist()
-    refits = [refit for donor in donors if (refit := _refit_without(profiles, donor, options)) is not None]
+    # one donor fewer than the least that a test may have is what leaving one out means
+    asked = comparison or design.Comparison()
+    options["comparison"] = replace(asked, min_donors=max(asked.min_donors - 1, 2))
+    refits = [
+        refit for donor in donors if (refit := _refit_without(profiles, donor, whole, options)) is not None
+    ]
     if not refits or called.is_empty():
         return schemas.STABILITY.empty() if called.is_empty() else _without_refits(called)
     together = pl.concat(refits).join(called.select("gene", pl.col("log2_change").alias("all")), on="gene")
     together = together.with_columns(
         toward=pl.col("log2_change") * pl.col("all").sign(),
-        again=(pl.col("q") < fdr) & (pl.col("log2_change").sign() == pl.col("all").sign()),
+        same=pl.col("log2_change").sign() == pl.col("all").sign(),
     )
     summary = together.group_by("gene").agg(
         smallest_change=pl.col("log2_change").sort_by("toward").first(),
         most_influential=pl.col("left_out").sort_by("toward").first(),
-        largest_q=pl.col("q").max(),
+        largest_p=pl.col("p").max(),
         refits=pl.len().cast(pl.Int64),
-        refits_called=pl.col("again").sum().cast(pl.Int64),
+        refits_called=((pl.col("q") < fdr) & pl.col("same")).sum().cast(pl.Int64),
+        holds=((pl.col("p") < 0.05) & pl.col("same")).sum().cast(pl.Int64),
     )
     table = called.select("gene", "log2_change", "q").join(summary, on="gene", how="left")
     table = table.with_columns(pl.col("refits", "refits_called").fill_null(0))
-    return schemas.STABILITY.check(table.with_columns(stable=pl.col("refits_called") == len(donors))).sort(
+    return schemas.STABILITY.check(table.with_columns(stable=pl.col("holds") == len(donors))).sort(
         "q", "gene"
     )
 
 
-def _refit_without(profiles: AnnData, donor: str, options: dict) -> pl.DataFrame | None:
+def _refit_without(profiles: AnnData, donor: str, whole: fits.Prepared, options: dict) -> pl.DataFrame | None:
     kept = (profiles.obs[names.DONOR].astype(str) != donor).to_numpy()
     try:
-        table = expression.age_de(profiles[kept], **options)
+        # the genes stay: a call must not be lost because another filter is met
+        prepared = expression.prepare(profiles[kept], **options, genes=list(whole.genes))
     except DesignError:
         return None
-    return table.select("gene", "log2_change", "q", left_out=pl.lit(donor))
+    table = fits.tabulate(prepared, expression.fit_age(prepared))
+    return table.select("gene", "log2_change", "p", "q", left_out=pl.lit(donor))
 
 
 def _without_refits(called: pl.DataFrame) -> pl.DataFrame:
     nothing = np.zeros(called.height, dtype=np.int64)
     table = called.select("gene", "log2_change", "q").with_columns(
         smallest_change=pl.lit(None, dtype=pl.Float64),
-        largest_q=pl.lit(None, dtype=pl.Float64),
+        largest_p=pl.lit(None, dtype=pl.Float64),
         refits=nothing,
         refits_called=nothing,
         most_influential=pl.lit(None, dtype=pl.String),

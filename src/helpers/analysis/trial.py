@@ -10,6 +10,7 @@ from helpers import names
 from helpers.analysis import (
     design,
     expression,
+    fits,
     naive,
     permutation,
     precision,
@@ -26,7 +27,7 @@ class Trial:
     """A test across age of one cell type and assay, or the reason why there is none."""
 
     profiles: AnnData | None
-    prepared: expression.Prepared | None
+    prepared: fits.Prepared | None
     table: pl.DataFrame  # schemas.AGE_DE, no rows where refused
     refusal: str | None
     fdr: float
@@ -124,7 +125,9 @@ class Trial:
         return row | {"interval": (row["low"], row["high"])}
 
     def compare_cells(self, cells: AnnData) -> tuple[pl.DataFrame, AnnData | None]:
-        """Run the naive test on the same donors and genes; return its table and the cells it used.
+        """Run the naive test on the same donors; return its table, and the cells with the genes of the donors' test.
+
+        The naive list is made as lists of its kind are: over all genes that one cell in fifty expresses.
 
         Parameters
         ----------
@@ -135,11 +138,10 @@ class Trial:
             return schemas.CELL_LEVEL.empty(), None
         people = self.prepared.design.donors
         where = {key: self.options[key] for key in ("cell_type", "assay", "level")}
-        chosen = naive.choose_cells(
-            cells, **where, genes=list(self.prepared.genes), donors=list(people["donor"])
-        )
+        chosen = naive.choose_cells(cells, **where, donors=list(people["donor"]))
         groups = dict(zip(people["donor"], people["group"], strict=True))
-        return naive.cell_level_de(chosen, groups=groups), chosen
+        table = naive.cell_level_de(naive.keep_expressed(chosen), groups=groups)
+        return table, chosen[:, list(self.prepared.genes)]
 
     def permute(self, cells: AnnData | None, *, n: int, seed: int) -> permutation.Null:
         """Run both tests on permuted ages.
@@ -223,12 +225,14 @@ def begin(
 
     Parameters
     ----------
-    profiles, refusal
+    profiles
         From `sum_profiles`.
     cell_type, assay, level, comparison
         As in `expression.prepare`.
     fdr
         q-value below which a gene is called.
+    refusal
+        From `sum_profiles` where it gave no profiles.
     """
     options = {"cell_type": cell_type, "assay": assay, "level": level, "comparison": comparison}
     if profiles is not None:
@@ -237,6 +241,6 @@ def begin(
         except (DesignError, TableError) as problem:
             refusal = str(problem)
         else:
-            table = expression.tabulate(prepared, expression.fit_age(prepared))
+            table = fits.tabulate(prepared, expression.fit_age(prepared))
             return Trial(profiles, prepared, table, None, fdr, options)
     return Trial(profiles, None, schemas.AGE_DE.empty(), refusal or "no profiles", fdr, options)

@@ -51,7 +51,7 @@ def converting(key: str) -> Iterator[None]:
     folder = files.cache_folder() / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / f"{key[:16]}.lock", timeout=WAIT)
+        lock = filelock.FileLock(folder / f"{key[:16]}.lock", timeout=WAIT, thread_local=False)
         lock.acquire()
     except (OSError, filelock.Timeout) as problem:
         logger.info("converting without a lock: %s", problem)

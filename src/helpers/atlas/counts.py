@@ -14,6 +14,7 @@ from helpers.atlas import matrix
 from helpers.errors import CountsError
 
 MOST_MOLECULES = 60  # molecules that the smallest value of a cell may stand for
+USUAL_TARGETS = (1e6, 1e5, 1e4)  # molecules that a cell is scaled to; the largest that fits is meant
 LARGEST_LOG = 20.0  # log1p of any count per ten thousand or per million stays far below
 ROUNDING = 5e-7  # relative error of a float32 value after scaling and log, a few units in the last place
 DOUBTFUL = 0.3  # molecules; a value less certain than this waits until the unit is known better
@@ -28,6 +29,15 @@ REPORT = {
 }
 """Columns of the report: cell, its total, genes seen, normalized value of one molecule, molecules that the smallest
 value stands for, largest distance from a whole number."""
+
+
+@nb.njit(nogil=True, cache=True)
+def _sum_rows(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    sums = np.zeros(indptr.size - 1, np.int64)
+    for row in range(sums.size):
+        for i in range(indptr[row], indptr[row + 1]):
+            sums[row] += data[i]
+    return sums
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,6 @@ def _fit(
             if blur > DOUBTFUL:
                 open_values += 1
                 continue
-            if residual > blur + 1e-9:
-                return False, max(worst, residual), unit
             worst = max(worst, residual)
             low, high = max(low, (x[i] - slack[i]) / count), min(high, (x[i] + slack[i]) / count)
             if low > high:
@@ -106,6 +114,18 @@ def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray
         if x[i] < least:
             least, least_slack = x[i], slack[i]
     return least, least_slack
+
+
+@nb.njit(nogil=True, cache=True)
+def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
+    """Whether far more values than chance allows are multiples of `k`: then one molecule was one, and a few are off.
+
+    Whole counts with a half added to one gene would else pass as twice the counts.
+    """
+    multiples = 0
+    for count in molecules:
+        multiples += count % k == 0
+    return molecules.size >= 20 and multiples >= 0.8 * molecules.size
 
 
 @nb.njit(nogil=True, cache=True)
@@ -145,7 +165,7 @@ def _solve(
                 if tried < 1 or abs(least / guess[row] - tried) > 0.02 + tried * 2e-3:
                     continue
             ok, worst, better = _fit(x, slack, n, least, least_slack, tried, out[first:last])
-            if ok:
+            if ok and not (k > 1 and _mostly_multiples(out[first:last], k)):
                 unit[row], smallest[row], residual[row], fits[row] = better, tried, worst, True
                 break
             if k == 1:
@@ -228,17 +248,16 @@ def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
     known = np.isfinite(product) & (product > 0)
     if not known.any():
         return np.zeros(len(least))
-    target = float(
-        np.median(product[known])
-    )  # the total that cells were scaled to, if most have a single molecule
-    for usual in (1e4, 1e6):
-        if abs(target / usual - 1) < 0.02:
-            target = usual
-    agreeing = np.abs(product[known] / target - np.rint(product[known] / target)) < 0.01
-    if agreeing.mean() < 0.9:
-        return np.zeros(len(least))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(known, target / totals, 0.0)
+    lowest = float(
+        np.quantile(product[known], 0.05, method="lower")
+    )  # of cells with a single molecule, surely
+    for target in (*USUAL_TARGETS, lowest):
+        times = product[known] / target  # molecules that the smallest value stands for
+        agreeing = (np.rint(times) >= 1) & (np.abs(times - np.rint(times)) < 0.01)
+        if agreeing.mean() >= 0.9:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(known, target / totals, 0.0)
+    return np.zeros(len(least))
 
 
 def _to_csr(values: sp.spmatrix | np.ndarray) -> sp.csr_matrix:
@@ -314,7 +333,7 @@ def smallest_values(held: sp.csr_matrix) -> np.ndarray:
 def _rounding(data: np.ndarray) -> float:
     """Return half the decimal step that values were rounded to, 0 where they were not."""
     sample = np.unique(data[:: max(1, data.size // SAMPLED)]).astype(np.float64)
-    if sample.size < 20:
+    if sample.size < 6:  # fewer may be round by chance
         return 0.0
     for decimals in (2, 3, 4):
         shifted = sample * 10.0**decimals
@@ -363,10 +382,7 @@ def _report(
     smallest: np.ndarray,
 ) -> pl.DataFrame:
     n_cells = held.shape[0]
-    filled = np.diff(held.indptr) > 0
-    sums = np.zeros(n_cells, np.int64)
-    if filled.any():
-        sums[filled] = np.add.reduceat(data, held.indptr[:-1][filled], dtype=np.int64)
+    sums = _sum_rows(data, held.indptr)
     cells = [str(i) for i in range(n_cells)] if barcodes is None else list(barcodes)
     return pl.DataFrame(
         {

@@ -153,6 +153,8 @@ def _fetch(work: _Work, remote: hub.Remote) -> None:
         )
         return
     part.replace(work.folder / remote.name)
+    for older in work.folder.glob(f".{remote.name}.*.part"):
+        older.unlink()
 
 
 def _transfer(work: _Work, remote: hub.Remote, part: Path) -> None:

@@ -160,6 +160,8 @@ class H5ad:
         self._values = (logs or whole or held)[0]
         self._derived = not logs and bool(whole)
         self._counts = whole[0] if whole else None
+        for name in {self._values, self._counts} - {None}:
+            stored.kind_of(file[name])
         if not logs and not whole:
             self.notes.append(f"{self._values} holds neither log-normalized values nor counts")
         elif self._derived:

@@ -73,6 +73,11 @@ class Atlas:
         return list(self._source.missing)
 
     @property
+    def notes(self) -> list[str]:
+        """What was made, converted, matched or renamed while the source was opened."""
+        return list(self._source.notes)
+
+    @property
     def simulated(self) -> bool:
         """Whether the source says that it was made up."""
         return self._source.simulation is not None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from helpers import names
 from helpers.cli import screen
 from helpers.facts import study
 
@@ -22,22 +23,28 @@ def add_to(app: typer.Typer) -> None:
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="New folder for the release.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="New folder; where --atlas demo, tiny or full look if none.", show_default=False),
+    ] = None,
     *,
     scale: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the 183,161 cells.")] = 0.08,
     full: Annotated[
-        bool, typer.Option("--full", help="As many cells as the real release; takes minutes.")
+        bool, typer.Option("--full", help="As many cells as the real release: takes minutes and gigabytes.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Same seed, same release.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same release.")] = 1,
 ) -> None:
     """Make up a release with a known truth, in the files of the real one.
 
     Example:  musclebook simulate --scale 0.02 --seed 1 tiny_release
     """
+    from helpers import sources
     from helpers.simulate import release
 
-    release.write(out, scale=1.0 if full else scale, seed=seed)
-    screen.say(f"Simulated release in {out}. What was planted is in {out / 'truth'}.")
+    scale = 1.0 if full else scale
+    folder = sources.place(scale, seed=seed) if out is None else out
+    release.write(folder, scale=scale, seed=seed)
+    screen.say(f"Simulated release in {folder}. What was planted is in {folder / names.TRUTH_FOLDER}.")
 
 
 def download(
@@ -105,21 +112,16 @@ def audit(folder: FOLDER, *, as_json: JSON = False) -> None:
 
 
 def convert(
-    source: Annotated[
-        Path, typer.Argument(help="Folder of a release, or an .h5ad file.", show_default=False)
-    ],
+    source: Annotated[str, typer.Argument(help="Folder of a release, or an .h5ad file.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="New .h5ad file.", show_default=False)],
     *,
-    counts: Annotated[bool, typer.Option(help="Recover molecule counts as a layer.")] = True,
     budget: Annotated[str, typer.Option(help="Memory that may be used.")] = "8 GiB",
 ) -> None:
-    """Write a release as one sparse .h5ad file that opens in seconds.
+    """Write a source as one sparse .h5ad file with recovered counts, which opens in seconds.
 
     Example:  musclebook convert release atlas.h5ad
     """
-    from helpers import files, sources
+    from helpers import sources
 
-    adata = sources.open_atlas(str(source)).to_anndata(counts=counts, budget=budget)
-    with files.writing(out) as part:
-        adata.write_h5ad(part)
-    screen.say(f"{adata.n_obs:,} cells x {adata.n_vars:,} genes in {out}.")
+    path = sources.convert(source, out, budget=budget)
+    screen.say(f"{path.stat().st_size:,} bytes in {path}.")

@@ -53,7 +53,7 @@ def draw_tissue(table: pl.DataFrame, *, shown: int = 9) -> Figure:
     kinds = [*kept, "all others"] if order.len() > shown else kept
     for axis, assay in zip(axes.flat, assays, strict=True):
         part = share.filter(pl.col("assay") == assay)
-        donors = part.unique("unit").sort("age", "unit")
+        donors = part.unique("unit").drop("share").sort("age", "unit")
         foot = np.zeros(donors.height)
         for i, kind in enumerate(kinds):
             own = part.filter(pl.col("type") == kind).group_by("unit").agg(pl.col("share").sum())

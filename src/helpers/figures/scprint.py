@@ -60,7 +60,7 @@ def draw_missing(missing: pl.DataFrame, *, top: int = 15) -> Figure:
     figure, axis = style.new(height=0.27 * shown.height + 1.0)
     axis.barh(place, shown["expected_cells"].to_numpy(), color=style.SKY, edgecolor=style.BLACK, height=0.6)
     axis.set_yticks(place, labels)
-    axis.set_xlabel("cells expected if labels were independent (there are none)")
+    axis.set_xlabel("cells expected by chance")
     return figure
 
 
@@ -148,7 +148,9 @@ def draw_knowledge(probes: pl.DataFrame, *, method: str = "linear") -> Figure:
     for i, j in np.ndindex(gain.shape):
         if np.isfinite(gain[i, j]):
             color = "white" if gain[i, j] > 0.55 else "black"
-            axis.text(j, i, f"{gain[i, j]:.2f}", ha="center", va="center", color=color)
+            axis.text(
+                j, i, f"{gain[i, j]:.2f}".replace("-0.00", "0.00"), ha="center", va="center", color=color
+            )
     for i, j in known:
         axis.plot(j + 0.38, i - 0.3, "o", color=style.VERMILION, markersize=4.5, markeredgecolor="white")
     axis.set_xticks(range(len(classes)), [_say(c) for c in classes], rotation=40, ha="right")
@@ -185,6 +187,7 @@ def draw_model(per_class: pl.DataFrame, calibration: pl.DataFrame, *, top: int =
     right.scatter(
         calibration["confidence"], calibration["accuracy"], s=size, color=style.ORANGE, edgecolor="black"
     )
+    right.set_box_aspect(1)
     right.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="confidence", ylabel="share right")
     return figure
 
@@ -239,5 +242,5 @@ def draw_cost(costs: pl.DataFrame) -> Figure:
     axis.set_yticks(place, costs["step"].to_list())
     axis.set_xscale("log")
     axis.set_xlabel("minutes for the whole atlas")
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure

@@ -1,7 +1,9 @@
 """One array on disk: an npz member of any key, or a renamed npy. Found by its header; nothing is unpickled."""
 
+import functools
 import hashlib
 import io
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ NOT_FINITE = "not finite"
 KINDS = (TRUNCATED, UNREADABLE, FORMAT, PICKLED, WIDTH, CHECKSUM, SIBLING, ROWS, TYPE, LABELS, NOT_FINITE)
 _HEADER_BYTES = 4096
 _LOCAL_HEADER = 30
+_PREFIX = 10
+_MAGIC = 6
+_END, _ENTRY = struct.Struct("<4s4H2LH"), struct.Struct("<4s6H3L5H2L")
 _SAMPLE = 1 << 16
 
 
@@ -96,7 +101,7 @@ def open_array(path: Path, *, widths: tuple[int, ...] = ()) -> ArrayFile:
     """
     try:
         with path.open("rb") as stream:
-            magic = stream.read(6)
+            magic = stream.read(_MAGIC)
             stream.seek(0)
             if magic[:2] == b"PK":
                 return _open_zip(path, stream, widths)
@@ -106,11 +111,14 @@ def open_array(path: Path, *, widths: tuple[int, ...] = ()) -> ArrayFile:
         raise Damage(TRUNCATED, f"{path.name} is a broken zip ({error}): download it again.") from None
     except OSError as error:
         raise Damage(UNREADABLE, f"{path.name} cannot be read: {error.strerror or error}.") from None
-    kind = TRUNCATED if path.stat().st_size < len(magic) or not magic else FORMAT
+    kind = TRUNCATED if len(magic) < _MAGIC else FORMAT
     raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.")
 
 
 def _open_zip(path: Path, stream: io.BufferedReader, widths: tuple[int, ...]) -> ArrayFile:
+    only = _only_member(stream)
+    if only is not None:
+        return _of_width(_describe_member(path, stream, None, only), widths)
     with zipfile.ZipFile(stream) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         if not members:
@@ -125,11 +133,30 @@ def _open_zip(path: Path, stream: io.BufferedReader, widths: tuple[int, ...]) ->
     return _of_width(fitting[0], widths)
 
 
+def _only_member(stream: io.BufferedReader) -> zipfile.ZipInfo | None:
+    # the plain case, one stored member and no comment, read in one go: zipfile takes as long as reading the labels
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - _HEADER_BYTES))
+    tail = stream.read()
+    if len(tail) < _END.size + _ENTRY.size:
+        return None
+    mark, *_, entries, length, start, comment = _END.unpack(tail[-_END.size :])
+    first = start - (size - len(tail))
+    if mark != b"PK\x05\x06" or entries != 1 or comment or first < 0 or start + length + _END.size != size:
+        return None
+    entry = _ENTRY.unpack(tail[first : first + _ENTRY.size])
+    mark, method, crc, stored, plain, name, offset = *entry[0:1], entry[4], *entry[7:11], entry[16]
+    info = zipfile.ZipInfo(tail[first + _ENTRY.size : first + _ENTRY.size + name].decode("utf-8", "replace"))
+    info.CRC, info.file_size, info.header_offset = crc, plain, offset
+    simple = mark == b"PK\x01\x02" and method == zipfile.ZIP_STORED and stored == plain < 0xFFFFFFFF
+    return info if simple and info.filename.endswith(".npy") else None
+
+
 def _describe_member(
-    path: Path, stream: io.BufferedReader, archive: zipfile.ZipFile, info: zipfile.ZipInfo
+    path: Path, stream: io.BufferedReader, archive: zipfile.ZipFile | None, info: zipfile.ZipInfo
 ) -> ArrayFile:
     start = None
-    if info.compress_type == zipfile.ZIP_STORED:
+    if archive is None or info.compress_type == zipfile.ZIP_STORED:
         stream.seek(info.header_offset)
         local = stream.read(_LOCAL_HEADER)
         start = info.header_offset + _LOCAL_HEADER + sum(np.frombuffer(local[26:30], "<u2").tolist())
@@ -161,25 +188,36 @@ def _open_plain(path: Path, stream: io.BufferedReader, widths: tuple[int, ...]) 
 
 
 def _parse_header(path: Path, head: bytes) -> tuple[tuple[int, int], bool, np.dtype, int]:
-    stream = io.BytesIO(head)
-    try:
-        version = np.lib.format.read_magic(stream)
-        reader = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if reader is None:
-            raise Damage(FORMAT, f"{path.name} has npy version {version}, known are 1.0 and 2.0.")
-        shape, fortran, dtype = reader(stream)
-    except ValueError as error:
-        if isinstance(error, Damage):
-            raise
-        raise Damage(TRUNCATED, f"{path.name} has no readable npy header ({error}).") from None
+    # thousands of parts share a handful of headers
+    found = _read_header(head[: _header_length(head)])
+    if isinstance(found, str):
+        kind = TRUNCATED if len(head) < _header_length(head) or len(head) < _PREFIX else FORMAT
+        raise Damage(kind, f"{path.name} has no readable npy header ({found}).")
+    shape, fortran, dtype, header = found
     if dtype.hasobject:
         raise Damage(PICKLED, f"{path.name} holds pickled objects, which are never loaded.")
     if len(shape) != 2:
         raise Damage(FORMAT, f"{path.name} has shape {shape}; expected rows and columns.")
-    return shape, fortran, dtype, stream.tell()
+    return shape, fortran, dtype, header
+
+
+def _header_length(head: bytes) -> int:
+    # version 1.0 keeps the length in two bytes, 2.0 in four
+    size = 2 if head[6:7] == b"\x01" else 4
+    return 8 + size + int.from_bytes(head[8 : 8 + size], "little")
+
+
+@functools.lru_cache(maxsize=256)
+def _read_header(head: bytes) -> tuple[tuple[int, int], bool, np.dtype, int] | str:
+    stream = io.BytesIO(head)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in readers:
+            return f"version {version}, known are 1.0 and 2.0"
+        return (*readers[version](stream), stream.tell())
+    except ValueError as error:
+        return str(error)
 
 
 def _match_size(path: Path, shape: tuple[int, int], dtype: np.dtype, held: int) -> None:

@@ -31,17 +31,21 @@ class Moments:
         """Take in rows: cells x 424, float32."""
         if not len(rows):
             return
-        mean = rows.mean(axis=0, dtype=np.float64)
-        centered = rows - mean.astype(np.float32)
-        # the mean as float32 is not the mean: what is left over is taken out of the products
-        left = (centered.mean(axis=0, dtype=np.float64)) if len(rows) > 1 else np.zeros(rows.shape[1])
+        ones = np.ones(len(rows), np.float32)
+        near = (ones @ rows) / np.float32(len(rows))
+        centered = rows - near
+        # a mean in single precision is not the mean: what is left over is taken out of the products
+        left = (ones @ centered).astype(np.float64) / len(rows)
         products = {}
         for name, columns in layout.BLOCKS.items():
             part = centered[:, columns]
-            products[name] = (part.T @ part).astype(np.float64) - len(rows) * np.outer(
-                left[columns], left[columns]
-            )
-        self.merge(Moments(len(rows), mean, products))
+            off = left[columns]
+            products[name] = (part.T @ part).astype(np.float64) - len(rows) * np.outer(off, off)
+        found = Moments(len(rows), near + left, products)
+        if self.count:
+            self.merge(found)
+        else:
+            self.count, self.mean, self.products = found.count, found.mean, found.products
 
     def merge(self, other: "Moments") -> None:
         """Take in another set of moments (Chan, Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115)."""

@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
-from helpers import names
 from helpers.errors import SentenceError
+from helpers.sentences import arrow
 
 X, RAW = "X", "raw"
 ORGANISM, ORGANISM_TERM = "organism", "organism_ontology_term_id"
 ORGANISMS = {"NCBITaxon:9606": "Homo sapiens", "NCBITaxon:10090": "Mus musculus"}
-# Texts that pandas leaves where a label is missing.
-NULL_TEXTS = ("nan", "NaN", "<NA>")
 # Dense values are read in pieces of this many bytes, so that a block of cells never stands in memory as a whole.
 DENSE_BYTES = 32 * 2**20
 
@@ -63,7 +60,7 @@ class MemoryCells:
         self._sparse = sp.issparse(matrix)
         self.genes = [str(gene) for gene in self._var.index]
         self._uns = {key: adata.uns[key] for key in (ORGANISM, ORGANISM_TERM) if key in adata.uns}
-        self._table = _obs_table(adata.obs)
+        self._table = arrow.obs_table(adata.obs)
         self.schema = self._table.schema
 
     @staticmethod
@@ -76,7 +73,11 @@ class MemoryCells:
         else:
             found, var = adata.layers.get(layer), adata.var
         if found is None:
-            here = [*(["X"] if adata.X is not None else []), *(["raw"] if adata.raw is not None else []), *adata.layers]
+            here = [
+                *(["X"] if adata.X is not None else []),
+                *(["raw"] if adata.raw is not None else []),
+                *adata.layers,
+            ]
             msg = f"the AnnData has no {layer!r}; it has: {', '.join(here) or 'no values at all'}."
             raise SentenceError(msg)
         return found, var
@@ -114,7 +115,9 @@ class MemoryCells:
             for part in self.block(start, min(start + 10_000, self.n_cells)):
                 sha.update(part)
         for column in self._table.columns[1:]:
-            sha.update(repr(column.to_pylist() if self.n_cells < 1_000 else column.unique().to_pylist()).encode())
+            sha.update(
+                repr(column.to_pylist() if self.n_cells < 1_000 else column.unique().to_pylist()).encode()
+            )
         return sha.hexdigest()
 
 
@@ -220,54 +223,3 @@ def complete_organism(stated: Mapping[str, str]) -> dict[str, str]:
     if ORGANISM in found and ORGANISM_TERM not in found and found[ORGANISM] in by_name:
         found[ORGANISM_TERM] = by_name[found[ORGANISM]]
     return found
-
-
-def clean_texts(values: pa.Array) -> pa.Array:
-    """Turn the texts that stand for a missing label into nulls."""
-    texts = pl.Series(pl.from_arrow(values), dtype=pl.String)
-    absent = texts.is_in(list(NULL_TEXTS)).fill_null(value=False)
-    if not absent.any():
-        return values.cast(pa.string())
-    return pl.select(pl.when(~absent).then(texts)).to_series().to_arrow().cast(pa.string())
-
-
-def masked(values: np.ndarray, absent: np.ndarray | None = None) -> pa.Array:
-    """Return numbers or truth values as an Arrow array, null where `absent`."""
-    # not pa.array with a mask: it imports pandas, which costs more than the conversion
-    series = pl.Series(values.astype(np.float32) if values.dtype == np.float16 else values)
-    if absent is not None and absent.any():
-        series = pl.select(pl.when(~pl.Series(absent)).then(series)).to_series()
-    return series.to_arrow()
-
-
-def labeled(codes: np.ndarray, labels: Sequence[str]) -> pa.Array:
-    """Return the label of each code; a code below zero is null."""
-    texts = pl.Series(pl.from_arrow(clean_texts(text_array(labels))), dtype=pl.String)
-    places = pl.Series(pl.from_arrow(masked(codes.astype(np.int32), codes < 0)))
-    return texts.gather(places).to_arrow().cast(pa.string())
-
-
-def text_array(values: Sequence[str | None]) -> pa.Array:
-    """Return texts as an Arrow array."""
-    return pl.Series(values, dtype=pl.String).to_arrow().cast(pa.string())
-
-
-def barcode_name(columns: Sequence[str]) -> str:
-    """Return the name under which the index of the cells is written."""
-    return names.BARCODE if names.BARCODE not in columns else "cell_index"
-
-
-def _obs_table(obs: Any) -> pa.Table:
-    import pandas as pd
-
-    columns = {barcode_name(list(obs.columns)): text_array([str(cell) for cell in obs.index])}
-    for column in obs.columns:
-        values = obs[column]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            columns[str(column)] = labeled(values.cat.codes.to_numpy(), [str(label) for label in values.cat.categories])
-        elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
-            columns[str(column)] = pa.Array.from_pandas(values)
-        else:
-            texts = [None if pd.isna(value) else str(value) for value in values]
-            columns[str(column)] = clean_texts(text_array(texts))
-    return pa.table(columns)

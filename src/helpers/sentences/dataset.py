@@ -13,7 +13,8 @@ from filelock import FileLock
 
 from helpers.errors import SentenceError
 from helpers.files import digest
-from helpers.sentences import h5ad, plans, publications, shards, split, symbols
+from helpers.sentences import h5ad, plans, publications, shards, split
+from helpers.sentences import hgnc as hgnc_table
 from helpers.sentences.options import Options
 
 LOCK, WORK = ".lock", ".work"
@@ -64,7 +65,9 @@ def write(
     named = _name_inputs(inputs)
     out = Path(out)
     if cluster and (here := [name for name, source in named.items() if not isinstance(source, str | Path)]):
-        msg = f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
+        msg = (
+            f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
+        )
         raise SentenceError(msg)
     out.mkdir(parents=True, exist_ok=True)
     context = plans.Context(
@@ -72,7 +75,7 @@ def write(
         out / WORK,
         options,
         None if collections is None else publications.read_collections(collections),
-        None if hgnc is None else symbols.read_hgnc(hgnc),
+        None if hgnc is None else hgnc_table.read_hgnc(hgnc),
         None if hgnc is None else digest(Path(hgnc)),
     )
     with FileLock(out / LOCK):
@@ -114,7 +117,9 @@ def _run(
 
 
 @contextmanager
-def _pool(workers: int, cluster: str | None) -> Iterator[Callable[[shards.Job, list[shards.Shard]], list[Any]]]:
+def _pool(
+    workers: int, cluster: str | None
+) -> Iterator[Callable[[shards.Job, list[shards.Shard]], list[Any]]]:
     if cluster is None:
         pool = ThreadPoolExecutor(max(1, workers))
         try:
@@ -131,8 +136,6 @@ def _pool(workers: int, cluster: str | None) -> Iterator[Callable[[shards.Job, l
             return [client.submit(shards.make_shard, sent, piece, pure=False) for piece in pieces]
 
         yield submit
-
-
 
 
 def _name_inputs(inputs: Any) -> dict[str, Any]:

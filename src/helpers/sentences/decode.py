@@ -106,7 +106,9 @@ def fit(
     return Fit(line.slope, line.intercept, n_fit, line.normalized_here, _quality(held))
 
 
-def decode(sentence: str, fit: Fit, *, vocabulary: Iterable[str] | None = None, repeats: str = FIRST) -> pl.DataFrame:
+def decode(
+    sentence: str, fit: Fit, *, vocabulary: Iterable[str] | None = None, repeats: str = FIRST
+) -> pl.DataFrame:
     """Turn a sentence into expression: one row a gene, ``gene`` and ``expression``.
 
     Parameters
@@ -217,7 +219,9 @@ def _points(encoder: encode.Encoder, block: cells.Block, obs: pa.Table, *, by: s
     lengths = np.diff(ranked.starts)
     rank = np.arange(len(ranked.words)) - np.repeat(ranked.starts[:-1], lengths)
     row = np.repeat(np.arange(len(lengths)), lengths)
-    labels = pl.Series(pl.from_arrow(obs[by])).cast(pl.String) if by else pl.Series(["all cells"] * len(lengths))
+    labels = (
+        pl.Series(pl.from_arrow(obs[by])).cast(pl.String) if by else pl.Series(["all cells"] * len(lengths))
+    )
     return pl.DataFrame(
         {
             "rank": rank,
@@ -247,7 +251,10 @@ def _values_of(ranked: encode.Ranked, block: cells.Block, encoder: encode.Encode
 
 def _quality(held: pl.DataFrame) -> pl.DataFrame:
     cell = (pl.col("rank") == 0).sum().alias("n_cells")
-    error, spread = (pl.col("y") - pl.col("guess")).pow(2).sum(), (pl.col("y") - pl.col("y").mean()).pow(2).sum()
+    error, spread = (
+        (pl.col("y") - pl.col("guess")).pow(2).sum(),
+        (pl.col("y") - pl.col("y").mean()).pow(2).sum(),
+    )
     measures = [
         cell,
         (1 - error / spread).alias("r2"),

@@ -12,7 +12,9 @@ import polars as pl
 import pyarrow as pa
 
 from helpers.errors import SentenceError
-from helpers.sentences import cells, kernels, symbols
+from helpers.sentences import arrow, cells, kernels, symbols
+from helpers.sentences import hgnc as hgnc_table
+from helpers.sentences.ties import TieReport
 
 SENTENCE = "cell_sentence"
 # Cells that are ranked at a time; also the row group of the files written.
@@ -63,7 +65,9 @@ class Rule:
             msg = f"ties is {self.ties!r}; choose one of {', '.join(map(repr, TIES))}."
             raise SentenceError(msg)
 
-    def vocabulary(self, source: cells.Cells, *, hgnc: symbols.Nomenclature | None = None) -> symbols.Vocabulary:
+    def vocabulary(
+        self, source: cells.Cells, *, hgnc: hgnc_table.Nomenclature | None = None
+    ) -> symbols.Vocabulary:
         """Return the words of the genes of `source` under this rule."""
         return symbols.build(
             source.genes,
@@ -114,11 +118,15 @@ class Encoder:
     @cached_property
     def _word_keys(self) -> np.ndarray:
         if self.rule.ties != symbols.SEEDED:
-            return np.zeros(1, np.uint64)
+            return np.zeros(0, np.uint64)
         return stable_keys(self.vocabulary.words)
 
     def rank(
-        self, block: cells.Block, *, barcodes: Sequence[str] | None = None, vocabulary: symbols.Vocabulary | None = None
+        self,
+        block: cells.Block,
+        *,
+        barcodes: Sequence[str] | None = None,
+        vocabulary: symbols.Vocabulary | None = None,
     ) -> Ranked:
         """Rank the words of a block of cells.
 
@@ -138,7 +146,7 @@ class Encoder:
         # a gene list is never cut: its point is that all of its expressed genes are there
         most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
         ranked = kernels.rank_words(
-            starts, columns, values, words.word_of_column, most, seeded, np.uint64(self.rule.seed % 2**64),
+            starts, columns, values, words.word_of_column, most, np.uint64(self.rule.seed % 2**64),
             cell_keys, self._word_keys, len(words.words),
         )  # fmt: skip
         return Ranked(words, *ranked)
@@ -151,60 +159,6 @@ class Encoder:
             name: self.vocabulary.subset([gene.upper() if upper else gene for gene in genes])
             for name, genes in self.rule.gene_lists.items()
         }
-
-
-@dataclass
-class TieReport:
-    """How much of the text the tie rule decides, and which values were left out. Adds up over blocks."""
-
-    cells: int = 0
-    empty_cells: int = 0
-    cells_cut: int = 0
-    cells_cut_within_a_tie: int = 0
-    expressed: int = 0
-    words: int = 0
-    words_in_ties: int = 0
-    top_words: int = 0
-    top_words_in_ties: int = 0
-    values_not_finite: int = 0
-    values_negative: int = 0
-    values_stored_zero: int = 0
-
-    def add(self, statistics: np.ndarray) -> None:
-        """Count in the statistics of a block."""
-        total = statistics.sum(axis=0)
-        expressed, written = statistics[:, kernels.EXPRESSED], statistics[:, kernels.WRITTEN]
-        self.cells += len(statistics)
-        self.empty_cells += int((expressed == 0).sum())
-        self.cells_cut += int((written < expressed).sum())
-        self.cells_cut_within_a_tie += int(total[kernels.CUT_IN_TIE])
-        self.expressed += int(total[kernels.EXPRESSED])
-        self.words += int(total[kernels.WRITTEN])
-        self.words_in_ties += int(total[kernels.TIED])
-        self.top_words += int(total[kernels.TOP])
-        self.top_words_in_ties += int(total[kernels.TOP_TIED])
-        self.values_not_finite += int(total[kernels.NOT_FINITE])
-        self.values_negative += int(total[kernels.NEGATIVE])
-        self.values_stored_zero += int(total[kernels.STORED_ZERO])
-
-    def merge(self, counts: Mapping[str, int]) -> None:
-        """Count in another report."""
-        for key in vars(self):
-            setattr(self, key, getattr(self, key) + int(counts[key]))
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts, for a manifest."""
-        return dict(vars(self))
-
-    @property
-    def tied_share(self) -> float | None:
-        """Share of words whose gene has the value of another expressed gene of the cell."""
-        return self.words_in_ties / self.words if self.words else None
-
-    @property
-    def tied_share_of_top(self) -> float | None:
-        """The same among the first 200 words."""
-        return self.top_words_in_ties / self.top_words if self.top_words else None
 
 
 @dataclass(frozen=True)
@@ -254,15 +208,50 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
     ['MYH7 ACTA1']
     """
     opened = cells.open_cells(source, layer=rule.layer)
-    encoder = Encoder(rule, rule.vocabulary(opened, hgnc=None if hgnc is None else symbols.read_hgnc(hgnc)))
+    encoder = Encoder(
+        rule, rule.vocabulary(opened, hgnc=None if hgnc is None else hgnc_table.read_hgnc(hgnc))
+    )
     ties = TieReport()
     pieces = []
     for start, stop in slices(opened.n_cells, block):
-        piece, statistics = encode_block(encoder, opened.block(start, stop), barcodes=barcodes(opened, start, stop))
+        piece, statistics = encode_block(
+            encoder, opened.block(start, stop), barcodes=barcodes(opened, start, stop)
+        )
         ties.add(statistics)
         pieces.append(piece)
-    table = pa.concat_tables(pieces) if pieces else pa.table({SENTENCE: cells.text_array([])})
+    table = pa.concat_tables(pieces) if pieces else arrow.table({SENTENCE: arrow.text_array([])})
     return Encoded(pl.DataFrame(pl.from_arrow(table)), encoder.vocabulary, ties)
+
+
+def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
+    """Return the ranked words of every cell as numbers, for work on sentences that needs no text.
+
+    Parameters
+    ----------
+    source
+        AnnData or path of an .h5ad file.
+    rule
+        How a cell becomes a sentence.
+    block
+        Cells ranked at a time.
+    """
+    opened = cells.open_cells(source, layer=rule.layer)
+    encoder = Encoder(rule, rule.vocabulary(opened))
+    seeded = rule.ties == symbols.SEEDED
+    pieces = [
+        encoder.rank(
+            opened.block(start, stop), barcodes=barcodes(opened, start, stop).to_pylist() if seeded else None
+        )
+        for start, stop in slices(opened.n_cells, block)
+    ]
+    ends = np.cumsum([0] + [len(piece.words) for piece in pieces])
+    starts = [piece.starts[:-1] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
+    return Ranked(
+        encoder.vocabulary,
+        np.concatenate([piece.words for piece in pieces] or [np.zeros(0, np.int32)]),
+        np.concatenate([*starts, ends[-1:]]).astype(np.int64),
+        np.concatenate([piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]),
+    )
 
 
 def encode_block(encoder: Encoder, block: cells.Block, *, barcodes: pa.Array) -> tuple[pa.Table, np.ndarray]:
@@ -272,11 +261,11 @@ def encode_block(encoder: Encoder, block: cells.Block, *, barcodes: pa.Array) ->
     columns = {
         "barcode": barcodes,
         SENTENCE: ranked.text(),
-        "n_expressed": pa.array(ranked.expressed.astype(np.int32)),
+        "n_expressed": arrow.masked(ranked.expressed.astype(np.int32)),
     }
     for name, vocabulary in encoder.lists.items():
         columns[f"gene_sentence_{name}"] = encoder.rank(block, barcodes=keys, vocabulary=vocabulary).text()
-    return pa.table(columns), ranked.statistics
+    return arrow.table(columns), ranked.statistics
 
 
 def barcodes(source: cells.Cells, start: int, stop: int) -> pa.Array:
@@ -294,6 +283,6 @@ def slices(size: int, step: int) -> Iterator[tuple[int, int]]:
 def stable_keys(texts: Sequence[str]) -> np.ndarray:
     """Return a 64-bit key of each text that is the same in every run and on every machine."""
     return np.array(
-        [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts], np.uint64
+        [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts],
+        np.uint64,
     )
-

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from helpers.errors import SentenceError
 from helpers.files import digest
-from helpers.sentences import cells
+from helpers.sentences import arrow, cells, nodes
 
 # Values of a column-wise matrix are turned row-wise in portions of this many.
 TURN = 4_000_000
@@ -30,7 +30,9 @@ class H5adCells:
     Each thread opens the file for itself; copies sent to another process open it there.
     """
 
-    def __init__(self, path: Path, *, layer: str = cells.X, name: str | None = None, work: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, *, layer: str = cells.X, name: str | None = None, work: Path | None = None
+    ) -> None:
         self.path, self.layer, self.name = Path(path), layer, name or dataset_name(path)
         self._local = threading.local()
         self._work = work
@@ -38,8 +40,8 @@ class H5adCells:
         with reading(self.path):
             self._where = self._find(layer)
             node = self._file[self._where]
-            self.encoding = _encoding(node)
-            self.n_cells, n_genes = _shape(node)
+            self.encoding = nodes.encoding(node)
+            self.n_cells, n_genes = nodes.shape(node)
             self.genes = self._gene_names()
             self.schema = self.obs(0, 0).schema
         if n_genes != len(self.genes):
@@ -83,18 +85,18 @@ class H5adCells:
 
     def _gene_names(self) -> list[str]:
         var = self._file["raw/var" if self.layer == cells.RAW else "var"]
-        return [str(gene) for gene in _texts(_index(var))]
+        return [str(gene) for gene in nodes.texts(nodes.index(var))]
 
     def gene_columns(self) -> dict[str, list[str | None]]:
         """Return the text columns of the gene table; those that ``raw`` lacks come from ``var``."""
         with reading(self.path):
-            found = _text_columns(self._file["raw/var"]) if self.layer == cells.RAW else {}
+            found = nodes.text_columns(self._file["raw/var"]) if self.layer == cells.RAW else {}
             var = self._file["var"]
-            index = _texts(_index(var))
+            index = nodes.texts(nodes.index(var))
             if self.layer != cells.RAW:
-                return _text_columns(var)
+                return nodes.text_columns(var)
             if len(set(index)) == len(index):
-                for column, values in _text_columns(var).items():
+                for column, values in nodes.text_columns(var).items():
                     by_gene = dict(zip(index, values, strict=True))
                     found.setdefault(column, [by_gene.get(gene) for gene in self.genes])
             return found
@@ -121,10 +123,15 @@ class H5adCells:
             if isinstance(obs, h5py.Dataset):
                 return self._old_obs.slice(start, stop - start).select(columns or self._old_obs.column_names)
             order = [str(column) for column in obs.attrs.get("column-order", [])]
-            barcode = cells.barcode_name(order)
+            barcode = arrow.barcode_name(order)
             wanted = [barcode, *order] if columns is None else list(columns)
-            return pa.table(
-                {name: _column(_index(obs) if name == barcode else obs[name], start, stop, parent=obs) for name in wanted}
+            return arrow.table(
+                {
+                    name: nodes.column(
+                        nodes.index(obs) if name == barcode else obs[name], start, stop, parent=obs
+                    )
+                    for name in wanted
+                }
             )
 
     @cached_property
@@ -132,14 +139,14 @@ class H5adCells:
         # files written before anndata 0.7 keep the annotation in one compound data set
         from anndata.io import read_h5ad
 
-        return cells._obs_table(read_h5ad(self.path, backed="r").obs)
+        return arrow.obs_table(read_h5ad(self.path, backed="r").obs)
 
     def organism(self) -> dict[str, str]:
         """Return the organism stated in ``uns``."""
         with reading(self.path):
             uns = self._file.get("uns", {})
             stated = {
-                key: _texts(uns[key][()])[0]
+                key: nodes.texts(uns[key][()])[0]
                 for key in (cells.ORGANISM, cells.ORGANISM_TERM)
                 if key in uns and isinstance(uns[key], h5py.Dataset)
             }
@@ -219,69 +226,3 @@ def dataset_name(path: Path) -> str:
     for suffix in (".gz", ".h5ad"):
         name = name.removesuffix(suffix)
     return name
-
-
-def _encoding(node: Any) -> str:
-    if isinstance(node, h5py.Dataset):
-        return "array"
-    found = node.attrs.get("encoding-type", "")
-    if not found:  # before anndata 0.7: "csr" or "csc" in h5sparse_format
-        found = f"{node.attrs.get('h5sparse_format', 'unknown')}_matrix"
-    found = found.decode() if isinstance(found, bytes) else str(found)
-    if found not in {"csr_matrix", "csc_matrix"}:
-        msg = f"the values are stored as {found!r}; expected csr_matrix, csc_matrix or a dense array."
-        raise SentenceError(msg)
-    return found
-
-
-def _shape(node: Any) -> tuple[int, int]:
-    shape = node.shape if isinstance(node, h5py.Dataset) else node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
-    return int(shape[0]), int(shape[1])
-
-
-def _index(table: Any) -> Any:
-    if isinstance(table, h5py.Dataset):
-        return table["index"]
-    return table[table.attrs.get("_index", "_index")]
-
-
-def _texts(values: Any) -> list[str]:
-    if isinstance(values, h5py.Group):  # a nullable or a categorical index
-        return ["" if text is None else text for text in _column(values, 0, None, parent=None).to_pylist()]
-    values = values[()] if isinstance(values, h5py.Dataset) else values
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in np.atleast_1d(values)]
-
-
-def _text_columns(table: Any) -> dict[str, list[str | None]]:
-    if isinstance(table, h5py.Dataset):
-        return {}
-    found = {}
-    for name in table.attrs.get("column-order", []):
-        values = _column(table[name], 0, None, parent=table)
-        if pa.types.is_string(values.type):
-            found[str(name)] = values.to_pylist()
-    return found
-
-
-def _column(node: Any, start: int, stop: int | None, *, parent: Any) -> pa.Array:
-    piece = slice(start, stop)
-    if isinstance(node, h5py.Group):
-        if "codes" in node:
-            return cells.labeled(node["codes"][piece], _texts(node["categories"]))
-        return _plain(node["values"][piece], mask=node["mask"][piece].astype(bool))
-    if "categories" in node.attrs:  # anndata 0.7: codes that point to their labels
-        return cells.labeled(node[piece], _texts(parent[node.attrs["categories"]]))
-    return _plain(node[piece])
-
-
-def _plain(values: np.ndarray, *, mask: np.ndarray | None = None) -> pa.Array:
-    if values.dtype.kind in "OSU":
-        texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-        if mask is not None:
-            texts = [None if absent else text for text, absent in zip(texts, mask, strict=True)]
-        return cells.clean_texts(cells.text_array(texts))
-    if values.dtype.kind == "f" and mask is None:
-        mask = np.isnan(values)
-    if h5py.check_enum_dtype(values.dtype):
-        values = values.astype(bool)
-    return cells.masked(values, mask)

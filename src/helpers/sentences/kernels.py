@@ -40,105 +40,122 @@ def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - 
 
 
 @njit(nogil=True, cache=True)
-def rank_words(
-    indptr, indices, data, word_of_column, top_n, seeded, seed, cell_keys, word_keys, n_words
+def _gather(
+    columns, values, word_of_column, row, stamp, place, value, word, statistics
 ):  # pragma: no cover - compiled
-    """Rank the words of each cell: larger value first, equal values by word number (or by a seeded key).
+    # the expressed words of one cell; columns of one word are added up
+    m, last, ascending = 0, -1, True
+    for at in range(len(columns)):
+        v = np.float64(values[at])
+        if not v > 0 or not np.isfinite(v):
+            statistics[STORED_ZERO if v == 0 else (NEGATIVE if np.isfinite(v) else NOT_FINITE)] += 1
+            continue
+        here = word_of_column[columns[at]]
+        if here < 0:
+            continue
+        if stamp[here] == row:
+            value[place[here]] += v
+            continue
+        stamp[here] = row
+        place[here] = m
+        value[m] = v
+        word[m] = here
+        ascending = ascending and here > last
+        last = here
+        m += 1
+    statistics[EXPRESSED] = m
+    return m, ascending
 
+
+@njit(nogil=True, cache=True)
+def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):  # pragma: no cover - compiled
+    # Radix sort from the least to the most important digit: word number, seeded key, value. Stable, so that each
+    # later pass keeps the order of the earlier ones among equals. `keys` is (in order already, seeded, seed, cell).
+    ascending, seed, cell, word_keys = keys
+    byte = np.uint64(255)
+    for shift in range(0, 32, 8):
+        if ascending or (shift and (n_words >> shift) == 0):
+            break
+        for i in range(m):
+            digit[i] = (word_a[i] >> shift) & 255
+        _pass(key_a, word_a, key_b, word_b, m, digit, count)
+        key_a, key_b, word_a, word_b = key_b, key_a, word_b, word_a
+    for shift in range(0, 32 if len(word_keys) == n_words else 0, 8):
+        for i in range(m):
+            digit[i] = np.uint8((_mix(seed, cell, word_keys[word_a[i]]) >> np.uint64(shift)) & byte)
+        _pass(key_a, word_a, key_b, word_b, m, digit, count)
+        key_a, key_b, word_a, word_b = key_b, key_a, word_b, word_a
+    varying = np.uint64(0)
+    for i in range(m):
+        varying |= key_a[i] ^ key_a[0]
+    for shift in range(0, 64, 8):
+        if (varying >> np.uint64(shift)) & byte == 0:
+            continue
+        for i in range(m):
+            digit[i] = np.uint8((key_a[i] >> np.uint64(shift)) & byte)
+        _pass(key_a, word_a, key_b, word_b, m, digit, count)
+        key_a, key_b, word_a, word_b = key_b, key_a, word_b, word_a
+    return key_a, word_a
+
+
+@njit(nogil=True, cache=True)
+def _count_ties(key, m, kept, statistics):  # pragma: no cover - compiled
+    for i in range(kept):
+        if (i > 0 and key[i] == key[i - 1]) or (i + 1 < m and key[i] == key[i + 1]):
+            statistics[TIED] += 1
+            if i < TOP_WORDS:
+                statistics[TOP_TIED] += 1
+    statistics[WRITTEN] = kept
+    statistics[TOP] = min(kept, TOP_WORDS)
+    if 0 < kept < m and key[kept - 1] == key[kept]:
+        statistics[CUT_IN_TIE] = 1
+
+
+@njit(nogil=True, cache=True)
+def rank_words(
+    starts, columns, values, word_of_column, top_n, seed, cell_keys, word_keys, n_words
+):  # pragma: no cover - compiled
+    """Rank the words of each cell: larger value first, equal values by word number.
+
+    With one key a word in `word_keys`, equal values stand in an order drawn from seed, cell and word instead.
     Returns the words of all cells one after another, where each cell starts, and the statistics.
     """
-    n_cells = len(indptr) - 1
-    widest = 0
-    kept_at_most = 0
+    n_cells = len(starts) - 1
+    widest, room = 0, 0
     for row in range(n_cells):
-        width = indptr[row + 1] - indptr[row]
-        widest = max(widest, width)
-        kept_at_most += min(width, top_n)
-    ranked = np.empty(kept_at_most, np.int32)
-    starts = np.zeros(n_cells + 1, np.int64)
+        widest = max(widest, starts[row + 1] - starts[row])
+        room += min(starts[row + 1] - starts[row], top_n)
+    ranked = np.empty(room, np.int32)
+    written = np.zeros(n_cells + 1, np.int64)
     statistics = np.zeros((n_cells, N_STATISTICS), np.int64)
-    stamp = np.full(n_words, -1, np.int64)
-    place = np.empty(n_words, np.int64)
+    stamp, place = np.full(n_words, -1, np.int64), np.empty(n_words, np.int64)
     value = np.empty(widest, np.float64)
     bits = value.view(np.uint64)
     key_a, key_b = np.empty(widest, np.uint64), np.empty(widest, np.uint64)
     word_a, word_b = np.empty(widest, np.int32), np.empty(widest, np.int32)
-    digit = np.empty(widest, np.uint8)
-    count = np.empty(256, np.int64)
-    byte = np.uint64(255)
-    written = 0
+    digit, count = np.empty(widest, np.uint8), np.empty(256, np.int64)
     for row in range(n_cells):
-        m = 0
-        ascending = True
-        last = -1
-        for at in range(indptr[row], indptr[row + 1]):
-            word = word_of_column[indices[at]]
-            v = np.float64(data[at])
-            if not np.isfinite(v):
-                statistics[row, NOT_FINITE] += 1
-                continue
-            if v <= 0:
-                statistics[row, STORED_ZERO if v == 0 else NEGATIVE] += 1
-                continue
-            if word < 0:
-                continue
-            if stamp[word] == row:
-                value[place[word]] += v
-                continue
-            stamp[word] = row
-            place[word] = m
-            value[m] = v
-            word_a[m] = word
-            ascending = ascending and word > last
-            last = word
-            m += 1
-        statistics[row, EXPRESSED] = m
-        starts[row] = written
-        if m == 0:
-            continue
-        varying = np.uint64(0)
+        start, stop = starts[row], starts[row + 1]
+        m, ascending = _gather(
+            columns[start:stop],
+            values[start:stop],
+            word_of_column,
+            row,
+            stamp,
+            place,
+            value,
+            word_a,
+            statistics[row],
+        )
         for i in range(m):
-            key_a[i] = ~bits[i]
-            varying |= bits[i] ^ bits[0]
-        if not ascending:
-            for shift in range(0, 32, 8):
-                if shift and (n_words >> shift) == 0:
-                    break
-                for i in range(m):
-                    digit[i] = (word_a[i] >> shift) & 255
-                _pass(key_a, word_a, key_b, word_b, m, digit, count)
-                key_a, key_b = key_b, key_a
-                word_a, word_b = word_b, word_a
-        if seeded:
-            for shift in range(0, 32, 8):
-                for i in range(m):
-                    mixed = _mix(seed, cell_keys[row], word_keys[word_a[i]])
-                    digit[i] = np.uint8((mixed >> np.uint64(shift)) & byte)
-                _pass(key_a, word_a, key_b, word_b, m, digit, count)
-                key_a, key_b = key_b, key_a
-                word_a, word_b = word_b, word_a
-        for shift in range(0, 64, 8):
-            if (varying >> np.uint64(shift)) & byte == 0:
-                continue
-            for i in range(m):
-                digit[i] = np.uint8((key_a[i] >> np.uint64(shift)) & byte)
-            _pass(key_a, word_a, key_b, word_b, m, digit, count)
-            key_a, key_b = key_b, key_a
-            word_a, word_b = word_b, word_a
+            key_a[i] = ~bits[i]  # the bits of positive numbers are ordered as they are
+        keys = (ascending, seed, cell_keys[row % len(cell_keys)], word_keys)
+        key, word = _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count)
         kept = min(m, top_n)
-        for i in range(kept):
-            ranked[written + i] = word_a[i]
-            if (i > 0 and key_a[i] == key_a[i - 1]) or (i + 1 < m and key_a[i] == key_a[i + 1]):
-                statistics[row, TIED] += 1
-                if i < TOP_WORDS:
-                    statistics[row, TOP_TIED] += 1
-        statistics[row, WRITTEN] = kept
-        statistics[row, TOP] = min(kept, TOP_WORDS)
-        if kept < m and key_a[kept - 1] == key_a[kept]:
-            statistics[row, CUT_IN_TIE] = 1
-        written += kept
-    starts[n_cells] = written
-    return ranked[:written], starts, statistics
+        ranked[written[row] : written[row] + kept] = word[:kept]
+        written[row + 1] = written[row] + kept
+        _count_ties(key, m, kept, statistics[row])
+    return ranked[: written[n_cells]], written, statistics
 
 
 @njit(nogil=True, cache=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -65,13 +66,15 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
         known = np.array([np.inf if value is None else value for value in expressed], dtype=float)
         keep = np.minimum(words, np.where(np.isnan(known), np.inf, known)).astype(np.int64)
         return Padding(COUNT if (keep < words).any() else NONE, keep, words)
-    shared = _shared_tails(split)
-    ordered = np.array([_ordered_tail(row) for row in split], dtype=np.int64)
-    for rule, tails in ((CONSTANT, shared), (ALPHABET, ordered)):
-        found = np.where(tails >= SHORTEST_TAIL, tails, 0)
-        # padding is a habit of the maker: it is in most cells or in none
-        if len(found) and (found > 0).mean() > 0.5:
-            return Padding(rule, words - found, words)
+    traces = {
+        CONSTANT: _shared_tails(split),
+        ALPHABET: np.array([_ordered_tail(row) for row in split], np.int64),
+    }
+    tails = {rule: np.where(tail >= SHORTEST_TAIL, tail, 0) for rule, tail in traces.items()}
+    rule = max(tails, key=lambda name: tails[name].sum())
+    # padding is a habit of the maker: it is in most cells or in none
+    if len(words) and (tails[rule] > 0).mean() > 0.5:
+        return Padding(rule, words - tails[rule], words)
     return Padding(NONE, words.copy(), words)
 
 
@@ -116,7 +119,7 @@ def _shared_tails(split: list[list[str]]) -> np.ndarray:
     # Cells that end alike are neighbors once the sentences are sorted from their end.
     order = sorted(range(len(split)), key=lambda row: split[row][::-1])
     tails = np.zeros(len(split), dtype=np.int64)
-    for one, other in zip(order[:-1], order[1:], strict=True):
+    for one, other in pairwise(order):
         same = 0
         for left, right in zip(reversed(split[one]), reversed(split[other]), strict=False):
             if left != right:

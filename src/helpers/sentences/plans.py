@@ -12,8 +12,10 @@ import polars as pl
 
 from helpers.errors import SentenceError
 from helpers.files import write_json
-from helpers.sentences import ages, cells, encode, publications, shards, split, symbols
+from helpers.sentences import ages, cells, encode, publications, shards, split
+from helpers.sentences import hgnc as hgnc_table
 from helpers.sentences.options import DROP, Options
+from helpers.sentences.ties import TieReport
 
 # Raised when the files written for the same input and options change.
 FORMAT = 1
@@ -28,7 +30,7 @@ class Context:
     work: Path
     options: Options
     collections: pl.DataFrame | None
-    hgnc: symbols.Nomenclature | None
+    hgnc: hgnc_table.Nomenclature | None
     hgnc_hash: str | None
 
 
@@ -69,8 +71,12 @@ def decide(named: Mapping[str, Any], context: Context) -> split.Split | None:
             f"{rule['seed']} and {rule['test_fraction']}. Choose another folder, or remove this one."
         )
         raise SentenceError(msg)
-    donors = _merge([count_donors(name, hold(name, source, context), options) for name, source in named.items()])
-    found = split.split_donors(donors, target=options.test_fraction, seed=options.seed, settled=before["sides"])
+    donors = _merge(
+        [count_donors(name, hold(name, source, context), options) for name, source in named.items()]
+    )
+    found = split.split_donors(
+        donors, target=options.test_fraction, seed=options.seed, settled=before["sides"]
+    )
     sides = dict(before["sides"]) | {donor.name: found.side(donor.name) for donor in donors}
     write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
     return found
@@ -92,7 +98,9 @@ def count_donors(name: str, source: cells.Cells, options: Options) -> pl.DataFra
         )
         raise SentenceError(msg)
     age_column = ages.find_source(source.schema.names, age_column=options.age_column)
-    table = source.obs(0, source.n_cells, columns=list(dict.fromkeys([column, *_age_columns(source, age_column)])))
+    table = source.obs(
+        0, source.n_cells, columns=list(dict.fromkeys([column, *_age_columns(source, age_column)]))
+    )
     stated = shards.parse_ages(table, age_column=age_column)
     frame = pl.DataFrame({"name": pl.from_arrow(table[column]).cast(pl.String), "age": stated[ages.AGE]})
     grouped = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
@@ -157,7 +165,9 @@ class DataSet:
         here = self.folder / PLAN
         if here.exists() and json.loads(here.read_text())["fingerprint"] != self.job.fingerprint:
             was = json.loads(here.read_text())
-            differs = [key for key, value in self.facts.items() if was.get(key) != json.loads(json.dumps(value))]
+            differs = [
+                key for key, value in self.facts.items() if was.get(key) != json.loads(json.dumps(value))
+            ]
             msg = (
                 f"{self.folder} holds sentences of another run (different: {', '.join(differs)}). "
                 "Choose another folder, or remove this one."
@@ -169,7 +179,9 @@ class DataSet:
         for side, rows in self._sides().items():
             folder = self.folder / side if side else self.folder
             for number, (start, stop) in enumerate(encode.slices(len(rows), self.options.chunk_cells)):
-                made.append(shards.Shard(side, number, rows[start:stop], folder / f"chunk_{number:04d}.parquet"))
+                made.append(
+                    shards.Shard(side, number, rows[start:stop], folder / f"chunk_{number:04d}.parquet")
+                )
         return made
 
     def _sides(self) -> dict[str, np.ndarray]:
@@ -183,12 +195,17 @@ class DataSet:
             test = split.split_cells(barcodes, target=self.options.test_fraction, seed=self.options.seed)
         else:
             donors = self.source.obs(0, self.source.n_cells, columns=[self.donor_column])[self.donor_column]
-            test = np.array(pl.from_arrow(donors).cast(pl.String).is_in(sorted(self.decided.test_donors)).fill_null(value=False))
+            test = np.array(
+                pl.from_arrow(donors)
+                .cast(pl.String)
+                .is_in(sorted(self.decided.test_donors))
+                .fill_null(value=False)
+            )
         return {split.TRAIN: np.flatnonzero(known & ~test), split.TEST: np.flatnonzero(known & test)}
 
     def finish(self, reports: Sequence[Mapping[str, Any]]) -> Written:
         """Check the written files against each other and describe them."""
-        ties = encode.TieReport()
+        ties = TieReport()
         for report in reports:
             ties.merge(report["report"])
         overlap = self._overlap() if self.options.split != split.NONE else None
@@ -205,7 +222,11 @@ class DataSet:
             "columns": {piece.name: str(piece.type) for piece in self.job.schema},
             "renamed_columns": self.job.renamed,
             "symbols": self.job.encoder.vocabulary.report.as_dict(),
-            "ties": {**ties.as_dict(), "tied_share": ties.tied_share, "tied_share_of_top": ties.tied_share_of_top},
+            "ties": {
+                **ties.as_dict(),
+                "tied_share": ties.tied_share,
+                "tied_share_of_top": ties.tied_share_of_top,
+            },
             "ages": dict(ages_of(self.job)[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
             "files": [{key: value for key, value in report.items() if key != "report"} for report in reports],
         }
@@ -218,7 +239,9 @@ class DataSet:
             return {"kind": split.NONE}
         described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
         if options.split == split.CELLS:
-            return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
+            return described | {
+                "warning": "single cells were split: cells of one donor are in train and in test"
+            }
         here = count_donors(self.name, self.source, options).sort("name")
         test = here["name"].is_in(sorted(self.decided.test_donors))
         return described | {
@@ -235,7 +258,9 @@ class DataSet:
         sides = []
         for side in (split.TRAIN, split.TEST):
             files = sorted((self.folder / side).glob("chunk_*.parquet"))
-            read = [pl.read_parquet(path, columns=[column])[column].cast(pl.String).unique() for path in files]
+            read = [
+                pl.read_parquet(path, columns=[column])[column].cast(pl.String).unique() for path in files
+            ]
             sides.append({donor for piece in read for donor in piece.to_list() if split.is_known(donor)})
         return sorted(sides[0] & sides[1])
 
@@ -254,7 +279,10 @@ def _merge(tables: Sequence[pl.DataFrame]) -> list[split.Donor]:
         .agg(pl.col("age").median(), pl.col("cells").sum())
         .sort("name")
     )  # fmt: skip
-    return [split.Donor(name, age, cells_) for name, age, cells_ in merged.select("name", "age", "cells").iter_rows()]
+    return [
+        split.Donor(name, age, cells_)
+        for name, age, cells_ in merged.select("name", "age", "cells").iter_rows()
+    ]
 
 
 def _by_side(reports: Sequence[Mapping[str, Any]]) -> dict[str, int]:

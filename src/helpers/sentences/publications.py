@@ -17,7 +17,9 @@ PUBLICATION_COLUMNS = {
     "contact_name": "publication_contact_name",
     "contact_email": "publication_contact_email",
 }
-_UUID = re.compile(r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])")
+_UUID = re.compile(
+    r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
+)
 
 
 def find_id(name: str) -> str | None:

@@ -18,7 +18,10 @@ _ALL = "gene_sentence_all"
 
 
 def read(
-    paths: str | Path | Sequence[str | Path], *, sentence: str | None = None, null_texts: Sequence[str] = ("nan", "NaN", "<NA>")
+    paths: str | Path | Sequence[str | Path],
+    *,
+    sentence: str | None = None,
+    null_texts: Sequence[str] = ("nan", "NaN", "<NA>"),
 ) -> pl.LazyFrame:
     """Scan one or many data sets of sentences.
 
@@ -130,7 +133,9 @@ def _scan(
     texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical) and name != column]
     frame = frame.with_columns(_nulls(name, null_texts) for name in texts)
     first = [pl.col(column).cast(pl.String).alias(SENTENCE)]
-    first += [pl.col(AGE).cast(pl.Float64, strict=False) if AGE in schema else pl.lit(None, pl.Float64).alias(AGE)]
+    first += [
+        pl.col(AGE).cast(pl.Float64, strict=False) if AGE in schema else pl.lit(None, pl.Float64).alias(AGE)
+    ]
     first += [pl.lit(place[0], pl.String).alias(DATASET), pl.lit(place[1], pl.String).alias(SIDE)]
     taken = {SENTENCE, AGE, DATASET, SIDE, column}
     return frame.select(*first, *(name for name in schema if name not in taken))

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.files import digest, writing
-from helpers.sentences import ages, cells, encode
+from helpers.sentences import ages, arrow, cells, encode
 from helpers.sentences.encode import BLOCK, SENTENCE
+from helpers.sentences.ties import TieReport
 
 EXPRESSED = "n_expressed"
 FINGERPRINT, REPORT = b"musclebook.fingerprint", b"musclebook.report"
@@ -107,7 +108,7 @@ def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
         If the disk is full, the source cannot be read, or a file of other content is in the way.
     """
     if not is_finished(job, shard):
-        ties = encode.TieReport()
+        ties = TieReport()
         try:
             with writing(shard.path) as part, _writer(part, job) as writer:
                 for start, stop in encode.slices(len(shard.rows), BLOCK):
@@ -173,7 +174,7 @@ def read_rows(source: cells.Cells, rows: np.ndarray) -> Iterator[tuple[cells.Blo
             wanted = rows[at:to] - start
             block, obs = source.block(start, stop), source.obs(start, stop)
             if len(wanted) < stop - start:
-                block, obs = take_rows(block, wanted), obs.take(pa.array(wanted))
+                block, obs = take_rows(block, wanted), obs.take(arrow.masked(wanted))
             yield block, obs
             at = to
 
@@ -197,9 +198,11 @@ def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
         columns = {name: made[name] for name in made.column_names if name != "barcode"}
         found = parse_ages(obs, age_column=job.age_column, species=job.species).to_arrow()
         columns |= {name: found[name] for name in found.column_names}
-        columns |= {name: cells.text_array([value] * obs.num_rows) for name, value in job.constants.items()}
+        columns |= {name: arrow.text_array([value] * obs.num_rows) for name, value in job.constants.items()}
         columns |= {job.renamed.get(name, name): obs[name] for name in obs.column_names}
-        pieces.append(pa.table({piece.name: pc.cast(columns[piece.name], piece.type) for piece in job.schema}))
+        pieces.append(
+            arrow.table({piece.name: pc.cast(columns[piece.name], piece.type) for piece in job.schema})
+        )
     if not pieces:
         return job.schema.empty_table(), np.zeros((0, 9), np.int64)
     return pa.concat_tables(pieces).combine_chunks(), np.concatenate(statistics)

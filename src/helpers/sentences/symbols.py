@@ -3,23 +3,30 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
+from helpers.sentences.hgnc import Nomenclature
 
 GIVEN, UPPER = "given", "upper"
 SUM, FIRST = "sum", "first"
 SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
-SYMBOL_COLUMNS = ("feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol")
-HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
+SYMBOL_COLUMNS = (
+    "feature_name",
+    names.SYMBOL,
+    "gene_symbols",
+    "gene_symbol",
+    "gene_name",
+    "gene_names",
+    "symbol",
+    "hgnc_symbol",
+)
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
 _ENSEMBL = re.compile(r"ENS[A-Z]{0,5}[GTP]\d{11}(?:\.\d+)?(?:_PAR_Y)?")
@@ -75,49 +82,9 @@ class Vocabulary:
         """Keep only the given words, for a sentence of a gene list; order among equal values stays."""
         wanted = set(symbols)
         keep = np.array([word in wanted for word in self.words] + [False])
-        return Vocabulary(self.words, np.where(keep[self.word_of_column], self.word_of_column, -1), self.report)
-
-
-@dataclass(frozen=True)
-class Nomenclature:
-    """Approved symbols with the older names and the identifiers that lead to them (an HGNC file)."""
-
-    approved: frozenset[str] = frozenset()
-    by_ensembl: Mapping[str, str] = field(default_factory=dict)
-    by_previous: Mapping[str, str | None] = field(default_factory=dict)
-    by_alias: Mapping[str, str | None] = field(default_factory=dict)
-
-
-def read_hgnc(path: Path) -> Nomenclature:
-    """Read an HGNC table that the user has: tab-separated text or Parquet.
-
-    Parameters
-    ----------
-    path
-        Columns symbol, ensembl_gene_id, prev_symbol, alias_symbol; several names in one field are joined by ``|``.
-
-    Raises
-    ------
-    SentenceError
-        If the file cannot be read or lacks a column.
-    """
-    path = Path(path)
-    try:
-        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, separator="\t", infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as an HGNC table: {problem}. Give the complete set as tab-separated text or Parquet."
-        raise SentenceError(msg) from problem
-    if missing := [column for column in HGNC_COLUMNS if column not in table.columns]:
-        msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
-        raise SentenceError(msg)
-    rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
-    approved = frozenset(rows["symbol"])
-    return Nomenclature(
-        approved,
-        {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
-        _older_names(rows, "prev_symbol", approved),
-        _older_names(rows, "alias_symbol", approved),
-    )
+        return Vocabulary(
+            self.words, np.where(keep[self.word_of_column], self.word_of_column, -1), self.report
+        )
 
 
 def build(
@@ -169,7 +136,10 @@ def build(
     count: Counter[str] = Counter()
     known = _ensembl_symbols() if hgnc is None else {**_ensembl_symbols(), **hgnc.by_ensembl}
     naming = hgnc or Nomenclature()
-    labels = [_word(name, str(gene), known=known, hgnc=naming, count=count) for name, gene in zip(stated, index, strict=True)]
+    labels = [
+        _word(name, str(gene), known=known, hgnc=naming, count=count)
+        for name, gene in zip(stated, index, strict=True)
+    ]
     if case == UPPER:
         labels = [None if label is None else label.upper() for label in labels]
     distinct = dict.fromkeys(label for label in labels if label is not None)
@@ -281,15 +251,6 @@ def _check_options(*, case: str, duplicates: str, order: str) -> None:
         if value not in allowed:
             msg = f"{what} is {value!r}; choose one of {', '.join(map(repr, allowed))}."
             raise SentenceError(msg)
-
-
-def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for symbol, older in rows.select("symbol", column).drop_nulls().iter_rows():
-        for name in older.split("|"):
-            if name not in approved:
-                found[name] = symbol if found.get(name, symbol) == symbol else None
-    return found
 
 
 @cache

@@ -14,7 +14,7 @@ _MODEL = {names.CELLS: "cells_only", names.NUCLEI: "nuclei_only"}
 # Slopes of subtypes beside their parent's, log2 per decade, in the directions the study reports for neighborhoods.
 SUBTYPE_SLOPES = {
     "ICAM1+MuSCs": -0.25, "TNFRSF12A+MuSCs": -0.45, "MYOG+MuSCs": 0.25, "Adv_FB": 0.3, "Par_FB": -0.15,
-    "Endoneural_FB-CDH19+": -0.2, "Vein-CCL2+": 0.35, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.3,
+    "Endoneural_FB-CDH19+": -0.2, "Vein-CCL2+": 0.35, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.15,
     "CD16-NK": 0.25, "CD8+T-CRTAM+": 0.15, "II-OTU+TNF+": 0.2, "I-OTU+TNF+": 0.15,
 }  # fmt: skip
 # Assumed slopes of labels that the study left out of its model (junction nuclei expand, says its abstract).

@@ -31,7 +31,8 @@ ESCAPE = {
 }
 ABSENT = -30.0  # log2: not a molecule
 GENE_SD, GENE_SD_SPREAD, DONOR_SHARE = 0.32, 0.5, 0.3
-CHEMISTRY_SD, LIBRARY_SD = 0.35, 0.04
+PUBLISHED_SD = 0.2  # a direction that a study could see is in a gene that donors share
+CHEMISTRY_SD, LIBRARY_SD = 0.43, 0.04
 
 
 def _published() -> pl.DataFrame:
@@ -119,8 +120,10 @@ def sex_log(sex: str) -> np.ndarray:
 
 
 def gene_spread(seed: int) -> np.ndarray:
-    """Return the standard deviation between donors of each gene, natural log: unequal over genes."""
-    return GENE_SD * np.exp(GENE_SD_SPREAD * generator(seed, "spread").normal(size=len(genes.list_genes())))
+    """Return the standard deviation between donors of each gene, natural log: unequal, smaller for published genes."""
+    spread = GENE_SD * np.exp(GENE_SD_SPREAD * generator(seed, "spread").normal(size=len(genes.list_genes())))
+    published = genes.list_genes()[names.GENE].is_in(study.gene_directions()["gene"].to_list()).to_numpy()
+    return np.where(published, PUBLISHED_SD * np.minimum(spread / GENE_SD, 1.2), spread)
 
 
 def donor_log(seed: int, donor: str, level0: str) -> np.ndarray:

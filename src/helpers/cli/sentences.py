@@ -1,0 +1,134 @@
+"""Commands on cell sentences: make them, turn them into prompts."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helpers.cli import screen
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    for command in (sentences, prompts):
+        app.command()(command)
+
+
+def sentences(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Files .h5ad, release folders, or 'demo'.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the sentences.", show_default=False)],
+    *,
+    top_n: Annotated[
+        int, typer.Option(min=0, help="Words of a sentence at most; 0 for all expressed genes.")
+    ] = 2_000,
+    ties: Annotated[str, typer.Option(help="Order among equal values: symbol, file, seeded.")] = "symbol",
+    layer: Annotated[str, typer.Option(help="X, raw, or the name of a layer.")] = "X",
+    case: Annotated[str, typer.Option(help="Case of the symbols: given, upper.")] = "given",
+    duplicates: Annotated[str, typer.Option(help="Columns of one symbol: sum, first.")] = "sum",
+    symbol_column: Annotated[
+        str | None, typer.Option(help="Column of the symbols; found if not named.")
+    ] = None,
+    gene_list: Annotated[
+        list[Path] | None,
+        typer.Option(help="Text file of symbols; adds a sentence of these genes. Repeatable."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="donors, cells (leaks donors), none.")] = "donors",
+    test_fraction: Annotated[float, typer.Option(help="Target share of the test side.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Of the split and of seeded ties.")] = 0,
+    chunk_cells: Annotated[int, typer.Option(min=1, help="Cells of one file.")] = 10_000,
+    missing_age: Annotated[str, typer.Option(help="Cells of unknown age: keep, drop.")] = "keep",
+    donor_column: Annotated[str | None, typer.Option(help="Column of the donor; found if not named.")] = None,
+    age_column: Annotated[str | None, typer.Option(help="Column of the age; found if not named.")] = None,
+    organism: Annotated[str | None, typer.Option(help="Organism, where the data do not state it.")] = None,
+    collections: Annotated[
+        Path | None, typer.Option(help="Your table of publications by dataset_id.")
+    ] = None,
+    hgnc: Annotated[Path | None, typer.Option(help="Your HGNC table, for outdated symbols.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads of this machine.")] = 2,
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+) -> None:
+    """Write cells as sentences: Parquet files, whole donors held out, resumed where interrupted.
+
+    Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
+    """
+    from helpers.sentences import dataset, encode, options
+
+    chosen = options.Options(
+        rule=encode.Rule(
+            top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
+            symbol_column=symbol_column, gene_lists={path.stem: path.read_text().split() for path in gene_list or []},
+        ),
+        split=split, test_fraction=test_fraction, seed=seed, chunk_cells=chunk_cells, missing_age=missing_age,
+        donor_column=donor_column, age_column=age_column, organism=organism,
+    )  # fmt: skip
+    started, done = time.monotonic(), 0
+    with screen.progress("Cells written") as bar:
+
+        def progress(_: str, n_cells: int) -> None:
+            nonlocal done
+            done += n_cells
+            bar(done, done)
+
+        written = dataset.write(
+            _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
+            progress=progress,
+        )  # fmt: skip
+    seconds = max(time.monotonic() - started, 1e-9)
+    for one in written:
+        sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
+        screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
+    screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
+
+
+def prompts(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="Sentences: files or folders.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Argument(help="File of JSON lines.", show_default=False)],
+    *,
+    task: Annotated[str, typer.Option(help="What is asked: age, cell_type, tissue.")] = "age",
+    n_genes: Annotated[int, typer.Option(min=1, help="Words of a sentence at most.")] = 200,
+    side: Annotated[str | None, typer.Option(help="train or test; both if not named.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice of templates.")] = 0,
+    organism: Annotated[str, typer.Option(help="Told where the data do not state it.")] = "human",
+    tissue: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
+    templates: Annotated[Path | None, typer.Option(help="YAML file of your own templates.")] = None,
+) -> None:
+    """Turn sentences into prompts and responses for fine-tuning.
+
+    Example:  musclebook prompts sentences/atlas train.jsonl --task cell_type --side train
+    """
+    from helpers.sentences import prompts as prompting
+
+    made = prompting.write(
+        list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
+        templates=templates,
+    )  # fmt: skip
+    screen.say(
+        f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells left out for want of an answer."
+    )
+
+
+def _open(inputs: list[str]) -> dict[str, object]:
+    from helpers import sources
+    from helpers.errors import SentenceError
+    from helpers.sentences import h5ad
+
+    named: dict[str, object] = {}
+    for text in inputs:
+        path = Path(text)
+        is_file = path.suffix in (".h5ad", ".gz") or path.is_file()
+        name = h5ad.dataset_name(path)
+        if name in named:
+            msg = f"two inputs are called {name!r}; rename one, since each gets a folder of its name."
+            raise SentenceError(msg)
+        # a release is columns of genes; its converted copy gives rows of cells
+        named[name] = path if is_file else sources.open_atlas(text).to_anndata(counts=False)
+    return named

@@ -1,0 +1,152 @@
+"""The converted atlas: kept whole, found again, never stale, written once."""
+
+import threading
+import time
+
+import anndata
+import h5py
+import numpy as np
+import pytest
+
+from helpers import files, names
+from helpers.atlas import cache, h5ad, reader, release
+
+
+def open_folder(folder):
+    return reader.Atlas(release.Release(folder))
+
+
+def assert_same(adata, micro):
+    np.testing.assert_array_equal(adata.X.toarray(), micro.x)
+    np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts)
+    assert adata.layers[names.COUNTS].dtype == np.int32
+
+
+def refuse_reading(monkeypatch):
+    monkeypatch.setattr(
+        release.Release, "read_csr", lambda *_, **__: pytest.fail("the release was read again")
+    )
+
+
+def test_the_second_time_nothing_is_converted(folder, micro, monkeypatch):
+    open_folder(folder).to_anndata()
+    (copy,) = folder.glob("*.h5ad")
+    refuse_reading(monkeypatch)
+    again = open_folder(folder).to_anndata()
+    assert_same(again, micro)
+    assert np.shares_memory(again.X.indices, again.layers[names.COUNTS].indices)
+    assert_same(anndata.read_h5ad(copy), micro)  # a plain h5ad to everybody else
+
+
+def test_a_changed_release_is_converted_anew_and_the_old_copy_goes(folder, micro, make_micro):
+    open_folder(folder).to_anndata()
+    (old,) = folder.glob("*.h5ad")
+    other = make_micro(seed=9)
+    other.write(folder)
+    assert_same(open_folder(folder).to_anndata(), other)
+    (new,) = folder.glob("*.h5ad")
+    assert new != old
+
+
+def test_changed_metadata_of_the_same_size_is_noticed(folder, micro):
+    before = release.Release(folder).key
+    micro.obs[names.SEX] = micro.obs[names.SEX].map({"M": "F", "F": "M"})
+    micro.obs.to_parquet(folder / names.SAMPLE_FILE)
+    assert release.Release(folder).key != before
+
+
+@pytest.mark.parametrize("damage", ["cut", "no mark", "other key", "no counts", "short data"])
+def test_a_damaged_copy_is_not_used(folder, micro, damage):
+    open_folder(folder).to_anndata()
+    (copy,) = folder.glob("*.h5ad")
+    if damage == "cut":
+        copy.write_bytes(copy.read_bytes()[:-5000])
+    else:
+        with h5py.File(copy, "a") as file:
+            if damage == "no mark":
+                del file.attrs[cache.KEY]
+            if damage == "other key":
+                file.attrs[cache.KEY] = "1:other"
+            if damage == "no counts":
+                del file["layers/counts"]
+            if damage == "short data":
+                held = file["X/data"][:-1]
+                del file["X/data"]
+                file["X/data"] = held
+    assert cache.find(folder, release.Release(folder).key) is None
+    assert_same(open_folder(folder).to_anndata(), micro)
+    assert cache.find(folder, release.Release(folder).key) == copy
+
+
+def test_a_folder_that_cannot_be_written_leaves_the_copy_in_the_cache(folder, micro, own_cache, monkeypatch):
+    plain = files.writing
+
+    def no_leave(path):
+        if path.parent == folder:
+            raise PermissionError(13, "read-only", str(path))
+        return plain(path)
+
+    monkeypatch.setattr(cache.files, "writing", no_leave)
+    assert_same(open_folder(folder).to_anndata(), micro)
+    assert not list(folder.glob("*.h5ad"))
+    (copy,) = (own_cache / "converted").glob("*.h5ad")
+    refuse_reading(monkeypatch)
+    assert_same(open_folder(folder).to_anndata(), micro)
+    assert copy.exists()
+
+
+def test_no_room_and_no_leave_anywhere_still_gives_the_atlas(folder, micro, monkeypatch):
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    assert_same(open_folder(folder).to_anndata(), micro)
+    assert not list(folder.glob("*.h5ad"))
+
+
+def test_a_stopped_write_leaves_nothing(folder, monkeypatch):
+    def stop(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "_write_csr", stop)
+    open_folder(folder).to_anndata()
+    assert not [path for path in folder.iterdir() if ".h5ad" in path.name]
+
+
+def test_two_at_once_convert_once(folder, micro, monkeypatch):
+    plain, reads, found = release.Release.read_csr, [], []
+
+    def slow(*args, **options):
+        reads.append(1)
+        time.sleep(0.3)  # the second has time to come in between
+        return plain(*args, **options)
+
+    monkeypatch.setattr(release.Release, "read_csr", slow)
+    both = [threading.Thread(target=lambda: found.append(open_folder(folder).to_anndata())) for _ in range(2)]
+    for thread in both:  # each with its own file lock, as two processes have
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(reads) == 1
+    for adata in found:
+        assert_same(adata, micro)
+    assert len(found) == 2
+
+
+def test_a_converted_file_carries_everything_but_the_truth(folder, micro, tmp_path):
+    (folder / "truth").mkdir()
+    (folder / "truth" / "simulation.json").write_text('{"seed": 7}')
+    out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
+    atlas = reader.Atlas(h5ad.H5ad(out))
+    assert_same(atlas.to_anndata(), micro)
+    assert atlas.obs.select(names.BARCODE, *names.SAMPLE_COLUMNS).equals(open_folder(folder).obs)
+    np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)
+    assert atlas.simulated  # simulated cells stay known as such
+    assert atlas.truth("composition") is None
+
+
+def test_conversion_refuses_a_name_that_would_mislead(folder, tmp_path):
+    from helpers.errors import SourceError
+
+    with pytest.raises(SourceError, match=r"does not end in .h5ad"):
+        open_folder(folder).convert(tmp_path / "atlas.parquet")
+    out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
+    with pytest.raises(SourceError, match="is the source itself"):
+        reader.Atlas(h5ad.H5ad(out)).convert(out)

@@ -1,0 +1,222 @@
+"""Counts recovered exactly, or refused with what was seen and where."""
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.atlas import counts
+from helpers.errors import CountsError
+
+REAL = Path(__file__).parents[3] / "shared" / "realdata"
+
+
+def normalize(molecules, target=1e4, totals=None):
+    """Scale each cell to `target` and take the log, cell by cell."""
+    dense = np.zeros(molecules.shape)
+    for i, cell in enumerate(molecules):
+        total = cell.sum() if totals is None else totals[i]
+        if total:
+            dense[i] = np.log1p(cell / total * target)
+    return dense
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    target=st.sampled_from([1e4, 1e6, 1717.0]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    depth=st.floats(0.1, 300),
+)
+def test_counts_come_back_exactly_whatever_the_target_and_the_depth(seed, target, dtype, depth):
+    rng = np.random.default_rng(seed)
+    molecules = rng.poisson(rng.gamma(0.3, depth, (20, 30)))
+    molecules[:, 0] = 1
+    found, report = counts.recover(sp.csr_matrix(normalize(molecules, target).astype(dtype)))
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found.toarray(), molecules)
+    np.testing.assert_array_equal(report["molecules"], molecules.sum(1))
+    np.testing.assert_allclose(report["unit"], target / molecules.sum(1), rtol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), least=st.integers(2, 7))
+def test_cells_without_a_single_molecule(seed, least):
+    rng = np.random.default_rng(seed)
+    molecules = rng.integers(least, 40, (30, 12))
+    values = sp.csr_matrix(normalize(molecules).astype(np.float32))
+    found, _ = counts.recover(values)
+    divisors = np.array([np.gcd.reduce(cell) for cell in molecules])
+    np.testing.assert_array_equal(found.toarray(), molecules // divisors[:, None])  # all that values can tell
+    whole, report = counts.recover(values, totals=molecules.sum(1))
+    np.testing.assert_array_equal(whole.toarray(), molecules)
+    np.testing.assert_array_equal(report["smallest_count"], molecules.min(1))
+
+
+@pytest.mark.parametrize("target", [1e4, 1e5, 1e6, 1717.0])
+def test_totals_imply_what_one_molecule_is_worth_whatever_the_target(target):
+    molecules = np.random.default_rng(0).poisson(3, (50, 12)) + 1
+    totals = molecules.sum(1)
+    least = molecules.min(1) / totals * target
+    np.testing.assert_allclose(counts.unit_from_totals(least, totals), target / totals)
+
+
+def test_even_counts_are_not_halved_where_totals_say_otherwise():
+    molecules = 2 * np.random.default_rng(0).integers(1, 9, (30, 12))
+    found, _ = counts.recover(normalize(molecules), totals=molecules.sum(1))
+    np.testing.assert_array_equal(found.toarray(), molecules)
+
+
+def test_totals_that_do_not_fit_the_values_are_not_believed():
+    molecules = np.random.default_rng(0).poisson(2, (50, 40))
+    molecules[:, 0] = 1
+    wrong = np.random.default_rng(1).integers(100, 9000, 50)
+    np.testing.assert_array_equal(counts.recover(normalize(molecules), totals=wrong)[0].toarray(), molecules)
+
+
+def test_known_units_tell_the_counts_of_a_few_genes():
+    molecules = np.random.default_rng(0).integers(2, 30, (50, 40))
+    units = 1e4 / molecules.sum(1)
+    few = normalize(molecules)[:, :2]
+    np.testing.assert_array_equal(counts.recover(few, units=units)[0].toarray(), molecules[:, :2])
+    with pytest.raises(CountsError, match="with its known size factor"):
+        counts.recover(few, units=units * 1.3)
+
+
+def test_values_rounded_to_three_decimals_are_still_told_apart():
+    molecules = np.random.default_rng(0).poisson(4, (60, 50))
+    molecules[:, 0] = 1
+    rounded = np.round(normalize(molecules, totals=np.full(60, 3000)), 3).astype(np.float32)
+    np.testing.assert_array_equal(counts.recover(sp.csr_matrix(rounded))[0].toarray(), molecules)
+
+
+def test_scanpys_reduced_pbmc_gives_whole_counts_that_agree_with_its_totals():
+    scanpy = pytest.importorskip("scanpy")
+    with anndata.settings.override():
+        real = _quietly(scanpy.datasets.pbmc68k_reduced)
+    held = real.raw.X
+    found, report = counts.recover(held)
+    # The values are log1p of counts per ten thousand, rounded to three decimals. The recorded totals were not used:
+    totals = real.obs["n_counts"].to_numpy()
+    np.testing.assert_allclose(report["unit"].to_numpy() * totals, 1e4, rtol=5e-4)
+    again = np.log1p(found.toarray() * (1e4 / totals)[:, None])
+    np.testing.assert_allclose(again, held.toarray(), atol=6e-4)  # half the last decimal
+    np.testing.assert_array_equal(found.toarray(), np.rint(np.expm1(held.toarray()) * totals[:, None] / 1e4))
+    assert found.shape == (700, 765)
+    with pytest.raises(
+        CountsError, match=r"a negative value, -0.326, first in cell 'AAAGCCTGGCTAAC-1'.*scaled"
+    ):
+        counts.recover(real.X, barcodes=list(real.obs_names))
+
+
+def _quietly(read):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the stored file is older than today's anndata
+        return read()
+
+
+@pytest.mark.parametrize("name", ["cellxgene_example_valid.h5ad", "cellxgene_example_invalid_CL.h5ad"])
+def test_raw_layers_of_the_cellxgene_fixtures_are_recognized(name):
+    if not (REAL / name).exists():
+        pytest.skip(f"{name} is not on this machine")
+    raw = _quietly(lambda: anndata.read_h5ad(REAL / name)).raw.X
+    found, report = counts.recover(raw)
+    np.testing.assert_array_equal(found.toarray(), raw.toarray())
+    assert found.data.all()  # one fixture stores zeros
+    np.testing.assert_array_equal(report["genes"], (raw.toarray() > 0).sum(1))
+
+
+def test_raw_counts_of_celltypist_are_recognized():
+    package = pytest.importorskip("celltypist", reason="celltypist is not installed")
+    import pandas as pd
+
+    table = Path(package.__file__).parent / "data" / "samples" / "sample_cell_by_gene.csv"
+    values = sp.csr_matrix(pd.read_csv(table, index_col=0).to_numpy(np.float32))
+    found, _ = counts.recover(values)
+    assert found.shape == (559, 32786)
+    assert (found != values.astype(np.int32)).nnz == 0
+
+
+def test_integers_are_taken_as_counts_and_stored_zeros_dropped():
+    held = sp.csr_matrix((np.array([2.0, 0.0, 5.0]), np.array([0, 1, 1]), np.array([0, 2, 3])), shape=(2, 2))
+    found, report = counts.recover(held)
+    assert found.toarray().tolist() == [[2, 0], [0, 5]]
+    assert found.nnz == 2
+    assert held.nnz == 3  # what was given is left as it is
+    assert report["molecules"].to_list() == [2, 5]
+
+
+def test_the_result_shares_the_index_arrays_and_leaves_the_values():
+    molecules = np.random.default_rng(0).poisson(2, (9, 8)) + 1
+    molecules[:, 0] = 1
+    held = sp.csr_matrix(normalize(molecules).astype(np.float32))
+    before = held.copy()
+    found, _ = counts.recover(held)
+    assert np.shares_memory(found.indices, held.indices)
+    np.testing.assert_array_equal(held.toarray(), before.toarray())
+
+
+def test_empty_cells_and_no_cells():
+    molecules = np.array([[0, 0, 0], [1, 2, 0]])
+    found, report = counts.recover(normalize(molecules))
+    assert found.toarray().tolist() == molecules.tolist()
+    assert report["molecules"].to_list() == [0, 3]
+    assert counts.recover(sp.csr_matrix((0, 5), dtype=np.float32))[0].shape == (0, 5)
+    assert counts.recover(sp.csr_matrix((3, 5), dtype=np.float32))[0].nnz == 0
+
+
+BASE = np.random.default_rng(4).poisson(3, (12, 30)) + np.eye(12, 30, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda v, m: v - v.mean(0),
+            r"a negative value, -[\d.]+, first in cell 'c0'.*scaled, centered or corrected",
+        ),
+        (lambda v, m: np.where(v == v[3, 4], np.nan, v), r"not a number, nan, first in cell 'c3'"),
+        (lambda v, m: np.where(v == v[3, 4], np.inf, v), r"not a number, inf, first in cell 'c3'"),
+        (
+            lambda v, m: np.expm1(v),
+            r"neither whole counts nor log1p.*the largest is [\d.]+.*in cell 'c0' is not whole",
+        ),
+        (lambda v, m: v * 1.05, r"not log1p of normalized counts in 12 of 12 cells, first cell 'c0'"),
+        (lambda v, m: v / np.log(2), r"12 of 12 cells.*They look like log2"),
+        (lambda v, m: np.log1p(np.expm1(v) * 0.9 + (v > 0) * 7.7), r"12 of 12 cells.*corrected, smoothed"),
+        (lambda v, m: m / m.sum(1, keepdims=True), r"normalized but not log-transformed"),
+    ],
+)
+def test_values_that_hold_no_counts_are_refused_with_what_was_seen(change, message):
+    values = change(normalize(BASE), BASE)
+    with pytest.raises(CountsError, match=message):
+        counts.recover(values, barcodes=[f"c{i}" for i in range(12)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(cell=st.integers(0, 11), share=st.floats(0.2, 0.8))
+def test_one_changed_value_in_one_cell_is_found(cell, share):
+    values = normalize(BASE)
+    total = BASE[cell].sum()
+    gene = int(np.argmax(BASE[cell]))
+    values[cell, gene] = np.log1p((BASE[cell, gene] + share) / total * 1e4)
+    with pytest.raises(CountsError, match=f"in 1 of 12 cells, first cell {cell}:"):
+        counts.recover(values.astype(np.float32))
+
+
+def test_halves_that_sum_to_a_whole_are_refused():
+    values = np.array([[0.5, 0.5, 1.0]])
+    with pytest.raises(CountsError):
+        counts.recover(values)
+
+
+def test_a_count_too_large_for_its_rounding_is_refused_and_not_guessed():
+    molecules = np.array([[1, 9_999_999, 3]])
+    with pytest.raises(CountsError, match="in 1 of 1 cells"):
+        counts.recover(normalize(molecules, totals=[1e7]).astype(np.float32))

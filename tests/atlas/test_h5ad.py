@@ -1,0 +1,251 @@
+"""h5ad files: the portal's, CELLxGENE's, and those with little in them."""
+
+import warnings
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+
+from helpers import names
+from helpers.atlas import h5ad, reader
+from helpers.errors import CountsError, SourceError
+
+REAL = Path(__file__).parents[3] / "shared" / "realdata"
+
+
+def open_file(path):
+    return reader.Atlas(h5ad.H5ad(path))
+
+
+def write(path, adata):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adata.write_h5ad(path)
+    return path
+
+
+def cellxgene(micro, x=None, **more):
+    """A file as the portal of that schema writes it: genes by Ensembl id, symbols beside."""
+    n = micro.n_cells
+    odd = np.arange(n) % 2 == 1
+    obs = pd.DataFrame(
+        {
+            "donor_id": pd.Categorical([f"D{i % 4}" for i in range(n)]),
+            "development_stage": pd.Categorical(np.where(odd, "29-year-old stage", "eighth decade stage")),
+            "sex": pd.Categorical(np.where(odd, "male", np.where(np.arange(n) == 0, "unknown", "female"))),
+            "cell_type": pd.Categorical(np.where(odd, "skeletal muscle satellite cell", "fibroblast")),
+            "suspension_type": pd.Categorical(np.where(odd, "nucleus", "cell")),
+            "assay": pd.Categorical(np.where(odd, "10x 3' v3", "Smart-seq2")),
+            "is_primary_data": True,
+        },
+        index=micro.barcodes,
+    )
+    var = pd.DataFrame({"feature_name": micro.genes}, index=micro.var[names.ENSEMBL].to_list())
+    return AnnData(
+        X=sp.csr_matrix(micro.x) if x is None else x, obs=obs, var=var, obsm={"X_umap": micro.umap}, **more
+    )
+
+
+def test_the_portals_file_has_the_columns_already(micro, tmp_path):
+    adata = AnnData(
+        sp.csr_matrix(micro.x), obs=micro.obs, var=micro.var[[names.ENSEMBL, names.SYMBOL, names.N_CELLS]]
+    )
+    adata.obsm["X_scVI"] = micro.umap
+    atlas = open_file(write(tmp_path / "portal.h5ad", adata))
+    assert atlas.obs.columns == [names.BARCODE, *names.SAMPLE_COLUMNS]
+    assert atlas.missing == [names.GENE_IDS, names.UMAP, names.PCA, names.TSNE]
+    found = atlas.to_anndata()
+    np.testing.assert_array_equal(found.X.toarray(), micro.x)
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), micro.counts)
+    np.testing.assert_array_equal(atlas.projection(names.SCVI), micro.umap)
+    assert not atlas.simulated
+    assert atlas.truth("composition") is None
+
+
+def test_the_cellxgene_schema_is_mapped_and_kept(micro, tmp_path):
+    adata = cellxgene(micro)
+    adata.raw = AnnData(sp.csr_matrix(micro.counts.astype(np.float32)), obs=adata.obs, var=adata.var)
+    atlas = open_file(write(tmp_path / "c.h5ad", adata))
+    first, second = atlas.obs.row(0, named=True), atlas.obs.row(1, named=True)
+    assert first[names.DONOR] == "D0"
+    assert second[names.SEX] == "M"
+    assert first[names.SEX] is None
+    assert (first[names.ASSAY], second[names.ASSAY]) == ("cells", "nuclei")
+    assert (first[names.CHEMISTRY], second[names.CHEMISTRY]) == (None, "3'v3")
+    assert (second[names.AGE_GROUP], second[names.AGE_BIN], second[names.AGE_MIDPOINT]) == (
+        "25-30",
+        "young",
+        27.5,
+    )
+    assert second[names.EXACT_AGE] == 29
+    assert (first[names.AGE_GROUP], first[names.AGE_BIN], first[names.EXACT_AGE]) == ("70-80", "old", None)
+    assert first[names.LEVEL0] == "fibroblast"
+    assert {"donor_id", "development_stage", "assay", "is_primary_data"} <= set(atlas.obs.columns)
+    assert {names.SAMPLE, names.LEVEL1, names.N_COUNTS, names.SCVI} <= set(atlas.missing)
+    assert not {names.DONOR, names.SEX, names.AGE_BIN, names.LEVEL0} & set(atlas.missing)
+    assert atlas.var[names.GENE].to_list() == micro.genes
+    assert atlas.var[names.ENSEMBL].to_list() == list(micro.var[names.ENSEMBL])
+    np.testing.assert_array_equal(atlas.genes(["TTN", "ENSG00000000000"]).to_numpy(), micro.x[:, [3, 0]])
+    found = atlas.to_anndata(cells=pl.col(names.SEX) == "F", genes=["PAX7", "MYH7"])
+    wanted = (atlas.obs[names.SEX] == "F").fill_null(value=False).to_numpy()
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), micro.counts[wanted][:, [9, 0]])
+    assert any("counts are taken from raw/X" in note for note in atlas.notes)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "dense", "dense64", "unsorted"])
+def test_any_storage_of_the_matrix_reads_the_same(micro, tmp_path, kind):
+    x = {
+        "csr": sp.csr_matrix(micro.x),
+        "csc": sp.csc_matrix(micro.x),
+        "dense": micro.x,
+        "dense64": micro.x.astype(float),
+        "unsorted": sp.csr_matrix(micro.x)[:, ::-1],
+    }[kind]
+    adata = cellxgene(micro, x)
+    if kind == "unsorted":
+        adata.var = adata.var.iloc[::-1]
+    atlas = open_file(write(tmp_path / "c.h5ad", adata))
+    mask = np.arange(40) % 3 == 0
+    found, part = atlas.to_anndata(), atlas.to_anndata(cells=mask, genes=["DES", "MYH7", "TTN"])
+    wanted = found[mask][:, ["DES", "MYH7", "TTN"]]
+    order = [micro.genes.index(gene) for gene in found.var_names]
+    np.testing.assert_array_equal(found.X.toarray(), micro.x[:, order])
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), micro.counts[:, order])
+    np.testing.assert_array_equal(part.X.toarray(), wanted.X.toarray())
+    assert found.X.has_sorted_indices
+    assert part.X.dtype == np.float32
+
+
+def test_columns_stored_out_of_order_come_back_in_order(micro, tmp_path):
+    held = sp.csr_matrix(micro.x)
+    for start, stop in zip(held.indptr[:-1], held.indptr[1:], strict=True):
+        held.indices[start:stop] = held.indices[start:stop][::-1].copy()
+        held.data[start:stop] = held.data[start:stop][::-1].copy()
+    with h5py.File(write(tmp_path / "c.h5ad", cellxgene(micro)), "a") as file:
+        file["X/indices"][:], file["X/data"][:] = held.indices, held.data
+    found = open_file(tmp_path / "c.h5ad").to_anndata()
+    np.testing.assert_array_equal(found.X.toarray(), micro.x)
+    inside = np.ones(found.X.nnz - 1, bool)
+    inside[found.X.indptr[1:-1] - 1] = False
+    assert (np.diff(found.X.indices)[inside] > 0).all()
+
+
+def test_only_counts_are_normalized_as_the_atlas_is(micro, tmp_path):
+    atlas = open_file(
+        write(tmp_path / "c.h5ad", cellxgene(micro, sp.csr_matrix(micro.counts.astype(np.float32))))
+    )
+    found = atlas.to_anndata()
+    np.testing.assert_allclose(found.X.toarray(), micro.x, rtol=1e-6)
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), micro.counts)
+    np.testing.assert_allclose(atlas.genes(["TTN"]).to_numpy(), micro.x[:, [3]], rtol=1e-6)
+    assert any("made from X" in note for note in atlas.notes)
+
+
+def test_raw_with_more_genes_in_another_order(micro, tmp_path):
+    adata = cellxgene(micro)
+    raw = AnnData(
+        sp.csr_matrix(micro.counts[:, ::-1].astype(np.float32)), obs=adata.obs, var=adata.var.iloc[::-1]
+    )
+    adata = adata[:, 2:7].copy()
+    adata.raw = raw
+    atlas = open_file(write(tmp_path / "c.h5ad", adata))
+    np.testing.assert_array_equal(atlas.to_anndata().layers[names.COUNTS].toarray(), micro.counts[:, 2:7])
+    part = atlas.to_anndata(genes=["XIST", "AC000"])
+    np.testing.assert_array_equal(part.layers[names.COUNTS].toarray(), micro.counts[:, [5, 2]])
+
+
+def test_a_scaled_matrix_steps_aside_for_the_log_values_in_raw(micro, tmp_path):
+    scaled = (micro.x - micro.x.mean(0)).astype(np.float32)
+    adata = cellxgene(micro, scaled)
+    adata.raw = AnnData(sp.csr_matrix(micro.x), obs=adata.obs, var=adata.var)
+    atlas = open_file(write(tmp_path / "c.h5ad", adata))
+    np.testing.assert_array_equal(atlas.to_anndata().X.toarray(), micro.x)
+    assert any("expression is taken from raw/X, not from X, which holds other" in n for n in atlas.notes)
+
+
+def test_a_scaled_matrix_alone_can_be_seen_but_not_counted(micro, tmp_path):
+    atlas = open_file(write(tmp_path / "c.h5ad", cellxgene(micro, (micro.x - 1).astype(np.float32))))
+    with pytest.raises(CountsError, match="negative value"):
+        atlas.to_anndata()
+    np.testing.assert_array_equal(atlas.to_anndata(counts=False).X.toarray(), micro.x - 1)
+
+
+def test_scanpys_reduced_pbmc_with_cellxgene_names(tmp_path):
+    scanpy = pytest.importorskip("scanpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        real = scanpy.datasets.pbmc68k_reduced()
+    real.obs = real.obs.rename(columns={"bulk_labels": "cell_type"})
+    atlas = open_file(write(tmp_path / "pbmc.h5ad", real))
+    assert atlas.shape == (700, 765)
+    assert {names.DONOR, names.AGE_GROUP, names.SEX, names.ASSAY, names.SCVI} <= set(atlas.missing)
+    assert atlas.obs[names.LEVEL0].n_unique() == 10
+    found = atlas.to_anndata()
+    totals = real.obs[names.N_COUNTS].to_numpy()
+    expected = np.rint(np.expm1(real.raw.X.toarray()) * totals[:, None] / 1e4)
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), expected)
+    np.testing.assert_array_equal(
+        atlas.to_anndata(genes=["CD8A", "LYZ"]).layers[names.COUNTS].toarray(),
+        found[:, ["CD8A", "LYZ"]].layers[names.COUNTS].toarray(),
+    )
+    assert atlas.projection(names.UMAP).shape == (700, 2)
+
+
+@pytest.mark.parametrize("name", ["cellxgene_example_valid.h5ad", "cellxgene_example_invalid_CL.h5ad"])
+def test_the_cellxgene_fixtures_open(name):
+    if not (REAL / name).exists():
+        pytest.skip(f"{name} is not on this machine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        real = anndata.read_h5ad(REAL / name)
+    atlas = open_file(REAL / name)
+    assert atlas.shape == real.shape
+    assert (names.DONOR in atlas.missing) == ("donor_id" not in real.obs)
+    np.testing.assert_array_equal(atlas.to_anndata().layers[names.COUNTS].toarray(), real.raw.X.toarray())
+
+
+def test_a_symbol_shared_by_two_ids_is_made_unique(micro, tmp_path):
+    adata = cellxgene(micro)
+    adata.var["feature_name"] = ["MB" if gene == "CKM" else gene for gene in micro.genes]
+    atlas = open_file(write(tmp_path / "c.h5ad", adata))
+    assert atlas.var[names.GENE].to_list()[7:9] == ["MB", "MB-1"]
+    assert any("made unique: MB" in note for note in atlas.notes)
+
+
+def test_damage_is_told_from_another_kind_of_file(micro, tmp_path):
+    path = write(tmp_path / "c.h5ad", cellxgene(micro))
+    cut = tmp_path / "cut.h5ad"
+    cut.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(SourceError, match=r"cut.h5ad \(2,000 bytes\) cannot be read as HDF5"):
+        open_file(cut)
+    for group in ("obs", "var", "X"):
+        copy = tmp_path / f"no_{group}.h5ad"
+        copy.write_bytes(path.read_bytes())
+        with h5py.File(copy, "a") as file:
+            del file[group]
+        with pytest.raises(
+            SourceError, match=rf"no_{group}.h5ad is HDF5 but no h5ad: it lacks {group} and holds"
+        ):
+            open_file(copy)
+    with h5py.File(path, "a") as file:
+        del file["X/indices"]
+    with pytest.raises(SourceError, match=r"/X is no matrix that can be read .*lacks indices"):
+        open_file(path)
+
+
+def test_tables_and_matrix_of_different_sizes_are_refused(micro, tmp_path):
+    path = write(tmp_path / "c.h5ad", cellxgene(micro))
+    with h5py.File(path, "a") as file:
+        file["X"].attrs["shape"] = [39, 12]
+    with pytest.raises(SourceError, match="obs has 40 rows, X has 39"):
+        open_file(path)
+    with h5py.File(path, "a") as file:
+        file["X"].attrs["shape"] = [40, 13]
+    with pytest.raises(SourceError, match="var has 12 rows, X has 13 columns"):
+        open_file(path)

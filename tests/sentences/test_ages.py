@@ -1,0 +1,135 @@
+import math
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from helpers import names
+from helpers.errors import SentenceError
+from helpers.facts import study
+from helpers.sentences import ages
+
+
+@pytest.mark.parametrize(
+    ("label", "lower", "upper", "kind"),
+    [
+        ("HsapDv:0000144", 50, 51, "exact"),
+        ("50-year-old human stage", 50, 51, "exact"),
+        ("sixth decade stage", 50, 60, "interval"),
+        ("fifth decade human stage", 40, 50, "interval"),
+        ("5th decade", 40, 50, "interval"),
+        ("80 year-old and over stage", 80, None, "open"),
+        ("80 year-old and over human stage", 80, None, "open"),
+        ("90+", 90, None, "open"),
+        (">= 65 years", 65, None, "open"),
+        ("15-19 year-old", 15, 20, "interval"),
+        ("60-79 year-old stage", 60, 80, "interval"),
+        ("65-79 year-old stage", 65, 80, "interval"),
+        ("child stage (1-4 yo)", 1, 5, "interval"),
+        ("nursing stage (0-11 months)", 0, 1, "interval"),
+        ("18-month-old stage", 1.5, 19 / 12, "exact"),
+        ("newborn stage (0-28 days)", 0, 0.077, "interval"),
+        ("early adulthood stage", 19, 45, "interval"),
+        ("late adult stage", 60, None, "open"),
+        ("20-month-old stage and over", 20 / 12, None, "open"),
+        ("25-day-old stage", 25 / 365.25, 26 / 365.25, "exact"),
+        ("8-week-old stage", 8 * 7 / 365.25, 9 * 7 / 365.25, "exact"),
+        ("24m", 2, 25 / 12, "exact"),
+        ("55", 55, 56, "exact"),
+        (55, 55, 56, "exact"),
+        ("15-20", 15, 20, "interval"),
+        ("Carnegie stage 12", None, None, "prenatal"),
+        ("Theiler stage 20", None, None, "prenatal"),
+        ("unknown", None, None, "unknown"),
+        ("na", None, None, "unknown"),
+        ("", None, None, "unknown"),
+        (None, None, None, "unknown"),
+        (float("nan"), None, None, "unknown"),
+        (4000.0, None, None, "unknown"),
+        ("90-20 years", None, None, "unknown"),
+    ],
+)
+def test_a_label_becomes_bounds_in_years(label, lower, upper, kind):
+    age = ages.parse(label)
+    assert age.kind == kind
+    assert age.lower == (None if lower is None else pytest.approx(lower, abs=1e-3))
+    assert age.upper == (None if upper is None else pytest.approx(upper, abs=1e-3))
+
+
+@pytest.mark.parametrize(("prefix", "n"), [("HsapDv", 164), ("MmusDv", 88)])
+def test_every_numeric_term_of_the_ontologies_has_an_age_by_term_and_by_label(shared, prefix, n):
+    table = pl.read_csv(shared / "facts" / "development_stage_ages.tsv", separator="\t", infer_schema=False)
+    starts = [name for name in table.columns if name.startswith("start_") and name.endswith("pb")]
+    live = table.filter(
+        pl.col("id").str.starts_with(prefix),
+        pl.col("obsolete").is_null(),
+        pl.any_horizontal(pl.col(starts).is_not_null()),
+    )
+    species = ages.HUMAN if prefix == "HsapDv" else ages.MOUSE
+    assert live.height == n
+    assert sum(ages.parse(term).lower is not None for term in live["id"]) == n
+    for term, label in live.select("id", "name").iter_rows():
+        assert ages.parse(label, species=species) == ages.parse(term)
+
+
+def test_labels_alone_cover_the_terms_that_state_a_number():
+    # spellings of other releases are not in the table: the patterns must do without it
+    rows = ages.stages().filter(pl.col("lower_years").is_not_null(), obsolete="no")
+    rows = rows.filter(pl.col("name").str.contains(r"\d.*(old|month|yo)|decade"))
+    for name, lower in rows.select("name", "lower_years").iter_rows():
+        guessed = ages._guess(name.lower())
+        assert guessed.lower == pytest.approx(lower, abs=0.01), name
+
+
+def test_a_shared_label_means_the_species_that_is_asked_for():
+    assert ages.parse("young adult stage").upper == 40
+    assert ages.parse("young adult stage", species=ages.MOUSE).upper == pytest.approx(10 / 12)
+
+
+def test_one_number_for_a_model_is_completed_years_midpoint_or_lower_bound():
+    assert ages.parse("50-year-old stage").years == 50
+    assert ages.parse("50-year-old stage").midpoint == 50.5
+    assert ages.parse("sixth decade stage").years == 55
+    assert ages.parse("80 year-old and over stage").years == 80
+    assert ages.parse("80 year-old and over stage").midpoint is None
+    assert ages.parse("adult stage").years is None  # fifteen would be a guess
+    assert ages.parse("adult stage").lower == 15
+
+
+def test_a_table_of_ages_has_true_nulls():
+    table = ages.parse_all(["50-year-old stage", "unknown", None])
+    assert table["age"].to_list() == [50.0, None, None]
+    assert table.schema == pl.Schema(ages.AGE_SCHEMA)
+
+
+def test_donors_of_the_atlas_have_their_exact_age_and_others_their_group():
+    donors = study.donors()
+    table = ages.of_atlas(donors["Age_group_5y"], donors[names.DONOR])
+    assert table["age"].to_list() == donors["Age"].cast(pl.Float64).to_list()
+    assert table["age_kind"].unique().to_list() == ["exact"]
+    other = ages.of_atlas(["70-75", "15-20"], ["somebody", "582C"])  # 582C is 58: the group says it is another
+    assert other["age"].to_list() == [72.5, 17.5]
+    assert set(other["age_kind"]) == {"interval"}
+
+
+def test_all_age_groups_of_the_atlas_are_read():
+    for group in names.AGE_GROUPS:
+        low, high = map(float, group.split("-"))
+        age = ages.parse(group)
+        assert (age.lower, age.upper, age.midpoint) == (low, high, (low + high) / 2)
+
+
+def test_the_source_of_ages_is_found_or_refused():
+    assert ages.find_source(["x", "development_stage"]) == "development_stage"
+    assert ages.find_source(["development_stage", "development_stage_ontology_term_id"]).endswith("term_id")
+    assert ages.find_source(["x"]) is None
+    with pytest.raises(SentenceError, match="no column 'years' for the age. The cells have: x"):
+        ages.find_source(["x"], age_column="years")
+
+
+def test_the_table_names_its_license_and_source():
+    table = Path(names.__file__).parent / "sentences" / "tables" / "development_stages.tsv"
+    head = table.read_text(encoding="utf-8")[:600]
+    assert "CC BY 4.0" in head
+    assert "developmental-stage-ontologies" in head
+    assert all(math.isfinite(value) for value in ages.stages()["lower_years"].drop_nulls())

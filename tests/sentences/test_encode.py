@@ -1,0 +1,233 @@
+import importlib.util
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from helpers.errors import SentenceError
+from helpers.sentences import encode
+from helpers.sentences.encode import Rule
+
+
+def make(values, genes=None, dtype=np.float32):
+    values = np.asarray(values, dtype)
+    genes = genes or [f"G{j:03d}" for j in range(values.shape[1])]
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(len(values))])
+    return anndata.AnnData(values, obs=obs, var=pd.DataFrame(index=genes))
+
+
+def sentences(source, **options):
+    return encode.encode(source, rule=Rule(**options)).sentences
+
+
+def by_loop(values, genes, top_n=2000):
+    """The definition, written plainly."""
+    made = []
+    for row in values:
+        expressed = [(-float(v), gene) for v, gene in zip(row, genes, strict=True) if np.isfinite(v) and v > 0]
+        made.append(" ".join(gene for _, gene in sorted(expressed)[: top_n or None]))
+    return made
+
+
+MATRICES = arrays.arrays(
+    np.float64, st.tuples(st.integers(1, 6), st.integers(1, 30)),
+    elements=st.sampled_from([0, 0, 0, 1, 1, 2, 3, 7, 255, 256, 0.5, 1e-30, 3.25e7, -1, -0.0, np.nan, np.inf]),
+)  # fmt: skip
+
+
+def test_the_highest_value_comes_first_and_ties_are_alphabetical():
+    adata = make([[0, 3, 1, 3], [5, 0, 0, 0], [0, 0, 0, 0]], ["TTN", "MYH7", "ACTA1", "CKM"])
+    encoded = encode.encode(adata)
+    assert encoded.sentences == ["CKM MYH7 ACTA1", "TTN", ""]
+    assert encoded.table["n_expressed"].to_list() == [3, 1, 0]
+    assert encoded.table["barcode"].to_list() == ["cell0", "cell1", "cell2"]
+
+
+def test_zeros_nan_infinities_and_negatives_never_enter():
+    values = sp.csr_matrix(np.array([[1.0, 2.0, 3.0, 4.0, 5.0]]))
+    values.data[:] = [0.0, np.nan, -3.0, np.inf, 5.0]  # stored explicitly
+    adata = anndata.AnnData(values, var=pd.DataFrame(index=list("ABCDE")))
+    encoded = encode.encode(adata)
+    assert encoded.sentences == ["E"]
+    ties = encoded.ties
+    assert (ties.values_stored_zero, ties.values_not_finite, ties.values_negative) == (1, 2, 1)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values=MATRICES, top_n=st.sampled_from([0, 1, 3, 2000]), block=st.integers(1, 7), shuffle=st.randoms())
+def test_every_storage_block_and_order_of_cells_gives_the_defined_sentence(values, top_n, block, shuffle):
+    genes = [f"G{j:02d}" for j in range(values.shape[1])]
+    shuffle.shuffle(genes)
+    expected = by_loop(values, genes, top_n)
+    rule = Rule(top_n=top_n)
+    for stored in (values, sp.csr_matrix(values), sp.csc_matrix(values)):
+        adata = anndata.AnnData(stored, var=pd.DataFrame(index=genes))
+        adata.obs_names = [f"c{i}" for i in range(len(values))]
+        assert encode.encode(adata, rule=rule, block=block).sentences == expected
+        assert encode.encode(adata[::-1].copy(), rule=rule, block=block).sentences == expected[::-1]
+    # a positive scale of a cell and the order of genes leave the text as it is
+    turned = anndata.AnnData(values[:, ::-1] * 2, var=pd.DataFrame(index=genes[::-1]))
+    assert encode.encode(turned, rule=rule).sentences == by_loop(values * 2, genes, top_n)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.float16, np.float32, np.float64])
+def test_every_number_type_gives_the_same_text(dtype):
+    values = np.array([[0, 3, 1, 100], [7, 7, 0, 1]])
+    assert sentences(make(values, dtype=dtype)) == by_loop(values, [f"G{j:03d}" for j in range(4)])
+
+
+def test_doubles_that_single_precision_cannot_tell_apart_are_not_tied():
+    adata = make([[1.0, 1.0 + 1e-12]], ["A", "B"], dtype=np.float64)
+    encoded = encode.encode(adata)
+    assert encoded.sentences == ["B A"]
+    assert encoded.ties.words_in_ties == 0
+
+
+def test_more_words_than_two_bytes_can_number_are_ordered():
+    genes = [f"G{j:05d}" for j in range(70_000)]
+    values = sp.csr_matrix((np.ones(3, np.float32), ([0, 0, 0], [69_999, 5, 300])), shape=(1, 70_000))
+    adata = anndata.AnnData(values, var=pd.DataFrame(index=genes[::-1]))
+    assert sentences(adata) == ["G00000 G69699 G69994"]
+
+
+def test_columns_of_one_symbol_are_added_up_or_the_first_counts():
+    adata = make([[1, 3, 3]], ["x", "y", "z"])
+    adata.var["feature_name"] = ["A", "B", "A"]
+    assert sentences(adata) == ["A B"]  # 1 + 3 before 3
+    assert sentences(adata, duplicates="first") == ["B A"]
+
+
+def test_a_row_that_stores_a_column_twice_counts_as_the_sum():
+    values = sp.csr_matrix((np.array([1.0, 1.0, 1.5]), np.array([0, 0, 1]), np.array([0, 3])), shape=(1, 2))
+    assert sentences(anndata.AnnData(values, var=pd.DataFrame(index=["A", "B"]))) == ["A B"]
+
+
+def test_unsorted_rows_give_the_same_text():
+    values = sp.csr_matrix((np.array([1.0, 1.0, 2.0]), np.array([2, 0, 1]), np.array([0, 3])), shape=(1, 3))
+    assert sentences(anndata.AnnData(values, var=pd.DataFrame(index=["A", "B", "C"]))) == ["B A C"]
+
+
+def test_layers_and_raw_are_read_with_their_own_genes():
+    adata = make([[1, 0], [0, 1]], ["A", "B"])
+    adata.layers["other"] = np.array([[0, 2.0], [3.0, 4.0]])
+    adata.raw = make([[1, 0, 5], [2, 9, 0]], ["A", "B", "C"])
+    assert sentences(adata, layer="other") == ["B", "B A"]
+    assert sentences(adata, layer="raw") == ["C A", "B A"]
+    with pytest.raises(SentenceError, match="the AnnData has no 'lay'; it has: X, raw, other"):
+        sentences(adata, layer="lay")
+
+
+def test_seeded_ties_depend_on_seed_and_barcode_only(cells):
+    one = sentences(cells, ties="seeded", seed=1)
+    assert one != sentences(cells, ties="seeded", seed=2)
+    assert one == encode.encode(cells, rule=Rule(ties="seeded", seed=1), block=7).sentences
+    order = np.random.default_rng(0).permutation(cells.n_obs)
+    assert sentences(cells[order].copy(), ties="seeded", seed=1) == [one[i] for i in order]
+    genes = np.random.default_rng(0).permutation(cells.n_vars)
+    assert sentences(cells[:, genes].copy(), ties="seeded", seed=1) == one
+    values = {gene: i for i, gene in enumerate(cells.var_names)}
+    for text, row in zip(one, cells.X.toarray(), strict=True):
+        ranked = [row[values[word]] for word in text.split()]
+        assert ranked == sorted(ranked, reverse=True)
+
+
+def test_seeded_ties_are_even():
+    adata = make(np.ones((2000, 3)), ["A", "B", "C"])
+    first = pd.Series([text.split()[0] for text in sentences(adata, ties="seeded")]).value_counts()
+    assert first.min() > 590  # 667 expected, standard deviation 21
+
+
+def test_numpy_s_global_state_is_left_alone(cells):
+    np.random.seed(3)  # noqa: NPY002 - the peer overwrites it
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    sentences(cells, ties="seeded", seed=1)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_file_order_decides_ties_when_asked():
+    assert sentences(make([[1, 1]], ["B", "A"]), ties="file") == ["B A"]
+
+
+def test_the_tie_report_counts_by_hand():
+    adata = make([[3, 2, 2, 1], [1, 1, 1, 1], [0, 0, 0, 0]], list("ABCD"))
+    ties = encode.encode(adata, rule=Rule(top_n=2)).ties
+    assert (ties.cells, ties.empty_cells, ties.expressed, ties.words) == (3, 1, 8, 4)
+    assert ties.words_in_ties == 3  # B of the first cell, A and B of the second
+    assert (ties.cells_cut, ties.cells_cut_within_a_tie) == (2, 2)
+    assert ties.tied_share == 0.75
+    assert encode.encode(adata[2:].copy()).ties.tied_share is None
+
+
+def test_gene_lists_give_sentences_of_their_own(cells):
+    lists = {"two": ["G001", "G002", "absent"]}
+    table = encode.encode(cells, rule=Rule(top_n=1, gene_lists=lists)).table
+    whole = sentences(cells, top_n=0)
+    for full, short in zip(whole, table["gene_sentence_two"], strict=True):
+        assert short == " ".join(word for word in full.split() if word in lists["two"])
+
+
+def test_upper_case_on_request():
+    assert sentences(make([[1, 2]], ["Actb", "Ttn"])) == ["Ttn Actb"]
+    assert sentences(make([[1, 2]], ["Actb", "Ttn"]), case="upper") == ["TTN ACTB"]
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
+@pytest.mark.parametrize("where", ["X", "raw", "layer"])
+def test_files_of_every_kind_are_read_in_slices(cells, tmp_path, kind, where):
+    values = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}[kind](cells.X)
+    expected = sentences(cells)
+    adata = cells.copy()
+    if where == "raw":
+        adata.X = values
+        adata.raw = adata
+        adata.X = sp.csr_matrix(adata.shape)
+    elif where == "layer":
+        adata.layers["layer"] = values
+        adata.X = sp.csr_matrix(adata.shape)
+    else:
+        adata.X = values
+    path = tmp_path / "cells.h5ad"
+    adata.write_h5ad(path)
+    encoded = encode.encode(path, rule=Rule(layer=where), block=7)
+    assert encoded.sentences == expected
+    assert encoded.table["barcode"].to_list() == list(cells.obs_names)
+
+
+def test_backed_anndata_is_read_from_its_file(cells, file):
+    backed = anndata.read_h5ad(file, backed="r")
+    assert sentences(backed) == sentences(cells)
+    with pytest.raises(SentenceError, match=r"view of a backed AnnData.*call .to_memory\(\)"):
+        sentences(backed[:3])
+    backed.file.close()
+
+
+def test_wrong_options_and_inputs_are_refused_in_words():
+    with pytest.raises(SentenceError, match="top_n is -1"):
+        Rule(top_n=-1)
+    with pytest.raises(SentenceError, match="ties is 'random'; choose one of 'symbol', 'file', 'seeded'"):
+        Rule(ties="random")
+    with pytest.raises(SentenceError, match="from an AnnData or the path of an .h5ad file, not from a list"):
+        encode.encode([1, 2])
+
+
+def test_a_cell_set_without_cells_gives_no_sentences(cells):
+    assert sentences(cells[:0].copy()) == []
+
+
+def test_the_kernels_do_what_the_compiler_was_given():
+    # the same source, run by the interpreter: what numba compiles is what is read
+    from helpers.sentences import kernels
+
+    assert Path(importlib.util.find_spec("helpers.sentences.kernels").origin).exists()
+    starts = np.array([0, 3], np.int64)
+    block = (starts, np.array([0, 1, 2], np.int32), np.array([1.0, 5.0, 1.0], np.float32))
+    words = np.array([2, 0, 1], np.int32)
+    ranked, written, _ = kernels.rank_words(*block, words, 9, np.uint64(0), np.zeros(1, np.uint64), np.zeros(0, np.uint64), 3)
+    assert ranked.tolist() == [0, 1, 2]
+    assert written.tolist() == [0, 3]

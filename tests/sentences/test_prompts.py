@@ -1,0 +1,82 @@
+import json
+
+import polars as pl
+import pytest
+
+from helpers.errors import SentenceError
+from helpers.sentences import dataset, encode, prompts
+from helpers.sentences.options import Options
+
+
+@pytest.fixture
+def written(file, tmp_path):
+    dataset.write(file, tmp_path / "out", options=Options(test_fraction=0.2))
+    return tmp_path / "out"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("task", "answer"), [("age", " years"), ("cell_type", "type"), ("tissue", "muscle")])
+def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, task, answer):
+    made = prompts.write(written, tmp_path / "p.jsonl", task=task, n_genes=15, side="train")
+    rows = lines(made.path)
+    assert made.lines == len(rows) > 40
+    texts = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
+    for row in rows:
+        words = texts[row["barcode"]].split()[:15]
+        assert " ".join(words) in row["prompt"]
+        assert row["n_genes"] == len(words)
+        assert str(len(words)) in row["prompt"].replace(" ".join(words), "")
+        assert answer in row["response"]
+        assert row["side"] == "train"
+    assert len({row["prompt"].split(" ")[0] for row in rows}) > 1  # several templates
+
+
+def test_a_cell_with_fewer_genes_than_asked_for_says_so(tmp_path):
+    pl.DataFrame({"cell_sentence": ["A B"], "age": [50.0], "barcode": ["c"]}).write_parquet(tmp_path / "x.parquet")
+    prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
+    [row] = lines(tmp_path / "p.jsonl")
+    assert row["n_genes"] == 2
+    assert "200" not in row["prompt"]
+    assert row["response"] == "50 years"
+
+
+def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
+    prompts.write(written, tmp_path / "a.jsonl", task="age", n_genes=5)
+    prompts.write(sorted(written.rglob("*.parquet"))[::-1], tmp_path / "b.jsonl", task="age", n_genes=5)
+    by = [{row["barcode"]: row["prompt"] for row in lines(tmp_path / name)} for name in ("a.jsonl", "b.jsonl")]
+    assert by[0] == by[1]
+    prompts.write(written, tmp_path / "c.jsonl", task="age", n_genes=5, seed=1)
+    assert {row["barcode"]: row["prompt"] for row in lines(tmp_path / "c.jsonl")} != by[0]
+
+
+def test_cells_without_an_answer_or_words_are_left_out_and_counted(tmp_path):
+    table = pl.DataFrame({"cell_sentence": ["A", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]})
+    table.write_parquet(tmp_path / "x.parquet")
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
+    assert (made.lines, made.left_out) == (1, 2)
+
+
+def test_no_prompt_tells_its_answer(written, tmp_path):
+    for task in prompts.read_tasks():
+        for template in prompts.read_tasks()[task].templates:
+            assert "{" + prompts.read_tasks()[task].answer + "}" not in template
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("age:\n  answer: age\n  templates: ['{n} {sentence} {age}']\n")
+    with pytest.raises(SentenceError, match="must not tell the answer 'age'"):
+        prompts.write(written, tmp_path / "p.jsonl", task="age", templates=bad)
+    bad.write_text("age:\n  answer: age\n  templates: ['{sentence}']\n")
+    with pytest.raises(SentenceError, match=r"needs \{n\} and \{sentence\}"):
+        prompts.read_tasks(bad)
+
+
+def test_an_unknown_task_or_a_missing_answer_is_refused(written, tmp_path):
+    with pytest.raises(SentenceError, match="no task 'sex'; choose one of age, cell_type, tissue"):
+        prompts.write(written, tmp_path / "p.jsonl", task="sex")
+    pl.DataFrame({"cell_sentence": ["A"]}).write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(SentenceError, match="no column for the answer 'cell_type'"):
+        prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="cell_type")
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="tissue", tissue="muscle")
+    assert made.lines == 1

@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.errors import SentenceError
+from helpers.sentences import split
+from helpers.sentences.split import Donor
+
+
+def people(n, ages=None):
+    return [Donor(f"d{i:03d}", 20.0 + i if ages is None else ages[i], 100) for i in range(n)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(2, 60), seed=st.integers(0, 10**6), order=st.randoms(), target=st.floats(0.02, 0.5))
+def test_the_order_of_donors_does_not_matter_and_each_group_of_ages_gives_one(n, seed, order, target):
+    donors = people(n)
+    found = split.split_donors(donors, target=target, seed=seed)
+    shuffled = donors.copy()
+    order.shuffle(shuffled)
+    assert split.split_donors(shuffled, target=target, seed=seed) == found
+    wanted = max(1, round(target * n))
+    assert len(found.test_donors) == wanted
+    bounds = [round(i * n / wanted) for i in range(wanted + 1)]
+    held = [donor.name in found.test_donors for donor in donors]  # in order of age
+    assert [sum(held[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)] == [1] * wanted
+
+
+def test_unequal_donors_bring_the_share_of_cells_near_the_target():
+    donors = [Donor(f"d{i:02d}", float(i), 10_000 if i == 3 else 100) for i in range(20)]
+    for seed in range(20):
+        found = split.split_donors(donors, target=0.05, seed=seed)
+        assert "d03" not in found.test_donors  # it alone would be 84 % of the cells
+
+
+def test_every_donor_can_be_held_out():
+    held = {name for seed in range(200) for name in split.split_donors(people(10), target=0.1, seed=seed).test_donors}
+    assert len(held) == 10
+
+
+def test_donors_decided_before_stay():
+    first = split.split_donors(people(20), target=0.2, seed=0)
+    settled = {donor.name: first.side(donor.name) for donor in people(20)}
+    later = split.split_donors(people(40), target=0.2, seed=0, settled=settled)
+    assert first.test_donors == {name for name in later.test_donors if name in settled}
+    assert len(later.test_donors) == 8
+
+
+def test_donors_without_an_age_can_be_held_out_too():
+    donors = people(4, [None, None, 30.0, 40.0])
+    held = {name for seed in range(50) for name in split.split_donors(donors, target=0.5, seed=seed).test_donors}
+    assert held == {"d000", "d001", "d002", "d003"}
+
+
+def test_one_donor_cannot_be_split():
+    with pytest.raises(SentenceError, match=r"found 1 \(d000\). Ask for no split"):
+        split.split_donors(people(1), target=0.1, seed=0)
+    with pytest.raises(SentenceError, match="found 0"):
+        split.split_donors([], target=0.1, seed=0)
+    with pytest.raises(SentenceError, match="the test share is 0"):
+        split.split_donors(people(3), target=0, seed=0)
+
+
+def test_texts_that_name_nobody_are_known():
+    assert not any(split.is_known(name) for name in ("unknown", "NA", "", None, " nan "))
+    assert split.is_known("donor_1")
+
+
+def test_the_donor_column_is_found_or_refused():
+    assert split.find_donors(["x", "donor_id"]) == "donor_id"
+    assert split.find_donors(["x"]) is None
+    with pytest.raises(SentenceError, match="no column 'person' for the donor"):
+        split.find_donors(["x"], donor_column="person")

@@ -1,0 +1,143 @@
+"""The one door: words, folders, files, and answers to what is none of these."""
+
+import threading
+
+import pytest
+
+from helpers import names, sources
+from helpers.errors import ReleaseError, SourceError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def writes(small_release, monkeypatch):
+    """Stand in for the simulator: copies a small release, and keeps a list of what was asked."""
+    import json
+    import shutil
+    import time
+
+    from helpers.simulate import release
+
+    asked = []
+
+    def write(folder, *, scale, seed):
+        asked.append((scale, seed))
+        time.sleep(0.2)
+        shutil.copytree(small_release, folder, ignore=shutil.ignore_patterns("*.h5ad"))
+        (folder / "truth").mkdir()
+        (folder / "truth" / "simulation.json").write_text(json.dumps({"seed": seed, "scale": scale}))
+
+    monkeypatch.setattr(release, "write", write)
+    return asked
+
+
+def test_a_word_is_simulated_once_and_kept(writes):
+    first, second = sources.open_atlas("tiny"), sources.open_atlas("tiny")
+    assert writes == [(0.02, sources.SEED)]
+    assert first.simulated
+    assert first.describe()["manifest"] == second.describe()["manifest"]
+    sources.open_atlas("demo")
+    sources.open_atlas("tiny:7")
+    assert writes[1:] == [(0.08, sources.SEED), (0.02, 7)]
+    assert sources.open_atlas("tiny:7").describe()["seed"] == 7
+
+
+def test_two_notebooks_at_once_simulate_once(writes):
+    threads = [threading.Thread(target=sources.open_atlas, args=("tiny",)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(writes) == 1
+
+
+def test_other_code_of_the_simulator_simulates_anew_and_drops_the_old(writes, monkeypatch):
+    old = sources.simulated_folder("tiny")
+    monkeypatch.setattr(sources, "simulation_key", lambda: "0" * 12)
+    new = sources.simulated_folder("tiny")
+    assert len(writes) == 2
+    assert new.is_dir()
+    assert not old.exists()
+
+
+def test_a_stopped_simulation_leaves_nothing_that_is_taken_for_whole(writes, monkeypatch):
+    from helpers.simulate import release
+
+    def stop(folder, **_):
+        folder.mkdir(parents=True)
+        (folder / names.EXPRESSION_FILE).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(release, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            sources.open_atlas("tiny")
+    assert sources.open_atlas("tiny").shape[0] == 680
+
+
+def test_the_key_follows_the_code_and_the_facts():
+    key = sources.simulation_key()
+    assert len(key) == 12
+    assert key == sources.simulation_key()
+
+
+def test_full_size_is_never_simulated_by_surprise(writes):
+    with pytest.raises(SourceError, match="run `musclebook simulate --full`, or use 'demo'"):
+        sources.open_atlas("full")
+    with pytest.raises(SourceError, match="musclebook simulate --full --seed 9"):
+        sources.open_atlas("full:9")
+    assert not writes
+
+
+def test_a_folder_and_a_file_are_told_by_what_they_are(small_release, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(small_release, tmp_path / "release", ignore=shutil.ignore_patterns("*.h5ad"))
+    atlas = sources.open_atlas(folder)
+    assert atlas.describe()["kind"] == "release folder"
+    out = sources.convert(folder, tmp_path / "atlas.h5ad")
+    assert sources.open_atlas(str(out)).describe()["kind"] == "h5ad"
+    assert (
+        sources.open_atlas(out).to_anndata().layers["counts"] != atlas.to_anndata().layers["counts"]
+    ).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("dmeo", r"there is no source 'dmeo'\. Did you mean 'demo'\? Give 'demo' or 'tiny'"),
+        ("demo:x", r"there is no source 'demo:x'.*Did you mean 'demo'"),
+        ("", r"there is no source ''"),
+        ("nowhere/at/all", r"The folder nowhere/at does not exist either"),
+    ],
+)
+def test_a_mistyped_source_is_answered_with_the_nearest(source, message):
+    with pytest.raises(SourceError, match=message):
+        sources.open_atlas(source)
+
+
+def test_a_mistyped_path_is_answered_with_its_neighbors(tmp_path):
+    (tmp_path / "release").mkdir()
+    with pytest.raises(SourceError, match=r"Did you mean '.*/release'\?"):
+        sources.open_atlas(tmp_path / "relaese")
+
+
+def test_other_files_and_folders_are_refused_with_what_to_do(small_release, tmp_path):
+    with pytest.raises(SourceError, match=r"is one file of a release. Name the folder"):
+        sources.open_atlas(small_release / names.SAMPLE_FILE)
+    other = tmp_path / "table.csv"
+    other.write_text("a,b")
+    with pytest.raises(SourceError, match=r"file of another kind \('\.csv'\)"):
+        sources.open_atlas(other)
+    (tmp_path / "atlas.h5ad").write_text("")
+    with pytest.raises(ReleaseError, match=r"To open the .h5ad inside, name it: .*atlas.h5ad"):
+        sources.open_atlas(tmp_path)
+    with pytest.raises(SourceError, match="cannot be read as HDF5"):
+        sources.open_atlas(tmp_path / "atlas.h5ad")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReleaseError, match=r"It holds nothing. Fetch the release with `musclebook download`"):
+        sources.open_atlas(tmp_path / "empty")
