@@ -250,7 +250,9 @@ def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
         encoder.vocabulary,
         np.concatenate([piece.words for piece in pieces] or [np.zeros(0, np.int32)]),
         np.concatenate([*starts, ends[-1:]]).astype(np.int64),
-        np.concatenate([piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]),
+        np.concatenate(
+            [piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]
+        ),
     )
 
 
