@@ -29,7 +29,7 @@ from helpers import findings, sources
 from helpers.analysis import gene_scores, naive, schemas, scoring, screen, trial
 from helpers.analysis.design import Comparison
 from helpers.facts import study
-from helpers.figures import evidence, style
+from helpers.figures import evidence, people, style
 from helpers.figures import expression as draw
 
 style.apply()
@@ -206,13 +206,13 @@ note.table(schemas.AGE_DE.describe(), "What the columns of the saved table mean.
 # A list of genes hides the donors again. Here they are: each column of the heatmap is one person.
 
 # %%
-genes, values, people = test.leading(top=24)
+genes, values, shown = test.leading(top=24)
 
 # %% mystnb={"figure": {"caption": "The leading genes over donors, youngest left; each gene centered on its mean.", "name": "fig-03-heatmap"}, "image": {"alt": "Heatmap, genes in rows and donors in columns by age. Rising genes go from purple to orange, falling ones the other way; single donors stand out."}} tags=["hide-input"]
-draw.draw_heatmap(values, genes=genes, donors=people)
+people.draw_heatmap(values, genes=genes, donors=shown)
 
 # %% mystnb={"figure": {"caption": "Expression of the leading genes in each donor against age.", "name": "fig-03-donors"}, "image": {"alt": "Six small panels, one a gene: expression of each donor against age, men as triangles and women as diamonds."}} tags=["hide-input"]
-draw.draw_donors(values, genes=genes, donors=people)
+people.draw_donors(values, genes=genes, donors=shown)
 
 # %% [markdown]
 # ## All types at a glance
@@ -294,7 +294,7 @@ scores = gene_scores.score_donors(stem.prepared, gene_scores.read_sets(gene_sets
 changes = gene_scores.change_with_age(stem.prepared, scores)
 
 # %% mystnb={"figure": {"caption": "Scores of gene sets in stem cells against age, one point a donor; above each panel the change with age and its 95 % interval.", "name": "fig-03-scores"}, "image": {"alt": "Up to four panels, one a gene set: donor scores against age, men as triangles, women as diamonds."}} tags=["hide-input"]
-evidence.draw_scores(scores, changes)
+people.draw_scores(scores, changes)
 
 # %% tags=["hide-input", "finding"]
 ribosome = gene_scores.find_change(changes, gene_scores.RIBOSOME)

@@ -219,8 +219,6 @@ def enrich(tested: pl.DataFrame, sets: Mapping[str, Sequence[str]]) -> pl.DataFr
     ----------
     .. [1] Badia-i-Mompel et al. (2022), Bioinformatics Advances, doi:10.1093/bioadv/vbac016
     """
-    import decoupler
-
     have = set(tested["gene"])
     net = pd.DataFrame(
         [(name, gene, 1.0) for name, members in sets.items() for gene in members if gene in have],
@@ -231,7 +229,7 @@ def enrich(tested: pl.DataFrame, sets: Mapping[str, Sequence[str]]) -> pl.DataFr
         return pl.DataFrame(schema=ENRICHED_SCHEMA)
     signed = tested["log2_change"].sign().to_numpy() * np.sqrt(tested["F"].to_numpy())
     ranking = pd.DataFrame([signed], index=["age"], columns=tested["gene"].to_list())
-    scores, adjusted = decoupler.mt.ulm(ranking, net, tmin=signatures.MIN_GENES)
+    scores, adjusted = signatures.load_decoupler().mt.ulm(ranking, net, tmin=signatures.MIN_GENES)
     rows = [
         (name, int(sizes[name]), float(scores.loc["age", name]), float(adjusted.loc["age", name]))
         for name in scores.columns

@@ -59,7 +59,7 @@ def run(
     show: Annotated[
         bool, typer.Option("--show", help="Let the page show a run with given parameters.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run again even if nothing changed.")] = False,  # noqa: FBT002
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again even if nothing changed.")] = False,
 ) -> None:
     """Run notebooks: checked first, in parallel, reused where nothing changed.
 
@@ -93,8 +93,8 @@ def build(
         str | None, typer.Option(help="Web address of the repository, for launch buttons.")
     ] = None,
     branch: Annotated[str, typer.Option(help="Branch or tag that launch buttons open.")] = "main",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Build again even if nothing changed.")] = False,  # noqa: FBT002
-    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,  # noqa: FBT002
+    fresh: Annotated[bool, typer.Option("--fresh", help="Build again even if nothing changed.")] = False,
+    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,
 ) -> None:
     """Make the runs that are stale, then the site in _build/html.
 
@@ -149,7 +149,7 @@ def pair(
     from_ipynb: Annotated[
         bool, typer.Option("--from-ipynb", help="Take over edits made in Jupyter, the other way round.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a side that was edited.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a side that was edited.")] = False,
 ) -> None:
     """Write notebooks/NN.ipynb from notebooks/NN.py, by content; timestamps never count.
 

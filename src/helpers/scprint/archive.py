@@ -22,6 +22,7 @@ KINDS = (TRUNCATED, UNREADABLE, FORMAT, PICKLED, WIDTH, CHECKSUM, SIBLING, ROWS,
 _HEADER_BYTES = 4096
 _LOCAL_HEADER = 30
 _PREFIX = 10
+_MAGIC = 6
 _END, _ENTRY = struct.Struct("<4s4H2LH"), struct.Struct("<4s6H3L5H2L")
 _SAMPLE = 1 << 16
 
@@ -100,7 +101,7 @@ def open_array(path: Path, *, widths: tuple[int, ...] = ()) -> ArrayFile:
     """
     try:
         with path.open("rb") as stream:
-            magic = stream.read(6)
+            magic = stream.read(_MAGIC)
             stream.seek(0)
             if magic[:2] == b"PK":
                 return _open_zip(path, stream, widths)
@@ -110,7 +111,7 @@ def open_array(path: Path, *, widths: tuple[int, ...] = ()) -> ArrayFile:
         raise Damage(TRUNCATED, f"{path.name} is a broken zip ({error}): download it again.") from None
     except OSError as error:
         raise Damage(UNREADABLE, f"{path.name} cannot be read: {error.strerror or error}.") from None
-    kind = TRUNCATED if path.stat().st_size < len(magic) or not magic else FORMAT
+    kind = TRUNCATED if len(magic) < _MAGIC else FORMAT
     raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.")
 
 

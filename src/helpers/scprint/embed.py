@@ -9,6 +9,7 @@ about 70,000 genes.
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import anndata as ad
@@ -88,8 +89,7 @@ def prepare(
         counts, var = _counts(piece), _genes(piece)
         keep = var.pop("keep")
         genes = len(var)
-        for start in _bounds(piece.n_obs, slice_cells):
-            stop = min(start + slice_cells, piece.n_obs)
+        for start, stop in pairwise(_bounds(piece.n_obs, slice_cells)):
             name = f"slice_{len(written):04d}.h5ad"
             obs = pd.DataFrame(
                 {ROW: np.arange(first + start, first + stop), ORGANISM_COLUMN: organism},
@@ -150,10 +150,10 @@ def _genes(piece: ad.AnnData) -> pd.DataFrame:
     return frame
 
 
-def _bounds(cells: int, slice_cells: int) -> range | list[int]:
+def _bounds(cells: int, slice_cells: int) -> list[int]:
     # a last slice of fewer than 100 cells would be refused by the model: the slices are made even
     count = -(-cells // slice_cells)
-    return range(0, cells, -(-cells // count)) if count else []
+    return [cells * number // count for number in range(count + 1)] if count else []
 
 
 def output_name(name: str) -> str:

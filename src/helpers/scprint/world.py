@@ -65,8 +65,7 @@ class World:
         self.seed, self.planted = seed, planted
         chance = np.random.default_rng([seed, 0])
         self.centers = {
-            (block, name): strength
-            * chance.standard_normal((vocabulary.SIZES[name], layout.BLOCK_WIDTHS[block]))
+            (block, name): strength * _spread_out(chance, vocabulary.SIZES[name], layout.BLOCK_WIDTHS[block])
             for (block, name), strength in _strengths().items()
         }
         groups = np.array(vocabulary.CELL_GROUPS)
@@ -195,6 +194,15 @@ class World:
                 values[:, layout.BLOCKS[block]] += centers[best[name][rows]]
             out[rows] = values
         return out
+
+
+def _spread_out(chance: np.random.Generator, labels: int, width: int) -> np.ndarray:
+    # the best of some draws: in two columns a single draw may put two labels on one spot, and plant nothing
+    def closest(points: np.ndarray) -> float:
+        apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+        return float(apart[np.triu_indices(labels, 1)].min())
+
+    return max((chance.standard_normal((labels, width)) for _ in range(24)), key=closest)
 
 
 def _strengths() -> dict[tuple[str, str], float]:

@@ -9,8 +9,16 @@ def sigmoid(answer: Callable[[float, float], bool]) -> str | None:
     """Check a function that says whether both labels are at least as likely as not."""
     cases = [
         ((0.9, 0.8), True, "both scores are positive, so both probabilities are above one half."),
-        ((0.9, -0.1), False, "a negative score is a probability below one half, however close the two scores are."),
-        ((3.0, 0.1), True, "the labels have a classifier each: a strong first label takes nothing from the second."),
+        (
+            (0.9, -0.1),
+            False,
+            "a negative score is a probability below one half, however close the two scores are.",
+        ),
+        (
+            (3.0, 0.1),
+            True,
+            "the labels have a classifier each: a strong first label takes nothing from the second.",
+        ),
         ((0.0, 0.0), True, "the sigmoid of zero is one half, and one half is enough."),
         ((-1.0, -1.0), False, "two equal negative scores are two labels that the model does not believe."),
     ]
