@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 from helpers.figures import style
 from helpers.figures.text import placeholder, shorten
 
-_LINES = ((style.BLUE, "o", "-"), (style.VERMILION, "s", "--"), (style.GREEN, "^", ":"), (style.PURPLE, "D", "-."))
+_LINES = (
+    (style.BLUE, "o", "-"),
+    (style.VERMILION, "s", "--"),
+    (style.GREEN, "^", ":"),
+    (style.PURPLE, "D", "-."),
+)
 NO_AGES = "Fewer than four donors of known age: words cannot be compared over age"
 
 
@@ -27,7 +32,9 @@ def draw_orders(orders: pl.DataFrame) -> Figure:
     figure, axis = style.new(height=3.0)
     named = (("shared", "words in both"), ("same_place", "words at the same place"))
     for (column, label), (color, marker, line) in zip(named, _LINES, strict=False):
-        axis.plot(shown["words"], 100 * shown[column], color=color, marker=marker, linestyle=line, label=label)
+        axis.plot(
+            shown["words"], 100 * shown[column], color=color, marker=marker, linestyle=line, label=label
+        )
     _first_words(axis, shown["words"])
     axis.set_ylim(0, 103)
     axis.set_ylabel("agreement of two tie orders (%)")
@@ -48,7 +55,9 @@ def draw_overlap(tables: Mapping[str, pl.DataFrame]) -> Figure:
         return placeholder("No cell types in this source: pairs of cells cannot be told apart")
     figure, axes = style.new(width=7, height=3.2, columns=len(shown), sharey=True, squeeze=False)
     for axis, (title, table) in zip(axes[0], shown.items(), strict=True):
-        for kind, (color, marker, line) in zip(table["pairs"].unique(maintain_order=True), _LINES, strict=False):
+        for kind, (color, marker, line) in zip(
+            table["pairs"].unique(maintain_order=True), _LINES, strict=False
+        ):
             part = table.filter(pl.col("pairs") == kind)
             axis.plot(
                 part["words"], 100 * part["shared"], color=color, marker=marker, linestyle=line, label=kind
@@ -61,7 +70,9 @@ def draw_overlap(tables: Mapping[str, pl.DataFrame]) -> Figure:
     return figure
 
 
-def draw_quality(quality: pl.DataFrame, survival: pl.DataFrame, *, most: int = 20, min_cells: int = 10) -> Figure:
+def draw_quality(
+    quality: pl.DataFrame, survival: pl.DataFrame, *, most: int = 20, min_cells: int = 10
+) -> Figure:
     """Draw how well the rank gives expression back, by cell type, and what the first words of a cell keep.
 
     Parameters
@@ -78,21 +89,26 @@ def draw_quality(quality: pl.DataFrame, survival: pl.DataFrame, *, most: int = 2
         width=7, height=max(3.0, 0.24 * types.height + 1.0), columns=2, width_ratios=(3, 2)
     )
     place = np.arange(types.height)[::-1]
-    for (column, label), (color, marker, _) in zip((("r2", "R²"), ("spearman", "Spearman")), _LINES, strict=False):
+    for (column, label), (color, marker, _) in zip(
+        (("r2", "R²"), ("spearman", "Spearman")), _LINES, strict=False
+    ):
         left.plot(types[column], place, marker, color=color, label=label)
-    left.set_yticks(place, [f"{shorten(name)} ({n:,})" for name, n in types.select("label", "n_cells").iter_rows()])
-    left.set_xlim(min(0.0, float(types["r2"].min())), 1.02)
+    left.set_yticks(
+        place, [f"{shorten(name)} ({n:,})" for name, n in types.select("label", "n_cells").iter_rows()]
+    )
+    left.set_xlim(min(0.5, float(types["r2"].min()) - 0.05), 1.02)
     left.set_xlabel("on held-out cells")
     left.grid(axis="x", color="0.9")
     left.legend(loc="lower left")
     named = (("genes", "expressed genes"), ("expression", "summed expression"), ("r2", "R²"))
     for (column, label), (color, marker, line) in zip(named, _LINES, strict=False):
-        right.plot(
-            survival["words"], survival[column].clip(-0.05), color=color, marker=marker, linestyle=line, label=label
-        )
+        part = survival.filter(pl.col(column) >= 0)  # R² of very short sentences is far below zero
+        right.plot(part["words"], part[column], color=color, marker=marker, linestyle=line, label=label)
     _first_words(right, survival["words"])
     right.set_ylabel("share kept")
-    right.legend(loc="best")
+    right.set_ylim(0, 1.35)
+    right.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+    right.legend(loc="upper left")
     return figure
 
 
@@ -122,7 +138,9 @@ def draw_changes(changes: pl.DataFrame, *, title: str, q: float, most: int = 24)
     for rises, color, marker in ((True, style.VERMILION, "^"), (False, style.BLUE, "v")):
         for filled in (True, False):
             at = (up == rises) & (called == filled)
-            axis.plot(values[at], place[at], marker, color=color if filled else "white", markeredgecolor=color)
+            axis.plot(
+                values[at], place[at], marker, color=color if filled else "white", markeredgecolor=color
+            )
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(place, [shorten(word) for word in shown["word"]])
     axis.set_xlabel("change per decade in the share of a donor's cells (percentage points)")
@@ -172,7 +190,9 @@ def draw_reader(scores: pl.DataFrame, predicted: pl.DataFrame, permuted: np.ndar
     for at, row, (color, marker, _) in zip(place, errors.iter_rows(named=True), _LINES, strict=False):
         left.hlines(at, row["lower"], row["upper"], color=color, linewidth=2)
         left.plot(row["value"], at, marker, color=color, markersize=8)
-    left.set_yticks(place, [split.replace(" held", "\nheld").replace(" split", "\nsplit") for split in errors["split"]])
+    left.set_yticks(
+        place, [split.replace(" held", "\nheld").replace(" split", "\nsplit") for split in errors["split"]]
+    )
     left.set_ylim(-0.6, errors.height - 0.1)
     left.set_xlim(0, None)
     left.set_xlabel("error of a donor's age (years)")
@@ -189,7 +209,7 @@ def draw_reader(scores: pl.DataFrame, predicted: pl.DataFrame, permuted: np.ndar
 
 def _first_words(axis, lengths: pl.Series) -> None:
     axis.set_xscale("log")
-    ticks = [n for n in lengths if str(n)[0] == "1" or n in (200, 2_000)]
+    ticks = [n for n in lengths if str(n).strip("0") == "1"]
     axis.set_xticks(ticks, [f"{n:,}" for n in ticks])
     axis.minorticks_off()
     axis.set_xlabel("first words")

@@ -103,7 +103,7 @@ def read(
     empty = Read(pl.DataFrame(schema=SCORES_SCHEMA), pl.DataFrame(schema=PREDICTED_SCHEMA), np.zeros(0))
     if donors < 3:
         return empty
-    features = bag(_take(ranked, drawn["row"].to_numpy()), top=top)
+    features = bag(ranked.take(drawn["row"].to_numpy()), top=top)
     splits = {
         DONORS_OUT: list(GroupKFold(min(n_folds, donors)).split(features, groups=drawn["donor"].to_numpy())),
         LEAKING: list(KFold(n_folds, shuffle=True, random_state=seed).split(features)),
@@ -236,10 +236,3 @@ def _score_types(
 def _interval(values: np.ndarray, n_bootstraps: int, rng: np.random.Generator) -> tuple[float, float]:
     draws = values[rng.integers(0, len(values), (n_bootstraps, len(values)))].mean(axis=1)
     return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
-
-
-def _take(ranked: Ranked, rows: np.ndarray) -> Ranked:
-    lengths = np.diff(ranked.starts)[rows]
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    at = np.arange(starts[-1]) + np.repeat(ranked.starts[:-1][rows] - starts[:-1], lengths)
-    return Ranked(ranked.vocabulary, ranked.words[at], starts, ranked.statistics[rows])

@@ -103,6 +103,14 @@ class Ranked:
             return pa.LargeStringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(text))
         return pa.StringArray.from_buffers(size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text))
 
+    def take(self, rows: np.ndarray) -> "Ranked":
+        """Return some of the cells, in the order of `rows`."""
+        rows = np.asarray(rows, dtype=np.int64)
+        lengths = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        at = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths)
+        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
+
     @property
     def expressed(self) -> np.ndarray:
         """Genes above zero in each cell, before the cut at `top_n`."""

@@ -11,7 +11,9 @@ def sentence(answer: Callable[[Mapping[str, float], int], str]) -> str | None:
         return "return one text: the symbols joined by spaces."
     if found == "ACTA1 CKM MYH7 ENSA":
         short = answer(dict(values), 2)
-        return None if short == "ACTA1 CKM" else f"with n = 2 the sentence is 'ACTA1 CKM', yours is {short!r}."
+        return (
+            None if short == "ACTA1 CKM" else f"with n = 2 the sentence is 'ACTA1 CKM', yours is {short!r}."
+        )
     if "TTN" in found.split():
         return "TTN has the value zero: a gene that is not expressed is not a word of the cell."
     if found == "ACTA1 MYH7 CKM ENSA":
@@ -23,7 +25,11 @@ def sentence(answer: Callable[[Mapping[str, float], int], str]) -> str | None:
 
 def decade(answer: Callable[[str], Sequence[float]]) -> str | None:
     """Check bounds in years from a life stage."""
-    for stage, right in (("sixth decade stage", (50, 60)), ("third decade stage", (20, 30)), ("62-year-old stage", (62, 63))):
+    for stage, right in (
+        ("sixth decade stage", (50, 60)),
+        ("third decade stage", (20, 30)),
+        ("62-year-old stage", (62, 63)),
+    ):
         found = tuple(answer(stage))
         if found == right:
             continue
