@@ -336,8 +336,7 @@ note.say(
 # %%
 chosen = muscle.select(survey.count("cell_type", "tissue", "age_group", decoder=decoder))
 ages = chosen.group_by("age_group").agg(pl.col("cells").sum()).sort("cells", descending=True)
-reference = muscle.compose_atlas(sources.open_atlas(atlas).obs)
-by_assay = {f"muscle_atlas_{key[0]}": frame for key, frame in reference.partition_by("batch", as_dict=True).items()}
+by_assay = muscle.shares_by_assay(sources.open_atlas(atlas).obs)
 compared = muscle.compare(chosen, by_assay)
 around = muscle.neighbors_of(drawn, decoder)
 
@@ -353,10 +352,11 @@ note.table(around, "Nearest neighbors of muscle cells that are not called muscle
 whys = dict(chosen.group_by("why").agg(pl.col("cells").sum()).iter_rows())
 note.record("muscle_cells", int(chosen["cells"].sum()), "cells")
 note.record("muscle_by_type_only", int(whys.get("cell type", 0)), "cells")
+note.record("muscle_compared", ", ".join(name.replace("_", " ") for name in by_assay) or "nothing: no annotation")
 note.record("muscle_fibers", float(muscle.compose(chosen).filter(pl.col("group") == "muscle fiber")["share"].sum()))
 note.say(
     "Called skeletal muscle: {muscle_cells}, of which {muscle_by_type_only} by type alone, in another tissue. Muscle "
-    "fibers are {muscle_fibers:.1%} of them."
+    "fibers are {muscle_fibers:.1%} of them. Set beside: {muscle_compared}."
 )
 
 # %% [markdown]
