@@ -61,7 +61,7 @@ def measure_null(profiles, cells, comparison, *, n, seconds):
     return {
         "permutations": len(null.p_donors),
         "null_rate_donors": null.rate("donors"),
-        "null_rate_donors_spread": float(np.std(rates)),
+        "null_rate_donors_spread": float(rates.std() or 0),
         "null_rate_cells": null.rate("cells"),
         "sex_genes_called": trial_sex_calls(test),
     }

@@ -89,7 +89,9 @@ def measure(work: str, folder: Path, cache: Path) -> dict:
     command = [sys.executable, __file__, "--child", work, "--release", str(folder)]
     env = {**os.environ, "MUSCLEBOOK_CACHE": str(cache)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {work}: {found['seconds']:.2f} s, {budget.to_text(found['peak'])}", file=sys.stderr, flush=True)
+    return found
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from helpers import findings, sources
 from helpers.analysis import gene_scores, naive, schemas, scoring, screen, trial
 from helpers.analysis.design import Comparison
 from helpers.facts import study
-from helpers.figures import evidence, style
+from helpers.figures import evidence, people, style
 from helpers.figures import expression as draw
 
 style.apply()
@@ -37,22 +37,16 @@ style.apply()
 # %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "n_permutations": 10}}
 atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 cell_type: str = "MuSC"  # cell type to look at closely, as written in the column of the level below
-level: str = (
-    "annotation_level0"  # labels to group cells by {annotation_level0, annotation_level1, annotation_level2}
-)
+level: str = "annotation_level0"  # labels to group cells by {annotation_level0, annotation_level1, annotation_level2}
 assay: str = "cells"  # cells or nuclei, never pooled {cells, nuclei}
-age_as: str = (
-    "exact"  # age as exact years, middle of the five-year bin, or old against young {exact, midpoint, bin}
-)
+age_as: str = "exact"  # age as exact years, middle of the five-year bin, or old against young {exact, midpoint, bin}
 min_cells: int = 10  # cells a donor needs for a profile [1, 1000]
 young_max: float = 40.0  # years up to which a donor is young [15, 60]
 old_min: float = 50.0  # years from which a donor is old [30, 90]
 sex: str = "all"  # donors of one sex only, or all {all, M, F}
 fdr: float = 0.1  # false-discovery rate of the calls [0.001, 0.5]
 n_permutations: int = 50  # permutations of age behind the null [5, 1000]
-gene_sets: str = (
-    ""  # CSV file with columns set and gene; empty: ribosome biogenesis, stress, senescence, cytokines
-)
+gene_sets: str = ""  # CSV file with columns set and gene; empty: ribosome biogenesis, stress, senescence, cytokines
 seed: int = 1  # seed of the sampled permutations [0, 1000000]
 budget: str = "8 GiB"  # memory that loading may take
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -212,13 +206,13 @@ note.table(schemas.AGE_DE.describe(), "What the columns of the saved table mean.
 # A list of genes hides the donors again. Here they are: each column of the heatmap is one person.
 
 # %%
-genes, values, people = test.leading(top=24)
+genes, values, shown = test.leading(top=24)
 
 # %% mystnb={"figure": {"caption": "The leading genes over donors, youngest left; each gene centered on its mean.", "name": "fig-03-heatmap"}, "image": {"alt": "Heatmap, genes in rows and donors in columns by age. Rising genes go from purple to orange, falling ones the other way; single donors stand out."}} tags=["hide-input"]
-draw.draw_heatmap(values, genes=genes, donors=people)
+people.draw_heatmap(values, genes=genes, donors=shown)
 
 # %% mystnb={"figure": {"caption": "Expression of the leading genes in each donor against age.", "name": "fig-03-donors"}, "image": {"alt": "Six small panels, one a gene: expression of each donor against age, men as triangles and women as diamonds."}} tags=["hide-input"]
-draw.draw_donors(values, genes=genes, donors=people)
+people.draw_donors(values, genes=genes, donors=shown)
 
 # %% [markdown]
 # ## All types at a glance
@@ -300,7 +294,7 @@ scores = gene_scores.score_donors(stem.prepared, gene_scores.read_sets(gene_sets
 changes = gene_scores.change_with_age(stem.prepared, scores)
 
 # %% mystnb={"figure": {"caption": "Scores of gene sets in stem cells against age, one point a donor; above each panel the change with age and its 95 % interval.", "name": "fig-03-scores"}, "image": {"alt": "Up to four panels, one a gene set: donor scores against age, men as triangles, women as diamonds."}} tags=["hide-input"]
-evidence.draw_scores(scores, changes)
+people.draw_scores(scores, changes)
 
 # %% tags=["hide-input", "finding"]
 ribosome = gene_scores.find_change(changes, gene_scores.RIBOSOME)

@@ -83,8 +83,7 @@ note.say(
 
 # %%
 by_group, card = fibers.card_ratio(obs)
-myonuclei = composition.composition(obs, within=fibers.MYONUCLEI, age_as="exact")
-ratios = fibers.type_one_shares(myonuclei)
+ratios = fibers.type_one_shares(fibers.count_myonuclei(obs))
 ways = fibers.compare_ratios(obs, ratios, card)
 
 # %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei. Left: pooled by age group, as the card computes it. Right: every donor once, with a least-squares line.", "name": "fig-04-ratio"}, "image": {"alt": "Left, bars of the pooled type I share for each age group, several groups resting on one donor. Right, one point a donor against age, widely scattered around a dashed line."}} tags=["hide-input"]
@@ -145,7 +144,7 @@ note.table(composition.shares(table), "Counts and shares of every type in every 
 #
 # All answer one question in one unit: by how much does the share of a type change (log2) per decade of age?
 #
-# - **log-ratio**: a line through log2 shares, few counts weighted less, variances of all types drawn together
+# - **log-ratio**: a line through log-odds of shares, few counts weighted less, variances of all types drawn together
 #   ([Phipson et al. 2022](https://doi.org/10.1093/bioinformatics/btac582)).
 # - **quasi-binomial**: logistic regression of counts whose donors differ more than chance would make them.
 # - **permutation**: how often do the same ages, handed to the donors in another order, do as well?

@@ -313,6 +313,55 @@ def test_leave_one_out_finds_the_donor_that_makes_the_slope():
     assert row["lowest"] < row["log2_change"]
 
 
+def test_libraries_are_refused_as_replicates(obs):
+    units = made_up.donors(6)
+    table = made_up.draw(units, shares={"A": 1, "B": 2}, seed=1)
+    twice = pl.concat([table, table.with_columns(("again " + pl.col("unit")).alias("unit"))])
+    for method in composition_tests.METHODS:
+        with pytest.raises(
+            DesignError, match="12 units of 6 donors: libraries of one donor are not replicates"
+        ):
+            composition_tests.slopes(twice, method=method)
+    assert composition_tests.slopes(twice, method="mixed")["donors"].unique().to_list() == [6]
+
+
+def test_units_without_the_reference_are_left_out_and_many_of_them_refused():
+    table = made_up.draw(made_up.donors(10), shares={"A": 1, "B": 2, "C": 3}, seed=1)
+
+    def empty(donors):
+        gone = pl.col("DonorID").is_in(donors) & (pl.col("type") == "B")
+        return table.with_columns(pl.when(gone).then(0).otherwise(pl.col("n")).alias("n"))
+
+    plan = composition_tests.Plan(reference="B")
+    assert composition_tests.slopes(empty(["D01"]), plan=plan)["donors"].unique().to_list() == [9]
+    with pytest.raises(DesignError, match="absent from 3 of 10 units"):
+        composition_tests.slopes(empty(["D01", "D02", "D03"]), plan=plan)
+
+
+def test_an_assay_without_the_reference_is_left_out():
+    table = made_up.draw(made_up.donors(8), shares={"A": 1, "B": 2, "C": 3}, seed=1)
+    other = table.filter(pl.col("type") != "B").with_columns(pl.lit("other").alias("assay"))
+    both = composition_tests.slopes(pl.concat([table, other]), plan=composition_tests.Plan(reference="B"))
+    assert both["assay"].unique().to_list() == ["simulated"]
+
+
+def test_every_test_runs_in_one_call_and_its_calls_are_counted():
+    units = made_up.donors(10, total=4_000)
+    table = made_up.draw(
+        units, shares={"A": 1, "B": 2, "C": 5}, slopes={"A": 1.0}, concentration=None, log2_sd=0.2, seed=1
+    )
+    results = composition_tests.run_all(table, table, covariates=["Sex"])
+    assert set(results["method"]) == set(composition_tests.EVERY_METHOD)
+    calls = composition_tests.count_calls(results, fdr=0.05)
+    assert calls["tested"].to_list() == [3] * 5
+    assert (calls["called"] >= 1).all()
+    agreement = composition_tests.agreement_of_methods(results)
+    assert agreement["lowest_correlation"] > 0.95
+    assert 0 <= agreement["same_sign"] <= 1
+    centered = composition_tests.run_all(table, table, plan=composition_tests.Plan(reference="center"))
+    assert set(centered["method"]) == {"log-ratio", "permutation", "mixed"}
+
+
 # the frame of reference
 
 

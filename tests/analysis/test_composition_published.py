@@ -72,6 +72,15 @@ def test_type_one_falls_more_than_type_two_among_nuclei(retested):
         assert two[f"median_{group}"] == pytest.approx(published["MF-II"], abs=0.002)
 
 
+def test_with_lost_points_at_zero_a_partly_read_type_comes_near_the_printed_p(retested):
+    printed = dict(
+        fibers.rank_tests().filter(pl.col("batch") == "cells").select("annotation_level0", "p").iter_rows()
+    )
+    for kind in ("CapEC", "mSchwann"):
+        assert row(retested, "cells", kind)["lost"] > 0
+        assert row(retested, "cells", kind)["rank_sum_p"] == pytest.approx(printed[kind], abs=0.02)
+
+
 def test_missing_columns_are_named():
     with pytest.raises(TableError, match=r"columns \['groups', 'lost'\] are missing"):
         fractions.retest(fibers.completed_fractions().drop("groups", "lost"))

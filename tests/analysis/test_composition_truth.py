@@ -19,6 +19,7 @@ from helpers.analysis import (
     draws,
     reference,
 )
+from helpers.facts import fibers
 from helpers.simulate import composition as simulated
 from helpers.simulate import donors
 
@@ -85,7 +86,7 @@ def test_the_permutation_p_is_uniform_under_the_null():
     found = []
     for seed in range(500):
         table = draws.draw(units, shares={"A": 1, "B": 3, "C": 6}, concentration=30, seed=seed)
-        plan = composition_tests.Plan(draws=999, seed=seed)
+        plan = composition_tests.Plan(draws=999, seed=seed, intervals=False)
         result = composition_tests.slopes(table, method="permutation", plan=plan)
         found.append(result.filter(pl.col("type") == "B")["p"].item())
     assert stats.kstest(found, "uniform").pvalue > 0.01
@@ -198,3 +199,82 @@ def test_the_effect_without_one_donor_stands_beside_the_effect_of_all():
     same = kept.filter((pl.col("assay") == names.CELLS) & (pl.col("type") == "T-cell"))["log2_change"].item()
     assert row["log2_change_without"] == pytest.approx(same)
     assert row["log2_change_without"] != row["log2_change"]
+
+
+def test_redrawn_donors_keep_the_promise_of_the_intervals():
+    planted = pl.DataFrame(
+        {"assay": ["cells", "cells"], "type": ["T-cell", "MuSC"], "published_per_decade": [0.6, -0.3]}
+    )
+    table = simulated_table(0).filter(pl.col("assay") == names.CELLS)
+    swept = composition_audit.sweep(table, planted, covariates=COVARIATES, draws=12, seed=3)
+    assert swept["method"].to_list() == ["log-ratio", "quasi-binomial"]
+    assert swept["coverage"].is_between(0.9, 0.99).all()
+    assert composition_audit.sweep(table.clear(), planted).is_empty()
+
+
+def test_scores_of_all_tests_use_what_each_of_them_estimates(truth):
+    table = simulated_table(1)
+    results = composition_tests.compare(table, methods=["log-ratio", "chi-square"])
+    scored = composition_scoring.score_all(results, table, truth)
+    donor_level = dict(scored.filter(pl.col("method") == "log-ratio").select("type", "estimand").iter_rows())
+    pooled = dict(scored.filter(pl.col("method") == "chi-square").select("type", "estimand").iter_rows())
+    # young and old are about four decades apart, so the change between them is that many times the slope
+    assert pooled["T-cell"] / donor_level["T-cell"] == pytest.approx(3.7, abs=0.5)
+    assert composition_scoring.score_all(results, table, None).is_empty()
+
+
+def test_only_the_truth_of_the_asked_level_is_read():
+    truth = pl.DataFrame(
+        {
+            "assay": "cells",
+            "level": [names.LEVEL0, names.LEVEL2],
+            "label": ["FB", "Adv_FB"],
+            "log2_change_per_decade": [0.1, 0.3],
+            "origin": "x",
+        }
+    )
+    assert composition_scoring.read_truth(truth, level=names.LEVEL2)["type"].to_list() == ["Adv_FB"]
+    assert composition_scoring.read_truth(truth, level=names.LEVEL1) is None
+    assert composition_scoring.read_truth(None, level=names.LEVEL0) is None
+
+
+def test_slopes_beside_published_ones_are_per_standard_deviation():
+    table = simulated_table(2)
+    found = composition_tests.slopes(table, method="log-ratio")
+    published = fibers.published_slopes()
+    beside = composition_scoring.beside_published(found, published, age_sd=19.32)
+    row = beside.filter((pl.col("assay") == names.CELLS) & (pl.col("type") == "FB")).row(0, named=True)
+    plain = found.filter((pl.col("assay") == names.CELLS) & (pl.col("type") == "FB"))["log2_change"].item()
+    assert row["found_per_sd"] == pytest.approx(plain * 1.932)
+    assert row["published_per_sd"] == -0.33
+    agreeing = composition_scoring.agree(beside)
+    kept = beside.drop_nulls("found_per_sd")
+    assert agreeing["correlation"] == pytest.approx(
+        np.corrcoef(kept["found_per_sd"], kept["published_per_sd"])[0, 1]
+    )
+    assert agreeing["types"] == kept.height
+    groups = composition_tests.slopes(
+        table, method="log-ratio", plan=composition_tests.Plan(exposure=names.AGE_BIN)
+    )
+    none = composition_scoring.agree(composition_scoring.beside_published(groups, published, age_sd=19.32))
+    assert (none["types"], none["correlation"]) == (0, None)
+
+
+def test_reachable_slopes_are_those_at_least_as_large_as_detectable():
+    power = pl.DataFrame(
+        {
+            "assay": "cells",
+            "type": ["A", "B", "C"],
+            "per": "decade",
+            "detectable": [0.5, 0.5, 0.5],
+            "detectable_with_twice": [0.3] * 3,
+        }
+    )
+    published = pl.DataFrame(
+        {"assay": "cells", "type": ["A", "B", "C"], "published_per_decade": [-0.6, 0.4, 0.1]}
+    )
+    assert composition_audit.count_reachable(power, published) == {
+        "types": 3,
+        "reached": 1,
+        "reached_with_twice": 2,
+    }

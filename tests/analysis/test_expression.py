@@ -143,6 +143,8 @@ def test_a_call_that_rests_on_one_donor_is_not_stable(plant):
     whole = expression.age_de(profiles, **MUSC)
     assert set(found["gene"]) == set(whole.filter(pl.col("q") < 0.1)["gene"])
     assert found["refits"].to_list() == [12] * found.height
+    assert found["stable"].to_list() == (found["largest_p"] < 0.05).to_list()
+    assert (found["stable"] & (found["refits_called"] < 12)).any()
     # by hand, for the strongest call
     gene, genes = found["gene"][0], whole["gene"].to_list()
     changes, p, called = [], [], 0
@@ -159,6 +161,15 @@ def test_a_call_that_rests_on_one_donor_is_not_stable(plant):
     assert found["largest_p"][0] == pytest.approx(max(p))
     assert found["refits_called"][0] == called
     assert found["stable"][0] == (max(p) < 0.05)
+
+
+def test_a_donor_can_be_left_out_of_the_smallest_group(planted):
+    obs = planted.profiles.obs
+    young = obs.index[obs[names.AGE_BIN] == "young"][:3]
+    few = planted.profiles[[*young, *obs.index[obs[names.AGE_BIN] == "old"]]].copy()
+    found = stability.leave_one_out(few, **MUSC, fdr=0.5)
+    assert found.height > 0
+    assert found["refits"].to_list() == [10] * found.height
 
 
 def test_change_and_calls_agree_with_pydeseq2(plant):

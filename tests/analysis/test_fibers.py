@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse, stats
 
 from helpers import names
-from helpers.analysis import composition, donor_slopes, fiber_scores, fibers
+from helpers.analysis import composition, composition_tests, donor_slopes, fiber_scores, fibers
 from helpers.errors import TableError
 from helpers.facts import fibers as facts
 
@@ -210,12 +210,12 @@ def test_two_rows_of_one_donor_are_refused():
 
 def test_intervals_of_donor_slopes_cover_in_19_of_20():
     hits = []
-    for seed in range(300):
+    for seed in range(150):
         row = donor_slopes.fit(
             values(noise=0.5, seed=seed), value="value", measure="m", unit="u", draws=10
         ).row(0, named=True)
         hits.append(row["low"] <= 0.3 <= row["high"])
-    assert 0.92 < np.mean(hits) < 0.98
+    assert 0.9 < np.mean(hits) < 0.99
 
 
 def test_gene_sets_are_apart_and_name_their_evidence():
@@ -230,3 +230,66 @@ def test_genes_of_the_sets_are_in_the_reference():
     from helpers.facts import study
 
     assert set(facts.gene_sets()["gene"]) <= set(study.genes()["symbol"])
+
+
+def test_ways_of_averaging_differ_where_donors_give_unequal_numbers():
+    # the young donor with most nuclei has few of type I: pooling follows that donor, the mean over donors does not
+    obs = pl.concat([nuclei(), *[nuclei(0.0).filter(pl.col(names.DONOR) == "470BR")] * 5])
+    _, card = fibers.card_ratio(obs)
+    ways = fibers.compare_ratios(obs, fibers.type_one_shares(fibers.count_myonuclei(obs)), card)
+    found = {way: (young, old) for way, young, old, _ in ways.iter_rows()}
+    assert found["all nuclei of young and old pooled"][0] == pytest.approx(80 / 360)
+    assert found["mean over donors"][0] == pytest.approx((20 / 240 + 3 * 0.5) / 4)
+    assert found["median over donors"][0] == 0.5
+    assert all(old == 0.5 for _, old in found.values())
+
+
+def test_a_pooled_share_can_turn_the_sign_of_every_donor():
+    # within each age group the share falls with every older donor, but the donors with most cells are those with more
+    rows = []
+    for donor, kind, n in [
+        ("470BR", "a", 50), ("470BR", "b", 50), ("566B", "a", 300), ("566B", "b", 1700), ("464C", "a", 50), ("464C", "b", 60),
+        ("362C", "a", 900), ("362C", "b", 1500), ("343B", "a", 20), ("343B", "b", 180), ("339C", "a", 20), ("339C", "b", 190),
+    ]:  # fmt: skip
+        rows += [(donor, names.CELLS, "MuSC", kind, names.YOUNG if donor in DONORS[:4] else names.OLD)] * n
+    columns = [names.DONOR, names.ASSAY, names.LEVEL0, names.LEVEL2, names.AGE_BIN]
+    table = fibers.subtypes(
+        pl.DataFrame(rows, schema=columns, orient="row"), parent="MuSC", assay=names.CELLS
+    )
+    results = composition_tests.slopes(table, method="log-ratio")
+    row = fibers.beside_pooled(table, results).filter(pl.col("type") == "a").row(0, named=True)
+    assert row["pooled_log2_ratio"] > 0 > row["log2_change"]
+    assert row["signs_differ"]
+    assert row["pooled_young"] == pytest.approx(400 / 2210)
+
+
+def test_chemistries_are_compared_over_donors_not_libraries():
+    table = pl.DataFrame(
+        {"assay": names.CELLS, "type": "MF-Isc(fg)", "unit": list("abcd"), names.DONOR: ["x", "x", "y", "z"],
+         names.CHEMISTRY: ["3'v3", "3'v3", "3'v3", "3'v2"], "share": [0.1, 0.3, 0.4, 0.05]}
+    )  # fmt: skip
+    found = fibers.contrast_chemistry(table)
+    assert found["log2_ratio"] == pytest.approx(np.log2((0.2 + 0.4) / 2 / 0.05))
+    assert found["donors"] == 3
+    assert fibers.contrast_chemistry(table.head(3)) == {"log2_ratio": None, "donors": 2}
+    assert fibers.contrast_chemistry(table.drop(names.CHEMISTRY))["log2_ratio"] is None
+
+
+def test_only_nuclei_of_usable_donors_are_found():
+    obs = (
+        nuclei(n=4).with_row_index("i").with_columns(("b" + pl.col("i").cast(pl.String)).alias(names.BARCODE))
+    )
+    usable = obs.filter(pl.col(names.DONOR) != "470BR")
+    assert fibers.find_myonuclei(obs, usable=usable).sum() == 28
+    assert fibers.find_myonuclei(obs, usable=usable.clear()).sum() == 0
+
+
+def test_every_measure_has_one_value_a_donor():
+    obs = expression().with_columns(pl.lit("MF-I").alias(names.LEVEL1), pl.lit("s").alias(names.SAMPLE))
+    scored, _ = fiber_scores.score_nuclei(obs, slow=["MYH7"], fast=["MYH2"])
+    molecules = fiber_scores.sum_genes(None, ["MYH7", "MYH2"])
+    measures = fiber_scores.measure(obs, scored, molecules, myosins=facts.MYOSINS)
+    traced = fibers.trace(measures, draws=50)
+    assert traced.height == len(measures)
+    assert traced.filter(pl.col("measure").str.contains("MYH"))["slope_per_decade"].null_count() == 3
+    assert traced.filter(pl.col("measure") == "fast genes in MF-I nuclei")["donors"].item() == 8

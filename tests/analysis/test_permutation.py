@@ -44,6 +44,15 @@ def test_men_only_has_all_permutations_of_five_and_three(planted):
     assert tuple(planned.matrix[:, 1]) not in arranged
 
 
+def test_a_sample_never_holds_the_observed_ages(planted):
+    planned = design.build(planted.profiles.obs, Comparison(sex="M", age_as="bin"))
+    orders, possible = permutation.permute_ages(planned, n=54, seed=0)
+    assert (len(orders), possible) == (54, 55)
+    arranged = {tuple(planned.matrix[order, 1]) for order in orders}
+    assert tuple(planned.matrix[:, 1]) not in arranged
+    assert len(arranged) == 54
+
+
 def test_a_sample_is_distinct_within_sex_and_seeded(prepared):
     planned = prepared.design
     orders, possible = permutation.permute_ages(planned, n=25, seed=4)

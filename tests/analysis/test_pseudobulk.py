@@ -59,6 +59,17 @@ def test_dense_counts_give_the_same_profiles(cells):
     assert (pseudobulk.sum_by_donor(cells, min_cells=1).X != expected.X).nnz == 0
 
 
+def test_whole_counts_kept_as_floats_give_the_same_profiles(cells):
+    expected = pseudobulk.sum_by_donor(cells, min_cells=1)
+    cells.layers[names.COUNTS] = cells.layers[names.COUNTS].astype(np.float32)
+    assert (pseudobulk.sum_by_donor(cells, min_cells=1).X != expected.X).nnz == 0
+
+
+def test_a_profile_of_just_enough_cells_stays(cells):
+    smallest = pseudobulk.sum_by_donor(cells, min_cells=1).obs[names.N_CELLS].min()
+    assert pseudobulk.sum_by_donor(cells, min_cells=smallest).obs[names.N_CELLS].min() == smallest
+
+
 def test_small_profiles_are_left_out(cells):
     sizes = cells.obs.groupby(list(names.PROFILE), observed=True).size()
     profiles = pseudobulk.sum_by_donor(cells, min_cells=20)

@@ -43,7 +43,7 @@ def test_counts_come_back_exactly_whatever_the_target_and_the_depth(seed, target
     np.testing.assert_allclose(report["unit"], target / molecules.sum(1), rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), least=st.integers(2, 7))
 def test_cells_without_a_single_molecule(seed, least):
     rng = np.random.default_rng(seed)
@@ -55,6 +55,20 @@ def test_cells_without_a_single_molecule(seed, least):
     whole, report = counts.recover(values, totals=molecules.sum(1))
     np.testing.assert_array_equal(whole.toarray(), molecules)
     np.testing.assert_array_equal(report["smallest_count"], molecules.min(1))
+
+
+@pytest.mark.parametrize("target", [1e4, 1e5, 1e6, 1717.0])
+def test_totals_imply_what_one_molecule_is_worth_whatever_the_target(target):
+    molecules = np.random.default_rng(0).poisson(3, (50, 12)) + 1
+    totals = molecules.sum(1)
+    least = molecules.min(1) / totals * target
+    np.testing.assert_allclose(counts.unit_from_totals(least, totals), target / totals)
+
+
+def test_even_counts_are_not_halved_where_totals_say_otherwise():
+    molecules = 2 * np.random.default_rng(0).integers(1, 9, (30, 12))
+    found, _ = counts.recover(normalize(molecules), totals=molecules.sum(1))
+    np.testing.assert_array_equal(found.toarray(), molecules)
 
 
 def test_totals_that_do_not_fit_the_values_are_not_believed():

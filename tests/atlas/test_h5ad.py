@@ -122,6 +122,20 @@ def test_any_storage_of_the_matrix_reads_the_same(micro, tmp_path, kind):
     assert part.X.dtype == np.float32
 
 
+def test_columns_stored_out_of_order_come_back_in_order(micro, tmp_path):
+    held = sp.csr_matrix(micro.x)
+    for start, stop in zip(held.indptr[:-1], held.indptr[1:], strict=True):
+        held.indices[start:stop] = held.indices[start:stop][::-1].copy()
+        held.data[start:stop] = held.data[start:stop][::-1].copy()
+    with h5py.File(write(tmp_path / "c.h5ad", cellxgene(micro)), "a") as file:
+        file["X/indices"][:], file["X/data"][:] = held.indices, held.data
+    found = open_file(tmp_path / "c.h5ad").to_anndata()
+    np.testing.assert_array_equal(found.X.toarray(), micro.x)
+    inside = np.ones(found.X.nnz - 1, bool)
+    inside[found.X.indptr[1:-1] - 1] = False
+    assert (np.diff(found.X.indices)[inside] > 0).all()
+
+
 def test_only_counts_are_normalized_as_the_atlas_is(micro, tmp_path):
     atlas = open_file(
         write(tmp_path / "c.h5ad", cellxgene(micro, sp.csr_matrix(micro.counts.astype(np.float32))))

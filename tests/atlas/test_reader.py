@@ -50,6 +50,7 @@ def test_counts_of_few_genes_need_the_whole_cell_where_totals_do_not_fit(micro, 
 
 def test_a_gene_asked_for_twice_comes_once(atlas):
     assert atlas.genes(["TTN", "MB", "ENSG00000000003"]).columns == ["TTN", "MB"]
+    assert list(atlas.to_anndata(genes=["TTN", "MB", "ENSG00000000003"]).var_names) == ["TTN", "MB"]
 
 
 def test_an_unknown_gene_is_answered_with_the_nearest(atlas):

@@ -17,9 +17,9 @@ def baseline(ages):
 def macro(truth, predicted):
     labels = sorted(set(truth))
     pairs = list(zip(truth, predicted, strict=True))
-    return sum(
-        sum(t == p for t, p in pairs if t == label) / truth.count(label) for label in labels
-    ) / len(labels)
+    return sum(sum(t == p for t, p in pairs if t == label) / truth.count(label) for label in labels) / len(
+        labels
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,11 @@ def test_the_right_answer_passes(checker, right):
         (ch08.split, lambda donors, name: ([0, 2, 3, 4], [1]), "met the person"),
         (ch08.split, lambda donors, name: ([0], [1, 4]), "missing"),
         (ch08.split, lambda donors, name: [1], "two lists"),
-        (ch08.baseline, lambda ages: sum(abs(a - sum(ages) / len(ages)) for a in ages) / len(ages), "leave it out"),
+        (
+            ch08.baseline,
+            lambda ages: sum(abs(a - sum(ages) / len(ages)) for a in ages) / len(ages),
+            "leave it out",
+        ),
         (ch08.baseline, lambda ages: (sum((a - (sum(ages) - a) / 2) ** 2 for a in ages) / 3) ** 0.5, "root"),
         (ch08.macro, lambda t, p: sum(a == b for a, b in zip(t, p, strict=True)) / len(t), "micro"),
         (ch08.macro, lambda t, p: (8 / 9 + 1) / 2, "precision"),

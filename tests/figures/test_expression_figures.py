@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from helpers.analysis import schemas, scoring
-from helpers.figures import evidence, expression, style
+from helpers.figures import evidence, expression, people, style
 
 
 def texts(figure):
@@ -62,7 +62,7 @@ def test_volcano_and_ma_draw_every_gene_and_only_calls_are_named(table):
 
 def test_the_heatmap_runs_from_young_to_old_and_is_centered():
     values = np.array([[5.0, 1.0], [3.0, 1.0], [4.0, 1.0]])
-    figure = expression.draw_heatmap(values, genes=["A", "B"], donors=DONORS)
+    figure = people.draw_heatmap(values, genes=["A", "B"], donors=DONORS)
     image = figure.axes[0].images[0].get_array()
     assert image[0].tolist() == [-1, 1, 0]
     assert figure.axes[0].get_xticklabels()[2].get_text().startswith("c\nage unknown")
@@ -70,7 +70,7 @@ def test_the_heatmap_runs_from_young_to_old_and_is_centered():
 
 
 def test_donors_are_drawn_one_panel_a_gene():
-    figure = expression.draw_donors(np.ones((3, 8)), genes=list("ABCDEFGH"), donors=DONORS)
+    figure = people.draw_donors(np.ones((3, 8)), genes=list("ABCDEFGH"), donors=DONORS)
     assert [axis.get_title() for axis in figure.axes] == list("ABCDEF")
     style.picture(figure)
 
@@ -130,7 +130,7 @@ def test_scores_carry_their_change_and_interval():
         }
     )
     changes = pl.DataFrame({"set": ["s"], "change": [-0.4], "low": [-0.5], "high": [-0.3]})
-    figure = evidence.draw_scores(scores, changes)
+    figure = people.draw_scores(scores, changes)
     assert "-0.40 (-0.50 to -0.30)" in figure.axes[0].get_title()
     style.picture(figure)
 
@@ -141,13 +141,13 @@ def test_without_data_each_figure_says_so():
         expression.draw_lists(schemas.CELL_LEVEL.empty(), nothing, chromosomes=pl.DataFrame()),
         expression.draw_volcano(nothing, fdr=0.1),
         expression.draw_ma(nothing, fdr=0.1),
-        expression.draw_heatmap(np.zeros((0, 0)), genes=[], donors=DONORS),
-        expression.draw_donors(np.zeros((0, 0)), genes=[], donors=DONORS),
+        people.draw_heatmap(np.zeros((0, 0)), genes=[], donors=DONORS),
+        people.draw_donors(np.zeros((0, 0)), genes=[], donors=DONORS),
         expression.draw_overview(nothing, schemas.REFUSALS.empty(), fdr=0.1),
         evidence.draw_null(np.zeros((0, 0)), None, schemas.NULL.empty()),
         evidence.draw_planted(scoring.no_scores()),
         evidence.draw_power(scoring.find_power(scoring.no_scores()), per="decade"),
         evidence.draw_stability(nothing, schemas.STABILITY.empty()),
-        evidence.draw_scores(schemas.SCORES.empty(), schemas.SCORE_CHANGES.empty()),
+        people.draw_scores(schemas.SCORES.empty(), schemas.SCORE_CHANGES.empty()),
     ]
     assert all(figure.axes[0].texts[0].get_text() for figure in figures)

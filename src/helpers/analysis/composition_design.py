@@ -12,6 +12,7 @@ from helpers.errors import DesignError, TableError
 
 DECADE = 10.0
 ALL, CENTER = "all", "center"
+ABSENT = 0.25  # share of units that may lack the reference and are then left out
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def build(
         Columns that the model adjusts for.
     reference
         What a share is a share of: ``"all"`` barcodes of the unit, ``"center"`` for the geometric mean of its types,
-        or the type (or types) taken as stable.
+        or the type (or types) taken as stable; units that lack these are left out.
     exposure
         Column that is compared; found where None.
 
@@ -89,7 +90,7 @@ def build(
         msg = f"assay {assay!r} is not in the table; it has {sorted(table[ASSAY].unique())}."
         raise TableError(msg)
     exposure = exposure or exposure_of(part)
-    part = part.filter(pl.col(exposure).is_not_null())
+    part = _with_reference(part.filter(pl.col(exposure).is_not_null()), reference, assay)
     wide = part.pivot(on=TYPE, index=UNIT, values=N, sort_columns=True).sort(UNIT)
     units = part.unique(UNIT).sort(UNIT)
     types = [column for column in wide.columns if column != UNIT]
@@ -181,21 +182,54 @@ def _per(units: pl.DataFrame, exposure: str) -> str:
     return f"{high} over {low}"
 
 
+def assays_of(table: pl.DataFrame, reference: str | Sequence[str] = ALL) -> list[str]:
+    """Return the assays in which the reference can be used, sorted.
+
+    Raises
+    ------
+    TableError
+        If no assay holds a type of the reference.
+    """
+    assays = table[ASSAY].unique().sort().to_list()
+    if _is_frame(reference) or not assays:
+        return assays
+    chosen = [reference] if isinstance(reference, str) else list(reference)
+    holding = table.filter(pl.col(TYPE).is_in(chosen) & (pl.col(N) > 0))[ASSAY].unique().sort().to_list()
+    if not holding:
+        msg = f"types {sorted(chosen)} cannot be a reference: the table has {table[TYPE].unique().sort().to_list()}."
+        raise TableError(msg)
+    return holding
+
+
+def _is_frame(reference: str | Sequence[str]) -> bool:
+    return isinstance(reference, str) and reference in {ALL, CENTER}
+
+
+def _with_reference(part: pl.DataFrame, reference: str | Sequence[str], assay: str) -> pl.DataFrame:
+    """Leave out the few units that lack the reference altogether; refuse a reference that many lack."""
+    if _is_frame(reference):
+        return part
+    chosen = [reference] if isinstance(reference, str) else list(reference)
+    unknown = sorted(set(chosen) - set(part[TYPE]))
+    if unknown or not chosen:
+        msg = f"types {unknown} cannot be a reference: assay {assay!r} has {part[TYPE].unique().sort().to_list()}."
+        raise TableError(msg)
+    held = part.filter(pl.col(TYPE).is_in(chosen)).group_by(UNIT).agg(pl.col(N).sum())
+    absent = held.filter(pl.col(N) == 0)[UNIT]
+    if absent.len() > ABSENT * held.height:
+        msg = f"the reference {' + '.join(chosen)} is absent from {absent.len()} of {held.height} units of assay {assay!r}. Choose a more common one."
+        raise DesignError(msg)
+    return part.filter(~pl.col(UNIT).is_in(absent.implode()))
+
+
 def _base(
     counts: np.ndarray, totals: np.ndarray, types: list[str], reference: str | Sequence[str]
 ) -> tuple[np.ndarray, str]:
     """Return, for every unit and type, the count that the type's count is divided by, and its name."""
-    if isinstance(reference, str) and reference in {ALL, CENTER}:
-        return np.repeat(totals[:, None], len(types), axis=1), reference
+    if _is_frame(reference):
+        return np.repeat(totals[:, None], len(types), axis=1), str(reference)
     chosen = [reference] if isinstance(reference, str) else list(reference)
-    unknown = sorted(set(chosen) - set(types))
-    if unknown or not chosen:
-        msg = f"types {unknown} cannot be a reference: the assay has {types}."
-        raise TableError(msg)
     held = counts[:, [types.index(name) for name in chosen]].sum(axis=1)
-    if (held == 0).any():
-        msg = f"the reference {' + '.join(chosen)} is absent from {int((held == 0).sum())} units. Choose a more common one."
-        raise DesignError(msg)
     return np.repeat(held[:, None], len(types), axis=1), " + ".join(chosen)
 
 

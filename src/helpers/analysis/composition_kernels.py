@@ -100,10 +100,19 @@ def _quasi(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, 
 
 
 def _transform(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:  # noqa: ARG001
-    response = log_shares(design, tested)
+    """Fit log2 odds where shares are of all, else log2 ratios.
+
+    The spread of a log share shrinks as the share nears one, that of log-odds does not: only on the scale of odds are
+    the variances of a dominant and of a rare type alike enough to be drawn together.
+    """
+    response, factor = log_shares(design, tested), np.ones(int(tested.sum()))
+    if design.reference == ALL:
+        share = _floor(design, tested)
+        response, factor = np.log2(share / (1 - share)), (1 - share).mean(axis=0)
     weights = _weights(design, tested, response, design.matrix)
     fit = composition_models.linear(response, design.matrix, weights=weights)
-    return fit.effect, fit.effect - fit.margin, fit.effect + fit.margin, fit.error, fit.p
+    effect, margin = fit.effect * factor, fit.margin * factor
+    return effect, effect - margin, effect + margin, fit.error * factor, fit.p
 
 
 def _permutation(design: Design, tested: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:

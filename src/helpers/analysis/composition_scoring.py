@@ -14,7 +14,7 @@ import polars as pl
 
 from helpers import names
 from helpers.analysis.composition_checks import AGE, ASSAY, TYPE
-from helpers.analysis.composition_design import ALL, CENTER, DECADE, Design, build, estimable
+from helpers.analysis.composition_design import ALL, CENTER, DECADE, Design, assays_of, build, estimable
 from helpers.analysis.composition_kernels import CELLS
 from helpers.analysis.composition_tests import Plan
 
@@ -43,7 +43,7 @@ def estimand(table: pl.DataFrame, truth: pl.DataFrame, *, plan: Plan | None = No
             schema={ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
         )
     ]
-    for assay in table[ASSAY].unique().sort():
+    for assay in assays_of(table, plan.reference):
         design = build(
             table,
             assay=assay,

@@ -4,6 +4,7 @@ import polars as pl
 
 from helpers import names
 from helpers.analysis.composition_checks import ASSAY, TOTAL, TYPE, N
+from helpers.analysis.composition_design import assays_of
 from helpers.analysis.composition_tests import QUASI, Plan, slopes, still_estimable
 
 
@@ -16,6 +17,7 @@ def leave_one_out(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None
     donor whose removal moves it most, and whether any removal turns its sign.
     """
     plan = plan or Plan()
+    table = table.filter(pl.col(ASSAY).is_in(assays_of(table, plan.reference)))
     whole = slopes(table, method=method, plan=plan).select(TYPE, ASSAY, "log2_change")
     parts = [
         pl.DataFrame(schema={TYPE: pl.String, ASSAY: pl.String, "without": pl.Float64, "donor": pl.String})

@@ -14,7 +14,7 @@ import polars as pl
 from helpers import names
 from helpers.analysis import composition_models
 from helpers.analysis.composition_checks import ASSAY, MIN_DONORS, TYPE
-from helpers.analysis.composition_design import CENTER, Design, build, estimable
+from helpers.analysis.composition_design import CENTER, Design, assays_of, build, estimable
 from helpers.analysis.composition_kernels import (
     CELLS,
     KERNELS,
@@ -56,7 +56,7 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         From `composition` or `composition_from_counts`.
     method
         ``"quasi-binomial"``: logistic regression of counts, overdispersed between donors. ``"log-ratio"``: linear
-        model of log2 shares with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
+        model of log-odds (or log ratios to the reference) with moderated variances. ``"permutation"``: log2 shares, ages exchanged between donors.
         ``"mixed"``: log2 shares of libraries with a random intercept of the donor. ``"chi-square"``: pooled cells of
         young and old, for contrast only.
     plan
@@ -82,7 +82,7 @@ def slopes(table: pl.DataFrame, *, method: str = QUASI, plan: Plan | None = None
         msg = f"{method!r} compares counts, and the center of the types is not a count: choose 'all' or some types."
         raise ParameterError(msg)
     results = [pl.DataFrame(schema=SCHEMA)]
-    for assay in table[ASSAY].unique().sort():
+    for assay in assays_of(table, plan.reference):
         covariates = [] if method == CELLS else plan.covariates_of(assay)
         design = build(
             table, assay=assay, covariates=covariates, reference=plan.reference, exposure=plan.exposure

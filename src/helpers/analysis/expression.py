@@ -74,6 +74,7 @@ def prepare(
             f"{counts.shape[1]} donors, {_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
         )
         raise DesignError(msg)
+    others = counts[~kept]
     counts = np.ascontiguousarray(counts[kept])
     _refuse_empty(counts, planned, what)
     # zeros are many in profiles of few cells: TMM with singleton pairing was made for those
@@ -81,6 +82,8 @@ def prepare(
     return Prepared(
         counts=counts,
         genes=chosen.var_names.to_numpy(dtype=object)[kept],
+        other_counts=others,
+        other_genes=chosen.var_names.to_numpy(dtype=object)[~kept],
         effective=counts.sum(axis=0) * factors,
         design=planned,
         level=level,

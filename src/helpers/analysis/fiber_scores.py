@@ -167,14 +167,8 @@ def measure(
     min_cells
         Nuclei of a label that a donor needs for a mean.
     """
-    one = (
-        fibers.type_one_shares(composition.composition(obs, within=fibers.MYONUCLEI))
-        if _has(obs, fibers.MYONUCLEI)
-        else None
-    )
-    found: dict[str, tuple[pl.DataFrame, str, str]] = {}
-    if one is not None:
-        found["type I among type I and II nuclei"] = (one, "log2_odds", "log2 odds")
+    one = fibers.type_one_shares(fibers.count_myonuclei(obs))
+    found = {"type I among type I and II nuclei": (one, "log2_odds", "log2 odds")}
     odds = ((pl.col(N) + 0.5) / (pl.col(TOTAL) - pl.col(N) + 0.5)).log(2).alias("log2_odds")
     for name, gene in myosins.items():
         own = molecules.filter(pl.col(TYPE) == gene).with_columns(odds)
@@ -197,7 +191,3 @@ def measure(
         table = by_donor(scored, value=value, label=label, min_cells=min_cells)
         found[f"{value} genes in {label} nuclei"] = (table, value, "scaled expression")
     return found
-
-
-def _has(obs: pl.DataFrame, labels: Sequence[str]) -> bool:
-    return bool(obs[names.LEVEL0].cast(pl.String).is_in(list(labels)).any())

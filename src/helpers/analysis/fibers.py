@@ -59,6 +59,12 @@ def card_ratio(
     return by_group, {**means, "relative_change": change}
 
 
+def count_myonuclei(obs: pl.DataFrame) -> pl.DataFrame:
+    """Return the composition among type I and type II nuclei, donors as units; no rows where there are none."""
+    kept = obs.filter(pl.col(names.LEVEL0).cast(pl.String).is_in(MYONUCLEI))
+    return composition.composition(kept)
+
+
 def type_one_shares(table: pl.DataFrame, *, assay: str = names.NUCLEI) -> pl.DataFrame:
     """Return the share of type I among type I and II nuclei, one row per donor, with its log-odds.
 
@@ -92,11 +98,8 @@ def label_shares(
 
 def fragment_shares(obs: pl.DataFrame) -> pl.DataFrame:
     """Return the share of fiber fragments in every library, with assay and chemistry."""
-    parts = [
-        label_shares(obs, FRAGMENTS, level=names.LEVEL0, assay=assay, unit="library")
-        for assay in sorted(obs[names.ASSAY].cast(pl.String).unique())
-    ]
-    return pl.concat(parts, how="diagonal") if parts else composition.composition(obs, unit="library")
+    table = composition.composition(obs, unit="library").filter(pl.col(TYPE).is_in(list(FRAGMENTS)))
+    return composition.shares(table)
 
 
 def compare_ratios(obs: pl.DataFrame, shares: pl.DataFrame, card: Mapping[str, float | None]) -> pl.DataFrame:

@@ -25,6 +25,8 @@ class Prepared:
     level: str
     cell_type: str
     assay: str
+    other_counts: np.ndarray  # genes x donors: genes too rare for a test of their own
+    other_genes: np.ndarray
 
     def with_design(self, other: design.Design) -> Self:
         """Return the same molecules under another design, such as permuted ages."""
@@ -33,7 +35,22 @@ class Prepared:
     @property
     def log2_cpm(self) -> np.ndarray:
         """Donors x genes: log2 counts per million after normalization, half a molecule added."""
-        return np.log2((self.counts + 0.5) / (self.effective + 1) * 1e6).T
+        return _to_log2_cpm(self.counts, self.effective)
+
+    def find(self, genes: Sequence[str], *, min_mean: float = 1) -> tuple[list[str], np.ndarray]:
+        """Return the expressed ones of some genes, and their log2 counts per million (donors x genes).
+
+        Parameters
+        ----------
+        genes
+            Symbols; those not measured are left out.
+        min_mean
+            Molecules that a profile must hold on average.
+        """
+        counts = np.concatenate([self.counts, self.other_counts])
+        symbols = np.concatenate([self.genes, self.other_genes]).astype(str)
+        wanted = np.isin(symbols, list(genes)) & (counts.mean(axis=1) >= min_mean)
+        return symbols[wanted].tolist(), _to_log2_cpm(counts[wanted], self.effective)
 
 
 @dataclass(frozen=True)
@@ -115,3 +132,7 @@ def choose_profiles(profiles: AnnData, *, cell_type: str, assay: str, level: str
             raise TableError(msg)
     chosen = (profiles.obs[level].astype(str) == cell_type) & (profiles.obs[names.ASSAY].astype(str) == assay)
     return profiles[chosen.to_numpy()]
+
+
+def _to_log2_cpm(counts: np.ndarray, effective: np.ndarray) -> np.ndarray:
+    return np.log2((counts + 0.5) / (effective + 1) * 1e6).T

@@ -32,8 +32,8 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
     Parameters
     ----------
     path
-        CSV with columns ``set`` and ``gene``; empty for the built-in sets: ribosome biogenesis and dissociation
-        stress as the study's notebooks list them, cytokines of its figures, and senescence markers.
+        CSV with columns ``set`` and ``gene``; empty for the built-in sets: ribosome biogenesis as in the
+        study's figure and dissociation stress as its notebooks list it, cytokines of its figures, and senescence markers.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
         return _split(table)
     listed = _split(study.gene_sets())
     return {
-        RIBOSOME: _find_set(listed, "ribosome"),
+        RIBOSOME: _find_set(listed, "ribosome_biogenesis_dotplot"),
         STRESS: _find_set(listed, "stress"),
         SENESCENCE: list(_SENESCENCE_GENES),
         CYTOKINES: study.cytokine_directions()["gene"].unique().sort().to_list(),
@@ -63,7 +63,8 @@ def score_donors(prepared: Prepared | None, sets: Mapping[str, Sequence[str]]) -
     prepared
         From `expression.prepare`: one profile a donor; none gives no scores.
     sets
-        Genes by set; genes that are not expressed are left out, and sets of fewer than three are skipped.
+        Genes by set. Genes with less than a molecule in the average profile are left out, and sets of fewer than
+        three genes skipped. Genes too rare for a test of their own still count in a score.
 
     Returns
     -------
@@ -71,13 +72,11 @@ def score_donors(prepared: Prepared | None, sets: Mapping[str, Sequence[str]]) -
     """
     if prepared is None:
         return schemas.SCORES.empty()
-    values = prepared.log2_cpm
-    centered = values - values.mean(axis=0)
     donors = prepared.design.donors
     tables = [schemas.SCORES.empty()]
     for name, genes in sets.items():
-        columns = np.flatnonzero(np.isin(prepared.genes.astype(str), list(genes)))
-        if len(columns) < _MIN_GENES:
+        found, values = prepared.find(genes)
+        if len(found) < _MIN_GENES:
             continue
         tables.append(
             pl.DataFrame(
@@ -86,8 +85,8 @@ def score_donors(prepared: Prepared | None, sets: Mapping[str, Sequence[str]]) -
                     "donor": donors["donor"].to_list(),
                     "age": donors["years"].to_numpy(float),
                     "sex": donors["sex"].astype(str).to_list(),
-                    "score": centered[:, columns].mean(axis=1),
-                    "genes": [len(columns)] * len(donors),
+                    "score": (values - values.mean(axis=0)).mean(axis=1),
+                    "genes": [len(found)] * len(donors),
                 },
                 schema=schemas.SCORES.empty().schema,
                 nan_to_null=True,

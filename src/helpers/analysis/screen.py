@@ -68,12 +68,14 @@ def score_everywhere(
 
     Parameters
     ----------
-    profiles, comparison
+    profiles
         As given to `age_de_everywhere`.
     tests
         What it returned.
     truth
         Planted changes; without them there are no rows.
+    comparison
+        As given to `age_de_everywhere`.
     fdr
         q-value below which a gene is called.
 

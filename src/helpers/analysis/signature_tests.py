@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 from anndata import AnnData
@@ -39,6 +40,7 @@ NULL_SCHEMA = {
     "sets": pl.Int64,
 }
 WITHOUT_SCHEMA = {"signature": pl.String, "gene": pl.String, "slope_per_decade": pl.Float64}
+ENRICHED_SCHEMA = {"signature": pl.String, "genes": pl.Int64, "score": pl.Float64, "q": pl.Float64}
 CONFOUNDER_SCHEMA = {
     "signature": pl.String,
     "with": pl.String,
@@ -194,6 +196,121 @@ def confounders(
             found = stats.spearmanr(both["score"].to_numpy(), both[column].to_numpy())
             rows.append((name, label, both.height, float(found.statistic), float(found.pvalue)))
     return pl.DataFrame(rows, schema=CONFOUNDER_SCHEMA, orient="row")
+
+
+def enrich(tested: pl.DataFrame, sets: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Test whether the genes of each set lie to one side of all tested genes (decoupler's univariate model [1]_).
+
+    The model takes genes for independent. Genes of a set vary together, so its p-values are too small: read the order.
+
+    Parameters
+    ----------
+    tested
+        Genes of one type and assay with log2_change and F, as `expression.age_de` returns.
+    sets
+        Genes by signature.
+
+    Returns
+    -------
+    polars.DataFrame
+        signature, genes tested, score (t of the set among genes; above zero: rises with age), q (adjusted over sets).
+
+    References
+    ----------
+    .. [1] Badia-i-Mompel et al. (2022), Bioinformatics Advances, doi:10.1093/bioadv/vbac016
+    """
+    have = set(tested["gene"])
+    net = pd.DataFrame(
+        [(name, gene, 1.0) for name, members in sets.items() for gene in members if gene in have],
+        columns=["source", "target", "weight"],
+    )
+    sizes = net["source"].value_counts()
+    if tested.is_empty() or not (sizes >= signatures.MIN_GENES).any():
+        return pl.DataFrame(schema=ENRICHED_SCHEMA)
+    signed = tested["log2_change"].sign().to_numpy() * np.sqrt(tested["F"].to_numpy())
+    ranking = pd.DataFrame([signed], index=["age"], columns=tested["gene"].to_list())
+    scores, adjusted = signatures.load_decoupler().mt.ulm(ranking, net, tmin=signatures.MIN_GENES)
+    rows = [
+        (name, int(sizes[name]), float(scores.loc["age", name]), float(adjusted.loc["age", name]))
+        for name in scores.columns
+    ]
+    return pl.DataFrame(rows, schema=ENRICHED_SCHEMA, orient="row").sort("q", "signature")
+
+
+def headline(
+    table: pl.DataFrame, signature: str, *, cell_type: str, assay: str, method: str
+) -> dict[str, object]:
+    """Return slope, interval, p, q and the range without one donor of one row of `slopes`; all none if it is absent.
+
+    Parameters
+    ----------
+    table
+        What `slopes` returns.
+    signature, cell_type, assay, method
+        Which row.
+    """
+    keys = ("slope_per_decade", "p", "q", "lowest_without_one", "highest_without_one", "donors")
+    rows = table.filter(
+        (pl.col("signature") == signature)
+        & (pl.col("type") == cell_type)
+        & (pl.col("assay") == assay)
+        & (pl.col("method") == method)
+    )
+    if rows.is_empty():
+        return {**dict.fromkeys(keys), "interval": None}
+    row = rows.row(0, named=True)
+    return {**{key: row[key] for key in keys}, "interval": (row["low"], row["high"])}
+
+
+def compare_with_truth(
+    table: pl.DataFrame,
+    sets: Mapping[str, Sequence[str]],
+    truth: pl.DataFrame | None,
+    *,
+    method: str = signatures.PROFILE,
+) -> pl.DataFrame:
+    """Set each slope beside what was planted in the genes of the set.
+
+    Parameters
+    ----------
+    table
+        What `slopes` returns.
+    sets
+        Genes by signature.
+    truth
+        Planted effects (assay, annotation_level0, annotation_level2, gene, log2_change_per_decade), or none.
+    method
+        Rows of this method are compared: only the score of profiles is in log2 units.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows with `planted_slope`, the planted change averaged over the genes of the set that were scored (zero for
+        a gene without a plant), and `covered`, whether the 95 % interval holds it. Empty without a truth.
+    """
+    rows = table.filter(pl.col("method") == method)
+    if truth is None or rows.is_empty():
+        return rows.clear().with_columns(
+            pl.lit(None, dtype=pl.Float64).alias("planted_slope"),
+            pl.lit(None, dtype=pl.Boolean).alias("covered"),
+        )
+    whole = truth.filter(pl.col(names.LEVEL2).is_null())
+    sums = {
+        (assay, kind, name): sum(
+            effect
+            for gene, effect in zip(part["gene"], part["log2_change_per_decade"], strict=True)
+            if gene in set(genes)
+        )
+        for (assay, kind), part in whole.group_by("assay", names.LEVEL0)
+        for name, genes in sets.items()
+    }
+    planted = [
+        sums.get((row["assay"], row["type"], row["signature"]), 0.0) / row["genes"]
+        for row in rows.iter_rows(named=True)
+    ]
+    return rows.with_columns(pl.Series("planted_slope", planted, dtype=pl.Float64)).with_columns(
+        pl.col("planted_slope").is_between(pl.col("low"), pl.col("high")).alias("covered")
+    )
 
 
 def _one_type(profiles: AnnData, cell_type: str, assay: str) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -1,7 +1,10 @@
 """Scores of aging signatures: by cell, by rank, and by donor's profile."""
 
+import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -145,9 +148,15 @@ def score_cells(
     return _average(mine.obs, present, ranked)
 
 
-def _recover(mine: AnnData, sets: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    import decoupler
+def load_decoupler() -> ModuleType:
+    """Import decoupler, whose progress bar otherwise warns on every page that it has no widgets to draw with."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        return importlib.import_module("decoupler")
 
+
+def _recover(mine: AnnData, sets: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    decoupler = load_decoupler()
     net = pd.DataFrame(
         [(name, gene, 1.0) for name, genes in sets.items() for gene in genes],
         columns=["source", "target", "weight"],

@@ -1,5 +1,7 @@
 """Does a call rest on one person? Every test again without each donor in turn."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from anndata import AnnData
@@ -47,6 +49,9 @@ def leave_one_out(
     whole = expression.prepare(profiles, **options)
     called = fits.tabulate(whole, expression.fit_age(whole)).filter(pl.col("q") < fdr)
     donors = whole.design.donors["donor"].tolist()
+    # one donor fewer than the least that a test may have is what leaving one out means
+    asked = comparison or design.Comparison()
+    options["comparison"] = replace(asked, min_donors=max(asked.min_donors - 1, 2))
     refits = [
         refit for donor in donors if (refit := _refit_without(profiles, donor, whole, options)) is not None
     ]

@@ -225,12 +225,14 @@ def begin(
 
     Parameters
     ----------
-    profiles, refusal
+    profiles
         From `sum_profiles`.
     cell_type, assay, level, comparison
         As in `expression.prepare`.
     fdr
         q-value below which a gene is called.
+    refusal
+        From `sum_profiles` where it gave no profiles.
     """
     options = {"cell_type": cell_type, "assay": assay, "level": level, "comparison": comparison}
     if profiles is not None:

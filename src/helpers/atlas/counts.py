@@ -14,6 +14,7 @@ from helpers.atlas import matrix
 from helpers.errors import CountsError
 
 MOST_MOLECULES = 60  # molecules that the smallest value of a cell may stand for
+USUAL_TARGETS = (1e6, 1e5, 1e4)  # molecules that a cell is scaled to; the largest that fits is meant
 LARGEST_LOG = 20.0  # log1p of any count per ten thousand or per million stays far below
 ROUNDING = 5e-7  # relative error of a float32 value after scaling and log, a few units in the last place
 DOUBTFUL = 0.3  # molecules; a value less certain than this waits until the unit is known better
@@ -90,8 +91,6 @@ def _fit(
             if blur > DOUBTFUL:
                 open_values += 1
                 continue
-            if residual > blur + 1e-9:
-                return False, max(worst, residual), unit
             worst = max(worst, residual)
             low, high = max(low, (x[i] - slack[i]) / count), min(high, (x[i] + slack[i]) / count)
             if low > high:
@@ -249,17 +248,16 @@ def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
     known = np.isfinite(product) & (product > 0)
     if not known.any():
         return np.zeros(len(least))
-    target = float(
-        np.median(product[known])
-    )  # the total that cells were scaled to, if most have a single molecule
-    for usual in (1e4, 1e6):
-        if abs(target / usual - 1) < 0.02:
-            target = usual
-    agreeing = np.abs(product[known] / target - np.rint(product[known] / target)) < 0.01
-    if agreeing.mean() < 0.9:
-        return np.zeros(len(least))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(known, target / totals, 0.0)
+    lowest = float(
+        np.quantile(product[known], 0.05, method="lower")
+    )  # of cells with a single molecule, surely
+    for target in (*USUAL_TARGETS, lowest):
+        times = product[known] / target  # molecules that the smallest value stands for
+        agreeing = (np.rint(times) >= 1) & (np.abs(times - np.rint(times)) < 0.01)
+        if agreeing.mean() >= 0.9:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(known, target / totals, 0.0)
+    return np.zeros(len(least))
 
 
 def _to_csr(values: sp.spmatrix | np.ndarray) -> sp.csr_matrix:

@@ -31,7 +31,9 @@ class FindingsTable(SphinxDirective):
             section = nodes.section(ids=[nodes.make_id(f"findings-{name}")])
             section += nodes.title(text=run.get("title") or name)
             section += nodes.paragraph("", "", nodes.emphasis(text=run.get("question", "")))
-            rows = [(key.replace("_", " "), finding_of(key, one).text()) for key, one in run["findings"].items()]
+            rows = [
+                (key.replace("_", " "), finding_of(key, one).text()) for key, one in run["findings"].items()
+            ]
             section += table(("what", "found"), rows)
             made.append(section)
         return made
@@ -60,7 +62,9 @@ class InstallCell(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make a block of code."""
         site = self.env.app.musclebook_site  # type: ignore[attr-defined]
-        cell = install_cell(site.get("repository") or "https://HOST/OWNER/REPOSITORY", site.get("branch") or "main")
+        cell = install_cell(
+            site.get("repository") or "https://HOST/OWNER/REPOSITORY", site.get("branch") or "main"
+        )
         return [nodes.literal_block(cell, cell, language="ipython3")]
 
 

@@ -43,7 +43,12 @@ def plan(chapters: Mapping[str, Mapping[str, Any]], *, length: str) -> list[Bloc
         ``half-day`` or ``one-day``.
     """
     end = START + LENGTHS[length]
-    blocks, now, worked, eaten = [Block(START, 10, "Welcome, and musclebook doctor")], START + 10, 10, length == "half-day"
+    blocks, now, worked, eaten = (
+        [Block(START, 10, "Welcome, and musclebook doctor")],
+        START + 10,
+        10,
+        length == "half-day",
+    )
     for name, chapter in chapters.items():
         pieces = [
             (chapter["minutes"]["reading"], f"{chapter['title']}: reading together"),

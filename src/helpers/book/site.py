@@ -99,9 +99,7 @@ def _sphinx(sources: Path, *, html: Path, doctrees: Path, log: Path) -> None:
         "NO_COLOR": "1",
     }
     command = [sys.executable, "-c", _BUILD, str(sources), str(html), str(doctrees)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
         words = _complaints(done.stderr) or (done.stdout + done.stderr)[-2000:]

@@ -83,7 +83,10 @@ def published_slopes() -> pl.DataFrame:
     ``clear`` marks slopes that the study calls significant (local true sign rate above 0.95). The study counts
     libraries as replicates and leaves donor and sex out of its model.
     """
-    assay = {"cells_only(ventilation_days+chemistry)": "cells", "nuclei_only(ventilation_cat+chemistry)": "nuclei"}
+    assay = {
+        "cells_only(ventilation_days+chemistry)": "cells",
+        "nuclei_only(ventilation_cat+chemistry)": "nuclei",
+    }
     slopes = study.composition_age_slopes().filter(pl.col("model").is_in(list(assay)))
     return slopes.select(
         pl.col("model").replace_strict(assay).alias("assay"),

@@ -133,7 +133,7 @@ def draw_power(power: pl.DataFrame, *, per: str) -> Figure:
     unit = per if per.startswith("old") else f"per {per}"
     axis.set_xlabel(f"mean planted log2 change, {unit} (genes in the band under the point)")
     axis.set_ylabel("percent of genes")
-    axis.legend(loc="center right")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
@@ -176,48 +176,5 @@ def draw_stability(table: pl.DataFrame, stability: pl.DataFrame, *, top: int = 1
     axis.set_yticks(place, names)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel("log2 fold change (○ p above 0.05 without some donor)")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16 + 0.5 / shown.height), ncols=2)
-    return figure
-
-
-def draw_scores(scores: pl.DataFrame, changes: pl.DataFrame) -> Figure:
-    """Draw each donor's score against age, one panel a gene set, and the change with its interval in the title.
-
-    Parameters
-    ----------
-    scores, changes
-        Tables `SCORES` and `SCORE_CHANGES`.
-    """
-    sets = changes["set"].to_list()[:4]
-    if not sets:
-        return placeholder("No set has enough expressed genes")
-    columns = min(2, len(sets))
-    rows = -(-len(sets) // columns)
-    figure, axes = style.new(height=2.4 * rows + 0.3, rows=rows, columns=columns, squeeze=False, sharex=True)
-    for number, axis in enumerate(axes.flat):
-        axis.set_visible(number < len(sets))
-        if number >= len(sets):
-            continue
-        mine = scores.filter(pl.col("set") == sets[number])
-        change = changes.row(number, named=True)
-        for sex in sorted(mine["sex"].drop_nulls().unique()):
-            one = mine.filter(pl.col("sex") == sex)
-            axis.scatter(
-                one["age"],
-                one["score"],
-                marker=style.SEX_MARKER.get(sex, "o"),
-                color=style.SEX_COLOR.get(sex, style.GRAY),
-                edgecolors="black",
-                linewidths=0.5,
-                s=34,
-                label={"M": "men", "F": "women"}.get(sex, sex),
-            )
-        axis.set_title(
-            f"{shorten(sets[number], 24)}\n{change['change']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"
-        )
-        axis.set_xlabel("age, years")
-        axis.axhline(0, color="0.6", linewidth=0.8)
-    for row in axes:
-        row[0].set_ylabel("score, log2")
-    axes[0][0].legend()
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

@@ -1,9 +1,10 @@
-"""Figures of genes that change with age: lists, volcano, MA, heatmap, donors one by one, all types at a glance."""
+"""Figures of genes that change with age: two lists, volcano, MA, all types at a glance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers import names
@@ -107,79 +108,6 @@ def draw_ma(table: pl.DataFrame, *, fdr: float, label: int = 10) -> Figure:
     return figure
 
 
-def draw_heatmap(values: np.ndarray, *, genes: Sequence[str], donors: pl.DataFrame) -> Figure:
-    """Draw the leading genes over donors, youngest left, each gene centered on its mean.
-
-    Parameters
-    ----------
-    values
-        Donors x genes, log2 counts per million.
-    genes
-        Names of the columns.
-    donors
-        donor, years, sex: rows in the order of `values`.
-    """
-    if not len(genes):
-        return placeholder("No gene to show")
-    order = np.argsort(donors["years"].to_numpy(), kind="stable")
-    centered = (values - values.mean(axis=0))[order].T
-    limit = max(float(np.quantile(np.abs(centered), 0.98)), 0.1)
-    figure, axis = style.new(height=0.22 * len(genes) + 1.7)
-    image = axis.imshow(
-        centered, cmap=style.DIVERGING, vmin=-limit, vmax=limit, aspect="auto", interpolation="none"
-    )
-    people = donors.to_dicts()
-    axis.set_xticks(
-        range(len(order)),
-        [f"{shorten(people[i]['donor'], 8)}\n{_years(people[i]['years'])} {people[i]['sex']}" for i in order],
-        rotation=90,
-    )
-    axis.set_yticks(range(len(genes)), [shorten(gene, 16) for gene in genes])
-    bar = figure.colorbar(image, ax=axis, shrink=0.7)
-    bar.set_label("log2 over the gene's mean")
-    return figure
-
-
-def draw_donors(values: np.ndarray, *, genes: Sequence[str], donors: pl.DataFrame) -> Figure:
-    """Draw each donor's expression against age, one panel a gene.
-
-    Parameters
-    ----------
-    values, genes, donors
-        As in `draw_heatmap`; the first six genes are drawn.
-    """
-    shown = list(genes)[:6]
-    if not shown:
-        return placeholder("No gene to show")
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    figure, axes = style.new(height=2.1 * rows + 0.5, rows=rows, columns=columns, squeeze=False, sharex=True)
-    years = donors["years"].to_numpy()
-    for number, axis in enumerate(axes.flat):
-        axis.set_visible(number < len(shown))
-        if number >= len(shown):
-            continue
-        for sex in sorted(donors["sex"].unique()):
-            mine = (donors["sex"] == sex).to_numpy()
-            axis.scatter(
-                years[mine],
-                values[mine, number],
-                marker=style.SEX_MARKER.get(sex, "o"),
-                color=style.SEX_COLOR.get(sex, style.GRAY),
-                edgecolors="black",
-                linewidths=0.5,
-                s=34,
-                label={"M": "men", "F": "women"}.get(sex, sex),
-            )
-        axis.set_title(shorten(shown[number], 18))
-        axis.set_xlabel("age, years")
-    for row in axes:
-        row[0].set_ylabel("log2 CPM")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=2)
-    return figure
-
-
 def draw_overview(table: pl.DataFrame, refusals: pl.DataFrame, *, fdr: float) -> Figure:
     """Draw the calls of every cell type in both assays; types that cannot be tested are marked.
 
@@ -228,7 +156,7 @@ def draw_overview(table: pl.DataFrame, refusals: pl.DataFrame, *, fdr: float) ->
     left = refusals.filter(~pl.col("cell_type").is_in(types))["cell_type"].n_unique()
     if left:
         figure.supxlabel(f"types that neither assay can test: {left}", fontsize=style.POINTS)
-    axes[1].legend(loc="lower right", frameon=True, facecolor="white")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
 
 
@@ -237,7 +165,7 @@ def _count(fdr: float, *, up: bool) -> pl.Expr:
     return ((pl.col("q") < fdr) & direction).sum().cast(pl.Int64)
 
 
-def _scatter_calls(axis, table: pl.DataFrame, *, x: str, y: np.ndarray, fdr: float) -> None:
+def _scatter_calls(axis: Axes, table: pl.DataFrame, *, x: str, y: np.ndarray, fdr: float) -> None:
     called = (table["q"] < fdr).to_numpy()
     values = table[x].to_numpy()
     axis.scatter(values[~called], y[~called], s=5, color="0.7", rasterized=True, label="not called")
@@ -254,7 +182,7 @@ def _scatter_calls(axis, table: pl.DataFrame, *, x: str, y: np.ndarray, fdr: flo
     )
 
 
-def _name_points(axis, table: pl.DataFrame, *, x: str, y) -> None:
+def _name_points(axis: Axes, table: pl.DataFrame, *, x: str, y: Callable[[pl.DataFrame], np.ndarray]) -> None:
     for number, (gene, across, up) in enumerate(
         zip(table["gene"], table[x], y(table) if table.height else [], strict=True)
     ):
@@ -273,7 +201,3 @@ def _name_points(axis, table: pl.DataFrame, *, x: str, y) -> None:
 def _per(table: pl.DataFrame) -> str:
     per = table["per"][0]
     return per if per.startswith("old") else f"per {per}"
-
-
-def _years(value: float) -> str:
-    return "age unknown" if value is None or np.isnan(value) else f"{value:.0f}"

@@ -223,6 +223,37 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
     return Encoded(pl.DataFrame(pl.from_arrow(table)), encoder.vocabulary, ties)
 
 
+def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
+    """Return the ranked words of every cell as numbers, for work on sentences that needs no text.
+
+    Parameters
+    ----------
+    source
+        AnnData or path of an .h5ad file.
+    rule
+        How a cell becomes a sentence.
+    block
+        Cells ranked at a time.
+    """
+    opened = cells.open_cells(source, layer=rule.layer)
+    encoder = Encoder(rule, rule.vocabulary(opened))
+    seeded = rule.ties == symbols.SEEDED
+    pieces = [
+        encoder.rank(
+            opened.block(start, stop), barcodes=barcodes(opened, start, stop).to_pylist() if seeded else None
+        )
+        for start, stop in slices(opened.n_cells, block)
+    ]
+    ends = np.cumsum([0] + [len(piece.words) for piece in pieces])
+    starts = [piece.starts[:-1] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
+    return Ranked(
+        encoder.vocabulary,
+        np.concatenate([piece.words for piece in pieces] or [np.zeros(0, np.int32)]),
+        np.concatenate([*starts, ends[-1:]]).astype(np.int64),
+        np.concatenate([piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]),
+    )
+
+
 def encode_block(encoder: Encoder, block: cells.Block, *, barcodes: pa.Array) -> tuple[pa.Table, np.ndarray]:
     """Return the sentences of one block as a table, and the statistics of its cells."""
     keys = barcodes.to_pylist() if encoder.rule.ties == symbols.SEEDED else None

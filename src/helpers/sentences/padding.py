@@ -66,7 +66,10 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
         known = np.array([np.inf if value is None else value for value in expressed], dtype=float)
         keep = np.minimum(words, np.where(np.isnan(known), np.inf, known)).astype(np.int64)
         return Padding(COUNT if (keep < words).any() else NONE, keep, words)
-    traces = {CONSTANT: _shared_tails(split), ALPHABET: np.array([_ordered_tail(row) for row in split], np.int64)}
+    traces = {
+        CONSTANT: _shared_tails(split),
+        ALPHABET: np.array([_ordered_tail(row) for row in split], np.int64),
+    }
     tails = {rule: np.where(tail >= SHORTEST_TAIL, tail, 0) for rule, tail in traces.items()}
     rule = max(tails, key=lambda name: tails[name].sum())
     # padding is a habit of the maker: it is in most cells or in none
