@@ -179,7 +179,7 @@ note.say("Zeros: {zero_share:.1%} of all values. Stored dense: {dense_gib}; stor
 # this source. Where the dense table would not fit, a part of its columns is read and the row is scaled up.
 
 # %%
-price = cost.measure(muscle.folder) if muscle.folder else pl.DataFrame(schema=cost.COST_SCHEMA)
+price = cost.measure(muscle.folder, budget="512 MiB") if muscle.folder else pl.DataFrame(schema=cost.COST_SCHEMA)
 
 # %% mystnb={"figure": {"caption": "Wall time and peak memory of reading the expression file: a dense pandas table against sparse blocks.", "name": "fig-01-cost"}, "image": {"alt": "Two bar charts, seconds and gibibytes, one row a way of loading. The dense table needs several times the memory of the sparse blocks."}} tags=["hide-input"]
 draw.draw_cost(price)

@@ -1,0 +1,1 @@
+"""Budgets measured at full size: `python -m bench`."""
