@@ -1,6 +1,7 @@
 """A plain reader of sentences, a bag of ranked words and a linear model: what any language model has to beat."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -102,7 +103,7 @@ def read(
     empty = Read(pl.DataFrame(schema=SCORES_SCHEMA), pl.DataFrame(schema=PREDICTED_SCHEMA), np.zeros(0))
     if donors < 3:
         return empty
-    features = bag(_take(ranked, drawn["row"].to_numpy()), top=top)
+    features = bag(ranked.take(drawn["row"].to_numpy()), top=top)
     splits = {
         DONORS_OUT: list(GroupKFold(min(n_folds, donors)).split(features, groups=drawn["donor"].to_numpy())),
         LEAKING: list(KFold(n_folds, shuffle=True, random_state=seed).split(features)),
@@ -123,6 +124,30 @@ def read(
         pl.concat(predicted) if predicted else empty.predicted,
         permuted,
     )
+
+
+def summarize(read: Read, task: str) -> dict[str, Any]:
+    """Return the headline of a task: score with donors held out and its interval, leaking, guessing, p of age.
+
+    Parameters
+    ----------
+    read
+        From `read`.
+    task
+        ``"age"`` or ``"cell type"``.
+    """
+    rows = {row["split"]: row for row in reversed(read.scores.filter(pl.col("task") == task).to_dicts())}
+    honest, leaking = rows.get(DONORS_OUT, {}), rows.get(LEAKING, {})
+    p = None
+    if task == "age" and honest and len(read.permuted):
+        p = float((1 + (read.permuted <= honest["value"]).sum()) / (1 + len(read.permuted)))
+    return {
+        "honest": honest.get("value"),
+        "interval": (honest["lower"], honest["upper"]) if honest else None,
+        "leaking": leaking.get("value"),
+        "guessing": honest.get("guessing"),
+        "p": p,
+    }
 
 
 def _score_age(
@@ -211,10 +236,3 @@ def _score_types(
 def _interval(values: np.ndarray, n_bootstraps: int, rng: np.random.Generator) -> tuple[float, float]:
     draws = values[rng.integers(0, len(values), (n_bootstraps, len(values)))].mean(axis=1)
     return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
-
-
-def _take(ranked: Ranked, rows: np.ndarray) -> Ranked:
-    lengths = np.diff(ranked.starts)[rows]
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    at = np.arange(starts[-1]) + np.repeat(ranked.starts[:-1][rows] - starts[:-1], lengths)
-    return Ranked(ranked.vocabulary, ranked.words[at], starts, ranked.statistics[rows])
