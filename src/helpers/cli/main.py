@@ -3,11 +3,7 @@
 import typer
 from typer.core import TyperGroup
 
-<<<<<<< HEAD
-from helpers.cli import atlas, book, more
-=======
-from helpers.cli import atlas, book, scprint, sentences
->>>>>>> main
+from helpers.cli import atlas, book, more, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError
 
@@ -37,9 +33,6 @@ app = typer.Typer(
 # One line for each file of commands.
 atlas.add_to(app)
 book.add_to(app)
-<<<<<<< HEAD
 more.add_to(app)
-=======
 sentences.add_to(app)
 scprint.add_to(app)
->>>>>>> main

@@ -261,8 +261,6 @@ def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
         np.concatenate(
             [piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]
         ),
-<<<<<<< HEAD
-=======
     )
 
 
@@ -302,7 +300,6 @@ def explain(source: Any, cell: int, *, rule: Rule = STANDARD) -> pl.DataFrame:
             "value": found,
             "genes_of_this_value": same[1][np.searchsorted(same[0], found)],
         }
->>>>>>> main
     )
 
 
