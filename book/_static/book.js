@@ -24,6 +24,12 @@ document.addEventListener("DOMContentLoaded", () => {
       });
     });
   }
+  // what the theme leaves unnamed for readers of the screen: arrows of the contents, and the role of references
+  for (const summary of document.querySelectorAll("nav summary")) {
+    const title = summary.closest("li")?.querySelector("a")?.textContent.trim() ?? "";
+    summary.setAttribute("aria-label", `Sections of ${title}`);
+  }
+  for (const list of document.querySelectorAll(".citation-list[role=list]")) list.removeAttribute("role");
   // code that scrolls sideways must be reachable by keyboard
   for (const block of document.querySelectorAll(".bd-article pre")) {
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;

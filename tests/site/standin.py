@@ -21,8 +21,12 @@ def stand_in(project: Project, **more) -> None:
     for book in project.choose():
         one = run.plan(project, [book], run.Request())[0]
         wanted = {name: VALUES[record.type] for name, record in book.sidecar.records.items()}
-        wanted |= {name: 3 for pairs in asked for stem, name in pairs if stem == book.name and name not in wanted}
-        findings = {name: {"value": value, "unit": "donors", "interval": None} for name, value in wanted.items()}
+        wanted |= {
+            name: 3 for pairs in asked for stem, name in pairs if stem == book.name and name not in wanted
+        }
+        findings = {
+            name: {"value": value, "unit": "donors", "interval": None} for name, value in wanted.items()
+        }
         folder = one.target
         (folder / "files" / book.name).mkdir(parents=True, exist_ok=True)
         node = nbformat.reads(one.source, as_version=4)

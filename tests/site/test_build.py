@@ -113,7 +113,9 @@ def test_every_launch_target_exists_in_the_tree():
 def test_the_cell_for_colab_is_sound():
     cell = directives.install_cell("https://example.org/a/b", "main")
     assert cell.startswith("%pip install ")
-    ast.parse("\n".join(f"shell({line[1:]!r})" if line.startswith("%") else line for line in cell.splitlines()))
+    ast.parse(
+        "\n".join(f"shell({line[1:]!r})" if line.startswith("%") else line for line in cell.splitlines())
+    )
 
 
 def test_a_book_built_by_hand_works_too(tmp_path):
@@ -127,7 +129,9 @@ def test_a_book_built_by_hand_works_too(tmp_path):
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
     for book in Project(root).choose():
         pairing.write_pair(book)
-    (root / "welcome.md").write_text("# Welcome\n\nDonors: {finding}`01_first:donors`, {cite:p}`kedlian2024`.\n\n```{bibliography}\n```\n")
+    (root / "welcome.md").write_text(
+        "# Welcome\n\nDonors: {finding}`01_first:donors`, {cite:p}`kedlian2024`.\n\n```{bibliography}\n```\n"
+    )
     source = str(Path(run.__file__).parents[2])
     command = [sys.executable, "-m", "jupyter_book.cli.main", "build", ".", "-W", "-n", "--keep-going"]
     code = "import sys; from jupyter_book.cli.main import main; sys.argv = sys.argv[1:]; main()"

@@ -32,7 +32,9 @@ class Reader(HTMLParser):
         if tag == "img":
             self.images.append(found)
         if tag in {"script", "link"}:
-            self.scripts.append(found.get("src") or (found.get("href") if found.get("rel") == "stylesheet" else None))
+            self.scripts.append(
+                found.get("src") or (found.get("href") if found.get("rel") == "stylesheet" else None)
+            )
 
 
 def read(path):
@@ -43,7 +45,11 @@ def read(path):
 
 @pytest.fixture(scope="module")
 def pages(html):
-    return {path.relative_to(html).as_posix(): read(path) for path in html.rglob("*.html") if "_static" not in path.parts}
+    return {
+        path.relative_to(html).as_posix(): read(path)
+        for path in html.rglob("*.html")
+        if "_static" not in path.parts
+    }
 
 
 def is_page(name):
@@ -71,7 +77,9 @@ def test_links_inside_the_site_lead_somewhere(html, pages):
             target = ((html / name).parent / path).resolve() if path else html / name
             if target.is_dir():
                 target = target / "index.html"
-            key = target.relative_to(html.resolve()).as_posix() if target.is_relative_to(html.resolve()) else ""
+            key = (
+                target.relative_to(html.resolve()).as_posix() if target.is_relative_to(html.resolve()) else ""
+            )
             if name == "404.html" and path.startswith("/"):
                 continue  # its links are absolute, because it is shown at any address
             if not target.is_file() or (anchor and key in pages and anchor not in pages[key].ids):
@@ -80,12 +88,19 @@ def test_links_inside_the_site_lead_somewhere(html, pages):
 
 
 def test_nothing_is_fetched_from_elsewhere_to_show_a_page(pages):
-    foreign = {src for page in pages.values() for src in (*page.scripts, *(one["src"] for one in page.images)) if src and "//" in src}
+    foreign = {
+        src
+        for page in pages.values()
+        for src in (*page.scripts, *(one["src"] for one in page.images))
+        if src and "//" in src
+    }
     assert foreign == set()
 
 
 def test_every_picture_has_an_alt_text(pages):
-    assert [f"{name}: {one['src']}" for name, page in pages.items() for one in page.images if not one.get("alt")] == []
+    assert [
+        f"{name}: {one['src']}" for name, page in pages.items() for one in page.images if not one.get("alt")
+    ] == []
 
 
 def test_every_page_says_what_data_it_shows(html, pages):
@@ -133,7 +148,9 @@ def test_the_functions_of_every_room_are_described(html):
 
 def test_values_of_chapters_stand_on_the_pages_around(html):
     welcome = (html / "book" / "welcome.html").read_text()
-    cells = json.loads((PROJECT.build / "site" / "site.json").read_text())["runs"]["01_loading"]["findings"]["cells"]
+    cells = json.loads((PROJECT.build / "site" / "site.json").read_text())["runs"]["01_loading"]["findings"][
+        "cells"
+    ]
     assert f"{cells['value']:,}" in welcome
     summary = (html / "book" / "summary.html").read_text()
     assert all(f'id="findings-{name.replace("_", "-")}"' in summary for name in PROJECT.notebooks)
@@ -141,7 +158,9 @@ def test_values_of_chapters_stand_on_the_pages_around(html):
 
 def test_a_page_that_was_published_is_still_there_or_redirects(html):
     for name in PUBLISHED.read_text().split():
-        assert (html / name).is_file(), f"{name} was published and is gone: add a redirect to book/redirects.yml"
+        assert (html / name).is_file(), (
+            f"{name} was published and is gone: add a redirect to book/redirects.yml"
+        )
 
 
 def test_there_is_a_page_for_addresses_that_do_not_exist(html):

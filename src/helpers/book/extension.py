@@ -51,11 +51,15 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("install-cell", InstallCell)
     app.connect("config-inited", _load_redirects)
     app.connect("builder-inited", _load_site)
-    app.connect("html-page-context", _dress_page)
+    app.connect("html-page-context", _dress_page, priority=900)
     app.connect("source-read", apidoc.write_rooms)
     app.connect("source-read", gallery.write_gallery)
     mathml.register(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _script_text(script: Any) -> str:
+    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {}).get('body', '')}"
 
 
 def _load_redirects(app: Sphinx, config: Config) -> None:
@@ -76,6 +80,9 @@ def _dress_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     del templatename
+    # editable cells are not offered; their script would be declared twice and name a server of others
+    scripts = context.get("script_files", [])
+    context["script_files"] = [one for one in scripts if "thebe" not in _script_text(one).lower()]
     if not context.get("body") or doctree is None:
         return
     runs = app.musclebook_runs  # type: ignore[attr-defined]

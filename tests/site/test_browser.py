@@ -1,0 +1,200 @@
+"""The built site, opened in a browser."""
+
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from bookbuilt import ROOT  # isort: skip  the folder tests is put on the path by conftest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+pytestmark = [
+    pytest.mark.xdist_group("book"),
+    pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine: apt install chromium"),
+    # playwright's event loop leaves its sockets to the collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+PAGES = [
+    *(f"book/{path.stem}.html" for path in sorted((ROOT / "book").glob("*.md"))),
+    "book/api.html",
+    *(f"notebooks/{path.stem}.html" for path in sorted((ROOT / "notebooks").glob("*.py"))),
+]
+every_page = pytest.mark.parametrize("page", PAGES)
+
+
+@pytest.fixture(scope="module")
+def address(html):
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *args, **options):
+            super().__init__(*args, directory=str(html), **options)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open a page; what the console and the network complained of is in ``complaints``."""
+    contexts = []
+
+    def open_page(page, *, viewport=DESK, dark=False):
+        context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
+        contexts.append(context)
+        tab = context.new_page()
+        tab.complaints = []
+        tab.on(
+            "console",
+            lambda message: tab.complaints.append(message.text) if message.type == "error" else None,
+        )
+        tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
+        tab.on(
+            "request",
+            lambda request: tab.complaints.append(request.url) if _foreign(request.url, address) else None,
+        )
+        tab.on("response", lambda answer: tab.complaints.append(answer.url) if answer.status >= 400 else None)
+        tab.goto(f"{address}/{page}", wait_until="load")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def _foreign(url, address):
+    return not url.startswith((address, "data:", "blob:"))
+
+
+@every_page
+def test_a_page_opens_without_complaint_and_does_not_scroll_sideways_on_a_phone(visit, page):
+    tab = visit(page, viewport=PHONE)
+    wide = tab.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth;
+            return [document.documentElement.scrollWidth - width, document.querySelector('.bd-article')?.scrollWidth
+              - document.querySelector('.bd-article')?.clientWidth];
+        }"""
+    )
+    assert tab.complaints == []
+    assert max(wide) <= 1
+
+
+def _serious(results):
+    return [
+        f"{one['id']} ({one['impact']}): {node['html'][:160]}"
+        for one in results.response["violations"]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@every_page
+def test_axe_finds_nothing_serious(visit, page, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    tab = visit(page, dark=dark)
+    found = _serious(axe.Axe().run(tab, options={"resultTypes": ["violations"]}))
+    assert found == []
+
+
+def test_search_finds_a_gene(visit):
+    tab = visit("search.html?q=MYH7")
+    tab.wait_for_selector("#search-results li a")
+    links = tab.eval_on_selector_all(
+        "#search-results li a", "all => all.map(one => one.getAttribute('href'))"
+    )
+    assert any("notebooks/01_loading" in link for link in links)
+    assert tab.complaints == []
+
+
+@pytest.mark.parametrize("word", ["MuSC", "pseudobulk", "open_atlas"])
+def test_search_finds_labels_terms_and_functions(visit, word):
+    tab = visit(f"search.html?q={word}")
+    tab.wait_for_selector("#search-results li a")
+    assert tab.locator("#search-results li a").count() > 0
+
+
+def test_pictures_stay_opaque_white_in_dark_mode(visit):
+    tab = visit("notebooks/01_loading.html", dark=True)
+    looks = tab.eval_on_selector_all(
+        ".cell_output img",
+        "all => all.map(one => [getComputedStyle(one).filter, getComputedStyle(one).backgroundColor])",
+    )
+    assert looks
+    assert all(look == ["none", "rgb(255, 255, 255)"] for look in looks)
+
+
+def test_the_keyboard_reaches_navigation_search_and_folds(visit):
+    tab = visit("notebooks/01_loading.html")
+    seen = set()
+    for _ in range(400):
+        tab.keyboard.press("Tab")
+        seen.add(
+            tab.evaluate(
+                """() => { const e = document.activeElement;
+                return e.tagName + ' ' + (e.closest('nav, details, .bd-sidebar-primary') ?
+                  e.closest('nav, details, .bd-sidebar-primary').className : ''); }"""
+            )
+        )
+        if any(one.startswith("SUMMARY") for one in seen) and any(
+            "sidebar" in one or "nav" in one for one in seen
+        ):
+            break
+    assert any(one.startswith("SUMMARY") for one in seen)
+    assert any(one.startswith("A ") and ("nav" in one or "sidebar" in one) for one in seen)
+
+
+def test_a_fold_opens_with_the_keyboard(visit):
+    tab = visit("notebooks/01_loading.html")
+    fold = tab.locator("details.provenance")
+    fold.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert fold.evaluate("one => one.open") is True
+    assert tab.get_by_text("peak memory, with child processes").is_visible()
+
+
+def test_a_lost_address_gets_a_page(html):
+    assert (Path(html) / "404.html").is_file()
+
+
+def test_a_table_of_a_sweep_sorts_by_click(browser, tmp_path):
+    script = (ROOT / "book" / "_static" / "book.js").read_text()
+    rows = "".join(f"<tr><td data-value='{value}'>{value}</td></tr>" for value in ("10", "9", "", "100"))
+    text = f"<table class='sortable'><thead><tr><th>n</th></tr></thead><tbody>{rows}</tbody></table><script>{script}</script>"
+    (tmp_path / "page.html").write_text(text)
+    tab = browser.new_page()
+    tab.goto((tmp_path / "page.html").as_uri())
+    read = "all => all.map(one => one.textContent)"
+    tab.get_by_role("button", name="n").click()
+    assert [value for value in tab.eval_on_selector_all("td", read) if value] == ["9", "10", "100"]
+    tab.get_by_role("button", name="n").click()
+    assert [value for value in tab.eval_on_selector_all("td", read) if value] == ["100", "10", "9"]
+    tab.close()
