@@ -1,5 +1,8 @@
 """Each fault that was measured in Cell2Sentence 1.2.0 and cell2sentence4longevity 0.1.2, shown to be absent."""
 
+from importlib import resources
+from importlib.util import find_spec
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -151,3 +154,17 @@ def test_a_prompt_states_the_number_of_genes_that_it_holds(cells, tmp_path):
     dataset.write({"cells": cells}, tmp_path / "out")
     prompts.write(tmp_path / "out", tmp_path / "p.jsonl", task="age", n_genes=200)
     assert "200" not in (tmp_path / "p.jsonl").read_text()
+
+
+@pytest.mark.skipif(find_spec("cell2sentence") is None, reason="cell2sentence is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_the_expressed_sets_are_those_of_the_installed_peer():
+    from cell2sentence import CSData
+
+    adata = anndata.read_h5ad(
+        resources.files("scanpy") / "datasets" / "10x_pbmc68k_reduced.h5ad"
+    ).raw.to_adata()
+    adata.var["any"] = 1
+    table, _ = CSData.adata_to_arrow(adata, sentence_delimiter=" ", label_col_names=["louvain"])
+    own = sentences(adata, top_n=0, case="upper")
+    assert [set(text.split()) for text in table["cell_sentence"]] == [set(text.split()) for text in own]
