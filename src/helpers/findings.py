@@ -56,11 +56,14 @@ class Finding:
         Parameters
         ----------
         part
-            ``number`` for the value alone, ``range`` for the interval alone, empty for value, unit and interval.
+            ``number`` for the value alone, ``range`` for the interval alone, empty for value, unit and interval. What
+            is missing has neither unit nor interval.
         spec
             Format of the numbers.
         """
         value = _write(self.value, spec)
+        if self.value is None:
+            return "" if part == "range" else value
         bounds = "" if self.interval is None else " to ".join(_write(bound, spec) for bound in self.interval)
         if part == "number":
             return value

@@ -68,6 +68,17 @@ def test_random_sets_know_the_planted_from_the_silent(profiles):
     assert p["silent"] > 0.05
 
 
+def test_random_sets_are_judged_by_the_model_of_the_estimate(profiles):
+    scores = signatures.score_profiles(profiles, SETS)
+    table = signature_tests.slopes(scores)
+    null = signature_tests.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=10)
+    for name in SETS:
+        assert cards.lookup(null, name, "slope_per_decade") == pytest.approx(
+            cards.lookup(table, name, "slope_per_decade"), abs=1e-6
+        )
+    assert table["adjusted_for"].unique().to_list() == ["Sex, 10X_version"]
+
+
 def test_leaving_out_a_gene_gives_the_mean_of_the_others(profiles):
     without = signature_tests.without_one_gene(profiles, SETS, cell_type="MuSC", assay="cells")
     whole = signature_tests.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=10)

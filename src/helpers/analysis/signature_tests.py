@@ -12,6 +12,7 @@ from scipy.stats import false_discovery_control
 
 from helpers import names
 from helpers.analysis import donor_slopes, signatures
+from helpers.analysis.composition_design import choose_covariates, design_matrix
 from helpers.facts import study
 
 SLOPES_SCHEMA = {
@@ -117,14 +118,14 @@ def random_null(
     Returns
     -------
     polars.DataFrame
-        signature, slope per decade (of the plain line on age), central 95 % of the null, empirical two-sided p (the
-        observed one counted), number of random sets.
+        signature, slope per decade (of the same model as `slopes`, so that band and estimate can be compared), central
+        95 % of the null, empirical two-sided p (distance from the middle of the null, the observed one counted), number
+        of random sets.
     """
-    logs, ages, labels = _one_type(profiles, cell_type, assay)
-    if len(ages) < 5 or np.ptp(ages) == 0:
+    logs, people, labels = _one_type(profiles, cell_type, assay)
+    gene_slopes = _gene_slopes(logs, people)
+    if gene_slopes is None:
         return pl.DataFrame(schema=NULL_SCHEMA)
-    decades = (ages - ages.mean()) / 10
-    gene_slopes = decades @ (logs - logs.mean(axis=0)) / (decades @ decades)
     bins = np.argsort(np.argsort(logs.mean(axis=0))) * 10 // logs.shape[1]
     members = [np.flatnonzero(bins == number) for number in range(10)]
     place = {gene: number for number, gene in enumerate(labels)}
@@ -149,12 +150,12 @@ def random_null(
 def without_one_gene(
     profiles: AnnData, sets: Mapping[str, Sequence[str]], *, cell_type: str, assay: str
 ) -> pl.DataFrame:
-    """Return the slope of each signature with each of its genes left out in turn."""
-    logs, ages, labels = _one_type(profiles, cell_type, assay)
-    if len(ages) < 5 or np.ptp(ages) == 0:
+    """Return the slope of each signature, of the same model as `slopes`, with each of its genes left out in turn."""
+    logs, people, labels = _one_type(profiles, cell_type, assay)
+    found = _gene_slopes(logs, people)
+    if found is None:
         return pl.DataFrame(schema=WITHOUT_SCHEMA)
-    decades = (ages - ages.mean()) / 10
-    gene_slopes = dict(zip(labels, decades @ (logs - logs.mean(axis=0)) / (decades @ decades), strict=True))
+    gene_slopes = dict(zip(labels, found, strict=True))
     rows = []
     for name, genes in sets.items():
         mine = {gene: gene_slopes[gene] for gene in genes if gene in gene_slopes}
@@ -313,7 +314,18 @@ def compare_with_truth(
     )
 
 
-def _one_type(profiles: AnnData, cell_type: str, assay: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _gene_slopes(logs: np.ndarray, people: pl.DataFrame) -> np.ndarray | None:
+    """Return each gene's slope per decade, or none with too few donors or one age.
+
+    A least-squares slope is linear in what is fitted: the slope of a score is the mean of its genes' slopes.
+    """
+    if people.height < 5 or people["age"].n_unique() < 2:
+        return None
+    kept = choose_covariates(people, _FIT_COVARIATES, exposure="age")
+    return np.linalg.pinv(design_matrix(people, exposure="age", covariates=kept))[-1] @ logs
+
+
+def _one_type(profiles: AnnData, cell_type: str, assay: str) -> tuple[np.ndarray, pl.DataFrame, list[str]]:
     obs = profiles.obs
     here = (obs[names.LEVEL0].astype(str) == cell_type) & (obs[names.ASSAY].astype(str) == assay)
     ages = obs[names.EXACT_AGE].astype(float)
@@ -322,7 +334,15 @@ def _one_type(profiles: AnnData, cell_type: str, assay: str) -> tuple[np.ndarray
     rows = np.flatnonzero((here & ages.notna()).to_numpy())
     counts = sp.csr_matrix(profiles.X)[rows]
     if not len(rows):
-        return np.empty((0, 0)), np.empty(0), []
+        return np.empty((0, 0)), pl.DataFrame(schema={"age": pl.Float64}), []
     seen = np.flatnonzero(np.asarray(counts.mean(axis=0)).ravel() >= 5)
     logs = signatures.log_profiles(profiles[rows])[:, seen]
-    return logs, ages.to_numpy()[rows], profiles.var_names[seen].to_list()
+    people = pl.DataFrame(
+        {names.DONOR: obs[names.DONOR].astype(str).to_numpy()[rows].tolist(), "age": ages.to_numpy()[rows]}
+        | {
+            column: [None if pd.isna(value) else str(value) for value in obs[column].to_numpy()[rows]]
+            for column in _FIT_COVARIATES
+            if column in obs
+        }
+    )
+    return logs, people, profiles.var_names[seen].to_list()

@@ -74,7 +74,7 @@ def draw_volcano(table: pl.DataFrame, *, fdr: float, label: int = 10) -> Figure:
         axis,
         table.head(label).filter(pl.col("q") < fdr),
         x="log2_change",
-        y=lambda t: -np.log10(t["p"].to_numpy()),
+        y=lambda t: -np.log10(np.maximum(t["p"].to_numpy(), _FLOOR)),
     )
     axis.set_xlabel(f"log2 fold change, {_per(table)}")
     axis.set_ylabel("−log10 p")
