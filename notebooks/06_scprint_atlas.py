@@ -41,7 +41,7 @@ style.apply()
 atlas: str = "demo"  # muscle atlas for comparison: demo, tiny, a release folder, or an .h5ad file
 parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
 labels_file: str = ""  # Parquet of predicted labels, one row a cell; empty: that part steps aside
-decoder_file: str = ""  # names of the labels, JSON, YAML or checkpoint; empty: the one beside the parts, if any
+decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
 ontology_file: str = ""  # cell ontology, obo or JSON; empty: the one beside the parts, if any
 classes: str = "cell_type,tissue,age_group"  # two or three classes whose combinations are surveyed
 sample: int = 8000  # cells drawn for probes and neighbors [500, 200000]
