@@ -127,7 +127,7 @@ note.table(
 # Which list should be believed? Not the longer one. Take age away and look: hand the ages to the donors at random,
 # men's ages among men and women's among women, and run both tests again, many times. Nothing is left to be found, so
 # a valid test gives p-values spread evenly, and one in twenty below 0.05. Every permutation of the donors' test is a
-# fit of its own, with the dispersion of each gene estimated anew.
+# fit of its own, with each gene's spread between donors estimated anew.
 
 # %%
 null = test.permute(chosen, n=n_permutations, seed=seed)

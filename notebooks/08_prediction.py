@@ -188,9 +188,10 @@ note.record("macro_f1_to_nuclei", across["to_nuclei"])
 note.record("macro_f1_to_cells", across["to_cells"])
 note.record("macro_f1_to_nuclei_aware", across["to_nuclei_aware"])
 note.say(
-    "Macro F1 of coarse labels for donors left out: **{macro_f1_donors}**, of the finest labels {macro_f1_fine}. From "
-    "cells to nuclei {macro_f1_to_nuclei}, from nuclei to cells {macro_f1_to_cells}; a reader that centers each assay "
-    "reaches {macro_f1_to_nuclei_aware} on nuclei."
+    "Macro F1 of coarse labels for donors left out: **{macro_f1_donors}**, of the finest labels {macro_f1_fine}. Between "
+    "assays, on the labels that both hold, and with donors of both assays on both sides: from cells to nuclei "
+    "{macro_f1_to_nuclei}, from nuclei to cells {macro_f1_to_cells}; a reader that centers each assay reaches "
+    "{macro_f1_to_nuclei_aware} on nuclei."
 )
 
 # %%

@@ -67,8 +67,8 @@ note.say("This page shows **{data_kind}** data. Missing from this source: {missi
 #
 # Four projections come with the release. scVI was trained by the study's authors, whose notebook of the cells names
 # sample, donor, sex and chemistry as what to take out; its UMAP was drawn from it. PCA and t-SNE were added by the uploader on all genes, without any correction. Two more are
-# made here: a PCA of the most variable genes, and a view of *cell sentences*, which keep only the order of a cell's most
-# expressed genes. A variational autoencoder of your own, or embeddings of a foundation model, enter through `extra`.
+# made here: a PCA of the most variable genes, and a view of *cell sentences*, which list a cell's most expressed genes in
+# order; the view asks which genes are in a sentence, not where they stand. A variational autoencoder of your own, or embeddings of a foundation model, enter through `extra`.
 
 # %%
 views = cards.gather(
