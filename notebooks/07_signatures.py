@@ -240,7 +240,9 @@ note.table(enriched, "Gene-set enrichment of the age test.", name="enrichment")
 # planted slope of the set is small. Most other sets hold genes with planted effects only by chance.
 
 # %%
-scored = signature_tests.compare_with_truth(slopes, sets, muscle.truth("age_expression"))
+scored = signature_tests.compare_with_truth(
+    slopes, signatures.scored_genes(profiles, sets), muscle.truth("age_expression")
+)
 
 # %% tags=["hide-input", "finding"]
 note.record("planted_slope", cards.planted(scored, signature, cell_type=cell_type, assay=assay), "log2 per decade")
