@@ -183,8 +183,9 @@ note.say(
 # ## Zeros that mean "cannot", not "does not"
 #
 # The two assays count different molecules: whole cells hold spliced messenger, nuclei mostly unspliced. A gene that
-# half of the fragments express and not one nucleus does is absent by construction. A score built on such genes
-# measures the assay.
+# half of the fragments express and not one nucleus does is most likely absent by construction. A score built on such
+# genes measures the assay. Not every gene in the list is of that kind: one that belongs to a type which only one assay
+# catches is missing from the other, too, and so are rare ones where barcodes are few.
 
 # %%
 detected = zeros.detect(recovered.adata)

@@ -145,7 +145,9 @@ note.say(
 #
 # The public card plans gene networks inferred by a foundation model. Until then, a light stand-in: correlation of the
 # most variable genes over the cells of one type, *one network a donor*. Only so can an edge be asked whether it differs
-# between young and old people, and whether it is there in most of them. The null permutes the age bins over donors.
+# between young and old people, and whether it is there in most of them. The null permutes the age bins over donors. With
+# few donors there are few ways to say who is young, and no p falls below one over their number: none below one in twenty
+# can then mean that none could.
 
 # %%
 per_donor = networks.correlate(adata, cell_type=cell_type, assay=assay)
@@ -186,7 +188,7 @@ note.say("Network given by the user: {grn_edges}; shared with the strongest diff
 #
 # On the simulated atlas the deposited scVI view was drawn from the planted labels, with next to nothing of donor and
 # assay in it, PCA from the matrix with both. A measure of mixing that does not tell the two apart would be no measure.
-# That scVI leads the table on simulated data was built in, and says nothing about scVI.
+# What scVI, UMAP and t-SNE score on simulated data was built in, and says nothing about these methods.
 
 # %% tags=["hide-input", "finding"]
 told = cards.tells_corrected(table, simulated=muscle.simulated)
@@ -203,7 +205,7 @@ note.say("Donor mixing ranks the corrected view above the uncorrected one: **{mi
 # ## Limits
 #
 # - The study's labels were made on views like one of those compared. That view has a head start that no measure removes.
-#   On simulated data it has another: scVI and UMAP were drawn from the planted labels themselves.
+#   On simulated data the head start is larger: scVI, UMAP and t-SNE were drawn from the planted labels themselves.
 # - Two-dimensional maps lose by construction; they are for looking.
 # - Mixing is measured within types. A donor that truly differs should not mix, and no measure knows which donors do.
 # - Correlations over the cells of a donor mix states of the type; an edge is not a regulation.
