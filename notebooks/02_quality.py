@@ -214,9 +214,13 @@ draw.draw_design(corners)
 
 # %% tags=["hide-input", "finding"]
 not_estimable = terms.filter(~pl.col("estimable"))
+note.record("terms_looked_at", terms.height, "effects")
 note.record("terms_not_estimable", not_estimable.height, "effects")
-note.record("why_not", "; ".join(f"{row['term']} in {row['batch']}: {row['reason']}" for row in not_estimable.iter_rows(named=True)) or "nothing")
-note.say("Effects that these donors cannot estimate: {terms_not_estimable.number}. Why: {why_not}.")
+note.record("why_not", "; ".join(f"{row['term']} in {row['batch']}: {row['reason']}" for row in not_estimable.iter_rows(named=True)) or "none")
+note.say(
+    "Effects looked at: {terms_looked_at.number}; those that these donors cannot estimate: {terms_not_estimable.number} "
+    "({why_not})."
+)
 
 # %% tags=["hide-input"]
 note.table(corners, "Donors in each corner of the design.", name="design_corners")

@@ -74,7 +74,7 @@ test = trial.begin(
 note.record("data_kind", "simulated" if muscle.simulated else "real")
 note.record("cell_type_shown", f"{cell_type} in {assay}")
 note.record("donors_tested", test.donors.height, "donors")
-note.record("refusal", test.refusal or "none")
+note.record("refusal", (test.refusal or "none").removesuffix("."))
 note.say(
     "This page shows **{data_kind}** data and looks closely at {cell_type_shown}. Donors in the test: "
     "{donors_tested.number}. Reason against a test: {refusal}."
