@@ -48,7 +48,7 @@ def rates(folder: Path, repeats: int) -> list[tuple[str, float, float, float]]:
         ("label table, cell type x tissue", Plan(pair, scores=False, embeddings=False), ("top3",)),
         ("all 30 label tables", Plan(scores=False, embeddings=False), ("top3",)),
         ("all label tables and scores", Plan(embeddings=False), ("top3", "scores")),
-        ("embedding means, covariances of 1 in 32", Plan((), scores=False), ("embs",)),
+        ("embedding means, covariances of 1 in 64", Plan((), scores=False), ("embs",)),
         ("embedding means, covariances of all", Plan((), scores=False, covariance_every=1), ("embs",)),
         ("the whole survey", Plan(), ("embs", "top3", "scores")),
     ]

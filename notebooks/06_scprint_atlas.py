@@ -117,7 +117,7 @@ note.table(
 
 # %%
 named = [name.strip() for name in classes.split(",")]
-pairs = [survey.count(*pair, decoder=decoder) for pair in statistics.PAIRS]
+pairs = [survey.count(*pair, decoder=decoder) for pair in statistics.PAIRS if pair in survey.tables]
 triple = survey.count(*named, decoder=decoder)
 filled = coverage.summarize([triple, *pairs])
 gaps = coverage.missing(triple, min_cells=max(1, survey.cells // 50), top=200)
@@ -178,8 +178,13 @@ note.record("siblings_by_chance", None if tree is None else agreement.expected_r
 note.record("triples_out_of_order", int(agreed["unordered"].sum()), "label triples")
 note.say(
     "For {near_cell_type:.1%} of the cells the second cell type is as good as the first by the model's own rule; the "
-    "class where this is most common: {near_highest}. First and second cell type are siblings in the ontology for "
-    "{siblings:.1%} of the cells, by chance for {siblings_by_chance:.1%}. Not best first: {triples_out_of_order}."
+    "class where this is most common: {near_highest}. Not best first: {triples_out_of_order}."
+)
+note.say(
+    "No ontology was given, so nothing is said of how first and second label are related."
+    if tree is None
+    else "First and second cell type are siblings in the ontology for {siblings:.1%} of the cells, by chance for "
+    "{siblings_by_chance:.1%}."
 )
 
 # %% [markdown]
@@ -205,16 +210,17 @@ note.table(judged, "Cells whose labels exclude each other.", name="plausibility"
 note.table(plausibility.examples(tables), "The most common impossible pairs.", name="implausible_pairs")
 
 # %% tags=["hide-input", "finding"]
-broken = {row["rule"]: row for row in judged.iter_rows(named=True)}
+broken = {row["rule"]: row for row in judged.iter_rows(named=True) if row["cells"] or not row["not_judged"]}
 plants = broken.get("plant cells with an animal tissue", {})
 people = broken.get("human cells with a mouse-only cell type", {})
-note.record("plant_cells", plants.get("cells"), "cells")
+note.record("plant_cells", plants.get("cells"))
 note.record("plant_cells_animal", plants.get("implausible"))
-note.record("human_cells", people.get("cells"), "cells")
+note.record("human_cells", people.get("cells"))
 note.record("human_cells_mouse_type", people.get("implausible"))
 note.say(
-    "Called a plant: {plant_cells}, of which with an animal tissue **{plant_cells_animal.number}**. Called human: "
-    "{human_cells}, of which with a cell type that is defined in mouse only **{human_cells_mouse_type.number}**."
+    "Cells called a plant: {plant_cells}, of which with an animal tissue **{plant_cells_animal}**. Cells called human: "
+    "{human_cells}, of which with a cell type that is defined in mouse only **{human_cells_mouse_type}**. (*Not "
+    "available* means that the labels are numbers without names.)"
 )
 
 # %% [markdown]
@@ -336,8 +342,7 @@ note.say(
 # %%
 chosen = muscle.select(survey.count("cell_type", "tissue", "age_group", decoder=decoder))
 ages = chosen.group_by("age_group").agg(pl.col("cells").sum()).sort("cells", descending=True)
-reference = muscle.compose_atlas(sources.open_atlas(atlas).obs)
-by_assay = {f"muscle_atlas_{key[0]}": frame for key, frame in reference.partition_by("batch", as_dict=True).items()}
+by_assay = muscle.shares_by_assay(sources.open_atlas(atlas).obs)
 compared = muscle.compare(chosen, by_assay)
 around = muscle.neighbors_of(drawn, decoder)
 
@@ -350,13 +355,15 @@ note.table(ages, "Predicted age groups of cells called skeletal muscle.", name="
 note.table(around, "Nearest neighbors of muscle cells that are not called muscle themselves.", name="muscle_neighbors")
 
 # %% tags=["hide-input", "finding"]
+readable = decoder.knows("cell_type") or decoder.knows("tissue")
 whys = dict(chosen.group_by("why").agg(pl.col("cells").sum()).iter_rows())
-note.record("muscle_cells", int(chosen["cells"].sum()), "cells")
-note.record("muscle_by_type_only", int(whys.get("cell type", 0)), "cells")
-note.record("muscle_fibers", float(muscle.compose(chosen).filter(pl.col("group") == "muscle fiber")["share"].sum()))
+note.record("muscle_cells", int(chosen["cells"].sum()) if readable else None)
+note.record("muscle_by_type_only", int(whys.get("cell type", 0)) if readable else None)
+note.record("muscle_compared", ", ".join(name.replace("_", " ") for name in by_assay) or "nothing: no annotation")
+note.record("muscle_fibers", float(muscle.compose(chosen).filter(pl.col("group") == "muscle fiber")["share"].sum()) if readable else None)
 note.say(
-    "Called skeletal muscle: {muscle_cells}, of which {muscle_by_type_only} by type alone, in another tissue. Muscle "
-    "fibers are {muscle_fibers:.1%} of them."
+    "Cells called skeletal muscle: {muscle_cells}, by type alone, in another tissue: {muscle_by_type_only}. Share of "
+    "muscle fibers: {muscle_fibers:.1%}. Set beside: {muscle_compared}."
 )
 
 # %% [markdown]
@@ -405,7 +412,9 @@ note.record("planted_counts_found", None if truth is None else int(scored["agree
 note.record("planted_relations", leaks["planted"])
 note.record("planted_relations_found", leaks["found"])
 note.say(
-    "Counts planted: {planted_counts.number}, found exactly: **{planted_counts_found.number}**. Relations of block and "
+    "These parts are real and carry no truth: there is nothing to score."
+    if truth is None
+    else "Counts planted: {planted_counts.number}, found exactly: **{planted_counts_found.number}**. Relations of block and "
     "label planted: {planted_relations.number}, found by the linear probes: **{planted_relations_found.number}**."
 )
 

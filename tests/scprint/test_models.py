@@ -197,6 +197,12 @@ def test_shares_of_the_muscle_atlas_are_means_over_donors():
     assert found[groups.STEM] == pytest.approx((0.75 + 0) / 2)
     assert found[groups.FIBROBLAST] == pytest.approx((0.25 + 1) / 2)
     assert muscle.compose_atlas(obs.drop(names.DONOR, names.ASSAY))["share"].sum() == pytest.approx(1)
+    named = obs.with_columns(pl.lit("fast muscle cell").alias(names.LEVEL0), pl.lit(None).alias(names.ASSAY))
+    assert list(muscle.shares_by_assay(named)) == ["muscle_atlas_all"]
+    assert muscle.shares_by_assay(named)["muscle_atlas_all"].filter(pl.col("share") == 1)[
+        "group"
+    ].to_list() == [groups.FIBER]
+    assert muscle.shares_by_assay(obs.drop(names.LEVEL0)) == {}
     with pytest.raises(PartError, match="has no column annotation_level0"):
         muscle.compose_atlas(obs.drop(names.LEVEL0))
 

@@ -297,6 +297,12 @@ def test_probes_of_labels_that_nothing_knows_stay_silent(drawn):
     )
     found = knowledge.probe(blind, setting=Setting(neighbor_cells=1500), seed=1)
     assert found["knows"].sum() <= 2
+    # a probe tested on cells it was trained on would read two labels from 256 columns of noise
+    noise = found.filter(
+        (pl.col("block") == "other") & (pl.col("class") == "sex") & (pl.col("method") == "linear")
+    )
+    assert 0.46 < noise["balanced_accuracy"][0] < 0.54
+    assert 0.46 < noise["shuffled"][0] < 0.54
 
 
 def test_probes_need_two_parts(planted):

@@ -107,7 +107,9 @@ def test_donors_of_the_atlas_have_their_exact_age_and_others_their_group():
     table = ages.of_atlas(donors["Age_group_5y"], donors[names.DONOR])
     assert table["age"].to_list() == donors["Age"].cast(pl.Float64).to_list()
     assert table["age_kind"].unique().to_list() == ["exact"]
-    other = ages.of_atlas(["70-75", "15-20"], ["somebody", "582C"])  # 582C is 58: the group says it is another
+    other = ages.of_atlas(
+        ["70-75", "15-20"], ["somebody", "582C"]
+    )  # 582C is 58: the group says it is another
     assert other["age"].to_list() == [72.5, 17.5]
     assert set(other["age_kind"]) == {"interval"}
 
@@ -123,7 +125,7 @@ def test_the_source_of_ages_is_found_or_refused():
     assert ages.find_source(["x", "development_stage"]) == "development_stage"
     assert ages.find_source(["development_stage", "development_stage_ontology_term_id"]).endswith("term_id")
     assert ages.find_source(["x"]) is None
-    with pytest.raises(SentenceError, match="no column 'years' for the age. The cells have: x"):
+    with pytest.raises(SentenceError, match=r"no column 'years' for the age. The cells have: x"):
         ages.find_source(["x"], age_column="years")
 
 

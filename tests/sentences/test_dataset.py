@@ -29,17 +29,24 @@ def test_the_layout_is_that_of_the_public_card(cells, file, tmp_path):
     [done] = dataset.write(file, tmp_path / "out", options=Options(chunk_cells=20, test_fraction=0.2))
     written = set(content(tmp_path / "out"))
     train = {f"cells/train/chunk_{i:04d}.parquet" for i in range(3)}
-    assert train | {"cells/test/chunk_0000.parquet", "cells/manifest.json", "cells/plan.json", "split.json"} == written
+    assert (
+        train | {"cells/test/chunk_0000.parquet", "cells/manifest.json", "cells/plan.json", "split.json"}
+        == written
+    )
     table = pl.read_parquet(tmp_path / "out" / "cells" / "*" / "*.parquet")
     assert table.schema["age"] == pl.Float64
     assert table.columns[0] == "cell_sentence"
     assert {"dataset_id", "donor_id", "development_stage", "cell_type", "barcode"} <= set(table.columns)
     expected = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
     assert dict(table.select("barcode", "cell_sentence").iter_rows()) == expected
-    by_hand = dict(zip(cells.obs_names, cells.obs["development_stage"].str.split("-").str[0].astype(float), strict=True))
+    by_hand = dict(
+        zip(cells.obs_names, cells.obs["development_stage"].str.split("-").str[0].astype(float), strict=True)
+    )
     assert dict(table.select("barcode", "age").iter_rows()) == by_hand
     assert done.manifest["cells"] == 60
-    assert done.manifest["files"][0]["sha256"] == files.digest(done.folder / done.manifest["files"][0]["file"])
+    assert done.manifest["files"][0]["sha256"] == files.digest(
+        done.folder / done.manifest["files"][0]["file"]
+    )
 
 
 def test_without_a_split_the_chunks_are_in_the_folder_itself(file, tmp_path):
@@ -52,7 +59,12 @@ def test_without_a_split_the_chunks_are_in_the_folder_itself(file, tmp_path):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_chunks_workers_and_storage_do_not_change_split_or_text(cells, file, tmp_path, seed):
     def sides(out, source, **options):
-        dataset.write(source, out, options=Options(seed=seed, test_fraction=0.2, **options), workers=options.get("chunk_cells", 1) % 3 + 1)
+        dataset.write(
+            source,
+            out,
+            options=Options(seed=seed, test_fraction=0.2, **options),
+            workers=options.get("chunk_cells", 1) % 3 + 1,
+        )
         table = reading.read(out).select("barcode", "side", "donor_id", "cell_sentence", "age").collect()
         both = table.group_by("donor_id").agg(pl.col("side").n_unique())
         assert both["side"].max() == 1
@@ -94,7 +106,9 @@ def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
     (tmp_path / "cells" / "train" / "chunk_0001.parquet").unlink()
     made = []
     original = shards._make_group
-    monkeypatch.setattr(shards, "_make_group", lambda job, rows: made.append(len(rows)) or original(job, rows))
+    monkeypatch.setattr(
+        shards, "_make_group", lambda job, rows: made.append(len(rows)) or original(job, rows)
+    )
     dataset.write(file, tmp_path, options=options)
     assert made == [20]
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
@@ -107,13 +121,29 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, fi
     before = content(out)
     with pytest.raises(SentenceError, match=r"holds sentences of another run \(different: options\)"):
         dataset.write(file, out, options=Options(test_fraction=0.2, rule=encode.Rule(top_n=5)))
-    with pytest.raises(SentenceError, match="is split with seed 0 and test_fraction 0.2, not 1 and 0.2"):
+    with pytest.raises(SentenceError, match=r"is split with seed 0 and test_fraction 0.2, not 1 and 0.2"):
         dataset.write(file, out, options=Options(test_fraction=0.2, seed=1))
     cells.X[0, 0] = 99
     cells.write_h5ad(file)
-    with pytest.raises(SentenceError, match="different: source"):
+    with pytest.raises(SentenceError, match=r"different: source"):
         dataset.write(file, out, options=Options(test_fraction=0.2))
     assert content(out) == before
+
+
+def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
+    dataset.write(file, tmp_path, options=Options(test_fraction=0.2))
+    (tmp_path / "notes.txt").write_text("mine")
+    [done] = dataset.write(file, tmp_path, options=Options(split="none", seed=3), replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == [
+        "cells",
+        "cells.h5ad",
+        "notes.txt",
+    ]
+    assert not (done.folder / "train").exists()
+    (tmp_path / "other" / "cells").mkdir(parents=True)
+    (tmp_path / "other" / "cells" / "mine.txt").write_text("mine")
+    dataset.write(file, tmp_path / "other", replace=True)
+    assert (tmp_path / "other" / "cells" / "mine.txt").exists()
 
 
 def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_path, monkeypatch):
@@ -129,7 +159,10 @@ def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_pat
         return original(job, rows)
 
     monkeypatch.setattr(shards, "_make_group", full)
-    with pytest.raises(SentenceError, match="the disk is full: .*chunk_0001.parquet could not be written. Finished files are kept"):
+    with pytest.raises(
+        SentenceError,
+        match=r"the disk is full: .*chunk_0001.parquet could not be written. Finished files are kept",
+    ):
         dataset.write(file, out, options=options)
     assert [path.name for path in out.rglob("*.parquet")] == ["chunk_0000.parquet"]
     assert not list(out.rglob("*.part"))
@@ -147,24 +180,28 @@ def test_a_device_without_space_is_told_from_a_damaged_input(file, tmp_path, mon
         yield Path("/dev/full")
 
     monkeypatch.setattr(shards, "writing", no_room)
-    with pytest.raises(SentenceError, match="the disk is full"):
+    with pytest.raises(SentenceError, match=r"the disk is full"):
         dataset.write(file, tmp_path / "out", options=Options(split="none"))
 
 
 def test_unreadable_inputs_say_which_and_what_to_do(file, tmp_path):
     cut = tmp_path / "cut.h5ad"
     cut.write_bytes(file.read_bytes()[:4000])
-    with pytest.raises(SentenceError, match="cut.h5ad cannot be read as an .h5ad file.*cut short or not HDF5"):
+    with pytest.raises(
+        SentenceError, match=r"cut.h5ad cannot be read as an .h5ad file.*cut short or not HDF5"
+    ):
         dataset.write(cut, tmp_path / "out")
     text = tmp_path / "text.h5ad"
     text.write_text("no HDF5")
-    with pytest.raises(SentenceError, match="text.h5ad cannot be read as an .h5ad file"):
+    with pytest.raises(SentenceError, match=r"text.h5ad cannot be read as an .h5ad file"):
         dataset.write(text, tmp_path / "out")
-    with pytest.raises(SentenceError, match="absent.h5ad does not exist"):
+    with pytest.raises(SentenceError, match=r"absent.h5ad does not exist"):
         dataset.write(tmp_path / "absent.h5ad", tmp_path / "out")
     packed = tmp_path / "packed.h5ad.gz"
     packed.write_bytes(b"\x1f\x8b")
-    with pytest.raises(SentenceError, match="packed.h5ad.gz is compressed as a whole.*gunzip packed.h5ad.gz"):
+    with pytest.raises(
+        SentenceError, match=r"packed.h5ad.gz is compressed as a whole.*gunzip packed.h5ad.gz"
+    ):
         dataset.write(packed, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
@@ -210,12 +247,20 @@ def test_columns_of_the_source_with_our_names_are_kept_under_another(cells, tmp_
 
 def test_a_uuid_in_the_name_gives_the_id_and_the_users_table_the_publication(file, tmp_path):
     table = tmp_path / "collections.csv"
-    table.write_text(f"dataset_id,collection_id,title,doi\n{UUID.upper()},c1,A title,10.1/x\nother,c2,B,10.1/y\n")
+    table.write_text(
+        f"dataset_id,collection_id,title,doi\n{UUID.upper()},c1,A title,10.1/x\nother,c2,B,10.1/y\n"
+    )
     source = file.rename(tmp_path / f"{UUID}.h5ad")
     [done] = dataset.write([source], tmp_path / "out", collections=table, options=Options(split="none"))
     row = pl.read_parquet(done.folder / "*.parquet").row(0, named=True)
-    assert (row["dataset_id"], row["publication_doi"], row["publication_title"]) == (UUID, "10.1/x", "A title")
-    [bare] = dataset.write({"unknown": source}, tmp_path / "out2", collections=table, options=Options(split="none"))
+    assert (row["dataset_id"], row["publication_doi"], row["publication_title"]) == (
+        UUID,
+        "10.1/x",
+        "A title",
+    )
+    [bare] = dataset.write(
+        {"unknown": source}, tmp_path / "out2", collections=table, options=Options(split="none")
+    )
     row = pl.read_parquet(bare.folder / "*.parquet").row(0, named=True)
     assert row["dataset_id"] is row["publication_doi"] is None
 
@@ -223,10 +268,10 @@ def test_a_uuid_in_the_name_gives_the_id_and_the_users_table_the_publication(fil
 def test_a_table_of_collections_that_contradicts_itself_is_refused(file, tmp_path):
     table = tmp_path / "collections.csv"
     table.write_text(f"dataset_id,title\n{UUID},A\n{UUID},B\n")
-    with pytest.raises(SentenceError, match="has different rows for data set"):
+    with pytest.raises(SentenceError, match=r"has different rows for data set"):
         dataset.write(file, tmp_path / "out", collections=table)
     table.write_text("id,title\n1,A\n")
-    with pytest.raises(SentenceError, match="needs a column 'dataset_id'"):
+    with pytest.raises(SentenceError, match=r"needs a column 'dataset_id'"):
         dataset.write(file, tmp_path / "out", collections=table)
 
 
@@ -250,7 +295,9 @@ def test_the_organism_comes_from_obs_or_uns(cells, tmp_path, stated):
 def test_cells_without_an_age_are_kept_unless_asked(cells, tmp_path):
     cells.obs["development_stage"] = pd.Categorical(["unknown"] * 30 + ["50-year-old stage"] * 30)
     [kept] = dataset.write({"cells": cells}, tmp_path / "a", options=Options(test_fraction=0.2))
-    [dropped] = dataset.write({"cells": cells}, tmp_path / "b", options=Options(test_fraction=0.2, missing_age="drop"))
+    [dropped] = dataset.write(
+        {"cells": cells}, tmp_path / "b", options=Options(test_fraction=0.2, missing_age="drop")
+    )
     assert (kept.manifest["cells"], dropped.manifest["cells"]) == (60, 30)
     assert kept.manifest["ages"] == {"unknown": 30, "exact": 30}
     assert dropped.manifest["cells_left_out_without_age"] == 30
@@ -267,7 +314,9 @@ def test_the_columns_of_the_atlas_give_exact_ages_and_donors(cells, tmp_path):
 
 
 def test_a_donor_of_two_data_sets_is_on_one_side_in_both(cells, tmp_path):
-    done = dataset.write({"a": cells[:40].copy(), "b": cells[20:].copy()}, tmp_path, options=Options(test_fraction=0.3))
+    done = dataset.write(
+        {"a": cells[:40].copy(), "b": cells[20:].copy()}, tmp_path, options=Options(test_fraction=0.3)
+    )
     sides = reading.read(tmp_path).select("donor_id", "side").unique().collect()
     assert not sides["donor_id"].is_duplicated().any()
     assert [one.folder.name for one in done] == ["a", "b"]
@@ -284,17 +333,21 @@ def test_a_data_set_added_later_leaves_the_others_as_they_are(cells, tmp_path):
 
 
 def test_a_split_by_cell_happens_on_request_only_and_says_that_it_leaks(file, tmp_path):
-    [done] = dataset.write(file, tmp_path / "a", options=Options(split="cells", test_fraction=0.3, chunk_cells=7))
+    [done] = dataset.write(
+        file, tmp_path / "a", options=Options(split="cells", test_fraction=0.3, chunk_cells=7)
+    )
     assert done.manifest["donors_on_both_sides"] > 0
     assert "cells of one donor are in train and in test" in done.manifest["split"]["warning"]
     dataset.write(file, tmp_path / "b", options=Options(split="cells", test_fraction=0.3, chunk_cells=100))
-    one, other = (reading.read(tmp_path / x).select("barcode", "side").collect().sort("barcode") for x in "ab")
+    one, other = (
+        reading.read(tmp_path / x).select("barcode", "side").collect().sort("barcode") for x in "ab"
+    )
     assert one.equals(other)
 
 
 def test_data_without_donors_are_refused_unless_the_split_is_given_up(cells, tmp_path):
     del cells.obs["donor_id"]
-    with pytest.raises(SentenceError, match="names no donors .* Name the column, or ask for no split"):
+    with pytest.raises(SentenceError, match=r"names no donors .* Name the column, or ask for no split"):
         dataset.write({"cells": cells}, tmp_path / "out")
     dataset.write({"cells": cells}, tmp_path / "out", options=Options(split="none"))
 
@@ -339,13 +392,13 @@ def test_the_manifest_has_nothing_that_changes_from_run_to_run(file, tmp_path):
 
 
 def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
-    with pytest.raises(SentenceError, match="two inputs are called 'cells'"):
+    with pytest.raises(SentenceError, match=r"two inputs are called 'cells'"):
         dataset.write([cells, cells], tmp_path)
-    with pytest.raises(SentenceError, match="'a/b' cannot name a folder"):
+    with pytest.raises(SentenceError, match=r"'a/b' cannot name a folder"):
         dataset.write({"a/b": cells}, tmp_path)
-    with pytest.raises(SentenceError, match="no input"):
+    with pytest.raises(SentenceError, match=r"no input"):
         dataset.write([], tmp_path)
-    with pytest.raises(SentenceError, match="a cluster reads files, and cells is in memory"):
+    with pytest.raises(SentenceError, match=r"a cluster reads files, and cells is in memory"):
         dataset.write({"cells": cells}, tmp_path, cluster="tcp://127.0.0.1:1")
 
 

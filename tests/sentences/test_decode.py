@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from helpers.errors import SentenceError
-from helpers.sentences import decode, encode
+from helpers.sentences import decode, encode, fitting
 
 
 def on_a_line(n_cells=40, n_genes=60, slope=-0.8, intercept=2.5):
@@ -18,7 +18,7 @@ def on_a_line(n_cells=40, n_genes=60, slope=-0.8, intercept=2.5):
 
 def test_a_planted_line_is_found_and_reconstructs_every_value():
     adata = on_a_line()
-    found = decode.fit(adata, by="type", cells_fitted=10)
+    found = fitting.fit(adata, by="type", cells_fitted=10)
     assert (found.slope, found.intercept) == (pytest.approx(-0.8), pytest.approx(2.5))
     assert found.quality["label"].to_list()[0] == "all cells"
     assert found.quality["n_cells"].to_list()[0] == 30  # held out, not those fitted
@@ -35,7 +35,7 @@ def test_the_quality_is_that_of_a_plain_computation():
     rng = np.random.default_rng(3)
     adata = on_a_line()
     adata.X = np.maximum(adata.X + rng.normal(0, 0.3, adata.shape), 0)
-    found = decode.fit(adata, cells_fitted=15, seed=4)
+    found = fitting.fit(adata, cells_fitted=15, seed=4)
     drawn = np.random.default_rng(4).permutation(40)[15:]
     truth, guess = [], []
     for i in drawn:
@@ -50,18 +50,21 @@ def test_the_quality_is_that_of_a_plain_computation():
 
 
 def test_molecules_are_normalized_before_the_fit(cells):
-    found = decode.fit(cells)
+    found = fitting.fit(cells)
     assert found.normalized_here
     logged = cells.copy()
     totals = np.asarray(cells.X.sum(axis=1)).ravel()
     logged.X = np.log1p(cells.X.toarray() / totals[:, None] * 1e4)
-    again = decode.fit(logged)
+    again = fitting.fit(logged)
     assert not again.normalized_here
-    assert (again.slope, again.intercept) == (pytest.approx(found.slope, rel=1e-4), pytest.approx(found.intercept, rel=1e-4))
+    assert (again.slope, again.intercept) == (
+        pytest.approx(found.slope, rel=1e-4),
+        pytest.approx(found.intercept, rel=1e-4),
+    )
 
 
 def test_a_prediction_never_falls_below_zero():
-    line = decode.Fit(-2.0, 1.0, 1, False, None)  # noqa: FBT003
+    line = fitting.Fit(-2.0, 1.0, 1, False, None)
     assert line.predict(np.array([0, 10_000])).tolist() == [1.0, 0.0]
 
 
@@ -75,19 +78,40 @@ def test_generated_text_is_cleaned():
     mean = decode.clean("A B A C", repeats="mean")
     assert dict(zip(mean.words, mean.ranks, strict=True)) == {"A": 1.0, "B": 1.0, "C": 3.0}
     assert decode.clean("", vocabulary).words == ()
-    with pytest.raises(SentenceError, match="repeats is 'last'"):
+    with pytest.raises(SentenceError, match=r"repeats is 'last'"):
         decode.clean("A", repeats="last")
 
 
 def test_no_expression_or_a_missing_column_is_refused(cells):
-    with pytest.raises(SentenceError, match="no column 'kind' for the cell type"):
-        decode.fit(cells, by="kind")
+    with pytest.raises(SentenceError, match=r"no column 'kind' for the cell type"):
+        fitting.fit(cells, by="kind")
     cells.X = cells.X * 0
-    with pytest.raises(SentenceError, match="fewer than two ranks"):
-        decode.fit(cells)
+    with pytest.raises(SentenceError, match=r"fewer than two ranks"):
+        fitting.fit(cells)
 
 
 def test_no_sentences_give_an_empty_matrix():
-    line = decode.Fit(-2.0, 1.0, 1, False, None)  # noqa: FBT003
+    line = fitting.Fit(-2.0, 1.0, 1, False, None)
     assert decode.decode_all([], line, vocabulary=["A"]).shape == (0, 1)
     assert decode.decode("", line).height == 0
+
+
+def test_what_first_words_keep_is_computed_by_hand():
+    adata = on_a_line()
+    found = fitting.fit(adata, cells_fitted=10)
+    kept = fitting.survive(adata, found, lengths=(1, 30, 60), n_cells=40)
+    line = np.sort(adata.X[0])[::-1]
+    assert kept["genes"].to_list() == pytest.approx([1 / 60, 0.5, 1.0])
+    assert kept["expression"].to_list() == pytest.approx(
+        [line[0] / line.sum(), line[:30].sum() / line.sum(), 1.0]
+    )
+    lost = (line[30:] ** 2).sum() / ((line - line.mean()) ** 2).sum()
+    assert kept["r2"].to_list()[1:] == pytest.approx([1 - lost, 1.0])
+
+
+def test_cells_too_few_to_fit_are_measured_as_nothing(cells):
+    measured = fitting.measure(cells[:1].copy(), by="cell_type")
+    assert measured.fit is None
+    assert measured.quality.is_empty()
+    assert measured.survival.is_empty()
+    assert fitting.measure(cells, by="absent").quality["label"].to_list() == ["all cells"]

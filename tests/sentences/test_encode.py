@@ -30,7 +30,9 @@ def by_loop(values, genes, top_n=2000):
     """The definition, written plainly."""
     made = []
     for row in values:
-        expressed = [(-float(v), gene) for v, gene in zip(row, genes, strict=True) if np.isfinite(v) and v > 0]
+        expressed = [
+            (-float(v), gene) for v, gene in zip(row, genes, strict=True) if np.isfinite(v) and v > 0
+        ]
         made.append(" ".join(gene for _, gene in sorted(expressed)[: top_n or None]))
     return made
 
@@ -76,7 +78,9 @@ def test_every_storage_block_and_order_of_cells_gives_the_defined_sentence(value
     assert encode.encode(turned, rule=rule).sentences == by_loop(values * 2, genes, top_n)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [np.int8, np.uint16, np.int32, np.int64, np.float16, np.float32, np.float64]
+)
 def test_every_number_type_gives_the_same_text(dtype):
     values = np.array([[0, 3, 1, 100], [7, 7, 0, 1]])
     assert sentences(make(values, dtype=dtype)) == by_loop(values, [f"G{j:03d}" for j in range(4)])
@@ -119,7 +123,7 @@ def test_layers_and_raw_are_read_with_their_own_genes():
     adata.raw = make([[1, 0, 5], [2, 9, 0]], ["A", "B", "C"])
     assert sentences(adata, layer="other") == ["B", "B A"]
     assert sentences(adata, layer="raw") == ["C A", "B A"]
-    with pytest.raises(SentenceError, match="the AnnData has no 'lay'; it has: X, raw, other"):
+    with pytest.raises(SentenceError, match=r"the AnnData has no 'lay'; it has: X, raw, other"):
         sentences(adata, layer="lay")
 
 
@@ -208,11 +212,11 @@ def test_backed_anndata_is_read_from_its_file(cells, file):
 
 
 def test_wrong_options_and_inputs_are_refused_in_words():
-    with pytest.raises(SentenceError, match="top_n is -1"):
+    with pytest.raises(SentenceError, match=r"top_n is -1"):
         Rule(top_n=-1)
-    with pytest.raises(SentenceError, match="ties is 'random'; choose one of 'symbol', 'file', 'seeded'"):
+    with pytest.raises(SentenceError, match=r"ties is 'random'; choose one of 'symbol', 'file', 'seeded'"):
         Rule(ties="random")
-    with pytest.raises(SentenceError, match="from an AnnData or the path of an .h5ad file, not from a list"):
+    with pytest.raises(SentenceError, match=r"from an AnnData or the path of an .h5ad file, not from a list"):
         encode.encode([1, 2])
 
 
@@ -228,6 +232,8 @@ def test_the_kernels_do_what_the_compiler_was_given():
     starts = np.array([0, 3], np.int64)
     block = (starts, np.array([0, 1, 2], np.int32), np.array([1.0, 5.0, 1.0], np.float32))
     words = np.array([2, 0, 1], np.int32)
-    ranked, written, _ = kernels.rank_words(*block, words, 9, np.uint64(0), np.zeros(1, np.uint64), np.zeros(0, np.uint64), 3)
+    ranked, written, _ = kernels.rank_words(
+        *block, words, 9, np.uint64(0), np.zeros(1, np.uint64), np.zeros(0, np.uint64), 3
+    )
     assert ranked.tolist() == [0, 1, 2]
     assert written.tolist() == [0, 3]

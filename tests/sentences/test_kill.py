@@ -57,7 +57,9 @@ class Writers:
 
 def content(folder: Path) -> dict[str, bytes]:
     found = {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
     found.pop(".lock", None)
     return found

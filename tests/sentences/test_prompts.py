@@ -35,7 +35,9 @@ def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, 
 
 
 def test_a_cell_with_fewer_genes_than_asked_for_says_so(tmp_path):
-    pl.DataFrame({"cell_sentence": ["A B"], "age": [50.0], "barcode": ["c"]}).write_parquet(tmp_path / "x.parquet")
+    pl.DataFrame({"cell_sentence": ["A B"], "age": [50.0], "barcode": ["c"]}).write_parquet(
+        tmp_path / "x.parquet"
+    )
     prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
     [row] = lines(tmp_path / "p.jsonl")
     assert row["n_genes"] == 2
@@ -46,14 +48,18 @@ def test_a_cell_with_fewer_genes_than_asked_for_says_so(tmp_path):
 def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
     prompts.write(written, tmp_path / "a.jsonl", task="age", n_genes=5)
     prompts.write(sorted(written.rglob("*.parquet"))[::-1], tmp_path / "b.jsonl", task="age", n_genes=5)
-    by = [{row["barcode"]: row["prompt"] for row in lines(tmp_path / name)} for name in ("a.jsonl", "b.jsonl")]
+    by = [
+        {row["barcode"]: row["prompt"] for row in lines(tmp_path / name)} for name in ("a.jsonl", "b.jsonl")
+    ]
     assert by[0] == by[1]
     prompts.write(written, tmp_path / "c.jsonl", task="age", n_genes=5, seed=1)
     assert {row["barcode"]: row["prompt"] for row in lines(tmp_path / "c.jsonl")} != by[0]
 
 
 def test_cells_without_an_answer_or_words_are_left_out_and_counted(tmp_path):
-    table = pl.DataFrame({"cell_sentence": ["A", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]})
+    table = pl.DataFrame(
+        {"cell_sentence": ["A", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
+    )
     table.write_parquet(tmp_path / "x.parquet")
     made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
     assert (made.lines, made.left_out) == (1, 2)
@@ -65,7 +71,7 @@ def test_no_prompt_tells_its_answer(written, tmp_path):
             assert "{" + prompts.read_tasks()[task].answer + "}" not in template
     bad = tmp_path / "bad.yaml"
     bad.write_text("age:\n  answer: age\n  templates: ['{n} {sentence} {age}']\n")
-    with pytest.raises(SentenceError, match="must not tell the answer 'age'"):
+    with pytest.raises(SentenceError, match=r"must not tell the answer 'age'"):
         prompts.write(written, tmp_path / "p.jsonl", task="age", templates=bad)
     bad.write_text("age:\n  answer: age\n  templates: ['{sentence}']\n")
     with pytest.raises(SentenceError, match=r"needs \{n\} and \{sentence\}"):
@@ -73,10 +79,10 @@ def test_no_prompt_tells_its_answer(written, tmp_path):
 
 
 def test_an_unknown_task_or_a_missing_answer_is_refused(written, tmp_path):
-    with pytest.raises(SentenceError, match="no task 'sex'; choose one of age, cell_type, tissue"):
+    with pytest.raises(SentenceError, match=r"no task 'sex'; choose one of age, cell_type, tissue"):
         prompts.write(written, tmp_path / "p.jsonl", task="sex")
     pl.DataFrame({"cell_sentence": ["A"]}).write_parquet(tmp_path / "x.parquet")
-    with pytest.raises(SentenceError, match="no column for the answer 'cell_type'"):
+    with pytest.raises(SentenceError, match=r"no column for the answer 'cell_type'"):
         prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="cell_type")
     made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="tissue", tissue="muscle")
     assert made.lines == 1

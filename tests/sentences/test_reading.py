@@ -47,19 +47,21 @@ def test_data_sets_with_other_columns_and_types_are_one_table(file, tmp_path):
 
 def test_files_folders_and_patterns_are_all_paths(file, tmp_path):
     dataset.write(file, tmp_path / "all", options=Options(test_fraction=0.2, chunk_cells=10))
-    n_test = reading.read(str(tmp_path / "all" / "cells" / "test" / "*.parquet")).select(pl.len()).collect().item()
+    n_test = (
+        reading.read(str(tmp_path / "all" / "cells" / "test" / "*.parquet")).select(pl.len()).collect().item()
+    )
     n_train = reading.read(tmp_path / "all" / "cells" / "train").select(pl.len()).collect().item()
     assert n_test + n_train == 60
-    with pytest.raises(SentenceError, match="no Parquet file in .*absent"):
+    with pytest.raises(SentenceError, match=r"no Parquet file in .*absent"):
         reading.read(tmp_path / "absent")
 
 
 def test_a_table_without_sentences_and_a_cut_file_are_named(tmp_path):
     path = other(tmp_path, age=[3])
-    with pytest.raises(SentenceError, match="chunk_0000.parquet has no sentences .*it has: age"):
+    with pytest.raises(SentenceError, match=r"chunk_0000.parquet has no sentences .*it has: age"):
         reading.read(tmp_path)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(SentenceError, match="chunk_0000.parquet cannot be read as Parquet"):
+    with pytest.raises(SentenceError, match=r"chunk_0000.parquet cannot be read as Parquet"):
         reading.read(tmp_path)
 
 
@@ -88,7 +90,12 @@ def test_a_tail_that_cells_share_is_found_without_counts():
 
 
 def test_counts_decide_where_they_are_known(tmp_path):
-    other(tmp_path, gene_sentence_2000=["A B C D", "E F G H", "I J"], n_genes=[2, 9, None], donor=["x", "y", "z"])
+    other(
+        tmp_path,
+        gene_sentence_2000=["A B C D", "E F G H", "I J"],
+        n_genes=[2, 9, None],
+        donor=["x", "y", "z"],
+    )
     table, found = reading.read_trimmed(tmp_path, columns=["donor"])
     assert table.rows() == [("A B", "x"), ("E F G H", "y"), ("I J", "z")]
     assert (found.rule, found.padded_cells) == ("count", pytest.approx(1 / 3))
@@ -105,5 +112,5 @@ def test_sentences_of_expressed_genes_alone_are_left_alone(cells, tmp_path):
 
 
 def test_trimming_names_a_column_that_is_missing():
-    with pytest.raises(SentenceError, match="no column 'n'; the table has: cell_sentence"):
+    with pytest.raises(SentenceError, match=r"no column 'n'; the table has: cell_sentence"):
         padding.trim(pl.DataFrame({"cell_sentence": ["A"]}), count_column="n")

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def test_the_order_of_donors_does_not_matter_and_each_group_of_ages_gives_one(n,
     assert len(found.test_donors) == wanted
     bounds = [round(i * n / wanted) for i in range(wanted + 1)]
     held = [donor.name in found.test_donors for donor in donors]  # in order of age
-    assert [sum(held[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)] == [1] * wanted
+    assert [sum(held[a:b]) for a, b in pairwise(bounds)] == [1] * wanted
 
 
 def test_unequal_donors_bring_the_share_of_cells_near_the_target():
@@ -34,7 +36,11 @@ def test_unequal_donors_bring_the_share_of_cells_near_the_target():
 
 
 def test_every_donor_can_be_held_out():
-    held = {name for seed in range(200) for name in split.split_donors(people(10), target=0.1, seed=seed).test_donors}
+    held = {
+        name
+        for seed in range(200)
+        for name in split.split_donors(people(10), target=0.1, seed=seed).test_donors
+    }
     assert len(held) == 10
 
 
@@ -48,16 +54,18 @@ def test_donors_decided_before_stay():
 
 def test_donors_without_an_age_can_be_held_out_too():
     donors = people(4, [None, None, 30.0, 40.0])
-    held = {name for seed in range(50) for name in split.split_donors(donors, target=0.5, seed=seed).test_donors}
+    held = {
+        name for seed in range(50) for name in split.split_donors(donors, target=0.5, seed=seed).test_donors
+    }
     assert held == {"d000", "d001", "d002", "d003"}
 
 
 def test_one_donor_cannot_be_split():
     with pytest.raises(SentenceError, match=r"found 1 \(d000\). Ask for no split"):
         split.split_donors(people(1), target=0.1, seed=0)
-    with pytest.raises(SentenceError, match="found 0"):
+    with pytest.raises(SentenceError, match=r"found 0"):
         split.split_donors([], target=0.1, seed=0)
-    with pytest.raises(SentenceError, match="the test share is 0"):
+    with pytest.raises(SentenceError, match=r"the test share is 0"):
         split.split_donors(people(3), target=0, seed=0)
 
 
@@ -69,5 +77,5 @@ def test_texts_that_name_nobody_are_known():
 def test_the_donor_column_is_found_or_refused():
     assert split.find_donors(["x", "donor_id"]) == "donor_id"
     assert split.find_donors(["x"]) is None
-    with pytest.raises(SentenceError, match="no column 'person' for the donor"):
+    with pytest.raises(SentenceError, match=r"no column 'person' for the donor"):
         split.find_donors(["x"], donor_column="person")

@@ -28,7 +28,9 @@ def test_feature_name_goes_before_the_index_and_a_named_column_before_both():
     columns = {"feature_name": ["A", None], "mine": ["x", "y"]}
     assert words(["ENSG99999999991", "ENSG99999999992"], columns)[0] == ["A", None]
     assert words(["ENSG99999999991", "ENSG99999999992"], columns, symbol_column="mine")[0] == ["x", "y"]
-    with pytest.raises(SentenceError, match="no column 'other' in the gene table; it has: feature_name, mine"):
+    with pytest.raises(
+        SentenceError, match=r"no column 'other' in the gene table; it has: feature_name, mine"
+    ):
         words(["ENSG99999999991", "ENSG99999999992"], columns, symbol_column="other")
 
 
@@ -83,14 +85,16 @@ def test_the_real_hgnc_table_keeps_ensa(shared):
 def test_a_table_that_is_not_hgnc_is_refused(tmp_path):
     path = tmp_path / "other.tsv"
     path.write_text("symbol\tid\nA\t1\n")
-    with pytest.raises(SentenceError, match="lacks the HGNC columns ensembl_gene_id, prev_symbol, alias_symbol"):
+    with pytest.raises(
+        SentenceError, match=r"lacks the HGNC columns ensembl_gene_id, prev_symbol, alias_symbol"
+    ):
         hgnc.read_hgnc(path)
-    with pytest.raises(SentenceError, match="cannot be read as an HGNC table"):
+    with pytest.raises(SentenceError, match=r"cannot be read as an HGNC table"):
         hgnc.read_hgnc(tmp_path / "absent.tsv")
 
 
 def test_no_symbols_at_all_is_an_error_that_says_what_to_do():
-    with pytest.raises(SentenceError, match="no gene of the 1 has a symbol.*Name the column of symbols"):
+    with pytest.raises(SentenceError, match=r"no gene of the 1 has a symbol.*Name the column of symbols"):
         symbols.build(["ENSG99999999999"], {})
-    with pytest.raises(SentenceError, match="duplicates is 'mean'; choose one of 'sum', 'first'"):
+    with pytest.raises(SentenceError, match=r"duplicates is 'mean'; choose one of 'sum', 'first'"):
         symbols.build(["A"], {}, duplicates="mean")

@@ -118,9 +118,9 @@ def test_the_label_tree_breaks_where_the_real_one_does(tiny_adata):
 
 
 def test_the_same_seed_gives_the_same_atlas_whatever_the_threads():
-    one = atlas.simulate(scale=0.004, seed=3, threads=1).adata
-    two = atlas.simulate(scale=0.004, seed=3, threads=3).adata
-    other = atlas.simulate(scale=0.004, seed=4, threads=3).adata
+    one = atlas.simulate(scale=0.002, seed=3, threads=1).adata
+    two = atlas.simulate(scale=0.002, seed=3, threads=3).adata
+    other = atlas.simulate(scale=0.002, seed=4, threads=3).adata
     for part in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(one.X, part), getattr(two.X, part))
     for key in names.PROJECTION_COLUMNS:

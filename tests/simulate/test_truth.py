@@ -62,20 +62,22 @@ def test_the_simulated_readme_says_so(tiny_release):
 
 
 def test_files_do_not_depend_on_the_number_of_threads(tmp_path):
-    one = release.write(tmp_path / "one", scale=0.003, seed=9, threads=1)
-    two = release.write(tmp_path / "two", scale=0.003, seed=9, threads=3)
+    one = release.write(tmp_path / "one", scale=0.001, seed=9, threads=1)
+    two = release.write(tmp_path / "two", scale=0.001, seed=9, threads=3)
     files = [p.relative_to(one) for p in sorted(one.rglob("*")) if p.is_file()]
     assert len(files) >= len(names.RELEASE_FILES) + len(COLUMNS)
     assert [f for f in files if (one / f).read_bytes() != (two / f).read_bytes()] == []
 
 
-def test_a_stopped_run_leaves_nothing(tmp_path, monkeypatch):
-    def stop(*_):
+def test_a_stopped_run_leaves_nothing(tmp_path, monkeypatch, tiny_simulation):
+    def stop(path, *_, **__):
+        path.write_bytes(b"half a file")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(release.truth, "write_truth", stop)
+    monkeypatch.setattr(release.atlas, "simulate", lambda **_: tiny_simulation)
+    monkeypatch.setattr(release.rowgroup, "write_columns", stop)
     with pytest.raises(KeyboardInterrupt):
-        release.write(tmp_path / "atlas", scale=0.003)
+        release.write(tmp_path / "atlas")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -64,7 +64,7 @@ def survey(
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler, used instead.")] = "",
     covariance_every: Annotated[
         int, typer.Option(min=1, help="One cell of so many enters covariances.")
-    ] = 32,
+    ] = 64,
     on_fault: Annotated[str, typer.Option(help="What a faulty part does: skip or stop.")] = "skip",
     cache: Annotated[Path | None, typer.Option(help="Folder of the statistics kept of each part.")] = None,
 ) -> None:

@@ -72,7 +72,7 @@ def read(folder: Path | str) -> Embedded:
         msg = f"{len(rows) - len(np.unique(rows)):,} rows came back twice: a slice was embedded under two names."
         raise PartError(msg)
     order = np.argsort(rows)
-    labels = pl.concat([slice_.labels for slice_ in found], how="diagonal")[order.astype(np.uint32)]
+    labels = pl.concat([slice_.labels for slice_ in found], how="diagonal")
     sent = pl.DataFrame({ROW: np.arange(manifest["cells"])})
     cells = sent.join(
         labels.with_columns(pl.lit(value=True).alias("embedded")), on=ROW, how="left", maintain_order="left"

@@ -34,13 +34,12 @@ class Moments:
         ones = np.ones(len(rows), np.float32)
         near = (ones @ rows) / np.float32(len(rows))
         centered = rows - near
-        # a mean in single precision is not the mean: what is left over is taken out of the products
+        # the mean in single precision is not the mean; the products are, to their own precision
         left = (ones @ centered).astype(np.float64) / len(rows)
         products = {}
         for name, columns in layout.BLOCKS.items():
             part = centered[:, columns]
-            off = left[columns]
-            products[name] = (part.T @ part).astype(np.float64) - len(rows) * np.outer(off, off)
+            products[name] = (part.T @ part).astype(np.float64)
         found = Moments(len(rows), near + left, products)
         if self.count:
             self.merge(found)

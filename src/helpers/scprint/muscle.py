@@ -65,6 +65,7 @@ def compose_atlas(obs: pl.DataFrame) -> pl.DataFrame:
     """Share of each broad group in the muscle atlas, by assay.
 
     The mean over donors of each donor's share: the donor is the unit. Where donors are not known, all cells are one.
+    Labels that are not the muscle atlas's own are brought to groups by name.
 
     Parameters
     ----------
@@ -79,18 +80,15 @@ def compose_atlas(obs: pl.DataFrame) -> pl.DataFrame:
     if names.LEVEL0 not in obs.columns:
         msg = f"the muscle atlas has no column {names.LEVEL0}."
         raise PartError(msg)
-    keys = [name for name in (names.ASSAY, names.DONOR) if name in obs.columns]
-    cells = obs.select(
-        *[pl.col(key).cast(pl.String) for key in keys],
-        pl.col(names.LEVEL0)
-        .cast(pl.String)
-        .replace_strict(groups.ATLAS_GROUPS, default=groups.ELSE)
-        .alias("group"),
-    )
-    if names.ASSAY not in keys:
-        cells = cells.with_columns(pl.lit("all").alias(names.ASSAY))
-    if names.DONOR not in keys:
-        cells = cells.with_columns(pl.lit("all").alias(names.DONOR))
+    label = pl.col(names.LEVEL0).cast(pl.String)
+    known = obs[names.LEVEL0].cast(pl.String).drop_nulls().unique().to_list()
+    group_of = {name: groups.ATLAS_GROUPS.get(name) or groups.broad_group(name) for name in known}
+    # a source without assay or donors counts as one
+    units_of = [
+        (pl.col(key).cast(pl.String).fill_null("all") if key in obs.columns else pl.lit("all")).alias(key)
+        for key in (names.ASSAY, names.DONOR)
+    ]
+    cells = obs.filter(label.is_not_null()).select(*units_of, label.replace_strict(group_of).alias("group"))
     counted = cells.group_by(names.ASSAY, names.DONOR, "group").len("cells")
     units = counted.select(names.ASSAY, names.DONOR).unique()
     every = units.join(pl.DataFrame({"group": list(groups.GROUPS)}), how="cross")
@@ -103,6 +101,22 @@ def compose_atlas(obs: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("cells").sum().cast(pl.Int64), pl.col("share").mean(), pl.len().alias("donors"))
         .sort(names.ASSAY, "group")
     )
+
+
+def shares_by_assay(obs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return what `compose_atlas` finds, by a name for each assay; nothing if the cells have no annotation.
+
+    Parameters
+    ----------
+    obs
+        Cells of the muscle atlas.
+    """
+    if names.LEVEL0 not in obs.columns or obs[names.LEVEL0].null_count() == obs.height:
+        return {}
+    table = compose_atlas(obs)
+    return {
+        f"muscle_atlas_{key[0]}": part for key, part in table.partition_by(names.ASSAY, as_dict=True).items()
+    }
 
 
 def compare(selected: pl.DataFrame, atlases: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -5,6 +5,7 @@ without a second reading.
 """
 
 import mmap
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from helpers.scprint.archive import CHECKSUM, TRUNCATED, ArrayFile, Damage
+
+_SMALL = 4 << 20
 
 
 def blocks(file: ArrayFile, *, rows: int = 2048, verify: bool = True) -> Iterator[np.ndarray]:
@@ -73,9 +76,13 @@ def take(file: ArrayFile, *, rows: np.ndarray | None = None, columns: slice | No
     return np.concatenate(pieces) if pieces else np.empty((0, width), file.dtype)
 
 
-def _map(file: ArrayFile, *, whole: bool = False) -> tuple[np.ndarray, mmap.mmap]:
-    with file.path.open("rb") as stream:
-        if whole and hasattr(mmap, "MAP_POPULATE"):
+def _map(file: ArrayFile, *, whole: bool = False) -> tuple[np.ndarray, mmap.mmap | bytes]:
+    memory: mmap.mmap | bytes
+    with file.path.open("rb", buffering=0) as stream:
+        if whole and os.fstat(stream.fileno()).st_size <= _SMALL:
+            # a small file is copied sooner than its pages are mapped
+            memory = stream.read()
+        elif whole and hasattr(mmap, "MAP_POPULATE"):
             # all pages at once: one fault for each sixteen pages would cost as much as the checksum
             flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
             memory = mmap.mmap(stream.fileno(), 0, flags=flags, prot=mmap.PROT_READ)

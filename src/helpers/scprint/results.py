@@ -92,6 +92,11 @@ class Survey:
             table = table.group_by(list(columns)).agg(pl.col("cells").sum())
         return table.sort("cells", *columns, descending=[True, *[False] * len(columns)])
 
+    @property
+    def tables(self) -> tuple[tuple[str, ...], ...]:
+        """Tables that can be asked for: those of the plan whose columns some part has."""
+        return tuple(self._tables)
+
     def histogram(self, class_name: str, *, of: str = "best") -> pl.DataFrame:
         """Histogram of the best scores (``best``) or of best minus second (``margins``) of one class.
 

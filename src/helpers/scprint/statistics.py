@@ -58,7 +58,7 @@ class Plan:
     tables: tuple[tuple[str, ...], ...] = TABLES
     scores: bool = True
     embeddings: bool = True
-    covariance_every: int = 32
+    covariance_every: int = 64
     verify: bool = True
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def plan_for(classes: str, *, covariance_every: int = 32) -> Plan:
+def plan_for(classes: str, *, covariance_every: int = 64) -> Plan:
     """Return the usual plan with one more table.
 
     Parameters

@@ -1,6 +1,7 @@
 """A plain reader of sentences, a bag of ranked words and a linear model: what any language model has to beat."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,13 @@ SCORES_SCHEMA = {
     "cells": pl.Int64,
     "donors": pl.Int64,
 }
-PREDICTED_SCHEMA = {"donor": pl.String, "age": pl.Float64, "split": pl.String, "predicted": pl.Float64, "cells": pl.Int64}
+PREDICTED_SCHEMA = {
+    "donor": pl.String,
+    "age": pl.Float64,
+    "split": pl.String,
+    "predicted": pl.Float64,
+    "cells": pl.Int64,
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def read(
     empty = Read(pl.DataFrame(schema=SCORES_SCHEMA), pl.DataFrame(schema=PREDICTED_SCHEMA), np.zeros(0))
     if donors < 3:
         return empty
-    features = bag(_take(ranked, drawn["row"].to_numpy()), top=top)
+    features = bag(ranked.take(drawn["row"].to_numpy()), top=top)
     splits = {
         DONORS_OUT: list(GroupKFold(min(n_folds, donors)).split(features, groups=drawn["donor"].to_numpy())),
         LEAKING: list(KFold(n_folds, shuffle=True, random_state=seed).split(features)),
@@ -119,12 +126,40 @@ def read(
     )
 
 
+def summarize(read: Read, task: str) -> dict[str, Any]:
+    """Return the headline of a task: score with donors held out and its interval, leaking, guessing, p of age.
+
+    Parameters
+    ----------
+    read
+        From `read`.
+    task
+        ``"age"`` or ``"cell type"``.
+    """
+    rows = {row["split"]: row for row in reversed(read.scores.filter(pl.col("task") == task).to_dicts())}
+    honest, leaking = rows.get(DONORS_OUT, {}), rows.get(LEAKING, {})
+    p = None
+    if task == "age" and honest and len(read.permuted):
+        p = float((1 + (read.permuted <= honest["value"]).sum()) / (1 + len(read.permuted)))
+    return {
+        "honest": honest.get("value"),
+        "interval": (honest["lower"], honest["upper"]) if honest else None,
+        "leaking": leaking.get("value"),
+        "guessing": honest.get("guessing"),
+        "p": p,
+    }
+
+
 def _score_age(
     features: sparse.csr_matrix, drawn: pl.DataFrame, folds: list, *, name: str, deals: int, n_bootstraps: int,
     rng: np.random.Generator,
 ) -> tuple[tuple, pl.DataFrame, np.ndarray]:  # fmt: skip
     people = drawn.group_by("donor", maintain_order=True).agg(pl.col("age").first(), pl.len().alias("cells"))
-    code = drawn["donor"].replace_strict(people["donor"], np.arange(people.height), return_dtype=pl.Int64).to_numpy()
+    code = (
+        drawn["donor"]
+        .replace_strict(people["donor"], np.arange(people.height), return_dtype=pl.Int64)
+        .to_numpy()
+    )
     ages = people["age"].to_numpy()
     # column 0: the true ages; the others: ages dealt anew to the donors, fitted with the same kernel
     targets = np.column_stack([ages, *(rng.permutation(ages) for _ in range(deals))])
@@ -138,12 +173,18 @@ def _score_age(
     alone = np.abs(ages - (ages.sum() - ages) / (len(ages) - 1)).mean()
     row = ("age", name, "mean error by donor (years)", own.mean(), low, high, alone, drawn.height, len(ages))
     table = people.select(
-        "donor", "age", pl.lit(name).alias("split"), pl.Series("predicted", by_donor[:, 0]), pl.col("cells").cast(pl.Int64)
+        "donor",
+        "age",
+        pl.lit(name).alias("split"),
+        pl.Series("predicted", by_donor[:, 0]),
+        pl.col("cells").cast(pl.Int64),
     )
     return row, table, errors[:, 1:].mean(axis=0)
 
 
-def _ridge(features: sparse.csr_matrix, targets: np.ndarray, folds: list, *, penalty: float = 1.0) -> np.ndarray:
+def _ridge(
+    features: sparse.csr_matrix, targets: np.ndarray, folds: list, *, penalty: float = 1.0
+) -> np.ndarray:
     # the kernel form solves all dealt ages at once
     kernel = np.asarray((features @ features.T).todense(), dtype=np.float64)
     guessed = np.empty_like(targets)
@@ -170,24 +211,28 @@ def _score_types(
         model = RidgeClassifier(alpha=1.0, solver="sparse_cg", tol=1e-2).fit(features[train], labels[train])
         guessed[test] = model.predict(features[test])
     right = (guessed == labels).astype(float)
-    by_donor = drawn.select("donor", right=pl.Series(right)).group_by("donor").agg(pl.col("right").mean())["right"]
+    by_donor = (
+        drawn.select("donor", right=pl.Series(right)).group_by("donor").agg(pl.col("right").mean())["right"]
+    )
     low, high = _interval(by_donor.to_numpy(), n_bootstraps, rng)
     most = drawn["label"].value_counts()["count"].max() / drawn.height
     size = (drawn.height, drawn["donor"].n_unique())
     balanced = float(balanced_accuracy_score(labels.astype(str), guessed.astype(str)))
     return [
         ("cell type", name, "share right", right.mean(), low, high, most, *size),
-        ("cell type", name, "share right, types alike", balanced, None, None, 1 / len(np.unique(labels)), *size),
+        (
+            "cell type",
+            name,
+            "share right, types alike",
+            balanced,
+            None,
+            None,
+            1 / len(np.unique(labels)),
+            *size,
+        ),
     ]
 
 
 def _interval(values: np.ndarray, n_bootstraps: int, rng: np.random.Generator) -> tuple[float, float]:
     draws = values[rng.integers(0, len(values), (n_bootstraps, len(values)))].mean(axis=1)
     return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
-
-
-def _take(ranked: Ranked, rows: np.ndarray) -> Ranked:
-    lengths = np.diff(ranked.starts)[rows]
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    at = np.arange(starts[-1]) + np.repeat(ranked.starts[:-1][rows] - starts[:-1], lengths)
-    return Ranked(ranked.vocabulary, ranked.words[at], starts, ranked.statistics[rows])

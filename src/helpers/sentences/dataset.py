@@ -30,6 +30,7 @@ def write(
     hgnc: Path | None = None,
     workers: int = 1,
     cluster: str | None = None,
+    replace: bool = False,
     progress: Callable[[str, int], None] | None = None,
 ) -> list[plans.Written]:
     """Write sentences as Parquet, one folder a data set, ``train`` and ``test`` inside it unless there is no split.
@@ -54,6 +55,8 @@ def write(
         Threads of this machine.
     cluster
         Address of a Dask scheduler whose workers see the same paths; none: this machine.
+    replace
+        Whether to remove what another run left under these names, rather than to refuse the folder.
     progress
         Called with data set and number of cells whenever a file is finished.
 
@@ -80,6 +83,8 @@ def write(
     )
     with FileLock(out / LOCK):
         _clean(out)
+        if replace:
+            _remove(out, named)
         try:
             named = {name: plans.hold(name, source, context) for name, source in named.items()}
             decided = plans.decide(named, context)
@@ -167,3 +172,11 @@ def _clean(out: Path) -> None:
     shutil.rmtree(out / WORK, ignore_errors=True)
     for part in out.rglob(".*.part"):
         part.unlink(missing_ok=True)
+
+
+def _remove(out: Path, named: Mapping[str, Any]) -> None:
+    (out / plans.SPLIT).unlink(missing_ok=True)
+    for name in named:
+        # only folders that carry our plan: never somebody's data of the same name
+        if (out / name / plans.PLAN).exists():
+            shutil.rmtree(out / name)

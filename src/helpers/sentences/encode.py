@@ -103,6 +103,14 @@ class Ranked:
             return pa.LargeStringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(text))
         return pa.StringArray.from_buffers(size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text))
 
+    def take(self, rows: np.ndarray) -> "Ranked":
+        """Return some of the cells, in the order of `rows`."""
+        rows = np.asarray(rows, dtype=np.int64)
+        lengths = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        at = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths)
+        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
+
     @property
     def expressed(self) -> np.ndarray:
         """Genes above zero in each cell, before the cut at `top_n`."""
@@ -250,7 +258,48 @@ def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
         encoder.vocabulary,
         np.concatenate([piece.words for piece in pieces] or [np.zeros(0, np.int32)]),
         np.concatenate([*starts, ends[-1:]]).astype(np.int64),
-        np.concatenate([piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]),
+        np.concatenate(
+            [piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]
+        ),
+    )
+
+
+def report(ranked: Ranked) -> TieReport:
+    """Return how much of the text of ranked cells the order among equal values decides."""
+    found = TieReport()
+    found.add(ranked.statistics)
+    return found
+
+
+def explain(source: Any, cell: int, *, rule: Rule = STANDARD) -> pl.DataFrame:
+    """Return how one cell becomes its sentence: place, word, value, and how many genes share the value.
+
+    Parameters
+    ----------
+    source
+        AnnData or path of an .h5ad file.
+    cell
+        Row of the cell.
+    rule
+        How a cell becomes a sentence; columns of one word are shown as their sum.
+    """
+    opened = cells.open_cells(source, layer=rule.layer)
+    encoder = Encoder(rule, rule.vocabulary(opened))
+    block = opened.block(cell, cell + 1)
+    ranked = encoder.rank(block, barcodes=barcodes(opened, cell, cell + 1).to_pylist())
+    _, columns, values = block
+    word = encoder.vocabulary.word_of_column[columns]
+    kept = (word >= 0) & (values > 0) & np.isfinite(values)
+    total = np.bincount(word[kept], weights=values[kept], minlength=len(encoder.vocabulary.words))
+    found = total[ranked.words]
+    same = np.unique(total[total > 0], return_counts=True)
+    return pl.DataFrame(
+        {
+            "place": np.arange(1, len(found) + 1),
+            "word": [encoder.vocabulary.words[i] for i in ranked.words],
+            "value": found,
+            "genes_of_this_value": same[1][np.searchsorted(same[0], found)],
+        }
     )
 
 

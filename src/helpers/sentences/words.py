@@ -108,7 +108,12 @@ def pad(ranked: Ranked, *, length: int) -> Ranked:
 
 
 def overlap(
-    ranked: Ranked, cells: pl.DataFrame, *, lengths: Sequence[int] = LENGTHS, n_pairs: int = 1_000, seed: int = 0
+    ranked: Ranked,
+    cells: pl.DataFrame,
+    *,
+    lengths: Sequence[int] = LENGTHS,
+    n_pairs: int = 1_000,
+    seed: int = 0,
 ) -> pl.DataFrame:
     """Return the share of first words that two cells have in common, by what the two cells have in common.
 
@@ -177,7 +182,9 @@ def choose_group(cells: pl.DataFrame, *, min_cells: int = 20) -> Group:
         return Group(None, None, (), np.zeros(0, np.int64))
     best = groups.row(0, named=True)
     rows = known.filter(
-        pl.col("label") == best["label"], pl.col("assay").eq_missing(best["assay"]), pl.col("donor").is_in(best["donor"])
+        pl.col("label") == best["label"],
+        pl.col("assay").eq_missing(best["assay"]),
+        pl.col("donor").is_in(best["donor"]),
     )["row"]
     return Group(best["label"], best["assay"], tuple(best["donor"]), rows.to_numpy())
 
@@ -208,7 +215,9 @@ def changes(
     .. [1] Benjamini and Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x
     """
     shares, years = donor_shares(ranked, cells, group, top=top)
-    usable = np.flatnonzero((shares >= min_share).any(axis=0) & (np.ptp(shares, axis=0) > 0)) if len(years) else []
+    usable = (
+        np.flatnonzero((shares >= min_share).any(axis=0) & (np.ptp(shares, axis=0) > 0)) if len(years) else []
+    )
     if len(years) < 4 or np.ptp(years) == 0 or not len(usable):
         return pl.DataFrame(schema=CHANGES_SCHEMA)
     slope, error = _lines(shares[:, usable], years)
@@ -259,12 +268,16 @@ def permute(
     return np.array(counts)
 
 
-def donor_shares(ranked: Ranked, cells: pl.DataFrame, group: Group, *, top: int) -> tuple[np.ndarray, np.ndarray]:
+def donor_shares(
+    ranked: Ranked, cells: pl.DataFrame, group: Group, *, top: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the share of a donor's cells that have each word, donors x words, and the donors' ages in years."""
     part = cells[group.rows]
     numbers = {donor: i for i, donor in enumerate(group.donors)}
     code = np.array([numbers[donor] for donor in part["donor"]], dtype=np.int64)
-    spread = sparse.csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))), shape=(len(numbers), len(code)))
+    spread = sparse.csr_matrix(
+        (np.ones(len(code)), (code, np.arange(len(code)))), shape=(len(numbers), len(code))
+    )
     sums = np.asarray((spread @ presence(ranked, top=top)[group.rows]).todense())
     years = part.group_by("donor").agg(pl.col("age").mean()).sort("donor")["age"].to_numpy()
     return sums / np.maximum(np.bincount(code, minlength=len(numbers)), 1)[:, None], years

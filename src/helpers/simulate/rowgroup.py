@@ -20,6 +20,7 @@ from helpers.simulate.thrift import I64, LIST, STRUCT, Reader, Struct, write_str
 
 MAGIC = b"PAR1"
 BLOCK_BYTES, BLOCK_COLUMNS = 128 * 2**20, 1024
+WHOLE_BYTES = 512 * 2**20  # a dense matrix up to this size is written at once: the same bytes, sooner
 # Field numbers of the footer's structs.
 _NUM_ROWS, _ROW_GROUPS = 3, 4
 _COLUMNS, _TOTAL_BYTES, _GROUP_ROWS, _GROUP_OFFSET, _GROUP_COMPRESSED = 1, 2, 3, 5, 6
@@ -55,20 +56,22 @@ def write_columns(path: Path, x: sp.csr_matrix, columns: list[str], *, threads: 
     """
     width = max(1, min(BLOCK_COLUMNS, BLOCK_BYTES // max(4 * x.shape[0], 1)))
 
-    def write(first: int) -> Path:
-        dense = np.zeros((min(width, x.shape[1] - first), x.shape[0]), np.float32)
+    def write(first: int, last: int, block: Path) -> Path:
+        dense = np.zeros((last - first, x.shape[0]), np.float32)
         _fill(x.indptr, x.indices, x.data, first, dense)
-        block = path.with_name(f"{path.name}.{first}")
-        table = pa.table([pa.array(column) for column in dense], names=columns[first : first + len(dense)])
+        table = pa.table([pa.array(column) for column in dense], names=columns[first:last])
         pq.write_table(table, block, row_group_size=max(x.shape[0], 1))
         return block
 
+    if 4 * x.shape[0] * x.shape[1] <= WHOLE_BYTES:
+        write(0, x.shape[1], path)
+        return
+    starts = range(0, x.shape[1], width)
+    stops = [min(start + width, x.shape[1]) for start in starts]
+    blocks = [path.with_name(f"{path.name}.{start}") for start in starts]
+    schema = pa.schema([(name, pa.float32()) for name in columns])
     with ThreadPoolExecutor(threads) as pool:
-        join_columns(
-            path,
-            pool.map(write, range(0, x.shape[1], width)),
-            schema=pa.schema([(c, pa.float32()) for c in columns]),
-        )
+        join_columns(path, pool.map(write, starts, stops, blocks), schema=schema)
 
 
 def read_footer(data: bytes) -> tuple[Struct, int]:

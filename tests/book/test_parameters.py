@@ -1,0 +1,124 @@
+import nbformat
+import pytest
+
+from helpers.book import parameters
+from helpers.errors import ParameterError
+
+CELL = """
+atlas: str = "demo"  # data: demo or a file
+cell_type: str = "FB"  # cell type {FB, MuSC, NK}
+min_cells: int = 10  # cells a donor needs [1, 500]
+share: float = 0.5  # fraction kept [0, 1]
+loud: bool = False  # whether to say more
+"""
+
+
+def notebook(cell=CELL):
+    code = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
+    return nbformat.v4.new_notebook(cells=[code])
+
+
+@pytest.fixture
+def declared():
+    return parameters.read_parameters(notebook())
+
+
+def test_types_defaults_help_ranges_and_choices_are_read(declared):
+    assert list(declared) == ["atlas", "cell_type", "min_cells", "share", "loud"]
+    assert declared["min_cells"].default == 10
+    assert (declared["min_cells"].low, declared["min_cells"].high) == (1, 500)
+    assert declared["cell_type"].choices == ("FB", "MuSC", "NK")
+    assert declared["atlas"].help == "data: demo or a file"
+    assert declared["loud"].type == "bool"
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("x = 1  # untyped", "a parameter reads"),
+        ("x: int = 1", "x has no comment"),
+        ("x: list = 1  # odd type", "x has the type list, allowed are str, int, float, bool"),
+        ("x: int  # nothing", "x has no default"),
+        ("x: int = y + 1  # derived", "the default of x is computed"),
+        ("x: int = 7  # too big [1, 5]", "the default x = 7 is out of range"),
+        ("x: int = 1.5  # not whole", "the default x = 1.5 is not allowed: int"),
+        ("x: str = 'C'  # no such choice {A, B}", "the default x = 'C' is not a choice"),
+        ("x: int = 1  # bad range [low, high]", "could not convert"),
+    ],
+)
+def test_a_malformed_line_is_named(line, fault):
+    with pytest.raises(ParameterError, match="parameters cell of") as caught:
+        parameters.read_parameters(notebook(line))
+    assert fault in str(caught.value)
+
+
+def test_all_malformed_lines_come_at_once():
+    with pytest.raises(ParameterError) as caught:
+        parameters.read_parameters(notebook("x = 1  # a\ny: list = 2  # b"))
+    assert "line 1" in str(caught.value)
+    assert "line 2" in str(caught.value)
+
+
+def test_two_parameters_cells_are_refused():
+    two = notebook()
+    two.cells.append(two.cells[0])
+    with pytest.raises(ParameterError, match="has 2 cells"):
+        parameters.read_parameters(two)
+
+
+def test_texts_are_read_by_the_declared_type(declared):
+    texts = {"min_cells": "25", "share": "1", "loud": "yes", "atlas": "1"}
+    values = parameters.check(declared, parameters.typed(declared, texts))
+    assert values == {"min_cells": 25, "share": 1.0, "loud": True, "atlas": "1"}
+    assert type(values["share"]) is float
+    assert values["loud"] is True
+
+
+def test_an_unknown_name_gets_the_nearest(declared):
+    with pytest.raises(ParameterError, match="unknown parameter 'celltype', did you mean 'cell_type'"):
+        parameters.check(declared, {"celltype": "FB"})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"min_cells": 0}, "min_cells = 0 is out of range: int from 1 to 500"),
+        ({"min_cells": "many"}, "min_cells = 'many' is not allowed: int from 1 to 500"),
+        ({"min_cells": 2.0}, "min_cells = 2.0 is not allowed"),
+        ({"min_cells": True}, "min_cells = True is not allowed"),
+        ({"share": float("nan")}, "share = nan is not allowed"),
+        ({"share": "0.5"}, "share = '0.5' is not allowed"),
+        ({"loud": 1}, "loud = 1 is not allowed: true or false"),
+        ({"cell_type": "MuSc"}, "did you mean 'MuSC'?"),
+        ({"atlas": 3}, "atlas = 3 is not allowed: str"),
+    ],
+)
+def test_a_value_that_does_not_fit_says_what_is_allowed(declared, values, words):
+    with pytest.raises(ParameterError) as caught:
+        parameters.check(declared, values)
+    assert words in str(caught.value)
+
+
+def test_all_faults_come_in_one_message(declared):
+    with pytest.raises(ParameterError) as caught:
+        parameters.check(declared, {"min_cells": 0, "share": 2, "colour": 1}, name="03_age_de")
+    assert str(caught.value).count("\n- ") == 3
+    assert "03_age_de cannot run" in str(caught.value)
+
+
+def test_files_and_options_are_split(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("min_cells: 5\nshare: 1\n")
+    texts, values = parameters.parse_options(["cell_type=a=b"], files=[path])
+    assert texts == {"cell_type": "a=b"}
+    assert values == {"min_cells": 5, "share": 1}
+
+
+def test_options_and_files_that_say_nothing_are_named_together(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(ParameterError) as caught:
+        parameters.parse_options(["cell_type"], files=[path, tmp_path / "none.yaml"])
+    assert "'cell_type' is not of the form name=value" in str(caught.value)
+    assert "does not hold lines" in str(caught.value)
+    assert "none.yaml" in str(caught.value)

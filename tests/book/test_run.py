@@ -1,0 +1,217 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.book import execute, graph, run, state
+from helpers.errors import ParameterError, RunError, TableError
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+
+def outcomes_of(project, names=None, **options):
+    plans = run.plan(project, project.choose(names), run.Request(**options))
+    return plans, run.make(plans, failed=project.build / "failed", workers=2)
+
+
+def test_a_run_leaves_notebook_results_tables_and_its_record(made):
+    found = state.current(made, made.choose(["01"])[0])
+    results = json.loads((found["folder"] / "files/01_first/results.json").read_text())
+    assert results["findings"]["donors"] == {"value": 3, "unit": "donors", "interval": None}
+    assert (found["folder"] / "files/01_first/donors.parquet").is_file()
+    assert found["status"] == "good"
+    assert found["peak_bytes"] > 2**20
+    assert found["seconds"] > 0
+    assert found["parameters"] == {"count": 3, "label": "FB", "share": 0.5, "loud": False}
+    assert "out_dir" not in found["given"]
+
+
+def test_the_kernel_is_this_interpreter_and_this_package(made):
+    found = state.current(made, made.choose(["02"])[0])
+    assert found["versions"]["python"] == sys.version.split()[0]
+
+
+def test_a_figure_is_shown_once(made):
+    found = state.current(made, made.choose(["01"])[0])
+    cells = nbformat.read(found["folder"] / "01_first.ipynb", as_version=4).cells
+    pictures = [
+        out for cell in cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})
+    ]
+    assert len(pictures) == 1
+
+
+def test_the_same_key_is_reused_and_every_page_is_current(made):
+    plans = run.plan(made, made.choose(), run.Request())
+    assert [one.status for one in run.make(plans, failed=made.build / "failed")] == ["reused", "reused"]
+    assert state.states(made) == {"01_first": [], "02_second": []}
+
+
+def test_a_changed_helper_makes_exactly_the_pages_stale_that_import_it(made, monkeypatch):
+    real = graph.hashes_of
+
+    def changed(name):
+        return lambda files: {key: "new" if key == name else value for key, value in real(files).items()}
+
+    monkeypatch.setattr(graph, "hashes_of", changed("helpers.figures.style"))
+    assert state.states(made) == {"01_first": ["helpers (helpers.figures.style)"], "02_second": []}
+    monkeypatch.setattr(
+        graph, "hashes_of", changed("helpers.files")
+    )  # imported by findings, not by the notebooks
+    assert all(reasons == ["helpers (helpers.files)"] for reasons in state.states(made).values())
+    monkeypatch.setattr(graph, "hashes_of", changed("helpers.sources"))
+    assert state.states(made) == {"01_first": [], "02_second": []}
+
+
+def test_other_parameters_are_a_reason(made):
+    plans = run.plan(made, made.choose(["01"]), run.Request(profile="full"))
+    assert plans[0].given["count"] == 9
+    assert state.states(made, request=run.Request(profile="full"))["01_first"] == ["parameters (count)"]
+
+
+def test_nothing_runs_when_a_parameter_is_wrong(project):
+    with pytest.raises(ParameterError, match="did you mean 'count'"):
+        run.plan(project, project.choose(["01"]), run.Request(texts={"cuont": "3"}))
+    assert not project.build.exists()
+
+
+def test_a_profile_that_does_not_exist_is_refused(project):
+    with pytest.raises(ParameterError, match="there is no profile 'fast'"):
+        run.plan(project, project.choose(), run.Request(profile="fast"))
+
+
+def test_the_profile_fits_the_source(tmp_path):
+    assert run.Request().chosen_profile == "demo"
+    assert run.Request(atlas="tiny").chosen_profile == "demo"
+    assert run.Request(atlas=str(tmp_path)).chosen_profile == "real"
+    (tmp_path / "truth").mkdir()
+    assert run.Request(atlas=str(tmp_path)).chosen_profile == "demo"
+
+
+def test_a_notebook_that_does_not_exist_gets_the_nearest(project):
+    with pytest.raises(RunError, match="no notebook '01_frist', did you mean '01_first'"):
+        project.choose(["01_frist"])
+
+
+def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(project):
+    plans, good = outcomes_of(project)
+    state.point(plans, good)
+    before = state.current(project, project.choose(["02"])[0])
+    book = project.choose(["02"])[0]
+    book.source.write_text(book.source.read_text().replace("breaks: bool = False", "breaks: bool = True"))
+    first = project.choose(["01"])[0]
+    first.source.write_text(first.source.read_text().replace("height=2", "height=3"))
+    plans, outcomes = outcomes_of(project)
+    assert [one.status for one in outcomes] == ["good", "failed"]
+    state.point(plans, outcomes)
+    with pytest.raises(RunError, match=r"02_second, cell 6: AssertionError: asked to break"):
+        run.report(outcomes)
+    kept = project.build / "failed" / "02_second"
+    assert "asked to break" in (kept / "02_second.ipynb").read_text()
+    assert state.current(project, book)["key"] == before["key"]
+    assert state.states(project)["02_second"][0] == "code"
+    assert not list((project.build / "runs").rglob("*.part"))
+
+
+def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(project):
+    plans, good = outcomes_of(project, ["02"])
+    state.point(plans, good)
+    book = project.choose(["02"])[0]
+    book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
+    code = (
+        "from pathlib import Path\nfrom helpers.book import run\nfrom helpers.book.project import Project\n"
+        f"p = Project(Path({str(project.root)!r}))\n"
+        "if __name__ == '__main__':\n"
+        "    run.make(run.plan(p, p.choose(['02']), run.Request()), failed=p.build / 'failed', workers=1)\n"
+    )
+    script = project.root / "kill_me.py"
+    script.write_text(code)
+    source = str(Path(execute.__file__).parents[2])
+    child = subprocess.Popen(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": source}, start_new_session=True
+    )
+    folder = project.build / "runs" / "02_second"
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(".*.part/progress.txt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert list(folder.glob(".*.part"))
+    assert state.current(project, book)["status"] == "good"
+    assert state.states(project)["02_second"][0] == "code"
+    book.source.write_text(book.source.read_text().replace("rest: float = 50.0", "rest: float = 0.1"))
+    _, outcomes = outcomes_of(project, ["02"])
+    assert outcomes[0].status == "good"
+    assert not list(folder.glob(".*.part"))
+
+
+def test_a_worker_that_dies_is_a_failed_run_and_not_a_crash(project):
+    plans, _ = outcomes_of(project, ["02"])
+    book = project.choose(["02"])[0]
+    book.source.write_text(book.source.read_text().replace("import time", "import os, time\nos._exit(1)"))
+    _, outcomes = outcomes_of(project, ["02"])
+    assert outcomes[0].status == "failed"
+    assert "DeadKernelError" in outcomes[0].error
+    assert plans
+
+
+def test_runs_go_to_a_dask_cluster(project):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        plans = run.plan(project, project.choose(), run.Request())
+        outcomes = run.make(plans, failed=project.build / "failed", cluster=cluster.scheduler_address)
+    assert [one.status for one in outcomes] == ["good", "good"]
+    assert all(one.is_made for one in plans)
+
+
+def test_a_cluster_that_does_not_answer_is_said(project, monkeypatch):
+    pytest.importorskip("distributed")
+
+    def nobody(address, **_):
+        raise TimeoutError(address)
+
+    monkeypatch.setattr("distributed.Client", nobody)
+    plans = run.plan(project, project.choose(["02"]), run.Request())
+    with pytest.raises(RunError, match="no Dask scheduler answers at tcp://nowhere:1"):
+        run.make(plans, failed=project.build / "failed", cluster="tcp://nowhere:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("title: A\n", "'question' is missing"),
+        ("title: A\nquestion: B\nminutes: 3\nmemory: 1 GiB\n", "'minutes' holds 'reading'"),
+        (
+            "title: A\nquestion: B\nminutes: {reading: 1, exercises: 1}\nmemory: lots\n",
+            "'lots' is not a size",
+        ),
+        (
+            "title: A\nquestion: B\nminutes: {reading: 1, exercises: 1}\nmemory: 1 GiB\nrecords: {x: {type: num}}\n",
+            "record 'x' needs a type out of",
+        ),
+        (
+            "title: A\nquestion: B\nminutes: {reading: 1, exercises: 1}\nmemory: 1 GiB\nprofiles: {fast: {}}\nzap: 1\n",
+            "unknown key 'zap'; unknown profile 'fast'",
+        ),
+    ],
+)
+def test_a_sidecar_is_checked(project, text, words):
+    book = project.choose(["01"])[0]
+    book.sidecar_path.write_text(text)
+    with pytest.raises(TableError) as caught:
+        book.sidecar  # noqa: B018
+    assert words in str(caught.value)
+
+
+def test_a_missing_sidecar_is_named(project):
+    book = project.choose(["01"])[0]
+    book.sidecar_path.unlink()
+    with pytest.raises(TableError, match=r"01_first\.yaml is missing"):
+        book.sidecar  # noqa: B018
