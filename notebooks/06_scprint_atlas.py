@@ -266,7 +266,7 @@ note.table(predicted_judged, "Cells of the table whose labels exclude each other
 # %%
 probes = knowledge.probe(drawn, seed=seed)
 
-# %% mystnb={"figure": {"caption": "How well a linear probe reads each label from each block, held out by part: 0 as shuffled labels, 1 perfect. Dots: more than shuffled labels allow (1 % false discovery rate over parts).", "name": "fig-06-knowledge"}, "image": {"alt": "Matrix of blocks by labels. The diagonal is dark: blocks know their own class. Marked squares off the diagonal are leaks."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How well a linear probe reads each label from each block, held out by part: 0 as shuffled labels, 1 perfect. Dots: more than shuffled labels allow (1 % false discovery rate over parts).", "name": "fig-06-knowledge"}, "image": {"alt": "Matrix of blocks by labels. The diagonal holds each block with its own class; marked squares off the diagonal are candidates for leaks."}} tags=["hide-input"]
 draw.draw_knowledge(probes)
 
 # %% tags=["hide-input"]
@@ -316,7 +316,7 @@ model = probe.train(folder, recipe=recipe, only=counted, seed=seed)
 tested = evaluation.evaluate(model, folder)
 per_class = tested.per_class(decoder.names("cell_type", model.labels.tolist()))
 
-# %% mystnb={"figure": {"caption": "Left: F1 of each cell type on parts held out. Right: confidence against the share that is right; the area is the number of cells.", "name": "fig-06-model"}, "image": {"alt": "Dot chart of F1 by cell type beside a calibration plot whose points lie near the diagonal."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: F1 of each cell type on parts held out. Right: confidence against the share that is right; the area is the number of cells.", "name": "fig-06-model"}, "image": {"alt": "Dot chart of F1 by cell type beside a calibration plot: confidence against the share that is right, with the diagonal."}} tags=["hide-input"]
 draw.draw_model(per_class, tested.calibration())
 
 # %% tags=["hide-input"]
