@@ -80,8 +80,13 @@ def stub_of(solution: str) -> str:
     """
     check = _CHECK.search(solution)
     name = check[1] if check else "?"
+    body = ast.parse(solution).body
+    # a value that only leads to the answer would give half of it away
+    asked = {
+        one.id for node in body if _is_check(node) for one in ast.walk(node) if isinstance(one, ast.Name)
+    }
     kept: list[ast.stmt] = []
-    for node in ast.parse(solution).body:
+    for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             kept.append(node)
         elif isinstance(node, ast.FunctionDef):
@@ -90,10 +95,10 @@ def stub_of(solution: str) -> str:
             text = ast.get_docstring(node)
             node.body = [ast.Expr(ast.Constant(text)), *stop] if text else stop
             kept.append(node)
-        elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+        elif isinstance(node, ast.Assign) and {ast.unparse(target) for target in node.targets} & asked:
             node.value = ast.Constant(...)
             kept.append(node)
-        elif isinstance(node, ast.Expr) and _CHECK.search(ast.unparse(node)):
+        elif _is_check(node):
             kept.append(_bare_check(node))
     return "\n\n".join(filter(None, (_block(kept, ast.Import | ast.ImportFrom), *_others(kept))))
 
@@ -161,6 +166,10 @@ def write(project: Project, out: Path) -> dict[str, int]:
             nbformat.write(strip(book.read()), part / "solution" / f"{book.name}.ipynb")
         (part / "instructor.md").write_text(instructor.page(chapters), encoding="utf-8")
     return counts
+
+
+def _is_check(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and _CHECK.search(ast.unparse(node)) is not None
 
 
 def _bare_check(node: ast.Expr) -> ast.Expr:

@@ -17,6 +17,7 @@ from helpers.errors import RunError, SiteError
 
 if TYPE_CHECKING:
     from helpers.book.execute import Outcome
+    from helpers.book.project import Project
     from helpers.book.run import Plan
 
 console = Console()
