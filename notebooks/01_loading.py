@@ -150,13 +150,14 @@ note.table(
 # matrix. Unknown names stop with the nearest known ones.
 
 # %%
-looked_up = muscle.genes([gene])
+looked_up = labels.look_up(muscle.genes, gene, muscle.var[names.GENE].to_list())
 
 # %% tags=["hide-input", "finding"]
 note.record("gene_name", gene)
-note.record("gene_share", float((looked_up[gene] > 0).mean()))
-note.record("gene_seconds", labels.time_lookup(muscle.genes, [gene]), "s")
-note.say("{gene_name} is seen in {gene_share:.1%} of all barcodes; reading it took {gene_seconds}.")
+note.record("gene_note", looked_up["note"])
+note.record("gene_share", looked_up["share"])
+note.record("gene_seconds", looked_up["seconds"], "s")
+note.say("{gene_name} ({gene_note}) is seen in {gene_share:.1%} of all barcodes; reading it took {gene_seconds}.")
 
 # %% [markdown]
 # ## The whole matrix, inside a budget
