@@ -74,7 +74,7 @@ def draw_labels(counts: pl.DataFrame) -> Figure:
             linewidth=0.8,
             zorder=3,
         )
-    if not shown[names.CELLS].any() and not shown[names.NUCLEI].any():  # a source that states no assay
+    if shown[names.CELLS].sum() + shown[names.NUCLEI].sum() == 0:  # a source that states no assay
         axis.scatter(
             shown["total"].to_numpy(),
             place,
