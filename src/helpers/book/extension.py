@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
@@ -47,12 +49,20 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("findings-table", FindingsTable)
     app.add_directive("schedule", Schedule)
     app.add_directive("install-cell", InstallCell)
+    app.connect("config-inited", _load_redirects)
     app.connect("builder-inited", _load_site)
     app.connect("html-page-context", _dress_page)
     app.connect("source-read", apidoc.write_rooms)
     app.connect("source-read", gallery.write_gallery)
     mathml.register(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _load_redirects(app: Sphinx, config: Config) -> None:
+    # pages that moved are listed in a file of their own, which sphinx_reredirects does not read
+    path = Path(app.srcdir) / "book" / "redirects.yml"
+    if path.is_file() and "redirects" in config:
+        config["redirects"] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def _load_site(app: Sphinx) -> None:

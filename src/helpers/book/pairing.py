@@ -84,7 +84,7 @@ def write_pair(book: Notebook, *, force: bool = False) -> bool:
             return False
         _refuse_to_lose(book, text, nbformat.read(book.pair, as_version=4), force=force, losing=".ipynb")
     with writing(book.pair) as part:
-        part.write_text(nbformat.writes(_stripped(text)) + "\n", encoding="utf-8")
+        part.write_text(nbformat.writes(strip(text)) + "\n", encoding="utf-8")
     return True
 
 
@@ -124,7 +124,7 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
         with writing(book.source) as part:
             part.write_text(start + header + body, encoding="utf-8")
     with writing(book.pair) as part:
-        part.write_text(nbformat.writes(_stripped(book.read())) + "\n", encoding="utf-8")
+        part.write_text(nbformat.writes(strip(book.read())) + "\n", encoding="utf-8")
     return changed
 
 
@@ -180,7 +180,14 @@ def _kept(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _stripped(text: NotebookNode) -> NotebookNode:
+def strip(text: NotebookNode) -> NotebookNode:
+    """Return a notebook without outputs, with the metadata that are kept and ids made from place and content.
+
+    Parameters
+    ----------
+    text
+        The notebook; it is changed.
+    """
     stripped = _kept(text)
     for place, cell in enumerate(stripped.cells):
         # the place and the content name a cell: the same text gives the same file on every machine

@@ -45,7 +45,7 @@ def run_all(
                 number = waiting.pop(future)
                 outcomes[number] = _ending(future, tasks[number])
                 if tell:
-                    tell(tasks[number].name, outcomes[number].status)
+                    tell(tasks[number].label, outcomes[number].status)
             if not done:
                 time.sleep(0.1)
                 _tell_progress([tasks[number] for number in waiting.values()], tell)
@@ -104,4 +104,4 @@ def _tell_progress(tasks: list[Task], tell: Tell | None) -> None:
     for task in tasks:
         with contextlib.suppress(OSError, ValueError):
             cell, total = (task.work / PROGRESS).read_text(encoding="utf-8").split()
-            tell(task.name, f"cell {int(cell) + 1} of {total}")
+            tell(task.label, f"cell {int(cell) + 1} of {total}")

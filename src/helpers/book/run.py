@@ -53,6 +53,7 @@ class Plan:
     request: Request
     folder: Path  # of all runs of this notebook
     source: str
+    label: str = ""  # tells several runs of one notebook apart
 
     @property
     def target(self) -> Path:
@@ -155,17 +156,19 @@ def make(
     """
     outcomes: dict[int, Outcome] = {}
     tasks: dict[int, Task] = {}
+    several = len({one.notebook.name for one in plans}) < len(plans)
     cores = os.cpu_count() or 1
     wanted = [i for i, one in enumerate(plans) if fresh or not one.is_made]
     processes = max(1, min(workers or cores, len(wanted)))
     for i, one in enumerate(plans):
         if i in wanted:
             _clear_leftovers(one.folder)
-            tasks[i] = _task(one, failed=failed, threads=1 if cluster else max(1, cores // processes))
+            kept = failed / (f"{one.notebook.name}-{one.parts.key}" if several else one.notebook.name)
+            tasks[i] = _task(one, failed=kept, threads=1 if cluster else max(1, cores // processes))
         else:
             outcomes[i] = _reused(one)
             if tell:
-                tell(one.notebook.name, "reused")
+                tell(one.label or one.notebook.name, "reused")
     outcomes |= pool.run_all(tasks, processes=processes, cluster=cluster, tell=tell)
     return [outcomes[i] for i in range(len(plans))]
 
@@ -204,7 +207,8 @@ def _task(one: Plan, *, failed: Path, threads: int) -> Task:
         source=one.source,
         given=one.given,
         folder=str(one.target),
-        failed=str(failed / one.notebook.name),
+        failed=str(failed),
+        label=one.label or one.notebook.name,
         threads=threads,
         about=about,
     )

@@ -84,7 +84,7 @@ def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> Not
             cell.metadata["tags"] = [*_tags(cell), "remove-cell"]
         cells.append(cell)
         if "parameters" in _tags(cell) and given:
-            lines = "\n".join(f"{name} = {_shown(value)!r}" for name, value in given.items())
+            lines = "\n".join(f"{name} = {shown(value)!r}" for name, value in given.items())
             cells.append(nbformat.v4.new_code_cell(f"# this run was made with\n{lines}", id="run-parameters"))
     notebook.cells = cells
     notebook.metadata.pop("papermill", None)
@@ -175,16 +175,16 @@ def _about(found: dict[str, Any], book: Notebook) -> dict[str, Any]:
         "peak_bytes": found["peak_bytes"],
         "profile": found["profile"],
         "simulated": bool(simulated) if ATLAS in found["parameters"] or "simulated" in source else None,
-        "source": {name: _shown(value) for name, value in source.items()},
-        "parameters": {name: _shown(value) for name, value in found["parameters"].items()},
+        "source": {name: shown(value) for name, value in source.items()},
+        "parameters": {name: shown(value) for name, value in found["parameters"].items()},
         "versions": {**results.get("versions", {}), **found["versions"]},
         "findings": results.get("findings", {}),
         "sources_hash": key.short(found.get("parts", {}))[:12],
     }
 
 
-def _shown(value: Any) -> Any:
-    # a page names the file, not the folders of the machine it was made on
+def shown(value: Any) -> Any:
+    """Return a value as a page shows it: of a path the last part, not the folders of the machine it was made on."""
     is_path = isinstance(value, str) and Path(value).is_absolute()
     return Path(value).name if is_path else value
 

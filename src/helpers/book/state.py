@@ -42,13 +42,23 @@ def states(project: Project, *, request: Request | None = None) -> dict[str, lis
     request
         What the pages should show; if not given, what they were last made for.
     """
-    found: dict[str, list[str] | None] = {}
-    for notebook in project.choose():
-        known = current(project, notebook)
-        if known is None:
-            found[notebook.name] = None
-            continue
-        wanted = request or Request(atlas=known.get("atlas"), profile=known.get("profile"))
-        one = plan(project, [notebook], wanted)[0]
-        found[notebook.name] = key.differences(known.get("parts", {}), one.parts)
-    return found
+    return {book.name: states_of(project, book, request=request) for book in project.choose()}
+
+
+def states_of(project: Project, notebook: Notebook, *, request: Request | None = None) -> list[str] | None:
+    """Say why the page of one notebook is stale, as `states` does.
+
+    Parameters
+    ----------
+    project
+        The book.
+    notebook
+        The notebook.
+    request
+        As for `states`.
+    """
+    known = current(project, notebook)
+    if known is None:
+        return None
+    wanted = request or Request(atlas=known.get("atlas"), profile=known.get("profile"))
+    return key.differences(known.get("parts", {}), plan(project, [notebook], wanted)[0].parts)

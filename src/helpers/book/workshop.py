@@ -61,6 +61,8 @@ def verdict(checker: Checker, answer: Any) -> str | None:
         return "there is no answer yet: replace the dots by your own code and run the cell again."
     try:
         return checker(answer)
+    except NotImplementedError as error:
+        return f"{error}." if str(error) else "there is no answer yet."
     except Exception as error:  # noqa: BLE001  the learner's own code can raise anything
         return f"your answer stopped with {type(error).__name__}: {error}"
 

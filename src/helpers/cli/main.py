@@ -3,7 +3,7 @@
 import typer
 from typer.core import TyperGroup
 
-from helpers.cli import atlas, book, scprint, sentences
+from helpers.cli import atlas, book, more, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError
 
@@ -33,5 +33,6 @@ app = typer.Typer(
 # One line for each file of commands.
 atlas.add_to(app)
 book.add_to(app)
+more.add_to(app)
 sentences.add_to(app)
 scprint.add_to(app)

@@ -1,0 +1,89 @@
+"""What a notebook promises to record, held against what a run of it recorded."""
+
+import ast
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from nbformat import NotebookNode
+
+from helpers.book.project import Record
+
+_KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
+
+
+def faults(
+    records: Mapping[str, Record], findings: Mapping[str, Mapping[str, Any]], *, demo: bool = False
+) -> list[str]:
+    """Say how a run breaks its promise: names, types, units, ranges, and on the default atlas the known answers.
+
+    Parameters
+    ----------
+    records
+        Promised, by name.
+    findings
+        Recorded, as stored in ``results.json``.
+    demo
+        Whether the run read the default simulated atlas with default parameters.
+    """
+    found = [
+        f"{name} is recorded but not promised in the sidecar" for name in findings if name not in records
+    ]
+    for name, record in records.items():
+        if name not in findings:
+            found.append(f"{name} is promised but not recorded")
+            continue
+        words = _fault(record, findings[name], demo=demo)
+        if words:
+            found.append(f"{name} {words}")
+    return found
+
+
+def recorded_names(notebook: NotebookNode) -> set[str]:
+    """Return the names that code cells pass to ``record``."""
+    return {
+        node.args[0].value
+        for node in _calls(notebook, "record")
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def said_names(notebook: NotebookNode) -> set[str]:
+    """Return the names that sentences passed to ``say`` show."""
+    names = set()
+    for node in _calls(notebook, "say"):
+        texts = [
+            part.value
+            for part in ast.walk(node)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
+        for text in texts:
+            names |= {field.partition(".")[0] for _, field, _, _ in string.Formatter().parse(text) if field}
+    return names
+
+
+def _fault(record: Record, finding: Mapping[str, Any], *, demo: bool) -> str | None:
+    value, unit = finding.get("value"), finding.get("unit")
+    if value is None:
+        return None if record.optional else "is None, and is not marked optional"
+    if not isinstance(value, _KINDS[record.type]) or (isinstance(value, bool) and record.type != "bool"):
+        return f"is {value!r}, promised is {record.type}"
+    if unit != record.unit:
+        return f"has the unit {unit!r}, promised is {record.unit!r}"
+    if record.min is not None and value < record.min:
+        return f"is {value!r}, below {record.min}"
+    if record.max is not None and value > record.max:
+        return f"is {value!r}, above {record.max}"
+    if demo and record.demo is not None and not record.demo[0] <= value <= record.demo[1]:
+        return f"is {value!r}, the known answer lies between {record.demo[0]} and {record.demo[1]}"
+    return None
+
+
+def _calls(notebook: NotebookNode, name: str) -> list[ast.Call]:
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return [
+        node
+        for source in cells
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+    ]

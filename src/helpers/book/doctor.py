@@ -1,0 +1,144 @@
+"""Is this machine ready? What a workshop needs, checked in a minute, without a network."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+import nbformat
+import psutil
+
+from helpers import files
+from helpers.book import pairing
+from helpers.book.execute import Task, execute, plain_json
+from helpers.book.project import Project
+from helpers.budget import to_text
+from helpers.errors import MusclebookError
+
+FREE_DISK = 5 * 2**30
+FREE_MEMORY = 4 * 2**30
+GOOD, DOUBT, BAD = "ready", "look", "not ready"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked."""
+
+    what: str
+    state: str  # GOOD, DOUBT or BAD
+    words: str
+
+
+def examine(project: Project) -> list[Finding]:
+    """Check interpreter, packages, memory, disk, folders, pairs, the simulated atlas and a kernel.
+
+    Parameters
+    ----------
+    project
+        The book.
+    """
+    checks: tuple[Callable[[Project], Finding], ...] = (
+        _python, _packages, _memory, _disk, _folders, _pairs, _atlas, _kernel,
+    )  # fmt: skip
+    return [_safely(check, project) for check in checks]
+
+
+def _safely(check: Callable[[Project], Finding], project: Project) -> Finding:
+    try:
+        return check(project)
+    except (OSError, MusclebookError) as error:
+        return Finding(check.__name__.strip("_"), BAD, str(error))
+
+
+def _python(project: Project) -> Finding:
+    del project
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Finding("python", GOOD if fits else BAD, version if fits else f"{version}; needed is 3.11 to 3.13")
+
+
+def _packages(project: Project) -> Finding:
+    lock = (project.root / "requirements.lock").read_text(encoding="utf-8")
+    # a line of the lock may hold for other systems only, so what is absent is no fault; another version is
+    locked = dict(re.findall(r"(?m)^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock))
+    others = [
+        f"{name} {found} for {wanted}"
+        for name, wanted in locked.items()
+        if (found := _version(name)) not in (None, wanted)
+    ]
+    missing = [
+        name
+        for name in ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel")
+        if _version(name) is None
+    ]
+    if missing:
+        return Finding("packages", BAD, f"missing: {', '.join(missing)}. Run: make env")
+    if others:
+        return Finding(
+            "packages", DOUBT, f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
+        )
+    return Finding("packages", GOOD, "as in the lock")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _memory(project: Project) -> Finding:
+    del project
+    free = psutil.virtual_memory().available
+    words = f"{to_text(free)} free, {os.cpu_count()} cores"
+    return Finding(
+        "memory",
+        GOOD if free >= FREE_MEMORY else DOUBT,
+        words if free >= FREE_MEMORY else f"{words}; close other programs",
+    )
+
+
+def _disk(project: Project) -> Finding:
+    free = shutil.disk_usage(project.root).free
+    return Finding("disk", GOOD if free >= FREE_DISK else DOUBT, f"{to_text(free)} free")
+
+
+def _folders(project: Project) -> Finding:
+    for folder in (project.build, files.cache_folder()):
+        probe = folder / ".doctor"
+        with files.writing(probe) as part:
+            part.write_text("", encoding="utf-8")
+        probe.unlink()
+    return Finding("folders", GOOD, f"{project.build.name} and the cache can be written")
+
+
+def _pairs(project: Project) -> Finding:
+    faults = [str(one) for book in project.choose() for one in pairing.compare(book)]
+    if faults:
+        return Finding("notebooks", DOUBT, f"{faults[0]} Run: musclebook pair")
+    return Finding("notebooks", GOOD, f"{len(project.notebooks)} chapters, paired")
+
+
+def _atlas(project: Project) -> Finding:
+    del project
+    folder = files.cache_folder() / "simulated"
+    if folder.is_dir() and any(folder.glob("demo-*")):
+        return Finding("atlas", GOOD, "the simulated atlas is there")
+    return Finding(
+        "atlas", DOUBT, "the simulated atlas is made on first use, in about a minute. To do it now: make book"
+    )
+
+
+def _kernel(project: Project) -> Finding:
+    probe = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import scanpy, helpers\n1 + 1")])
+    place = project.build / ".doctor"
+    task = Task("probe", "probe", plain_json(probe), {}, str(place / "good"), str(place / "failed"))
+    try:
+        outcome = execute(task)
+        words = f"a notebook ran in {outcome.seconds:.0f} s" if outcome.status == "good" else outcome.error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return Finding("kernel", GOOD if outcome.status == "good" else BAD, words)

@@ -1,0 +1,77 @@
+"""Commands around the book: sweep, workshop, doctor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from helpers.cli import shared
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    for command in (sweep, workshop, doctor):
+        app.command()(command)
+
+
+def sweep(
+    name: Annotated[str, typer.Argument(help="A file of the folder sweeps.", show_default=False)],
+    atlas: shared.Atlas = None,
+    profile: shared.Profile = None,
+    workers: shared.Workers = None,
+    cluster: shared.Cluster = None,
+) -> None:
+    """Run one notebook over a grid of parameters; finished runs are kept, so that it goes on where it stopped.
+
+    Example: musclebook sweep qc_thresholds
+    """
+    from helpers.book import run
+    from helpers.book import sweep as sweeping
+
+    with shared.failures():
+        project = shared.project()
+        wanted = sweeping.read_sweep(project, name)
+        plans = sweeping.plans_of(project, wanted, atlas=atlas, profile=profile)
+        shared.prepare(plans)
+        with shared.progress() as tell:
+            folder, outcomes = sweeping.make(
+                project, wanted, plans, workers=workers, cluster=cluster, tell=tell
+            )
+        states = [one.status for one in outcomes]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in ("good", "reused", "failed"))
+        shared.console.print(f"{len(states)} runs: {counts}. Table and figure: {folder}", soft_wrap=True)
+        run.report(outcomes)
+
+
+def workshop(
+    out: Annotated[Path, typer.Argument(help="New folder for the editions.", show_default=False)],
+) -> None:
+    """Write a learner edition, a solution edition and an instructor page.
+
+    Example: musclebook workshop teaching
+    """
+    from helpers.book import editions
+
+    with shared.failures():
+        counts = editions.write(shared.project(), out)
+        shared.console.print(
+            f"{sum(counts.values())} exercises in {len(counts)} chapters: {out}", soft_wrap=True
+        )
+
+
+def doctor() -> None:
+    """Say whether this machine is ready: packages, memory, disk, a kernel. Needs no network.
+
+    Example: musclebook doctor
+    """
+    from helpers.book import doctor as examining
+
+    found = examining.examine(shared.project())
+    table = Table("what", "state", "found", box=None)
+    colors = {examining.GOOD: "green", examining.DOUBT: "yellow", examining.BAD: "red"}
+    for one in found:
+        table.add_row(one.what, f"[{colors[one.state]}]{one.state}[/]", escape(one.words))
+    shared.console.print(table)
+    raise typer.Exit(1 if any(one.state == examining.BAD for one in found) else 0)

@@ -1,0 +1,28 @@
+"""The book of this repository, run and built once for all tests that look at it."""
+
+from pathlib import Path
+
+from helpers.book import run, site, state
+from helpers.book.project import Project
+from helpers.book.run import Request
+
+ROOT = Path(__file__).parents[1]
+PROJECT = Project(ROOT, build=ROOT / "_build" / "test")
+
+
+def make_runs() -> dict[str, dict]:
+    """Run every notebook on the tiny atlas; runs of an earlier session are reused where nothing changed."""
+    from helpers import sources
+
+    sources.open_atlas("tiny")
+    plans = run.plan(PROJECT, PROJECT.choose(), Request(profile="test"))
+    outcomes = run.make(plans, failed=PROJECT.build / "failed", workers=2)
+    state.point(plans, outcomes)
+    run.report(outcomes)
+    return {book.name: state.current(PROJECT, book) for book in PROJECT.choose()}
+
+
+def make_site() -> Path:
+    """Build the site of those runs; an unchanged one is reused."""
+    make_runs()
+    return site.build(PROJECT).folder

@@ -1,0 +1,23 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import bookbuilt
+
+
+@pytest.fixture(scope="session")
+def runs():
+    """The runs of all notebooks on the tiny atlas, by name."""
+    return bookbuilt.make_runs()
+
+
+@pytest.fixture(scope="session")
+def results(runs):
+    """What those runs recorded."""
+    return {
+        name: json.loads((found["folder"] / "files" / name / "results.json").read_text())
+        for name, found in runs.items()
+    }

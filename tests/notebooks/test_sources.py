@@ -1,0 +1,129 @@
+"""What can be said of the notebooks without running them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from helpers.book import contract, editions, pairing, parameters, prose, workshop
+from helpers.book.project import PROFILES, Project
+from helpers.budget import to_bytes
+
+ROOT = Path(__file__).parents[2]
+BOOKS = Project(ROOT).choose()
+PAGES = "\n".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
+
+every_notebook = pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
+
+
+def declared(book):
+    return parameters.read_parameters(book.read(), name=book.name)
+
+
+def tagged(book, tag):
+    return [cell for cell in book.read().cells if tag in cell.metadata.get("tags", [])]
+
+
+def test_there_are_notebooks():
+    assert len(BOOKS) >= 8
+
+
+@every_notebook
+def test_text_and_pair_agree(book):
+    assert [str(one) for one in pairing.compare(book)] == []
+
+
+@every_notebook
+def test_no_digit_that_a_run_could_change_is_typed_into_prose(book):
+    defaults = [one.default for one in declared(book).values() if type(one.default) in (int, float)]
+    found = prose.typed_digits(book.read(), defaults=defaults, minutes=book.sidecar.minutes.values())
+    assert found == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_no_digit_that_a_run_could_change_is_typed_into_a_page(page):
+    assert prose.lines_with_digits(page.read_text()) == []
+
+
+@every_notebook
+def test_what_is_recorded_is_shown_and_promised(book):
+    recorded, said = contract.recorded_names(book.read()), contract.said_names(book.read())
+    shown = said | set(re.findall(rf"{book.name}:(\w+)", PAGES))
+    assert recorded - shown == set(), "recorded, never shown"
+    assert said - recorded == set(), "shown, never recorded"
+    assert recorded == set(book.sidecar.records), "sidecar"
+
+
+def test_pages_show_only_what_is_recorded():
+    recorded = {(book.name, name) for book in BOOKS for name in contract.recorded_names(book.read())}
+    asked = set(re.findall(r"\{finding\}`(\w+):(\w+)", PAGES))
+    assert asked - recorded == set()
+    assert len(asked) > 3
+
+
+@every_notebook
+def test_parameters_are_sound_and_profiles_fit_them(book):
+    found = declared(book)
+    assert list(found)[-1] == "out_dir"
+    assert found["out_dir"].default == ""
+    for profile in PROFILES:
+        parameters.check(found, book.sidecar.profiles.get(profile, {}), name=f"{book.name} {profile}")
+
+
+@every_notebook
+def test_the_mock_of_nbmake_is_the_test_profile(book):
+    (cell,) = tagged(book, "parameters")
+    assert cell.metadata.get("nbmake", {}).get("mock", {}) == book.sidecar.profiles.get("test", {})
+
+
+@every_notebook
+def test_the_header_states_the_minutes_and_memory_of_the_sidecar(book):
+    (header,) = tagged(book, "header")
+    for minutes in book.sidecar.minutes.values():
+        assert re.search(rf"\b{minutes}\b", header.source), f"{minutes} minutes"
+    assert re.search(r"\bGi?B\b", header.source)
+    assert to_bytes(book.sidecar.memory) <= 8 * 2**30
+
+
+@every_notebook
+def test_cells_are_short_and_define_nothing(book):
+    for number, cell in enumerate(book.read().cells, 1):
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and not {"solution", "parameters"} & set(tags):
+            assert not re.search(r"(?m)^\s*(def|class) ", cell.source), f"cell {number} defines"
+
+
+@every_notebook
+def test_every_figure_has_caption_label_and_alt_text(book):
+    for number, cell in enumerate(book.read().cells, 1):
+        if "figure" in cell.metadata.get("mystnb", {}):
+            figure, image = cell.metadata["mystnb"]["figure"], cell.metadata["mystnb"].get("image", {})
+            assert figure.get("caption", "").endswith("."), f"cell {number}"
+            assert figure.get("name", "").startswith(f"fig-{book.name[:2]}-"), f"cell {number}"
+            assert len(image.get("alt", "")) > 40, f"cell {number}"
+
+
+def test_labels_of_figures_and_exercises_are_unique():
+    cells = [cell for book in BOOKS for cell in book.read().cells]
+    figures = [
+        cell.metadata["mystnb"]["figure"]["name"]
+        for cell in cells
+        if "figure" in cell.metadata.get("mystnb", {})
+    ]
+    exercises = [label for cell in cells for label in re.findall(r"(?m)^:label: (\S+)", cell.source)]
+    for labels in (figures, exercises):
+        assert len(labels) == len(set(labels))
+
+
+@every_notebook
+def test_exercises_have_hint_solution_and_a_checker(book):
+    found = editions.exercises_of(book.read(), name=book.name)
+    assert len(found) >= 3
+    assert {one.name for one in found} <= set(workshop.registered())
+    assert all(one.name.startswith(f"{book.name[:2]}.") for one in found)
+
+
+def test_every_checker_belongs_to_an_exercise():
+    used = {one.name for book in BOOKS for one in editions.exercises_of(book.read(), name=book.name)}
+    chapters = {book.name[:2] for book in BOOKS}
+    assert {name for name in workshop.registered() if name[:2] in chapters} == used
