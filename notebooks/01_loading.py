@@ -80,7 +80,7 @@ note.table(muscle.files(), "The files of this source.", name="files", rows=15)
 # %%
 people = donors.by_donor(muscle.obs)
 
-# %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top. The label gives donor, age in years and sex; the text beside a bar gives the number of barcodes and the 10x chemistry.", "name": "fig-01-donors"}, "image": {"alt": "Two bar charts side by side, one row a donor ordered by age: single cells at the left, single nuclei at the right, with the number of barcodes and the chemistry written beside each bar. Several donors have only one of the two assays."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top. The label gives donor, age in years and sex; the text beside a bar gives the number of barcodes and the 10x chemistry.", "name": "fig-01-donors"}, "image": {"alt": "Two bar charts side by side, one row a donor ordered by age: single cells at the left, single nuclei at the right, with the number of barcodes and the chemistry written beside each bar. A donor without an assay has no bar there."}} tags=["hide-input"]
 draw.draw_donors(people)
 
 # %% tags=["hide-input", "finding"]
@@ -113,13 +113,14 @@ note.table(bins, "Age bins and the donors behind them.", name="age_bins")
 #
 # Three columns hold the labels, from coarse to fine. Some labels exist in one assay only: muscle fibers are too long
 # for a droplet, so whole fibers are seen through their nuclei, and the single-cell assay catches only pieces of
-# cytoplasm. Those pieces are the labels that end in `(fg)`, for *fragment*. They are not subcutaneous cells, and
-# not "fast glycolytic" ones, as public descriptions have it.
+# cytoplasm. Those pieces are the labels that end in `(fg)`, for *fragment*; libraries of nuclei hold a few of them,
+# too (`sn` in the label). They are not subcutaneous cells, and not "fast glycolytic" ones, as public descriptions
+# have it.
 
 # %%
 tally = labels.count(muscle.obs, level=level)
 
-# %% mystnb={"figure": {"caption": "Barcodes per label, cells as filled circles and nuclei as open diamonds, on a logarithmic axis. A label with one mark exists in one assay only.", "name": "fig-01-labels"}, "image": {"alt": "Dot chart, one row a cell-type label ordered by size: filled circles give the number of single cells, open diamonds the number of nuclei. Fiber nuclei appear only as diamonds, fiber fragments only as circles."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Barcodes per label, cells as filled circles and nuclei as open diamonds, on a logarithmic axis. A label with one mark exists in one assay only.", "name": "fig-01-labels"}, "image": {"alt": "Dot chart, one row a cell-type label ordered by size: filled circles give the number of single cells, open diamonds the number of nuclei. Labels of one assay have one mark."}} tags=["hide-input"]
 draw.draw_labels(tally)
 
 # %%
@@ -149,13 +150,14 @@ note.table(
 # matrix. Unknown names stop with the nearest known ones.
 
 # %%
-looked_up = muscle.genes([gene])
+looked_up = labels.look_up(muscle.genes, gene, muscle.var[names.GENE].to_list())
 
 # %% tags=["hide-input", "finding"]
 note.record("gene_name", gene)
-note.record("gene_share", float((looked_up[gene] > 0).mean()))
-note.record("gene_seconds", labels.time_lookup(muscle.genes, [gene]), "s")
-note.say("{gene_name} is seen in {gene_share:.1%} of all barcodes; reading it took {gene_seconds}.")
+note.record("gene_note", looked_up["note"])
+note.record("gene_share", looked_up["share"])
+note.record("gene_seconds", looked_up["seconds"], "s")
+note.say("{gene_name} ({gene_note}) is seen in {gene_share:.1%} of all barcodes; reading it took {gene_seconds}.")
 
 # %% [markdown]
 # ## The whole matrix, inside a budget
@@ -181,7 +183,7 @@ note.say("Zeros: {zero_share:.1%} of all values. Stored dense: {dense_gib}; stor
 # %%
 price = cost.measure(muscle.folder, budget="512 MiB") if muscle.folder else pl.DataFrame(schema=cost.COST_SCHEMA)
 
-# %% mystnb={"figure": {"caption": "Wall time and peak memory of reading the expression file: a dense pandas table against sparse blocks.", "name": "fig-01-cost"}, "image": {"alt": "Two bar charts, seconds and gibibytes, one row a way of loading. The dense table needs several times the memory of the sparse blocks."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Wall time and peak memory of reading the expression file: a dense pandas table against sparse blocks.", "name": "fig-01-cost"}, "image": {"alt": "Two bar charts, seconds and gibibytes, one row a way of loading: the dense table and the sparse blocks."}} tags=["hide-input"]
 draw.draw_cost(price)
 
 # %% tags=["hide-input"]
@@ -273,8 +275,8 @@ note.table(labels.beside_the_study(muscle.obs, people), "Published and found.", 
 # - A file that agrees with itself can still be wrong: integrity is not truth.
 # - The gene table mixes protein-coding genes with long non-coding and unnamed loci; the card's word for all of them,
 #   protein-coding, is tested in the audit above.
-# - Donors were deceased organ donors who had spent days in hospital. Whatever differs between them may be age, or may
-#   be the stay.
+# - The study's donors were deceased organ donors who had spent days in hospital. Whatever differs between them may be
+#   age, or may be the stay.
 # - Exact ages are known for the study's donors only; other sources fall back to what they state.
 
 # %% [markdown] tags=["exercise"]

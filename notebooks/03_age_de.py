@@ -74,7 +74,7 @@ test = trial.begin(
 note.record("data_kind", "simulated" if muscle.simulated else "real")
 note.record("cell_type_shown", f"{cell_type} in {assay}")
 note.record("donors_tested", test.donors.height, "donors")
-note.record("refusal", test.refusal or "none")
+note.record("refusal", (test.refusal or "none").removesuffix("."))
 note.say(
     "This page shows **{data_kind}** data and looks closely at {cell_type_shown}. Donors in the test: "
     "{donors_tested.number}. Reason against a test: {refusal}."
@@ -92,15 +92,15 @@ note.table(
 # been drawn from its own person. Beside it the donors' list: edgeR's quasi-likelihood F test on profiles, with sex
 # and chemistry in the model where they can be told apart from age.
 #
-# All young donors with single cells are men, so that genes of the Y chromosome "fall" and XIST "rises" with age in
-# any comparison that forgets sex. Look for them: hatched in the figure, ranked in the table.
+# All of the study's young donors with single cells are men, so that genes of the Y chromosome "fall" and XIST "rises"
+# with age in any comparison of them that forgets sex. Look for them: hatched in the figure, ranked in the table.
 
 # %%
 cell_list, chosen = test.compare_cells(cells)
 of_sex = naive.compare_sex_genes(cell_list, test.table)
 chromosomes = study.genes().select(pl.col("symbol").alias("gene"), "chromosome")
 
-# %% mystnb={"figure": {"caption": "The leading genes of both tests. Hatched: genes on X or Y. Arrows: direction with age. The scales differ, and the left one is the delusion.", "name": "fig-03-lists"}, "image": {"alt": "Two bar charts of minus log p. Left, cells as replicates: enormous values, hatched bars of sex-chromosome genes among the first. Right, donors as replicates: moderate values."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The leading genes of both tests. Hatched: genes on X or Y. Arrows: direction with age. The scales differ: left, cells pass for people.", "name": "fig-03-lists"}, "image": {"alt": "Two bar charts of minus log p. Left with cells as replicates, right with donors as replicates, each on a scale of its own; bars of genes on X or Y are hatched."}} tags=["hide-input"]
 draw.draw_lists(cell_list, test.table, chromosomes=chromosomes)
 
 # %% tags=["hide-input", "finding"]
@@ -127,12 +127,12 @@ note.table(
 # Which list should be believed? Not the longer one. Take age away and look: hand the ages to the donors at random,
 # men's ages among men and women's among women, and run both tests again, many times. Nothing is left to be found, so
 # a valid test gives p-values spread evenly, and one in twenty below 0.05. Every permutation of the donors' test is a
-# fit of its own, with the dispersion of each gene estimated anew.
+# fit of its own, with each gene's spread between donors estimated anew.
 
 # %%
 null = test.permute(chosen, n=n_permutations, seed=seed)
 
-# %% mystnb={"figure": {"caption": "Both tests on permuted ages. Left: all p-values; a valid test follows the dotted line. Right: the share of genes with p below 0.05 in each permutation, with its mean.", "name": "fig-03-null"}, "image": {"alt": "Left, a histogram: the donors' p-values lie flat along the dotted line, those of cells pile up near zero. Right, points: about five percent for donors, several times as much for cells."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Both tests on permuted ages. Left: all p-values; a valid test follows the dotted line. Right: the share of genes with p below 0.05 in each permutation, with its mean.", "name": "fig-03-null"}, "image": {"alt": "Left, histograms of the p-values of both tests with a dotted line where a valid test would lie. Right, one point a permutation: the share of genes with p below 0.05, over donors and over cells."}} tags=["hide-input"]
 evidence.draw_null(null.p_donors, null.p_cells, null.summary)
 
 # %% tags=["hide-input", "finding"]
@@ -192,10 +192,10 @@ note.table(
 # The volcano shows both, but read it sideways: how large, then how sure. The lower panel shows the same genes against
 # expression. Lowly expressed genes scatter widely, which is noise that the intervals know about.
 
-# %% mystnb={"figure": {"caption": "Change with age against p-value, one point a gene; calls are diamonds.", "name": "fig-03-volcano"}, "image": {"alt": "Volcano plot: most genes gray around zero, called genes as filled diamonds at both sides, the leading ones named."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Change with age against p-value, one point a gene; calls are diamonds.", "name": "fig-03-volcano"}, "image": {"alt": "Volcano plot: one point a gene, called genes as filled diamonds, the leading ones named."}} tags=["hide-input"]
 draw.draw_volcano(test.table, fdr=fdr)
 
-# %% mystnb={"figure": {"caption": "Change with age against mean expression.", "name": "fig-03-ma"}, "image": {"alt": "MA plot: the cloud of genes is wide at low and narrow at high expression, centered on zero; called genes are diamonds."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Change with age against mean expression.", "name": "fig-03-ma"}, "image": {"alt": "MA plot: change with age against mean expression, one point a gene; called genes are diamonds."}} tags=["hide-input"]
 draw.draw_ma(test.table, fdr=fdr)
 
 # %% tags=["hide-input"]
@@ -208,7 +208,7 @@ note.table(schemas.AGE_DE.describe(), "What the columns of the saved table mean.
 # %%
 genes, values, shown = test.leading(top=24)
 
-# %% mystnb={"figure": {"caption": "The leading genes over donors, youngest left; each gene centered on its mean.", "name": "fig-03-heatmap"}, "image": {"alt": "Heatmap, genes in rows and donors in columns by age. Rising genes go from purple to orange, falling ones the other way; single donors stand out."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The leading genes over donors, youngest left; each gene centered on its mean.", "name": "fig-03-heatmap"}, "image": {"alt": "Heatmap, genes in rows and donors in columns by age. Rising genes go from purple to orange, falling ones the other way."}} tags=["hide-input"]
 people.draw_heatmap(values, genes=genes, donors=shown)
 
 # %% mystnb={"figure": {"caption": "Expression of the leading genes in each donor against age.", "name": "fig-03-donors"}, "image": {"alt": "Six small panels, one a gene: expression of each donor against age, men as triangles and women as diamonds."}} tags=["hide-input"]
@@ -232,11 +232,11 @@ note.record("types_tested", counts.height, "tests")
 note.record("types_refused", refusals.height, "tests")
 note.record("calls_everywhere", int(counts["calls"].sum()), "calls")
 note.record("calls_shared", int(counts["shared"].sum()), "calls")
-note.record("most_calls", f"{counts['cell_type'][0]} in {counts['assay'][0]}" if counts.height else None)
+note.record("most_calls", f"{counts['cell_type'][0]} in {counts['assay'][0]}" if counts["calls"].sum() else None)
 note.say(
     "Pairs of type and assay with enough donors: {types_tested.number}, without: {types_refused.number}. Calls in all: "
-    "{calls_everywhere.number}, most of them in {most_calls}; calls whose gene is also called in another type of the "
-    "same assay: {calls_shared.number}."
+    "{calls_everywhere.number}; the type with most of them: {most_calls}; calls whose gene is also called in another "
+    "type of the same assay: {calls_shared.number}. The false-discovery rate is kept within each type, not over all."
 )
 
 # %% tags=["hide-input"]
@@ -253,8 +253,8 @@ note.table(refusals, "Types that were refused, and what they lack.", name="refus
 # ## Does a call rest on one person?
 #
 # Leave each donor out in turn and test again. A call that vanishes with one donor is a statement about that donor
-# until others confirm it. In these data that is no pedantry: one old donor supplies most T cells, another is nearly
-# alone in her age bin.
+# until others confirm it. In the study's data that is no pedantry: one old donor seems to hold a large part of the T
+# cells, and several donors are alone in their age bins.
 
 # %%
 stable = test.leave_one_out()
@@ -281,10 +281,12 @@ note.table(stable, "Each call without each donor in turn.", name="stability", ro
 # %% [markdown]
 # ## A worked example: stem cells
 #
-# The study's clearest claims on muscle stem cells are that ribosome biogenesis falls with age and that CCL2 rises.
+# Among the study's claims on muscle stem cells are that ribosome biogenesis falls with age and that CCL2 rises.
 # A set of genes is scored in each donor first, and only the donors' scores are compared: genes of a set move together,
 # so that counting genes would be the pseudo-replication of this chapter once more. Dissociation stress is scored
-# beside it, since a score that follows the hospital rather than age would show there too.
+# beside it, since a score that follows the hospital rather than age would show there too. Ribosome biogenesis is scored
+# here on the short list of genes that the study's figure shows; the [chapter on signatures](07_signatures) takes the
+# long list of the same notebooks, and the two need not agree in size.
 
 # %%
 stem = trial.begin(
@@ -326,10 +328,10 @@ scored = test.score(truth)
 all_scored = screen.score_everywhere(profiles, tests, truth, comparison=comparison, fdr=fdr)
 power = scoring.find_power(all_scored)
 
-# %% mystnb={"figure": {"caption": "Found against planted change, genes with a planted effect; bars are 95 % intervals.", "name": "fig-03-planted"}, "image": {"alt": "Scatter of found against planted change along the diagonal, missed genes as gray circles near zero, called ones as diamonds farther out. Without a planted truth, a sentence says so."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Found against planted change, genes with a planted effect; bars are 95 % intervals.", "name": "fig-03-planted"}, "image": {"alt": "Scatter of found against planted change with the diagonal, missed genes as gray circles, called ones as diamonds. Without a planted truth, a sentence says so."}} tags=["hide-input"]
 evidence.draw_planted(scored)
 
-# %% mystnb={"figure": {"caption": "Power and coverage by size of the planted change, all types and both assays.", "name": "fig-03-power"}, "image": {"alt": "Line plot: the share of planted genes called rises with the size of the change, interval coverage stays near ninety-five percent. Without a planted truth, a sentence says so."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Power and coverage by size of the planted change, all types and both assays.", "name": "fig-03-power"}, "image": {"alt": "Line plot against the size of the planted change: the share of planted genes that are called, and the share of intervals that hold the truth. Without a planted truth, a sentence says so."}} tags=["hide-input"]
 evidence.draw_power(power, per=comparison.per)
 
 # %% tags=["hide-input", "finding"]
@@ -350,7 +352,7 @@ note.say(
 # %% tags=["hide-input"]
 note.table(
     screen.summarize_tests(all_scored),
-    "Power and false discoveries by type: more cells, more power.",
+    "Power and false discoveries by type.",
     name="scored",
 )
 
@@ -387,11 +389,11 @@ note.table(concordance, "Published directions beside this run.", name="concordan
 # %% [markdown]
 # ## What cannot be said
 #
-# - **Age, for women in single cells.** No young woman is among them; age within women cannot be estimated, and the
-#   interaction of age and sex cannot either.
+# - **Age, for women in single cells.** No young woman is among the study's; how young and old women differ cannot be
+#   estimated, and the interaction of age group and sex cannot either.
 # - **Age rather than hospital.** The donors died in hospital after days of care, many ventilated. Stress, steroid and
-#   metal-response genes vary with that, and with the minutes of dissociation.
-# - **Single-donor bins.** Four of the eight age bins are one person each. A line through exact age leans on them.
+#   metal-response genes may vary with that, and with the minutes of dissociation.
+# - **Single-donor bins.** Four of the study's eight age bins are one person each. A line through exact age leans on them.
 # - **No change.** An interval around zero that is wider than an interesting change is no evidence of its absence.
 # - **Cells against nuclei.** They see different molecules; a gene called in one and not in the other is not thereby
 #   specific to either.
@@ -487,9 +489,9 @@ check("03.women", young_women)
 
 # %% tags=["hide-input", "finding"]
 note.say(
-    "Over donors {donor_calls.number} of the genes tested change with age in {cell_type_shown}, {stable_calls.number} of "
-    "them whichever donor is left out; on permuted ages the test errs at {null_rate_donors:.1%}, the one over cells at "
-    "{null_rate_cells:.1%}."
+    "Over donors {donor_calls.number} of the genes tested are called to change with age in {cell_type_shown}; "
+    "{stable_calls.number} keep direction and p below 0.05 whichever donor is left out, {kept_calls.number} stay called; "
+    "on permuted ages the test errs at {null_rate_donors:.1%}, the one over cells at {null_rate_cells:.1%}."
 )
 
 # %% tags=["hide-input"]

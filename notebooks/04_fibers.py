@@ -13,7 +13,7 @@
 #
 # **You will** compute the fiber ratio that the dataset card suggests and watch it change its sign with the way it is
 # averaged; look at the tissue donor by donor; run three donor-level tests and a mixed model side by side; see why a test
-# on cells calls almost everything; learn what a share can and cannot say about abundance; follow stem cells, immune
+# on cells calls too much; learn what a share can and cannot say about abundance; follow stem cells, immune
 # cells and the glia of the nerve; read fiber type from expression; and test the published fractions yourself.
 #
 # **Before you start.** [Loading the atlas](01_loading) and [quality control](02_quality).
@@ -86,7 +86,7 @@ by_group, card = fibers.card_ratio(obs)
 ratios = fibers.type_one_shares(fibers.count_myonuclei(obs))
 ways = fibers.compare_ratios(obs, ratios, card)
 
-# %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei. Left: pooled by age group, as the card computes it. Right: every donor once, with a least-squares line.", "name": "fig-04-ratio"}, "image": {"alt": "Left, bars of the pooled type I share for each age group, several groups resting on one donor. Right, one point a donor against age, widely scattered around a dashed line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei. Left: pooled by age group, as the card computes it. Right: every donor once, with a least-squares line.", "name": "fig-04-ratio"}, "image": {"alt": "Left, bars of the pooled type I share for each age group. Right, one point a donor against age with a dashed least-squares line."}} tags=["hide-input"]
 draw_fibers.draw_ratio(by_group, ratios)
 
 # %% tags=["hide-input"]
@@ -109,10 +109,10 @@ note.say(
 )
 
 # %% [markdown]
-# **Where the sign turns, and why.** Look at the points on the right: donors of one age differ by more than young and
-# old do. An average of groups moves with the one donor that fills a group, an average of nuclei with the donor that gave
-# most. The table below leaves out one donor at a time. If the smallest and the largest slope lie on both sides of zero,
-# the direction belongs to that donor, not to age.
+# **Where the sign turns, and why.** Look at the points on the right, and at how much donors of like age differ. An
+# average of groups moves with the one donor that fills a group, an average of nuclei with the donor that gave most. The
+# line below leaves out one donor at a time. If the smallest and the largest slope lie on both sides of zero, the
+# direction hangs on one donor.
 
 # %% tags=["hide-input", "finding"]
 note.record("ratio_lowest", pick(share_slope, "lowest_without_one"), "log2 odds per decade")
@@ -133,7 +133,7 @@ note.say(
 table = composition.composition(obs, level=level, age_as="exact" if age_as == "bin" else age_as)
 libraries = composition.composition(obs, level=level, unit="library", age_as="exact" if age_as == "bin" else age_as)
 
-# %% mystnb={"figure": {"caption": "Composition of every donor, ordered by age, in cells and in nuclei: the most common types, all others together.", "name": "fig-04-tissue"}, "image": {"alt": "Stacked bars, one a donor ordered by age, upper row cells, lower row nuclei. Colors and hatches mark the most common types; bars of neighboring ages differ strongly."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Composition of every donor, ordered by age, in cells and in nuclei: the most common types, all others together.", "name": "fig-04-tissue"}, "image": {"alt": "Stacked bars, one a donor ordered by age, upper row cells, lower row nuclei. Colors and hatches mark the most common types."}} tags=["hide-input"]
 draw.draw_tissue(table)
 
 # %% tags=["hide-input"]
@@ -167,7 +167,7 @@ results = composition_tests.run_all(table, libraries, covariates=covariates, pla
 headline = results.filter(pl.col("method") == ("mixed" if unit == "library" else "log-ratio"))
 calls = composition_tests.count_calls(results, fdr=fdr)
 
-# %% mystnb={"figure": {"caption": "Change of every type's share with age, five tests side by side: estimate and 95 % interval. Intervals that leave the panel are cut.", "name": "fig-04-tests"}, "image": {"alt": "Two panels, cells and nuclei, one row a type sorted by effect. Four donor-level tests overlap with wide intervals, most crossing zero; the chi-square intervals are far narrower."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Change of every type's share with age, five tests side by side: estimate and 95 % interval. Intervals that leave the panel are cut.", "name": "fig-04-tests"}, "image": {"alt": "Two panels, cells and nuclei, one row a type sorted by effect, with the estimate and the interval of each of the five tests beside a line at zero."}} tags=["hide-input"]
 draw.draw_effects(results)
 
 # %% tags=["hide-input"]
@@ -185,9 +185,9 @@ note.record("called_cells", calls.filter(pl.col("method") == "chi-square")["call
 note.record("lowest_agreement", agreement["lowest_correlation"])
 note.record("same_direction", agreement["same_sign"])
 note.say(
-    "Tested: {tested}. Called by the main test: {called}; called by the test on cells: {called_cells}. The donor-level "
-    "tests agree: the lowest correlation between the effects of two of them is {lowest_agreement.number}, and they all "
-    "point in one direction for {same_direction:.0%} of the types."
+    "Tested: {tested}. Called by the main test: {called}; called by the test on cells: {called_cells}. How far the "
+    "donor-level tests agree: the lowest correlation between the effects of two of them is {lowest_agreement.number}, and "
+    "they all point in one direction for {same_direction:.0%} of the types."
 )
 
 # %% [markdown]
@@ -200,7 +200,7 @@ note.say(
 null = composition_audit.run_null(table, plan=composition_audit.adjusted_plan(table, covariates, plan), draws=n_null, seed=seed)
 rates = composition_audit.false_positives(null)
 
-# %% mystnb={"figure": {"caption": "p-values after shuffling ages between donors. A test that keeps its promise is flat at the dashed line.", "name": "fig-04-null"}, "image": {"alt": "Histograms of p-values of four tests. Three are roughly flat; the chi-square test has a tall bar next to zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "p-values after shuffling ages between donors. A test that keeps its promise is flat at the dashed line.", "name": "fig-04-null"}, "image": {"alt": "Histograms of p-values of four tests, with a dashed line at the height of a test that keeps its promise."}} tags=["hide-input"]
 draw_limits.draw_null(null)
 
 # %% tags=["hide-input", "finding"]
@@ -210,7 +210,7 @@ note.record("false_rate_quasi", pick(rates, "false_positive_rate", method="quasi
 note.record("false_rate_permutation", pick(rates, "false_positive_rate", method="permutation"))
 note.table(rates, "Share of null tests with p below 0.05, and its spread over the shuffles.", name="null_rates")
 note.say(
-    "Nothing was there to find, and p fell below 0.05 in this share of tests: chi-square on cells "
+    "With shuffled ages p fell below 0.05 in this share of tests: chi-square on cells "
     "{false_rate_cells.number}, log-ratio {false_rate_log_ratio.number}, quasi-binomial {false_rate_quasi.number}, "
     "permutation {false_rate_permutation.number}."
 )
@@ -227,7 +227,7 @@ steady = [kind for kind in planted if kind.startswith("steady")][:3]
 trap_frames = {"all barcodes": "all", "center of types": "center", "three steady types": steady}
 trap_results = frames.sensitivity(trap, references=trap_frames)
 
-# %% mystnb={"figure": {"caption": "A made-up tissue: one type grows (black tick), the others stay. Effects in three frames of reference.", "name": "fig-04-trap"}, "image": {"alt": "One row a type. Measured against all barcodes the steady types seem to fall; measured against steady types they stay at zero and the growing type has its true size."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "A made-up tissue: one type grows (black tick), the others stay. Effects in three frames of reference.", "name": "fig-04-trap"}, "image": {"alt": "One row a type, one marker a frame of reference: all barcodes, the center of the types, three steady types; black ticks at the planted change."}} tags=["hide-input"]
 draw.draw_frames(trap_results, truth=planted)
 
 # %% [markdown]
@@ -239,7 +239,7 @@ draw.draw_frames(trap_results, truth=planted)
 in_frames = frames.sensitivity(table, plan=composition_audit.adjusted_plan(table, covariates, plan))
 steadiness = frames.agreement(in_frames)
 
-# %% mystnb={"figure": {"caption": "The most common types in three frames of reference: estimate and 95 % interval.", "name": "fig-04-frames"}, "image": {"alt": "Two panels, cells and nuclei, one row a type, three markers each. For many types the three frames agree in sign; for some the sign depends on the frame."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The most common types in three frames of reference: estimate and 95 % interval.", "name": "fig-04-frames"}, "image": {"alt": "Two panels, cells and nuclei, one row a type, three markers each, one for every frame, with intervals and a line at zero."}} tags=["hide-input"]
 draw.draw_frames(in_frames)
 
 # %% tags=["hide-input", "finding"]
@@ -255,9 +255,10 @@ note.say(
 # %% [markdown]
 # ## Stem cells, and why pooled shares mislead
 #
-# The study reports fewer stem cells with age. Among the stem cells themselves, look at the subtypes in two ways: pool
-# all cells of young and old, or take each donor's share and fit age with sex and chemistry. In the published data the
-# two disagree in sign for the TNFRSF12A+ state, because donors with many cells decide a pooled share.
+# The study reports fewer stem cells among the cells of older donors. Within the stem cells, look at the subtypes in two
+# ways: pool all cells of young and old, or take each donor's share and fit age with sex and chemistry where they can be
+# told apart. In the study's own outputs the TNFRSF12A+ state rises when cells are pooled and falls in a test that adjusts
+# for sex and chemistry. Donors with many cells decide a pooled share.
 
 # %%
 stem = fibers.subtypes(obs, parent="MuSC", assay=names.CELLS)
@@ -282,14 +283,14 @@ note.say(
 # %% [markdown]
 # ## Immune cells, and what one donor does to them
 #
-# Lymphoid cells rise with age in the published data, and one old donor holds very many of them. Any claim about them
-# must survive without that donor.
+# Lymphoid cells rise with age in the published model, and one old donor holds very many of the T cells. Any claim about
+# them must survive without that donor.
 
 # %%
 immune = ["T-cell", "NK-cell", "B-cell", "B-plasma", "Monocyte", "Macrophage", "Mast", "cDC2"]
 without = composition_stability.without(table, left_out_donor, method="log-ratio", plan=composition_audit.adjusted_plan(table, covariates, plan))
 
-# %% mystnb={"figure": {"caption": "Immune types in cells, with all donors and without the donor named by the parameter.", "name": "fig-04-without"}, "image": {"alt": "One row an immune type, two intervals each: all donors, and without one donor. Lymphoid effects shrink when the donor is left out."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Immune types in cells, with all donors and without the donor named by the parameter.", "name": "fig-04-without"}, "image": {"alt": "One row an immune type, two intervals each: all donors, and without one donor."}} tags=["hide-input"]
 draw_limits.draw_without(without, donor=left_out_donor, types=immune, assay=names.CELLS)
 
 # %% tags=["hide-input", "finding"]
@@ -307,8 +308,8 @@ note.say(
 # %% [markdown]
 # ## Schwann cells and smooth muscle, and every headline without each donor
 #
-# The published study sees the strongest falls in Schwann cells and in smooth muscle. The table below repeats the main
-# test without each donor in turn, for every type.
+# Among the strongest falls of the published model in cells are Schwann cells and smooth muscle. The table below repeats
+# the log-ratio test without each donor in turn, for every type.
 
 # %%
 stability = composition_stability.leave_one_out(table, method="log-ratio", plan=composition_audit.adjusted_plan(table, covariates, plan))
@@ -350,10 +351,10 @@ molecules = fiber_scores.sum_genes(adata, myosins)
 measures = fiber_scores.measure(obs, scored, molecules, myosins=published.MYOSINS, min_cells=min_cells)
 traced = fibers.trace(measures, covariates=[names.SEX], seed=seed, draws=n_permutations)
 
-# %% mystnb={"figure": {"caption": "Fiber score of nuclei by label, one column a donor ordered by age: median, quartiles, fifth to ninety-fifth percentile.", "name": "fig-04-scores"}, "image": {"alt": "Three panels, type I, type II and hybrid nuclei. Type I lies above zero, type II below, hybrids between; donors differ more than ages."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Fiber score of nuclei by label, one column a donor ordered by age: median, quartiles, fifth to ninety-fifth percentile.", "name": "fig-04-scores"}, "image": {"alt": "Three panels, type I, type II and hybrid nuclei, one column a donor ordered by age: median, quartiles and spread of the score, zero as a line."}} tags=["hide-input"]
 draw_fibers.draw_scores(scored, labels=[*fibers.MYONUCLEI, fibers.HYBRID])
 
-# %% mystnb={"figure": {"caption": "Slopes of every measure of fiber type, donors as units, adjusted for sex: estimate, 95 % interval, and range without one donor.", "name": "fig-04-slopes"}, "image": {"alt": "Rows of measures in three panels by unit, each with an interval and a thicker bar for the range without one donor. Most intervals cross zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Slopes of every measure of fiber type, donors as units, adjusted for sex: estimate, 95 % interval, and range without one donor.", "name": "fig-04-slopes"}, "image": {"alt": "Rows of measures in three panels by unit, each with an interval and a thicker bar for the range without one donor, beside a line at zero."}} tags=["hide-input"]
 draw_fibers.draw_slopes(traced)
 
 # %% tags=["hide-input"]
@@ -378,14 +379,14 @@ note.say(
 # %% [markdown]
 # ## Fragments
 #
-# Labels that end in `(fg)` are pieces of fiber without a nucleus, caught as if they were cells. Newer chemistry catches
-# many more of them. Young and old donors were not measured with the chemistries in equal parts, so a rise of fragments
-# with age and a change of chemistry are partly the same thing.
+# Labels that end in `(fg)` are pieces of fiber without a nucleus, caught as if they were cells. In the study newer
+# chemistry catches more of them. Young and old donors were not measured with the chemistries in equal parts, so a rise
+# of fragments with age and a change of chemistry are partly the same thing.
 
 # %%
 pieces = fibers.fragment_shares(obs)
 
-# %% mystnb={"figure": {"caption": "Fragments in every library, by age and chemistry; logarithmic axis, zero at the bottom.", "name": "fig-04-fragments"}, "image": {"alt": "Two panels, cells and nuclei. In cells, libraries of newer chemistry lie about a factor of ten above those of older chemistry at every age."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Fragments in every library, by age and chemistry; logarithmic axis, zero at the bottom.", "name": "fig-04-fragments"}, "image": {"alt": "Two panels, cells and nuclei, one mark a library: the share of fragments against age, with a shape for each chemistry."}} tags=["hide-input"]
 draw_fibers.draw_fragments(pieces)
 
 # %% tags=["hide-input", "finding"]
@@ -403,7 +404,7 @@ note.say("Fragments in cells, newer over older chemistry, donors averaged: {frag
 finest = composition.composition(obs, level=names.LEVEL2)
 dominance = composition_stability.dominance(finest)
 
-# %% mystnb={"figure": {"caption": "The finest labels with the largest part from one donor; donor and barcodes of the label beside the bar.", "name": "fig-04-dominance"}, "image": {"alt": "Bars of the part that one donor holds of a label, longest on top; several labels come almost entirely from one donor."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The finest labels with the largest part from one donor; donor and barcodes of the label beside the bar.", "name": "fig-04-dominance"}, "image": {"alt": "Bars of the part that one donor holds of a label, longest on top, with donor and barcodes beside each bar."}} tags=["hide-input"]
 draw_limits.draw_dominance(dominance.filter(pl.col("total") >= min_total))
 
 # %% tags=["hide-input", "finding"]
@@ -423,7 +424,7 @@ note.say("Of {labels_seen} with enough barcodes, those of which one donor holds 
 power = composition_audit.power(headline)
 slopes_known = published.published_slopes()
 
-# %% mystnb={"figure": {"caption": "The smallest change found with a power of 80 % by these donors and by twice as many, beside the size of published slopes.", "name": "fig-04-power"}, "image": {"alt": "Two panels, one row a type. For most types the published slope is smaller than what these donors can detect."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The smallest change found with a power of 80 % by these donors and by twice as many, beside the size of published slopes.", "name": "fig-04-power"}, "image": {"alt": "Two panels, one row a type: the smallest change that these donors and twice as many can detect, and a mark for the published slope."}} tags=["hide-input"]
 draw_limits.draw_power(power, slopes_known)
 
 # %% tags=["hide-input", "finding"]
@@ -482,14 +483,15 @@ note.say(
 # %% [markdown]
 # ## Beside the published slopes
 #
-# The [study](https://doi.org/10.1038/s43587-024-00613-3) fits one model to the counts of all libraries. It takes libraries for replicates and
-# leaves donor and sex out; this page does neither. Slopes are per standard deviation of age, as published.
+# The [study](https://doi.org/10.1038/s43587-024-00613-3) fits mixed models to the counts of libraries; those compared here are its fits to one
+# assay. They take libraries for replicates and leave donor and sex out; this page takes donors, and adjusts for sex
+# where it can be told from age. Slopes are per standard deviation of age, as published.
 
 # %%
 beside = composition_scoring.beside_published(headline, slopes_known, age_sd=study.AGE_SD)
 agreeing = composition_scoring.agree(beside)
 
-# %% mystnb={"figure": {"caption": "Slopes found in this run against published slopes, per standard deviation of age, with 95 % intervals; dashed: equal.", "name": "fig-04-published"}, "image": {"alt": "Scatter of found against published slopes, circles for cells, squares for nuclei, around a dashed diagonal with long intervals."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Slopes found in this run against published slopes, per standard deviation of age, with 95 % intervals; dashed: equal.", "name": "fig-04-published"}, "image": {"alt": "Scatter of found against published slopes, circles for cells, squares for nuclei, with intervals and a dashed diagonal."}} tags=["hide-input"]
 draw.draw_published(beside)
 
 # %% tags=["hide-input", "finding"]
@@ -510,7 +512,7 @@ note.say(
 #
 # **Everything in this section is real, whatever the rest of the page shows.** The study prints the fraction of each type
 # in every group of libraries of a donor. These were read off its figures. A reading loses points that lie on each other:
-# those a person can tell were added, the rest is counted as lost and put at zero, where nearly all of them lie. With so
+# those a person can tell were added, the rest is counted as lost and put at zero, where they most likely lie. With so
 # few groups every arrangement of young and old can be listed, so the p-values are exact.
 
 # %%
@@ -518,7 +520,7 @@ real = published.completed_fractions()
 retested = fractions.retest(real)
 panels = retested.filter(pl.col("lost") == 0).sort("rank_sum_p", nulls_last=True).select(names.ASSAY, names.LEVEL0).head(8).rows()
 
-# %% mystnb={"figure": {"caption": "REAL DATA, read off the published figures: fractions of library groups, young against old, for the fully read types with the smallest p-values. Line: median.", "name": "fig-04-fractions"}, "image": {"alt": "Eight small panels of published fractions, young and old. Stem cells in cells are higher in the young; all other types overlap widely."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "REAL DATA, read off the published figures: fractions of library groups, young against old, for the fully read types with the smallest p-values. Line: median.", "name": "fig-04-fractions"}, "image": {"alt": "Small panels of published fractions, one a type and assay: a point a group of libraries, young and old side by side, a line at the median."}} tags=["hide-input"]
 draw_limits.draw_fractions(real, types=panels)
 
 # %% tags=["hide-input"]
@@ -537,13 +539,14 @@ note.record("real_lost", int(retested["lost"].sum()), "points")
 note.say(
     "**Real data.** Tested: {real_tested}; lost in reading: {real_lost}. The smallest p belongs to {real_first} in "
     "{real_first_assay}: rank sum {real_first_p}, permutation of root fractions {real_first_permutation_p}. The smallest "
-    "adjusted p is {real_smallest_q}; left after adjustment: {real_called}. The study reports the same: nothing."
+    "adjusted p is {real_smallest_q}; left after adjustment: {real_called}. The study's own adjusted rank tests left none."
 )
 
 # %% [markdown]
-# Its mixed model over libraries nevertheless calls many types. Both come from the same fractions. The difference is
-# what counts as a replicate, and a model in which libraries of one donor are independent has more of them than there
-# are people. In nuclei even the groups here are not all different people: two donors seem to appear with two chemistries.
+# Its mixed model over libraries nevertheless calls many types, from the same tissue. The two differ in more than one way:
+# exact age against two groups, types fitted together against one by one, and what counts as a replicate. A model in
+# which libraries of one donor are independent has more replicates than there are people. In nuclei even the groups here
+# are not all different people: two donors seem to appear with two chemistries.
 
 # %% tags=["hide-input"]
 note.table(fractions.beside_slopes(retested, slopes_known), "REAL DATA: exact p of the fractions beside the published mixed-model slopes.", name="real_beside_slopes", rows=14)
@@ -556,8 +559,9 @@ note.table(fractions.beside_slopes(retested, slopes_known), "REAL DATA: exact p 
 # - Are fibers grouped by type, as after loss and regrowth of nerves? Dissociated nuclei have lost their neighbors.
 # - Are nuclei at nerve junctions more, or only easier to catch? Staining of junctions can count them.
 #
-# **Limits.** Donors are deceased organ donors with different days in hospital. All young donors of the cells assay are
-# men; sex is adjusted for, but no young woman is there to check it. Four age groups are one donor each. Effects are of
+# **Limits.** The study's donors are deceased organ donors with different days in hospital. All its young donors of the
+# cells assay are men; sex is adjusted for, but no young woman is there to check it. Four age groups are one donor each.
+# Effects are of
 # shares in what an assay catches, not of numbers of cells in a muscle.
 
 # %% [markdown] tags=["exercise"]
@@ -609,10 +613,10 @@ def exact_p(young, old):
 check("04.exact", exact_p)
 
 # %% [markdown] tags=["exercise"]
-# ````{exercise} The smallest p that seventeen donors allow
+# ````{exercise} The smallest p that twelve donors allow
 # :label: ex-04-smallest
 # With five young and seven old donors, what is the smallest p that an exact two-sided permutation test of young against
-# old can give, if no arrangement but the mirror-free observed one is as extreme? Give the number.
+# old can give, if no arrangement but the observed one is as extreme? Give the number.
 # ````
 
 # %% [markdown] tags=["hint"]
@@ -647,10 +651,11 @@ check("04.nuclei", nuclei_only)
 
 # %% tags=["hide-input", "finding"]
 note.say(
-    "The type I share of nuclei has a slope of {ratio_slope} and a permutation p of {ratio_p}: the direction depends on "
-    "who is in the average. Of {tested} the main donor-level test calls {called}, the test on cells {called_cells}, with "
-    "a false-positive rate on shuffled ages of {false_rate_cells.number} against {false_rate_log_ratio.number}. In the real "
-    "published fractions the smallest p is {real_first_p} ({real_first}), and after adjustment {real_called} types are left."
+    "The type I share of nuclei has a slope of {ratio_slope} and a permutation p of {ratio_p}; without one donor it lies "
+    "between {ratio_lowest.number} and {ratio_highest.number}. Of {tested} the main donor-level test calls {called}, the "
+    "test on cells {called_cells}; on shuffled ages that one errs at {false_rate_cells.number}, the log-ratio test at "
+    "{false_rate_log_ratio.number}. In the real published fractions the smallest p is {real_first_p} ({real_first}); types "
+    "left after adjustment: {real_called}."
 )
 
 # %% tags=["hide-input"]

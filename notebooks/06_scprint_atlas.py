@@ -41,7 +41,7 @@ style.apply()
 atlas: str = "demo"  # muscle atlas for comparison: demo, tiny, a release folder, or an .h5ad file
 parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
 labels_file: str = ""  # Parquet of predicted labels, one row a cell; empty: that part steps aside
-decoder_file: str = ""  # names of the labels, JSON, YAML or checkpoint; empty: the one beside the parts, if any
+decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
 ontology_file: str = ""  # cell ontology, obo or JSON; empty: the one beside the parts, if any
 classes: str = "cell_type,tissue,age_group"  # two or three classes whose combinations are surveyed
 sample: int = 8000  # cells drawn for probes and neighbors [500, 200000]
@@ -266,7 +266,7 @@ note.table(predicted_judged, "Cells of the table whose labels exclude each other
 # %%
 probes = knowledge.probe(drawn, seed=seed)
 
-# %% mystnb={"figure": {"caption": "How well a linear probe reads each label from each block, held out by part: 0 as shuffled labels, 1 perfect. Dots: more than shuffled labels allow (1 % false discovery rate over parts).", "name": "fig-06-knowledge"}, "image": {"alt": "Matrix of blocks by labels. The diagonal is dark: blocks know their own class. Marked squares off the diagonal are leaks."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How well a linear probe reads each label from each block, held out by part: 0 as shuffled labels, 1 perfect. Dots: more than shuffled labels allow (1 % false discovery rate over parts).", "name": "fig-06-knowledge"}, "image": {"alt": "Matrix of blocks by labels. The diagonal holds each block with its own class; marked squares off the diagonal are candidates for leaks."}} tags=["hide-input"]
 draw.draw_knowledge(probes)
 
 # %% tags=["hide-input"]
@@ -316,7 +316,7 @@ model = probe.train(folder, recipe=recipe, only=counted, seed=seed)
 tested = evaluation.evaluate(model, folder)
 per_class = tested.per_class(decoder.names("cell_type", model.labels.tolist()))
 
-# %% mystnb={"figure": {"caption": "Left: F1 of each cell type on parts held out. Right: confidence against the share that is right; the area is the number of cells.", "name": "fig-06-model"}, "image": {"alt": "Dot chart of F1 by cell type beside a calibration plot whose points lie near the diagonal."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: F1 of each cell type on parts held out. Right: confidence against the share that is right; the area is the number of cells.", "name": "fig-06-model"}, "image": {"alt": "Dot chart of F1 by cell type beside a calibration plot: confidence against the share that is right, with the diagonal."}} tags=["hide-input"]
 draw.draw_model(per_class, tested.calibration())
 
 # %% tags=["hide-input"]

@@ -65,10 +65,10 @@ note.say("This page shows **{data_kind}** data. Missing from this source: {missi
 # %% [markdown]
 # ## The candidates
 #
-# Four projections come with the release. scVI was trained by the study's authors to take donor, sex and chemistry out;
-# its UMAP was drawn from it. PCA and t-SNE were added by the uploader on all genes, without any correction. Two more are
-# made here: a PCA of the most variable genes, and a view of *cell sentences*, which keep only the order of a cell's most
-# expressed genes. A variational autoencoder of your own, or embeddings of a foundation model, enter through `extra`.
+# Four projections come with the release. scVI was trained by the study's authors, whose notebook of the cells names
+# sample, donor, sex and chemistry as what to take out; its UMAP was drawn from it. PCA and t-SNE were added by the uploader on all genes, without any correction. Two more are
+# made here: a PCA of the most variable genes, and a view of *cell sentences*, which list a cell's most expressed genes in
+# order; the view asks which genes are in a sentence, not where they stand. A variational autoencoder of your own, or embeddings of a foundation model, enter through `extra`.
 
 # %%
 views = cards.gather(
@@ -123,11 +123,11 @@ note.table(cards.meanings(), "What each measure means.", rows=12)
 # %% [markdown]
 # ## What no correction does
 #
-# Read purity against donor mixing. A view without correction keeps types apart and people, too; a corrected one trades some
-# of the second. Up and to the right is better. Age in the table is the check on both: a view that mixes donors so well
+# Read purity against donor mixing. A view without correction can keep people apart as well as types; a corrected one should
+# mix people and keep types. Up and to the right is better. Age in the table is the check on both: a view that mixes donors so well
 # that age is gone cannot be used to look for it.
 
-# %% mystnb={"figure": {"caption": "Purity of neighbors against mixing of donors within types, one mark a representation.", "name": "fig-09-trade"}, "image": {"alt": "Scatter plot with one labeled mark a representation: share of neighbors of the own type against mixing of donors. Corrected views lie to the right of uncorrected ones."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Purity of neighbors against mixing of donors within types, one mark a representation.", "name": "fig-09-trade"}, "image": {"alt": "Scatter plot with one labeled mark a representation: share of neighbors of the own type against mixing of donors."}} tags=["hide-input"]
 draw.draw_trade(table)
 
 # %% tags=["hide-input", "finding"]
@@ -145,7 +145,9 @@ note.say(
 #
 # The public card plans gene networks inferred by a foundation model. Until then, a light stand-in: correlation of the
 # most variable genes over the cells of one type, *one network a donor*. Only so can an edge be asked whether it differs
-# between young and old people, and whether it is there in most of them. The null permutes the age bins over donors.
+# between young and old people, and whether it is there in most of them. The null permutes the age bins over donors. With
+# few donors there are few ways to say who is young, and no p falls below one over their number: none below one in twenty
+# can then mean that none could.
 
 # %%
 per_donor = networks.correlate(adata, cell_type=cell_type, assay=assay)
@@ -162,8 +164,8 @@ note.record("network_stable", summary["stable"])
 note.record("network_small_p", summary["small_p"])
 note.say(
     "Networks of {network_donors}, {network_edges} each. Pairs whose sign is the same in nearly all donors: "
-    "{network_stable:.0%}. Pairs with a permutation p below 0.05: {network_small_p:.1%}, where chance alone gives about "
-    "one in twenty."
+    "{network_stable:.0%}. Pairs with a permutation p below 0.05, none of them adjusted for how many there are: "
+    "{network_small_p:.1%}, where chance alone gives about one in twenty."
 )
 
 # %% tags=["hide-input"]
@@ -184,8 +186,9 @@ note.say("Network given by the user: {grn_edges}; shared with the strongest diff
 # %% [markdown]
 # ## Scored against the plant
 #
-# On the simulated atlas the deposited scVI view was made without donor and assay effects, PCA with them. A measure of
-# mixing that does not tell the two apart would be no measure.
+# On the simulated atlas the deposited scVI view was drawn from the planted labels, with next to nothing of donor and
+# assay in it, PCA from the matrix with both. A measure of mixing that does not tell the two apart would be no measure.
+# What scVI, UMAP and t-SNE score on simulated data was built in, and says nothing about these methods.
 
 # %% tags=["hide-input", "finding"]
 told = cards.tells_corrected(table, simulated=muscle.simulated)
@@ -195,13 +198,14 @@ note.say("Donor mixing ranks the corrected view above the uncorrected one: **{mi
 # %% [markdown]
 # ## What the study reported
 #
-# The authors integrated with scVI, given donor, sex and chemistry, and annotated on it compartment by compartment, so the
-# labels themselves owe something to scVI: agreement with labels flatters it. They published no PCA and no t-SNE.
+# The authors integrated with scVI and annotated compartment by compartment on views made the same way, so the labels
+# themselves owe something to scVI: agreement with labels may flatter it. The PCA and the t-SNE are not theirs.
 
 # %% [markdown]
 # ## Limits
 #
-# - Labels were made on one of the views compared. That view has a head start that no measure removes.
+# - The study's labels were made on views like one of those compared. That view has a head start that no measure removes.
+#   On simulated data the head start is larger: scVI, UMAP and t-SNE were drawn from the planted labels themselves.
 # - Two-dimensional maps lose by construction; they are for looking.
 # - Mixing is measured within types. A donor that truly differs should not mix, and no measure knows which donors do.
 # - Correlations over the cells of a donor mix states of the type; an edge is not a regulation.

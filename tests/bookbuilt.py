@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import filelock
+
 from helpers.book import run, site, state
 from helpers.book.project import Project
 from helpers.book.run import Request
@@ -15,6 +17,12 @@ def make_runs() -> dict[str, dict]:
     from helpers import sources
 
     sources.open_atlas("tiny")
+    PROJECT.build.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(PROJECT.build / ".runs.lock"):  # one worker makes them, the others find them made
+        return _make_runs()
+
+
+def _make_runs() -> dict[str, dict]:
     plans = run.plan(PROJECT, PROJECT.choose(), Request(profile="test"))
     outcomes = run.make(plans, failed=PROJECT.build / "failed", workers=2)
     state.point(plans, outcomes)

@@ -38,6 +38,13 @@ def test_an_unknown_assay_is_named_with_those_there_are():
         splits.across(["cells", "nuclei"], train="cells", test="spots")
 
 
+def test_a_donor_with_both_assays_makes_the_transfer_between_them_dishonest():
+    groups = ["cells", "cells", "nuclei", "nuclei"]
+    assert splits.across(groups, train="cells", test="nuclei", donors=["A", "B", "C", "D"]).honest
+    assert not splits.across(groups, train="cells", test="nuclei", donors=["A", "B", "B", "C"]).honest
+    assert not splits.across(groups, train="cells", test="nuclei").honest
+
+
 @pytest.fixture
 def cohort():
     rng = np.random.default_rng(3)

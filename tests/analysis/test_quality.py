@@ -81,7 +81,8 @@ def test_a_gene_absent_from_nuclei_is_found_and_a_rare_one_is_not():
     adata = ad.AnnData(sp.csr_matrix(dense))
     adata.var_names = ["ALDOA", "RARE", "ACTB"]
     adata.obs[names.ASSAY] = assay
-    table = zeros.find(zeros.detect(adata), min_share=0.1)
+    adata.obs[names.LEVEL0] = "FB"
+    table = zeros.find(zeros.detect(adata), min_expected=10)
     assert table[names.GENE].to_list() == ["ALDOA"]
     assert table["seen_in_other"].item() == int(dense[:100, 0].sum())
     assert table["absent_from"].item() == "nuclei"
@@ -102,7 +103,7 @@ def test_the_doublet_area_is_that_of_a_plain_count(obs):
         obs,
         absent,
         pl.DataFrame(schema=zeros.DETECTED_SCHEMA),
-        min_share=0.1,
+        min_expected=10,
         truth_zeros=None,
         truth_cells=truth,
     )
@@ -124,3 +125,23 @@ def test_loading_that_swaps_two_cells_does_not_agree_with_the_truth(obs):
     swapped = obs.with_columns(pl.col(names.LEVEL0).reverse())
     assert labels.compare_with_truth(swapped, truth)["aligned"] < 1.0
     assert labels.compare_with_truth(obs, None)["aligned"] is None
+
+
+def test_a_gene_of_a_type_that_one_assay_lacks_is_no_structural_zero():
+    assay = np.array(["cells"] * 100 + ["nuclei"] * 100)
+    kinds = np.array(["Neutrophil"] * 50 + ["FB"] * 150)
+    dense = np.zeros((200, 2), dtype=np.float32)
+    dense[:50, 0] = 1  # neutrophils alone, and they are found among cells alone
+    dense[50:100, 1] = 1  # fibroblasts among cells, never their nuclei
+    adata = ad.AnnData(sp.csr_matrix(dense))
+    adata.var_names = ["CSF3R", "ALDOA"]
+    adata.obs[names.ASSAY], adata.obs[names.LEVEL0] = assay, kinds
+    detected = zeros.detect(adata)
+    assert dict(detected.select(names.GENE, "expected_nuclei").iter_rows()) == {"CSF3R": 0, "ALDOA": 100}
+    assert zeros.find(detected)[names.GENE].to_list() == ["ALDOA"]
+
+
+def test_a_donor_without_any_sex_gene_is_not_judged(obs):
+    table = sexes.check(obs, pl.DataFrame({"XIST": [0.0] * 6, "UTY": [0.0] * 3 + [1.0] * 3}))
+    assert dict(table.select(names.DONOR, "seen").iter_rows()) == {"A": None, "B": "M"}
+    assert table.filter(~pl.col("agrees")).is_empty()

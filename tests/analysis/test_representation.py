@@ -175,3 +175,7 @@ def test_a_file_that_is_no_h5ad_is_refused(tmp_path):
         pass
     with pytest.raises(SourceError, match="it has none"):
         networks.read_grn(tmp_path / "empty.h5ad")
+
+
+def test_two_sentences_are_enough_for_a_view():
+    assert representation.from_sentences(["MYH7 TNNT1 DCN", "MYH7 TNNT1 PAX7"]).shape[0] == 2

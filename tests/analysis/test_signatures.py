@@ -106,12 +106,31 @@ def test_scored_against_the_plant(profiles):
         },
         schema_overrides={names.LEVEL2: pl.String},
     )  # fmt: skip
-    scored = signature_tests.compare_with_truth(table, SETS, truth)
+    used = signatures.scored_genes(profiles, SETS)
+    scored = signature_tests.compare_with_truth(table, used, truth)
     assert dict(scored.select("signature", "planted_slope").iter_rows()) == pytest.approx(
         {"planted": 0.2, "silent": 0}
     )
     assert scored["covered"].all()
-    assert signature_tests.compare_with_truth(table, SETS, None).is_empty()
+    assert signature_tests.compare_with_truth(table, used, None).is_empty()
+
+
+def test_a_planted_gene_that_nobody_could_score_is_not_in_the_planted_slope(profiles):
+    dim = profiles.copy()
+    counts = dim.X.toarray()
+    counts[:, 0] = 0
+    dim.X = sp.csr_matrix(counts)
+    table = signature_tests.slopes(signatures.score_profiles(dim, SETS))
+    truth = pl.DataFrame(
+        {
+            "assay": "cells", names.LEVEL0: "MuSC", names.LEVEL2: None,
+            "gene": SETS["planted"], "log2_change_per_decade": [5.0] + 9 * [0.2],
+        },
+        schema_overrides={names.LEVEL2: pl.String},
+    )  # fmt: skip
+    scored = signature_tests.compare_with_truth(table, signatures.scored_genes(dim, SETS), truth)
+    assert cards.lookup(scored, "planted", "planted_slope") == pytest.approx(0.2)
+    assert cards.lookup(scored, "planted", "genes") == 9
 
 
 def test_cells_are_scored_in_two_ways_that_agree_on_a_planted_set():

@@ -3,6 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from helpers.budget import peak_bytes
 from helpers.scprint import archive, reading
 from helpers.scprint.archive import Damage
 
@@ -44,11 +45,35 @@ def test_other_types_keep_their_values(tmp_path, dtype):
     np.testing.assert_array_equal(reading.take(file), values)
 
 
-def test_a_mapped_file_is_not_read_whole(tmp_path):
+def test_only_what_is_asked_for_is_read(tmp_path):
+    # a hole in the file takes no room; reading it would take 4 GiB
+    path = tmp_path / "big_embs.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<f2", "fortran_order": False, "shape": (5_000_000, 424)}
+        )
+        stream.truncate(stream.tell() + 5_000_000 * 424 * 2)
+    file = archive.open_array(path, widths=(424,))
+    before = peak_bytes()
+    assert reading.take(file, rows=np.arange(0, 5_000_000, 1_000_000), columns=slice(3, 9)).shape == (5, 6)
+    assert next(reading.blocks(file, rows=10)).shape == (10, 424)
+    assert peak_bytes() - before < 100 * 2**20
+
+
+def test_blocks_may_be_kept(tmp_path):
     file = archive.open_array(save(tmp_path, STORED["npz"]))
-    assert file.storage == "npz"
-    assert file.start is not None
-    assert next(reading.blocks(file, rows=10)).base is not None
+    kept = list(reading.blocks(file, rows=100))
+    np.testing.assert_array_equal(kept[0], VALUES[:100])
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path):
+    path = save(tmp_path, STORED["renamed npy"])
+    reader = reading.blocks(archive.open_array(path), rows=100)
+    next(reader)
+    path.write_bytes(path.read_bytes()[:200_000])
+    with pytest.raises(Damage, match="ended while it was read") as caught:
+        list(reader)
+    assert caught.value.kind == archive.TRUNCATED
 
 
 def test_storage_is_told(tmp_path):

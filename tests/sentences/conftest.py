@@ -28,6 +28,12 @@ def make_cells(counts, *, genes=None, donors=None, stages=None, dtype=np.float32
     return anndata.AnnData(sp.csr_matrix(counts), obs=frame, var=pd.DataFrame(index=genes))
 
 
+@pytest.fixture(scope="session", name="make_cells")
+def fixture_make_cells():
+    """The function above, for tests that need cells of their own."""
+    return make_cells
+
+
 @pytest.fixture
 def cells():
     """60 cells of 12 donors, 40 genes, with many ties."""

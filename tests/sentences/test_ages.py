@@ -135,3 +135,11 @@ def test_the_table_names_its_license_and_source():
     assert "CC BY 4.0" in head
     assert "developmental-stage-ontologies" in head
     assert all(math.isfinite(value) for value in ages.stages()["lower_years"].drop_nulls())
+
+
+def test_a_column_of_numbers_with_gaps_is_read_as_years():
+    table = ages.parse_all([45.0, float("nan"), None, 60.5])
+    assert table["age"].to_list() == [45.0, None, None, 60.5]
+    assert ages.parse_all(pl.Series([3, None], dtype=pl.Int32))["age"].to_list() == [3.0, None]
+    assert ages.parse_all([]).schema == pl.Schema(ages.AGE_SCHEMA)
+    assert ages.of_atlas([], []).schema == pl.Schema(ages.AGE_SCHEMA)

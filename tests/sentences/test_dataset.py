@@ -130,6 +130,14 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, fi
     assert content(out) == before
 
 
+def test_a_file_of_another_run_in_the_way_is_refused_even_without_its_plan(file, tmp_path):
+    options = Options(split="none")
+    [done] = dataset.write(file, tmp_path, options=options)
+    (done.folder / "plan.json").unlink()
+    with pytest.raises(SentenceError, match=r"chunk_0000.parquet holds sentences of another run"):
+        dataset.write(file, tmp_path, options=Options(split="none", rule=encode.Rule(top_n=5)))
+
+
 def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
     dataset.write(file, tmp_path, options=Options(test_fraction=0.2))
     (tmp_path / "notes.txt").write_text("mine")

@@ -19,6 +19,11 @@ from helpers.analysis.fits import Fit, Prepared, choose_profiles, tabulate
 from helpers.errors import DesignError
 
 _LOGGER = logging.getLogger(__name__)
+# Moderation takes the variances of genes for draws of a scaled inverse chi-square. Where they spread more unevenly the
+# prior is too sure of itself: on permuted ages of four simulated atlases p-values below 1e-4 came 1.5 times too often,
+# and calls at a rate of 10 % were false in 12 % of cases on average over cell types. With three quarters of the prior
+# degrees of freedom the tail is at its level (0.98) and 5 % below 0.05 remain 4.4 %; half of them would be too few.
+_PRIOR_TRUST = 0.75
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
 
 
@@ -95,8 +100,9 @@ def prepare(
 def fit_age(prepared: Prepared, *, dispersion: float | None = None) -> Fit:
     """Fit the quasi-likelihood model and test age.
 
-    The F test is edgeR's [1]_, in which a common negative-binomial dispersion carries the molecules and a gene-wise
-    quasi-dispersion, moderated over genes, the differences between donors. The standard error is the one that
+    The F test is edgeR's [1]_ but for a prior that is trusted a little less: a common negative-binomial dispersion
+    carries the molecules and a gene-wise quasi-dispersion, moderated over genes, the differences between donors. The
+    standard error is the one that
     makes the t interval and the F test agree: the change over the root of F.
 
     Parameters
@@ -118,6 +124,7 @@ def fit_age(prepared: Prepared, *, dispersion: float | None = None) -> Fit:
     fit = ep.glm_ql_fit(
         prepared.counts, design=planned.matrix, offset=offset, robust=True, dispersion=dispersion
     )
+    _moderate_less(fit)
     test = ep.glm_ql_ftest(fit, coef=planned.tested)
     table = test["table"]
     change = table["logFC"].to_numpy(float)
@@ -183,6 +190,22 @@ def _refuse_empty(counts: np.ndarray, planned: design.Design, what: str) -> None
     if len(empty):
         msg = f"{what}: donor(s) {', '.join(empty)} have no molecule of a tested gene. Raise min_cells to leave them out."
         raise DesignError(msg)
+
+
+def _moderate_less(fit: dict) -> None:
+    """Take `_PRIOR_TRUST` of the prior degrees of freedom and moderate the quasi-dispersions anew."""
+    residual = np.asarray(fit["df.residual.adj"], dtype=float)
+    prior, center, moderated = (
+        np.broadcast_to(np.asarray(fit[key], dtype=float), residual.shape)
+        for key in ("df.prior", "s2.prior", "s2.post")
+    )
+    finite = np.isfinite(prior)
+    trusted = np.where(finite, _PRIOR_TRUST * np.where(finite, prior, 0), prior)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # residual x own variance, taken back out of the moderated one
+        own = np.maximum(moderated * (prior + residual) - prior * center, 0)
+        fit["s2.post"] = np.where(finite, (trusted * center + own) / (trusted + residual), moderated)
+    fit["df.prior"] = trusted
 
 
 def _find_wald_error(fit: dict, planned: design.Design) -> np.ndarray:

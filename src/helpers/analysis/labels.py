@@ -1,5 +1,6 @@
 """Labels of the cells: how many, in which assay, whether they form a tree, whether they are as planted."""
 
+import difflib
 import time
 from collections.abc import Callable, Sequence
 
@@ -84,11 +85,34 @@ def weigh(matrix: sp.csr_matrix) -> dict[str, float]:
     }
 
 
-def time_lookup(look_up: Callable[[Sequence[str]], pl.DataFrame], genes: Sequence[str]) -> float:
-    """Return the seconds that one lookup of `genes` takes."""
+def look_up(
+    read: Callable[[Sequence[str]], pl.DataFrame], gene: str, known_genes: Sequence[str]
+) -> dict[str, float | str | None]:
+    """Read one gene of all cells: the share of cells that see it and the seconds it took.
+
+    Parameters
+    ----------
+    read
+        Returns the columns of the genes that it is given.
+    gene
+        Symbol.
+    known_genes
+        Genes of the source. Where the gene is not among them, the values are none and `note` names the nearest.
+    """
+    if gene not in set(known_genes):
+        near = difflib.get_close_matches(gene, [str(name) for name in known_genes], n=3)
+        return {
+            "share": None,
+            "seconds": None,
+            "note": f"not in this source; nearest: {', '.join(near) or 'none'}",
+        }
     start = time.perf_counter()
-    look_up(genes)
-    return time.perf_counter() - start
+    values = read([gene])[gene]
+    return {
+        "share": float((values > 0).mean() or 0.0),
+        "seconds": time.perf_counter() - start,
+        "note": "found",
+    }
 
 
 def compare_with_truth(obs: pl.DataFrame, truth: pl.DataFrame | None) -> dict[str, float | None]:

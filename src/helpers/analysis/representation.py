@@ -80,7 +80,7 @@ def from_sentences(sentences: Sequence[str], *, dimensions: int = 50, seed: int 
         Of the randomized decomposition.
     """
     counted = TfidfVectorizer(
-        lowercase=False, token_pattern=r"\S+", min_df=3, dtype=np.float32
+        lowercase=False, token_pattern=r"\S+", min_df=max(1, min(3, len(sentences) // 10)), dtype=np.float32
     ).fit_transform(sentences)
     kept = min(dimensions, counted.shape[1] - 1)
     return TruncatedSVD(kept, n_iter=3, random_state=seed).fit_transform(counted).astype(np.float32)

@@ -35,7 +35,7 @@ def check(obs: pl.DataFrame, expression: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         Per donor: cells, share of cells with XIST, share with any Y gene, the sex that the two shares show
-        (whichever is larger), and whether it is the label's. Empty without donors or sex genes.
+        (whichever is larger; none if both are zero), and whether it is the label's. Empty without donors or sex genes.
     """
     males = [gene for gene in MALE_GENES if gene in expression.columns]
     if not known(obs, names.DONOR) or not males or FEMALE_GENE not in expression.columns:
@@ -57,7 +57,9 @@ def check(obs: pl.DataFrame, expression: pl.DataFrame) -> pl.DataFrame:
             pl.col("y").mean().alias("share_y"),
         )
         .with_columns(
-            pl.when(pl.col("share_xist") > pl.col("share_y"))
+            pl.when((pl.col("share_xist") == 0) & (pl.col("share_y") == 0))
+            .then(None)
+            .when(pl.col("share_xist") > pl.col("share_y"))
             .then(pl.lit(names.FEMALE))
             .otherwise(pl.lit(names.MALE))
             .alias("seen")

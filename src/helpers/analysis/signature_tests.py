@@ -265,7 +265,7 @@ def headline(
 
 def compare_with_truth(
     table: pl.DataFrame,
-    sets: Mapping[str, Sequence[str]],
+    scored: Mapping[tuple[str, str, str], Sequence[str]],
     truth: pl.DataFrame | None,
     *,
     method: str = signatures.PROFILE,
@@ -276,8 +276,8 @@ def compare_with_truth(
     ----------
     table
         What `slopes` returns.
-    sets
-        Genes by signature.
+    scored
+        Genes that were scored by assay, type and signature: what `signatures.scored_genes` returns.
     truth
         Planted effects (assay, annotation_level0, annotation_level2, gene, log2_change_per_decade), or none.
     method
@@ -296,17 +296,14 @@ def compare_with_truth(
             pl.lit(None, dtype=pl.Boolean).alias("covered"),
         )
     whole = truth.filter(pl.col(names.LEVEL2).is_null())
-    sums = {
-        (assay, kind, name): sum(
-            effect
-            for gene, effect in zip(part["gene"], part["log2_change_per_decade"], strict=True)
-            if gene in set(genes)
-        )
-        for (assay, kind), part in whole.group_by("assay", names.LEVEL0)
-        for name, genes in sets.items()
-    }
+    effects = whole.group_by("assay", names.LEVEL0, "gene").agg(pl.col("log2_change_per_decade").sum())
+    effect = {(assay, kind, gene): change for assay, kind, gene, change in effects.iter_rows()}
     planted = [
-        sums.get((row["assay"], row["type"], row["signature"]), 0.0) / row["genes"]
+        sum(
+            effect.get((row["assay"], row["type"], gene), 0.0)
+            for gene in scored.get((row["assay"], row["type"], row["signature"]), ())
+        )
+        / row["genes"]
         for row in rows.iter_rows(named=True)
     ]
     return rows.with_columns(pl.Series("planted_slope", planted, dtype=pl.Float64)).with_columns(

@@ -87,13 +87,11 @@ def score_profiles(
         One row a profile and signature; the score is in log2 units, zero on average over the type's profiles.
     """
     place = {gene: number for number, gene in enumerate(profiles.var_names)}
-    counts = sp.csc_matrix(profiles.X)
     logs = log_profiles(profiles) if profiles.n_obs else np.empty((0, profiles.n_vars))
     rows = []
-    for here in _groups(profiles.obs):
-        seen = np.asarray(counts[here].mean(axis=0)).ravel() >= min_molecules
+    for here, seen in _seen(profiles, min_molecules):
         for name, genes in sets.items():
-            at = [place[gene] for gene in genes if gene in place and seen[place[gene]]]
+            at = [place[gene] for gene in genes if gene in seen]
             if len(at) < MIN_GENES:
                 continue
             part = logs[np.ix_(here, at)]
@@ -101,6 +99,24 @@ def score_profiles(
                 profiles.obs.iloc[here], name, PROFILE, len(at), (part - part.mean(axis=0)).mean(axis=1)
             )
     return pl.DataFrame(rows, schema=SCORES_SCHEMA, orient="row")
+
+
+def scored_genes(
+    profiles: AnnData, sets: Mapping[str, Sequence[str]], *, min_molecules: float = 5
+) -> dict[tuple[str, str, str], list[str]]:
+    """Return the genes that `score_profiles` scores, by assay, type and signature.
+
+    Parameters
+    ----------
+    profiles, sets, min_molecules
+        As for `score_profiles`.
+    """
+    found = {}
+    for here, seen in _seen(profiles, min_molecules):
+        row = profiles.obs.iloc[here[0]]
+        for name, genes in sets.items():
+            found[str(row[names.ASSAY]), str(row[names.LEVEL0]), name] = [g for g in genes if g in seen]
+    return found
 
 
 def score_cells(
@@ -177,6 +193,17 @@ def _average(obs: pd.DataFrame, sets: Mapping[str, Sequence[str]], ranked: pd.Da
             for method, value in values.items():
                 rows += _rows(first, name, method, len(genes), [value])
     return pl.DataFrame(rows, schema=SCORES_SCHEMA, orient="row")
+
+
+def _seen(profiles: AnnData, min_molecules: float) -> list[tuple[np.ndarray, set[str]]]:
+    """Return, per type and assay, the rows of its profiles and the genes with so many molecules on average."""
+    counts = sp.csr_matrix(profiles.X)
+    groups = _groups(profiles.obs)
+    means = [np.asarray(counts[here].mean(axis=0)).ravel() for here in groups]
+    return [
+        (here, set(profiles.var_names[mean >= min_molecules]))
+        for here, mean in zip(groups, means, strict=True)
+    ]
 
 
 def _groups(obs: pd.DataFrame) -> list[np.ndarray]:

@@ -72,15 +72,27 @@ def by_cell(n_rows: int, *, n_folds: int = 5, seed: int = 0) -> Plan:
     return Plan("random cells left out (leaks donors)", honest=False, folds=_folds(fold_of, n_folds))
 
 
-def across(groups: Sequence[str], *, train: str, test: str) -> Plan:
-    """Train on one group (an assay, say) and test on another, once."""
+def across(groups: Sequence[str], *, train: str, test: str, donors: Sequence[str] | None = None) -> Plan:
+    """Train on one group (an assay, say) and test on another, once.
+
+    Parameters
+    ----------
+    groups
+        Group of each row.
+    train, test
+        Which group is trained on and which is tested.
+    donors
+        Donor of each row: the plan is honest only if no donor gave rows of both groups, and not if nobody can tell.
+    """
     labels = np.asarray(groups).astype(str)
     pair = (np.flatnonzero(labels == train), np.flatnonzero(labels == test))
     for name, rows in zip((train, test), pair, strict=True):
         if not len(rows):
             msg = f"no row is {name!r}; found {', '.join(sorted(set(labels)))}."
             raise DesignError(msg)
-    return Plan(f"{train} to {test}", honest=True, folds=(pair,))
+    people = None if donors is None else np.asarray(donors).astype(str)
+    apart = people is not None and not set(people[pair[0]]) & set(people[pair[1]])
+    return Plan(f"{train} to {test}", honest=apart, folds=(pair,))
 
 
 def _folds(fold_of: np.ndarray, n_folds: int) -> tuple[Split, ...]:

@@ -12,80 +12,85 @@ DETECTED_SCHEMA = {
     names.GENE: pl.String,
     "n_cells": pl.Int64,
     "seen_cells": pl.Int64,
+    "expected_cells": pl.Float64,
     "n_nuclei": pl.Int64,
     "seen_nuclei": pl.Int64,
+    "expected_nuclei": pl.Float64,
 }
 ZEROS_SCHEMA = {
     names.GENE: pl.String,
     "absent_from": pl.String,
-    "share_in_other": pl.Float64,
+    "expected": pl.Float64,
     "seen_in_other": pl.Int64,
-    "cells_absent": pl.Int64,
 }
+_ASSAYS = (names.NUCLEI, names.CELLS)
 
 
 def detect(adata: AnnData) -> pl.DataFrame:
-    """Count, for every gene, the cells and the nuclei that hold at least one molecule.
+    """Count, for every gene, where it is seen, and in how many barcodes of each assay it should have been.
+
+    A gene of neutrophils is missing from nuclei because there are no neutrophils among them. So what is expected of an
+    assay is added up over the cell types that both assays hold: barcodes of the type in one assay, times the share of the
+    same type that sees the gene in the other.
 
     Parameters
     ----------
     adata
-        Cells x genes; which values of ``X`` are zero is all that is read.
+        Cells x genes; which values of ``X`` are zero is all that is read. Without cell types all cells count as one.
 
     Returns
     -------
     polars.DataFrame
-        gene, and per assay the barcodes (n_cells, n_nuclei) and those that see the gene (seen_cells, seen_nuclei).
+        gene, and per assay the barcodes (n_cells, n_nuclei), those that see the gene (seen_cells, seen_nuclei), and those
+        expected to if the assays detected alike (expected_cells, expected_nuclei).
     """
-    assays = adata.obs[names.ASSAY].astype(str).to_numpy() if names.ASSAY in adata.obs else np.array([])
     matrix = sp.csr_matrix(adata.X)
+    assays = _texts(adata, names.ASSAY)
+    kinds = _texts(adata, names.LEVEL0)
+    found = {f"{what}_{assay}": np.zeros(adata.n_vars) for what in ("seen", "expected") for assay in _ASSAYS}
+    for kind in np.unique(kinds):
+        rows = {assay: np.flatnonzero((kinds == kind) & (assays == assay)) for assay in _ASSAYS}
+        seen = {assay: _count(matrix[rows[assay]]) for assay in _ASSAYS}
+        for assay, other in zip(_ASSAYS, _ASSAYS[::-1], strict=True):
+            found[f"seen_{assay}"] += seen[assay]
+            found[f"expected_{assay}"] += len(rows[assay]) * seen[other] / max(len(rows[other]), 1)
     columns: dict[str, object] = {names.GENE: adata.var_names.to_list()}
-    for assay in (names.CELLS, names.NUCLEI):
-        here = assays == assay
-        weight = np.repeat(here, np.diff(matrix.indptr)) & (matrix.data > 0) if here.any() else None
-        seen = (
-            np.zeros(adata.n_vars)
-            if weight is None
-            else np.bincount(matrix.indices[weight], minlength=adata.n_vars)
-        )
-        columns |= {f"n_{assay}": [int(here.sum())] * adata.n_vars, f"seen_{assay}": seen.astype(np.int64)}
-    return pl.DataFrame(columns, schema=DETECTED_SCHEMA)
+    for assay in _ASSAYS:
+        columns[f"n_{assay}"] = [int((assays == assay).sum())] * adata.n_vars
+        columns[f"seen_{assay}"] = found[f"seen_{assay}"].astype(np.int64)
+        columns[f"expected_{assay}"] = found[f"expected_{assay}"]
+    return pl.DataFrame(columns).select(pl.col(name).cast(kind) for name, kind in DETECTED_SCHEMA.items())
 
 
-def find(detected: pl.DataFrame, *, min_share: float = 0.05, min_cells: int = 50) -> pl.DataFrame:
-    """Find genes that one assay never sees although the other sees them often.
+def find(detected: pl.DataFrame, *, min_expected: float = 10) -> pl.DataFrame:
+    """Find genes that one assay never sees although many of its barcodes should have.
 
     Parameters
     ----------
     detected
         What `detect` returns.
-    min_share
-        Share of cells of the other assay that must express the gene, 0 to 1.
-    min_cells
-        An assay of fewer cells says nothing about absence.
+    min_expected
+        Barcodes that should have seen the gene, were the assays alike. With ten expected and independent barcodes,
+        none seen has a chance of about one in twenty thousand.
 
     Returns
     -------
     polars.DataFrame
-        gene, absent_from (assay), share_in_other (0 to 1), seen_in_other (cells), cells_absent (cells without a
-        single molecule). A gene seen in a share s of one assay is missing from n independent cells of the other by
-        chance with probability (1 - s) ** n if both assays detect alike.
+        gene, absent_from (assay), expected (barcodes), seen_in_other (barcodes), largest expectation first.
     """
     tables = [pl.DataFrame(schema=ZEROS_SCHEMA)]
-    for assay, other in ((names.NUCLEI, names.CELLS), (names.CELLS, names.NUCLEI)):
+    for assay, other in zip(_ASSAYS, _ASSAYS[::-1], strict=True):
         tables.append(
-            detected.filter((pl.col(f"n_{assay}") >= min_cells) & (pl.col(f"n_{other}") >= min_cells))
-            .with_columns((pl.col(f"seen_{other}") / pl.col(f"n_{other}")).alias("share_in_other"))
-            .filter((pl.col(f"seen_{assay}") == 0) & (pl.col("share_in_other") >= min_share))
-            .select(
+            detected.filter(
+                (pl.col(f"seen_{assay}") == 0) & (pl.col(f"expected_{assay}") >= min_expected)
+            ).select(
                 names.GENE,
                 pl.lit(assay).alias("absent_from"),
-                "share_in_other",
+                pl.col(f"expected_{assay}").alias("expected"),
                 pl.col(f"seen_{other}").alias("seen_in_other"),
-                pl.col(f"n_{assay}").alias("cells_absent"),
             )
         )
-    return pl.concat(tables).sort("share_in_other", names.GENE, descending=[True, False])
+    return pl.concat(tables).sort("expected", names.GENE, descending=[True, False])
 
 
 def compare_with_truth(
@@ -93,7 +98,7 @@ def compare_with_truth(
     absent: pl.DataFrame,
     detected: pl.DataFrame,
     *,
-    min_share: float,
+    min_expected: float,
     truth_zeros: pl.DataFrame | None,
     truth_cells: pl.DataFrame | None,
 ) -> dict[str, float | int | None]:
@@ -107,8 +112,8 @@ def compare_with_truth(
         What `find` returns.
     detected
         What `detect` returns.
-    min_share
-        As given to `find`: a planted gene that the other assay sees more rarely cannot be told from a rare one.
+    min_expected
+        As given to `find`: a planted gene that is expected more rarely cannot be told from a rare one.
     truth_zeros, truth_cells
         Planted tables (assay, gene) and (barcode, doublet), or none.
 
@@ -124,10 +129,8 @@ def compare_with_truth(
         planted = set(zip(truth_zeros["assay"], truth_zeros["gene"], strict=True))
         found = set(zip(absent["absent_from"], absent[names.GENE], strict=True))
         often = {
-            assay: set(
-                detected.filter(pl.col(f"seen_{other}") >= min_share * pl.col(f"n_{other}"))[names.GENE]
-            )
-            for assay, other in ((names.NUCLEI, names.CELLS), (names.CELLS, names.NUCLEI))
+            assay: set(detected.filter(pl.col(f"expected_{assay}") >= min_expected)[names.GENE])
+            for assay in _ASSAYS
         }
         score |= {
             "zeros_planted": len(planted),
@@ -151,3 +154,13 @@ def _area(both: pl.DataFrame) -> float | None:
         return None
     ranks = both[names.DOUBLET_SCORE].rank().filter(both["doublet"]).sum()
     return float((ranks - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def _texts(adata: AnnData, column: str) -> np.ndarray:
+    if column not in adata.obs:
+        return np.full(adata.n_obs, "")
+    return adata.obs[column].astype(object).fillna("").astype(str).to_numpy()
+
+
+def _count(matrix: sp.csr_matrix) -> np.ndarray:
+    return np.bincount(matrix.indices[matrix.data > 0], minlength=matrix.shape[1]).astype(float)

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
+
 import helpers
 from helpers.book import graph, key
 from helpers.book.project import Project
@@ -60,11 +62,20 @@ def build(
         If Sphinx gives a warning or an error; the last good site stays.
     """
     started = time.monotonic()
+    project.build.mkdir(parents=True, exist_ok=True)
+    # two builds at once would stage over each other; the second then finds nothing left to do
+    with filelock.FileLock(project.build / ".site.lock"):
+        reused = _build(project, repository=repository, branch=branch, fresh=fresh)
+    return Site(project.build / "html", time.monotonic() - started, reused=reused)
+
+
+def _build(project: Project, *, repository: str | None, branch: str, fresh: bool) -> bool:
+    """Stage and build; return whether the last site was still right."""
     sources = stage(project, repository=repository, branch=branch)
     stamp = {"inputs": inputs_hash(project, sources)}
     target = project.build / "html"
     if not fresh and _read(target / STAMP) == stamp:
-        return Site(target, time.monotonic() - started, reused=True)
+        return True
     work = project.build / ".next"
     shutil.rmtree(work, ignore_errors=True)
     _sphinx(sources, html=work / "html", doctrees=work / "doctrees", log=project.build / LOG)
@@ -73,7 +84,7 @@ def build(
     shutil.rmtree(target, ignore_errors=True)
     (work / "html").rename(target)
     shutil.rmtree(work, ignore_errors=True)
-    return Site(target, time.monotonic() - started, reused=False)
+    return False
 
 
 def inputs_hash(project: Project, sources: Path) -> str:

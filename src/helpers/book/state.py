@@ -50,10 +50,12 @@ def states_of(project: Project, notebook: Notebook, *, request: Request | None =
 
     Parameters
     ----------
-    project, request
-        As for `states`.
+    project
+        The book.
     notebook
         The notebook.
+    request
+        As for `states`.
     """
     known = current(project, notebook)
     if known is None:

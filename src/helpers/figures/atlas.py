@@ -51,7 +51,7 @@ def draw_labels(counts: pl.DataFrame) -> Figure:
     Parameters
     ----------
     counts
-        Columns label, cells, nuclei; drawn in the order given.
+        Columns label, cells, nuclei, total; drawn in the order given.
     """
     if counts.is_empty():
         return placeholder("This source has no cell-type labels")
@@ -72,6 +72,17 @@ def draw_labels(counts: pl.DataFrame) -> Figure:
             facecolor=face,
             edgecolor="black",
             linewidth=0.8,
+            zorder=3,
+        )
+    if shown[names.CELLS].sum() + shown[names.NUCLEI].sum() == 0:  # a source that states no assay
+        axis.scatter(
+            shown["total"].to_numpy(),
+            place,
+            marker="s",
+            s=26,
+            color=style.GRAY,
+            edgecolor="black",
+            label="assay not stated",
             zorder=3,
         )
     axis.set_xscale("log")

@@ -1,11 +1,11 @@
-"""Rows and columns of an array on disk, mapped into memory where it is not compressed.
+"""Rows and columns of an array on disk: streamed whole, or mapped into memory where only some are wanted.
 
 Checksums of the zip format are verified block by block while the array is used, so that a flipped bit is found
 without a second reading.
 """
 
+import io
 import mmap
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,8 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from helpers.scprint.archive import CHECKSUM, TRUNCATED, ArrayFile, Damage
-
-_SMALL = 4 << 20
 
 
 def blocks(file: ArrayFile, *, rows: int = 2048, verify: bool = True) -> Iterator[np.ndarray]:
@@ -25,26 +23,48 @@ def blocks(file: ArrayFile, *, rows: int = 2048, verify: bool = True) -> Iterato
     file
         What `open_array` found.
     rows
-        Rows of a block; views into the file where it is mapped.
+        Rows of a block.
     verify
         Compare the zip checksum. Compressed members are always compared.
     """
     if file.start is None:
         yield from _inflate(file, rows)
         return
-    array, memory = _map(file, whole=True)
-    crc = None
+    if file.fortran:
+        yield from _columns_first(file, rows, verify=verify)
+        return
+    with file.path.open("rb", buffering=0) as stream:
+        stream.seek(file.start)
+        crc = zlib.crc32(stream.read(file.header))
+        for first in range(0, file.shape[0], rows):
+            # read, not mapped: mapping all pages of a part takes longer than copying them once
+            block = np.empty((min(rows, file.shape[0] - first), file.shape[1]), file.dtype)
+            _fill(stream, block, file)
+            if verify and file.checksum is not None:
+                crc = zlib.crc32(block, crc)
+            yield block
+    if verify and file.checksum is not None and crc != file.checksum:
+        raise _checksum_fault(file)
+
+
+def _fill(stream: io.RawIOBase, block: np.ndarray, file: ArrayFile) -> None:
+    view, done = memoryview(block).cast("B"), 0
+    while done < len(view):
+        count = stream.readinto(view[done:])
+        if not count:
+            message = f"{file.path.name} ended while it was read."
+            raise Damage(TRUNCATED, message)
+        done += count
+
+
+def _columns_first(file: ArrayFile, rows: int, *, verify: bool) -> Iterator[np.ndarray]:
+    array, memory = _map(file)
     if verify and file.checksum is not None:
         crc = zlib.crc32(memory[file.start : file.start + file.header])
-        if file.fortran:
-            crc = zlib.crc32(array.reshape(-1, order="F"), crc)
+        if zlib.crc32(array.reshape(-1, order="F"), crc) != file.checksum:
+            raise _checksum_fault(file)
     for first in range(0, file.shape[0], rows):
-        block = array[first : first + rows]
-        if crc is not None and not file.fortran:
-            crc = zlib.crc32(block, crc)
-        yield block
-    if crc is not None and crc != file.checksum:
-        raise _checksum_fault(file)
+        yield array[first : first + rows]
 
 
 def take(file: ArrayFile, *, rows: np.ndarray | None = None, columns: slice | None = None) -> np.ndarray:
@@ -76,18 +96,9 @@ def take(file: ArrayFile, *, rows: np.ndarray | None = None, columns: slice | No
     return np.concatenate(pieces) if pieces else np.empty((0, width), file.dtype)
 
 
-def _map(file: ArrayFile, *, whole: bool = False) -> tuple[np.ndarray, mmap.mmap | bytes]:
-    memory: mmap.mmap | bytes
-    with file.path.open("rb", buffering=0) as stream:
-        if whole and os.fstat(stream.fileno()).st_size <= _SMALL:
-            # a small file is copied sooner than its pages are mapped
-            memory = stream.read()
-        elif whole and hasattr(mmap, "MAP_POPULATE"):
-            # all pages at once: one fault for each sixteen pages would cost as much as the checksum
-            flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-            memory = mmap.mmap(stream.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
-        else:
-            memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+def _map(file: ArrayFile) -> tuple[np.ndarray, mmap.mmap]:
+    with file.path.open("rb") as stream:
+        memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     order = "F" if file.fortran else "C"
     offset = file.start + file.header
     return np.ndarray(file.shape, file.dtype, buffer=memory, offset=offset, order=order), memory

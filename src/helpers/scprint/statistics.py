@@ -154,7 +154,7 @@ def measure(opened: Opened, *, plan: Plan) -> PartStatistics:
         If a checksum disagrees, a number is not finite, or a compressed file is truncated.
     """
     needed = bool(plan.tables) or plan.scores
-    blocks = parts.label_blocks(opened, rows=1 << 20, verify=plan.verify) if needed else iter(())
+    blocks = parts.label_blocks(opened, rows=max(1, opened.cells), verify=plan.verify) if needed else iter(())
     labels = _whole(blocks)
     scores = _scores(opened, labels, plan) if plan.scores else {}
     sums, moments = None, None
@@ -175,7 +175,7 @@ def _whole(blocks: Iterator[np.ndarray]) -> np.ndarray:
 
 def _scores(opened: Opened, labels: np.ndarray, plan: Plan) -> dict[str, ClassScores]:
     file = opened.files[layout.SCORES]
-    stored = _whole(reading.blocks(file, rows=1 << 20, verify=plan.verify))
+    stored = _whole(reading.blocks(file, rows=max(1, opened.cells), verify=plan.verify))
     scores, finite = counting.widen(stored)
     if not finite:
         raise parts.not_finite(file)
@@ -192,14 +192,14 @@ def _embeddings(opened: Opened, plan: Plan) -> tuple[np.ndarray, Moments]:
         if not counting.add_rows(block, sums):
             raise parts.not_finite(file)
         chosen = block[-first % plan.covariance_every :: plan.covariance_every]
-        waiting.append(counting.widen(chosen)[0])
+        waiting.append(chosen.copy())
         first += len(block)
         held += len(chosen)
         if held >= 4096:
-            moments.add(np.concatenate(waiting))
+            moments.add(counting.widen(np.concatenate(waiting))[0])
             waiting, held = [], 0
     if held:
-        moments.add(np.concatenate(waiting))
+        moments.add(counting.widen(np.concatenate(waiting))[0])
     return sums, moments
 
 

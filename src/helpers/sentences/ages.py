@@ -138,17 +138,29 @@ def parse_all(labels: Iterable[str | float | None], *, species: str = HUMAN) -> 
     species
         See `parse`.
     """
-    labels = list(labels)
-    parsed = {label: parse(label, species=species) for label in dict.fromkeys(labels)}
-    ages = [parsed[label] for label in labels]
-    return pl.DataFrame(
+    if isinstance(labels, pl.Series) and labels.dtype in (pl.Categorical, pl.Enum):
+        labels = labels.cast(pl.String)
+    column = (
+        labels.alias("_label")
+        if isinstance(labels, pl.Series)
+        else pl.Series("_label", list(labels), strict=False)
+    )
+    distinct = column.unique()
+    parsed = [parse(label, species=species) for label in distinct]
+    table = pl.DataFrame(
         {
-            AGE: [age.years for age in ages],
-            AGE_LOWER: [age.lower for age in ages],
-            AGE_UPPER: [age.upper for age in ages],
-            AGE_KIND: [age.kind for age in ages],
+            "_label": distinct,
+            AGE: [age.years for age in parsed],
+            AGE_LOWER: [age.lower for age in parsed],
+            AGE_UPPER: [age.upper for age in parsed],
+            AGE_KIND: [age.kind for age in parsed],
         },
-        schema=AGE_SCHEMA,
+        schema_overrides=AGE_SCHEMA,
+    )
+    return (
+        column.to_frame()
+        .join(table, on="_label", how="left", nulls_equal=True, maintain_order="left")
+        .drop("_label")
     )
 
 
@@ -185,9 +197,16 @@ def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.D
     donors
         ``DonorID`` of each cell, as many.
     """
-    pairs = list(zip(groups, donors, strict=True))
-    parsed = {pair: _of_donor(*pair) for pair in dict.fromkeys(pairs)}
-    return parse_all([parsed[pair] for pair in pairs])
+    pairs = pl.DataFrame({"group": groups, "donor": donors}, schema={"group": pl.String, "donor": pl.String})
+    distinct = pairs.unique()
+    meant = [_of_donor(group, donor) for group, donor in distinct.iter_rows()]
+    # parsed one by one: an exact age is a number, a group is a text
+    table = pl.concat(
+        [distinct, pl.concat([parse_all([label]) for label in meant] or [parse_all([])])], how="horizontal"
+    )
+    return pairs.join(table, on=["group", "donor"], how="left", nulls_equal=True, maintain_order="left").drop(
+        "group", "donor"
+    )
 
 
 def _of_donor(group: str | None, donor: str | None) -> str | float | None:

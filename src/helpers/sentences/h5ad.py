@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -74,23 +75,27 @@ class H5adCells:
         return self._local.file
 
     def _find(self, layer: str) -> str:
-        where = {cells.X: "X", cells.RAW: "raw/X"}.get(layer, f"layers/{layer}")
+        where = {cells.X: "X", cells.RAW: self._raw("X")}.get(layer, f"layers/{layer}")
         if where not in self._file:
             here = [key for key in ("X",) if key in self._file]
-            here += ["raw"] if "raw/X" in self._file else []
+            here += ["raw"] if self._raw("X") in self._file else []
             here += list(self._file["layers"]) if "layers" in self._file else []
             msg = f"{self.path} has no {layer!r}; it has: {', '.join(here) or 'no values at all'}."
             raise SentenceError(msg)
         return where
 
+    def _raw(self, part: str) -> str:
+        # anndata wrote "raw.X" before it wrote groups
+        return f"raw.{part}" if f"raw.{part}" in self._file else f"raw/{part}"
+
     def _gene_names(self) -> list[str]:
-        var = self._file["raw/var" if self.layer == cells.RAW else "var"]
+        var = self._file[self._raw("var") if self.layer == cells.RAW else "var"]
         return [str(gene) for gene in nodes.texts(nodes.index(var))]
 
     def gene_columns(self) -> dict[str, list[str | None]]:
         """Return the text columns of the gene table; those that ``raw`` lacks come from ``var``."""
         with reading(self.path):
-            found = nodes.text_columns(self._file["raw/var"]) if self.layer == cells.RAW else {}
+            found = nodes.text_columns(self._file[self._raw("var")]) if self.layer == cells.RAW else {}
             var = self._file["var"]
             index = nodes.texts(nodes.index(var))
             if self.layer != cells.RAW:
@@ -139,7 +144,13 @@ class H5adCells:
         # files written before anndata 0.7 keep the annotation in one compound data set
         from anndata.io import read_h5ad
 
-        return arrow.obs_table(read_h5ad(self.path, backed="r").obs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the file is old
+            adata = read_h5ad(self.path, backed="r")
+        try:
+            return arrow.obs_table(adata.obs)
+        finally:
+            adata.file.close()
 
     def organism(self) -> dict[str, str]:
         """Return the organism stated in ``uns``."""

@@ -37,7 +37,7 @@ def shape(node: Any) -> tuple[int, int]:
 def index(table: Any) -> Any:
     """Return the names of the rows of a table."""
     if isinstance(table, h5py.Dataset):
-        return table["index"]
+        return table[table.dtype.names[0]]
     return table[table.attrs.get("_index", "_index")]
 
 
@@ -52,7 +52,7 @@ def texts(values: Any) -> list[str]:
 def text_columns(table: Any) -> dict[str, list[str | None]]:
     """Return the text columns of a table, with None where a text is missing."""
     if isinstance(table, h5py.Dataset):
-        return {}
+        return {name: texts(table[name]) for name in table.dtype.names[1:] if table.dtype[name].kind in "SO"}
     found = {}
     for name in table.attrs.get("column-order", []):
         values = column(table[name], 0, None, parent=table)

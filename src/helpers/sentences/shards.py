@@ -88,8 +88,10 @@ def parse_ages(obs: pa.Table, *, age_column: str | None, species: str = ages.HUM
     if age_column is None:
         return ages.parse_all([None] * obs.num_rows)
     if age_column == names.AGE_GROUP and names.DONOR in obs.column_names:
-        return ages.of_atlas(obs[names.AGE_GROUP].to_pylist(), obs[names.DONOR].to_pylist())
-    return ages.parse_all(obs[age_column].to_pylist(), species=species)
+        return ages.of_atlas(
+            *(pl.Series(pl.from_arrow(obs[name])) for name in (names.AGE_GROUP, names.DONOR))
+        )
+    return ages.parse_all(pl.Series(pl.from_arrow(obs[age_column])), species=species)
 
 
 def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
