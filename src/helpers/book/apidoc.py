@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,15 @@ def room(name: str) -> str:
     """
     folder = package_folder() if name == "." else package_folder() / name
     paths = [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
-    return "\n".join(_module(path) for path in paths)
+    # one look at all docstrings of a room; only if that fails, each by itself
+    together = "\n\n".join(text for path in paths for text in docstrings(path).values())
+    check = plain if faults_of(together) is None else plain_or_literal
+    return "\n".join(_module(path, check) for path in paths)
+
+
+def plain(text: str) -> str:
+    """Return a docstring as it is."""
+    return text
 
 
 def plain_or_literal(text: str) -> str:
@@ -54,36 +63,41 @@ def faults_of(text: str) -> str | None:
 
 
 def docstrings(path: Path) -> dict[str, str]:
-    """Return the docstrings of a module's public functions, classes and methods, ready to be shown."""
+    """Return the docstrings of a module, its public functions, classes and methods, ready to be shown."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = {}
+    label = _dotted(path).replace(".", "-")
+    found = {"": _converted(ast.get_docstring(tree) or "", label)}
     for node, inside in _public(tree):
         if text := ast.get_docstring(node):
-            found[f"{inside}{node.name}"] = _converted(text, f"{path.stem}-{inside}{node.name}")
+            found[f"{inside}{node.name}"] = _converted(text, f"{label}-{inside}{node.name}")
     return found
 
 
-def _module(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _dotted(path: Path) -> str:
     relative = path.relative_to(package_folder()).with_suffix("")
-    name = ".".join((PACKAGE, *relative.parts))
+    return ".".join((PACKAGE, *relative.parts))
+
+
+def _module(path: Path, check: Callable[[str], str]) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    name = _dotted(path)
     label = name.replace(".", "-")
     public = [node for node in tree.body if isinstance(node, Named) and not node.name.startswith("_")]
     if not public:
         return ""
     lines = [name, "^" * len(name), "", f".. py:module:: {name}", ""]
-    lines += [plain_or_literal(_converted(ast.get_docstring(tree) or "", label)), ""]
-    lines += [_entry(node, label) for node in public]
+    lines += [check(_converted(ast.get_docstring(tree) or "", label)), ""]
+    lines += [_entry(node, label, check) for node in public]
     return "\n".join(lines)
 
 
-def _entry(node: Named, stem: str, inside: str = "") -> str:
-    text = plain_or_literal(_converted(ast.get_docstring(node) or "", f"{stem}-{inside}{node.name}"))
+def _entry(node: Named, stem: str, check: Callable[[str], str], inside: str = "") -> str:
+    text = check(_converted(ast.get_docstring(node) or "", f"{stem}-{inside}{node.name}"))
     if isinstance(node, ast.ClassDef):
         # several modules have a class of one name, between which a signature could not choose
         head = f".. py:class:: {node.name}\n   :no-index:"
         methods = [one for one, _ in _methods(node)]
-        text += "\n\n" + "\n".join(_entry(method, stem, f"{node.name}.") for method in methods)
+        text += "\n\n" + "\n".join(_entry(method, stem, check, f"{node.name}.") for method in methods)
     elif any(
         ast.unparse(mark).split(".")[-1] in {"property", "cached_property"} for mark in node.decorator_list
     ):

@@ -81,19 +81,17 @@ def sentences_of_checker(name: str) -> list[str]:
     found: list[str] = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == wanted:
-            returned = [
-                one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value is not None
-            ]
-            found += [text for one in returned if (text := _sentence(one))]
+            parts = [one for statement in node.body[1:] for one in ast.walk(statement)]
+            inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
+            texts = [_sentence(one) for one in parts if id(one) not in inside]
+            found += [text for text in texts if " " in text and text.endswith(".")]
     return found
 
 
-def _sentence(node: ast.expr) -> str:
+def _sentence(node: ast.AST) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
         return "".join(map(str, parts))
-    if isinstance(node, ast.IfExp):
-        return _sentence(node.body) or _sentence(node.orelse)
     return ""

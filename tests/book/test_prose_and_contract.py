@@ -1,0 +1,130 @@
+import nbformat
+import pytest
+
+from helpers.book import contract, prose
+from helpers.book.project import Record
+
+
+def notebook(*cells):
+    return nbformat.v4.new_notebook(cells=list(cells))
+
+
+def markdown(text, *tags):
+    return nbformat.v4.new_markdown_cell(text, metadata={"tags": list(tags)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of these, 12 donors are old.",
+        "It rises by 0.3 per decade.",
+        "The share is 20 %.",
+        "Some 1,172 genes.",
+        "p = 0.01",
+        "- item with 3 donors",
+        "| 4 | cells |",
+    ],
+)
+def test_a_typed_number_is_found(text):
+    assert prose.lines_with_digits(text) == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Published in 2024.",
+        "MYH7, CD8A, IL6 and HLA-B27 are genes; H2-K1 too.",
+        "A 95 % interval, and the usual 0.05.",
+        "Chapter 3 and chapters 4, 5 show it.",
+        "## 3. A heading with 5 words",
+        "1. first\n2. second",
+        "Use `min_cells=10` and `X[3]`.",
+        "The formula $x_1 + 2$ and\n\n$$\n3 y\n$$",
+        "See [here](page3.md) and https://example.org/1.",
+        "A DOI 10.1038/s41586-020-1 is fine.",
+        "log2 and log10 and 10x and v3",
+        "```python\nx = 3\n```",
+        "```{exercise} Title\n:label: ex-03-x\n```",
+        "The card says 338 million. <!-- facts: 338 -->",
+    ],
+)
+def test_what_no_run_changes_is_allowed(text):
+    assert prose.lines_with_digits(text) == []
+
+
+def test_a_fact_allows_its_own_number_only():
+    assert prose.lines_with_digits("It says 338 of 33. <!-- facts: 338 -->") == ["It says  of 33."]
+
+
+def test_defaults_are_allowed_and_longer_numbers_are_not():
+    one = notebook(markdown("Profiles of 10 cells. Not of 100."))
+    assert prose.typed_digits(one, defaults=[10]) == ["cell 1: Profiles of  cells. Not of 100."]
+
+
+def test_minutes_are_allowed_in_the_header_only():
+    one = notebook(markdown("Takes 45 minutes and 3 GiB.", "header"), markdown("Takes 45 minutes."))
+    assert prose.typed_digits(one, minutes=[45]) == ["cell 2: Takes 45 minutes."]
+
+
+def test_exercises_state_their_own_givens():
+    assert prose.typed_digits(notebook(markdown("Given 7 donors", "exercise"))) == []
+
+
+PROMISED = {
+    "donors": Record("donors", "int", "donors", 1, 20, demo=(3, 3)),
+    "share": Record("share", "float", None, 0, 1, optional=True),
+    "kind": Record("kind", "str"),
+}
+
+
+def found(**changes):
+    values = {"donors": 3, "share": 0.5, "kind": "FB"} | changes
+    units = {"donors": "donors"}
+    return {name: {"value": value, "unit": units.get(name)} for name, value in values.items()}
+
+
+def test_a_run_that_keeps_its_promise_has_no_faults():
+    assert contract.faults(PROMISED, found(), demo=True) == []
+    assert contract.faults(PROMISED, found(share=None)) == []
+    assert contract.faults(PROMISED, found(share=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"donors": 0}, "donors is 0, below 1"),
+        ({"donors": 21}, "donors is 21, above 20"),
+        ({"donors": 3.0}, "donors is 3.0, promised is int"),
+        ({"donors": True}, "donors is True, promised is int"),
+        ({"donors": None}, "donors is None, and is not marked optional"),
+        ({"share": "half"}, "share is 'half', promised is float"),
+        ({"extra": 1}, "extra is recorded but not promised"),
+    ],
+)
+def test_each_broken_promise_is_said(changes, words):
+    assert any(words in fault for fault in contract.faults(PROMISED, found(**changes)))
+
+
+def test_a_missing_name_and_another_unit_are_said():
+    one = found()
+    del one["kind"]
+    one["donors"]["unit"] = "cells"
+    assert contract.faults(PROMISED, one) == [
+        "donors has the unit 'cells', promised is 'donors'",
+        "kind is promised but not recorded",
+    ]
+
+
+def test_the_known_answer_counts_on_the_default_atlas_only():
+    assert contract.faults(PROMISED, found(donors=4)) == []
+    assert contract.faults(PROMISED, found(donors=4), demo=True) == [
+        "donors is 4, the known answer lies between 3 and 3"
+    ]
+
+
+def test_names_are_read_from_chains_and_joined_sentences():
+    code = nbformat.v4.new_code_cell(
+        'note.record("a", 1).record("b", 2)\nnote.say("x {a:.1%} "\n  "y {b.number}")'
+    )
+    assert contract.recorded_names(notebook(code)) == {"a", "b"}
+    assert contract.said_names(notebook(code)) == {"a", "b"}

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import nbformat
+import polars as pl
+import pytest
+
+from helpers.book import gallery, sweep
+from helpers.book.project import Project
+from helpers.errors import ParameterError, RunError
+
+pytestmark = pytest.mark.xdist_group("runs")
+TEXT = """
+title: Counts <b>
+notebook: 01_first
+fixed: {loud: true}
+grid:
+  label: [FB, NK]
+  count: [2, 4]
+records: [donors, kind]
+x: count
+split: label
+"""
+
+
+@pytest.fixture
+def written(project):
+    (project.root / "sweeps").mkdir()
+    (project.root / "sweeps" / "counts.yaml").write_text(TEXT)
+    return project
+
+
+def make(project, **options):
+    wanted = sweep.read_sweep(project, "counts")
+    return sweep.make(project, wanted, sweep.plans_of(project, wanted), workers=2, **options)
+
+
+def test_a_sweep_makes_one_table_and_goes_on_where_it_stopped(written):
+    folder, outcomes = make(written)
+    assert [one.status for one in outcomes] == ["good"] * 4
+    table = pl.read_parquet(folder / "table.parquet")
+    assert table["donors"].to_list() == [2, 4, 2, 4]
+    assert table["kind"].to_list() == ["FB", "FB", "NK", "NK"]
+    assert table.schema["donors"] == pl.Int64
+    assert pl.read_csv(folder / "table.csv").height == 4
+    assert (folder / "figure.png").stat().st_size > 1000
+
+    # the executed notebooks carry no label, and show their parameters
+    notebooks = sorted((folder / "notebooks").glob("*.ipynb"))
+    assert len(notebooks) == 4
+    node = nbformat.read(notebooks[0], as_version=4)
+    assert all("name" not in cell.metadata.get("mystnb", {}).get("figure", {}) for cell in node.cells)
+    assert any("this run was made with" in cell.source for cell in node.cells)
+    assert "papermill" not in node.metadata
+
+    # one more point: only that one runs
+    text = TEXT.replace("count: [2, 4]", "count: [2, 4, 6]")
+    (written.root / "sweeps" / "counts.yaml").write_text(text)
+    told = []
+    _, again = make(written, tell=lambda *words: told.append(words))
+    assert sorted(one.status for one in again) == ["good"] * 2 + ["reused"] * 4
+    assert ("FB 6", "good") in told
+
+    # the page of the sweep: escaped, sortable, linked, on its data
+    page = gallery.page_of(folder)
+    assert "class='dataframe sortable'" in page
+    assert "aria-label='Counts &lt;b&gt;'" in page
+    assert page.count(" download>") == 6 + 2
+    assert "fig-sweep-counts" in page
+
+
+def test_a_point_that_fails_is_a_row_and_the_others_are_there(written):
+    book = written.choose(["01"])[0]
+    text = book.source.read_text().replace(
+        'note.record("donors"', 'assert count < 4, "too <many>"\nnote.record("donors"'
+    )
+    book.source.write_text(text)
+    folder, outcomes = make(written)
+    assert [one.status for one in outcomes] == ["good", "failed", "good", "failed"]
+    table = pl.read_parquet(folder / "table.parquet")
+    assert table["donors"].to_list() == [2, None, 2, None]
+    assert table["error"][1] == "AssertionError: too <many>"
+    assert len(list((written.build / "failed" / "counts").iterdir())) == 2
+    page = gallery.page_of(folder)
+    assert "failed: AssertionError: too &lt;many&gt;" in page
+    assert "Runs that failed: 2." in page
+
+
+def test_all_points_are_checked_before_the_first_runs(written):
+    path = written.root / "sweeps" / "counts.yaml"
+    path.write_text(TEXT.replace("[2, 4]", "[2, 99]"))
+    wanted = sweep.read_sweep(written, "counts")
+    with pytest.raises(ParameterError, match="count = 99 is out of range"):
+        sweep.plans_of(written, wanted)
+    assert not (written.build / "sweep_runs").exists()
+
+
+def test_faults_of_a_sweep_come_at_once(written):
+    path = written.root / "sweeps" / "counts.yaml"
+    path.write_text("title: A\nnotebook: 01\ngird: {}\n")
+    with pytest.raises(
+        ParameterError, match="'grid' is missing; 'records' is missing; 'x' is missing; unknown key 'gird'"
+    ):
+        sweep.read_sweep(written, "counts")
+    path.write_text(TEXT.replace("[donors, kind]", "[donors, kindness]"))
+    with pytest.raises(ParameterError, match="01_first does not record 'kindness'"):
+        sweep.read_sweep(written, "counts")
+
+
+def test_a_sweep_that_does_not_exist_lists_those_that_do(written):
+    with pytest.raises(RunError, match=r"no sweep 'count'\. There are: counts"):
+        sweep.read_sweep(written, "count")
+
+
+def test_grids_are_joined(written):
+    path = written.root / "sweeps" / "counts.yaml"
+    grids = "grid:\n  - {label: [FB], count: [2, 3]}\n  - {label: [NK], count: [4]}\nrecords"
+    path.write_text(TEXT.split("grid:")[0] + grids + TEXT.split("records")[1].join(["", ""]))
+    points = sweep.read_sweep(written, "counts").points
+    assert [(one["label"], one["count"]) for one in points] == [("FB", 2), ("FB", 3), ("NK", 4)]
+
+
+def test_a_page_of_a_sweep_that_was_not_run_names_the_command(tmp_path):
+    assert "`musclebook sweep counts`" in gallery.page_of(tmp_path / "counts")
+
+
+def test_the_sweeps_of_this_book_are_sound():
+    project = Project(Path(__file__).parents[2])
+    for path in sorted((project.root / "sweeps").glob("*.yaml")):
+        wanted = sweep.read_sweep(project, path.stem)
+        plans = sweep.plans_of(project, wanted)
+        assert len(plans) == len(wanted.points) > 4
+        assert len({one.parts.key for one in plans}) == len(plans)
+        assert (
+            f"<!-- sweep: {path.stem} -->" in (project.root / "book" / f"gallery_{path.stem}.md").read_text()
+        )
