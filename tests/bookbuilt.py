@@ -33,4 +33,11 @@ def _make_runs() -> dict[str, dict]:
 def make_site() -> Path:
     """Build the site of those runs; an unchanged one is reused."""
     make_runs()
-    return site.build(PROJECT).folder
+    with _alone():
+        return site.build(PROJECT).folder
+
+
+def _alone() -> filelock.FileLock:
+    # whatever way the tests are spread over processes, one of them does the work and the others wait
+    PROJECT.build.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(PROJECT.build / "tests.lock", timeout=1800)

@@ -111,5 +111,5 @@ def test_tables_link_to_files_that_exist(runs, name):
 
 def test_pages_of_the_test_runs_are_current(runs):
     found = state.states(PROJECT, request=run.Request(profile="test"))
-    assert {name for name, reasons in found.items() if reasons != []} == set()
+    assert {name: reasons for name, reasons in found.items() if reasons != []} == {}
     assert set(found) == set(runs)

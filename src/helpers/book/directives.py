@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from helpers.book import schedule
@@ -16,6 +18,50 @@ def finding_of(name: str, stored: dict[str, Any]) -> Finding:
     """Return a finding as it was recorded."""
     interval = stored.get("interval")
     return Finding(name, stored["value"], stored.get("unit"), tuple(interval) if interval else None)
+
+
+class Headlines(SphinxDirective):
+    """The last sentence of each chapter, as its run wrote it."""
+
+    optional_arguments: ClassVar[int] = 1
+    final_argument_whitespace: ClassVar[bool] = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make a list of chapters; those named, or all."""
+        runs = self.env.app.musclebook_runs or {}  # type: ignore[attr-defined]
+        wanted = self.arguments[0].split() if self.arguments else list(runs)
+        made = nodes.bullet_list()
+        for name in wanted:
+            if runs.get(name, {}).get("headline"):
+                item = nodes.list_item("", nodes.paragraph("", "", link_to(name, runs[name]["title"])))
+                item += headline(self, runs[name]["headline"])
+                made += item
+        return (
+            [made]
+            if made.children
+            else [nodes.paragraph(text="No chapter was run before this site was built.")]
+        )
+
+
+def headline(directive: SphinxDirective, text: str) -> list[nodes.Node]:
+    """Return a sentence of a run as nodes; values in it were escaped when it was written."""
+    holder = nodes.container()
+    directive.state.nested_parse(StringList(text.splitlines(), source="headline"), 0, holder)
+    return holder.children
+
+
+def link_to(name: str, title: str) -> nodes.Node:
+    """Return a link to a chapter."""
+    link = addnodes.pending_xref(
+        "",
+        nodes.strong(text=title),
+        refdomain="std",
+        reftype="doc",
+        reftarget=f"/notebooks/{name}",
+        refexplicit=True,
+    )
+    link["refdoc"] = ""
+    return link
 
 
 class FindingsTable(SphinxDirective):
@@ -31,6 +77,7 @@ class FindingsTable(SphinxDirective):
             section = nodes.section(ids=[nodes.make_id(f"findings-{name}")])
             section += nodes.title(text=run.get("title") or name)
             section += nodes.paragraph("", "", nodes.emphasis(text=run.get("question", "")))
+            section += headline(self, run.get("headline", ""))
             rows = [
                 (key.replace("_", " "), finding_of(key, one).text()) for key, one in run["findings"].items()
             ]

@@ -13,7 +13,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from helpers.book import apidoc, gallery, mathml
-from helpers.book.directives import FindingsTable, InstallCell, Schedule, finding_of
+from helpers.book.directives import FindingsTable, Headlines, InstallCell, Schedule, finding_of
 from helpers.book.shown import banner, foot
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("musclebook_site", "", "env", [str])
     app.add_role("finding", FindingRole())
     app.add_directive("findings-table", FindingsTable)
+    app.add_directive("headlines", Headlines)
     app.add_directive("schedule", Schedule)
     app.add_directive("install-cell", InstallCell)
     app.connect("config-inited", _load_redirects)

@@ -23,7 +23,9 @@ def banner(runs: Runs | None, page: str) -> str:
         return _aside("unknown", "Built by hand. Each chapter names its data in the fold at its end.")
     if page in runs:
         run = runs[page]
-        name = run["source"].get("name") or run["parameters"].get("atlas", "")
+        given = str(run["parameters"].get("atlas", ""))
+        # a word such as "demo" says more than the folder that holds what was simulated
+        name = given if given and run["simulated"] else run["source"].get("name") or given
         words = _data_words(run["simulated"], str(name))
         made = run["made"].replace("T", " ").removesuffix("+00:00")
         return _aside(_kind(run["simulated"]), words, f"Run {run['key']}, {made[:16]} UTC.")

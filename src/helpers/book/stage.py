@@ -179,8 +179,22 @@ def _about(found: dict[str, Any], book: Notebook) -> dict[str, Any]:
         "parameters": {name: shown(value) for name, value in found["parameters"].items()},
         "versions": {**results.get("versions", {}), **found["versions"]},
         "findings": results.get("findings", {}),
+        "headline": _headline(found),
         "sources_hash": key.short(found.get("parts", {}))[:12],
     }
+
+
+def _headline(found: dict[str, Any]) -> str:
+    # the last sentence of a chapter sums it up
+    executed = nbformat.read(found["folder"] / f"{found['name']}.ipynb", as_version=4)
+    said = [
+        output.data["text/markdown"]
+        for cell in executed.cells
+        if "finding" in _tags(cell)
+        for output in cell.get("outputs", [])
+        if "text/markdown" in output.get("data", {})
+    ]
+    return said[-1] if said else ""
 
 
 def shown(value: Any) -> Any:
