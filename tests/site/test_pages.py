@@ -58,7 +58,7 @@ def is_page(name):
 
 def test_every_page_of_the_contents_is_built(pages):
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    files = re.findall(r"'file': '([^']+)'", str(toc)) + [toc["root"]]
+    files = [*re.findall(r"'file': '([^']+)'", str(toc)), toc["root"]]
     assert {f"{name}.html" for name in files} <= set(pages)
 
 
