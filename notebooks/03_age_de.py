@@ -169,6 +169,7 @@ named_gene = test.detectable(alpha=0.05)
 any_gene = test.detectable(alpha=0.0005)
 
 # %% tags=["hide-input", "finding"]
+# facts: 0.0005
 note.record("age_per", comparison.per)
 note.record("residual_df", test.residual_df, "degrees of freedom")
 note.record("age_inflation", test.age_inflation, "fold")
@@ -182,6 +183,7 @@ note.say(
 )
 
 # %% tags=["hide-input"]
+# facts: 80
 note.table(
     named_gene, "Smallest change found with 80 % power at p < 0.05, from lowly to highly expressed genes."
 )

@@ -425,9 +425,11 @@ power = composition_audit.power(headline)
 slopes_known = published.published_slopes()
 
 # %% mystnb={"figure": {"caption": "The smallest change found with a power of 80 % by these donors and by twice as many, beside the size of published slopes.", "name": "fig-04-power"}, "image": {"alt": "Two panels, one row a type: the smallest change that these donors and twice as many can detect, and a mark for the published slope."}} tags=["hide-input"]
+# facts: 80
 draw_limits.draw_power(power, slopes_known)
 
 # %% tags=["hide-input", "finding"]
+# facts: 80
 within_reach = composition_audit.count_reachable(power, slopes_known)
 note.record("power_types", within_reach["types"])
 note.record("power_reached", within_reach["reached"])

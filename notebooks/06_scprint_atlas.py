@@ -267,6 +267,7 @@ note.table(predicted_judged, "Cells of the table whose labels exclude each other
 probes = knowledge.probe(drawn, seed=seed)
 
 # %% mystnb={"figure": {"caption": "How well a linear probe reads each label from each block, held out by part: 0 as shuffled labels, 1 perfect. Dots: more than shuffled labels allow (1 % false discovery rate over parts).", "name": "fig-06-knowledge"}, "image": {"alt": "Matrix of blocks by labels. The diagonal holds each block with its own class; marked squares off the diagonal are candidates for leaks."}} tags=["hide-input"]
+# facts: 0; 1
 draw.draw_knowledge(probes)
 
 # %% tags=["hide-input"]
@@ -390,6 +391,7 @@ note.say(
 costs = cost.extrapolate(cost.measure(folder, only=counted))
 
 # %% mystnb={"figure": {"caption": "Minutes for the whole atlas on one core, and minutes that the disk needs at 500 MB a second.", "name": "fig-06-cost"}, "image": {"alt": "Bars on a logarithmic axis: minutes of the processor and of the disk for each step of a survey of the whole atlas."}} tags=["hide-input"]
+# facts: 500
 draw.draw_cost(costs)
 
 # %% tags=["hide-input", "finding"]

@@ -147,3 +147,22 @@ def test_two_edits_stop_until_one_is_chosen(book, write):
     assert (book.source.read_bytes(), book.pair.read_bytes()) == before
     write(book, force=True)
     assert pairing.compare(book) == []
+
+
+def test_saving_in_jupyter_with_jupytext_agrees_with_the_pair(book):
+    """The configuration beside the notebooks makes jupytext write what `musclebook pair` reads as the same."""
+    import shutil
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    shutil.copyfile(root / "notebooks" / "jupytext.toml", book.source.parent / "jupytext.toml")
+    _edit_pair(book, lambda node: node.cells[5].update(source="1 + 1"))
+    later = book.source.stat().st_mtime + 100
+    os.utime(book.pair, (later, later))
+    code = "import sys; from jupytext.cli import jupytext; sys.exit(jupytext(['--sync', sys.argv[1]]))"
+    subprocess.run([sys.executable, "-c", code, str(book.pair)], check=True, capture_output=True)
+    assert "1 + 1" in book.source.read_text()
+    assert pairing.compare(book) == []
+    assert '"alt": "Three dots on a line"' in book.source.read_text()

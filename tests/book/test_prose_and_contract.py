@@ -128,3 +128,18 @@ def test_names_are_read_from_chains_and_joined_sentences():
     )
     assert contract.recorded_names(notebook(code)) == {"a", "b"}
     assert contract.said_names(notebook(code)) == {"a", "b"}
+
+
+def test_sentences_and_captions_are_prose_too():
+    code = nbformat.v4.new_code_cell(
+        'note.say("Of 17 donors {donors:.3g}.")\nnote.table(frame, "First 5 rows.", name="x1")\nx = 3',
+        metadata={"mystnb": {"figure": {"caption": "All 17 donors."}, "image": {"alt": "17 dots"}}},
+    )
+    assert prose.typed_digits(notebook(code)) == [
+        "cell 1: All 17 donors.",
+        "cell 1: 17 dots",
+        "cell 1: Of 17 donors .",
+        "cell 1: First 5 rows.",
+    ]
+    code.source = "# facts: 17; 5\n" + code.source
+    assert prose.typed_digits(notebook(code)) == []

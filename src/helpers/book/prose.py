@@ -1,5 +1,6 @@
 """Prose that a run could make wrong: digits typed by hand."""
 
+import ast
 import re
 from collections.abc import Iterable
 
@@ -18,6 +19,8 @@ _NOT_PROSE = (
     re.compile(r"https?://\S+"),
     re.compile(r"10\.\d{4,}/\S+"),
 )
+_CODE_FACTS = re.compile(r"(?m)^# facts: (.*)$")
+_FIELD = re.compile(r"\{[^{}]*\}")
 # A text may name published numbers that it states, each of which no run changes: <!-- facts: 338; 22,000 -->
 _FACTS = re.compile(r"<!-- facts: (.*?) -->", re.DOTALL)
 # Digits that no run changes.
@@ -44,12 +47,12 @@ def typed_digits(
     Allowed are years, gene names and other names with letters, references, numbers of chapters and lists, the level
     of intervals, defaults of parameters, and in the opening cell the minutes and the memory that the sidecar states.
     Exercises and hints state their own givens and are left out. A published number is allowed in the cell that names it
-    in a comment ``<!-- facts: 338; 22,000 -->``.
+    in a comment ``<!-- facts: 338; 22,000 -->``, in a code cell ``# facts: 80``.
 
     Parameters
     ----------
     notebook
-        Its Markdown cells are read.
+        Its Markdown cells, sentences, captions and alt texts are read.
     defaults
         Documented defaults of the parameters.
     minutes
@@ -58,16 +61,35 @@ def typed_digits(
     found = []
     for number, cell in enumerate(notebook.cells, 1):
         tags = set(cell.metadata.get("tags", []))
-        if cell.cell_type != "markdown" or tags & {"exercise", "hint"}:
+        if tags & {"exercise", "hint", "solution"}:
             continue
         known = [str(value) for value in defaults]
+        if cell.cell_type == "code":
+            known += [fact.strip() for line in _CODE_FACTS.findall(cell.source) for fact in line.split(";")]
         if "header" in tags:
             known += [str(value) for value in minutes]
+        texts = [cell.source] if cell.cell_type == "markdown" else _texts_of_code(cell)
         found += [
             f"cell {number}: {line}"
-            for line in lines_with_digits(cell.source, known=known, header="header" in tags)
+            for text in texts
+            for line in lines_with_digits(text, known=known, header="header" in tags)
         ]
     return found
+
+
+def _texts_of_code(cell: NotebookNode) -> list[str]:
+    # what a code cell shows in words: sentences, captions of tables and figures, alt texts
+    look = cell.metadata.get("mystnb", {})
+    texts = [look.get("figure", {}).get("caption", ""), look.get("image", {}).get("alt", "")]
+    for node in ast.walk(ast.parse(cell.source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"note.say", "note.table"}:
+            words = [
+                one.value
+                for one in ast.walk(node)
+                if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            ]
+            texts += [_FIELD.sub("", text) for text in words if " " in text.strip()]
+    return texts
 
 
 def lines_with_digits(text: str, *, known: Iterable[str] = (), header: bool = False) -> list[str]:
