@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,12 +95,17 @@ def test_launch_buttons_appear_only_with_an_address_and_open_files_that_exist(pr
     sources = stage.stage(project)
     assert "launch_buttons" not in yaml.safe_load((sources / "_config.yml").read_text())
     (project.root / "welcome.md").write_text("# Welcome\n\n```{install-cell}\n```\n")
-    made = site.build(project, repository="https://example.org/someone/somebook.git", branch="v1")
+    made = site.build(project, repository="https://github.com/someone/somebook.git", branch="v1")
     text = (made.folder / "notebooks" / "01_first.html").read_text()
-    launch = "v1?urlpath=lab/tree/notebooks/01_first.ipynb"
-    assert f"https://mybinder.org/v2/gh/someone/somebook/{launch}" in text or launch in text
-    assert "notebooks/01_first.ipynb" in text
-    assert "git+https://example.org/someone/somebook.git@v1" in (made.folder / "welcome.html").read_text()
+    buttons = re.findall(r'href="(https://[^"]+\.ipynb)"', text)
+    assert "https://mybinder.org/v2/gh/someone/somebook/v1?urlpath=lab/tree/notebooks/01_first.ipynb" in buttons
+    assert "https://colab.research.google.com/github/someone/somebook/blob/v1/notebooks/01_first.ipynb" in buttons
+    assert "git+https://github.com/someone/somebook.git@v1" in (made.folder / "welcome.html").read_text()
+
+
+def test_an_address_that_nothing_can_be_launched_from_gives_no_buttons(project):
+    sources = stage.stage(project, repository="https://example.org/someone/somebook")
+    assert "launch_buttons" not in yaml.safe_load((sources / "_config.yml").read_text())
 
 
 def test_every_launch_target_exists_in_the_tree():
@@ -147,3 +153,5 @@ def test_a_book_built_by_hand_works_too(tmp_path):
     text = (root / "_build" / "html" / "notebooks" / "01_first.html").read_text()
     assert "Counted <strong>3 donors</strong>" in text
     assert "Built by hand" in text
+    (link,) = re.findall(r"href='(results/[^']+\.csv)'", text)
+    assert (root / "_build" / "html" / "notebooks" / link).is_file()

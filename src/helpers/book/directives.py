@@ -33,7 +33,9 @@ class Headlines(SphinxDirective):
         made = nodes.bullet_list()
         for name in wanted:
             if runs.get(name, {}).get("headline"):
-                item = nodes.list_item("", nodes.paragraph("", "", link_to(name, runs[name]["title"])))
+                item = nodes.list_item(
+                    "", nodes.paragraph("", "", link_to(name, runs[name]["title"], page=self.env.docname))
+                )
                 item += headline(self, runs[name]["headline"])
                 made += item
         return (
@@ -50,8 +52,8 @@ def headline(directive: SphinxDirective, text: str) -> list[nodes.Node]:
     return holder.children
 
 
-def link_to(name: str, title: str) -> nodes.Node:
-    """Return a link to a chapter."""
+def link_to(name: str, title: str, *, page: str) -> nodes.Node:
+    """Return a link from a page to a chapter."""
     link = addnodes.pending_xref(
         "",
         nodes.strong(text=title),
@@ -60,7 +62,7 @@ def link_to(name: str, title: str) -> nodes.Node:
         reftarget=f"/notebooks/{name}",
         refexplicit=True,
     )
-    link["refdoc"] = ""
+    link["refdoc"] = page
     return link
 
 

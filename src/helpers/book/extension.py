@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("install-cell", InstallCell)
     app.connect("config-inited", _load_redirects)
     app.connect("builder-inited", _load_site)
+    app.connect("build-finished", _copy_results)
     app.connect("html-page-context", _dress_page, priority=900)
     app.connect("source-read", apidoc.write_rooms)
     app.connect("source-read", gallery.write_gallery)
@@ -75,6 +77,14 @@ def _load_site(app: Sphinx) -> None:
     site = json.loads(path.read_text(encoding="utf-8")) if app.config.musclebook_site else None
     app.musclebook_site = site or {}  # type: ignore[attr-defined]
     app.musclebook_runs = None if site is None else site["runs"]  # type: ignore[attr-defined]
+
+
+def _copy_results(app: Sphinx, failure: Exception | None) -> None:
+    # a book built by hand writes result files beside its notebooks; the tables on the pages link to them
+    for folder in (
+        Path(app.srcdir).glob("*/results") if failure is None and not app.config.musclebook_site else ()
+    ):
+        shutil.copytree(folder, Path(app.outdir) / folder.relative_to(app.srcdir), dirs_exist_ok=True)
 
 
 def _dress_page(

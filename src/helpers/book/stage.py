@@ -17,6 +17,7 @@ from helpers.errors import SiteError
 from helpers.files import write_json, writing
 
 SITE_FILE = "site.json"
+_LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can start
 _INJECTED = "injected-parameters"
 
 
@@ -68,7 +69,7 @@ def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
         return executed
     for cell, with_outputs in zip(now, ran, strict=True):
         cell.outputs, cell.execution_count = with_outputs.outputs, with_outputs.execution_count
-    fresh.metadata["language_info"] = executed.metadata.get("language_info", {})
+    fresh.metadata["language_info"] = executed.metadata.get("language_info", {"name": "python"})
     return fresh
 
 
@@ -86,6 +87,9 @@ def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> Not
         if "parameters" in _tags(cell) and given:
             lines = "\n".join(f"{name} = {shown(value)!r}" for name, value in given.items())
             cells.append(nbformat.v4.new_code_cell(f"# this run was made with\n{lines}", id="run-parameters"))
+    for place, cell in enumerate(cells):
+        # jupytext makes ids by chance, and a site that has not changed must not look changed
+        cell["id"] = key.short([place, cell.source])[:8]
     notebook.cells = cells
     notebook.metadata.pop("papermill", None)
     notebook.metadata["musclebook"] = {"key": run_key}
@@ -145,8 +149,8 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     config["execute"] = {"execute_notebooks": "off"}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     sphinx["musclebook_site"] = SITE_FILE
-    if repository:
-        address = repository.rstrip("/").removesuffix(".git")
+    address = (repository or "").rstrip("/").removesuffix(".git")
+    if any(host in address.lower() for host in _LAUNCHABLE):
         config["repository"] = {"url": address, "branch": branch, "path_to_book": ""}
         config["launch_buttons"] = {
             "notebook_interface": "jupyterlab",
@@ -154,8 +158,8 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
             "colab_url": "https://colab.research.google.com",
         }
         config.setdefault("html", {})["use_repository_button"] = True
-        owner_and_name = "/".join(address.split("/")[-2:])
-        sphinx["notfound_urls_prefix"] = f"/{owner_and_name.split('/')[-1]}/"
+        if "notfound_urls_prefix" in sphinx:  # project pages live in a folder named after the repository
+            sphinx["notfound_urls_prefix"] = f"/{address.split('/')[-1]}/"
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
