@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-import bookbuilt
+import bookbuilt  # noqa: E402
 
 
 @pytest.fixture(scope="session")
