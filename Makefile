@@ -16,7 +16,7 @@ book: env  ## run the notebooks and build _build/html/index.html; ATLAS=FOLDER_O
 
 test: env  ## unit and property tests, pairing, nbmake on a tiny atlas, a book build, links
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
-	$(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout 600 -p no:doctest notebooks/*.ipynb
+	$(BIN)/python -m pytest -o addopts=--import-mode=importlib -n 2 --nbmake --nbmake-timeout 600 notebooks/*.ipynb
 
 env: $(STAMP)  ## make .venv from the hashed lock
 
