@@ -1,8 +1,8 @@
 """All budgets, one after the other, each in its own process; writes bench/RESULTS.md.
 
-    make bench                        # everything, at full size: about an hour
-    python -m bench loading sentences # some of them
-    python -m bench --release FOLDER  # a full-size release that is already there
+make bench                        # everything, at full size: about an hour
+python -m bench loading sentences # some of them
+python -m bench --release FOLDER  # a full-size release that is already there
 """
 
 import argparse
@@ -54,7 +54,9 @@ def section(name: str, asked: argparse.Namespace) -> tuple[str, bool]:
     log = ROOT / "_build" / f"bench-{name}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out:
-        child = subprocess.Popen(command(name, asked), stdout=out, stderr=subprocess.DEVNULL, env=env, cwd=ROOT)
+        child = subprocess.Popen(
+            command(name, asked), stdout=out, stderr=subprocess.DEVNULL, env=env, cwd=ROOT
+        )
         peak = peak_of(child)
     took = time.monotonic() - started
     good = child.returncode == 0

@@ -89,9 +89,10 @@ print(json.dumps({"seconds": time.perf_counter() - started, "peak": budget.peak_
                   "cells": done.manifest["cells"], "bytes": sum(f["bytes"] for f in done.manifest["files"])}))
 """
 PEER = """
-import sys, time, json, resource
+import sys, time, json
 import anndata, numpy as np, scanpy as sc
 import cell2sentence as cs
+from helpers.budget import peak_bytes
 source, out = sys.argv[1], sys.argv[2]
 started = time.perf_counter()
 adata = anndata.read_h5ad(source)
@@ -102,7 +103,7 @@ adata.obs["organism"] = "Homo sapiens"
 table, words = cs.CSData.adata_to_arrow(adata, random_state=1, sentence_delimiter=" ", label_col_names=["donor_id"])
 cs.CSData.csdata_from_arrow(table, words, save_dir=out, save_name="peer", dataset_backend="arrow")
 print(json.dumps({"seconds": time.perf_counter() - started, "cells": adata.n_obs, "bytes": 0,
-                  "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+                  "peak": peak_bytes()}))
 """
 
 

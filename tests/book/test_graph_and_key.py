@@ -47,6 +47,20 @@ def test_imports_are_followed_also_those_inside_functions_with_the_tables_of_the
     }
 
 
+def test_what_numba_and_editors_leave_beside_the_sources_counts_for_nothing(package):
+    before = graph.hashes_of(graph.modules_used("from helpers.room import one", folder=package))
+    for name in (
+        "room/__pycache__/one.work-3.py311.1.nbc",
+        "facts/__pycache__/x.nbi",
+        "facts/.donors.csv.swp",
+    ):
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_bytes(b"compiled")
+    after = graph.hashes_of(graph.modules_used("from helpers.room import one", folder=package))
+    assert after == before
+    assert not [name for name in graph.files_below(package) if "__pycache__" in name]
+
+
 def test_a_module_that_nobody_imports_is_not_used(package):
     assert "helpers.room.alone" not in used("import helpers.room.one", package)
 

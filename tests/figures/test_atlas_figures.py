@@ -19,7 +19,10 @@ def test_labels_are_drawn_by_assay_and_without_one():
 def test_a_source_without_donors_or_labels_gets_a_sentence():
     nobody = donors.by_donor(pl.DataFrame({names.DONOR: [None]}, schema={names.DONOR: pl.String}))
     assert "no donors" in draw.draw_donors(nobody).axes[0].texts[0].get_text()
-    assert "no cell-type labels" in draw.draw_labels(labels.count(pl.DataFrame({"x": [1]}))).axes[0].texts[0].get_text()
+    assert (
+        "no cell-type labels"
+        in draw.draw_labels(labels.count(pl.DataFrame({"x": [1]}))).axes[0].texts[0].get_text()
+    )
 
 
 def test_a_label_with_markup_is_drawn_as_text():

@@ -98,8 +98,13 @@ def test_launch_buttons_appear_only_with_an_address_and_open_files_that_exist(pr
     made = site.build(project, repository="https://github.com/someone/somebook.git", branch="v1")
     text = (made.folder / "notebooks" / "01_first.html").read_text()
     buttons = re.findall(r'href="(https://[^"]+\.ipynb)"', text)
-    assert "https://mybinder.org/v2/gh/someone/somebook/v1?urlpath=lab/tree/notebooks/01_first.ipynb" in buttons
-    assert "https://colab.research.google.com/github/someone/somebook/blob/v1/notebooks/01_first.ipynb" in buttons
+    assert (
+        "https://mybinder.org/v2/gh/someone/somebook/v1?urlpath=lab/tree/notebooks/01_first.ipynb" in buttons
+    )
+    assert (
+        "https://colab.research.google.com/github/someone/somebook/blob/v1/notebooks/01_first.ipynb"
+        in buttons
+    )
     assert "git+https://github.com/someone/somebook.git@v1" in (made.folder / "welcome.html").read_text()
 
 

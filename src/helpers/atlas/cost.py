@@ -21,22 +21,24 @@ COST_SCHEMA = {
 }
 
 _DENSE = """
-import json, resource, sys, time
+import json, sys, time
 import pyarrow.parquet as pq
+from helpers.budget import peak_bytes
 path, count = sys.argv[1], int(sys.argv[2])
 columns = pq.read_schema(path).names[:count]
 start = time.perf_counter()
 table = pq.read_table(path, columns=columns).to_pandas()
 seconds = time.perf_counter() - start
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+print(json.dumps([seconds, peak_bytes()]))
 """
 _SPARSE = """
-import json, resource, sys, time
+import json, sys, time
 from helpers.atlas.release import Release
+from helpers.budget import peak_bytes
 start = time.perf_counter()
 Release(sys.argv[1]).read_csr(None, None, budget="64 GiB", remedy="")
 seconds = time.perf_counter() - start
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+print(json.dumps([seconds, peak_bytes()]))
 """
 
 

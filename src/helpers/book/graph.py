@@ -53,11 +53,10 @@ def hashes_of(files: dict[str, Path]) -> dict[str, str]:
 
 def files_below(folder: Path) -> dict[str, Path]:
     """Return sources and tables of a room, by path below the package."""
-    base = folder.parent
     return {
-        path.relative_to(base).as_posix(): path
+        path.relative_to(folder.parent).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+        if _is_kept(path)
     }
 
 
@@ -67,9 +66,14 @@ def _tables_of(modules: dict[str, Path], folder: Path) -> dict[str, Path]:
         # the package itself is no room: its own folder "tables" would count, its rooms do not
         place = room / "tables" if room == folder else room
         for path in place.rglob("*") if place.is_dir() else ():
-            if path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
+            if path.suffix != ".py" and _is_kept(path):
                 tables[path.relative_to(folder.parent).as_posix()] = path
     return tables
+
+
+def _is_kept(path: Path) -> bool:
+    """Tell sources and tables from what Python, numba and editors leave beside them while the code runs."""
+    return path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
 
 
 def _file_of(name: str, folder: Path) -> Path | None:
