@@ -57,6 +57,10 @@ class PartError(MusclebookError, ValueError):
     """A part of the embedding atlas that is damaged or incomplete."""
 
 
+class ChapterError(MusclebookError, ValueError):
+    """A new chapter that cannot be entered into the book."""
+
+
 class ExerciseError(MusclebookError, ValueError):
     """An exercise that does not exist or is not solved yet."""
 

@@ -1,4 +1,4 @@
-"""Commands around the book: sweep, workshop, doctor."""
+"""Commands around the book: sweep, workshop, new-chapter, doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from helpers.cli import shared
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
-    for command in (sweep, workshop, doctor):
+    for command in (sweep, workshop, new_chapter, doctor):
         app.command()(command)
 
 
@@ -59,6 +59,22 @@ def workshop(
         shared.console.print(
             f"{sum(counts.values())} exercises in {len(counts)} chapters: {out}", soft_wrap=True
         )
+
+
+def new_chapter(
+    name: Annotated[str, typer.Argument(help="Words joined by underscores, no number.", show_default=False)],
+) -> None:
+    """Start a chapter that runs at once: notebook, pair, sidecar, checkers and their test, an entry in the contents.
+
+    Example: musclebook new-chapter nerve_supply
+    """
+    from helpers.book import kit
+
+    with shared.failures():
+        project = shared.project()
+        for path in kit.new_chapter(project, name):
+            shared.console.print(str(path.relative_to(project.root)), soft_wrap=True)
+        shared.console.print("Next: CONTRIBUTING.md, A chapter in an hour.", soft_wrap=True)
 
 
 def doctor() -> None:

@@ -1,0 +1,317 @@
+"""The chapter kit: a new chapter that runs and passes the tests from its first minute, to be filled with a question."""
+
+import re
+from pathlib import Path
+from string import Template
+
+from helpers.book import pairing
+from helpers.book.project import Project
+from helpers.errors import ChapterError
+from helpers.files import writing
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_LISTED = re.compile(r"(?m)^(?P<indent> *)- file: notebooks/\S+\n")
+_LAST = 99
+
+
+def new_chapter(project: Project, name: str) -> list[Path]:
+    """Write notebook, pair, sidecar, checkers and their test for a chapter of the next free number.
+
+    The chapter is entered in ``_toc.yml`` below the last notebook there. Nothing that exists is overwritten.
+
+    Parameters
+    ----------
+    project
+        The book.
+    name
+        Words in lower case joined by underscores, such as ``"nerve_supply"``; the number is put before it.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was written, the table of contents last.
+
+    Raises
+    ------
+    ChapterError
+        If the name is not of that form, is taken, or no number is left.
+    """
+    if not _NAME.fullmatch(name):
+        msg = (
+            f"{name!r} is not a name for a chapter. Use words in lower case joined by underscores, without the "
+            "number, for example nerve_supply."
+        )
+        raise ChapterError(msg)
+    taken = [stem for stem in project.notebooks if stem[3:] == name]
+    if taken:
+        msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
+        raise ChapterError(msg)
+    number = max((int(stem[:2]) for stem in project.notebooks), default=0) + 1
+    if number > _LAST:
+        msg = f"chapter numbers end at {_LAST}: number a chapter that is no longer needed anew."
+        raise ChapterError(msg)
+    toc = project.root / "_toc.yml"
+    contents = toc.read_text(encoding="utf-8")
+    places = list(_LISTED.finditer(contents))
+    if not places:
+        msg = f"{toc} lists no notebook, so there is no place to enter the chapter. Add one line '- file: notebooks/...'."
+        raise ChapterError(msg)
+    stem = f"{number:02d}_{name}"
+    words = {"nn": f"{number:02d}", "stem": stem, "title": name.replace("_", " ").capitalize()}
+    files = {
+        project.root / "notebooks" / f"{stem}.py": NOTEBOOK,
+        project.root / "notebooks" / f"{stem}.yaml": SIDECAR,
+        project.root / "src" / "helpers" / "book" / "checks" / f"ch{number:02d}.py": CHECKS,
+        project.root / "tests" / "book" / f"test_checks_ch{number:02d}.py": TESTS,
+    }
+    if there := [path for path in files if path.exists()]:
+        msg = f"{there[0]} exists already and is left as it is. Move it away, or choose another name."
+        raise ChapterError(msg)
+    for path, text in files.items():
+        with writing(path) as part:
+            part.write_text(Template(text).substitute(words), encoding="utf-8")
+    book = Project(project.root).notebooks[stem]
+    pairing.write_pair(book)
+    last = places[-1]
+    entry = f"{last['indent']}- file: notebooks/{stem}\n"
+    with writing(toc) as part:
+        part.write_text(contents[: last.end()] + entry + contents[last.end() :], encoding="utf-8")
+    return [*files, book.pair, toc]
+
+
+NOTEBOOK = '''\
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["header"]
+# # $title
+#
+# **Question.** Which donors hold enough cells to say anything? Replace this by the question of the chapter.
+#
+# **You will** count what each donor gave and leave out those with too little.
+#
+# **Before you start.** [Loading the atlas](01_loading).
+#
+# **Time** 10 minutes to read, 15 for the exercises. **Memory** under 2 GiB.
+#
+# **What can go wrong.** A limit on cells leaves out donors, and donors are what the later tests count.
+
+# %%
+import polars as pl
+
+from helpers import findings, names, sources
+from helpers.analysis import donors
+from helpers.figures import quality as draw
+from helpers.figures import style
+
+style.apply()
+
+# %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny"}}
+atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
+min_cells: int = 50  # cells and nuclei a donor must hold [1, 100000]
+out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
+
+# %% tags=["remove-cell"]
+note = findings.begin("$stem", globals())
+
+# %%
+muscle = sources.open_atlas(atlas)
+people = donors.by_donor(muscle.obs)
+kept = people.filter(pl.col(names.CELLS) + pl.col(names.NUCLEI) >= min_cells)
+
+# %% [markdown]
+# ## What each donor gave
+#
+# Say here why the next cell is needed, what to expect of it, and how it can mislead.
+
+# %% tags=["hide-input"]
+note.table(people, "Donors and what each gave.", name="donors")
+
+# %% mystnb={"figure": {"caption": "Quality columns by donor: median (tick), quartiles (thick), fifth to ninety-fifth percentile (thin).", "name": "fig-$nn-donors"}, "image": {"alt": "Panels of quality columns, one row a donor: a tick at the median, thick and thin lines for the spread."}} tags=["hide-input"]
+draw.draw_spread(muscle.obs, by=names.DONOR)
+
+# %% tags=["hide-input", "finding"]
+note.record("data_kind", "simulated" if muscle.simulated else "real")
+note.record("donors", people.height, "donors")
+note.record("donors_kept", kept.height, "donors")
+note.say("This page shows **{data_kind}** data. Of {donors}, {donors_kept.number} hold enough cells.")
+
+# %% [markdown]
+# ## Scored against the plant
+#
+# Compare what was found with a table of the simulation's truth (`muscle.truth("...")`, None on real data), or say
+# here why there is nothing to compare.
+
+# %% [markdown]
+# ## What the study reported
+#
+# State it with its source, from a table of `helpers.facts`.
+
+# %% [markdown]
+# ## Limits
+#
+# - What these donors cannot tell.
+
+# %% [markdown] tags=["exercise"]
+# ```{exercise} Most cells
+# :label: ex-$nn-most
+# Write `most(cells)` that returns the donor with most cells from a dictionary of donor and number of cells.
+# ```
+
+# %% [markdown] tags=["hint"]
+# :::{dropdown} Hint
+# `max` takes a key.
+# :::
+
+# %% tags=["solution", "hide-cell"]
+from helpers.book.workshop import check
+
+
+def most(cells):
+    return max(cells, key=cells.get)
+
+
+check("$nn.most", most)
+
+# %% [markdown] tags=["exercise"]
+# ```{exercise} Enough cells
+# :label: ex-$nn-enough
+# Write `enough(cells, least)` that returns the sorted list of donors with at least `least` cells.
+# ```
+
+# %% [markdown] tags=["hint"]
+# :::{dropdown} Hint
+# "At least" includes the limit itself.
+# :::
+
+# %% tags=["solution", "hide-cell"]
+def enough(cells, least):
+    return sorted(donor for donor, number in cells.items() if number >= least)
+
+
+check("$nn.enough", enough)
+
+# %% [markdown] tags=["exercise"]
+# ```{exercise} Shares
+# :label: ex-$nn-shares
+# Write `shares(cells)` that returns, for each donor, the share of all cells.
+# ```
+
+# %% [markdown] tags=["hint"]
+# :::{dropdown} Hint
+# The shares of all donors add up to one.
+# :::
+
+# %% tags=["solution", "hide-cell"]
+def shares(cells):
+    return {donor: number / sum(cells.values()) for donor, number in cells.items()}
+
+
+check("$nn.shares", shares)
+
+# %% [markdown]
+# ## In one sentence
+
+# %% tags=["hide-input", "finding"]
+note.say("Of {donors}, {donors_kept.number} hold enough cells.")
+
+# %% tags=["hide-input"]
+note.provenance(muscle.describe())
+'''
+
+SIDECAR = """\
+title: $title
+question: Which donors hold enough cells to say anything?
+minutes: {reading: 10, exercises: 15}
+memory: 2 GiB
+profiles:
+  test: {atlas: tiny}
+  real: {}
+  full: {}
+records:
+  data_kind: {type: str}
+  donors: {type: int, unit: donors, min: 0, max: 1000, demo: [17, 17]}
+  donors_kept: {type: int, unit: donors, min: 0, max: 1000, demo: [1, 17]}
+"""
+
+CHECKS = '''\
+"""Checkers of the exercises of chapter $nn."""
+
+import math
+from collections.abc import Callable
+
+_CELLS = {"A": 10, "B": 60, "C": 30}
+
+
+def most(answer: Callable[[dict[str, int]], str]) -> str | None:
+    """Check a function that returns the donor with most cells."""
+    found = answer(dict(_CELLS))
+    if found == "B":
+        return None
+    return f"of A with 10, B with 60 and C with 30 cells it returned {found!r}."
+
+
+def enough(answer: Callable[[dict[str, int], int], list[str]]) -> str | None:
+    """Check a function that lists the donors with at least so many cells."""
+    found = list(answer(dict(_CELLS), 30))
+    if found == ["B", "C"]:
+        return None
+    if found == ["B"]:
+        return "a donor with just the least number of cells has enough."
+    return f"of A with 10, B with 60 and C with 30 cells, those with at least 30 came back as {found}."
+
+
+def shares(answer: Callable[[dict[str, int]], dict[str, float]]) -> str | None:
+    """Check a function that returns each donor's share of all cells."""
+    found = dict(answer(dict(_CELLS)))
+    if found.keys() != _CELLS.keys():
+        return "give one share for each donor."
+    if not math.isclose(sum(found.values()), 1):
+        return f"the shares add up to {sum(found.values()):g}, not to one."
+    if not math.isclose(found["B"], 0.6):
+        return f"B holds 60 of 100 cells, its share came back as {found['B']:g}."
+    return None
+
+
+CHECKS = {"$nn.most": most, "$nn.enough": enough, "$nn.shares": shares}
+'''
+
+TESTS = '''\
+"""Each checker of chapter $nn against the right answer and typical wrong ones."""
+
+import pytest
+
+from helpers.book.checks import ch$nn
+
+
+@pytest.mark.parametrize(
+    ("checker", "right"),
+    [
+        (ch$nn.most, lambda cells: max(cells, key=cells.get)),
+        (ch$nn.enough, lambda cells, least: sorted(name for name in cells if cells[name] >= least)),
+        (ch$nn.shares, lambda cells: {name: cells[name] / sum(cells.values()) for name in cells}),
+    ],
+)
+def test_the_right_answer_passes(checker, right):
+    assert checker(right) is None
+
+
+@pytest.mark.parametrize(
+    ("checker", "wrong", "message"),
+    [
+        (ch$nn.most, lambda cells: max(cells), "returned 'C'"),
+        (ch$nn.most, lambda cells: min(cells, key=cells.get), "returned 'A'"),
+        (ch$nn.enough, lambda cells, least: [name for name in cells if cells[name] > least], "just the least"),
+        (ch$nn.enough, lambda cells, least: sorted(cells), "came back as"),
+        (ch$nn.shares, lambda cells: cells, "add up to"),
+        (ch$nn.shares, lambda cells: dict.fromkeys(cells, 1 / len(cells)), "its share came back"),
+    ],
+)
+def test_typical_wrong_answers_are_told_what_is_wrong(checker, wrong, message):
+    assert message in checker(wrong)
+'''
