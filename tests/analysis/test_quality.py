@@ -104,6 +104,7 @@ def test_the_doublet_area_is_that_of_a_plain_count(obs):
         absent,
         pl.DataFrame(schema=zeros.DETECTED_SCHEMA),
         min_expected=10,
+        min_share=0.03,
         truth_zeros=None,
         truth_cells=truth,
     )
@@ -139,6 +140,26 @@ def test_a_gene_of_a_type_that_one_assay_lacks_is_no_structural_zero():
     detected = zeros.detect(adata)
     assert dict(detected.select(names.GENE, "expected_nuclei").iter_rows()) == {"CSF3R": 0, "ALDOA": 100}
     assert zeros.find(detected)[names.GENE].to_list() == ["ALDOA"]
+
+
+def test_a_gene_that_few_barcodes_see_is_not_listed_and_not_counted_as_missed():
+    assay = np.array(["cells"] * 1000 + ["nuclei"] * 1000)
+    dense = np.zeros((2000, 2), dtype=np.float32)
+    dense[:20, 0] = 1  # 2 % of cells: an assay that detects a tenth as well would miss it too
+    dense[:40, 1] = 1  # 4 %
+    adata = ad.AnnData(sp.csr_matrix(dense))
+    adata.var_names = ["LMBR1", "ALDOA"]
+    adata.obs[names.ASSAY], adata.obs[names.LEVEL0] = assay, "FB"
+    detected = zeros.detect(adata)
+    absent = zeros.find(detected, min_share=0.03)
+    assert absent[names.GENE].to_list() == ["ALDOA"]
+    assert zeros.find(detected, min_share=0.01)[names.GENE].to_list() == ["ALDOA", "LMBR1"]
+    planted = pl.DataFrame({"assay": ["nuclei", "nuclei"], "gene": ["ALDOA", "LMBR1"]})
+    obs = pl.DataFrame({names.BARCODE: ["a"]})
+    score = zeros.compare_with_truth(
+        obs, absent, detected, min_expected=10, min_share=0.03, truth_zeros=planted, truth_cells=None
+    )
+    assert [score[f"zeros_{what}"] for what in ("planted", "testable", "found", "false")] == [2, 1, 1, 0]
 
 
 def test_a_donor_without_any_sex_gene_is_not_judged(obs):
