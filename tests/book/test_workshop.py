@@ -151,3 +151,13 @@ def test_doctor_says_of_each_thing_whether_it_is_ready(project, monkeypatch):
     assert found["atlas"].state == doctor.DOUBT
     (project.root / "requirements.lock").unlink()
     assert next(one for one in doctor.examine(project) if one.what == "packages").state == doctor.BAD
+
+
+def test_the_doctor_reads_the_lines_of_the_lock_that_hold_here():
+    lock = (
+        "anndata==0.12.19 ; python_full_version < '3' \\\n    --hash=sha256:aa\n"
+        "anndata==0.13.4 ; python_full_version >= '3' \\\n    --hash=sha256:bb\n"
+        "colorama==0.4.6 ; sys_platform == 'nowhere' \\\n    --hash=sha256:cc\n"
+        "pyzmq==27.1.0 \\\n    --hash=sha256:dd\n"
+    )
+    assert doctor.locked_versions(lock) == {"anndata": "0.13.4", "pyzmq": "27.1.0"}

@@ -10,6 +10,7 @@ from importlib import metadata
 
 import nbformat
 import psutil
+from packaging.requirements import Requirement
 
 from helpers import files
 from helpers.book import pairing
@@ -61,9 +62,7 @@ def _python(project: Project) -> Finding:
 
 
 def _packages(project: Project) -> Finding:
-    lock = (project.root / "requirements.lock").read_text(encoding="utf-8")
-    # a line of the lock may hold for other systems only, so what is absent is no fault; another version is
-    locked = dict(re.findall(r"(?m)^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock))
+    locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
     others = [
         f"{name} {found} for {wanted}"
         for name, wanted in locked.items()
@@ -81,6 +80,13 @@ def _packages(project: Project) -> Finding:
             "packages", DOUBT, f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
         )
     return Finding("packages", GOOD, "as in the lock")
+
+
+def locked_versions(lock: str) -> dict[str, str]:
+    """Return the versions that a lock names for this Python and this system; lines for others are left out."""
+    asked = map(Requirement, re.findall(r"(?m)^([A-Za-z0-9][^\n\\]*?)\s*\\?$", lock))
+    here = (one for one in asked if one.marker is None or one.marker.evaluate())
+    return {one.name: next(iter(one.specifier)).version for one in here}
 
 
 def _version(name: str) -> str | None:

@@ -211,7 +211,7 @@ def _declaration_fault(statement: ast.stmt) -> str | None:
 
 
 def _declare(statement: ast.AnnAssign, comment: str) -> Parameter:
-    low = high = None
+    low = high = match = None
     choices: tuple[str, ...] = ()
     if match := _RANGE.search(comment):
         low, high = float(match[1].replace("_", "")), float(match[2].replace("_", ""))
@@ -221,7 +221,7 @@ def _declare(statement: ast.AnnAssign, comment: str) -> Parameter:
         name=statement.target.id,
         type=ast.unparse(statement.annotation),
         default=ast.literal_eval(statement.value),
-        help=comment,
+        help=comment[: match.start()].strip() if match else comment,
         low=low,
         high=high,
         choices=choices,
