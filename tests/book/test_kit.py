@@ -41,7 +41,11 @@ def test_what_is_written_keeps_the_promises_of_a_chapter(house):
     recorded = contract.recorded_names(notebook)
     assert recorded == contract.said_names(notebook) == set(book.sidecar.records)
     assert list(parameters.read_parameters(notebook))[-1] == "out_dir"
-    assert {one.name for one in editions.exercises_of(notebook, name=book.name)} == {"03.most", "03.enough", "03.shares"}
+    assert {one.name for one in editions.exercises_of(notebook, name=book.name)} == {
+        "03.most",
+        "03.enough",
+        "03.shares",
+    }
     assert "$" not in "".join(cell.source for cell in notebook.cells)
 
 
@@ -50,7 +54,9 @@ def test_the_new_chapter_runs(house):
     # the checkers go into the installed package when a person makes a chapter; here its cells are left out
     path = house / "notebooks" / "03_nerve_supply.py"
     head, _, tail = path.read_text().partition('# %% [markdown] tags=["exercise"]')
-    path.write_text(head + "# %% [markdown]\n# ## In one sentence" + tail.partition("# ## In one sentence")[2])
+    path.write_text(
+        head + "# %% [markdown]\n# ## In one sentence" + tail.partition("# ## In one sentence")[2]
+    )
     project = Project(house)
     plans = run.plan(project, project.choose(["03"]), run.Request(profile="test"))
     (outcome,) = run.make(plans, failed=project.build / "failed", workers=1)
@@ -58,7 +64,9 @@ def test_the_new_chapter_runs(house):
     found = json.loads((outcome.folder / "results.json").read_text())["findings"]
     assert contract.faults(project.notebooks["03_nerve_supply"].sidecar.records, found) == []
     executed = nbformat.read(outcome.folder / "03_nerve_supply.ipynb", as_version=4)
-    assert any("image/png" in out.get("data", {}) for cell in executed.cells for out in cell.get("outputs", ()))
+    assert any(
+        "image/png" in out.get("data", {}) for cell in executed.cells for out in cell.get("outputs", ())
+    )
 
 
 @pytest.mark.parametrize("name", ["10_nerves", "Nerves", "nerve supply", "../x", "", "nerve__supply"])

@@ -79,7 +79,7 @@ def new_chapter(project: Project, name: str) -> list[Path]:
     return [*files, book.pair, toc]
 
 
-NOTEBOOK = '''\
+NOTEBOOK = """\
 # ---
 # jupyter:
 #   kernelspec:
@@ -222,7 +222,7 @@ note.say("Of {donors}, {donors_kept.number} hold enough cells.")
 
 # %% tags=["hide-input"]
 note.provenance(muscle.describe())
-'''
+"""
 
 SIDECAR = """\
 title: $title

@@ -57,10 +57,10 @@ def sentences(
 
     Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
     """
-    from helpers.sentences import dataset, encode, options
+    from helpers.sentences import dataset, options, ranking
 
     chosen = options.Options(
-        rule=encode.Rule(
+        rule=ranking.Rule(
             top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
             symbol_column=symbol_column, gene_lists={path.stem: path.read_text().split() for path in gene_list or []},
         ),

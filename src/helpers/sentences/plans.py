@@ -12,7 +12,7 @@ import polars as pl
 
 from helpers.errors import SentenceError
 from helpers.files import write_json
-from helpers.sentences import ages, cells, encode, publications, shards, split
+from helpers.sentences import ages, cells, encode, publications, ranking, shards, split
 from helpers.sentences import hgnc as hgnc_table
 from helpers.sentences.options import DROP, Options
 from helpers.sentences.ties import TieReport
@@ -156,7 +156,7 @@ class DataSet:
         fingerprint = hashlib.sha256(json.dumps(self.facts, sort_keys=True, default=str).encode()).hexdigest()
         species = find_species(opened, stated)
         self.job = shards.Job(
-            opened, encode.Encoder(options.rule, vocabulary), fingerprint, age_column, self.donor_column,
+            opened, ranking.Encoder(options.rule, vocabulary), fingerprint, age_column, self.donor_column,
             species, constants, options.level,
         )  # fmt: skip
 

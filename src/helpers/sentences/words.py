@@ -9,7 +9,7 @@ from scipy import sparse, stats
 
 from helpers import names
 from helpers.sentences import ages
-from helpers.sentences.encode import Ranked
+from helpers.sentences.ranking import Ranked
 
 LENGTHS = (10, 25, 50, 100, 200, 500, 1_000, 2_000)
 OVERLAP_SCHEMA = {"words": pl.Int64, "pairs": pl.String, "shared": pl.Float64, "n_pairs": pl.Int64}
