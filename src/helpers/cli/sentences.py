@@ -79,10 +79,10 @@ def sentences(
             _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
             progress=progress,
         )  # fmt: skip
-    seconds = max(time.monotonic() - started, 1e-9)
     for one in written:
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
         screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
+    seconds = time.monotonic() - started
     screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
 
 
