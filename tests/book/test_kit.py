@@ -61,9 +61,9 @@ def test_the_new_chapter_runs(house):
     plans = run.plan(project, project.choose(["03"]), run.Request(profile="test"))
     (outcome,) = run.make(plans, failed=project.build / "failed", workers=1)
     assert outcome.status == "good", outcome.error
-    found = json.loads((outcome.folder / "results.json").read_text())["findings"]
+    found = json.loads((Path(outcome.folder) / "files/03_nerve_supply/results.json").read_text())["findings"]
     assert contract.faults(project.notebooks["03_nerve_supply"].sidecar.records, found) == []
-    executed = nbformat.read(outcome.folder / "03_nerve_supply.ipynb", as_version=4)
+    executed = nbformat.read(Path(outcome.folder) / "03_nerve_supply.ipynb", as_version=4)
     assert any(
         "image/png" in out.get("data", {}) for cell in executed.cells for out in cell.get("outputs", ())
     )
