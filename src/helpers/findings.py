@@ -172,7 +172,7 @@ class Note:
         Parameters
         ----------
         source
-            What `sources.Atlas.describe` returns: kind, name, cells, genes, manifest.
+            What `reader.Atlas.describe` returns: kind, name, cells, genes, manifest.
         """
         self._source = {key: _plain(value, key) for key, value in source.items()}
         self._write()

@@ -14,7 +14,7 @@ def draw_errors(cards: pl.DataFrame, null: np.ndarray) -> Figure:
     Parameters
     ----------
     cards
-        Rows of `analysis.ages.report`, in the order to draw.
+        Rows of `analysis.age_cards.collect`, in the order to draw.
     null
         Errors under permuted ages, years; its central 95 % is shaded.
     """
