@@ -80,7 +80,7 @@ def _labels(group, name, codes, labels):
 COMPILED = Path(tempfile.gettempdir()) / "bench_compiled"
 OWN = """
 import sys, time, json, shutil
-from helpers.sentences import dataset, kernels, encode, shards, plans
+from helpers.sentences import dataset
 from helpers import budget
 source, out, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 started = time.perf_counter()

@@ -42,6 +42,7 @@ from helpers.sentences import (
     prompts,
     reading,
     scoring,
+    turnover,
     words,
 )
 from helpers.sentences.options import Options
@@ -214,9 +215,9 @@ note.say(
 # result. A donor with deeper sequencing has longer sentences, and a cut at a fixed length hides that only in part.
 
 # %%
-group = words.choose_group(cells)
-changes = words.changes(ranked, cells, group, top=top_n)
-permuted = words.permute(ranked, cells, group, top=top_n, seed=seed)
+group = turnover.choose_group(cells)
+changes = turnover.changes(ranked, cells, group, top=top_n)
+permuted = turnover.permute(ranked, cells, group, top=top_n, seed=seed)
 strong = changes.filter(pl.col("p") < 0.001).height
 
 # %% mystnb={"figure": {"caption": "Words whose share of a donor's cells changes most clearly with age, with 95 % intervals over donors; up and down by the direction of the mark. Filled: false-discovery rate below one in ten.", "name": "fig-05-age"}, "image": {"alt": "Forest plot, one row a word: change per decade with its interval. Triangles point up for words that enter and down for words that leave; filled ones pass the false-discovery threshold."}} tags=["hide-input"]

@@ -27,7 +27,7 @@
 import polars as pl
 
 from helpers import findings, sources
-from helpers.analysis import age_types, enrichment, signature_tests, signatures
+from helpers.analysis import age_types, enrichment, signature_genes, signature_tests, signatures
 from helpers.analysis import signature_cards as cards
 from helpers.atlas import recovery
 from helpers.facts import signatures as known
@@ -95,7 +95,7 @@ here = cards.select(slopes, cell_type=cell_type, assay=assay)
 # an interval around zero is no finding either.
 
 # %%
-null = signature_tests.random_null(profiles, sets, cell_type=cell_type, assay=assay, n_random=n_random, seed=seed)
+null = signature_genes.random_null(profiles, sets, cell_type=cell_type, assay=assay, n_random=n_random, seed=seed)
 
 # %% mystnb={"figure": {"caption": "Change of each signature per decade with its 95 % interval over donors (genes in brackets). Gray: the central 95 % of random sets of like size and expression.", "name": "fig-07-slopes"}, "image": {"alt": "Dot chart, one row a signature: the slope per decade with its interval over donors, zero as a line, and gray bars for what random gene sets do."}} tags=["hide-input"]
 draw.draw_slopes(here, null)
@@ -161,7 +161,7 @@ note.table(slopes, "Every signature in every type and assay, smallest p first.",
 # ## Does one gene carry it?
 
 # %%
-without = signature_tests.without_one_gene(profiles, sets, cell_type=cell_type, assay=assay)
+without = signature_genes.without_one_gene(profiles, sets, cell_type=cell_type, assay=assay)
 carried = cards.carriers(without)
 
 # %% tags=["hide-input", "finding"]

@@ -1,7 +1,6 @@
 """The numbers a page states: recorded once, shown in sentences and tables, written to files."""
 
 import hashlib
-import html
 import json
 import math
 import platform
@@ -16,15 +15,14 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from helpers import markup
 from helpers.budget import Meter, to_text
 from helpers.errors import FindingError
 from helpers.files import write_json, writing
-
-Plain = str | int | float | bool | None
+from helpers.markup import Plain
 
 _GLUE_MIME = "application/papermill.record/text/plain"
 _SHOWN_PACKAGES = ("musclebook", "anndata", "scanpy", "polars", "numpy", "scikit-learn", "edgepython")
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~!])")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Finding:
     @property
     def number(self) -> str:
         """The value alone, as a reader writes it."""
-        return _escape(self.text("number"))
+        return markup.escape(self.text("number"))
 
     @property
     def range(self) -> str:
@@ -48,7 +46,7 @@ class Finding:
 
     def __format__(self, spec: str) -> str:
         """Write value, unit and interval for Markdown; `spec` formats the numbers."""
-        return _escape(self.text(spec=spec))
+        return markup.escape(self.text(spec=spec))
 
     def text(self, part: str = "", spec: str = "") -> str:
         """Write the finding as plain text, for whoever escapes by themselves.
@@ -61,10 +59,12 @@ class Finding:
         spec
             Format of the numbers.
         """
-        value = _write(self.value, spec)
+        value = markup.write(self.value, spec)
         if self.value is None:
             return "" if part == "range" else value
-        bounds = "" if self.interval is None else " to ".join(_write(bound, spec) for bound in self.interval)
+        bounds = (
+            "" if self.interval is None else " to ".join(markup.write(bound, spec) for bound in self.interval)
+        )
         if part == "number":
             return value
         if part == "range":
@@ -163,8 +163,8 @@ class Note:
         rows
             Rows shown.
         """
-        links = "" if name is None else _links(self.save(name, table))
-        _display(html_text=_html_table(table, caption=caption, rows=rows, links=links))
+        links = "" if name is None else markup.links(self.save(name, table))
+        _display(html_text=markup.table(table, caption=caption, rows=rows, links=links))
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
@@ -172,7 +172,7 @@ class Note:
         Parameters
         ----------
         source
-            What `sources.Atlas.describe` returns: kind, name, cells, genes, manifest.
+            What `reader.Atlas.describe` returns: kind, name, cells, genes, manifest.
         """
         self._source = {key: _plain(value, key) for key, value in source.items()}
         self._write()
@@ -185,7 +185,8 @@ class Note:
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         body = "".join(
-            f"<tr><th>{_html(key)}</th><td>{_html(value)}</td></tr>" for key, value in rows.items()
+            f"<tr><th>{markup.in_html(key)}</th><td>{markup.in_html(value)}</td></tr>"
+            for key, value in rows.items()
         )
         _display(
             html_text="<details class='provenance'><summary>How this page was made</summary>"
@@ -252,31 +253,6 @@ def _plain(value: Any, name: str) -> Plain:
     raise FindingError(msg)
 
 
-def _write(value: Plain, spec: str = "") -> str:
-    if value is None:
-        return "not available"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
-    if spec:
-        return format(value, spec)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-        return f"{float(text):g}" if "e" in text else text
-    return f"{value:.2g}"
-
-
-def _escape(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", html.escape(text, quote=False).replace("\n", " "))
-
-
-def _html(value: Any) -> str:
-    return html.escape(str(value))
-
-
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _SHOWN_PACKAGES:
@@ -285,41 +261,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _links(paths: list[Path]) -> str:
-    # forward slashes: the same link serves in a notebook beside the folder and on the page
-    return " · ".join(f"<a href='{_html(path.as_posix())}' download>{_html(path.name)}</a>" for path in paths)
-
-
-def _html_table(table: pl.DataFrame, *, caption: str, rows: int, links: str) -> str:
-    shown = table.head(rows)
-    head = "".join(f"<th scope='col'>{_html(column)}</th>" for column in shown.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
-        for row in shown.iter_rows()
-    )
-    more = f"First {shown.height:,} of {table.height:,} rows. " if table.height > shown.height else ""
-    foot = f"<p class='table-foot'>{more}{links}</p>" if more or links else ""
-    return (
-        f"<div class='table-scroll' tabindex='0'><table class='dataframe'><caption>{_html(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{foot}"
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else _write(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value)
-    text = str(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _glue(key: str, finding: Finding) -> None:

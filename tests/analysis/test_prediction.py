@@ -9,7 +9,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers.analysis import age_cards, ages, kinds, splits
+from helpers.analysis import age_cards, ages, kind_grades, kinds, splits
 from helpers.errors import DesignError, TableError
 
 
@@ -131,11 +131,13 @@ def test_types_are_predicted_across_donors_and_graded(cells):
     matrix, names, donors = cells
     plan = splits.by_donor(donors, n_folds=3)
     predictions = kinds.predict(kinds.view(matrix, plan, components=10), names)
-    card = kinds.grade(predictions, plan, task="type").row(0, named=True)
+    card = kind_grades.grade(predictions, plan, task="type").row(0, named=True)
     assert card["macro_f1"] > 0.95
     assert card["accuracy"] == pytest.approx((predictions.truth == predictions.predicted).mean())
-    assert kinds.grade_classes(predictions)["auroc"].min() > 0.95
-    shares = kinds.count_errors(predictions, {"MF-I": "fiber", "MF-II": "fiber", "FB": "FB", "MuSC": "MuSC"})
+    assert kind_grades.grade_classes(predictions)["auroc"].min() > 0.95
+    shares = kind_grades.count_errors(
+        predictions, {"MF-I": "fiber", "MF-II": "fiber", "FB": "FB", "MuSC": "MuSC"}
+    )
     assert sum(shares.values()) == pytest.approx(1)
 
 
@@ -145,15 +147,15 @@ def test_planted_label_noise_is_found(cells):
     planted[::50] = True
     noisy = np.where(planted, np.where(names == "FB", "MuSC", "FB"), names)
     predictions = kinds.predict(kinds.view(matrix, splits.by_donor(donors, n_folds=3), components=10), noisy)
-    table = kinds.dispute(predictions)
+    table = kind_grades.dispute(predictions)
     order = table["row"].to_numpy()
-    assert kinds.precision_at_recall(table["score"].to_numpy(), planted[order]) > 0.8
+    assert kind_grades.precision_at_recall(table["score"].to_numpy(), planted[order]) > 0.8
 
 
 def test_precision_at_recall_by_hand():
     scores, planted = np.array([5, 4, 3, 2, 1.0]), np.array([True, False, True, False, True])
-    assert kinds.precision_at_recall(scores, planted, recall=0.5) == pytest.approx(2 / 3)
-    assert kinds.precision_at_recall(scores, np.zeros(5, dtype=bool)) is None
+    assert kind_grades.precision_at_recall(scores, planted, recall=0.5) == pytest.approx(2 / 3)
+    assert kind_grades.precision_at_recall(scores, np.zeros(5, dtype=bool)) is None
 
 
 def test_centering_by_assay_mends_a_shift_between_assays(cells):
@@ -164,11 +166,11 @@ def test_centering_by_assay_mends_a_shift_between_assays(cells):
     dense[assay == "nuclei"] += rng.gamma(2, 1.5, 80).astype(np.float32)
     shifted = sp.csr_matrix(dense)
     plan = splits.across(assay, train="cells", test="nuclei")
-    blind = kinds.grade(kinds.predict(kinds.view(shifted, plan, components=10), names), plan, task="x")[
+    blind = kind_grades.grade(kinds.predict(kinds.view(shifted, plan, components=10), names), plan, task="x")[
         "macro_f1"
     ].item()
     aware = kinds.predict(kinds.view(shifted, plan, components=10, domains=assay), names)
-    assert kinds.grade(aware, plan, task="x")["macro_f1"].item() > blind
+    assert kind_grades.grade(aware, plan, task="x")["macro_f1"].item() > blind
 
 
 def test_donors_vote(cells):
@@ -179,4 +181,4 @@ def test_donors_vote(cells):
     predictions = kinds.predict(
         kinds.view(sp.csr_matrix(dense), splits.by_donor(donors), components=10), sex, even=True
     )
-    assert kinds.grade_donors(predictions, donors)["right"].all()
+    assert kind_grades.grade_donors(predictions, donors)["right"].all()

@@ -8,8 +8,8 @@ import pytest
 import scipy.sparse as sp
 
 from helpers import names
+from helpers.analysis import enrichment, signature_genes, signature_tests, signatures
 from helpers.analysis import signature_cards as cards
-from helpers.analysis import signature_tests, signatures
 from helpers.errors import TableError
 from helpers.facts import signatures as facts
 from helpers.facts import study
@@ -62,7 +62,7 @@ def test_the_planted_slope_is_covered_and_the_silent_one_is_near_zero(profiles):
 
 
 def test_random_sets_know_the_planted_from_the_silent(profiles):
-    null = signature_tests.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=500, seed=3)
+    null = signature_genes.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=500, seed=3)
     p = dict(null.select("signature", "empirical_p").iter_rows())
     assert p["planted"] == pytest.approx(1 / 501)
     assert p["silent"] > 0.05
@@ -71,7 +71,7 @@ def test_random_sets_know_the_planted_from_the_silent(profiles):
 def test_random_sets_are_judged_by_the_model_of_the_estimate(profiles):
     scores = signatures.score_profiles(profiles, SETS)
     table = signature_tests.slopes(scores)
-    null = signature_tests.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=10)
+    null = signature_genes.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=10)
     for name in SETS:
         assert cards.lookup(null, name, "slope_per_decade") == pytest.approx(
             cards.lookup(table, name, "slope_per_decade"), abs=1e-6
@@ -80,8 +80,8 @@ def test_random_sets_are_judged_by_the_model_of_the_estimate(profiles):
 
 
 def test_leaving_out_a_gene_gives_the_mean_of_the_others(profiles):
-    without = signature_tests.without_one_gene(profiles, SETS, cell_type="MuSC", assay="cells")
-    whole = signature_tests.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=10)
+    without = signature_genes.without_one_gene(profiles, SETS, cell_type="MuSC", assay="cells")
+    whole = signature_genes.random_null(profiles, SETS, cell_type="MuSC", assay="cells", n_random=10)
     mean = without.filter(pl.col("signature") == "planted")["slope_per_decade"].mean()
     assert mean == pytest.approx(cards.lookup(whole, "planted", "slope_per_decade"))
     assert not cards.carriers(without).filter(pl.col("signature") == "planted")["changes_sign"].item()
@@ -160,7 +160,7 @@ def test_enrichment_finds_the_planted_end():
     tested = pl.DataFrame(
         {"gene": [f"G{i}" for i in range(300)], "log2_change": change, "F": np.square(change) * 10 + 0.1}
     )
-    table = signature_tests.enrich(tested, SETS)
+    table = enrichment.enrich(tested, SETS)
     assert cards.lookup(table, "planted", "score") > 5
     assert cards.lookup(table, "planted", "q") < 0.05
 

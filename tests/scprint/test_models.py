@@ -77,7 +77,7 @@ def test_two_labels_have_two_probabilities(planted):
 
 
 def test_f1_and_calibration_are_those_of_a_plain_loop():
-    tested = evaluation.Evaluation(np.array([4, 9]), np.array([[8, 2], [1, 9]]), np.zeros((10, 3)), 0.0, 0)
+    tested = evaluation.Evaluation(np.array([4, 9]), np.array([[8, 2], [1, 9]]), np.zeros((10, 3)), 0)
     rows = {row["label"]: row for row in tested.per_class(["a", "b"]).iter_rows(named=True)}
     assert rows["a"]["precision"] == pytest.approx(8 / 9)
     assert rows["a"]["recall"] == pytest.approx(0.8)

@@ -11,7 +11,7 @@ import pytest
 
 from helpers import files, names
 from helpers.errors import SentenceError
-from helpers.sentences import dataset, encode, reading, shards
+from helpers.sentences import dataset, encode, ranking, reading, shards
 from helpers.sentences.options import Options
 
 UUID = "10cc50a0-af80-4fa1-b668-893dd5c0113a"
@@ -120,7 +120,7 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, fi
     dataset.write(file, out, options=Options(test_fraction=0.2))
     before = content(out)
     with pytest.raises(SentenceError, match=r"holds sentences of another run \(different: options\)"):
-        dataset.write(file, out, options=Options(test_fraction=0.2, rule=encode.Rule(top_n=5)))
+        dataset.write(file, out, options=Options(test_fraction=0.2, rule=ranking.Rule(top_n=5)))
     with pytest.raises(SentenceError, match=r"is split with seed 0 and test_fraction 0.2, not 1 and 0.2"):
         dataset.write(file, out, options=Options(test_fraction=0.2, seed=1))
     cells.X[0, 0] = 99
@@ -135,7 +135,7 @@ def test_a_file_of_another_run_in_the_way_is_refused_even_without_its_plan(file,
     [done] = dataset.write(file, tmp_path, options=options)
     (done.folder / "plan.json").unlink()
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet holds sentences of another run"):
-        dataset.write(file, tmp_path, options=Options(split="none", rule=encode.Rule(top_n=5)))
+        dataset.write(file, tmp_path, options=Options(split="none", rule=ranking.Rule(top_n=5)))
 
 
 def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
@@ -216,7 +216,7 @@ def test_unreadable_inputs_say_which_and_what_to_do(file, tmp_path):
 
 def test_values_missing_from_a_file_are_named(file, tmp_path):
     with pytest.raises(SentenceError, match=r"has no 'raw'; it has: X"):
-        dataset.write(file, tmp_path / "out", options=Options(rule=encode.Rule(layer="raw")))
+        dataset.write(file, tmp_path / "out", options=Options(rule=ranking.Rule(layer="raw")))
 
 
 def test_damage_in_the_way_is_named(file, tmp_path):

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from helpers.errors import SentenceError
 from helpers.sentences import encode
-from helpers.sentences.encode import Rule
+from helpers.sentences.ranking import Rule
 
 
 def make(values, genes=None, dtype=np.float32):

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from helpers.sentences import ages, dataset, encode, fitting, prompts, publications, reading
-from helpers.sentences.encode import Rule
 from helpers.sentences.options import Options
+from helpers.sentences.ranking import Rule
 
 
 def sentences(adata, **options):

@@ -15,8 +15,8 @@ import scipy.sparse as sp
 
 from helpers.errors import SentenceError
 from helpers.sentences import dataset, encode, fitting, reading
-from helpers.sentences.encode import Rule
 from helpers.sentences.options import Options
+from helpers.sentences.ranking import Rule
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.figures import sentences as draw
-from helpers.sentences import baseline, encode, scoring, words
+from helpers.sentences import baseline, encode, scoring, turnover, words
 
 
 def planted(make_cells, n_donors=12, per_donor=30, seed=0, effect=0.06):
@@ -43,8 +43,8 @@ def test_presence_is_the_set_of_first_words(data):
 
 def test_a_share_and_its_slope_are_those_of_plain_regression(data):
     ranked, cells = data
-    group = words.choose_group(cells, min_cells=5)
-    table = words.changes(ranked, cells, group, top=100)
+    group = turnover.choose_group(cells, min_cells=5)
+    table = turnover.changes(ranked, cells, group, top=100)
     column = ranked.vocabulary.words.index("UP")
     part = cells[group.rows].with_columns(
         has=pl.Series(words.presence(ranked, top=100)[group.rows][:, [column]].toarray().ravel())
@@ -59,19 +59,19 @@ def test_a_share_and_its_slope_are_those_of_plain_regression(data):
 
 def test_planted_words_are_found_with_their_sign_and_chance_stays_silent(make_cells):
     ranked, cells = planted(make_cells, n_donors=30, per_donor=60, effect=0.12)
-    group = words.choose_group(cells)
-    table = words.changes(ranked, cells, group, top=100)
+    group = turnover.choose_group(cells)
+    table = turnover.changes(ranked, cells, group, top=100)
     called = dict(table.filter(pl.col("q") < 0.05).select("word", "change_per_decade").iter_rows())
     assert called["UP"] > 0 > called["DOWN"]
     assert len(called) <= 4
     silent, null_cells = planted(make_cells, n_donors=30, per_donor=60, effect=0.0, seed=3)
     assert (
-        words.changes(silent, null_cells, words.choose_group(null_cells), top=100)
+        turnover.changes(silent, null_cells, turnover.choose_group(null_cells), top=100)
         .filter(pl.col("q") < 0.05)
         .height
         <= 1
     )
-    assert words.permute(ranked, cells, group, top=100, n_permutations=50).mean() < 1
+    assert turnover.permute(ranked, cells, group, top=100, n_permutations=50).mean() < 1
 
 
 def test_cells_of_a_type_share_more_words_than_others(data):
@@ -157,7 +157,7 @@ def test_scores_against_the_plant_are_counted_by_hand():
         {"assay": ["cells"] * 4, names.LEVEL0: ["FB", "FB", "FB", "MuSC"], names.LEVEL2: [None] * 4, "gene": ["A", "B", "D", "C"], "log2_change_per_decade": [0.5, 0.5, 0.1, 0.3]},
         schema_overrides={names.LEVEL2: pl.String},
     )  # fmt: skip
-    group = words.Group("FB", "cells", ("x",), np.zeros(1, int))
+    group = turnover.Group("FB", "cells", ("x",), np.zeros(1, int))
     scored = scoring.score(changes, truth, group, q=0.1)
     assert scored == {
         "called": 3,
@@ -178,11 +178,11 @@ def test_sources_without_donors_types_or_ages_give_empty_tables_and_figures_that
     bare = cells.with_columns(
         donor=pl.lit(None, pl.String), label=pl.lit(None, pl.String), age=pl.lit(None, pl.Float64)
     )
-    group = words.choose_group(bare)
-    changes, read = words.changes(ranked, bare, group, top=10), baseline.read(ranked, bare)
+    group = turnover.choose_group(bare)
+    changes, read = turnover.changes(ranked, bare, group, top=10), baseline.read(ranked, bare)
     assert (group.title, changes.height, read.scores.height) == ("no cell type", 0, 0)
     assert words.overlap(ranked, bare).is_empty()
-    assert words.permute(ranked, bare, group, top=10).size == 0
+    assert turnover.permute(ranked, bare, group, top=10).size == 0
     assert baseline.summarize(read, "age")["honest"] is None
     assert scoring.compare_published(
         changes,
@@ -203,11 +203,11 @@ def test_figures_show_what_the_tables_hold(data, make_cells):
     from helpers.sentences import fitting
 
     ranked, cells = data
-    group = words.choose_group(cells, min_cells=5)
-    changes = words.changes(ranked, cells, group, top=100)
+    group = turnover.choose_group(cells, min_cells=5)
+    changes = turnover.changes(ranked, cells, group, top=100)
     figure = draw.draw_changes(changes, title=group.title, q=0.1, most=10)
     assert len(figure.axes[0].get_yticklabels()) == 10
-    counts = words.permute(ranked, cells, group, top=100, n_permutations=20)
+    counts = turnover.permute(ranked, cells, group, top=100, n_permutations=20)
     assert len(draw.draw_null(counts, 3).axes[0].lines) == 1
     read = baseline.read(ranked, cells, n_permutations=10, n_bootstraps=50)
     assert len(draw.draw_reader(read.scores, read.predicted, read.permuted).axes) == 2

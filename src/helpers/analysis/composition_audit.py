@@ -1,6 +1,6 @@
 """What seventeen donors can tell: nulls that are run, power, and types that come from one donor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -166,35 +166,35 @@ def sweep(
     """
     scored = []
     for (assay,), part in table.group_by(ASSAY, maintain_order=True):
-        shares = part.group_by(TYPE).agg((pl.col(N) / pl.col(TOTAL)).mean().alias("share")).sort(TYPE)
-        kept = dict(shares.filter(pl.col("share") > 0).iter_rows())
         own = planted.filter(pl.col(ASSAY) == assay).drop_nulls("published_per_decade")
+        plan = adjusted_plan(part, covariates)
+        plan = replace(plan, covariates=plan.covariates_of(str(assay)))
         truth = own.select(
             pl.lit("simulated").alias(ASSAY),
             TYPE,
             pl.col("published_per_decade").alias("log2_change_per_decade"),
         )
-        slopes = dict(truth.select(TYPE, "log2_change_per_decade").iter_rows())
-        units = part.unique(UNIT).drop(ASSAY, TYPE, N).sort(UNIT)
-        plan = replace(
-            adjusted_plan(part, covariates),
-            covariates=adjusted_plan(part, covariates).covariates_of(str(assay)),
-        )
-        for i in range(draws):
-            drawn = made_up.draw(
-                units, shares=kept, slopes=slopes, concentration=None, log2_sd=log2_sd, seed=seed + i
-            )
+        for drawn in _draw_like(part, truth, log2_sd=log2_sd, seeds=range(seed, seed + draws)):
             expected = composition_scoring.estimand(drawn, truth, plan=plan)
-            scored.append(
-                composition_scoring.score(
-                    composition_tests.compare(drawn, methods=methods, plan=plan), expected
-                )
-            )
+            tested = composition_tests.compare(drawn, methods=methods, plan=plan)
+            scored.append(composition_scoring.score(tested, expected))
     if not scored:
         return pl.DataFrame(
             schema={"method": pl.String, "coverage": pl.Float64, "sign_recovered": pl.Float64}
         )
     return composition_scoring.summarize(pl.concat(scored))
+
+
+def _draw_like(
+    part: pl.DataFrame, truth: pl.DataFrame, *, log2_sd: float, seeds: Iterable[int]
+) -> Iterator[pl.DataFrame]:
+    """Draw compositions with the donors, totals and mean shares of one assay, changing with age as planted."""
+    shares = part.group_by(TYPE).agg((pl.col(N) / pl.col(TOTAL)).mean().alias("share")).sort(TYPE)
+    kept = dict(shares.filter(pl.col("share") > 0).iter_rows())
+    slopes = dict(truth.select(TYPE, "log2_change_per_decade").iter_rows())
+    units = part.unique(UNIT).drop(ASSAY, TYPE, N).sort(UNIT)
+    for seed in seeds:
+        yield made_up.draw(units, shares=kept, slopes=slopes, concentration=None, log2_sd=log2_sd, seed=seed)
 
 
 def count_reachable(power: pl.DataFrame, published: pl.DataFrame) -> dict[str, int]:

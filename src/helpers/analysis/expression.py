@@ -69,16 +69,8 @@ def prepare(
     planned = design.build(chosen.obs, comparison, what=what)
     counts = np.asarray(chosen.X[planned.rows].todense(), dtype=np.float64).T
     _refuse_empty(counts, planned, what)
-    if genes is None:
-        kept = ep.filter_by_expr(counts, min_count=min_count, min_sample_size=_find_smallest_group(planned))
-    else:
-        kept = chosen.var_names.isin(list(genes))
-    if kept.sum() < _MIN_GENES:
-        msg = (
-            f"{what}: only {int(kept.sum())} genes reach {min_count:g} molecules in enough of "
-            f"{counts.shape[1]} donors, {_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
-        )
-        raise DesignError(msg)
+    kept = None if genes is None else chosen.var_names.isin(list(genes))
+    kept = _choose_genes(counts, planned, kept=kept, min_count=min_count, what=what)
     others = counts[~kept]
     counts = np.ascontiguousarray(counts[kept])
     _refuse_empty(counts, planned, what)
@@ -175,6 +167,21 @@ def age_de(
         profiles, cell_type=cell_type, assay=assay, level=level, comparison=comparison, min_count=min_count
     )
     return tabulate(prepared, fit_age(prepared))
+
+
+def _choose_genes(
+    counts: np.ndarray, planned: design.Design, *, kept: np.ndarray | None, min_count: float, what: str
+) -> np.ndarray:
+    """Return which genes are tested: the given ones, else those expressed in enough donors; refuse too few."""
+    if kept is None:
+        kept = ep.filter_by_expr(counts, min_count=min_count, min_sample_size=_find_smallest_group(planned))
+    if kept.sum() < _MIN_GENES:
+        msg = (
+            f"{what}: only {int(kept.sum())} genes reach {min_count:g} molecules in enough of "
+            f"{counts.shape[1]} donors, {_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
+        )
+        raise DesignError(msg)
+    return kept
 
 
 def _find_smallest_group(planned: design.Design) -> int:

@@ -13,7 +13,7 @@ from helpers import names
 from helpers.analysis import composition, donor_slopes
 from helpers.analysis.composition_checks import AGE, ASSAY, TOTAL, TYPE, N
 
-TYPE_I, TYPE_II, HYBRID, SPECIAL = "MF-I", "MF-II", "Hyb", "Specialised MF"
+TYPE_I, TYPE_II, HYBRID = "MF-I", "MF-II", "Hyb"
 MYONUCLEI = (TYPE_I, TYPE_II)
 FRAGMENTS = ("MF-Isc(fg)", "MF-IIsc(fg)", "MF-Isn(fg)", "MF-IIsn(fg)")
 JUNCTIONS = ("NMJ", "NMJ_accessory", "MTJ")

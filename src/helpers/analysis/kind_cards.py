@@ -8,7 +8,7 @@ import polars as pl
 from anndata import AnnData
 
 from helpers import names
-from helpers.analysis import kinds
+from helpers.analysis import kind_grades
 from helpers.analysis.kind_tasks import Result
 
 DISPUTED_SCHEMA = {"group": pl.String, "cells": pl.Int64, "disputed": pl.Int64, "share": pl.Float64}
@@ -24,7 +24,7 @@ DONORS_SCHEMA = {
 def grade_donors(result: Result, donors: Sequence[str]) -> pl.DataFrame:
     """Let the cells of each donor vote, task by task: one row a task and donor."""
     tables = [
-        kinds.grade_donors(predictions, donors).select(
+        kind_grades.grade_donors(predictions, donors).select(
             pl.lit(task).alias("task"), "donor", "given", "share_right", "right"
         )
         for task, predictions in result.predictions.items()
@@ -38,7 +38,7 @@ def count_disputes(disputes: pl.DataFrame, groups: Sequence[str], *, odds: float
     Parameters
     ----------
     disputes
-        What `kinds.dispute` returns.
+        What `kind_grades.dispute` returns.
     groups
         Group of each row of the data: donors, or types.
     odds
@@ -67,7 +67,9 @@ def column(adata: AnnData, name: str) -> np.ndarray:
 def classes(result: Result, level: str) -> pl.DataFrame:
     """Return recall, precision and AUROC by class of one level; empty if the level was not predicted."""
     found = result.predictions.get(level)
-    return pl.DataFrame(schema=kinds.CLASSES_SCHEMA) if found is None else kinds.grade_classes(found)
+    return (
+        pl.DataFrame(schema=kind_grades.CLASSES_SCHEMA) if found is None else kind_grades.grade_classes(found)
+    )
 
 
 def errors_in_tree(result: Result, obs: pd.DataFrame) -> dict[str, float | None]:
@@ -79,13 +81,13 @@ def errors_in_tree(result: Result, obs: pd.DataFrame) -> dict[str, float | None]
         obs.groupby([names.LEVEL2, names.LEVEL0], observed=True).size().reset_index(name="n").sort_values("n")
     )
     parent = dict(zip(pairs[names.LEVEL2].astype(str), pairs[names.LEVEL0].astype(str), strict=True))
-    return dict(kinds.count_errors(found, parent))
+    return dict(kind_grades.count_errors(found, parent))
 
 
 def disputes(result: Result, level: str) -> pl.DataFrame:
-    """Return what `kinds.dispute` finds at one level; empty if the level was not predicted."""
+    """Return what `kind_grades.dispute` finds at one level; empty if the level was not predicted."""
     found = result.predictions.get(level)
-    return pl.DataFrame(schema=kinds.DISPUTE_SCHEMA) if found is None else kinds.dispute(found)
+    return pl.DataFrame(schema=kind_grades.DISPUTE_SCHEMA) if found is None else kind_grades.dispute(found)
 
 
 def score_disputes(
@@ -108,7 +110,9 @@ def score_disputes(
     planted = wrong["mislabeled"].fill_null(value=False).to_numpy()
     return {
         "planted": int(planted.sum()),
-        "precision": kinds.precision_at_recall(table["score"].to_numpy(), planted[table["row"].to_numpy()]),
+        "precision": kind_grades.precision_at_recall(
+            table["score"].to_numpy(), planted[table["row"].to_numpy()]
+        ),
     }
 
 

@@ -8,10 +8,10 @@ import polars as pl
 from anndata import AnnData
 
 from helpers import names
-from helpers.analysis import kinds, splits
+from helpers.analysis import kind_grades, kinds, splits
 from helpers.errors import DesignError
 
-NO_CARD = pl.DataFrame(schema=kinds.CARD_SCHEMA)
+NO_CARD = pl.DataFrame(schema=kind_grades.CARD_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def by_level(
     for level in there:
         labels = adata.obs[level].astype(str).to_numpy()
         predictions[level] = kinds.predict(seen, labels)
-        cards.append(kinds.grade(predictions[level], plan, task=level))
-        cards.append(kinds.grade(kinds.predict(leaky, labels), leaking, task=level))
+        cards.append(kind_grades.grade(predictions[level], plan, task=level))
+        cards.append(kind_grades.grade(kinds.predict(leaky, labels), leaking, task=level))
     return Result(pl.concat(cards), predictions)
 
 
@@ -93,7 +93,7 @@ def across_assays(adata: AnnData, *, level: str = names.LEVEL0, min_cells: int =
             task = f"{level} ({reader})"
             found = kinds.predict(kinds.view(matrix, plan, domains=domains, seed=seed), labels)
             predictions[f"{plan.name}, {reader}"] = found
-            cards.append(kinds.grade(found, plan, task=task))
+            cards.append(kind_grades.grade(found, plan, task=task))
     return Result(pl.concat(cards), predictions)
 
 
@@ -132,7 +132,7 @@ def sex(
     cards, predictions = [], {}
     for task, matrix in readings.items():
         predictions[task] = kinds.predict(kinds.view(matrix, plan, seed=seed), given, even=True)
-        cards.append(kinds.grade(predictions[task], plan, task=task))
+        cards.append(kind_grades.grade(predictions[task], plan, task=task))
     return Result(pl.concat(cards), predictions)
 
 
@@ -145,5 +145,5 @@ def protocol(adata: AnnData, plan: splits.Plan | None, *, seed: int = 0) -> Resu
     cards, predictions = [], {}
     for task, domains in (("assay", None), ("assay (centered by assay)", given)):
         predictions[task] = kinds.predict(kinds.view(adata.X, plan, domains=domains, seed=seed), given)
-        cards.append(kinds.grade(predictions[task], plan, task=task))
+        cards.append(kind_grades.grade(predictions[task], plan, task=task))
     return Result(pl.concat(cards), predictions)

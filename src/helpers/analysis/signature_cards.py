@@ -87,7 +87,7 @@ def carriers(without: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     without
-        What `signature_tests.without_one_gene` returns.
+        What `signature_genes.without_one_gene` returns.
     """
     return (
         without.group_by("signature", maintain_order=True)

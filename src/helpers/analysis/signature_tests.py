@@ -1,18 +1,13 @@
-"""Signatures across age, tested on donors: slopes, the null of random sets, leave one gene out, confounders."""
+"""Signatures across age, tested on donors: slopes, what else moves with them, and what was planted."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import pandas as pd
 import polars as pl
-import scipy.sparse as sp
-from anndata import AnnData
 from scipy import stats
 from scipy.stats import false_discovery_control
 
 from helpers import names
 from helpers.analysis import donor_slopes, signatures
-from helpers.analysis.composition_design import choose_covariates, design_matrix
 from helpers.facts import study
 
 SLOPES_SCHEMA = {
@@ -32,16 +27,6 @@ SLOPES_SCHEMA = {
     "most_influential": pl.String,
     "adjusted_for": pl.String,
 }
-NULL_SCHEMA = {
-    "signature": pl.String,
-    "slope_per_decade": pl.Float64,
-    "null_low": pl.Float64,
-    "null_high": pl.Float64,
-    "empirical_p": pl.Float64,
-    "sets": pl.Int64,
-}
-WITHOUT_SCHEMA = {"signature": pl.String, "gene": pl.String, "slope_per_decade": pl.Float64}
-ENRICHED_SCHEMA = {"signature": pl.String, "genes": pl.Int64, "score": pl.Float64, "q": pl.Float64}
 CONFOUNDER_SCHEMA = {
     "signature": pl.String,
     "with": pl.String,
@@ -49,7 +34,7 @@ CONFOUNDER_SCHEMA = {
     "spearman": pl.Float64,
     "p": pl.Float64,
 }
-_FIT_COVARIATES = (names.SEX, names.CHEMISTRY)
+COVARIATES = (names.SEX, names.CHEMISTRY)
 
 
 def slopes(scores: pl.DataFrame, *, min_donors: int = 6) -> pl.DataFrame:
@@ -71,7 +56,7 @@ def slopes(scores: pl.DataFrame, *, min_donors: int = 6) -> pl.DataFrame:
         if part.height < min_donors:
             continue
         found = donor_slopes.fit(
-            part, value="score", measure=str(key[0]), unit="score", covariates=_FIT_COVARIATES, draws=100
+            part, value="score", measure=str(key[0]), unit="score", covariates=COVARIATES, draws=100
         ).row(0, named=True)
         if found["slope_per_decade"] is None:
             continue
@@ -86,83 +71,6 @@ def slopes(scores: pl.DataFrame, *, min_donors: int = 6) -> pl.DataFrame:
         for _, part in table.group_by("method", maintain_order=True)
     ]
     return pl.concat(parts).sort("p", "signature", "type")
-
-
-def random_null(
-    profiles: AnnData,
-    sets: Mapping[str, Sequence[str]],
-    *,
-    cell_type: str,
-    assay: str,
-    n_random: int,
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Set each signature's slope beside those of random gene sets of like size and expression.
-
-    A tissue-wide drift, a change of library size or of chemistry moves every set. Only a signature that moves more
-    than random sets do says something of its own.
-
-    Parameters
-    ----------
-    profiles
-        Profiles x genes, molecules.
-    sets
-        Genes by signature.
-    cell_type, assay
-        Which profiles.
-    n_random
-        Random sets a signature; genes are drawn from the same tenth of mean expression.
-    seed
-        Of the draw.
-
-    Returns
-    -------
-    polars.DataFrame
-        signature, slope per decade (of the same model as `slopes`, so that band and estimate can be compared), central
-        95 % of the null, empirical two-sided p (distance from the middle of the null, the observed one counted), number
-        of random sets.
-    """
-    logs, people, labels = _one_type(profiles, cell_type, assay)
-    gene_slopes = _gene_slopes(logs, people)
-    if gene_slopes is None:
-        return pl.DataFrame(schema=NULL_SCHEMA)
-    bins = np.argsort(np.argsort(logs.mean(axis=0))) * 10 // logs.shape[1]
-    members = [np.flatnonzero(bins == number) for number in range(10)]
-    place = {gene: number for number, gene in enumerate(labels)}
-    rng = np.random.default_rng(seed)
-    rows = []
-    for name, genes in sets.items():
-        at = np.array([place[gene] for gene in genes if gene in place])
-        if len(at) < signatures.MIN_GENES:
-            continue
-        draws = np.stack(
-            [members[bins[gene]][rng.integers(0, len(members[bins[gene]]), n_random)] for gene in at]
-        )
-        null = gene_slopes[draws].mean(axis=0)
-        found = float(gene_slopes[at].mean())
-        middle = np.median(null)
-        extreme = int((np.abs(null - middle) >= abs(found - middle) - 1e-12).sum())
-        low, high = np.quantile(null, [0.025, 0.975])
-        rows.append((name, found, float(low), float(high), (1 + extreme) / (1 + n_random), n_random))
-    return pl.DataFrame(rows, schema=NULL_SCHEMA, orient="row").sort("empirical_p", "signature")
-
-
-def without_one_gene(
-    profiles: AnnData, sets: Mapping[str, Sequence[str]], *, cell_type: str, assay: str
-) -> pl.DataFrame:
-    """Return the slope of each signature, of the same model as `slopes`, with each of its genes left out in turn."""
-    logs, people, labels = _one_type(profiles, cell_type, assay)
-    found = _gene_slopes(logs, people)
-    if found is None:
-        return pl.DataFrame(schema=WITHOUT_SCHEMA)
-    gene_slopes = dict(zip(labels, found, strict=True))
-    rows = []
-    for name, genes in sets.items():
-        mine = {gene: gene_slopes[gene] for gene in genes if gene in gene_slopes}
-        if len(mine) > signatures.MIN_GENES:
-            total = sum(mine.values())
-            rows += [(name, gene, (total - slope) / (len(mine) - 1)) for gene, slope in mine.items()]
-    return pl.DataFrame(rows, schema=WITHOUT_SCHEMA, orient="row")
 
 
 def confounders(
@@ -197,45 +105,6 @@ def confounders(
             found = stats.spearmanr(both["score"].to_numpy(), both[column].to_numpy())
             rows.append((name, label, both.height, float(found.statistic), float(found.pvalue)))
     return pl.DataFrame(rows, schema=CONFOUNDER_SCHEMA, orient="row")
-
-
-def enrich(tested: pl.DataFrame, sets: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """Test whether the genes of each set lie to one side of all tested genes (decoupler's univariate model [1]_).
-
-    The model takes genes for independent. Genes of a set vary together, so its p-values are too small: read the order.
-
-    Parameters
-    ----------
-    tested
-        Genes of one type and assay with log2_change and F, as `expression.age_de` returns.
-    sets
-        Genes by signature.
-
-    Returns
-    -------
-    polars.DataFrame
-        signature, genes tested, score (t of the set among genes; above zero: rises with age), q (adjusted over sets).
-
-    References
-    ----------
-    .. [1] Badia-i-Mompel et al. (2022), Bioinformatics Advances, doi:10.1093/bioadv/vbac016
-    """
-    have = set(tested["gene"])
-    net = pd.DataFrame(
-        [(name, gene, 1.0) for name, members in sets.items() for gene in members if gene in have],
-        columns=["source", "target", "weight"],
-    )
-    sizes = net["source"].value_counts()
-    if tested.is_empty() or not (sizes >= signatures.MIN_GENES).any():
-        return pl.DataFrame(schema=ENRICHED_SCHEMA)
-    signed = tested["log2_change"].sign().to_numpy() * np.sqrt(tested["F"].to_numpy())
-    ranking = pd.DataFrame([signed], index=["age"], columns=tested["gene"].to_list())
-    scores, adjusted = signatures.load_decoupler().mt.ulm(ranking, net, tmin=signatures.MIN_GENES)
-    rows = [
-        (name, int(sizes[name]), float(scores.loc["age", name]), float(adjusted.loc["age", name]))
-        for name in scores.columns
-    ]
-    return pl.DataFrame(rows, schema=ENRICHED_SCHEMA, orient="row").sort("q", "signature")
 
 
 def headline(
@@ -309,37 +178,3 @@ def compare_with_truth(
     return rows.with_columns(pl.Series("planted_slope", planted, dtype=pl.Float64)).with_columns(
         pl.col("planted_slope").is_between(pl.col("low"), pl.col("high")).alias("covered")
     )
-
-
-def _gene_slopes(logs: np.ndarray, people: pl.DataFrame) -> np.ndarray | None:
-    """Return each gene's slope per decade, or none with too few donors or one age.
-
-    A least-squares slope is linear in what is fitted: the slope of a score is the mean of its genes' slopes.
-    """
-    if people.height < 5 or people["age"].n_unique() < 2:
-        return None
-    kept = choose_covariates(people, _FIT_COVARIATES, exposure="age")
-    return np.linalg.pinv(design_matrix(people, exposure="age", covariates=kept))[-1] @ logs
-
-
-def _one_type(profiles: AnnData, cell_type: str, assay: str) -> tuple[np.ndarray, pl.DataFrame, list[str]]:
-    obs = profiles.obs
-    here = (obs[names.LEVEL0].astype(str) == cell_type) & (obs[names.ASSAY].astype(str) == assay)
-    ages = obs[names.EXACT_AGE].astype(float)
-    if names.AGE_MIDPOINT in obs:
-        ages = ages.fillna(obs[names.AGE_MIDPOINT].astype(float))
-    rows = np.flatnonzero((here & ages.notna()).to_numpy())
-    counts = sp.csr_matrix(profiles.X)[rows]
-    if not len(rows):
-        return np.empty((0, 0)), pl.DataFrame(schema={"age": pl.Float64}), []
-    seen = np.flatnonzero(np.asarray(counts.mean(axis=0)).ravel() >= 5)
-    logs = signatures.log_profiles(profiles[rows])[:, seen]
-    people = pl.DataFrame(
-        {names.DONOR: obs[names.DONOR].astype(str).to_numpy()[rows].tolist(), "age": ages.to_numpy()[rows]}
-        | {
-            column: [None if pd.isna(value) else str(value) for value in obs[column].to_numpy()[rows]]
-            for column in _FIT_COVARIATES
-            if column in obs
-        }
-    )
-    return logs, people, profiles.var_names[seen].to_list()

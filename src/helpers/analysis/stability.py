@@ -57,23 +57,28 @@ def leave_one_out(
     ]
     if not refits or called.is_empty():
         return schemas.STABILITY.empty() if called.is_empty() else _without_refits(called)
-    together = pl.concat(refits).join(called.select("gene", pl.col("log2_change").alias("all")), on="gene")
+    summary = _summarize(called, pl.concat(refits), fdr)
+    table = called.select("gene", "log2_change", "q").join(summary, on="gene", how="left")
+    table = table.with_columns(pl.col("refits", "refits_called").fill_null(0))
+    return schemas.STABILITY.check(table.with_columns(stable=pl.col("holds") == len(donors))).sort(
+        "q", "gene"
+    )
+
+
+def _summarize(called: pl.DataFrame, refits: pl.DataFrame, fdr: float) -> pl.DataFrame:
+    """Say of each called gene how small its change, how large its p became, and how many refits agree."""
+    together = refits.join(called.select("gene", pl.col("log2_change").alias("all")), on="gene")
     together = together.with_columns(
         toward=pl.col("log2_change") * pl.col("all").sign(),
         same=pl.col("log2_change").sign() == pl.col("all").sign(),
     )
-    summary = together.group_by("gene").agg(
+    return together.group_by("gene").agg(
         smallest_change=pl.col("log2_change").sort_by("toward").first(),
         most_influential=pl.col("left_out").sort_by("toward").first(),
         largest_p=pl.col("p").max(),
         refits=pl.len().cast(pl.Int64),
         refits_called=((pl.col("q") < fdr) & pl.col("same")).sum().cast(pl.Int64),
         holds=((pl.col("p") < 0.05) & pl.col("same")).sum().cast(pl.Int64),
-    )
-    table = called.select("gene", "log2_change", "q").join(summary, on="gene", how="left")
-    table = table.with_columns(pl.col("refits", "refits_called").fill_null(0))
-    return schemas.STABILITY.check(table.with_columns(stable=pl.col("holds") == len(donors))).sort(
-        "q", "gene"
     )
 
 

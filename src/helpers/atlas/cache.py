@@ -23,7 +23,6 @@ FORMAT = "1"  # of the converted file; another number makes all older ones stale
 KEY = "musclebook_key"
 SIMULATION = "musclebook_simulation"
 WAIT = 900  # seconds that a second process waits for the first to convert
-CHUNK_BYTES = 2**26
 
 
 def find(folder: Path, key: str) -> Path | None:

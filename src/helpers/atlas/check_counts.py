@@ -79,12 +79,17 @@ def check_counts(opened: Opened, scan: scanning.Scan, report: Report) -> None:
     report
         Gets one row for each check.
     """
+    _check_normalization(scan, report)
+    if _check_whole(opened, scan, report):
+        _check_stated(opened, scan, report)
+
+
+def _check_normalization(scan: scanning.Scan, report: Report) -> None:
     off = np.abs(scan.cell_sum / scanning.SCALE - 1)
     n_off = int((off > 1e-3).sum())
     expected = f"expm1 of the values of a cell adds up to {scanning.SCALE:,.0f}"
     row = int(np.argmax(off > 1e-3))
     found = f"{n_off:,} of {len(off):,} cells do not, first row {row:,}: {scan.cell_sum[row]:,.6g}"
-    whole = _whole_share(opened, scan)
     if n_off == 0:
         report.ok("normalization", _FILE, f"true of all {len(off):,} cells", expected=expected)
     elif n_off > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
@@ -98,15 +103,23 @@ def check_counts(opened: Opened, scan: scanning.Scan, report: Report) -> None:
         )
     else:
         report.damage("normalization", _FILE, found, expected=expected, remedy=NOT_LOG)
+
+
+def _check_whole(opened: Opened, scan: scanning.Scan, report: Report) -> bool:
+    whole = _whole_share(opened, scan)
     expected = "every value a whole number of molecules of its cell"
     if whole < 0.99:
         found = f"{whole:.1%} of the values of the 16 most frequent genes"
         remedy = "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
         report.warn("whole counts", _FILE, found, expected=expected, remedy=remedy)
-        return
+        return False
     report.ok(
         "whole counts", _FILE, f"{whole:.2%} of the values of the 16 most frequent genes", expected=expected
     )
+    return True
+
+
+def _check_stated(opened: Opened, scan: scanning.Scan, report: Report) -> None:
     sample = opened.sample
     if sample is None or len(sample) != scan.n_cells or not sample.schema[names.N_COUNTS].is_numeric():
         return

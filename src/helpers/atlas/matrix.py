@@ -118,7 +118,6 @@ class Expression:
     def __init__(self, path: str, footer: pq.FileMetaData) -> None:
         self.path = path
         self.footer = footer
-        self.row_groups = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
         self.n_rows = footer.num_rows
         self._shared = pq.ParquetFile(path, metadata=footer, pre_buffer=False)
         self._lock = threading.Lock()

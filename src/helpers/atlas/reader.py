@@ -3,46 +3,22 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import budget as memory
 from helpers import names
-from helpers.atlas import cache, columns, matrix
+from helpers.atlas import cache, frames, matrix, selection
 from helpers.atlas import counts as molecules
+from helpers.atlas.source import Source
 from helpers.errors import CountsError, SourceError, TableError
 
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 COUNTS_BYTES = 4  # int32; columns are shared with the values
-
-
-class Source(Protocol):
-    """What the atlas needs of a file or folder."""
-
-    kind: str
-    name: str
-    path: Path
-    obs: pl.DataFrame
-    var: pl.DataFrame
-    missing: list[str]
-    notes: list[str]
-    key: str
-    simulation: dict[str, Any] | None
-
-    def genes(self, places: Sequence[int]) -> pl.DataFrame: ...  # noqa: D102
-    def projection(self, key: str) -> np.ndarray | None: ...  # noqa: D102
-    def truth(self, table: str) -> pl.DataFrame | None: ...  # noqa: D102
-    def unstructured(self) -> dict[str, Any]: ...  # noqa: D102
-    def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int: ...  # noqa: D102
-    def read_csr(  # noqa: D102
-        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
-    ) -> sp.csr_matrix: ...
-    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix | None: ...  # noqa: D102
 
 
 class Atlas:
@@ -171,7 +147,7 @@ class Atlas:
     def to_anndata(
         self,
         *,
-        cells: pl.Expr | pl.Series | np.ndarray | Sequence[bool] | None = None,
+        cells: selection.Choice | None = None,
         genes: Sequence[str] | None = None,
         counts: bool = True,
         budget: str | int = "8 GiB",
@@ -198,7 +174,7 @@ class Atlas:
         TableError
             If a gene is unknown, or `cells` does not choose cells of this atlas.
         """
-        rows = self._choose_cells(cells)
+        rows = selection.choose_cells(cells, self.obs, origin=self._source.name)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
         folder = getattr(self._source, "folder", None)
@@ -297,7 +273,7 @@ class Atlas:
         """Add the tables and maps of the chosen cells and genes."""
         cells = self.obs if rows is None else self.obs[rows]
         genes = self.var if places is None else self.var[places]
-        obs, var = _to_pandas(cells, names.BARCODE), _to_pandas(genes, names.GENE)
+        obs, var = frames.to_pandas(cells, names.BARCODE), frames.to_pandas(genes, names.GENE)
         adata = AnnData(X=data, obs=obs, var=var, uns=self._source.unstructured())
         for key in names.PROJECTION_FILES:
             projection = self._source.projection(key)
@@ -306,79 +282,8 @@ class Atlas:
         return adata
 
     def _find_genes(self, genes: Sequence[str]) -> list[int]:
-        wanted = [genes] if isinstance(genes, str) else list(genes)
-        place = self._places
-        unknown = [gene for gene in wanted if gene not in place]
-        if unknown:
-            near = [
-                f"{gene!r} (nearest: {', '.join(columns.nearest(gene, place)) or 'none'})"
-                for gene in unknown[:5]
-            ]
-            msg = (
-                f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {', '.join(near)}. "
-                f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
-            )
-            raise TableError(msg)
-        return list(dict.fromkeys(place[gene] for gene in wanted))  # a gene asked for twice comes once
+        return selection.find_genes(genes, self._places, origin=self._source.name)
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        """Every name of a gene to its place: names as in `var` first, then symbols, then Ensembl ids."""
-        place: dict[str, int] = {}
-        for key in (names.GENE, names.SYMBOL, names.ENSEMBL):
-            for i, gene in enumerate(self.var[key].to_list()):
-                if gene is not None:
-                    place.setdefault(gene, i)
-        return place
-
-    def _choose_cells(self, cells: Any) -> np.ndarray | None:
-        if cells is None:
-            return None
-        if isinstance(cells, pl.Expr):
-            try:
-                mask = self.obs.select(cells).to_series()
-            except pl.exceptions.PolarsError as problem:
-                msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(self.obs.columns)}."
-                raise TableError(msg) from problem
-        else:
-            mask = pl.Series(np.asarray(cells))
-        if mask.dtype != pl.Boolean or len(mask) != self.obs.height:
-            msg = (
-                f"cells must be one truth value for each of the {self.obs.height:,} cells, "
-                f"but it is {len(mask):,} values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
-            )
-            raise TableError(msg)
-        rows = np.flatnonzero(mask.fill_null(value=False).to_numpy())
-        if not rows.size:
-            msg = f"no cell of {self._source.name} fits the choice of cells. Check the labels in atlas.obs."
-            raise TableError(msg)
-        return None if rows.size == self.obs.height else rows
-
-
-def _to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:
-    """Return a table as AnnData wants it: labels as categories, the column `index` as the index."""
-    table = {}
-    for name in frame.columns:
-        column = frame[name]
-        if name == index:
-            continue
-        if column.dtype == pl.String and (name in names.LABEL_COLUMNS or _repeats(column)):
-            table[name] = pd.Categorical.from_codes(*_categories(column))
-        elif column.dtype == pl.String:
-            table[name] = column.fill_null("").to_numpy()
-        else:
-            table[name] = column.to_numpy()
-    labels = columns.make_unique(frame[index].to_list())[0]
-    return pd.DataFrame(table, index=pd.Index(labels, dtype=object))
-
-
-def _repeats(column: pl.Series) -> bool:
-    return column.null_count() > 0 or column.n_unique() <= max(10, len(column) // 2)
-
-
-def _categories(column: pl.Series) -> tuple[np.ndarray, list[str]]:
-    """Return codes and categories, which sort as text: the age groups then stand in order of age."""
-    found = sorted(column.drop_nulls().unique().to_list())
-    place = {label: i for i, label in enumerate(found)}
-    codes = column.replace_strict(place, default=None, return_dtype=pl.Int32)
-    return codes.fill_null(-1).to_numpy(), found
+        return selection.places(self.var)

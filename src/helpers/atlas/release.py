@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.atlas import columns, matrix
+from helpers.atlas import alignment, columns, matrix
 from helpers.errors import ReleaseError
 
 SAMPLED = 2**20  # bytes from each of three places that tell one expression file from another
@@ -98,7 +98,7 @@ class Release:
             )
             raise ReleaseError(msg)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
-            frame = frame[self._match_rows(frame[index], origin=path.name)]
+            frame = frame[alignment.match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
         expected = [name for name in names.PROJECTION_COLUMNS[key] if name in frame.columns]
         numeric = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
         chosen = expected if len(expected) == len(names.PROJECTION_COLUMNS[key]) else numeric
@@ -253,33 +253,10 @@ class Release:
         held = self._expression_barcodes()
         if held is None or not self._barcoded or held.equals(self.obs[names.BARCODE]):
             return
-        self.rows = self._match_rows(held, origin=names.EXPRESSION_FILE)
+        self.rows = alignment.match_rows(
+            held, self.obs[names.BARCODE], origin=self._file(names.EXPRESSION_FILE)
+        )
         self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
-
-    def _match_rows(self, held: pl.Series, *, origin: str) -> np.ndarray:
-        """Return for each cell of `obs` the row of `held` with its barcode."""
-        wanted = self.obs[names.BARCODE]
-        if held.equals(wanted):
-            return np.arange(len(wanted))
-        twice = wanted.filter(wanted.is_duplicated())
-        if len(twice):
-            msg = (
-                f"{origin} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
-                f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
-            )
-            raise ReleaseError(msg)
-        order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
-        found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")[
-            "row"
-        ]
-        if found.null_count():
-            first = wanted.filter(found.is_null())[0]
-            msg = (
-                f"{origin} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
-                f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {self.path}: fetch it again."
-            )
-            raise ReleaseError(msg)
-        return found.to_numpy().astype(np.int64)
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
         path = self._file(names.FEATURE_FILE)
@@ -298,34 +275,16 @@ class Release:
             raise ReleaseError(msg)
         frame = pl.read_parquet(path)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=names.FEATURE_COLUMNS)
-        frame = frame[self._match_genes(frame, index)]
+        rows, key = alignment.match_genes(frame, self.gene_names, index=index)
+        if key is not None:
+            self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
+        frame = frame[rows]
         if index is not None:
             frame = frame.drop(index)
         typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
         if names.GENE in typed.columns:
             typed = typed.drop(names.GENE)
         return typed.insert_column(0, genes), missing
-
-    def _match_genes(self, frame: pl.DataFrame, index: str | None) -> np.ndarray:
-        """Return for each gene of the expression its row in the feature table."""
-        tried = []
-        for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL):
-            if key is None or key not in frame.columns:
-                continue
-            labels = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
-            if labels == self.gene_names:
-                return np.arange(len(labels))
-            place = {label: i for i, label in enumerate(labels)}
-            unmatched = [gene for gene in self.gene_names if gene not in place]
-            if not unmatched:
-                self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
-                return np.array([place[gene] for gene in self.gene_names])
-            tried.append(f"{key} lacks {len(unmatched):,}, first {unmatched[0]!r}")
-        msg = (
-            f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
-            f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
-        )
-        raise ReleaseError(msg)
 
 
 def _is_text(kind: pa.DataType) -> bool:

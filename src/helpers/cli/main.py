@@ -7,7 +7,7 @@ from helpers.cli import atlas, book, more, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError
 
-FOUND_DAMAGE, REFUSED = 1, 2  # exit codes
+REFUSED = 2  # exit code; 1 says that damage was found
 
 
 class _Plain(TyperGroup):

@@ -57,10 +57,10 @@ def sentences(
 
     Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
     """
-    from helpers.sentences import dataset, encode, options
+    from helpers.sentences import dataset, options, ranking
 
     chosen = options.Options(
-        rule=encode.Rule(
+        rule=ranking.Rule(
             top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
             symbol_column=symbol_column, gene_lists={path.stem: path.read_text().split() for path in gene_list or []},
         ),
@@ -79,10 +79,10 @@ def sentences(
             _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
             progress=progress,
         )  # fmt: skip
-    seconds = max(time.monotonic() - started, 1e-9)
     for one in written:
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
         screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
+    seconds = time.monotonic() - started
     screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
 
 

@@ -21,8 +21,6 @@ from helpers.facts import study
 # twice, as far as the donor and library tables tell.
 FRACTION_GROUPS = {("cells", "young"): 5, ("cells", "old"): 7, ("nuclei", "young"): 6, ("nuclei", "old"): 7}
 MYOSINS = {"type I": "MYH7", "type IIa": "MYH2", "type IIx": "MYH1"}
-# What the dataset card averages for its share of type I nuclei: it leaves out three of the eight age groups.
-CARD_YOUNG_GROUPS, CARD_OLD_GROUPS = ("15-20", "25-30", "35-40"), ("60-65", "70-75")
 # Median share of nuclei of the young and the old library groups, read off the study's figure.
 PUBLISHED_MEDIANS = {"young": {"MF-I": 0.545, "MF-II": 0.282}, "old": {"MF-I": 0.407, "MF-II": 0.366}}
 

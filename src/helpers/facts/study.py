@@ -37,14 +37,13 @@ N_LABELS = {"annotation_level0": 36, "annotation_level1": 43, "annotation_level2
 N_HIERARCHY_BREAKS = 62
 
 # Age as the study scaled it: one standard deviation over the libraries, in years.
-AGE_MEAN, AGE_SD = 48.06, 19.32
+AGE_SD = 19.32
 
 # Share of variance by term, read off the authors' bar plots (coarse labels).
 VARIANCE_SHARES = {
     "cells": {"celltype": 0.198, "celltype:age": 0.011, "chemistry": 0.0085, "donor": 0.008},
     "nuclei": {"celltype": 0.250, "celltype:age": 0.021, "donor": 0.0115, "chemistry": 0.007},
 }
-DOI = "10.1038/s43587-024-00613-3"
 HUB_REPOSITORY = "longevity-db/skeletal-muscle-atlas"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -116,33 +117,7 @@ def draw_maps(maps: Mapping[str, np.ndarray | None], values: Sequence[str], *, h
         if points is None:
             axis.text(0.5, 0.5, "not in this source", ha="center", va="center", transform=axis.transAxes)
             continue
-        size = float(np.clip(6000 / max(len(points), 1), 0.15, 4))
-        rest = ~labels.is_in(common).to_numpy()
-        axis.scatter(*points[rest, :2].T, s=size, c="0.85", linewidths=0, rasterized=True)
-        for number, label in enumerate(common):
-            here = (labels == label).to_numpy()
-            axis.scatter(
-                *points[here, :2].T,
-                s=size,
-                c=style.CYCLE[number % len(style.CYCLE)],
-                linewidths=0,
-                rasterized=True,
-            )
-            middle = np.median(points[here, :2], axis=0)
-            axis.annotate(
-                str(number + 1),
-                middle,
-                ha="center",
-                va="center",
-                fontsize=9,
-                fontweight="bold",
-                bbox={
-                    "boxstyle": "circle,pad=0.15",
-                    "facecolor": "white",
-                    "edgecolor": "black",
-                    "linewidth": 0.6,
-                },
-            )
+        _draw_points(axis, points[:, :2], labels, common)
     handles = [
         Line2D(
             [],
@@ -156,6 +131,30 @@ def draw_maps(maps: Mapping[str, np.ndarray | None], values: Sequence[str], *, h
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def _draw_points(axis: Axes, points: np.ndarray, labels: pl.Series, common: Sequence[str]) -> None:
+    size = float(np.clip(6000 / max(len(points), 1), 0.15, 4))
+    rest = ~labels.is_in(common).to_numpy()
+    axis.scatter(*points[rest].T, s=size, c="0.85", linewidths=0, rasterized=True)
+    for number, label in enumerate(common):
+        mine = points[(labels == label).to_numpy()]
+        color = style.CYCLE[number % len(style.CYCLE)]
+        axis.scatter(*mine.T, s=size, c=color, linewidths=0, rasterized=True)
+        axis.annotate(
+            str(number + 1),
+            np.median(mine, axis=0),
+            ha="center",
+            va="center",
+            fontsize=9,
+            fontweight="bold",
+            bbox={
+                "boxstyle": "circle,pad=0.15",
+                "facecolor": "white",
+                "edgecolor": "black",
+                "linewidth": 0.6,
+            },
+        )
 
 
 def draw_cost(cost: pl.DataFrame) -> Figure:

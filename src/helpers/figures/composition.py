@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers import names
@@ -214,12 +215,8 @@ def draw_frames(table: pl.DataFrame, *, truth: Mapping[str, float] | None = None
         order = common.sort("log2_change")["type"].to_list()
         for k, frame in enumerate(frames):
             own = part.filter((pl.col("frame") == frame) & pl.col("type").is_in(order))
-            y = np.array([order.index(kind) for kind in own["type"]]) + (k - (len(frames) - 1) / 2) * 0.24
-            color, marker = look[frame]
-            axis.hlines(y, own["low"].to_numpy(), own["high"].to_numpy(), color=color, linewidth=1)
-            axis.plot(
-                own["log2_change"].to_numpy(), y, marker, color=color, markersize=4, label=shorten(frame)
-            )
+            shift = (k - (len(frames) - 1) / 2) * 0.24
+            _draw_frame(axis, own, order, frame=frame, look=look[frame], shift=shift)
         if truth:
             planted = [truth.get(kind, 0.0) for kind in order]
             axis.plot(
@@ -238,3 +235,12 @@ def draw_frames(table: pl.DataFrame, *, truth: Mapping[str, float] | None = None
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
+
+
+def _draw_frame(
+    axis: Axes, own: pl.DataFrame, order: Sequence[str], *, frame: str, look: tuple[str, str], shift: float
+) -> None:
+    y = np.array([order.index(kind) for kind in own["type"]]) + shift
+    color, marker = look
+    axis.hlines(y, own["low"].to_numpy(), own["high"].to_numpy(), color=color, linewidth=1)
+    axis.plot(own["log2_change"].to_numpy(), y, marker, color=color, markersize=4, label=shorten(frame))

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from helpers.figures import style
+from helpers.figures import marks, style
 from helpers.figures.text import placeholder, shorten
 
 
@@ -64,16 +64,7 @@ def draw_donors(values: np.ndarray, *, genes: Sequence[str], donors: pl.DataFram
             continue
         for sex in sorted(donors["sex"].unique()):
             mine = (donors["sex"] == sex).to_numpy()
-            axis.scatter(
-                years[mine],
-                values[mine, number],
-                marker=style.SEX_MARKER.get(sex, "o"),
-                color=style.SEX_COLOR.get(sex, style.GRAY),
-                edgecolors="black",
-                linewidths=0.5,
-                s=34,
-                label={"M": "men", "F": "women"}.get(sex, sex),
-            )
+            marks.scatter_sex(axis, years[mine], values[mine, number], sex=sex)
         axis.set_title(shorten(shown[number], 18))
         axis.set_xlabel("age, years")
     for row in axes:
@@ -105,16 +96,7 @@ def draw_scores(scores: pl.DataFrame, changes: pl.DataFrame) -> Figure:
         change = changes.row(number, named=True)
         for sex in sorted(mine["sex"].drop_nulls().unique()):
             one = mine.filter(pl.col("sex") == sex)
-            axis.scatter(
-                one["age"],
-                one["score"],
-                marker=style.SEX_MARKER.get(sex, "o"),
-                color=style.SEX_COLOR.get(sex, style.GRAY),
-                edgecolors="black",
-                linewidths=0.5,
-                s=34,
-                label={"M": "men", "F": "women"}.get(sex, sex),
-            )
+            marks.scatter_sex(axis, one["age"], one["score"], sex=sex)
         axis.set_title(
             f"{shorten(sets[number], 24)}\n{change['change']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"
         )

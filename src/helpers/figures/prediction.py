@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from helpers.figures import style
+from helpers.figures import marks, style
 from helpers.figures.text import placeholder, shorten
 
 
@@ -14,7 +14,7 @@ def draw_errors(cards: pl.DataFrame, null: np.ndarray) -> Figure:
     Parameters
     ----------
     cards
-        Rows of `analysis.ages.report`, in the order to draw.
+        Rows of `analysis.age_cards.collect`, in the order to draw.
     null
         Errors under permuted ages, years; its central 95 % is shaded.
     """
@@ -160,16 +160,7 @@ def draw_disputes(table: pl.DataFrame) -> Figure:
         return placeholder("No labels to cross-check in this source")
     place = np.arange(shown.height)[::-1]
     figure, axis = style.new(height=0.25 * shown.height + 1.1)
-    axis.barh(place, 100 * shown["share"].to_numpy(), color="0.75", edgecolor="black", linewidth=0.6)
-    for at, row in zip(place, shown.iter_rows(named=True), strict=True):
-        axis.annotate(
-            f"{row['disputed']:,}",
-            (100 * row["share"], at),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+    marks.bar_shares(axis, place, shown["share"], shown["disputed"])
     axis.set_yticks(place, [shorten(group) for group in shown["group"]])
     axis.set_xlabel("cells whose label is disputed (%; number beside the bar)")
     return figure

@@ -7,7 +7,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from helpers import names
-from helpers.figures import style
+from helpers.figures import marks, style
 from helpers.figures.text import placeholder, shorten
 
 _TITLES = {
@@ -78,16 +78,7 @@ def draw_removed(table: pl.DataFrame, *, top: int = 17) -> Figure:
         return placeholder("Nothing to count: the groups or the quality columns are missing")
     place = np.arange(shown.height)[::-1]
     figure, axis = style.new(width=6.4, height=0.25 * shown.height + 1.1)
-    axis.barh(place, 100 * shown["share_removed"].to_numpy(), color="0.75", edgecolor="black", linewidth=0.6)
-    for at, share, count in zip(place, shown["share_removed"], shown["removed"], strict=True):
-        axis.annotate(
-            f"{count:,}",
-            (100 * share, at),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+    marks.bar_shares(axis, place, shown["share_removed"], shown["removed"])
     axis.set_yticks(place, [shorten(group) for group in shown["group"]])
     axis.set_xlabel("cells removed (%; number beside the bar)")
     axis.set_xlim(0, max(1.0, 115 * float(shown["share_removed"].max())))

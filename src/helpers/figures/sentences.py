@@ -118,7 +118,7 @@ def draw_changes(changes: pl.DataFrame, *, title: str, q: float, most: int = 24)
     Parameters
     ----------
     changes
-        From `words.changes`.
+        From `turnover.changes`.
     title
         The cells.
     q
@@ -154,7 +154,7 @@ def draw_null(permuted: np.ndarray, observed: int) -> Figure:
     Parameters
     ----------
     permuted
-        From `words.permute`.
+        From `turnover.permute`.
     observed
         Words with true ages, counted alike.
     """

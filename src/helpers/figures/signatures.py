@@ -19,7 +19,7 @@ def draw_slopes(table: pl.DataFrame, null: pl.DataFrame) -> Figure:
     table
         Rows of one type, assay and method of `analysis.signature_tests.slopes`.
     null
-        What `analysis.signature_tests.random_null` returns for the same.
+        What `analysis.signature_genes.random_null` returns for the same.
     """
     if table.is_empty():
         return placeholder("No signature could be tested: too few donors, ages or counts")

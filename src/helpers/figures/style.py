@@ -35,7 +35,6 @@ SEX_COLOR: Mapping[str, str] = MappingProxyType({names.MALE: GREEN, names.FEMALE
 SEX_MARKER: Mapping[str, str] = MappingProxyType({names.MALE: "^", names.FEMALE: "D"})
 GROUP_COLOR: Mapping[str, str] = MappingProxyType({names.YOUNG: SKY, names.OLD: VERMILION})
 GROUP_MARKER: Mapping[str, str] = MappingProxyType({names.YOUNG: "v", names.OLD: "P"})
-GROUP_HATCH: Mapping[str, str] = MappingProxyType({names.YOUNG: "", names.OLD: "///"})
 # Age bins run from light to dark, so that their order survives in gray.
 AGE_COLOR: Mapping[str, str] = MappingProxyType(
     dict(

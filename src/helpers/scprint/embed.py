@@ -83,7 +83,7 @@ def prepare(
         msg = f"slices of {slice_cells:,} cells: choose {MIN_CELLS} to {MAX_CELLS:,}; larger ones are made dense."
         raise PartError(msg)
     out = Path(out)
-    written: list[tuple[str, int]] = []
+    written: dict[str, int] = {}
     genes = first = 0
     for piece in [pieces] if isinstance(pieces, ad.AnnData) else pieces:
         counts, var = _counts(piece), _genes(piece)
@@ -98,20 +98,18 @@ def prepare(
             made = ad.AnnData(counts[start:stop][:, keep].astype(np.float32), obs=obs, var=var)
             with files.writing(out / name) as part:
                 made.write_h5ad(part)
-            written.append((name, stop - start))
+            written[name] = stop - start
         first += piece.n_obs
-    files.write_json(
-        out / MANIFEST,
-        {
-            "organism": organism,
-            "cells": first,
-            "genes": genes,
-            "slices": dict(written),
-            "checkpoint": checkpoint,
-        },
-    )
-    _write_script(out / SCRIPT, [name for name, _ in written], organism, checkpoint)
-    return Prepared(out, tuple(name for name, _ in written), first, genes)
+    about = {
+        "organism": organism,
+        "cells": first,
+        "genes": genes,
+        "slices": written,
+        "checkpoint": checkpoint,
+    }
+    files.write_json(out / MANIFEST, about)
+    _write_script(out / SCRIPT, list(written), organism, checkpoint)
+    return Prepared(out, tuple(written), first, genes)
 
 
 def _counts(piece: ad.AnnData) -> sp.csr_matrix:

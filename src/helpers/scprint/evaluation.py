@@ -24,8 +24,6 @@ class Evaluation:
         True labels x predicted labels.
     bins
         Ten bins of confidence: cells, sum of confidence, cells right.
-    log_loss
-        Mean negative log probability of the true label.
     unseen
         Cells whose label the model never learned; left out of everything else.
     """
@@ -33,7 +31,6 @@ class Evaluation:
     labels: np.ndarray
     confusion: np.ndarray
     bins: np.ndarray
-    log_loss: float
     unseen: int
 
     @property
@@ -102,8 +99,7 @@ def evaluate(model: Model, folder: Path | str, *, stems: Sequence[str] | None = 
         msg = f"none of the parts to test on lies in {folder}."
         raise PartError(msg)
     n = len(model.labels)
-    confusion, bins, loss, cells = np.zeros((n, n), np.int64), np.zeros((10, 3)), 0.0, 0
-    left = 0
+    confusion, bins, left = np.zeros((n, n), np.int64), np.zeros((10, 3)), 0
     for rows, codes in probe.batches(opened, model):
         known = codes >= 0
         left += int((~known).sum())
@@ -113,9 +109,7 @@ def evaluate(model: Model, folder: Path | str, *, stems: Sequence[str] | None = 
         sure = chance[np.arange(len(guess)), guess]
         place = np.minimum((sure * 10).astype(int), 9)
         np.add.at(bins, place, np.column_stack([np.ones(len(sure)), sure, guess == truth]))
-        loss += float(-np.log(np.maximum(chance[np.arange(len(truth)), truth], 1e-12)).sum())
-        cells += len(truth)
-    return Evaluation(model.labels, confusion, bins, loss / max(1, cells), left)
+    return Evaluation(model.labels, confusion, bins, left)
 
 
 def predict(model: Model, folder: Path | str, *, only: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:

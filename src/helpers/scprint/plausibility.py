@@ -102,58 +102,7 @@ def is_animal(label: str) -> bool:
 
 def rules() -> tuple[Rule, ...]:
     """Return the contradictions that are looked for."""
-
-    def plant(label: str) -> bool:
-        return is_organism(label, *PLANTS)
-
-    def not_human(label: str) -> bool:
-        return not is_organism(label, HUMAN)
-
-    def says(pattern: re.Pattern[str]) -> Judge:
-        return lambda label: bool(pattern.search(label))
-
-    organism = layout.ORGANISM
-    return (
-        Rule("plant cells with an animal tissue", organism, plant, layout.TISSUE, is_animal),
-        Rule("plant cells with an animal cell type", organism, plant, layout.CELL_TYPE, is_animal),
-        Rule("plant cells with an animal disease", organism, plant, layout.DISEASE, lambda d: d != "normal"),
-        Rule(
-            "human cells with a mouse-only cell type", organism, lambda o: is_organism(o, HUMAN), layout.CELL_TYPE,
-            is_mouse_only,
-        ),
-        Rule(
-            "mouse cells with a human-only cell type", organism, lambda o: is_organism(o, MOUSE), layout.CELL_TYPE,
-            says(_HUMAN_ONLY),
-        ),
-        Rule(
-            "other animals with a cell type of human or mouse only", organism,
-            lambda o: not is_organism(o, HUMAN, MOUSE, *PLANTS), layout.CELL_TYPE,
-            lambda t: bool(_HUMAN_ONLY.search(t)) or is_mouse_only(t),
-        ),
-        Rule(
-            "cells of no mammal with a mammalian cell type", organism, lambda o: not is_organism(o, *_MAMMALS),
-            layout.CELL_TYPE, says(_MAMMAL_ONLY),
-        ),
-        Rule(
-            "cells not human with a human ethnicity", organism, not_human, layout.ETHNICITY,
-            lambda e: e.lower() not in _NOT_SAID,
-        ),
-        Rule(
-            "female cells with an organ of males", layout.SEX, lambda s: s == "female", layout.TISSUE, says(_MALE_ONLY)
-        ),
-        Rule(
-            "male cells with an organ of females", layout.SEX, lambda s: s == "male", layout.TISSUE,
-            says(_FEMALE_ONLY),
-        ),
-        Rule(
-            "female cells with a cell type of males", layout.SEX, lambda s: s == "female", layout.CELL_TYPE,
-            says(_MALE_ONLY),
-        ),
-        Rule(
-            "male cells with a cell type of females", layout.SEX, lambda s: s == "male", layout.CELL_TYPE,
-            says(_FEMALE_ONLY),
-        ),
-    )  # fmt: skip
+    return (*_rules_of_organisms(), *_rules_of_sexes())
 
 
 def pairs_needed() -> tuple[tuple[str, str], ...]:
@@ -246,6 +195,62 @@ def tables_of(count: Callable[..., pl.DataFrame]) -> dict[tuple[str, str], pl.Da
         except PartError:
             continue
     return found
+
+
+def _rules_of_organisms() -> tuple[Rule, ...]:
+    def plant(label: str) -> bool:
+        return is_organism(label, *PLANTS)
+
+    organism = layout.ORGANISM
+    return (
+        Rule("plant cells with an animal tissue", organism, plant, layout.TISSUE, is_animal),
+        Rule("plant cells with an animal cell type", organism, plant, layout.CELL_TYPE, is_animal),
+        Rule("plant cells with an animal disease", organism, plant, layout.DISEASE, lambda d: d != "normal"),
+        Rule(
+            "human cells with a mouse-only cell type", organism, lambda o: is_organism(o, HUMAN), layout.CELL_TYPE,
+            is_mouse_only,
+        ),
+        Rule(
+            "mouse cells with a human-only cell type", organism, lambda o: is_organism(o, MOUSE), layout.CELL_TYPE,
+            _says(_HUMAN_ONLY),
+        ),
+        Rule(
+            "other animals with a cell type of human or mouse only", organism,
+            lambda o: not is_organism(o, HUMAN, MOUSE, *PLANTS), layout.CELL_TYPE,
+            lambda t: bool(_HUMAN_ONLY.search(t)) or is_mouse_only(t),
+        ),
+        Rule(
+            "cells of no mammal with a mammalian cell type", organism, lambda o: not is_organism(o, *_MAMMALS),
+            layout.CELL_TYPE, _says(_MAMMAL_ONLY),
+        ),
+        Rule(
+            "cells not human with a human ethnicity", organism, lambda o: not is_organism(o, HUMAN), layout.ETHNICITY,
+            lambda e: e.lower() not in _NOT_SAID,
+        ),
+    )  # fmt: skip
+
+
+def _rules_of_sexes() -> tuple[Rule, ...]:
+    def female(label: str) -> bool:
+        return label == "female"
+
+    def male(label: str) -> bool:
+        return label == "male"
+
+    return (
+        Rule("female cells with an organ of males", layout.SEX, female, layout.TISSUE, _says(_MALE_ONLY)),
+        Rule("male cells with an organ of females", layout.SEX, male, layout.TISSUE, _says(_FEMALE_ONLY)),
+        Rule(
+            "female cells with a cell type of males", layout.SEX, female, layout.CELL_TYPE, _says(_MALE_ONLY)
+        ),
+        Rule(
+            "male cells with a cell type of females", layout.SEX, male, layout.CELL_TYPE, _says(_FEMALE_ONLY)
+        ),
+    )
+
+
+def _says(pattern: re.Pattern[str]) -> Judge:
+    return lambda label: bool(pattern.search(label))
 
 
 def _is_named(label: str | None, class_name: str, decoded: Sequence[str] | None) -> bool:

@@ -115,22 +115,7 @@ def draw(
     remedy = "Draw fewer cells or raise the budget."
     require(cells * _BYTES_A_CELL, budget=budget, work=f"a sample of {cells:,} cells", remedy=remedy)
     opened, skipped = _open(folder, only)
-    chosen = _choose(opened, cells, seed)
-    pieces: dict[str, list[np.ndarray]] = {kind: [] for kind in layout.KINDS}
-    part, row = [], []
-    for number, found in enumerate(opened):
-        rows = chosen[number]
-        if not len(rows):
-            continue
-        try:
-            read = {kind: parts.rows_of(found, kind, rows=rows) for kind in layout.KINDS}
-        except Damage as damage:
-            skipped[found.stem] = damage.message
-            continue
-        for kind, values in read.items():
-            pieces[kind].append(values)
-        part.append(np.full(len(rows), number))
-        row.append(rows)
+    pieces, part, row = _read(opened, _choose(opened, cells, seed), skipped)
     if not part:
         msg = f"no cell could be drawn from {folder}: {next(iter(skipped.values()), 'the parts are empty')}"
         raise PartError(msg)
@@ -147,6 +132,27 @@ def draw(
         narrow[layout.SCORES],
         skipped,
     )
+
+
+def _read(
+    opened: list[Opened], chosen: list[np.ndarray], skipped: dict[str, str]
+) -> tuple[dict[str, list[np.ndarray]], list[np.ndarray], list[np.ndarray]]:
+    """Return the arrays of the chosen rows by kind, the part number and the rows; note in `skipped` what is damaged."""
+    pieces: dict[str, list[np.ndarray]] = {kind: [] for kind in layout.KINDS}
+    part, row = [], []
+    for number, (found, rows) in enumerate(zip(opened, chosen, strict=True)):
+        if not len(rows):
+            continue
+        try:
+            read = {kind: parts.rows_of(found, kind, rows=rows) for kind in layout.KINDS}
+        except Damage as damage:
+            skipped[found.stem] = damage.message
+            continue
+        for kind, values in read.items():
+            pieces[kind].append(values)
+        part.append(np.full(len(rows), number))
+        row.append(rows)
+    return pieces, part, row
 
 
 def _open(folder: Path | str, only: Collection[str] | None) -> tuple[list[Opened], dict[str, str]]:

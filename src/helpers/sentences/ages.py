@@ -10,6 +10,7 @@ from importlib import resources
 import polars as pl
 
 from helpers import names
+from helpers.atlas.stages import DECADES
 from helpers.errors import SentenceError
 from helpers.facts import study
 
@@ -35,20 +36,7 @@ _PLUS = re.compile(rf"{_NUMBER}\s*\+[\s-]*(?:{_UNIT})?")
 _UNDER = re.compile(rf"(?:\bunder|<)[\s-]*{_NUMBER}[\s-]*(?:{_UNIT})?")
 _SINGLE = re.compile(rf"{_NUMBER}[\s-]*{_UNIT}")
 _PLAIN = re.compile(_NUMBER)
-_DECADES = (
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-)
+_DECADES = (*DECADES, "twelfth")
 _DECADE = re.compile(rf"\b(?:({'|'.join(_DECADES)})|(\d+)(?:st|nd|rd|th))\s+decade\b")
 _PRENATAL = re.compile(
     r"carnegie|theiler|prenatal|embryo|fetal|fetus|post-?fertili[sz]ation|\blmp\b|gestation"

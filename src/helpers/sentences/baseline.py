@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.preprocessing import normalize
 
-from helpers.sentences.encode import Ranked
+from helpers.sentences.ranking import Ranked
 from helpers.sentences.words import presence
 
 DONORS_OUT, LEAKING = "whole donors held out", "cells split at random (leaks)"

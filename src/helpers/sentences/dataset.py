@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from helpers.errors import SentenceError
 from helpers.files import digest
-from helpers.sentences import h5ad, plans, publications, shards, split
+from helpers.sentences import cells, h5ad, holdout, plans, publications, shards, split
 from helpers.sentences import hgnc as hgnc_table
 from helpers.sentences.options import Options
 
@@ -73,7 +73,24 @@ def write(
         )
         raise SentenceError(msg)
     out.mkdir(parents=True, exist_ok=True)
-    context = plans.Context(
+    context = _share(out, options, collections=collections, hgnc=hgnc)
+    with FileLock(out / LOCK):
+        _clean(out)
+        if replace:
+            _remove(out, named)
+        try:
+            opened = {
+                name: cells.open_cells(source, layer=options.rule.layer, name=name, work=context.work)
+                for name, source in named.items()
+            }
+            decided = holdout.decide(opened, out, options)
+            return _run(opened, context, decided=decided, workers=workers, cluster=cluster, progress=progress)
+        finally:
+            shutil.rmtree(out / WORK, ignore_errors=True)
+
+
+def _share(out: Path, options: Options, *, collections: Path | None, hgnc: Path | None) -> plans.Context:
+    return plans.Context(
         out,
         out / WORK,
         options,
@@ -81,20 +98,10 @@ def write(
         None if hgnc is None else hgnc_table.read_hgnc(hgnc),
         None if hgnc is None else digest(Path(hgnc)),
     )
-    with FileLock(out / LOCK):
-        _clean(out)
-        if replace:
-            _remove(out, named)
-        try:
-            named = {name: plans.hold(name, source, context) for name, source in named.items()}
-            decided = plans.decide(named, context)
-            return _run(named, context, decided=decided, workers=workers, cluster=cluster, progress=progress)
-        finally:
-            shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def _run(
-    named: Mapping[str, Any], context: plans.Context, *, decided: split.Split | None, workers: int, cluster: str | None,
+    named: Mapping[str, cells.Cells], context: plans.Context, *, decided: split.Split | None, workers: int, cluster: str | None,
     progress: Callable[[str, int], None] | None,
 ) -> list[plans.Written]:  # fmt: skip
     written: list[plans.Written] = []
@@ -175,7 +182,7 @@ def _clean(out: Path) -> None:
 
 
 def _remove(out: Path, named: Mapping[str, Any]) -> None:
-    (out / plans.SPLIT).unlink(missing_ok=True)
+    (out / holdout.SPLIT).unlink(missing_ok=True)
     for name in named:
         # only folders that carry our plan: never somebody's data of the same name
         if (out / name / plans.PLAN).exists():

@@ -1,9 +1,7 @@
 """Cells to sentences: the symbols of the expressed genes, the highest value first."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,162 +9,14 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from helpers.errors import SentenceError
 from helpers.sentences import arrow, cells, kernels, symbols
 from helpers.sentences import hgnc as hgnc_table
+from helpers.sentences.ranking import STANDARD, Encoder, Ranked, Rule
 from helpers.sentences.ties import TieReport
 
 SENTENCE = "cell_sentence"
 # Cells that are ranked at a time; also the row group of the files written.
 BLOCK = 2_000
-TIES = (symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a cell becomes a sentence. Checks itself.
-
-    Parameters
-    ----------
-    top_n
-        Words of a sentence at most; 0: all expressed genes.
-    ties
-        Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
-        gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
-    seed
-        Of the seeded order.
-    layer
-        ``"X"``, ``"raw"`` or the name of a layer.
-    case
-        ``"given"`` or ``"upper"``.
-    duplicates
-        ``"sum"`` or ``"first"``: columns that share a word.
-    symbol_column
-        Column of the gene table that holds the symbols; none: found, see `symbols.build`.
-    gene_lists
-        Named lists of symbols; each gives a further sentence of its genes alone.
-    """
-
-    top_n: int = 2_000
-    ties: str = symbols.SYMBOL_ORDER
-    seed: int = 0
-    layer: str = cells.X
-    case: str = symbols.GIVEN
-    duplicates: str = symbols.SUM
-    symbol_column: str | None = None
-    gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        if self.top_n < 0:
-            msg = f"top_n is {self.top_n}; give the most words a sentence may have, or 0 for all expressed genes."
-            raise SentenceError(msg)
-        if self.ties not in TIES:
-            msg = f"ties is {self.ties!r}; choose one of {', '.join(map(repr, TIES))}."
-            raise SentenceError(msg)
-
-    def vocabulary(
-        self, source: cells.Cells, *, hgnc: hgnc_table.Nomenclature | None = None
-    ) -> symbols.Vocabulary:
-        """Return the words of the genes of `source` under this rule."""
-        return symbols.build(
-            source.genes,
-            source.gene_columns(),
-            symbol_column=self.symbol_column,
-            hgnc=hgnc,
-            case=self.case,
-            duplicates=self.duplicates,
-            order=symbols.FILE_ORDER if self.ties == symbols.FILE_ORDER else symbols.SYMBOL_ORDER,
-        )
-
-
-STANDARD = Rule()
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """The ranked words of some cells: word numbers, where each cell starts, statistics by cell."""
-
-    vocabulary: symbols.Vocabulary
-    words: np.ndarray
-    starts: np.ndarray
-    statistics: np.ndarray
-
-    def text(self) -> pa.Array:
-        """Return one sentence a cell; a cell without expressed genes has an empty one."""
-        letters, word_starts = self.vocabulary.letters
-        offsets = kernels.measure_text(self.words, self.starts, np.diff(word_starts))
-        text = np.empty(int(offsets[-1]), np.uint8)
-        kernels.write_text(self.words, self.starts, offsets, letters, word_starts, text)
-        size = len(self.starts) - 1
-        if offsets[-1] >= 2**31:
-            return pa.LargeStringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(text))
-        return pa.StringArray.from_buffers(size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text))
-
-    def take(self, rows: np.ndarray) -> "Ranked":
-        """Return some of the cells, in the order of `rows`."""
-        rows = np.asarray(rows, dtype=np.int64)
-        lengths = np.diff(self.starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        at = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths)
-        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
-
-    @property
-    def expressed(self) -> np.ndarray:
-        """Genes above zero in each cell, before the cut at `top_n`."""
-        return self.statistics[:, kernels.EXPRESSED]
-
-
-class Encoder:
-    """A rule applied to one source: vocabulary and keys made once, blocks ranked on demand."""
-
-    def __init__(self, rule: Rule, vocabulary: symbols.Vocabulary) -> None:
-        self.rule, self.vocabulary = rule, vocabulary
-
-    @cached_property
-    def _word_keys(self) -> np.ndarray:
-        if self.rule.ties != symbols.SEEDED:
-            return np.zeros(0, np.uint64)
-        return stable_keys(self.vocabulary.words)
-
-    def rank(
-        self,
-        block: cells.Block,
-        *,
-        barcodes: Sequence[str] | None = None,
-        vocabulary: symbols.Vocabulary | None = None,
-    ) -> Ranked:
-        """Rank the words of a block of cells.
-
-        Parameters
-        ----------
-        block
-            CSR arrays, from `cells.Cells.block`.
-        barcodes
-            One a cell; needed for the seeded order only.
-        vocabulary
-            A subset of the encoder's, for a gene list; none: all words.
-        """
-        starts, columns, values = block
-        words = vocabulary or self.vocabulary
-        seeded = self.rule.ties == symbols.SEEDED
-        cell_keys = stable_keys(barcodes or ()) if seeded else np.zeros(1, np.uint64)
-        # a gene list is never cut: its point is that all of its expressed genes are there
-        most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
-        ranked = kernels.rank_words(
-            starts, columns, values, words.word_of_column, most, np.uint64(self.rule.seed % 2**64),
-            cell_keys, self._word_keys, len(words.words),
-        )  # fmt: skip
-        return Ranked(words, *ranked)
-
-    @cached_property
-    def lists(self) -> dict[str, symbols.Vocabulary]:
-        """The vocabulary of each gene list."""
-        upper = self.rule.case == symbols.UPPER
-        return {
-            name: self.vocabulary.subset([gene.upper() if upper else gene for gene in genes])
-            for name, genes in self.rule.gene_lists.items()
-        }
 
 
 @dataclass(frozen=True)
@@ -327,11 +177,3 @@ def slices(size: int, step: int) -> Iterator[tuple[int, int]]:
     """Cut ``range(size)`` into consecutive slices of `step`."""
     for start in range(0, size, step):
         yield start, min(start + step, size)
-
-
-def stable_keys(texts: Sequence[str]) -> np.ndarray:
-    """Return a 64-bit key of each text that is the same in every run and on every machine."""
-    return np.array(
-        [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts],
-        np.uint64,
-    )

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from helpers.errors import SentenceError
-from helpers.sentences import cells, encode, shards
+from helpers.sentences import cells, ranking, shards
 
 LENGTHS = (10, 25, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 QUALITY_SCHEMA = {
@@ -50,7 +50,7 @@ def fit(
     source: Any,
     *,
     by: str | None = None,
-    rule: encode.Rule = encode.STANDARD,
+    rule: ranking.Rule = ranking.STANDARD,
     cells_fitted: int = 1_024,
     cells_held_out: int = 4_096,
     max_rank: int = 1_000,
@@ -100,7 +100,7 @@ def fit(
 
 
 def survive(
-    source: Any, fit: Fit, *, rule: encode.Rule = encode.STANDARD, lengths: Sequence[int] = LENGTHS,
+    source: Any, fit: Fit, *, rule: ranking.Rule = ranking.STANDARD, lengths: Sequence[int] = LENGTHS,
     n_cells: int = 1_000, seed: int = 0,
 ) -> pl.DataFrame:  # fmt: skip
     """Return how much of a cell its first words keep, over all its expressed genes.
@@ -139,7 +139,7 @@ def survive(
     return pl.DataFrame(found, schema=SURVIVAL_SCHEMA, orient="row")
 
 
-def measure(source: Any, *, by: str | None, rule: encode.Rule = encode.STANDARD, seed: int = 0) -> Measured:
+def measure(source: Any, *, by: str | None, rule: ranking.Rule = ranking.STANDARD, seed: int = 0) -> Measured:
     """Return the fit, its quality by type, and what first words keep; empty tables where no line can be fitted.
 
     Parameters
@@ -161,15 +161,15 @@ def measure(source: Any, *, by: str | None, rule: encode.Rule = encode.STANDARD,
     return Measured(found, found.quality, survive(source, found, rule=rule, seed=seed))
 
 
-def _open(source: Any, rule: encode.Rule, by: str | None) -> tuple[cells.Cells, encode.Encoder]:
+def _open(source: Any, rule: ranking.Rule, by: str | None) -> tuple[cells.Cells, ranking.Encoder]:
     opened = cells.open_cells(source, layer=rule.layer)
     if by is not None and by not in opened.schema.names:
         msg = f"no column {by!r} for the cell type. The cells have: {', '.join(opened.schema.names)}."
         raise SentenceError(msg)
-    return opened, encode.Encoder(rule, rule.vocabulary(opened))
+    return opened, ranking.Encoder(rule, rule.vocabulary(opened))
 
 
-def _read(opened: cells.Cells, encoder: encode.Encoder, rows: np.ndarray, *, by: str | None) -> pl.DataFrame:
+def _read(opened: cells.Cells, encoder: ranking.Encoder, rows: np.ndarray, *, by: str | None) -> pl.DataFrame:
     read = [_points(encoder, block, obs, by=by) for block, obs in shards.read_rows(opened, rows)]
     return pl.concat(read) if read else pl.DataFrame(schema=_POINTS)
 
@@ -181,7 +181,7 @@ def _guess(points: pl.DataFrame, line: Fit) -> pl.DataFrame:
 _POINTS = {"rank": pl.Int64, "x": pl.Float64, "y": pl.Float64, "label": pl.String, "normalized": pl.Boolean}
 
 
-def _points(encoder: encode.Encoder, block: cells.Block, obs: pa.Table, *, by: str | None) -> pl.DataFrame:
+def _points(encoder: ranking.Encoder, block: cells.Block, obs: pa.Table, *, by: str | None) -> pl.DataFrame:
     starts, columns, values = block
     normalize = bool(len(values)) and bool(np.all(values == np.round(values)))
     if normalize:
@@ -207,7 +207,7 @@ def _points(encoder: encode.Encoder, block: cells.Block, obs: pa.Table, *, by: s
     )
 
 
-def _values_of(ranked: encode.Ranked, block: cells.Block, encoder: encode.Encoder) -> np.ndarray:
+def _values_of(ranked: ranking.Ranked, block: cells.Block, encoder: ranking.Encoder) -> np.ndarray:
     starts, columns, values = block
     found = np.empty(len(ranked.words))
     dense = np.zeros(len(encoder.vocabulary.words))

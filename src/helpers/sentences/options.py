@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from helpers.errors import SentenceError
-from helpers.sentences import encode, split
+from helpers.sentences import ranking, split
 
 KEEP, DROP = "keep", "drop"
 
@@ -35,7 +35,7 @@ class Options:
         Of the Zstandard compression.
     """
 
-    rule: encode.Rule = encode.STANDARD
+    rule: ranking.Rule = ranking.STANDARD
     split: str = split.DONORS
     test_fraction: float = 0.05
     seed: int = 0

@@ -1,4 +1,4 @@
-"""The plan of each data set: which donors go where, which cells into which file, what the manifest says."""
+"""The plan of each data set: which cells go into which file, and what the manifest says."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ import polars as pl
 
 from helpers.errors import SentenceError
 from helpers.files import write_json
-from helpers.sentences import ages, cells, encode, publications, shards, split
+from helpers.sentences import ages, cells, encode, holdout, publications, ranking, shards, split
 from helpers.sentences import hgnc as hgnc_table
 from helpers.sentences.options import DROP, Options
 from helpers.sentences.ties import TieReport
 
 # Raised when the files written for the same input and options change.
 FORMAT = 1
-MANIFEST, PLAN, SPLIT = "manifest.json", "plan.json", "split.json"
+MANIFEST, PLAN = "manifest.json", "plan.json"
 
 
 @dataclass(frozen=True)
@@ -42,74 +42,9 @@ class Written:
     manifest: Mapping[str, Any] = field(repr=False)
 
 
-def hold(name: str, source: Any, context: Context) -> cells.Cells:
-    """Open an input; cells in memory are opened once, a file where it is needed."""
-    if hasattr(source, "block"):
-        return source
-    return cells.open_cells(source, layer=context.options.rule.layer, name=name, work=context.work)
-
-
-def decide(named: Mapping[str, Any], context: Context) -> split.Split | None:
-    """Put every donor of all inputs on one side, and keep the decision in ``split.json``.
-
-    A donor that several data sets share is on one side in all of them. Donors decided by an earlier run stay.
-
-    Raises
-    ------
-    SentenceError
-        If a data set names no donors, or the folder was split in another way.
-    """
-    options = context.options
-    if options.split != split.DONORS:
-        return None
-    here = context.out / SPLIT
-    rule = {"seed": options.seed, "test_fraction": options.test_fraction}
-    before = json.loads(here.read_text()) if here.exists() else {**rule, "sides": {}}
-    if any(before[key] != value for key, value in rule.items()):
-        msg = (
-            f"{context.out} is split with seed {before['seed']} and test_fraction {before['test_fraction']}, not "
-            f"{rule['seed']} and {rule['test_fraction']}. Choose another folder, or remove this one."
-        )
-        raise SentenceError(msg)
-    donors = _merge(
-        [count_donors(name, hold(name, source, context), options) for name, source in named.items()]
-    )
-    found = split.split_donors(
-        donors, target=options.test_fraction, seed=options.seed, settled=before["sides"]
-    )
-    sides = dict(before["sides"]) | {donor.name: found.side(donor.name) for donor in donors}
-    write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
-    return found
-
-
-def count_donors(name: str, source: cells.Cells, options: Options) -> pl.DataFrame:
-    """Return the donors of a data set: name, cells, median age; cells of unknown donors are left out.
-
-    Raises
-    ------
-    SentenceError
-        If no column names the donors.
-    """
-    column = split.find_donors(source.schema.names, donor_column=options.donor_column)
-    if column is None:
-        msg = (
-            f"{name} names no donors (columns: {', '.join(source.schema.names)}), so that whole donors cannot be held "
-            "out. Name the column, or ask for no split, or for a split by cell."
-        )
-        raise SentenceError(msg)
-    age_column = ages.find_source(source.schema.names, age_column=options.age_column)
-    table = source.obs(
-        0, source.n_cells, columns=list(dict.fromkeys([column, *_age_columns(source, age_column)]))
-    )
-    stated = shards.parse_ages(table, age_column=age_column)
-    frame = pl.DataFrame({"name": pl.from_arrow(table[column]).cast(pl.String), "age": stated[ages.AGE]})
-    grouped = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
-    return grouped.filter(pl.Series([split.is_known(donor) for donor in grouped["name"]], dtype=pl.Boolean))
-
-
 def ages_of(job: shards.Job) -> pl.DataFrame:
     """Return the ages of all cells of a data set."""
-    columns = _age_columns(job.source, job.age_column) or [job.source.schema.names[0]]
+    columns = holdout.age_columns(job.source, job.age_column) or [job.source.schema.names[0]]
     table = job.source.obs(0, job.source.n_cells, columns=columns)
     return shards.parse_ages(table, age_column=job.age_column, species=job.species)
 
@@ -127,24 +62,23 @@ def find_species(source: cells.Cells, stated: Mapping[str, str]) -> str:
 class DataSet:
     """One input on its way to disk."""
 
-    def __init__(self, name: str, source: Any, context: Context, decided: split.Split | None) -> None:
+    def __init__(self, name: str, source: cells.Cells, context: Context, decided: split.Split | None) -> None:
         options = context.options
         self.name, self.options, self.decided = name, options, decided
         self.folder = context.out / name
-        opened = hold(name, source, context)
-        opened.prepare()
-        self.source = opened
-        vocabulary = options.rule.vocabulary(opened, hgnc=context.hgnc)
-        stated = opened.organism() or cells.complete_organism(
+        source.prepare()
+        self.source = source
+        vocabulary = options.rule.vocabulary(source, hgnc=context.hgnc)
+        stated = source.organism() or cells.complete_organism(
             {} if options.organism is None else {cells.ORGANISM: options.organism}
         )
         constants = publications.describe(publications.find_id(name), context.collections)
-        constants |= {key: value for key, value in stated.items() if key not in opened.schema.names}
-        self.donor_column = split.find_donors(opened.schema.names, donor_column=options.donor_column)
-        age_column = ages.find_source(opened.schema.names, age_column=options.age_column)
+        constants |= {key: value for key, value in stated.items() if key not in source.schema.names}
+        self.donor_column = split.find_donors(source.schema.names, donor_column=options.donor_column)
+        age_column = ages.find_source(source.schema.names, age_column=options.age_column)
         self.facts = {
             "format": FORMAT,
-            "source": {"name": name, "sha256": opened.digest(), "cells": opened.n_cells},
+            "source": {"name": name, "sha256": source.digest(), "cells": source.n_cells},
             "options": options.as_dict(),
             "donor_column": self.donor_column,
             "age_column": age_column,
@@ -154,9 +88,9 @@ class DataSet:
             "split": self._describe_split(),
         }
         fingerprint = hashlib.sha256(json.dumps(self.facts, sort_keys=True, default=str).encode()).hexdigest()
-        species = find_species(opened, stated)
+        species = find_species(source, stated)
         self.job = shards.Job(
-            opened, encode.Encoder(options.rule, vocabulary), fingerprint, age_column, self.donor_column,
+            source, ranking.Encoder(options.rule, vocabulary), fingerprint, age_column, self.donor_column,
             species, constants, options.level,
         )  # fmt: skip
 
@@ -242,7 +176,7 @@ class DataSet:
             return described | {
                 "warning": "single cells were split: cells of one donor are in train and in test"
             }
-        here = count_donors(self.name, self.source, options).sort("name")
+        here = holdout.count_donors(self.name, self.source, options).sort("name")
         test = here["name"].is_in(sorted(self.decided.test_donors))
         return described | {
             "test_donors": here.filter(test)["name"].to_list(),
@@ -263,26 +197,6 @@ class DataSet:
             ]
             sides.append({donor for piece in read for donor in piece.to_list() if split.is_known(donor)})
         return sorted(sides[0] & sides[1])
-
-
-def _age_columns(source: cells.Cells, age_column: str | None) -> list[str]:
-    wanted = [age_column] if age_column else []
-    if age_column == ages.AGE_SOURCES[-1] and split.DONOR_COLUMNS[0] in source.schema.names:
-        wanted.append(split.DONOR_COLUMNS[0])
-    return wanted
-
-
-def _merge(tables: Sequence[pl.DataFrame]) -> list[split.Donor]:
-    merged = (
-        pl.concat(tables)
-        .group_by("name")
-        .agg(pl.col("age").median(), pl.col("cells").sum())
-        .sort("name")
-    )  # fmt: skip
-    return [
-        split.Donor(name, age, cells_)
-        for name, age, cells_ in merged.select("name", "age", "cells").iter_rows()
-    ]
 
 
 def _by_side(reports: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from helpers import names
-from helpers.sentences.words import Group
+from helpers.sentences.turnover import Group
 
 GENE, CHANGE, DIRECTION = "gene", "log2_change_per_decade", "direction"
 
@@ -16,7 +16,7 @@ def score(
     Parameters
     ----------
     changes
-        From `words.changes`.
+        From `turnover.changes`.
     truth
         Table ``age_expression`` of a simulated release, or none.
     group
@@ -55,7 +55,7 @@ def compare_published(changes: pl.DataFrame, published: pl.DataFrame, group: Gro
     Parameters
     ----------
     changes
-        From `words.changes`.
+        From `turnover.changes`.
     published
         `study.gene_directions`.
     group

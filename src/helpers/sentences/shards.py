@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.files import digest, writing
-from helpers.sentences import ages, arrow, cells, encode
+from helpers.sentences import ages, arrow, cells, encode, ranking
 from helpers.sentences.encode import BLOCK, SENTENCE
 from helpers.sentences.ties import TieReport
 
@@ -32,7 +32,7 @@ class Job:
     """What the shards of one data set have in common."""
 
     source: cells.Cells
-    encoder: encode.Encoder
+    encoder: ranking.Encoder
     fingerprint: str
     age_column: str | None
     donor_column: str | None

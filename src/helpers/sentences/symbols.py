@@ -33,6 +33,17 @@ _ENSEMBL = re.compile(r"ENS[A-Z]{0,5}[GTP]\d{11}(?:\.\d+)?(?:_PAR_Y)?")
 _SUFFIX = re.compile(r"^(.+)_(ENS[A-Z]{0,5}G\d{11})(?:\.\d+)?$")
 _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
+# What `_word` counts, by the name it has in the report.
+_COUNTED = (
+    "dropped_without_symbol",
+    "dropped_spike_ins",
+    "mapped_from_ensembl",
+    "renamed_previous",
+    "renamed_alias",
+    "ambiguous_names",
+    "suffixes_removed",
+    "spaces_replaced",
+)
 
 
 @dataclass(frozen=True)
@@ -132,14 +143,8 @@ def build(
     """
     _check_options(case=case, duplicates=duplicates, order=order)
     source = _choose(columns, symbol_column)
-    stated = list(columns[source]) if source else list(index)
     count: Counter[str] = Counter()
-    known = _ensembl_symbols() if hgnc is None else {**_ensembl_symbols(), **hgnc.by_ensembl}
-    naming = hgnc or Nomenclature()
-    labels = [
-        _word(name, str(gene), known=known, hgnc=naming, count=count)
-        for name, gene in zip(stated, index, strict=True)
-    ]
+    labels = _label(list(columns[source]) if source else list(index), index, hgnc=hgnc, count=count)
     if case == UPPER:
         labels = [None if label is None else label.upper() for label in labels]
     distinct = dict.fromkeys(label for label in labels if label is not None)
@@ -151,32 +156,10 @@ def build(
         raise SentenceError(msg)
     words = tuple(sorted(distinct)) if order == SYMBOL_ORDER else tuple(distinct)
     rank = {word: number for number, word in enumerate(words)}
-    times = Counter(label for label in labels if label is not None)
     word_of_column = np.array([-1 if label is None else rank[label] for label in labels], dtype=np.int32)
     if duplicates == FIRST:
         word_of_column = _keep_first(word_of_column)
-    report = SymbolReport(
-        source=source or "index",
-        columns=len(index),
-        words=len(words),
-        duplicated_words=sum(number > 1 for number in times.values()),
-        duplicate_columns=sum(number - 1 for number in times.values()),
-        case_collisions=len(words) - len({word.upper() for word in words}),
-        **{key: count[key] for key in _COUNTED},
-    )
-    return Vocabulary(words, word_of_column, report)
-
-
-_COUNTED = (
-    "dropped_without_symbol",
-    "dropped_spike_ins",
-    "mapped_from_ensembl",
-    "renamed_previous",
-    "renamed_alias",
-    "ambiguous_names",
-    "suffixes_removed",
-    "spaces_replaced",
-)
+    return Vocabulary(words, word_of_column, _report(source, labels, words, count=count))
 
 
 def is_ensembl(name: str) -> bool:
@@ -188,6 +171,32 @@ def is_ensembl(name: str) -> bool:
     (True, False)
     """
     return _ENSEMBL.fullmatch(name) is not None
+
+
+def _label(
+    stated: Sequence[str | None], index: Sequence[str], *, hgnc: Nomenclature | None, count: Counter[str]
+) -> list[str | None]:
+    known = _ensembl_symbols() if hgnc is None else {**_ensembl_symbols(), **hgnc.by_ensembl}
+    naming = hgnc or Nomenclature()
+    return [
+        _word(name, str(gene), known=known, hgnc=naming, count=count)
+        for name, gene in zip(stated, index, strict=True)
+    ]
+
+
+def _report(
+    source: str | None, labels: Sequence[str | None], words: Sequence[str], *, count: Counter[str]
+) -> SymbolReport:
+    times = Counter(label for label in labels if label is not None)
+    return SymbolReport(
+        source=source or "index",
+        columns=len(labels),
+        words=len(words),
+        duplicated_words=sum(number > 1 for number in times.values()),
+        duplicate_columns=sum(number - 1 for number in times.values()),
+        case_collisions=len(words) - len({word.upper() for word in words}),
+        **{key: count[key] for key in _COUNTED},
+    )
 
 
 def _word(

@@ -103,18 +103,25 @@ def draw_cells(rate, kind, molecules, shares, seeds, factor):
                     seen[np.uint64(gene) >> word_of] |= one << (np.uint64(gene) & bit_of)
                     wanted -= 1
         start = used
-        for word in range(seen.size):
-            bits = seen[word]
-            if bits:
-                for bit in range(64):
-                    if bits >> np.uint64(bit) & one:
-                        gene = word * 64 + bit
-                        genes[used], counts[used] = gene, count[gene]
-                        count[gene] = 0
-                        used += 1
-                seen[word] = np.uint64(0)
+        used = _empty(seen, count, used, genes, counts)
         lengths[cell] = used - start
     return lengths, genes[:used].copy(), counts[:used].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _empty(seen, count, used, genes, counts):
+    """Write the genes seen in a cell behind the `used` ones, forget them, and return how many are used now."""
+    for word in range(seen.size):
+        bits = seen[word]
+        if bits:
+            for bit in range(64):
+                if bits >> np.uint64(bit) & np.uint64(1):
+                    gene = word * 64 + bit
+                    genes[used], counts[used] = gene, count[gene]
+                    count[gene] = 0
+                    used += 1
+            seen[word] = np.uint64(0)
+    return used
 
 
 @numba.njit(cache=True, nogil=True)
