@@ -28,7 +28,6 @@
 import polars as pl
 
 from helpers import findings, names, sources
-from helpers.atlas import recovery
 from helpers.facts import study
 from helpers.figures import sentences as draw
 from helpers.figures import style
@@ -54,8 +53,10 @@ atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 h5ad: str = ""  # an .h5ad file in the CELLxGENE schema, read instead of the atlas; empty: the atlas
 top_n: int = 2000  # words of a sentence at most [10, 100000]
 ties: str = "symbol"  # order among equal values {symbol, file, seeded}
+sample: int = 20000  # cells at most on which tie orders and padding are compared [100, 1000000]
 test_fraction: float = 0.1  # target share of cells on the test side, whole donors [0.01, 0.5]
 seed: int = 0  # of every draw [0, 1000000]
+budget: str = "4 GiB"  # memory that loading may take
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 
 # %% tags=["remove-cell"]
@@ -63,7 +64,7 @@ note = findings.begin("05_cell_sentences", globals())
 
 # %%
 source = sources.open_atlas(h5ad or atlas)
-adata = recovery.with_counts(source).adata
+adata = source.to_anndata(counts=False, budget=budget)
 cells = words.about_cells(source.obs)
 rule = encode.Rule(top_n=top_n, ties=ties, seed=seed)
 
@@ -103,12 +104,14 @@ note.say("The sentence of this cell has {example_words} and begins: *{example_st
 #
 # In sparse data most expressed genes were seen once or twice, so they come in long runs of equal values. A rule has to
 # order each run. Here it is the alphabet: dull, and the same for every file, machine and run. The alternative is a
-# draw for each cell that depends on a seed and the barcode alone. The figure compares the two on the same cells:
-# where the lines are low, the text is the rule's, not the cell's.
+# draw for each cell that depends on a seed and the barcode alone. The figure compares the two on the same cells, a
+# draw of them where there are many: where the lines are low, the text is the rule's, not the cell's.
 
 # %%
+drawn = words.draw_cells(adata.n_obs, most=sample, seed=seed)
+few, few_cells = ranked.take(drawn), cells[drawn]
 other = encode.Rule(top_n=top_n, ties="seeded" if ties != "seeded" else "symbol", seed=seed)
-orders = words.compare_orders(ranked, encode.rank(adata, rule=other))
+orders = words.compare_orders(few, encode.rank(adata[drawn].copy(), rule=other))
 report = encode.report(ranked)
 
 # %% mystnb={"figure": {"caption": "Agreement between two tie orders on the first words of the same cells: words that both have, and words that stand at the same place in both.", "name": "fig-05-ties"}, "image": {"alt": "Line chart over the number of first words. The share of words in both orders stays high; the share of words at the same place falls steeply after the first words."}} tags=["hide-input"]
@@ -133,12 +136,12 @@ note.say(
 # and cells of different types begin to look alike.
 
 # %%
-padded = words.pad(ranked, length=2000)
-sample = padded.take(range(min(500, adata.n_obs)))
-found = padding.find(sample.text().to_pylist(), expressed=sample.expressed)
+padded = words.pad(few, length=2000)
+first = padded.take(range(min(500, len(drawn))))
+found = padding.find(first.text().to_pylist(), expressed=first.expressed)
 kept = {
-    "expressed genes only": words.overlap(ranked, cells, seed=seed),
-    "filled up": words.overlap(padded, cells, seed=seed),
+    "expressed genes only": words.overlap(few, few_cells, seed=seed),
+    "filled up": words.overlap(padded, few_cells, seed=seed),
 }
 
 # %% mystnb={"figure": {"caption": "Share of first words that two cells have in common, by what the cells have in common. Left: sentences of expressed genes. Right: the same sentences filled up with unexpressed genes.", "name": "fig-05-overlap"}, "image": {"alt": "Two line charts over the number of first words. Cells of one type and donor share most, cells of different types least. In the right chart the lines rise and move together at the end."}} tags=["hide-input"]

@@ -17,6 +17,7 @@ from helpers import names
 from helpers.analysis.donors import known
 from helpers.errors import TableError
 
+_BLOCK = 2_000  # cells made dense at a time
 PROFILE, GENES, RANKS = "profile", "score_genes", "aucell"
 METHODS = (PROFILE, GENES, RANKS)
 MIN_GENES = 3  # a set with fewer genes in the data is a gene list, not a score
@@ -177,9 +178,10 @@ def _recover(mine: AnnData, sets: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         [(name, gene, 1.0) for name, genes in sets.items() for gene in genes],
         columns=["source", "target", "weight"],
     )
-    dense = pd.DataFrame(mine.X.toarray(), index=mine.obs_names, columns=mine.var_names)
-    found = decoupler.mt.aucell(dense, net, tmin=MIN_GENES)
-    return found[0] if isinstance(found, tuple) else found
+    held = AnnData(mine.X, obs=pd.DataFrame(index=mine.obs_names), var=pd.DataFrame(index=mine.var_names))
+    # cells without any gene are left out by the library, which then returns the others
+    found = decoupler.mt.aucell(held, net, tmin=MIN_GENES, bsize=_BLOCK) or held
+    return found.obsm["score_aucell"].reindex(mine.obs_names)
 
 
 def _average(obs: pd.DataFrame, sets: Mapping[str, Sequence[str]], ranked: pd.DataFrame) -> pl.DataFrame:

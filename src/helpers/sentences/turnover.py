@@ -155,7 +155,7 @@ def donor_shares(
     spread = sparse.csr_matrix(
         (np.ones(len(code)), (code, np.arange(len(code)))), shape=(len(numbers), len(code))
     )
-    sums = np.asarray((spread @ presence(ranked, top=top)[group.rows]).todense())
+    sums = np.asarray((spread @ presence(ranked.take(group.rows), top=top)).todense())
     years = part.group_by("donor").agg(pl.col("age").mean()).sort("donor")["age"].to_numpy()
     return sums / np.maximum(np.bincount(code, minlength=len(numbers)), 1)[:, None], years
 

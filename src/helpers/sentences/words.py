@@ -37,6 +37,13 @@ def about_cells(obs: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(stated[ages.AGE])
 
 
+def draw_cells(n_cells: int, *, most: int, seed: int = 0) -> np.ndarray:
+    """Return the rows of cells drawn without replacement, in order; all of them where there are no more than `most`."""
+    if n_cells <= most:
+        return np.arange(n_cells)
+    return np.sort(np.random.default_rng(seed).choice(n_cells, most, replace=False))
+
+
 def presence(ranked: Ranked, *, top: int) -> sparse.csr_matrix:
     """Return which words are among the first `top` of each cell: cells x words, one where they are."""
     lengths = np.minimum(np.diff(ranked.starts), top)
