@@ -110,6 +110,7 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
         What the source says of how it was made up; none for real data.
     """
     bare = AnnData(obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
+    files.drop_leftovers(path)
     with files.writing(path) as part:
         bare.write_h5ad(part)
         with h5py.File(part, "a") as file:
