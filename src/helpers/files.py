@@ -65,7 +65,8 @@ def writing(path: Path) -> Iterator[Path]:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk refuses even to remove what is not there
+                part.unlink(missing_ok=True)
 
 
 def replace(part: Path, path: Path) -> None:
@@ -143,14 +144,14 @@ def storing(path: Path, *, any_fault: bool = False) -> Iterator[None]:
         yield
     except (StorageError, TimeoutError):
         raise
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, TypeError):  # pyarrow says the one, polars the other
         require_utf8(path)
         raise
     except Exception as problem:
         number = getattr(problem, "errno", None)
         if number is None and _FULL in str(problem):  # polars says it in words only
             number = errno.ENOSPC
-        certain = number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        certain = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
         if not certain and not (any_fault and isinstance(problem, OSError)):
             raise
         fault = StorageError(_explain(path, problem, number))
@@ -196,6 +197,30 @@ def require_writable(folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder.parent):
             pass
+
+
+def require_room(path: Path, needed: int) -> None:
+    """Refuse a file that does not fit on its disk, before it is begun.
+
+    Parameters
+    ----------
+    path
+        The file; its folder exists.
+    needed
+        Bytes it will take.
+
+    Raises
+    ------
+    StorageError
+        If fewer are free.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        msg = (
+            f"{str(path)!r} cannot be written: {_FULL}, it needs about {needed:,} bytes and {free:,} are free. Nothing "
+            f"was written, and what was there before is unchanged. Free some space, or write elsewhere."
+        )
+        raise StorageError(msg)
 
 
 def _explain(path: Path, problem: Exception, number: int | None) -> str:
