@@ -30,6 +30,7 @@ from typer.testing import CliRunner
 from helpers import files, findings, names, sources
 from helpers.analysis import composition, donors, labels, pseudobulk
 from helpers.atlas import cache, recovery, validate
+from helpers.atlas import release as release_folder
 from helpers.book import execute, run, state
 from helpers.book.project import Project
 from helpers.cli.main import app
@@ -194,6 +195,8 @@ def test_a_parquet_spoiled_inside_is_named_although_its_footer_is_whole(folder, 
     atlas = sources.open_atlas(folder)
     with pytest.raises(ReleaseError, match=rf"{names.EXPRESSION_FILE} is damaged inside.*Fetch it again"):
         atlas.to_anndata()
+    with pytest.raises(ReleaseError, match="is damaged inside"):  # whichever step reads it first
+        release_folder.Release(folder).read_csr(None, None, budget="1 GiB", remedy="")
     assert not list(folder.glob("*.h5ad"))
     assert not list(own_cache.rglob("*.h5ad"))
 
@@ -714,7 +717,7 @@ def test_a_killed_conversion_leaves_the_older_file_and_the_next_one_clears_up(fo
     kill(start(CONVERT, folder, h5ad), at="half")
     assert h5ad.read_bytes() == before
     assert len(hidden(h5ad.parent)) == 1
-    foreign = h5ad.with_name(".atlas.h5ad.000000-1-00000000.part")  # of another machine: may be alive
+    foreign = h5ad.with_name(".atlas.h5ad.000000-99999999-00000000.part")  # of another machine: may be alive
     foreign.touch()
     assert command("convert", folder, h5ad)[0] == 0
     assert hidden(h5ad.parent) == [foreign.name]
@@ -768,7 +771,14 @@ def test_a_killed_run_leaves_the_last_good_one_and_the_next_completes(tmp_path, 
 BOTH = """
 import hashlib, shutil, sys, time
 from helpers import names, sources
+from helpers.atlas import cache
 from helpers.simulate import release
+plain = cache.store
+def store(*args, **options):
+    print("converted", flush=True)
+    time.sleep(1)
+    return plain(*args, **options)
+cache.store = store
 def write(folder, *, scale, seed):
     print("simulated", flush=True)
     shutil.copytree(sys.argv[2], folder)
@@ -788,6 +798,7 @@ def test_two_processes_on_one_cache_simulate_and_convert_once_and_agree(own_cach
     said = [child.communicate(timeout=120)[0].split() for child in both]
     assert [child.returncode for child in both] == [0, 0]
     assert sum(words.count("simulated") for words in said) == 1
+    assert sum(words.count("converted") for words in said) == 1
     assert said[0][-1] == said[1][-1]
     (kept,) = [path for path in (own_cache / "simulated").iterdir() if path.is_dir()]
     (converted,) = own_cache.rglob("*.h5ad")
