@@ -29,6 +29,10 @@ class BudgetError(MusclebookError, MemoryError):
     """Work that would need more memory than its budget."""
 
 
+class StorageError(MusclebookError, OSError):
+    """A file or folder that cannot be written: a full disk, a read-only place, a name that no library takes."""
+
+
 class DownloadError(MusclebookError, OSError):
     """A file that could not be fetched whole."""
 

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -36,6 +38,8 @@ def open_atlas(source: str | Path) -> reader.Atlas:
         If there is no such source; the message names what is near.
     ReleaseError
         If a release folder lacks files, or its files disagree.
+    StorageError
+        If a simulated release cannot be kept in the cache folder, or a folder has a name that Parquet cannot take.
     """
     text = str(source)
     match = re.fullmatch(r"([a-z]+)(?::(\d+))?", text)
@@ -89,11 +93,11 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
             f"made only on request: run `{command}`, or use 'demo'."
         )
         raise SourceError(msg)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock", timeout=WAIT):  # two notebooks may start at once
+    with _turn(folder):
         if not _written(folder):
             from helpers.simulate import release as simulation
 
+            files.drop_leftovers(folder)
             with files.writing(folder) as part:
                 simulation.write(part, scale=SCALES[word], seed=seed)
             _drop_old(folder, word, seed)
@@ -130,6 +134,26 @@ def simulation_key() -> str:
     made_from.append(here / "names.py")
     parts = [f"{path.relative_to(here)}:{files.digest(path)}" for path in made_from if path.suffix != ".pyc"]
     return files.digest_text("\n".join(parts))[:12]
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Wait for the right to simulate: two notebooks may start at once."""
+    lock = filelock.FileLock(f"{folder}.lock", timeout=WAIT)
+    try:
+        with files.storing(folder, any_fault=True):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+    except filelock.Timeout:
+        msg = (
+            f"another process has been simulating {folder} for more than {WAIT // 60} minutes. Wait for it or end it, "
+            f"then open the source again."
+        )
+        raise SourceError(msg) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _written(folder: Path) -> bool:

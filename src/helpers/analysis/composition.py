@@ -22,6 +22,7 @@ from helpers.analysis.composition_checks import (
     check_donors,
     require_columns,
 )
+from helpers.atlas import people
 from helpers.errors import TableError
 from helpers.facts import study
 
@@ -89,14 +90,14 @@ def with_age(obs: pl.DataFrame, *, age_as: str = "exact") -> pl.DataFrame:
     """Add each barcode's age in years.
 
     ``"exact"`` takes a column of ages that is there already, else the published donor table when it knows every
-    donor, else the midpoint of the age group; ``"midpoint"`` the last of these. Null where there is none.
+    donor and contradicts none, else the midpoint of the age group; ``"midpoint"`` the last of these. Null where there is none.
     """
     if age_as == "exact":
         if AGE in obs.columns and obs[AGE].null_count() == 0:
             return obs.with_columns(pl.col(AGE).cast(pl.Float64))
         known = dict(study.donors().select("DonorID", pl.col("Age").cast(pl.Float64)).iter_rows())
         donors = obs[names.DONOR].cast(pl.String)
-        if set(donors.unique()) <= set(known):
+        if set(donors.unique()) <= set(known) and not people.contradicting(obs):
             return obs.with_columns(donors.replace_strict(known, return_dtype=pl.Float64).alias(AGE))
     if names.AGE_MIDPOINT in obs.columns:
         return obs.with_columns(pl.col(names.AGE_MIDPOINT).cast(pl.Float64).alias(AGE))

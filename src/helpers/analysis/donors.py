@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from helpers import names
+from helpers.atlas import people
 from helpers.facts import study
 
 BY_DONOR_SCHEMA = {
@@ -48,7 +49,7 @@ def by_donor(obs: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         One row a donor, youngest first: age group, bin midpoint (years), exact age of the study's donor table where
-        the donor is one of its seventeen (years, else null), sex, cells, nuclei, chemistry per assay, libraries.
+        the donor is one of its seventeen and of the same age group and sex (years, else null), sex, cells, nuclei, chemistry per assay, libraries.
         Empty when the source has no donors.
     """
     if not known(obs, names.DONOR):
@@ -76,6 +77,8 @@ def by_donor(obs: pl.DataFrame) -> pl.DataFrame:
         pl.col(names.SAMPLE).drop_nulls().n_unique().cast(pl.Int64).alias("libraries"),
     )
     exact = study.donors().select(names.DONOR, pl.col("Age").cast(pl.Int64).alias(names.EXACT_AGE))
+    # a donor of a published name but of another age or sex is somebody else
+    exact = exact.filter(~pl.col(names.DONOR).is_in(people.contradicting(plain)))
     return (
         counts.join(exact, on=names.DONOR, how="left")
         .select(pl.col(name).cast(kind) for name, kind in BY_DONOR_SCHEMA.items())

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import names
+from helpers.atlas import people
 from helpers.errors import CountsError, TableError
 from helpers.facts import study
 
@@ -228,8 +230,20 @@ def _describe_profiles(obs: pd.DataFrame, codes: np.ndarray, labels: pd.DataFram
         elif column == names.CHEMISTRY:
             described[column] = _join_labels(obs[column].iloc[used].astype(str), codes[used], len(labels))
     if names.EXACT_AGE not in described.columns:
-        described[names.EXACT_AGE] = exact_ages(described[names.DONOR])
+        described[names.EXACT_AGE] = np.where(
+            described[names.DONOR].isin(_others(described)), np.nan, exact_ages(described[names.DONOR])
+        )
     return described
+
+
+def _others(described: pd.DataFrame) -> list[str]:
+    """Return donors of a published name who are somebody else: of another age group or sex."""
+    stated = {
+        column: [None if pd.isna(label) else str(label) for label in described[column]]
+        for column in (names.DONOR, names.AGE_GROUP, names.SEX)
+        if column in described.columns
+    }
+    return people.contradicting(pl.DataFrame(stated, schema=dict.fromkeys(stated, pl.String)))
 
 
 def _join_labels(values: pd.Series, codes: np.ndarray, n_profiles: int) -> list[str]:

@@ -107,9 +107,18 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
         Hash of what it was made from.
     simulation
         What the source says of how it was made up; none for real data.
+
+    Raises
+    ------
+    StorageError
+        If it does not fit on the disk, or the place cannot be written.
     """
     bare = AnnData(obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
+    files.drop_leftovers(path)
     with files.writing(path) as part:
+        files.require_room(
+            path, _bytes_of(adata)
+        )  # HDF5 may crash the process later if a disk fills under it
         bare.write_h5ad(part)
         with h5py.File(part, "a") as file:
             if "X" in file:
@@ -201,5 +210,5 @@ def _write_csr(file: h5py.File, name: str, held: sp.csr_matrix, shared: h5py.Gro
 
 
 def _bytes_of(adata: AnnData) -> int:
-    held = adata.X.data.nbytes * 3 + adata.X.indptr.nbytes + 500 * adata.n_obs
+    held = adata.X.data.nbytes * 3 + adata.X.indptr.nbytes + 500 * adata.n_obs + 200 * adata.n_vars
     return int(held + sum(value.nbytes for value in adata.obsm.values()))

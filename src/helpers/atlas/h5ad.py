@@ -14,7 +14,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.atlas import cellxgene, columns, counts, stored
+from helpers.atlas import cellxgene, columns, counts, inversion, people, stored
 from helpers.errors import SourceError
 
 SAMPLED = 2**20
@@ -102,7 +102,7 @@ class H5ad:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
             if not self._derived:
-                return stored.read_csr(file[self._values], rows, places)
+                return self._finite(stored.read_csr(file[self._values], rows, places), rows)
             held = stored.read_csr(file[self._values], rows)
         totals = np.asarray(held.sum(axis=1)).ravel()
         factors = np.divide(TARGET, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0)
@@ -120,6 +120,18 @@ class H5ad:
             held = stored.read_csr(file[self._counts], rows, wanted)
         barcodes = self.obs[names.BARCODE]
         return counts.recover(held, barcodes=(barcodes if rows is None else barcodes[rows]).to_list())[0]
+
+    def _finite(self, held: sp.csr_matrix, rows: np.ndarray | None) -> sp.csr_matrix:
+        place = inversion.scan(held.data)[1]
+        if place >= 0:
+            row = int(np.searchsorted(held.indptr, place, side="right")) - 1
+            barcode = self.obs[names.BARCODE][row if rows is None else int(rows[row])]
+            msg = (
+                f"{self.path}: {self._values} holds {held.data[place]}, which is no number that can be used, first in cell "
+                f"{barcode!r}. A step before divided by zero, or the file is damaged: write or fetch it again."
+            )
+            raise SourceError(msg)
+        return held
 
     def _open(self) -> h5py.File:
         try:
@@ -152,7 +164,7 @@ class H5ad:
         looks = {
             name: _look_at(stored.sample(file[name]))
             for name in held
-            if isinstance(file[name], h5py.Group | h5py.Dataset)
+            if isinstance(file[name], h5py.Group | h5py.Dataset) and stored.kind_of(file[name])
         }
         logs = [name for name in held if looks[name] == "log"]
         whole = [name for name in held if looks[name] == "counts"]
@@ -182,6 +194,7 @@ class H5ad:
         frame, notes = cellxgene.map_cells(frame.drop(names.BARCODE))
         self.notes += notes
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=self.name)
+        self.notes += people.look(typed, barcodes)
         missing += [
             name for name in columns.TYPES if name not in missing and typed[name].null_count() == typed.height
         ]
@@ -245,13 +258,26 @@ def _look_at(values: np.ndarray) -> str:
 
 def _read_table(group: h5py.Group | h5py.Dataset, index: str) -> tuple[pl.DataFrame, pl.Series]:
     """Return a table of an h5ad with its index as the column `index`, and that column."""
-    table: pd.DataFrame = anndata.io.read_elem(group)
+    try:
+        table = anndata.io.read_elem(group)
+    except (KeyError, OSError) as problem:
+        raise _no_table(group, problem.args[0] if problem.args else problem) from problem
+    if not isinstance(table, pd.DataFrame):
+        raise _no_table(group, f"it holds a {type(table).__name__}")
     held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
     for name in table.columns:
         if str(name) not in held:
             held[str(name)] = _to_polars(str(name), table[name])
     frame = pl.DataFrame(held)
     return frame, frame[index]
+
+
+def _no_table(group: h5py.Group | h5py.Dataset, said: object) -> SourceError:
+    msg = (
+        f"{group.file.filename}: {group.name} is no table that can be read ({said}). Write the file again with "
+        f"anndata's write_h5ad."
+    )
+    return SourceError(msg)
 
 
 def _to_polars(name: str, column: pd.Series) -> pl.Series:

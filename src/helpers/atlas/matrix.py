@@ -1,9 +1,11 @@
 """The expression matrix, dense columns on disk, read in blocks into CSR: never dense as a whole."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numba as nb
 import numpy as np
@@ -127,7 +129,7 @@ class Expression:
 
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
-        with self._lock:
+        with self._lock, _naming(self.path):
             return _read(self._shared, columns)
 
     def read_csr(
@@ -178,7 +180,8 @@ class Expression:
                 local.block = np.empty((width, n_rows), np.float32)
             wanted = columns[first : first + width]
             block = local.block[: len(wanted)]
-            _load(local.file, wanted, rows, block)
+            with _naming(self.path):
+                _load(local.file, wanted, rows, block)
             piece = _sparsify(block, first, labels)
             found.add(piece.values.size)
             return piece
@@ -211,6 +214,17 @@ class _Tally:
         memory.require(needed, budget=self.allowed, work="The matrix read so far", remedy=self.remedy)
 
 
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name the file whose footer is whole, but not what it stands for."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as problem:
+        reason = " ".join(str(problem).split())
+        msg = f"{path} is damaged inside, its footer is whole: {reason}. Fetch it again with `musclebook download`."
+        raise ReleaseError(msg) from problem
+
+
 def _read(file: pq.ParquetFile, columns: Sequence[int]) -> pa.Table:
     groups = list(range(file.metadata.num_row_groups))
     wanted = [int(column) for column in columns]
@@ -238,16 +252,27 @@ def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Pi
     counts = np.zeros(n_rows, np.uint16)
     j, i = _count(block, counts)
     if j >= 0:
-        msg = (
-            f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, which is not a number that "
-            f"can be read. Fetch the file again, or run `musclebook validate` to list every such gene."
-        )
-        raise ReleaseError(msg)
+        refuse_value(labels(first + j), block[j, i], i)
     total = int(counts.sum(dtype=np.int64))
     tiles = np.zeros(-(-n_rows // TILE_ROWS), np.int64)
     piece = Piece(first, np.empty(total, np.uint8), np.empty(total, np.float32), counts, tiles)
     _fill(block, counts, piece.offsets, piece.values, tiles)
     return piece
+
+
+def refuse_value(gene: str, value: float, row: int) -> NoReturn:
+    """Refuse a value that is missing or not finite.
+
+    Raises
+    ------
+    ReleaseError
+        Always.
+    """
+    msg = (
+        f"the expression of gene {gene} is {value} in row {row:,}, which is not a number that can be read. Fetch the "
+        f"file again, or run `musclebook validate` to list every such gene."
+    )
+    raise ReleaseError(msg)
 
 
 def _assemble(pieces: list[Piece], n_rows: int, n_columns: int) -> sp.csr_matrix:

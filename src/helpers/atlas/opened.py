@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helpers import names
+from helpers import files, names
 from helpers.atlas import columns
 from helpers.atlas.report import Report, listing
 
@@ -55,6 +55,7 @@ class Opened:
 
 def read(folder: Path, report: Report) -> Opened:
     """Open the twelve files of `folder`; each that is missing, empty or unreadable becomes a row of `report`."""
+    files.require_utf8(folder)
     opened = Opened(folder)
     for file in names.RELEASE_FILES:
         path = folder / file

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.atlas import alignment, columns, matrix
+from helpers.atlas import alignment, columns, matrix, people
 from helpers.errors import ReleaseError
 
 SAMPLED = 2**20  # bytes from each of three places that tell one expression file from another
@@ -32,6 +32,8 @@ class Release:
     ------
     ReleaseError
         If the expression or the sample metadata is absent or unreadable, or if files disagree.
+    StorageError
+        If the path is not UTF-8.
     """
 
     kind = "release folder"
@@ -41,6 +43,7 @@ class Release:
         self.folder = self.path  # where a converted copy may be kept
         self.name = self.path.resolve().name
         self.notes: list[str] = []
+        files.require_utf8(self.path)
         self._require_files()
         self.expression = matrix.Expression(*_open_parquet(self._file(names.EXPRESSION_FILE)))
         self._name_columns()
@@ -60,7 +63,7 @@ class Release:
     def simulation(self) -> dict[str, Any] | None:
         """What ``truth/simulation.json`` says, or none: a real release has no truth."""
         path = self._file(names.TRUTH_FOLDER) / "simulation.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return _read_json(path) if path.exists() else None
 
     @cached_property
     def key(self) -> str:
@@ -80,6 +83,9 @@ class Release:
         values = {}
         for label, column in zip(labels, table.columns, strict=True):
             dense = column.to_numpy().astype(np.float32, copy=False)
+            if not np.isfinite(dense).all():
+                row = int(np.argmin(np.isfinite(dense)))
+                matrix.refuse_value(label, dense[row], row)
             values[label] = dense if self.rows is None else dense[self.rows]
         return pl.DataFrame(values)
 
@@ -89,7 +95,7 @@ class Release:
         if not path.exists():
             return None
         schema = pq.read_schema(_open_parquet(path)[0])
-        frame = pl.read_parquet(path)
+        frame = _read_table(path)
         index = columns.find_index(schema, known=names.PROJECTION_COLUMNS[key])
         if frame.height != self.obs.height:
             msg = (
@@ -107,12 +113,12 @@ class Release:
     def unstructured(self) -> dict[str, Any]:
         """Return the settings that came with the projections, or nothing."""
         path = self._file(names.UNSTRUCTURED_FILE)
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return _read_json(path) if path.exists() else {}
 
     def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted, or none where nothing was."""
         path = self._file(names.TRUTH_FOLDER) / f"{table}.parquet"
-        return pl.read_parquet(path) if path.exists() else None
+        return _read_table(path) if path.exists() else None
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
@@ -207,7 +213,7 @@ class Release:
                 f"{self.expression.n_rows:,}. Files of two releases are mixed in {self.path}: fetch it again."
             )
             raise ReleaseError(msg)
-        frame = pl.read_parquet(path)
+        frame = _read_table(path)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=names.SAMPLE_COLUMNS)
         self._barcoded = index is not None and frame[index].cast(pl.String).null_count() == 0
         self._barcoded &= index is not None and not frame[index].dtype.is_numeric()
@@ -218,6 +224,7 @@ class Release:
         if not self._barcoded:
             barcodes = self._barcodes_elsewhere()
             missing.append(names.BARCODE)
+        self.notes += people.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
 
     def _barcodes_elsewhere(self) -> pl.Series:
@@ -273,7 +280,7 @@ class Release:
                 f"Files of two releases are mixed in {self.path}: fetch it again."
             )
             raise ReleaseError(msg)
-        frame = pl.read_parquet(path)
+        frame = _read_table(path)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=names.FEATURE_COLUMNS)
         rows, key = alignment.match_genes(frame, self.gene_names, index=index)
         if key is not None:
@@ -306,6 +313,24 @@ def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:
     try:
         return str(path), pq.read_metadata(path)
     except (pa.ArrowInvalid, OSError) as problem:
-        size = path.stat().st_size if path.exists() else 0
-        msg = f"{path} ({size:,} bytes) cannot be read as Parquet: {problem}. Fetch it again with `musclebook download`."
-        raise ReleaseError(msg) from problem
+        raise _unreadable(path, "Parquet", problem) from problem
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise _unreadable(path, "Parquet", problem) from problem
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise _unreadable(path, "JSON", problem) from problem
+
+
+def _unreadable(path: Path, kind: str, problem: Exception) -> ReleaseError:
+    size = path.stat().st_size if path.exists() else 0
+    msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}. Fetch it again with `musclebook download`."
+    return ReleaseError(msg)

@@ -23,7 +23,13 @@ def kind_of(node: h5py.Dataset | h5py.Group) -> str:
         If the node is none of these.
     """
     if isinstance(node, h5py.Dataset):
-        return "dense"
+        if node.ndim == 2 and node.dtype.kind in "biuf":
+            return "dense"
+        msg = (
+            f"{node.file.filename}: {node.name} is no matrix of numbers, but {node.dtype} of shape {node.shape}. Write "
+            f"the file again with a recent anndata."
+        )
+        raise SourceError(msg)
     said = node.attrs.get("encoding-type", node.attrs.get("h5sparse_format", ""))
     said = said.decode() if isinstance(said, bytes) else str(said)
     parts = {"data", "indices", "indptr"} - set(node)

@@ -1,6 +1,7 @@
 """One notebook executed by papermill, in a kernel of this interpreter, with its memory watched."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import platform
@@ -25,7 +26,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers.files import write_json
+from helpers.files import replace, write_json
 
 ENGINE = "musclebook"
 PROGRESS = "progress.txt"
@@ -89,7 +90,8 @@ def execute(task: Task) -> Outcome:
         cell, error = failure.cell_index, _first_words(failure)
     except Exception as failure:  # noqa: BLE001  a dead kernel or a full disk is a failing run too
         cell, error = _cell_reached(work), f"{type(failure).__name__}: {failure}".splitlines()[0]
-        (work / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        with contextlib.suppress(OSError):
+            (work / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
     outcome = Outcome(
         name=task.name,
         key=task.key,
@@ -100,7 +102,12 @@ def execute(task: Task) -> Outcome:
         cell=cell,
         error=error,
     )
-    _finish(task, outcome)
+    try:
+        _finish(task, outcome)
+    except OSError as failure:
+        shutil.rmtree(work, ignore_errors=True)  # half a run only takes room
+        reason = error or f"{type(failure).__name__}: {failure}".splitlines()[0]
+        return dataclasses.replace(outcome, status="failed", folder="", cell=cell, error=reason)
     return outcome
 
 
@@ -213,9 +220,7 @@ def _finish(task: Task, outcome: Outcome) -> None:
     made = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(work / RUN_FILE, {**task.about, **asdict(outcome), "made": made, "versions": versions})
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        shutil.rmtree(target)
-    work.rename(target)
+    replace(work, target)  # the last good run stays until this one has its name
 
 
 def _python_path(environment: Mapping[str, str]) -> str:

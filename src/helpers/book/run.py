@@ -184,7 +184,8 @@ def report(outcomes: Iterable[Outcome]) -> None:
     bad = [outcome for outcome in outcomes if outcome.status == "failed"]
     if bad:
         lines = [
-            f"- {one.name}, cell {'?' if one.cell is None else one.cell + 1}: {one.error}\n  kept in {one.folder}"
+            f"- {one.name}, cell {'?' if one.cell is None else one.cell + 1}: {one.error}\n"
+            f"  {'kept in ' + one.folder if one.folder else 'not kept: it could not be written'}"
             for one in bad
         ]
         msg = f"{len(bad)} run{'s' if len(bad) > 1 else ''} failed:\n" + "\n".join(lines)

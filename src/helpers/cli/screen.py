@@ -21,12 +21,14 @@ STYLES = {
 
 def say(text: str) -> None:
     """Print a line."""
-    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+    Console(soft_wrap=True, highlight=False).print(_printable(text), markup=False)
 
 
 def say_error(text: str) -> None:
     """Print an error, in words, on standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"Error: {text}", style="red", markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(
+        f"Error: {_printable(text)}", style="red", markup=False
+    )
 
 
 def show_table(frame: pl.DataFrame, *, columns: list[str], status: str) -> None:
@@ -49,6 +51,11 @@ def show_table(frame: pl.DataFrame, *, columns: list[str], status: str) -> None:
         ]
         table.add_row(*cells)
     Console().print(table)
+
+
+def _printable(text: str) -> str:
+    # the bytes of a path need not be UTF-8, those of a terminal do
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from helpers.errors import PartError
+from helpers.files import require_utf8
 from helpers.scprint import archive, layout, reading
 from helpers.scprint.archive import ArrayFile, Damage
 
@@ -96,6 +97,7 @@ def find(folder: Path | str) -> list[Part]:
         if split is None or path.name.startswith("."):
             continue
         stem = path.with_name(split[0]).relative_to(folder).as_posix()
+        require_utf8(stem)  # parts are told apart by name in every table
         files = found.setdefault(stem, {})
         if split[1] in files:
             twice.append(f"{files[split[1]].name} and {path.name}")

@@ -39,6 +39,7 @@ class H5adCells:
         self._work = work
         self._rows: dict[str, Path] | None = None
         with reading(self.path):
+            self._require_tables()
             self._where = self._find(layer)
             node = self._file[self._where]
             self.encoding = nodes.encoding(node)
@@ -73,6 +74,15 @@ class H5adCells:
         if not hasattr(self._local, "file"):
             self._local.file = h5py.File(self.path, "r")
         return self._local.file
+
+    def _require_tables(self) -> None:
+        absent = [name for name in ("obs", "var") if name not in self._file]
+        if absent:
+            msg = (
+                f"{self.path} is HDF5 but no .h5ad: it lacks {', '.join(absent)} and holds "
+                f"{', '.join(sorted(self._file)) or 'nothing'}. Write it with anndata's write_h5ad."
+            )
+            raise SentenceError(msg)
 
     def _find(self, layer: str) -> str:
         where = {cells.X: "X", cells.RAW: self._raw("X")}.get(layer, f"layers/{layer}")
@@ -210,7 +220,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except SentenceError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError) as problem:
+    except (OSError, LookupError, RuntimeError, ValueError) as problem:
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             raise
         if not path.exists():

@@ -27,12 +27,20 @@ def write(folder: Path, *, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEE
     -------
     Path
         `folder`.
+
+    Raises
+    ------
+    StorageError
+        If `folder` cannot be written; where that can be told, before anything is simulated.
     """
+    folder = Path(folder)
+    files.require_writable(folder)  # before the costly step
+    files.drop_leftovers(folder)
     simulation = atlas.simulate(scale=scale, seed=seed, threads=threads)
-    with files.writing(Path(folder)) as part:
+    with files.writing(folder) as part:
         part.mkdir()
         write_files(part, simulation, threads=threads)
-    return Path(folder)
+    return folder
 
 
 def write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> None:

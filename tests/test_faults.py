@@ -1,0 +1,1113 @@
+"""The fault drill: what goes wrong with files, disks and labels gives a clear error or the right result.
+
+Nothing is lost and nothing half-written takes the name of a result. Every drill goes through a public door.
+"""
+
+import errno
+import html
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from markdown_it import MarkdownIt
+from typer.testing import CliRunner
+
+from helpers import files, findings, names, sources
+from helpers.analysis import composition, donors, labels, pseudobulk
+from helpers.atlas import cache, recovery, validate
+from helpers.atlas import release as release_folder
+from helpers.book import execute, run, state
+from helpers.book.project import Project
+from helpers.cli.main import app
+from helpers.errors import (
+    CountsError,
+    PartError,
+    ReleaseError,
+    SentenceError,
+    SourceError,
+    StorageError,
+    TableError,
+)
+from helpers.figures import atlas as draw
+from helpers.figures import style
+from helpers.scprint import keeping, models, parts, simulation
+from helpers.sentences import dataset
+from helpers.simulate import damage, edits, release
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+SAMPLE = Path(__file__).parent / "book" / "sample"
+NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+POLARS_NO_ROOM = pl.exceptions.ComputeError(  # word for word what polars says on a full disk
+    "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+)
+MARKUP = "<script>alert(1)</script>"
+GENES = ["MYH7", "XIST", "TP53", "RPS4Y1"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep locks and converted files of a drill away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv(files.CACHE_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, write_release):
+    """Return a release of 170 cells and 60 genes: not to be changed."""
+    return write_release(tmp_path_factory.mktemp("tiny") / "release", n_cells=170, n_genes=60)
+
+
+@pytest.fixture(scope="module")
+def truth(tiny):
+    """Return values and whole molecules of that release, worked out from its files alone."""
+    values = pd.read_parquet(tiny / names.EXPRESSION_FILE)
+    totals = pd.read_parquet(tiny / names.SAMPLE_FILE)[names.N_COUNTS].to_numpy()
+    counts = np.rint(np.expm1(values.to_numpy(np.float64)) * totals[:, None] / 1e4).astype(int)
+    return values, pd.DataFrame(counts, columns=values.columns)
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """Return a copy of the release, free to be spoiled."""
+    return Path(shutil.copytree(tiny, tmp_path / "release", ignore=shutil.ignore_patterns("*.h5ad")))
+
+
+@pytest.fixture
+def h5ad(folder, tmp_path):
+    """Return the release as an h5ad, free to be spoiled."""
+    return sources.convert(folder, tmp_path / "atlas.h5ad")
+
+
+def change_cells(folder, change):
+    """Rewrite the sample metadata as pandas does."""
+    path = folder / names.SAMPLE_FILE
+    change(pd.read_parquet(path)).to_parquet(path)
+    return folder
+
+
+def change_values(folder, change):
+    """Rewrite the expression as pandas does."""
+    path = folder / names.EXPRESSION_FILE
+    change(pd.read_parquet(path)).to_parquet(path)
+    return folder
+
+
+def command(*words):
+    """Run ``musclebook`` in this process; return exit code and all that it says in one line."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, " ".join((done.output + done.stderr).split())
+
+
+def start(code, *words, **environment):
+    """Start Python on `code` in a process group of its own."""
+    search = os.pathsep.join([str(Path(files.__file__).parents[1]), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": search, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill(child, *, at):
+    """Kill the whole group with SIGKILL as soon as the child says `at`."""
+    assert child.stdout.readline().strip() == at
+    os.killpg(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    assert child.wait() == -signal.SIGKILL
+
+
+def hidden(folder):
+    """Return what half-written files and folders would be called."""
+    return sorted(path.name for path in Path(folder).iterdir() if path.name.startswith("."))
+
+
+def mounted(kind, *words):
+    """Mount, or skip and say why this machine cannot."""
+    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no {kind} can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a disk of three megabytes."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted("small disk", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place))
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """Return a folder that nobody can write, root included."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    place = tmp_path / "locked"
+    place.mkdir()
+    mounted("read-only folder", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(place))
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+# Files that stopped half-way
+
+
+@pytest.mark.parametrize("what", ["expression", "metadata"])
+def test_a_truncated_parquet_is_named_with_its_size_and_nothing_is_converted(folder, tmp_path, what):
+    damage.DAMAGES[f"truncated {what}"](folder)
+    spoiled = folder / damage.DAMAGES[f"truncated {what}"].file
+    message = (
+        rf"{spoiled.name} \({spoiled.stat().st_size:,} bytes\) cannot be read as Parquet: .*Fetch it again"
+    )
+    with pytest.raises(ReleaseError, match=message):
+        sources.open_atlas(folder)
+    code, said = command("convert", folder, tmp_path / "out.h5ad")
+    assert code == 2
+    assert f"{spoiled.name} ({spoiled.stat().st_size:,} bytes) cannot be read" in said
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_a_parquet_spoiled_inside_is_named_although_its_footer_is_whole(folder, own_cache):
+    damage.DAMAGES["spoiled expression"](folder)
+    atlas = sources.open_atlas(folder)
+    with pytest.raises(ReleaseError, match=rf"{names.EXPRESSION_FILE} is damaged inside.*Fetch it again"):
+        atlas.to_anndata()
+    with pytest.raises(ReleaseError, match="is damaged inside"):  # whichever step reads it first
+        release_folder.Release(folder).read_csr(None, None, budget="1 GiB", remedy="")
+    assert not list(folder.glob("*.h5ad"))
+    assert not list(own_cache.rglob("*.h5ad"))
+
+
+@pytest.mark.parametrize("file", [names.PROJECTION_FILES[names.PCA], names.UNSTRUCTURED_FILE])
+def test_a_truncated_side_file_is_named_when_it_is_needed(folder, file):
+    edits.cut(file, 0.9)(folder)
+    with pytest.raises(ReleaseError, match=rf"{file} \([\d,]+ bytes\) cannot be read as .*Fetch it again"):
+        sources.open_atlas(folder).to_anndata()
+
+
+# Columns
+
+
+def test_a_missing_column_is_named_at_the_door_and_where_it_is_needed(folder):
+    damage.DAMAGES["missing column"](folder)
+    atlas = sources.open_atlas(folder)
+    assert atlas.missing == [names.DONOR]
+    assert composition.missing(atlas.obs)[0] == f"donors ({names.DONOR})"
+    assert donors.by_donor(atlas.obs).is_empty()
+    assert pseudobulk.sum_by_donor(atlas.to_anndata()).n_obs == 0  # no donor is made up
+    code, said = command("validate", folder)
+    assert code == 1
+    assert f"damaged: {names.SAMPLE_FILE}: 15 columns, 1 missing: '{names.DONOR}'" in said
+
+
+def test_a_missing_gene_column_is_noticed(folder):
+    damage.DAMAGES["missing gene"](folder)
+    with pytest.raises(ReleaseError, match=r"has 60 genes, .* has 59\. Files of two releases are mixed"):
+        sources.open_atlas(folder)
+
+
+@pytest.mark.parametrize("shuffled", ["matrix", "table"])
+def test_shuffled_genes_keep_their_own_values_and_their_own_table(folder, truth, shuffled):
+    values, counts = truth
+    order = np.random.default_rng(2).permutation(60)
+    assert not np.array_equal(order, np.arange(60))
+    if shuffled == "matrix":
+        change_values(folder, lambda frame: frame.iloc[:, order])
+    else:
+        path = folder / names.FEATURE_FILE
+        pd.read_parquet(path).iloc[order].to_parquet(path)
+    atlas = sources.open_atlas(folder)
+    assert any("genes in another order; aligned by" in note for note in atlas.notes)
+    np.testing.assert_array_equal(atlas.genes(GENES).to_numpy(), values[GENES].to_numpy())
+    adata = atlas.to_anndata()
+    assert set(adata.var_names) == set(values.columns)
+    for gene in values.columns:
+        np.testing.assert_array_equal(adata[:, gene].layers[names.COUNTS].toarray()[:, 0], counts[gene])
+    seen = dict(zip(adata.var_names, adata.var[names.N_CELLS], strict=True))
+    assert seen == {gene: int((counts[gene] > 0).sum()) for gene in counts}
+
+
+def test_values_exchanged_under_the_names_of_genes_are_found_by_validate(folder):
+    damage.DAMAGES["exchanged genes"](folder)
+    code, said = command("validate", folder)
+    assert code == 1
+    assert f"damaged: {names.FEATURE_FILE}: {names.N_CELLS} differs in 2 of 60 rows" in said
+
+
+def test_counts_of_an_h5ad_whose_raw_genes_stand_in_another_order_go_to_their_genes(h5ad, tmp_path, truth):
+    adata = anndata.read_h5ad(h5ad)
+    turned = adata[:, ::-1].copy()
+    turned.X = turned.layers[names.COUNTS].astype(np.float32)
+    del adata.layers[names.COUNTS]
+    adata.raw = turned
+    adata.write_h5ad(tmp_path / "turned.h5ad")
+    atlas = sources.open_atlas(tmp_path / "turned.h5ad")
+    found = atlas.to_anndata()
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), truth[1].to_numpy())
+    np.testing.assert_array_equal(found.X.toarray(), truth[0].to_numpy())
+
+
+# Rows
+
+
+def doubled(frame):
+    barcodes = list(frame.index)
+    barcodes[7] = barcodes[3]
+    return frame.set_axis(barcodes)
+
+
+def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, truth):
+    change_cells(folder, doubled)
+    for path in folder.glob("*projection*"):
+        path.unlink()
+    atlas = sources.open_atlas(folder)
+    (note,) = [note for note in atlas.notes if "share a barcode" in note]
+    assert note.startswith(f"2 cells share a barcode, first {atlas.obs[names.BARCODE][3]!r}")
+    adata = atlas.to_anndata()
+    assert adata.obs_names.is_unique
+    np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), truth[1].to_numpy())
+    out = atlas.convert(folder.parent / "out.h5ad")
+    np.testing.assert_array_equal(anndata.read_h5ad(out).X.toarray(), truth[0].to_numpy())
+
+
+def test_duplicate_barcodes_are_refused_where_rows_would_have_to_be_matched(folder, tiny):
+    cells = pd.read_parquet(tiny / names.SAMPLE_FILE).index
+    change_values(folder, lambda frame: frame.set_axis(cells).iloc[::-1])
+    change_cells(folder, doubled)
+    with pytest.raises(ReleaseError, match=r"2 are not unique, first 'lib03-.*rows cannot be matched"):
+        sources.open_atlas(folder)
+
+
+def test_duplicate_barcodes_of_an_h5ad_are_noted(h5ad):
+    with h5py.File(h5ad, "a") as file:
+        index = file["obs"][file["obs"].attrs["_index"]]
+        index[7] = index[3]
+    atlas = sources.open_atlas(h5ad)
+    assert any(note.startswith("2 cells share a barcode, first 'lib03-") for note in atlas.notes)
+    assert atlas.to_anndata().obs_names.is_unique
+
+
+def test_duplicate_barcodes_are_damage_to_validate(folder):
+    change_cells(folder, doubled)
+    code, said = command("validate", folder)
+    assert code == 1
+    assert f"damaged: {names.SAMPLE_FILE}: 1 barcodes more than once: 'lib03-" in said
+
+
+# Values
+
+
+def spoil(value):
+    def change(frame):
+        frame.loc[5, "TP53"] = value
+        return frame
+
+    return change
+
+
+def test_nan_is_refused_with_gene_and_row_by_whole_atlas_and_single_genes_alike(folder):
+    change_values(folder, spoil(np.nan))
+    atlas = sources.open_atlas(folder)
+    for ask in (atlas.to_anndata, lambda: atlas.to_anndata(counts=False), lambda: atlas.genes(GENES)):
+        with pytest.raises(ReleaseError, match=r"gene TP53 is nan in row 5, .*musclebook validate"):
+            ask()
+    assert atlas.genes(["MYH7"]).height == 170  # other genes stay readable
+    code, said = command("validate", folder)
+    assert code == 1
+    assert "NaN" in said
+    assert "TP53" in said
+
+
+def test_nan_in_an_h5ad_is_refused_with_its_cell(h5ad, truth):
+    with h5py.File(h5ad, "a") as file:
+        file["X/data"][file["X/indptr"][9]] = np.nan
+    atlas = sources.open_atlas(h5ad)
+    if any("X holds neither" in note or "made from layers/counts" in note for note in atlas.notes):
+        np.testing.assert_allclose(atlas.to_anndata().X.toarray(), truth[0].to_numpy(), rtol=1e-5)
+    with h5py.File(h5ad, "a") as file:
+        del file["layers"]
+    atlas = sources.open_atlas(h5ad)
+    for ask in (atlas.to_anndata, lambda: atlas.to_anndata(counts=False)):
+        with pytest.raises(SourceError, match=r"X holds nan, .*first in cell 'lib09-"):
+            ask()
+
+
+def test_a_negative_value_is_refused_with_its_cell_and_named_by_validate(folder):
+    change_values(folder, spoil(-0.5))
+    atlas = sources.open_atlas(folder)
+    with pytest.raises(CountsError, match=r"a negative value, -0\.5, first in cell 'lib05-.*Give raw counts"):
+        atlas.to_anndata()
+    assert not list(folder.glob("*.h5ad"))
+    found = recovery.with_counts(atlas)
+    assert not found.found
+    assert "a negative value, -0.5" in found.reason
+    code, said = command("validate", folder)
+    assert code == 1
+    assert "negative" in said
+    assert "TP53" in said
+
+
+@pytest.mark.parametrize(("base", "hint"), [(2, "They look like log2"), (10, "natural log1p")])
+def test_another_logarithm_gives_no_counts_neither_of_all_genes_nor_of_a_few(folder, tmp_path, base, hint):
+    change_values(folder, lambda frame: (frame / np.log(base)).astype(np.float32))
+    atlas = sources.open_atlas(folder)
+    for ask in (
+        atlas.to_anndata,
+        lambda: atlas.to_anndata(genes=["MYH7"]),
+        lambda: atlas.to_anndata(genes=GENES),
+    ):
+        with pytest.raises(CountsError, match=rf"not log1p of normalized counts in .*{hint}"):
+            ask()
+    code, said = command("convert", folder, tmp_path / "out.h5ad")
+    assert code == 2
+    assert hint in said
+    assert not (tmp_path / "out.h5ad").exists()
+    code, said = command("validate", folder)
+    assert code == 1
+
+
+# Donors
+
+
+@pytest.mark.parametrize(
+    ("column", "other"), [(names.SEX, "M"), (names.AGE_GROUP, "20-25")], ids=["sex", "age group"]
+)
+def test_a_donor_who_contradicts_the_study_is_named_and_gets_no_published_age(folder, column, other):
+    def change(frame):
+        there = frame[names.DONOR] == "339C"  # a woman of 73
+        frame[column] = frame[column].astype(str).mask(there, other)
+        if column == names.AGE_GROUP:
+            frame[names.AGE_BIN] = frame[names.AGE_BIN].astype(str).mask(there, "young")
+            frame[names.AGE_MIDPOINT] = frame[names.AGE_MIDPOINT].mask(there, 22.5)
+        return frame
+
+    midpoint = 22.5 if column == names.AGE_GROUP else 72.5
+    atlas = sources.open_atlas(change_cells(folder, change))
+    (note,) = [note for note in atlas.notes if "study's table" in note]
+    assert note.startswith("1 donors have another age group or sex than the study's table states: 339C;")
+    assert "339C" in atlas.describe()["notes"]  # shown on every page made from it
+    ages = dict(donors.by_donor(atlas.obs).select(names.DONOR, names.EXACT_AGE).iter_rows())
+    assert ages.pop("339C") is None
+    assert ages["640C"] == 74
+    assert None not in ages.values()
+    aged = composition.with_age(atlas.obs).filter(pl.col(names.DONOR) == "339C")
+    assert aged[names.EXACT_AGE].unique().to_list() == [midpoint]
+    profiles = pseudobulk.sum_by_donor(atlas.to_anndata(), min_cells=1)
+    exact = profiles.obs.groupby(names.DONOR, observed=True)[names.EXACT_AGE].first()
+    assert np.isnan(exact["339C"])
+    assert exact["640C"] == 74
+    report = validate.validate(folder).filter(pl.col("check") == "donors", pl.col("status") == "warning")
+    assert report["found"].to_list() == ["0 unknown donors ; 1 with another age or sex '339C'"]
+
+
+def test_donors_who_agree_with_the_study_are_left_alone(folder):
+    atlas = sources.open_atlas(folder)
+    assert atlas.notes == []
+    assert donors.by_donor(atlas.obs)[names.EXACT_AGE].null_count() == 0
+
+
+def test_an_unknown_donor_is_named_and_gets_no_age_but_that_of_the_group(folder):
+    change_cells(
+        folder, lambda frame: frame.assign(DonorID=frame[names.DONOR].astype(str).replace("339C", "999Z"))
+    )
+    atlas = sources.open_atlas(folder)
+    (row,) = donors.by_donor(atlas.obs).filter(pl.col(names.DONOR) == "999Z").iter_rows(named=True)
+    assert (row[names.EXACT_AGE], row[names.AGE_MIDPOINT]) == (None, 72.5)
+    code, said = command("validate", folder)
+    assert code == 0  # another donor is no damage
+    assert "1 unknown donors '999Z'" in said
+
+
+def test_one_donor_of_two_sexes_is_damage(folder):
+    def change(frame):
+        frame[names.SEX] = frame[names.SEX].astype(str)
+        frame.iloc[0, frame.columns.get_loc(names.SEX)] = "F"  # the first cell of a man
+        return frame
+
+    change_cells(folder, change)
+    code, said = command("validate", folder)
+    assert code == 1
+    assert f"1 {names.DONOR} with several {names.SEX}: '470BR'" in said
+    assert any("470BR" in note for note in sources.open_atlas(folder).notes)
+
+
+# Cell types
+
+
+def with_ghost(frame):
+    for level in names.LEVELS:
+        frame[level] = frame[level].cat.add_categories(["Ghost"])
+    return frame
+
+
+@pytest.mark.parametrize("door", ["release", "h5ad"])
+def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(folder, tmp_path, door):
+    source = folder
+    if door == "h5ad":
+        adata = sources.open_atlas(folder).to_anndata()
+        with_ghost(adata.obs)
+        source = tmp_path / "ghost.h5ad"
+        adata.write_h5ad(source)
+    else:
+        change_cells(folder, with_ghost)
+    atlas = sources.open_atlas(source)
+    adata = atlas.to_anndata()
+    assert "Ghost" not in adata.obs[names.LEVEL0].cat.categories
+    assert "Ghost" not in labels.count(atlas.obs)["label"].to_list()
+    assert "Ghost" not in composition.composition(atlas.obs)[composition.TYPE].to_list()
+    with_ghost(adata.obs)  # and where somebody else's AnnData brings it along
+    profiles = pseudobulk.sum_by_donor(adata, min_cells=1)
+    assert "Ghost" not in set(profiles.obs[names.LEVEL0])
+    assert profiles.layers[names.COUNTS].sum() == adata.layers[names.COUNTS].sum()
+    chosen = atlas.to_anndata(cells=pl.col(names.LEVEL0) == "FB")
+    assert list(chosen.obs[names.LEVEL0].cat.categories) == ["FB"]
+    with pytest.raises(TableError, match=r"no cell of .* fits the choice of cells"):
+        atlas.to_anndata(cells=pl.col(names.LEVEL0) == "Ghost")
+
+
+# Folders that cannot be written
+
+
+@pytest.fixture
+def no_simulation(monkeypatch):
+    """Fail where something is simulated although its result cannot be kept."""
+    monkeypatch.setattr(release.atlas, "simulate", lambda **_: pytest.fail("was simulated for nothing"))
+
+
+def refuse_cache(place, monkeypatch, folder, reason):
+    monkeypatch.setenv(files.CACHE_VARIABLE, str(place))
+    message = rf"'{place}/simulated/tiny-.*' cannot be written: {reason}\. Nothing half-written.*MUSCLEBOOK_CACHE names"
+    with pytest.raises(StorageError, match=message):
+        sources.open_atlas("tiny")
+    code, said = command("simulate", "--scale", "0.02")
+    assert code == 2
+    assert f"cannot be written: {reason}." in said
+    assert sources.open_atlas(folder).to_anndata().n_obs == 170  # a release needs no cache
+
+
+@pytest.mark.usefixtures("no_simulation")
+def test_a_file_where_the_cache_folder_should_be_is_said_before_anything_is_simulated(
+    folder, tmp_path, monkeypatch
+):
+    place = tmp_path / "cache"
+    place.write_text("somebody's notes")
+    refuse_cache(place, monkeypatch, folder, "Not a directory")
+    assert place.read_text() == "somebody's notes"
+
+
+@pytest.mark.usefixtures("no_simulation")
+def test_a_read_only_cache_folder_is_said_before_anything_is_simulated(read_only, folder, monkeypatch):
+    refuse_cache(read_only, monkeypatch, folder, "Read-only file system")
+
+
+def test_a_read_only_release_and_cache_still_give_the_atlas(tiny, tmp_path, monkeypatch, truth):
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    place = tmp_path / "release"
+    shutil.copytree(tiny, place, ignore=shutil.ignore_patterns("*.h5ad"))
+    mounted("read-only folder", "--bind", str(place), str(place))
+    try:
+        mounted("read-only folder", "-o", "remount,ro,bind", str(place))
+        monkeypatch.setenv(files.CACHE_VARIABLE, str(place / "cache"))
+        adata = sources.open_atlas(place).to_anndata()
+        np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), truth[1].to_numpy())
+        code, said = command("convert", place, place / "out.h5ad")
+        assert code == 2
+        assert "out.h5ad' cannot be written: Read-only file system" in said
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+    assert sorted(path.name for path in place.iterdir()) == sorted(
+        path.name for path in tiny.iterdir() if path.suffix != ".h5ad"
+    )
+
+
+def test_a_file_in_the_way_of_a_release_is_kept(tmp_path, no_simulation):
+    place = tmp_path / "mine"
+    place.write_text("mine")
+    code, said = command("simulate", place, "--scale", "0.001")
+    assert code == 2
+    assert f"'{place}' cannot be written: Not a directory" in said
+    assert place.read_text() == "mine"
+
+
+# A full disk
+
+
+def half_then_full(write):
+    """Return a writer of files that gets half-way, as on a full disk."""
+
+    def stop(table, path, *args, **options):
+        write(table, path, *args, **options)
+        data = Path(path).read_bytes()
+        Path(path).write_bytes(data[: len(data) // 2])
+        raise NO_ROOM
+
+    return stop
+
+
+def standing_in(monkeypatch, tiny):
+    """Let the simulator write a small release in no time, through pyarrow as the real one does."""
+    monkeypatch.setattr(release.atlas, "simulate", lambda **_: None)
+
+    def write_files(folder, simulation, *, threads):
+        for path in tiny.glob("*.parquet"):
+            pq.write_table(pq.read_table(path), folder / path.name)
+
+    monkeypatch.setattr(release, "write_files", write_files)
+
+
+def test_a_disk_that_fills_while_simulating_keeps_the_older_release(tiny, tmp_path, monkeypatch):
+    standing_in(monkeypatch, tiny)
+    out = tmp_path / "mine"
+    assert command("simulate", out)[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    monkeypatch.setattr(pq, "write_table", half_then_full(pq.write_table))
+    code, said = command("simulate", out)
+    assert code == 2
+    assert f"'{out}' cannot be written: No space left on device. Nothing half-written is kept" in said
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+    fresh = tmp_path / "fresh"
+    assert command("simulate", fresh)[0] == 2
+    assert not fresh.exists()
+
+
+def test_a_disk_that_fills_while_converting_keeps_the_older_file(folder, h5ad, monkeypatch):
+    before, plain = h5ad.read_bytes(), h5py.Group.create_dataset
+
+    def full(group, name, *args, **options):
+        if name == "indices":  # values are written, their places no longer
+            raise NO_ROOM
+        return plain(group, name, *args, **options)
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", full)
+    change_cells(folder, lambda frame: frame.assign(scrublet_score=0.5))
+    for out in (h5ad, h5ad.with_name("new.h5ad")):
+        code, said = command("convert", folder, out)
+        assert code == 2
+        assert f"'{out}' cannot be written: No space left on device" in said
+    monkeypatch.undo()
+    assert h5ad.read_bytes() == before
+    assert not h5ad.with_name("new.h5ad").exists()
+    assert hidden(h5ad.parent) == hidden(folder) == []
+
+
+@pytest.mark.parametrize("fault", [NO_ROOM, POLARS_NO_ROOM], ids=["system", "polars"])
+def test_a_disk_that_fills_while_results_are_saved_keeps_the_older_table(tmp_path, monkeypatch, fault):
+    note = findings.Note("01_first", folder=tmp_path / "run", parameters={})
+    note.save("effects", pl.DataFrame({"gene": ["MYH7"]}))
+
+    def full(table, path, **_):
+        Path(path).write_bytes(b"PAR1 half")
+        raise fault
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    for name in ("effects", "more"):
+        with pytest.raises(
+            StorageError, match=rf"{name}\.parquet' cannot be written: No space left on device"
+        ):
+            note.save(name, pl.DataFrame({"gene": ["TTN"]}))
+    assert pl.read_parquet(tmp_path / "run" / "effects.parquet")["gene"].to_list() == ["MYH7"]
+    assert not (tmp_path / "run" / "more.parquet").exists()
+    assert hidden(tmp_path / "run") == []
+
+
+def test_a_disk_that_fills_at_the_end_of_a_run_fails_it_and_keeps_the_older_run(tmp_path, monkeypatch):
+    good = tmp_path / "runs" / "01_first" / "key"
+    good.mkdir(parents=True)
+    (good / "run.json").write_text('{"status": "good"}')
+
+    def no_room(*_, **__):
+        raise NO_ROOM
+
+    monkeypatch.setattr(execute, "_papermill", lambda *_: None)  # no kernel is needed to fill a disk
+    monkeypatch.setattr(execute, "write_json", no_room)
+    task = execute.Task("01_first", "key", "{}", {}, str(good), str(tmp_path / "failed"))
+    outcome = execute.execute(task)
+    assert (outcome.status, outcome.folder) == ("failed", "")
+    with pytest.raises(run.RunError, match=r"No space left on device\n  not kept: it could not be written"):
+        run.report([outcome])
+    assert (good / "run.json").read_text() == '{"status": "good"}'
+    assert hidden(good.parent) == []
+
+
+def test_a_disk_that_is_really_full_keeps_the_older_file_and_says_so(folder, tiny, small_disk, monkeypatch):
+    out = small_disk / "atlas.h5ad"
+    sources.convert(folder, out)
+    before = out.read_bytes()
+    with (small_disk / "filler").open("wb") as filler:  # the rest of the disk, but for a little
+        filler.write(bytes(shutil.disk_usage(small_disk).free - len(before) // 2))
+    change_cells(folder, lambda frame: frame.assign(scrublet_score=0.5))
+    code, said = command("convert", folder, out)
+    assert code == 2
+    assert f"'{out}' cannot be written: No space left on device, it needs about" in said
+    assert out.read_bytes() == before
+    standing_in(monkeypatch, tiny)
+    monkeypatch.setattr(release.files, "require_writable", lambda _: None)
+    room = shutil.disk_usage(small_disk).free
+    with (small_disk / "more").open("wb") as filler:
+        filler.write(bytes(room - 20_000))
+    code, said = command("simulate", small_disk / "mine")
+    assert code == 2
+    assert "cannot be written: No space left on device" in said
+    note = findings.Note("01_first", folder=small_disk, parameters={})
+    with pytest.raises(StorageError, match=r"wide\.csv' cannot be written: No space left on device"):
+        note.save("wide", pl.DataFrame({"value": np.random.default_rng(0).random(50_000)}))
+    assert sorted(path.name for path in small_disk.iterdir()) == ["atlas.h5ad", "filler", "more"]
+    assert sources.open_atlas(out).shape == (170, 60)
+
+
+# Killed half-way
+
+
+CONVERT = """
+import sys, time
+from helpers import sources
+from helpers.atlas import cache
+plain = cache._write_csr
+def slow(file, name, held, shared):
+    group = plain(file, name, held, shared)
+    file.flush()
+    print("half", flush=True)
+    time.sleep(60)
+cache.store = lambda *_, **__: None
+cache._write_csr = slow
+sources.convert(sys.argv[1], sys.argv[2])
+"""
+SIMULATE = """
+import sys, time
+from pathlib import Path
+from helpers.simulate import release
+release.atlas.simulate = lambda **_: None
+def slow(folder, simulation, *, threads):
+    (folder / "half.parquet").write_bytes(b"PAR1")
+    print("half", flush=True)
+    time.sleep(60)
+release.write_files = slow
+release.write(Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_conversion_leaves_the_older_file_and_the_next_one_clears_up(folder, h5ad):
+    before = h5ad.read_bytes()
+    change_cells(folder, lambda frame: frame.assign(scrublet_score=0.5))
+    kill(start(CONVERT, folder, h5ad), at="half")
+    assert h5ad.read_bytes() == before
+    assert len(hidden(h5ad.parent)) == 1
+    foreign = h5ad.with_name(".atlas.h5ad.000000-99999999-00000000.part")  # of another machine: may be alive
+    foreign.touch()
+    assert command("convert", folder, h5ad)[0] == 0
+    assert hidden(h5ad.parent) == [foreign.name]
+    assert sources.open_atlas(h5ad).obs[names.DOUBLET_SCORE].unique().to_list() == [0.5]
+
+
+def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up(tiny, tmp_path, monkeypatch):
+    out = Path(shutil.copytree(tiny, tmp_path / "mine"))
+    kill(start(SIMULATE, out), at="half")
+    assert sources.open_atlas(out).shape == (170, 60)
+    (left,) = hidden(tmp_path)
+    out.rename(tmp_path / f"{left}.old")  # as if killed between the two renames
+    monkeypatch.setattr(release.atlas, "simulate", lambda **_: pytest.fail("stopped again"))
+    with pytest.raises(pytest.fail.Exception, match="stopped again"):
+        command("simulate", out)
+    assert sources.open_atlas(out).shape == (170, 60)
+    assert hidden(tmp_path) == []
+
+
+def test_a_killed_run_leaves_the_last_good_one_and_the_next_completes(tmp_path, monkeypatch):
+    root = Path(shutil.copytree(SAMPLE, tmp_path / "book"))
+    monkeypatch.chdir(root)
+    project = Project(root)
+    (book,) = project.choose(["02"])
+    folder = project.build / "runs" / book.name
+    files.write_json(folder / "0123" / execute.RUN_FILE, {"status": "good"})  # the last good run
+    files.write_json(folder / state.CURRENT, {"key": "0123", "atlas": None, "profile": "demo"})
+    before = state.current(project, book)
+    plain = book.source.read_text()
+    book.source.write_text(plain.replace("rest: float = 0.0", "rest: float = 50.0"))
+    child = start("from helpers.cli.main import app; app()", "run", "02")
+    until = time.monotonic() + 60
+    while not list(folder.glob(".*.part/progress.txt")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    child.wait()
+    assert list(folder.glob(".*.part"))
+    assert state.current(project, book) == before
+    assert before["status"] == "good"
+    book.source.write_text(plain.replace("rest: float = 0.0", "rest: float = 0.1"))
+    assert command("run", "02")[0] == 0
+    assert not list(folder.glob(".*.part"))
+    assert state.current(project, book)["parameters"]["rest"] == 0.1
+    assert (folder / "0123").is_dir()
+
+
+# Two at once
+
+
+BOTH = """
+import hashlib, shutil, sys, time
+from helpers import names, sources
+from helpers.atlas import cache
+from helpers.simulate import release
+plain = cache.store
+def store(*args, **options):
+    print("converted", flush=True)
+    time.sleep(1)
+    return plain(*args, **options)
+cache.store = store
+def write(folder, *, scale, seed):
+    print("simulated", flush=True)
+    shutil.copytree(sys.argv[2], folder)
+    (folder / names.TRUTH_FOLDER).mkdir()
+    time.sleep(1)  # the other has time to come in between
+    (folder / names.TRUTH_FOLDER / "simulation.json").write_text("{}")
+release.write = write
+adata = sources.open_atlas("tiny").to_anndata()
+sources.convert("tiny", sys.argv[1])
+print(hashlib.sha256(adata.layers[names.COUNTS].data.tobytes() + adata.X.data.tobytes()).hexdigest())
+"""
+
+
+def test_two_processes_on_one_cache_simulate_and_convert_once_and_agree(own_cache, tiny, tmp_path):
+    out = tmp_path / "shared.h5ad"
+    both = [start(BOTH, out, tiny) for _ in range(2)]
+    said = [child.communicate(timeout=120)[0].split() for child in both]
+    assert [child.returncode for child in both] == [0, 0]
+    assert sum(words.count("simulated") for words in said) == 1
+    assert sum(words.count("converted") for words in said) == 1
+    assert said[0][-1] == said[1][-1]
+    (kept,) = [path for path in (own_cache / "simulated").iterdir() if path.is_dir()]
+    (converted,) = own_cache.rglob("*.h5ad")
+    assert converted.parent == kept
+    assert hidden(own_cache / "simulated") == hidden(kept) == hidden(tmp_path) == []
+    np.testing.assert_array_equal(anndata.read_h5ad(out).X.data, anndata.read_h5ad(converted).X.data)
+
+
+def test_many_writers_of_one_folder_leave_one_whole_result(tmp_path):
+    target, faults = tmp_path / "result", []
+
+    def write(number):
+        try:
+            for _ in range(20):
+                with files.writing(target) as part:
+                    part.mkdir()
+                    for name in "abc":
+                        (part / name).write_text(str(number))
+        except Exception as fault:  # noqa: BLE001  told to the test
+            faults.append(fault)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    assert len({(target / name).read_text() for name in "abc"}) == 1
+
+
+def test_a_folder_that_cannot_take_its_name_gives_the_older_one_back(tmp_path, monkeypatch):
+    target, plain = tmp_path / "result", Path.rename
+    target.mkdir()
+    (target / "old").touch()
+
+    def rename(path, to):
+        if path.name.endswith(".part"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return plain(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with (
+        pytest.raises(StorageError, match="cannot be written: Input/output error"),
+        files.writing(target) as part,
+    ):
+        part.mkdir()
+    assert (target / "old").exists()
+    assert hidden(tmp_path) == []
+
+
+# Labels
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Stand in for a notebook: collect what a note shows, as the HTML that a reader gets."""
+    shown = []
+
+    def display(item, **_):
+        if isinstance(item, dict):
+            return  # glued values: plain text
+        text = item.data
+        as_markdown = type(item).__name__ == "Markdown"
+        shown.append(MarkdownIt("commonmark", {"html": True}).render(text) if as_markdown else text)
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("IPython.get_ipython", lambda: types.SimpleNamespace())
+    return shown
+
+
+def relabeled(folder, label):
+    def change(frame):
+        for level in names.LEVELS:
+            frame[level] = frame[level].cat.rename_categories({frame[level].cat.categories[0]: label})
+        return frame
+
+    return sources.open_atlas(change_cells(folder, change))
+
+
+@pytest.mark.parametrize(
+    "label",
+    [MARKUP, f"[red]{MARKUP}[/]", f"**{MARKUP}** $x$ `y`", "</td></table>" + MARKUP, MARKUP + "x" * 10_000],
+    ids=["script", "rich", "markdown", "table", "long"],
+)
+def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(folder, tmp_path, page, label):
+    atlas = relabeled(folder, label)
+    counted = labels.count(atlas.obs)
+    assert label in counted["label"].to_list()
+    note = findings.Note("01_first", folder=tmp_path / "run", parameters={"cell_type": label})
+    note.record("commonest", label)
+    note.say("The commonest label: {commonest}; alone: {commonest.number}.")
+    note.table(counted.rename({"total": label}), f"Cells of {label}.", name="counts")
+    note.provenance(atlas.describe() | {"label": label})
+    assert len(page) == 3
+    for text in page:
+        assert "<script" not in text
+        assert "&lt;script&gt;" in text
+    assert html.unescape(page[0]).count(label) == 2  # as it is, no emphasis, no code, no formula
+    saved = pl.read_parquet(tmp_path / "run" / "counts.parquet")
+    assert saved["label"].to_list() == counted["label"].to_list()  # the file holds the label whole
+    figure = draw.draw_labels(counted)
+    figure.savefig(tmp_path / "figure.svg")
+    assert "<script" not in (tmp_path / "figure.svg").read_text()
+    assert len(style.picture(figure)) < 300_000
+    code, said = command("validate", folder)
+    assert "[red]" not in label or "[red]" in said
+    assert code in (0, 1)
+
+
+def test_a_label_of_ten_thousand_characters_is_cut_where_it_is_shown_and_whole_where_it_is_kept(
+    folder, tmp_path, page
+):
+    label = "x" * 10_000
+    atlas = relabeled(folder, label)
+    adata = atlas.to_anndata(cells=pl.col(names.LEVEL0) == label)
+    assert set(adata.obs[names.LEVEL0]) == {label}
+    out = atlas.convert(tmp_path / "long.h5ad")
+    assert label in sources.open_atlas(out).obs[names.LEVEL0].unique().to_list()
+    note = findings.Note("01_first", folder=tmp_path / "run", parameters={})
+    note.table(labels.count(atlas.obs), "Cells.")
+    assert "x" * 117 + "..." in page[0]
+    assert "x" * 118 not in page[0]
+    figure = draw.draw_labels(labels.count(atlas.obs))
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size < 300_000
+    profiles = pseudobulk.sum_by_donor(atlas.to_anndata(), min_cells=1)
+    assert label in set(profiles.obs[names.LEVEL0])
+
+
+# Names that are not UTF-8
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Return a path whose last part is bytes that are no UTF-8."""
+    path = tmp_path / os.fsdecode(b"rel\xff")
+    try:
+        path.mkdir()
+    except OSError as fault:
+        pytest.skip(f"this file system takes no such name: {fault}")
+    path.rmdir()
+    return path
+
+
+def test_a_release_under_a_name_that_is_no_utf8_is_refused_in_words_and_opens_through_a_link(odd, folder):
+    folder.rename(odd)
+    with pytest.raises(StorageError, match=r"rel\\udcff' is not UTF-8.*Rename it, or make a link"):
+        sources.open_atlas(odd)
+    for words in (("validate", odd), ("audit", odd), ("convert", odd, odd.with_name("o.h5ad"))):
+        code, said = command(*words)
+        assert code == 2
+        assert "rel\\udcff' is not UTF-8" in said
+    link = odd.with_name("plain")
+    link.symlink_to(odd, target_is_directory=True)
+    assert sources.open_atlas(link).to_anndata().shape == (170, 60)
+
+
+def test_an_h5ad_under_a_name_that_is_no_utf8_is_written_and_read(odd, folder):
+    out = odd.with_suffix(".h5ad")
+    code, said = command("convert", folder, out)
+    assert code == 0, said
+    assert "rel\\udcff.h5ad" in said
+    assert sources.open_atlas(out).to_anndata().shape == (170, 60)
+
+
+def test_nothing_is_simulated_for_a_name_that_is_no_utf8(odd, no_simulation):
+    code, said = command("simulate", odd, "--scale", "0.001")
+    assert code == 2
+    assert "is not UTF-8" in said
+    with pytest.raises(SourceError, match=r"there is no source '.*rel\\udcff'"):
+        sources.open_atlas(odd)
+
+
+def test_results_under_a_name_that_is_no_utf8_are_refused_in_words(odd):
+    note = findings.Note("01_first", folder=odd, parameters={})
+    with pytest.raises(StorageError, match="is not UTF-8"):
+        note.save("effects", pl.DataFrame({"gene": ["MYH7"]}))
+    assert not list(odd.glob("*.parquet"))
+    assert hidden(odd) == []
+
+
+def test_parts_under_a_name_that_is_no_utf8_are_refused_in_words(odd):
+    simulation.simulate_parts(odd.parent / "in", n_cells=30, n_parts=1)
+    (odd.parent / "in").rename(odd)
+    assert parts.check(odd)["status"].to_list() == ["ok"]  # the folder's own name enters no table
+    with pytest.raises(StorageError, match=r"'rel\\udcff/step_.*is not UTF-8"):
+        parts.check(odd.parent)
+
+
+def test_what_a_terminal_cannot_show_is_written_out():
+    words = (
+        "import sys; from helpers.cli import screen; screen.say(sys.argv[1]); screen.say_error(sys.argv[1])"
+    )
+    child = start(words, os.fsdecode(b"rel\xff"), PYTHONIOENCODING="utf-8:strict")
+    said, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert said.strip() == "rel\\udcff"
+
+
+# Pickles
+
+
+class Payload:
+    """Makes a file wherever it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+@pytest.fixture
+def trap(tmp_path):
+    """Return an object array with a payload, and the file that would tell that it was unpickled."""
+    marker = tmp_path / "marker"
+    pickle.loads(pickle.dumps(Payload(marker)))
+    assert marker.exists()  # the payload works
+    marker.unlink()
+    yield np.array([[Payload(marker)]], dtype=object)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_npz_with_a_pickle_is_refused_and_never_unpickled(tmp_path, trap, compressed):
+    folder = simulation.simulate_parts(tmp_path / "parts", n_cells=60, n_parts=2)
+    path = sorted(folder.glob("*_top3.npz"))[0]
+    (np.savez_compressed if compressed else np.savez)(path, trap)
+    report = parts.check(folder).filter(pl.col("status") == "fault")
+    assert report["kind"].to_list() == ["pickled"]
+    assert report["message"].to_list() == [f"{path.name} holds pickled objects, which are never loaded."]
+    code, said = command("scprint", "check", folder)
+    assert code == 1
+    assert f"{path.name} holds pickled objects" in said
+    with pytest.raises(PartError, match="holds pickled objects"):
+        parts.open_part(parts.find(folder)[0])
+
+
+def test_a_model_and_kept_statistics_with_a_pickle_are_refused(tmp_path, trap):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / models._JSON).write_text(json.dumps({"recipe": {}}))
+    np.savez(folder / models._ARRAYS, labels=trap)
+    with pytest.raises(PartError, match="is not a saved model: Object arrays cannot be loaded"):
+        models.load(folder, trust=True)
+    path = tmp_path / "kept.npy"
+    np.save(path, trap, allow_pickle=True)
+    head = json.dumps({"version": keeping.VERSION}).encode() + b"\n"
+    with pytest.raises(PartError, match=r"cannot be read: Object arrays cannot be loaded"):
+        keeping.from_bytes(head + path.read_bytes())
+
+
+# An h5ad with a missing group
+
+
+def strip(path, *groups):
+    with h5py.File(path, "a") as file:
+        for group in groups:
+            del file[group]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (("obs",), r"it lacks obs and holds X, layers, .*Write it with anndata's write_h5ad"),
+        (("var",), r"it lacks var and holds X, layers, .*Write it with anndata's write_h5ad"),
+        (("obs", "var"), r"it lacks obs, var and holds"),
+        (("X", "layers"), r"it lacks X and holds obs"),
+        (("X/indices",), r"/X is no matrix that can be read .*lacks indices"),
+        (("X/data",), r"/X is no matrix that can be read .*lacks data"),
+        (("obs/DonorID/codes",), r"/obs is no table that can be read .*codes"),
+        (("obs/_index",), r"/obs is no table that can be read .*_index"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
+)
+def test_an_h5ad_with_a_missing_group_names_it(h5ad, tmp_path, groups, message):
+    strip(h5ad, *groups)
+    with pytest.raises(SourceError, match=message):
+        sources.open_atlas(h5ad)
+    assert command("convert", h5ad, tmp_path / "out.h5ad")[0] == 2
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+@pytest.mark.parametrize(("group", "word"), [("obs", "lacks obs"), ("var", "lacks var"), ("X", "has no 'X'")])
+def test_sentences_of_an_h5ad_with_a_missing_group_name_it(h5ad, tmp_path, group, word):
+    strip(h5ad, group)
+    with pytest.raises(SentenceError, match=rf"{h5ad.name} .*{word}"):
+        dataset.write(h5ad, tmp_path / "sentences")
+    assert not list((tmp_path / "sentences").rglob("*.parquet"))
+
+
+@pytest.mark.filterwarnings("ignore:Element '/(obs|var)' was written without encoding metadata")
+@pytest.mark.parametrize("group", ["obs", "var"])
+def test_an_h5ad_whose_table_is_an_empty_group_is_refused(h5ad, group):
+    with h5py.File(h5ad, "a") as file:
+        del file[group]
+        file.create_group(group)
+    with pytest.raises(SourceError, match=rf"/{group} is no table that can be read \(it holds a dict\)"):
+        sources.open_atlas(h5ad)
+
+
+def test_an_h5ad_without_x_but_with_counts_gives_the_right_values(h5ad, truth):
+    found = sources.open_atlas(strip(h5ad, "X")).to_anndata()
+    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), truth[1].to_numpy())
+    np.testing.assert_allclose(found.X.toarray(), truth[0].to_numpy(), rtol=1e-5)
+
+
+def test_the_drill_leaves_no_converted_copy_behind_in_the_shared_release(tiny):
+    assert cache.find(tiny, "any") is None
+    assert not list(tiny.glob("*.h5ad"))
