@@ -14,6 +14,25 @@ _LISTED = re.compile(r"(?m)^(?P<indent> *)- file: notebooks/\S+\n")
 _LAST = 99
 
 
+def _number(project: Project, name: str) -> int:
+    """Return the number of a new chapter; refuse a name that is malformed or taken."""
+    if not _NAME.fullmatch(name):
+        msg = (
+            f"{name!r} is not a name for a chapter. Use words in lower case joined by underscores, without the "
+            "number, for example nerve_supply."
+        )
+        raise ChapterError(msg)
+    taken = [stem for stem in project.notebooks if stem[3:] == name]
+    if taken:
+        msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
+        raise ChapterError(msg)
+    number = max((int(stem[:2]) for stem in project.notebooks), default=0) + 1
+    if number > _LAST:
+        msg = f"chapter numbers end at {_LAST}: number a chapter that is no longer needed anew."
+        raise ChapterError(msg)
+    return number
+
+
 def new_chapter(project: Project, name: str) -> list[Path]:
     """Write notebook, pair, sidecar, checkers and their test for a chapter of the next free number.
 
@@ -64,25 +83,6 @@ def new_chapter(project: Project, name: str) -> list[Path]:
     with writing(toc) as part:
         part.write_text(contents[: last.end()] + entry + contents[last.end() :], encoding="utf-8")
     return [*files, book.pair, toc]
-
-
-def _number(project: Project, name: str) -> int:
-    """Return the number of a new chapter; refuse a name that is malformed or taken."""
-    if not _NAME.fullmatch(name):
-        msg = (
-            f"{name!r} is not a name for a chapter. Use words in lower case joined by underscores, without the "
-            "number, for example nerve_supply."
-        )
-        raise ChapterError(msg)
-    taken = [stem for stem in project.notebooks if stem[3:] == name]
-    if taken:
-        msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
-        raise ChapterError(msg)
-    number = max((int(stem[:2]) for stem in project.notebooks), default=0) + 1
-    if number > _LAST:
-        msg = f"chapter numbers end at {_LAST}: number a chapter that is no longer needed anew."
-        raise ChapterError(msg)
-    return number
 
 
 NOTEBOOK = """\
