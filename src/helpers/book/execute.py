@@ -52,6 +52,7 @@ class Task:
     folder: str  # where the finished run goes
     failed: str  # where a failing run is kept
     threads: int = 1
+    memory: int = 0  # bytes that the run is expected to need
     label: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     maker: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex[:6]}")

@@ -14,7 +14,12 @@ Tell = Callable[[str, str], None]
 
 
 def run_all(
-    tasks: dict[int, Task], *, processes: int, cluster: str | None = None, tell: Tell | None = None
+    tasks: dict[int, Task],
+    *,
+    processes: int,
+    memory: int,
+    cluster: str | None = None,
+    tell: Tell | None = None,
 ) -> dict[int, Outcome]:
     """Execute tasks and return how each ended.
 
@@ -24,6 +29,9 @@ def run_all(
         By any number.
     processes
         How many at once, on this machine.
+    memory
+        Bytes that all of them together may take on this machine: a task starts when what it expects to need fits
+        beside what runs, or when nothing runs.
     cluster
         Address of a Dask scheduler; its workers must see the folders named in the tasks.
     tell
@@ -36,20 +44,36 @@ def run_all(
     """
     if not tasks:
         return {}
+    waiting, running = dict(tasks), {}
+    outcomes: dict[int, Outcome] = {}
     with _workers(processes, cluster) as pool:
-        waiting = {pool.submit(execute, task): number for number, task in tasks.items()}
-        outcomes: dict[int, Outcome] = {}
-        while waiting:
-            done = [future for future in waiting if future.done()]
+        while waiting or running:
+            for number in list(waiting) if cluster else _fitting(waiting, running, tasks, processes, memory):
+                running[pool.submit(execute, waiting.pop(number))] = number
+            done = [future for future in running if future.done()]
             for future in done:
-                number = waiting.pop(future)
+                number = running.pop(future)
                 outcomes[number] = _ending(future, tasks[number])
                 if tell:
                     tell(tasks[number].label, outcomes[number].status)
             if not done:
                 time.sleep(0.1)
-                _tell_progress([tasks[number] for number in waiting.values()], tell)
+                _tell_progress([tasks[number] for number in running.values()], tell)
     return outcomes
+
+
+def _fitting(
+    waiting: dict[int, Task], running: dict[Any, int], tasks: dict[int, Task], processes: int, memory: int
+) -> list[int]:
+    """Return the tasks to start now: in their order, but one that does not fit lets smaller ones pass."""
+    taken, places = sum(tasks[number].memory for number in running.values()), processes - len(running)
+    chosen: list[int] = []
+    for number, task in waiting.items():
+        alone = not running and not chosen
+        if len(chosen) < places and (alone or taken + task.memory <= memory):
+            chosen.append(number)
+            taken += task.memory
+    return chosen
 
 
 @contextlib.contextmanager

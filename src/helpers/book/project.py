@@ -39,6 +39,7 @@ class Sidecar:
     question: str
     minutes: dict[str, int]
     memory: str
+    memory_full: str
     profiles: dict[str, dict[str, Any]]
     records: dict[str, Record]
 
@@ -159,6 +160,7 @@ def read_sidecar(path: Path) -> Sidecar:
         question=content["question"],
         minutes=content["minutes"],
         memory=str(content["memory"]),
+        memory_full=str(content.get("memory_full", content["memory"])),
         profiles={name: dict(values or {}) for name, values in (content.get("profiles") or {}).items()},
         records={name: _record(name, entry) for name, entry in (content.get("records") or {}).items()},
     )
@@ -170,7 +172,7 @@ def _record(name: str, entry: dict[str, Any]) -> Record:
 
 
 def _faults(content: dict[str, Any]) -> list[str]:
-    known = {"title", "question", "minutes", "memory", "profiles", "records"}
+    known = {"title", "question", "minutes", "memory", "memory_full", "profiles", "records"}
     faults = [f"unknown key {key!r}" for key in content if key not in known]
     faults += [
         f"{key!r} is missing" for key in ("title", "question", "minutes", "memory") if key not in content
@@ -180,10 +182,11 @@ def _faults(content: dict[str, Any]) -> list[str]:
         faults.append("'minutes' holds 'reading' and 'exercises', and nothing else")
     elif not all(isinstance(value, int) and value >= 0 for value in minutes.values()):
         faults.append("'minutes' are whole numbers")
-    try:
-        to_bytes(str(content.get("memory", "1 GiB")))
-    except BudgetError as error:
-        faults.append(str(error))
+    for key in ("memory", "memory_full"):
+        try:
+            to_bytes(str(content.get(key, "1 GiB")))
+        except BudgetError as error:
+            faults.append(f"{key}: {error}")
     profiles = content.get("profiles") or {}
     faults += [
         f"unknown profile {name!r}, choose from {', '.join(PROFILES)}"

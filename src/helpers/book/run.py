@@ -14,6 +14,7 @@ from helpers.book import key, parameters, pool
 from helpers.book.execute import RUN_FILE, Outcome, Task, plain_json
 from helpers.book.parameters import ATLAS, OUT_DIR, Value
 from helpers.book.project import PROFILES, Notebook, Project
+from helpers.budget import to_bytes
 from helpers.errors import ParameterError, RunError
 
 
@@ -128,6 +129,7 @@ def make(
     *,
     failed: Path,
     workers: int | None = None,
+    memory: str | None = None,
     cluster: str | None = None,
     fresh: bool = False,
     tell: Callable[[str, str], None] | None = None,
@@ -142,6 +144,9 @@ def make(
         Folder in which failing runs are kept, apart from the good ones.
     workers
         Processes; as many as cores if not given.
+    memory
+        What all runs together may take, such as ``"8 GiB"``; what the machine has free if not given. A run waits until
+        what its sidecar expects of it fits; one that alone expects more runs alone.
     cluster
         Address of a Dask scheduler whose workers see the same files.
     fresh
@@ -169,7 +174,8 @@ def make(
             outcomes[i] = _reused(one)
             if tell:
                 tell(one.label or one.notebook.name, "reused")
-    outcomes |= pool.run_all(tasks, processes=processes, cluster=cluster, tell=tell)
+    free = to_bytes(memory) if memory else psutil.virtual_memory().available
+    outcomes |= pool.run_all(tasks, processes=processes, memory=free, cluster=cluster, tell=tell)
     return [outcomes[i] for i in range(len(plans))]
 
 
@@ -211,8 +217,16 @@ def _task(one: Plan, *, failed: Path, threads: int) -> Task:
         failed=str(failed),
         label=one.label or one.notebook.name,
         threads=threads,
+        memory=_needed(one),
         about=about,
     )
+
+
+def _needed(one: Plan) -> int:
+    """Return the bytes a run is expected to need: what its sidecar says of the default atlas, or of a full-size one."""
+    sidecar = one.notebook.sidecar
+    small = is_simulated(one.request.atlas) and one.request.chosen_profile in ("demo", "test")
+    return to_bytes(sidecar.memory if small else sidecar.memory_full)
 
 
 def _reused(one: Plan) -> Outcome:

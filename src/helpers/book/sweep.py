@@ -122,6 +122,7 @@ def make(
     plans: list[run.Plan],
     *,
     workers: int | None = None,
+    memory: str | None = None,
     cluster: str | None = None,
     tell: Callable[[str, str], None] | None = None,
 ) -> tuple[Path, list[Outcome]]:
@@ -135,11 +136,11 @@ def make(
         What is run.
     plans
         What `plans_of` returned.
-    workers, cluster, tell
+    workers, memory, cluster, tell
         As for runs.
     """
     failed = project.build / "failed" / sweep.name
-    outcomes = run.make(plans, failed=failed, workers=workers, cluster=cluster, tell=tell)
+    outcomes = run.make(plans, failed=failed, workers=workers, memory=memory, cluster=cluster, tell=tell)
     table = tabulate(sweep, plans, outcomes)
     folder = project.build / "sweeps" / sweep.name
     with writing(folder) as part:

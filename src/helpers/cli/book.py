@@ -24,6 +24,7 @@ def run(
     files: shared.Files = None,
     profile: shared.Profile = None,
     workers: shared.Workers = None,
+    memory: shared.Memory = None,
     out: Annotated[Path | None, typer.Option(help="Folder of runs.", show_default="_build/runs")] = None,
     cluster: shared.Cluster = None,
     show: Annotated[
@@ -46,7 +47,13 @@ def run(
         failed = (out or project.build) / "failed"
         with shared.progress() as tell:
             outcomes = run.make(
-                plans, failed=failed, workers=workers, cluster=cluster, fresh=fresh, tell=tell
+                plans,
+                failed=failed,
+                workers=workers,
+                memory=memory,
+                cluster=cluster,
+                fresh=fresh,
+                tell=tell,
             )
         shared.print_outcomes(outcomes)
         if show or not request.by_hand:
@@ -58,6 +65,7 @@ def build(
     atlas: shared.Atlas = None,
     profile: shared.Profile = None,
     workers: shared.Workers = None,
+    memory: shared.Memory = None,
     cluster: shared.Cluster = None,
     repository: Annotated[
         str | None, typer.Option(help="Web address of the repository, for launch buttons.")
@@ -79,7 +87,12 @@ def build(
             shared.prepare(plans)
             with shared.progress() as tell:
                 outcomes = run.make(
-                    plans, failed=project.build / "failed", workers=workers, cluster=cluster, tell=tell
+                    plans,
+                    failed=project.build / "failed",
+                    workers=workers,
+                    memory=memory,
+                    cluster=cluster,
+                    tell=tell,
                 )
             shared.print_outcomes(outcomes)
             state.point(plans, outcomes)

@@ -21,6 +21,7 @@ def sweep(
     atlas: shared.Atlas = None,
     profile: shared.Profile = None,
     workers: shared.Workers = None,
+    memory: shared.Memory = None,
     cluster: shared.Cluster = None,
 ) -> None:
     """Run one notebook over a grid of parameters; finished runs are kept, so that it goes on where it stopped.
@@ -37,7 +38,7 @@ def sweep(
         shared.prepare(plans)
         with shared.progress() as tell:
             folder, outcomes = sweeping.make(
-                project, wanted, plans, workers=workers, cluster=cluster, tell=tell
+                project, wanted, plans, workers=workers, memory=memory, cluster=cluster, tell=tell
             )
         states = [one.status for one in outcomes]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("good", "reused", "failed"))

@@ -30,6 +30,14 @@ Given = Annotated[list[str] | None, typer.Option("-p", help="A parameter, name=v
 Files = Annotated[list[Path] | None, typer.Option("-f", help="YAML file of parameters.")]
 Profile = Annotated[str | None, typer.Option(help="test, demo, real or full; fits the atlas if not given.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Notebooks at once.", show_default="one a core")]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free"),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free"),
+]
 Cluster = Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")]
 
 
