@@ -206,3 +206,25 @@ def test_sources_without_donors_give_empty_tables():
     empty = signature_tests.slopes(pl.DataFrame(schema=signatures.SCORES_SCHEMA))
     assert empty.is_empty()
     assert cards.compare_methods(empty).is_empty()
+
+
+def test_ranks_of_sparse_cells_are_those_of_dense_ones():
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(0.6, (60, 80)).astype(np.float32)
+    genes = [f"G{i}" for i in range(80)]
+    obs = pd.DataFrame(
+        {
+            names.DONOR: "D1",
+            names.ASSAY: "cells",
+            names.LEVEL0: "MuSC",
+            names.SEX: "F",
+            names.AGE_MIDPOINT: 30.0,
+        },
+        index=[f"c{i}" for i in range(60)],
+    )
+    adata = ad.AnnData(sp.csr_matrix(dense), obs=obs, var=pd.DataFrame(index=genes))
+    found = signatures.score_cells(adata, {"a": genes[:10]}, cell_type="MuSC", assay="cells")
+    net = pd.DataFrame({"source": "a", "target": genes[:10], "weight": 1.0})
+    table = pd.DataFrame(dense, index=obs.index, columns=genes)
+    wanted = signatures.load_decoupler().mt.aucell(table, net, tmin=3)[0]["a"].mean()
+    assert found.filter(pl.col("method") == signatures.RANKS)["score"].item() == pytest.approx(wanted)

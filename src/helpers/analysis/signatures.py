@@ -171,9 +171,10 @@ def _recover(mine: AnnData, sets: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         [(name, gene, 1.0) for name, genes in sets.items() for gene in genes],
         columns=["source", "target", "weight"],
     )
-    dense = pd.DataFrame(mine.X.toarray(), index=mine.obs_names, columns=mine.var_names)
-    found = decoupler.mt.aucell(dense, net, tmin=MIN_GENES)
-    return found[0] if isinstance(found, tuple) else found
+    # sparse values: decoupler then makes one cell dense at a time. It hands back a new object only where a cell is empty.
+    light = AnnData(mine.X, obs=mine.obs[[]], var=mine.var[[]])
+    found = decoupler.mt.aucell(light, net, tmin=MIN_GENES) or light
+    return found.obsm["score_aucell"]
 
 
 def _average(obs: pd.DataFrame, sets: Mapping[str, Sequence[str]], ranked: pd.DataFrame) -> pl.DataFrame:
