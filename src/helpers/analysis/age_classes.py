@@ -65,10 +65,12 @@ def permute(
 
     Parameters
     ----------
-    features, ages, top
+    features, ages
         As for `classify`.
     n_permutations
         Deals; every one where there are no more than these.
+    top
+        As for `classify`.
     seed
         Of the deals.
     """
