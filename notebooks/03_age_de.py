@@ -46,7 +46,7 @@ old_min: float = 50.0  # years from which a donor is old [30, 90]
 sex: str = "all"  # donors of one sex only, or all {all, M, F}
 fdr: float = 0.1  # false-discovery rate of the calls [0.001, 0.5]
 n_permutations: int = 50  # permutations of age behind the null [5, 1000]
-gene_sets: str = ""  # CSV file with columns set and gene; empty: ribosome biogenesis, stress, senescence, cytokines
+gene_sets: str = ""  # CSV with columns set and gene, one row a gene; empty: ribosome biogenesis, stress, senescence, cytokines
 seed: int = 1  # seed of the sampled permutations [0, 1000000]
 budget: str = "8 GiB"  # memory that loading may take
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -289,6 +289,9 @@ note.table(stable, "Each call without each donor in turn.", name="stability", ro
 # beside it, since a score that follows the hospital rather than age would show there too. Ribosome biogenesis is scored
 # here on the short list of genes that the study's figure shows; the [chapter on signatures](07_signatures) takes the
 # long list of the same notebooks, and the two need not agree in size.
+#
+# Sets of your own come in through `gene_sets`: a CSV with a column `set`, the name, and a column `gene`, the symbol, one
+# row a gene. `signature` is taken for `set`. The chapter on signatures reads the same file.
 
 # %%
 stem = trial.begin(

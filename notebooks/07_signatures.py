@@ -41,7 +41,7 @@ atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 cell_type: str = "MuSC"  # coarse type looked at closely
 assay: str = "cells"  # assay looked at closely {cells, nuclei}
 signature: str = "ribosome biogenesis"  # signature drawn donor by donor
-gene_sets: str = ""  # CSV with columns signature and gene; empty: the sets of this book
+gene_sets: str = ""  # CSV with columns set and gene, one row a gene; empty: the sets of this book
 min_cells: int = 10  # cells a donor needs for a profile [1, 1000]
 n_random: int = 2000  # random gene sets behind each null [100, 100000]
 fdr: float = 0.1  # false-discovery rate of a call [0.001, 0.5]
@@ -69,6 +69,9 @@ note.say("This page shows **{data_kind}** data. Missing from this source: {missi
 # ribosome biogenesis and dissociation stress are lists of the study's authors. The others were put together for this book
 # from genes that the field names for each process; there is no agreed list of any of them, which is the first thing to
 # know about signatures.
+#
+# Sets of your own come in through `gene_sets`: a CSV with a column `set`, the name, and a column `gene`, the symbol, one
+# row a gene. `signature` is taken for `set`. The [chapter on genes that change with age](03_age_de) reads the same file.
 
 # %%
 sets = signatures.read(gene_sets, built_in=known.signatures())
@@ -112,7 +115,7 @@ note.record("slope_lowest", found["lowest_without_one"])
 note.record("slope_highest", found["highest_without_one"])
 note.record("slope_random_p", random_p)
 note.say(
-    "{signature_shown} in {type_shown}: **{slope}**, p = {slope_p}, q over all types and sets = {slope_q}; against random "
+    "Signature {signature_shown} in {type_shown}: **{slope}**, p = {slope_p}, q over all types and sets = {slope_q}; against random "
     "sets p = {slope_random_p}. Leaving out one donor moves the slope between {slope_lowest} and {slope_highest}."
 )
 
@@ -332,7 +335,7 @@ check("07.overlap", senescence & inflammaging)
 # ## In one sentence
 
 # %% tags=["hide-input", "finding"]
-note.say("{signature_shown} in {type_shown} changes by {slope}; of {tests_made}, those called: {tests_called.number}; promised genes that rise: {promised_rising.number}.")
+note.say("Signature {signature_shown} in {type_shown} changes by {slope}; of {tests_made}, those called: {tests_called.number}; promised genes that rise: {promised_rising.number}.")
 
 # %% tags=["hide-input"]
 note.provenance(muscle.describe())

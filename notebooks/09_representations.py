@@ -45,7 +45,7 @@ extra: str = ""  # a representation of your own: a key of obsm, or a Parquet fil
 cell_type: str = "MuSC"  # coarse type whose gene networks are compared
 assay: str = "cells"  # assay of those networks {cells, nuclei}
 grn: str = ""  # an .h5ad with a gene network in varp, such as scPRINT writes; empty: none
-n_permutations: int = 499  # permutations of age bins over donors [50, 10000]
+n_permutations: int = 499  # deals of age bins over donors, all where there are fewer [50, 10000]
 budget: str = "6 GiB"  # memory that loading may take
 seed: int = 1  # of the sample, of clusterings and permutations [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -145,9 +145,11 @@ note.say(
 #
 # The public card plans gene networks inferred by a foundation model. Until then, a light stand-in: correlation of the
 # most variable genes over the cells of one type, *one network a donor*. Only so can an edge be asked whether it differs
-# between young and old people, and whether it is there in most of them. The null permutes the age bins over donors. With
-# few donors there are few ways to say who is young, and no p falls below one over their number: none below one in twenty
-# can then mean that none could.
+# between young and old people, and whether it is there in most of them. The null deals the age bins anew to the donors,
+# among donors of one sex and chemistry where that leaves enough ways to do it, else of one sex, else among all; each row of
+# the table says which, and the difference is taken between the same donors. Without this, an edge of men would pass for an
+# edge of youth where all young donors are men. With few donors there are few ways to say who is young, and no p falls
+# below one over their number: none below one in twenty can then mean that none could.
 
 # %%
 per_donor = networks.correlate(adata, cell_type=cell_type, assay=assay)
@@ -162,10 +164,13 @@ note.record("network_donors", summary["donors"], "donors")
 note.record("network_edges", summary["edges"], "gene pairs")
 note.record("network_stable", summary["stable"])
 note.record("network_small_p", summary["small_p"])
+note.record("network_dealt_within", summary["dealt_within"])
+note.record("network_arrangements", summary["arrangements"])
 note.say(
     "Networks of {network_donors}, {network_edges} each. Pairs whose sign is the same in nearly all donors: "
     "{network_stable:.0%}. Pairs with a permutation p below 0.05, none of them adjusted for how many there are: "
-    "{network_small_p:.1%}, where chance alone gives about one in twenty."
+    "{network_small_p:.1%}, where chance alone gives about one in twenty. Age bins were dealt anew within: "
+    "{network_dealt_within}; ways to do it: {network_arrangements}."
 )
 
 # %% tags=["hide-input"]

@@ -1,5 +1,7 @@
 """Representations and networks: measures against plain loops, mixing that knows a batch, edges that differ."""
 
+from itertools import combinations
+
 import anndata as ad
 import h5py
 import numpy as np
@@ -131,6 +133,85 @@ def test_a_planted_edge_is_the_first_and_the_others_are_silent():
     assert set(edges.row(0)[:2]) == {"G0", "G1"}
     assert edges["p"][0] < 0.02
     assert (edges["p"][1:] < 0.05).mean() < 0.2
+
+
+def confounded(chemistry=False):
+    """Sixteen donors, young and old in both sexes but mostly young men and old women; G0 and G1 go together in men."""
+    rng = np.random.default_rng(7)
+    sexes, ages = ["M"] * 8 + ["F"] * 8, ["young"] * 6 + ["old"] * 2 + ["young"] * 2 + ["old"] * 6
+    blocks, rows = [], []
+    for donor, (sex, age) in enumerate(zip(sexes, ages, strict=True)):
+        x = rng.normal(3, 1, (60, 12))
+        if sex == "M":
+            x[:, 1] = x[:, 0] + rng.normal(0, 0.3, 60)
+        blocks.append(np.maximum(x, 0))
+        kit = f"kit{donor % 2}" if chemistry else f"kit of {donor}"
+        rows += [(f"D{donor:02}", age, sex, kit)] * 60
+    obs = pd.DataFrame(rows, columns=[names.DONOR, names.AGE_BIN, names.SEX, names.CHEMISTRY])
+    obs = obs.assign(**{names.LEVEL0: "MuSC", names.ASSAY: "cells"}).set_index(
+        np.arange(len(obs)).astype(str)
+    )
+    var = pd.DataFrame(index=[f"G{i}" for i in range(12)])
+    return ad.AnnData(sp.csr_matrix(np.vstack(blocks).astype(np.float32)), obs=obs, var=var)
+
+
+def test_an_edge_of_men_is_not_taken_for_an_edge_of_youth():
+    adata = confounded()
+    edges = networks.compare_ages(networks.correlate(adata, cell_type="MuSC", assay="cells"))
+    pair = edges.filter((pl.col("gene") == "G0") & (pl.col("partner") == "G1")).row(0, named=True)
+    assert pair["dealt_within"] == "sex"
+    assert pair["arrangements"] == 28 * 28
+    assert abs(pair["young"] - pair["old"]) > 0.2  # the plain means differ, since most young are men
+    assert abs(pair["difference"]) < 0.3
+    assert pair["p"] > 0.1
+    adata.obs = adata.obs.drop(columns=names.SEX)
+    plain = networks.compare_ages(networks.correlate(adata, cell_type="MuSC", assay="cells"))
+    assert set(plain["dealt_within"]) == {"all donors"}
+
+
+def test_bins_are_dealt_within_the_finest_strata_that_leave_enough_ways():
+    young = np.array([True] * 6 + [False] * 2 + [True] * 2 + [False] * 6)
+    sex, kit = ["M"] * 8 + ["F"] * 8, ["a", "b"] * 8
+    both = {names.SEX: sex, names.CHEMISTRY: kit}
+    assert networks.choose_strata(young, both)[0] == "sex and chemistry"
+    assert networks.choose_strata(young, both)[1][:2] == [("M", "a"), ("M", "b")]
+    assert networks.choose_strata(young, {names.SEX: sex, names.CHEMISTRY: list(range(16))})[0] == "sex"
+    assert networks.choose_strata(young, {names.CHEMISTRY: kit})[0] == "all donors"
+    split = {names.SEX: ["M" if one else "F" for one in young]}
+    assert networks.choose_strata(young, split) == ("all donors", None)
+    edges = networks.compare_ages(
+        networks.correlate(confounded(chemistry=True), cell_type="MuSC", assay="cells")
+    )
+    assert edges["dealt_within"][0] == "sex and chemistry"
+
+
+def test_difference_and_p_within_strata_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(3)
+    young = np.array([True, True, False, False, False, True, False, False])
+    sex = np.array(["M"] * 4 + ["F"] * 4)
+    z = rng.normal(size=(8, 3))
+    given = {"z": z, "young": young, "genes": ["A", "B", "C"], "covariates": {names.SEX: list(sex)}}
+    found = networks.compare_ages(given, n_permutations=24).sort("gene", "partner")
+
+    def gap(dealt):  # difference within each sex, weighted as least squares does
+        parts, weights = [], []
+        for name in ("M", "F"):
+            own = sex == name
+            old, new = z[own & ~dealt], z[own & dealt]
+            weights.append(len(old) * len(new) / own.sum())
+            parts.append(old.mean(axis=0) - new.mean(axis=0))
+        return np.average(parts, axis=0, weights=weights)
+
+    deals = []
+    for men in combinations(range(4), 2):
+        for woman in range(4, 8):
+            dealt = np.zeros(8, bool)
+            dealt[[*men, woman]] = True
+            deals.append(gap(dealt))
+    wanted = (np.abs(deals) >= np.abs(gap(young)) - 1e-12).mean(axis=0)
+    assert found["arrangements"].to_list() == [24] * 3
+    assert np.allclose(found["difference"], gap(young))
+    assert np.allclose(found["p"], wanted)
 
 
 def test_a_donor_network_is_the_correlation_of_its_cells():

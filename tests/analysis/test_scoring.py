@@ -177,7 +177,7 @@ def test_built_in_sets_hold_genes_that_exist(tmp_path):
     (tmp_path / "sets.csv").write_text("set,gene\nmine,CCL2\nmine,CCL3\n")
     assert gene_scores.read_sets(tmp_path / "sets.csv") == {"mine": ["CCL2", "CCL3"]}
     (tmp_path / "bad.csv").write_text("name,symbol\nmine,CCL2\n")
-    with pytest.raises(TableError, match="has 'set' and 'gene'"):
+    with pytest.raises(TableError, match="gene sets need 'set'"):
         gene_scores.read_sets(tmp_path / "bad.csv")
 
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from helpers import names
-from helpers.analysis import enrichment, signature_genes, signature_tests, signatures
+from helpers.analysis import enrichment, gene_scores, signature_genes, signature_tests, signatures
 from helpers.analysis import signature_cards as cards
 from helpers.errors import TableError
 from helpers.facts import signatures as facts
@@ -165,11 +165,32 @@ def test_enrichment_finds_the_planted_end():
     assert cards.lookup(table, "planted", "q") < 0.05
 
 
-def test_a_file_without_the_columns_is_refused(tmp_path):
+def test_one_file_of_gene_sets_serves_both_chapters_in_either_spelling(tmp_path):
+    for column in ("set", "signature"):
+        path = tmp_path / f"{column}.csv"
+        path.write_text(f"{column},gene,note\nmine,CCL3,x\nmine,CCL2,y\nmine,CCL2,y\nother, TP53 ,\n")
+        wanted = {"mine": ["CCL2", "CCL3"], "other": ["TP53"]}
+        assert signatures.read(path, built_in=facts.signatures()) == wanted
+        assert {name: sorted(genes) for name, genes in gene_scores.read_sets(path).items()} == wanted
+    assert "senescence" in signatures.read(built_in=facts.signatures())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,symbol\na,b\n", "has columns 'name', 'symbol': gene sets need 'set'"),
+        ("set,signature,gene\na,b,c\n", "'signature', not both"),
+        ("set,gene\na,b\n,c\na,\n", "2 of 3 rows lack a set or a gene, first data row 2"),
+    ],
+)
+@pytest.mark.parametrize("read", [gene_scores.read_sets, lambda path: signatures.read(path, built_in=None)])
+def test_a_file_that_is_no_gene_sets_is_refused_alike_by_both_chapters(tmp_path, text, message, read):
     path = tmp_path / "sets.csv"
-    path.write_text("set,gene\na,b\n")
-    with pytest.raises(TableError, match="need 'signature' and 'gene'"):
-        signatures.read(path, built_in=facts.signatures())
+    with pytest.raises(TableError, match=r"no file .*sets\.csv: give a CSV"):
+        read(path)
+    path.write_text(text)
+    with pytest.raises(TableError, match=message):
+        read(path)
 
 
 def test_the_built_in_sets_name_genes_of_the_reference():
@@ -185,3 +206,25 @@ def test_sources_without_donors_give_empty_tables():
     empty = signature_tests.slopes(pl.DataFrame(schema=signatures.SCORES_SCHEMA))
     assert empty.is_empty()
     assert cards.compare_methods(empty).is_empty()
+
+
+def test_ranks_of_sparse_cells_are_those_of_dense_ones():
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(0.6, (60, 80)).astype(np.float32)
+    genes = [f"G{i}" for i in range(80)]
+    obs = pd.DataFrame(
+        {
+            names.DONOR: "D1",
+            names.ASSAY: "cells",
+            names.LEVEL0: "MuSC",
+            names.SEX: "F",
+            names.AGE_MIDPOINT: 30.0,
+        },
+        index=[f"c{i}" for i in range(60)],
+    )
+    adata = ad.AnnData(sp.csr_matrix(dense), obs=obs, var=pd.DataFrame(index=genes))
+    found = signatures.score_cells(adata, {"a": genes[:10]}, cell_type="MuSC", assay="cells")
+    net = pd.DataFrame({"source": "a", "target": genes[:10], "weight": 1.0})
+    table = pd.DataFrame(dense, index=obs.index, columns=genes)
+    wanted = signatures.load_decoupler().mt.aucell(table, net, tmin=3)[0]["a"].mean()
+    assert found.filter(pl.col("method") == signatures.RANKS)["score"].item() == pytest.approx(wanted)

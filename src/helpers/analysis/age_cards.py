@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import roc_auc_score
 
 REPORT_SCHEMA = {
     "task": pl.String,
@@ -120,28 +119,4 @@ def best(cards: pl.DataFrame, null: np.ndarray) -> dict[str, object]:
         "permuted": float(np.median(null)) if len(null) else None,
         "p": float((1 + (null <= ridge.item() + 1e-9).sum()) / (1 + len(null))) if len(null) else None,
         "leaking": leaking.item() if len(leaking) else None,
-    }
-
-
-def grade_classes(table: pl.DataFrame, *, seed: int = 0) -> dict[str, object]:
-    """Grade young-or-old predictions: accuracy with a bootstrap interval over donors, the larger group, AUROC.
-
-    Parameters
-    ----------
-    table
-        What `ages.classify` returns.
-    seed
-        Of the bootstrap.
-    """
-    if table.is_empty():
-        return dict.fromkeys(("accuracy", "interval", "baseline", "auroc"))
-    old = table["old"].to_numpy()
-    right = (table["probability"].to_numpy() > 0.5) == old
-    rng = np.random.default_rng(seed)
-    means = right[rng.integers(0, len(right), (2000, len(right)))].mean(axis=1)
-    return {
-        "accuracy": float(right.mean()),
-        "interval": tuple(float(bound) for bound in np.quantile(means, [0.025, 0.975])),
-        "baseline": float(max(old.mean(), 1 - old.mean())),
-        "auroc": float(roc_auc_score(old, table["probability"].to_numpy())) if 0 < old.mean() < 1 else None,
     }

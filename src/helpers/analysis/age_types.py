@@ -159,8 +159,13 @@ def split_donors(
     here = (adata.obs[names.LEVEL0].astype(str) == cell_type) & (adata.obs[names.ASSAY].astype(str) == assay)
     if not here.any():
         return np.empty((0, 0)), np.empty(0), np.empty(0, dtype=str)
-    mine = adata[here.to_numpy()].copy()
-    dealt = np.random.default_rng(seed).integers(0, pieces, mine.n_obs)
-    mine.obs["piece"] = [str(piece) for piece in dealt]
-    summed = pseudobulk.sum_by_donor(mine, by=[names.DONOR, names.ASSAY, names.LEVEL0, "piece"], min_cells=3)
+    dealt = np.random.default_rng(seed).integers(0, pieces, int(here.sum()))
+    # the counts of these cells alone: no copy of the released values
+    mine = AnnData(
+        adata.layers[names.COUNTS][np.flatnonzero(here)],
+        obs=adata.obs[here].assign(piece=dealt.astype(str)),
+        var=adata.var[[]],
+    )
+    by = [names.DONOR, names.ASSAY, names.LEVEL0, "piece"]
+    summed = pseudobulk.sum_by_donor(mine, by=by, layer="X", min_cells=3)
     return donor_features(summed, min_molecules=3)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import ElasticNetCV, LogisticRegression, RidgeCV
+from sklearn.linear_model import ElasticNetCV, RidgeCV
 from sklearn.model_selection import LeaveOneOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -13,7 +13,7 @@ from helpers.errors import DesignError, TableError
 
 MODELS = ("ridge", "elastic net", "random forest")
 PREDICTIONS_SCHEMA = {"donor": pl.String, "age": pl.Float64, "predicted": pl.Float64, "baseline": pl.Float64}
-CLASSES_SCHEMA = {"donor": pl.String, "old": pl.Boolean, "probability": pl.Float64, "baseline": pl.Float64}
+LEAST_DONORS = 5
 _RIDGE_PENALTIES = np.logspace(0, 5, 11)
 
 
@@ -57,7 +57,7 @@ def leave_donors_out(
     TableError
         If rows, ages and donors differ in number or a donor occurs twice.
     """
-    _check(features, ages, donors)
+    check(features, ages, donors)
     predicted, baseline = np.empty(len(ages)), np.empty(len(ages))
     for train, test in splits.by_donor(donors):
         genes = most_variable(features[train], top)
@@ -78,7 +78,7 @@ def permute_ages(
     The same nested tuning as `leave_donors_out` with ridge, in closed form: the kernel of each fold is decomposed
     once and serves every permutation.
     """
-    if len(ages) < 5:
+    if len(ages) < LEAST_DONORS:
         return np.array([])
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(ages)) for _ in range(n_permutations)])
@@ -137,52 +137,18 @@ def leak(
     )
 
 
-def classify(features: np.ndarray, old: np.ndarray, donors: np.ndarray, *, top: int = 500) -> pl.DataFrame:
-    """Predict young or old for each donor from a model that never saw that donor.
-
-    Parameters
-    ----------
-    features
-        Donors x genes.
-    old
-        Truth values, one a donor.
-    donors
-        Names.
-    top
-        Genes kept.
-
-    Returns
-    -------
-    polars.DataFrame
-        donor, old, probability (of old), baseline (share of old among the training donors).
-    """
-    _check(features, old, donors)
-    rows = []
-    for train, test in splits.by_donor(donors):
-        genes = most_variable(features[train], top)
-        share = float(old[train].mean())
-        guess = share
-        if 0 < share < 1:
-            model = make_pipeline(
-                StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000)
-            )
-            model.fit(features[np.ix_(train, genes)], old[train])
-            guess = float(model.predict_proba(features[np.ix_(test, genes)])[0, 1])
-        rows.append((str(donors[test[0]]), bool(old[test[0]]), guess, share))
-    return pl.DataFrame(rows, schema=CLASSES_SCHEMA, orient="row")
-
-
 def most_variable(features: np.ndarray, top: int) -> np.ndarray:
     """Return the places of the `top` columns of largest variance, in column order."""
     top = min(top, features.shape[1])
     return np.sort(np.argpartition(-features.var(axis=0), top - 1)[:top])
 
 
-def _check(features: np.ndarray, ages: np.ndarray, donors: np.ndarray) -> None:
+def check(features: np.ndarray, ages: np.ndarray, donors: np.ndarray) -> None:
+    """Refuse rows, ages and donors that differ in number, a donor given twice, and fewer than five donors."""
     if not len(features) == len(ages) == len(donors) or len(set(donors)) != len(donors):
         msg = f"{len(features)} rows, {len(ages)} ages, {len(set(donors))} different donors: one row a donor is needed."
         raise TableError(msg)
-    if len(ages) < 5:
+    if len(ages) < LEAST_DONORS:
         msg = f"{len(ages)} donors are too few to predict age with donors left out: five is the least."
         raise DesignError(msg)
 
@@ -232,4 +198,4 @@ def _ridge_fold(
 
 def usable(donors: np.ndarray) -> tuple[str, ...]:
     """Return the models that so many donors allow: all of them, or none below five."""
-    return MODELS if len(donors) >= 5 else ()
+    return MODELS if len(donors) >= LEAST_DONORS else ()

@@ -7,9 +7,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from helpers.analysis import schemas
+from helpers.analysis import gene_sets, schemas
 from helpers.analysis.fits import Prepared
-from helpers.errors import TableError
 from helpers.facts import study
 
 RIBOSOME, STRESS, SENESCENCE, CYTOKINES = (
@@ -32,21 +31,18 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
     Parameters
     ----------
     path
-        CSV with columns ``set`` and ``gene``; empty for the built-in sets: ribosome biogenesis as in the
-        study's figure and dissociation stress as its notebooks list it, cytokines of its figures, and senescence markers.
+        CSV that `gene_sets.read` reads (columns ``set`` and ``gene``); empty for the built-in sets: ribosome biogenesis
+        as in the study's figure and dissociation stress as its notebooks list it, cytokines of its figures, and
+        senescence markers.
 
     Raises
     ------
     TableError
-        If the file lacks the columns.
+        As `gene_sets.read`.
     """
     if path:
-        table = pl.read_csv(path)
-        if not {"set", "gene"} <= set(table.columns):
-            msg = f"{path} has columns {', '.join(table.columns)}; a file of gene sets has 'set' and 'gene'."
-            raise TableError(msg)
-        return _split(table)
-    listed = _split(study.gene_sets())
+        return gene_sets.read(path)
+    listed = gene_sets.split(study.gene_sets())
     return {
         RIBOSOME: _find_set(listed, "ribosome_biogenesis_dotplot"),
         STRESS: _find_set(listed, "stress"),
@@ -153,10 +149,6 @@ def find_change(changes: pl.DataFrame, name: str) -> dict:
         return dict.fromkeys((*changes.columns, "interval"))
     row = found.row(0, named=True)
     return row | {"interval": (row["low"], row["high"])}
-
-
-def _split(table: pl.DataFrame) -> dict[str, list[str]]:
-    return dict(table.group_by("set", maintain_order=True).agg("gene").iter_rows())
 
 
 def _find_set(listed: Mapping[str, list[str]], word: str) -> list[str]:

@@ -8,8 +8,8 @@ import polars as pl
 from anndata import AnnData
 
 from helpers import names
-from helpers.analysis import kind_grades
-from helpers.analysis.kind_tasks import Result
+from helpers.analysis import kind_grades, kind_intervals
+from helpers.analysis.kind_tasks import CENTERED, Result
 
 DISPUTED_SCHEMA = {"group": pl.String, "cells": pl.Int64, "disputed": pl.Int64, "share": pl.Float64}
 DONORS_SCHEMA = {
@@ -116,12 +116,15 @@ def score_disputes(
     }
 
 
-def summarize(levels: Result, transfer: Result) -> dict[str, float | None]:
-    """Return the macro F1 of coarse and finest labels across donors, and of coarse labels across assays."""
+def summarize(levels: Result, transfer: Result) -> dict[str, dict[str, object]]:
+    """Return the macro F1, as `value` and `interval`, of coarse and finest labels across donors, and across assays."""
 
-    def pick(cards: pl.DataFrame, task: str, split: str) -> float | None:
-        found = cards.filter((pl.col("task") == task) & (pl.col("split") == split))["macro_f1"]
-        return found.item() if len(found) else None
+    def pick(cards: pl.DataFrame, task: str, split: str) -> dict[str, object]:
+        found = cards.filter(
+            "honest", (pl.col("task") == task) & pl.col("split").str.starts_with(split)
+        ).select("macro_f1", "macro_f1_low", "macro_f1_high")
+        value, low, high = found.row(0) if found.height else (None, None, None)
+        return {"value": value, "interval": None if low is None else (low, high)}
 
     donors = "whole donors left out"
     to_nuclei, to_cells = f"{names.CELLS} to {names.NUCLEI}", f"{names.NUCLEI} to {names.CELLS}"
@@ -130,21 +133,41 @@ def summarize(levels: Result, transfer: Result) -> dict[str, float | None]:
         "fine": pick(levels.cards, names.LEVEL2, donors),
         "to_nuclei": pick(transfer.cards, f"{names.LEVEL0} (blind)", to_nuclei),
         "to_cells": pick(transfer.cards, f"{names.LEVEL0} (blind)", to_cells),
-        "to_nuclei_aware": pick(transfer.cards, f"{names.LEVEL0} (centered by assay)", to_nuclei),
+        "to_nuclei_aware": pick(transfer.cards, f"{names.LEVEL0} ({CENTERED})", to_nuclei),
     }
 
 
-def summarize_sex(votes: pl.DataFrame, protocol: Result) -> dict[str, float | None]:
-    """Return the share of donors whose sex is read right, by reading, and the accuracy of the assay, by reading."""
+def summarize_sex(
+    votes: pl.DataFrame, protocol: Result, donors: Sequence[str], *, seed: int = 0
+) -> dict[str, dict[str, object]]:
+    """Return, as `value` and `interval`, the share of donors whose sex is read right and the assay's balanced accuracy.
 
-    def share(task: str) -> float | None:
+    Parameters
+    ----------
+    votes
+        What `grade_donors` returns. The interval of a share of donors is the exact binomial one.
+    protocol
+        What `kind_tasks.protocol` returns. The interval of its balanced accuracy is a bootstrap over donors.
+    donors
+        Donor of each row of the data.
+    seed
+        Of the bootstrap.
+    """
+
+    def share(task: str) -> dict[str, object]:
         found = votes.filter(pl.col("task") == task)["right"]
-        return float(found.mean()) if len(found) else None
+        return kind_intervals.share_of_donors(int(found.sum()), len(found))
 
-    assay = dict(protocol.cards.select("task", "accuracy").iter_rows())
+    def balanced(task: str) -> dict[str, object]:
+        found = protocol.predictions.get(task)
+        if found is None:
+            return {"value": None, "interval": None}
+        bounds = kind_intervals.bootstrap(found, donors, seed=seed)["balanced_accuracy"]
+        return {"value": kind_intervals.balanced_accuracy(found), "interval": bounds}
+
     return {
         "genes": share("sex from XIST and Y genes"),
         "rest": share("sex from all other genes"),
-        "assay": assay.get("assay"),
-        "assay_aware": assay.get("assay (centered by assay)"),
+        "assay": balanced("assay"),
+        "assay_aware": balanced(f"assay ({CENTERED})"),
     }

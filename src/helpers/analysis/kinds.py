@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
 
+from helpers.analysis import moments
 from helpers.analysis.splits import Plan
 from helpers.errors import TableError
+
+LINEAR, QUADRATIC = "linear", "quadratic"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def view(
     *,
     top: int = 1500,
     components: int = 50,
-    domains: Sequence[str] | None = None,
+    genes: np.ndarray | None = None,
     seed: int = 0,
 ) -> View:
     """Find a low-rank view of log expression for each fold, from its training rows alone.
@@ -73,33 +76,60 @@ def view(
     Parameters
     ----------
     matrix
-        Cells x genes, log-normalized.
+        Cells x genes, log-normalized. It is not copied; only the columns kept are.
     plan
         The folds.
     top
         Genes kept: those of largest variance over the training rows.
     components
-        Dimensions of the view.
-    domains
-        Domain of each cell, such as its assay. Components are then centered and scaled within each domain, of training
-        and test rows apart: the reader that knows of the batch. No label is used for it.
+        Dimensions of the view, each scaled by the training rows.
+    genes
+        Columns that may be kept; all if none.
     seed
         Of the decomposition.
     """
+    allowed = np.arange(matrix.shape[1]) if genes is None else np.asarray(genes)
     folds = []
-    for train, test in plan:
-        known, new = matrix[train], matrix[test]
-        genes = _most_variable(known, top)
-        known, new = known[:, genes], new[:, genes]
-        found = TruncatedSVD(min(components, len(genes) - 1), n_iter=3, random_state=seed).fit(known)
-        folds.append(
-            (train, test, *_standardize(found.transform(known), found.transform(new), train, test, domains))
-        )
+    for (train, test), variance in zip(
+        plan, moments.variances(matrix, [train for train, _ in plan]), strict=True
+    ):
+        kept = allowed[moments.most_variable(variance[allowed], top)]
+        chosen = matrix[:, kept]
+        known = chosen[train]
+        found = TruncatedSVD(min(components, len(kept) - 1), n_iter=3, random_state=seed).fit(known)
+        known, new = found.transform(known), found.transform(chosen[test])
+        scaler = StandardScaler().fit(known)
+        folds.append((train, test, scaler.transform(known), scaler.transform(new)))
     return View(plan, matrix.shape[0], tuple(folds))
 
 
-def predict(seen: View, labels: Sequence[str], *, even: bool = False) -> Predictions:
-    """Predict labels fold by fold with linear discriminant analysis, whose probabilities also serve rare classes.
+def center(seen: View, domains: Sequence[str]) -> View:
+    """Center and scale the components of a view within each domain: the reader that knows of the batch.
+
+    Parameters
+    ----------
+    seen
+        What `view` returns; it stays as it is.
+    domains
+        Domain of each cell, such as its assay. Center and scale are those of the fold's training rows of the domain;
+        where there are none, as when a model meets a new assay, those of the tested rows. No label is used.
+    """
+    domain_of = np.asarray(domains).astype(str)
+    folds = []
+    for train, test, known, new in seen.folds:
+        known, new = known.copy(), new.copy()
+        for domain in np.unique(domain_of[np.concatenate([train, test])]):
+            own, theirs = domain_of[train] == domain, domain_of[test] == domain
+            scaler = StandardScaler().fit(known[own] if own.any() else new[theirs])
+            for points, here in ((known, own), (new, theirs)):
+                if here.any():
+                    points[here] = scaler.transform(points[here])
+        folds.append((train, test, known, new))
+    return View(seen.plan, seen.n_rows, tuple(folds))
+
+
+def predict(seen: View, labels: Sequence[str], *, even: bool = False, reader: str = LINEAR) -> Predictions:
+    """Predict labels fold by fold with discriminant analysis, whose probabilities also serve rare classes.
 
     Parameters
     ----------
@@ -109,6 +139,8 @@ def predict(seen: View, labels: Sequence[str], *, even: bool = False) -> Predict
         One a cell. A class with fewer than two training rows in a fold gets probability zero there.
     even
         Whether all classes are taken to be equally likely beforehand, and not as common as in the training rows.
+    reader
+        ``linear`` compares the means of classes; ``quadratic`` also how the components vary and go together in each.
 
     Raises
     ------
@@ -131,34 +163,14 @@ def predict(seen: View, labels: Sequence[str], *, even: bool = False) -> Predict
         else:
             n_kinds = int((counts > 1).sum())
             priors = np.full(n_kinds, 1 / n_kinds) if even else None
-            model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01, priors=priors)
+            model = (
+                LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01, priors=priors)
+                if reader == LINEAR
+                else QuadraticDiscriminantAnalysis(reg_param=0.01, priors=priors)
+            )
             model.fit(known[learnable], given[train][learnable])
             part[:, [place[name] for name in model.classes_]] = model.predict_proba(new)
         rows.append(test)
         parts.append(part)
     tested = np.concatenate(rows)
     return Predictions(tested, given[tested], classes, np.concatenate(parts))
-
-
-def _standardize(
-    known: np.ndarray, new: np.ndarray, train: np.ndarray, test: np.ndarray, domains: Sequence[str] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    if domains is None:
-        scaler = StandardScaler().fit(known)
-        return scaler.transform(known), scaler.transform(new)
-    domain_of = np.asarray(domains).astype(str)
-    for view, rows in ((known, train), (new, test)):
-        for domain in np.unique(domain_of[rows]):
-            here = domain_of[rows] == domain
-            view[here] = StandardScaler().fit_transform(view[here])
-    return known, new
-
-
-def _most_variable(matrix: sp.csr_matrix, top: int) -> np.ndarray:
-    mean = np.asarray(matrix.mean(axis=0)).ravel()
-    square = np.bincount(
-        matrix.indices, weights=matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[1]
-    )
-    variance = square / matrix.shape[0] - mean**2
-    top = min(top, matrix.shape[1])
-    return np.sort(np.argpartition(-variance, top - 1)[:top])

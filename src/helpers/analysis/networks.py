@@ -4,12 +4,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import read_elem
 
 from helpers import names
+from helpers.analysis import arrangements
 from helpers.errors import SourceError, TableError
 
 EDGES_SCHEMA = {
@@ -20,7 +22,12 @@ EDGES_SCHEMA = {
     "difference": pl.Float64,
     "stability": pl.Float64,
     "p": pl.Float64,
+    "dealt_within": pl.String,
+    "arrangements": pl.Int64,
 }
+NO_STRATA = "all donors"
+_STRATA = {"sex and chemistry": (names.SEX, names.CHEMISTRY), "sex": (names.SEX,)}
+_LEAST_ARRANGEMENTS = 21  # with so many, a p below 0.05 is possible
 GRN_SCHEMA = {"gene": pl.String, "partner": pl.String, "weight": pl.Float64}
 
 
@@ -43,10 +50,16 @@ def correlate(
     Returns
     -------
     dict
-        genes (names), donors, young (truth values), z (donors x pairs: Fisher's z of the correlation); empty arrays
-        where donors or ages are lacking.
+        genes (names), donors, young (truth values), covariates (sex and chemistry of each donor, where all have one), z
+        (donors x pairs: Fisher's z of the correlation); empty arrays where donors or ages are lacking.
     """
-    empty = {"genes": [], "donors": [], "young": np.array([], bool), "z": np.empty((0, 0))}
+    empty = {
+        "genes": [],
+        "donors": [],
+        "young": np.array([], bool),
+        "covariates": {},
+        "z": np.empty((0, 0)),
+    }
     wanted = (names.LEVEL0, names.ASSAY, names.DONOR, names.AGE_BIN)
     if any(column not in adata.obs or adata.obs[column].isna().all() for column in wanted):
         return empty
@@ -81,37 +94,40 @@ def correlate(
         "genes": genes,
         "donors": people,
         "young": np.array(young, bool),
+        "covariates": _covariates(adata.obs.iloc[here], people),
         "z": np.array(z).reshape(len(people), -1),
     }
 
 
 def compare_ages(networks: dict[str, object], *, n_permutations: int = 999, seed: int = 0) -> pl.DataFrame:
-    """Compare every edge between young and old donors, with donors permuted as the null.
+    """Compare every edge between young and old donors, with age bins dealt anew to the donors as the null.
+
+    Bins are dealt among donors of one sex and chemistry, so that an edge of men or of a chemistry is not taken for one of
+    age. Where that leaves too few ways to tell anything, they are dealt within sexes, and else among all donors.
 
     Parameters
     ----------
     networks
         What `correlate` returns.
     n_permutations
-        Of age bins over donors.
+        Deals; every one where there are no more than these.
     seed
-        Of the permutations.
+        Of the deals.
 
     Returns
     -------
     polars.DataFrame
-        gene, partner, young and old (mean correlation over donors), difference (old less young, Fisher's z), stability
-        (share of donors whose edge has the sign of the mean), p (from permutations, observed counted), strongest
-        difference first. Empty with fewer than two donors on either side.
+        gene, partner, young and old (mean correlation over donors), difference (old less young among donors of one
+        stratum, Fisher's z), stability (share of donors whose edge has the sign of the mean), p (of the difference, the
+        observed deal counted), dealt_within (which donors exchange their bins), arrangements (ways to deal them),
+        strongest difference first. Empty with fewer than two donors on either side.
     """
     z, young, genes = networks["z"], networks["young"], networks["genes"]
     if len(young) < 4 or young.sum() < 2 or (~young).sum() < 2:
         return pl.DataFrame(schema=EDGES_SCHEMA)
-    rng = np.random.default_rng(seed)
-    observed = _gap(z, young)
-    extreme = np.ones_like(observed)
-    for _ in range(n_permutations):
-        extreme += np.abs(_gap(z, rng.permutation(young))) >= np.abs(observed) - 1e-12
+    within, strata = choose_strata(young, networks["covariates"])
+    dealt = arrangements.arrange(~young, strata=strata, draws=n_permutations, limit=n_permutations, seed=seed)
+    difference, _, _, p = arrangements.fit_slopes(dealt, z, steps=0)
     first, second = np.triu_indices(len(genes), 1)
     agree = (np.sign(z) == np.sign(z.mean(axis=0))).mean(axis=0)
     return pl.DataFrame(
@@ -120,12 +136,51 @@ def compare_ages(networks: dict[str, object], *, n_permutations: int = 999, seed
             "partner": [genes[i] for i in second],
             "young": np.tanh(z[young].mean(axis=0)),
             "old": np.tanh(z[~young].mean(axis=0)),
-            "difference": observed,
+            "difference": difference,
             "stability": agree,
-            "p": extreme / (1 + n_permutations),
+            "p": p,
+            "dealt_within": [within] * len(p),
+            "arrangements": [dealt.total] * len(p),
         },
         schema=EDGES_SCHEMA,
     ).sort(pl.col("difference").abs(), descending=True)
+
+
+def choose_strata(
+    young: np.ndarray, covariates: dict[str, list[str]]
+) -> tuple[str, list[tuple[str, ...]] | None]:
+    """Return the finest strata, by name and label of each donor, within which age bins can be dealt in enough ways.
+
+    Parameters
+    ----------
+    young
+        Truth values, one a donor.
+    covariates
+        Column to value of each donor, as `correlate` returns.
+
+    Returns
+    -------
+    name, labels
+        "sex and chemistry", "sex" or "all donors", and one label a donor, none for the last.
+    """
+    for name, columns in _STRATA.items():
+        if set(columns) <= set(covariates):
+            labels = list(zip(*(covariates[column] for column in columns), strict=True))
+            if arrangements.count(young, strata=labels) >= _LEAST_ARRANGEMENTS:
+                return name, labels
+    return NO_STRATA, None
+
+
+def _covariates(obs: pd.DataFrame, donors: list[str]) -> dict[str, list[str]]:
+    """Return sex and chemistry of each donor; a column that lacks a donor, or has two values of one, is left out."""
+    found = {}
+    for column in (names.SEX, names.CHEMISTRY):
+        if column not in obs:
+            continue
+        values = obs.groupby(obs[names.DONOR].astype(str), observed=True)[column].unique()
+        if all(len(values[donor]) == 1 and pd.notna(values[donor][0]) for donor in donors):
+            found[column] = [str(values[donor][0]) for donor in donors]
+    return found
 
 
 def read_grn(path: str | Path, *, key: str = "GRN", top: int = 5000) -> pl.DataFrame:
@@ -190,15 +245,13 @@ def overlap(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, float]:
     }
 
 
-def _gap(z: np.ndarray, young: np.ndarray) -> np.ndarray:
-    return z[~young].mean(axis=0) - z[young].mean(axis=0)
-
-
-def summarize(edges: pl.DataFrame, per_donor: dict[str, object]) -> dict[str, float | int | None]:
-    """Return the number of donors and edges, the share of stable edges, and of edges with a permutation p below 0.05."""
+def summarize(edges: pl.DataFrame, per_donor: dict[str, object]) -> dict[str, float | int | str | None]:
+    """Return the number of donors and edges, the share of stable edges and of a p below 0.05, and what was permuted."""
     return {
         "donors": len(per_donor["donors"]),
         "edges": edges.height,
         "stable": float((edges["stability"] >= 0.9).mean()) if edges.height else None,
         "small_p": float((edges["p"] < 0.05).mean()) if edges.height else None,
+        "dealt_within": edges["dealt_within"][0] if edges.height else None,
+        "arrangements": edges["arrangements"][0] if edges.height else None,
     }

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score, f1_score, normalized_mutual_inf
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from helpers.analysis import ages, splits
+from helpers.analysis import ages, moments, splits
 from helpers.errors import DesignError, TableError
 
 MEASURES = {
@@ -58,11 +58,8 @@ def principal_components(matrix: sp.csr_matrix, *, dimensions: int = 50, top: in
     top
         Genes kept.
     """
-    mean = np.asarray(matrix.mean(axis=0)).ravel()
-    square = np.asarray(matrix.multiply(matrix).mean(axis=0)).ravel()
-    top = min(top, matrix.shape[1])
-    chosen = np.sort(np.argpartition(-(square - mean**2), top - 1)[:top])
-    kept = min(dimensions, top - 1, matrix.shape[0] - 1)
+    chosen = moments.most_variable(moments.variances(matrix)[0], top)
+    kept = min(dimensions, len(chosen) - 1, matrix.shape[0] - 1)
     found = PCA(kept, svd_solver="covariance_eigh").fit_transform(matrix[:, chosen].astype(np.float64))
     return found.astype(np.float32)
 

@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import names
+from helpers.analysis import gene_sets
 from helpers.analysis.donors import known
-from helpers.errors import TableError
 
 _BLOCK = 2_000  # cells made dense at a time
 PROFILE, GENES, RANKS = "profile", "score_genes", "aucell"
@@ -38,28 +38,22 @@ _PRIOR = 0.5  # molecules added before the logarithm
 
 
 def read(path: str | Path = "", *, built_in: pl.DataFrame) -> dict[str, list[str]]:
-    """Return gene sets by name: the built-in ones, or those of a CSV with columns signature and gene.
+    """Return gene sets by name, genes in alphabetical order: the built-in ones, or those of a file.
 
     Parameters
     ----------
     path
-        The CSV; empty for the built-in sets.
+        CSV that `gene_sets.read` reads (columns ``set`` and ``gene``); empty for the built-in sets.
     built_in
-        Table of the same columns.
+        Table of the built-in sets: signature (or set), gene.
 
     Raises
     ------
     TableError
-        If the file lacks a column.
+        As `gene_sets.read`.
     """
-    table = pl.read_csv(path) if path else built_in
-    if not {"signature", "gene"} <= set(table.columns):
-        msg = f"{path} has columns {', '.join(table.columns)}; gene sets need 'signature' and 'gene'."
-        raise TableError(msg)
-    return {
-        name: sorted(set(genes))
-        for name, genes in table.group_by("signature", maintain_order=True).agg("gene").iter_rows()
-    }
+    found = gene_sets.read(path) if path else gene_sets.split(built_in, source="the built-in table")
+    return {name: sorted(genes) for name, genes in found.items()}
 
 
 def log_profiles(profiles: AnnData) -> np.ndarray:

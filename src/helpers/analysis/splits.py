@@ -56,12 +56,7 @@ def by_donor(donors: Sequence[str], *, n_folds: int | None = None, seed: int = 0
     if len(names) < max(3, wanted):
         msg = f"{len(names)} donor(s) cannot fill {max(3, wanted)} folds: prediction across donors needs at least three."
         raise DesignError(msg)
-    order = np.lexsort((np.random.default_rng(seed).random(len(names)), -counts))
-    load, home = np.zeros(wanted), {}
-    for place in order:
-        fold = int(np.argmin(load))
-        home[names[place]] = fold
-        load[fold] += counts[place]
+    home = _deal(names, counts, wanted, seed)
     fold_of = np.array([home[name] for name in labels])
     return Plan("whole donors left out", honest=True, folds=_folds(fold_of, wanted))
 
@@ -72,27 +67,68 @@ def by_cell(n_rows: int, *, n_folds: int = 5, seed: int = 0) -> Plan:
     return Plan("random cells left out (leaks donors)", honest=False, folds=_folds(fold_of, n_folds))
 
 
-def across(groups: Sequence[str], *, train: str, test: str, donors: Sequence[str] | None = None) -> Plan:
-    """Train on one group (an assay, say) and test on another, once.
+def across(
+    groups: Sequence[str], donors: Sequence[str], *, train: str, test: str, n_folds: int = 4, seed: int = 0
+) -> Plan:
+    """Train on one group (an assay, say) and test on another, with the tested donors left out of the training.
+
+    The donors of the tested group are dealt into folds. A donor with rows of one group alone is only trained on, or
+    only tested.
 
     Parameters
     ----------
     groups
-        Group of each row.
+        Group of each row. Rows of other groups stay out.
+    donors
+        Donor of each row.
     train, test
         Which group is trained on and which is tested.
-    donors
-        Donor of each row: the plan is honest only if no donor gave rows of both groups, and not if nobody can tell.
+    n_folds
+        Groups of donors; as many as there are donors to test where these are fewer.
+    seed
+        As for `by_donor`.
+
+    Raises
+    ------
+    DesignError
+        If a group has no rows, fewer than three donors can be tested, or leaving a fold out leaves none to train on.
     """
-    labels = np.asarray(groups).astype(str)
-    pair = (np.flatnonzero(labels == train), np.flatnonzero(labels == test))
-    for name, rows in zip((train, test), pair, strict=True):
-        if not len(rows):
+    labels, people = np.asarray(groups).astype(str), np.asarray(donors).astype(str)
+    for name in (train, test):
+        if not (labels == name).any():
             msg = f"no row is {name!r}; found {', '.join(sorted(set(labels)))}."
             raise DesignError(msg)
-    people = None if donors is None else np.asarray(donors).astype(str)
-    apart = people is not None and not set(people[pair[0]]) & set(people[pair[1]])
-    return Plan(f"{train} to {test}", honest=apart, folds=(pair,))
+    names, counts = np.unique(people[labels == test], return_counts=True)
+    if len(names) < 3:
+        msg = f"{len(names)} donor(s) with {test}: transfer to donors left out needs at least three."
+        raise DesignError(msg)
+    wanted = min(n_folds, len(names))
+    home = _deal(names, counts, wanted, seed)
+    fold_of = np.array([home.get(name, -1) for name in people])
+    folds = tuple(
+        (
+            np.flatnonzero((labels == train) & (fold_of != fold)),
+            np.flatnonzero((labels == test) & (fold_of == fold)),
+        )
+        for fold in range(wanted)
+    )
+    if not all(len(known) for known, _ in folds):
+        msg = (
+            f"with a fold of donors left out no {train} are left to train on: take more folds than {wanted}."
+        )
+        raise DesignError(msg)
+    return Plan(f"{train} to {test}, whole donors left out", honest=True, folds=folds)
+
+
+def _deal(names: np.ndarray, counts: np.ndarray, n_folds: int, seed: int) -> dict[str, int]:
+    """Deal donors to folds, largest first to the smallest fold."""
+    order = np.lexsort((np.random.default_rng(seed).random(len(names)), -counts))
+    load, home = np.zeros(n_folds), {}
+    for place in order:
+        fold = int(np.argmin(load))
+        home[names[place]] = fold
+        load[fold] += counts[place]
+    return home
 
 
 def _folds(fold_of: np.ndarray, n_folds: int) -> tuple[Split, ...]:

@@ -101,22 +101,39 @@ def draw_types(scan: pl.DataFrame) -> Figure:
 
 
 def draw_cards(cards: pl.DataFrame) -> Figure:
-    """Draw macro F1 and accuracy of each classification task and split."""
+    """Draw macro F1 and accuracy of each classification task and split, with intervals where the split is honest.
+
+    Parameters
+    ----------
+    cards
+        Rows of `analysis.kind_intervals.grade`.
+    """
     if cards.is_empty():
         return placeholder("No labels to predict in this source")
     place = np.arange(cards.height)[::-1]
-    figure, axis = style.new(height=0.34 * cards.height + 1.2)
-    for column, marker, face in (("accuracy", "o", "white"), ("macro_f1", "s", style.BLUE)):
+    figure, axis = style.new(height=0.46 * cards.height + 1.2)
+    looks = (("accuracy", "o", "white", 0.14), ("macro_f1", "s", style.BLUE, -0.14))
+    for column, marker, face, shift in looks:
+        axis.hlines(
+            place + shift,
+            cards[f"{column}_low"].fill_null(np.nan).to_numpy(),
+            cards[f"{column}_high"].fill_null(np.nan).to_numpy(),
+            color="black" if face == "white" else face,
+            linewidth=1.5,
+            zorder=2,
+        )
         axis.plot(
             cards[column].to_numpy(),
-            place,
+            place + shift,
             marker,
             color=face,
             markeredgecolor="black",
+            zorder=3,
             label=column.replace("_f1", " F1"),
         )
     axis.set_yticks(
-        place, [shorten(f"{row['task']}, {row['split']}", 48) for row in cards.iter_rows(named=True)]
+        place,
+        [f"{shorten(row['task'], 44)}\n{shorten(row['split'], 44)}" for row in cards.iter_rows(named=True)],
     )
     axis.set_xlim(0, 1.03)
     axis.grid(axis="x", color="0.9")
