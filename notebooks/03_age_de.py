@@ -104,11 +104,11 @@ chromosomes = study.genes().select(pl.col("symbol").alias("gene"), "chromosome")
 draw.draw_lists(cell_list, test.table, chromosomes=chromosomes)
 
 # %% tags=["hide-input", "finding"]
-note.record("naive_calls", cell_list.filter(pl.col("q") < fdr).height, "genes")
+note.record("naive_calls", cell_list.filter(pl.col("q") < fdr).height if cell_list.height else None, "genes")
 note.record("naive_share", (cell_list["q"] < fdr).mean() if cell_list.height else None)
 note.record("naive_sex_calls", of_sex.filter(pl.col("q_cells") < fdr).height, "genes")
 note.record("naive_sex_first", of_sex["rank_cells"].min(), None)
-note.record("donor_calls", test.calls.height, "genes")
+note.record("donor_calls", test.calls.height if test.table.height else None, "genes")
 note.record("donor_sex_calls", of_sex.filter(pl.col("q_donors") < fdr).height, "genes")
 note.say(
     "With cells as replicates {naive_calls.number} genes pass, a share of {naive_share:.0%} of all tested; among them "
