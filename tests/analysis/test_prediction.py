@@ -257,6 +257,21 @@ def test_a_view_is_that_of_a_plain_loop_and_leaves_the_matrix_alone(cells):
     assert (matrix != before).nnz == 0
 
 
+def test_components_of_many_cells_are_found_on_a_draw_and_all_cells_are_projected(cells):
+    matrix, labels, donors = cells
+    plan = splits.by_donor(donors, n_folds=3)
+    whole, drawn = (kinds.view(matrix, plan, components=5, most=most) for most in (10**6, 100))
+    for one, other in zip(whole.folds, drawn.folds, strict=True):
+        assert one[2].shape == other[2].shape
+        assert one[3].shape == other[3].shape
+        assert not np.allclose(one[3], other[3])
+    score = [
+        kind_grades.grade(kinds.predict(seen, labels), plan, task="x")["accuracy"].item()
+        for seen in (whole, drawn)
+    ]
+    assert score[1] > score[0] - 0.05
+
+
 def test_an_assay_told_by_correlation_alone_is_read_and_no_difference_is_a_guess_and_not_worse():
     rng = np.random.default_rng(6)
     donors = np.repeat([f"D{i}" for i in range(8)], 100)

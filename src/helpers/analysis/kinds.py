@@ -68,6 +68,7 @@ def view(
     *,
     top: int = 1500,
     components: int = 50,
+    most: int = 30_000,
     genes: np.ndarray | None = None,
     seed: int = 0,
 ) -> View:
@@ -83,6 +84,8 @@ def view(
         Genes kept: those of largest variance over the training rows.
     components
         Dimensions of the view, each scaled by the training rows.
+    most
+        Training rows at most from which the components are found, drawn with the seed; all rows are projected.
     genes
         Columns that may be kept; all if none.
     seed
@@ -95,12 +98,18 @@ def view(
     ):
         kept = allowed[moments.most_variable(variance[allowed], top)]
         chosen = matrix[:, kept]
-        known = chosen[train]
-        found = TruncatedSVD(min(components, len(kept) - 1), n_iter=3, random_state=seed).fit(known)
-        known, new = found.transform(known), found.transform(chosen[test])
+        found = TruncatedSVD(min(components, len(kept) - 1), n_iter=3, random_state=seed)
+        points = found.fit(chosen[_draw(train, most, seed)]).transform(chosen)
+        known, new = points[train], points[test]
         scaler = StandardScaler().fit(known)
         folds.append((train, test, scaler.transform(known), scaler.transform(new)))
     return View(plan, matrix.shape[0], tuple(folds))
+
+
+def _draw(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def center(seen: View, domains: Sequence[str]) -> View:
