@@ -11,6 +11,7 @@ from helpers.book.execute import PROGRESS, Outcome, Task, execute
 from helpers.errors import RunError
 
 Tell = Callable[[str, str], None]
+_OWN = 2**29  # bytes of this program and of its workers while they wait
 
 
 def run_all(
@@ -70,7 +71,7 @@ def _fitting(
     chosen: list[int] = []
     for number, task in waiting.items():
         alone = not running and not chosen
-        if len(chosen) < places and (alone or taken + task.memory <= memory):
+        if len(chosen) < places and (alone or taken + task.memory + _OWN <= memory):
             chosen.append(number)
             taken += task.memory
     return chosen
