@@ -1,13 +1,14 @@
 """All budgets, one after the other, each in its own process; writes bench/RESULTS.md.
 
 make bench                        # everything, at full size: about an hour
-python -m bench loading sentences # some of them
+python -m bench loading sentences # some of them; the sections of the others stay as they are
 python -m bench --release FOLDER  # a full-size release that is already there
 """
 
 import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -24,12 +25,23 @@ TITLES = {
     "composition": "Composition: coverage over seeds, nulls, time of permutations",
     "sentences": "Cell sentences, 20,000 cells by 20,000 genes, h5ad to Parquet",
     "scprint": "Embedding parts: label tables and moments against raw np.load",
+    "growth": "Growth with the number of cells, and what larger data would take",
+    "book": "The whole book at full size",
 }
+MARKDOWN = ("growth", "book")  # these print tables, not text
+TAKE_RELEASE = ("loading", "growth", "book")
+
+
+HEAD = """# Measured budgets
+
+Written by `make bench`, each measurement in processes of its own. Machines are shared and noisy: compare rows of one
+table, not seconds across tables.
+"""
 
 
 def command(name: str, asked: argparse.Namespace) -> list[str]:
     call = [sys.executable, str(ROOT / "bench" / f"{name}.py")]
-    if name == "loading" and asked.release:
+    if name in TAKE_RELEASE and asked.release:
         call += ["--release", str(asked.release)]
     return call
 
@@ -61,9 +73,17 @@ def section(name: str, asked: argparse.Namespace) -> tuple[str, bool]:
     took = time.monotonic() - started
     good = child.returncode == 0
     text = log.read_text().strip() or "(no output)"
-    foot = f"Whole measurement: {took:,.0f} s, peak of all its processes {peak / 2**30:.1f} GiB."
+    told = text if name in MARKDOWN else f"```text\n{text}\n```"
+    foot = f"{machine()} Whole measurement: {took:,.0f} s, peak of all its processes {peak / 2**30:.1f} GiB."
     verdict = "" if good else f" It ended with code {child.returncode}."
-    return f"## {TITLES[name]}\n\n```text\n{text}\n```\n\n{foot}{verdict}\n", good
+    return f"{told}\n\n{foot}{verdict}\n", good
+
+
+def read_sections(path: Path) -> dict[str, str]:
+    """Return the sections measured before, by title."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    parts = re.split(r"(?m)^## (.+)\n", text)[1:]
+    return {title: body.strip() + "\n" for title, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def machine() -> str:
@@ -81,15 +101,15 @@ def main() -> int:
     parser.add_argument("--release", type=Path, help="full-size release; simulated if absent")
     parser.add_argument("--out", type=Path, default=RESULTS, help="Markdown file to write")
     asked = parser.parse_args()
-    parts, failed = [], []
+    found, failed = read_sections(asked.out), []
     for name in asked.names or TITLES:
         print(f"{TITLES[name]} ...", flush=True)
         text, good = section(name, asked)
         print(text, flush=True)
-        parts.append(text)
+        found[TITLES[name]] = text
         failed += [] if good else [name]
-    head = f"# Measured budgets\n\n{machine()} These machines are shared and noisy: compare ratios.\n"
-    asked.out.write_text("\n".join([head, *parts]), encoding="utf-8")
+        parts = [f"## {title}\n\n{found[title]}" for title in TITLES.values() if title in found]
+        asked.out.write_text("\n".join([HEAD, *parts]), encoding="utf-8")
     return 1 if failed else 0
 
 
