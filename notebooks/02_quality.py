@@ -17,7 +17,8 @@
 #
 # **Before you start.** [Loading the atlas](01_loading).
 #
-# **Time** 40 minutes to read, 30 for the exercises. **Memory** under 4 GiB.
+# **Time** 40 minutes to read, 30 for the exercises.
+# **Memory** under 2 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** One threshold for all cells removes whole cell types: a resting lymphocyte has few genes
 # because it is small, a nucleus has few because it is a nucleus. And no threshold repairs a design in which the

@@ -17,7 +17,8 @@
 #
 # **Before you start.** [Quality control](02_quality), above all its last part: who is compared with whom.
 #
-# **Time** 45 minutes to read, 40 for the exercises. **Memory** under 3 GiB on the simulated atlas, 8 GiB on the release.
+# **Time** 45 minutes to read, 40 for the exercises.
+# **Memory** under 2 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** Cells of one donor are not replicates; a rare cell type has too few donors, and the test says
 # so; on a new machine the first fit compiles for about half a minute.

@@ -18,7 +18,8 @@
 #
 # **Before you start.** [Loading the atlas](01_loading) and [quality control](02_quality).
 #
-# **Time** 60 minutes to read, 40 for the exercises. **Memory** under 3 GiB.
+# **Time** 60 minutes to read, 40 for the exercises.
+# **Memory** under 2 GiB on the default atlas, under 3 GiB at full size.
 #
 # **What can go wrong.** Cells of one donor are not replicates. Cells and nuclei are different samples of a tissue and
 # are never pooled here. The labels that end in `(fg)` are fragments of fibers, not nuclei, and how many are caught

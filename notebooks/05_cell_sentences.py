@@ -19,7 +19,8 @@
 #
 # **Before you start.** [Loading](01_loading) for the data; [prediction](08_prediction) for why donors are held out.
 #
-# **Time** 40 minutes to read, 25 for the exercises. **Memory** under 3 GiB.
+# **Time** 40 minutes to read, 25 for the exercises.
+# **Memory** under 3 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** Most genes of a cell have the value of many others. Whoever sorts without a rule for equal
 # values writes another sentence on another computer; whoever splits cells at random tests on donors the model knows.

@@ -18,7 +18,8 @@
 #
 # **Before you start.** [Loading the atlas](01_loading) for the muscle atlas. You know what a logit is.
 #
-# **Time** 40 minutes to read, 25 for the exercises. **Memory** under 3 GiB.
+# **Time** 40 minutes to read, 25 for the exercises.
+# **Memory** under 1 GiB on the default atlas, under 1 GiB at full size.
 #
 # **What can go wrong.** The three files of a part carry no cell names: rows are paired by position alone, so a folder
 # read in the order of its listing pairs the labels of one part with the embeddings of another and nothing complains.

@@ -18,7 +18,8 @@
 #
 # **Before you start.** [Genes that change with age](03_age_de), for profiles of donors and their tests.
 #
-# **Time** 40 minutes to read, 30 for the exercises. **Memory** under 4 GiB.
+# **Time** 40 minutes to read, 30 for the exercises.
+# **Memory** under 2 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** A score is an average with a name. Sets of stress genes answer to how tissue was handled, any
 # large set can drift with the depth of sequencing, and a name such as *senescence* makes a drift look like a finding.

@@ -19,7 +19,8 @@
 # **Before you start.** [Quality control](02_quality) for the design; [genes that change with age](03_age_de) for
 # profiles of donors.
 #
-# **Time** 45 minutes to read, 30 for the exercises. **Memory** under 4 GiB.
+# **Time** 45 minutes to read, 30 for the exercises.
+# **Memory** under 2 GiB on the default atlas, under 6 GiB at full size.
 #
 # **What can go wrong.** Split the cells at random, as the data set's public card suggests, and cells of every donor
 # stand on both sides. The model can then recognize the person and look up the age. The error shrinks and says nothing

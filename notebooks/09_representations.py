@@ -18,7 +18,8 @@
 #
 # **Before you start.** [Loading the atlas](01_loading), and [prediction that respects donors](08_prediction).
 #
-# **Time** 35 minutes to read, 30 for the exercises. **Memory** under 4 GiB.
+# **Time** 35 minutes to read, 30 for the exercises.
+# **Memory** under 2 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** A map of two dimensions is measured as if distances in it meant something. A representation that
 # mixes donors perfectly may have mixed away what differs between them, age included. And scores depend on how many

@@ -85,7 +85,9 @@ def table(frame: pl.DataFrame, *, caption: str, rows: int, links: str) -> str:
     more = f"First {shown.height:,} of {frame.height:,} rows. " if frame.height > shown.height else ""
     foot = f"<p class='table-foot'>{more}{links}</p>" if more or links else ""
     return (
-        f"<div class='table-scroll' tabindex='0'><table class='dataframe'><caption>{in_html(caption)}</caption>"
+        # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
+        f"<p class='table-caption'>{in_html(caption)}</p>"
+        f"<div class='table-scroll' tabindex='0'><table class='dataframe' aria-label='{in_html(caption)}'>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{foot}"
     )
 

@@ -109,9 +109,11 @@ def test_a_gene_on_another_scale_counts_the_same():
     assert scaled["fiber_score"].to_list() == pytest.approx(first["fiber_score"].to_list())
 
 
-def test_a_score_without_one_of_its_sets_is_refused():
-    with pytest.raises(TableError, match="none of the fast genes"):
-        fiber_scores.score_nuclei(expression(), slow=["MYH7"], fast=["MYLPF"])
+def test_a_score_without_one_of_its_sets_is_no_score():
+    scored, used = fiber_scores.score_nuclei(expression(), slow=["MYH7"], fast=["MYLPF"])
+    assert scored.is_empty()
+    assert {"slow", "fast", "fiber_score", names.DONOR} <= set(scored.columns)
+    assert used == {"slow": ["MYH7"], "fast": [], "left_out": ["MYLPF"]}
 
 
 def test_donors_with_too_few_nuclei_have_no_mean():

@@ -260,3 +260,13 @@ def test_a_file_that_is_no_h5ad_is_refused(tmp_path):
 
 def test_two_sentences_are_enough_for_a_view():
     assert representation.from_sentences(["MYH7 TNNT1 DCN", "MYH7 TNNT1 PAX7"]).shape[0] == 2
+
+
+def test_a_type_whose_donors_all_have_too_few_cells_has_no_network():
+    found = networks.correlate(atlas_with_an_edge(), cell_type="MuSC", assay="cells", min_cells=10**6)
+    assert found["donors"] == []
+    adata = atlas_with_an_edge()
+    most = int(adata.obs[names.DONOR].value_counts().max())
+    found = networks.correlate(adata, cell_type="MuSC", assay="cells", min_cells=most + 1)
+    assert found["z"].shape[0] == 0
+    assert networks.compare_ages(found).is_empty()

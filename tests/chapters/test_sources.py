@@ -81,8 +81,11 @@ def test_the_header_states_the_minutes_and_memory_of_the_sidecar(book):
     (header,) = tagged(book, "header")
     for minutes in book.sidecar.minutes.values():
         assert re.search(rf"\b{minutes}\b", header.source), f"{minutes} minutes"
-    assert re.search(r"\bGi?B\b", header.source)
-    assert to_bytes(book.sidecar.memory) <= 8 * 2**30
+    stated = (
+        f"under {book.sidecar.memory} on the default atlas, under {book.sidecar.memory_full} at full size"
+    )
+    assert stated in header.source
+    assert to_bytes(book.sidecar.memory) <= to_bytes(book.sidecar.memory_full) <= 8 * 2**30
 
 
 @every_notebook

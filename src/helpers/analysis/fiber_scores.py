@@ -29,25 +29,21 @@ def score_nuclei(
 
     Returns
     -------
-    The rows with ``slow``, ``fast`` and ``fiber_score`` instead of the genes, and the genes used and left out.
-
-    Raises
-    ------
-    TableError
-        If no gene of one set is left.
+    The rows with ``slow``, ``fast`` and ``fiber_score`` instead of the genes, and the genes used and left out. No row
+    where no gene of one set is left.
     """
     used: dict[str, list[str]] = {}
     genes = {"slow": list(slow), "fast": list(fast)}
     for name, group in genes.items():
         used[name] = [g for g in group if g in expression.columns and (expression[g].max() or 0) > 0]
-        if not used[name] and expression.height:
-            msg = f"none of the {name} genes {group} is expressed here; a fiber score needs both sets."
-            raise TableError(msg)
+    if not (used["slow"] and used["fast"]):
+        # half a score would be a score of something else
+        expression = expression.clear()
     scored = expression.with_columns(
         (
             pl.mean_horizontal(pl.col(g) / pl.col(g).std() for g in used[name])
             if used[name]
-            else pl.lit(None)
+            else pl.lit(None, pl.Float64)
         ).alias(name)
         for name in genes
     ).with_columns((pl.col(SLOW_SCORE) - pl.col(FAST_SCORE)).alias(SCORE))

@@ -95,7 +95,7 @@ def correlate(
         "donors": people,
         "young": np.array(young, bool),
         "covariates": _covariates(adata.obs.iloc[here], people),
-        "z": np.array(z).reshape(len(people), -1),
+        "z": np.array(z).reshape(len(people), len(upper[0])),
     }
 
 

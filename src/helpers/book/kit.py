@@ -103,7 +103,7 @@ NOTEBOOK = """\
 #
 # **Before you start.** [Loading the atlas](01_loading).
 #
-# **Time** 10 minutes to read, 15 for the exercises. **Memory** under 2 GiB.
+# **Time** 10 minutes to read, 15 for the exercises. **Memory** under 2 GiB on the default atlas, under 4 GiB at full size.
 #
 # **What can go wrong.** A limit on cells leaves out donors, and donors are what the later tests count.
 
@@ -235,6 +235,7 @@ title: $title
 question: Which donors hold enough cells to say anything?
 minutes: {reading: 10, exercises: 15}
 memory: 2 GiB
+memory_full: 4 GiB
 profiles:
   test: {atlas: tiny}
   real: {}
