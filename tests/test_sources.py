@@ -6,6 +6,7 @@ import pytest
 
 from helpers import names, sources
 from helpers.errors import ReleaseError, SourceError
+from helpers.simulate import atlas
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +142,7 @@ def test_other_files_and_folders_are_refused_with_what_to_do(small_release, tmp_
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReleaseError, match=r"It holds nothing. Fetch the release with `musclebook download`"):
         sources.open_atlas(tmp_path / "empty")
+
+
+def test_what_is_simulated_by_default_is_the_same_through_every_door():
+    assert (sources.SCALES["demo"], sources.SEED) == (atlas.DEFAULT_SCALE, atlas.DEFAULT_SEED)

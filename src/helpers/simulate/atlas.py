@@ -12,7 +12,7 @@ from helpers import names
 from helpers.errors import ParameterError
 from helpers.simulate import cells, donors, effects, genes, maps, matrix, profiles, sampling
 
-DEFAULT_SCALE, DEFAULT_SEED = 0.08, 20240613
+DEFAULT_SCALE, DEFAULT_SEED = 0.08, 1
 SMALLEST_SCALE = 0.001
 
 
