@@ -176,7 +176,7 @@ note.table(headline.sort("p", nulls_last=True), "The main test: effect with inte
 
 # %% tags=["hide-input"]
 note.table(calls, "Types tested, with p and with q below the limit, by test and assay.", name="composition_calls")
-note.save("composition_all_tests", results)
+_ = note.save("composition_all_tests", results)
 
 # %% tags=["hide-input", "finding"]
 agreement = composition_tests.agreement_of_methods(results)
