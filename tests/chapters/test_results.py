@@ -94,6 +94,17 @@ def test_nothing_is_printed_on_the_error_stream(runs, name):
 
 
 @every_notebook
+def test_no_bare_value_is_left_below_a_cell(runs, name):
+    bare = [
+        out["data"]["text/plain"]
+        for cell in cells_of(runs, name)
+        for out in cell.get("outputs", [])
+        if set(out.get("data", {})) == {"text/plain"}
+    ]
+    assert bare == []
+
+
+@every_notebook
 def test_no_folder_of_this_machine_is_shown(runs, name):
     text = json.dumps([cell.get("outputs", []) for cell in cells_of(runs, name)])
     assert not re.search(rf"{re.escape(str(ROOT))}|/home/|/root/", text)

@@ -125,6 +125,7 @@ def profiles(adata: AnnData, *, counted: bool, min_cells: int = 10) -> AnnData:
         empty = pd.DataFrame(
             {name: pd.Series(dtype=str) for name in names.PROFILE} | {names.EXACT_AGE: pd.Series(dtype=float)}
         )
+        empty.index = empty.index.astype(str)
         return AnnData(X=sp.csr_matrix((0, adata.n_vars), dtype=np.float32), obs=empty, var=adata.var[[]])
     return pseudobulk.sum_by_donor(adata, min_cells=min_cells)
 
