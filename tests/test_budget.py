@@ -35,3 +35,12 @@ def test_the_peak_of_a_program_is_its_own_and_not_that_of_what_started_it():
     code = "from helpers.budget import peak_bytes; print(peak_bytes())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(found.stdout) < 150 * 2**20
+
+
+def test_a_container_may_take_no_more_than_its_limit(monkeypatch, tmp_path):
+    (tmp_path / "limit").write_text(f"{2**20}\n")
+    (tmp_path / "none").write_text("max\n")
+    monkeypatch.setattr(budget, "_LIMITS", (tmp_path / "none", tmp_path / "absent"))
+    assert budget.free_bytes() > 2**26
+    monkeypatch.setattr(budget, "_LIMITS", (tmp_path / "none", tmp_path / "limit"))
+    assert budget.free_bytes() == 2**20

@@ -1,5 +1,6 @@
 """Memory and time: a size text to bytes, a need refused before it is allocated, a peak recorded."""
 
+import contextlib
 import re
 import resource
 import sys
@@ -7,8 +8,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from helpers.errors import BudgetError
 
+# Where Linux says what a container may take: control groups of the second and of the first version.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -54,6 +59,15 @@ def require(needed: int, *, budget: str | int, work: str, remedy: str) -> None:
     if needed > to_bytes(budget):
         msg = f"{work} needs about {to_text(needed)}, the budget is {to_text(to_bytes(budget))}. {remedy}"
         raise BudgetError(msg)
+
+
+def free_bytes() -> int:
+    """Return the memory that new work may take, in bytes: what the machine has free, or a container's limit if less."""
+    free = psutil.virtual_memory().available
+    for path in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or the word "max"
+            free = min(free, int(path.read_text(encoding="ascii")))
+    return free
 
 
 def peak_bytes() -> int:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import nbformat
-import psutil
 from packaging.requirements import Requirement
 
 from helpers import files
 from helpers.book import pairing
 from helpers.book.execute import Task, execute, plain_json
 from helpers.book.project import Project
-from helpers.budget import to_text
+from helpers.budget import free_bytes, to_text
 from helpers.errors import MusclebookError
 
 FREE_DISK = 5 * 2**30
@@ -98,7 +97,7 @@ def _version(name: str) -> str | None:
 
 def _memory(project: Project) -> Finding:
     del project
-    free = psutil.virtual_memory().available
+    free = free_bytes()
     words = f"{to_text(free)} free, {os.cpu_count()} cores"
     return Finding(
         "memory",

@@ -14,7 +14,7 @@ from helpers.book import key, parameters, pool
 from helpers.book.execute import RUN_FILE, Outcome, Task, plain_json
 from helpers.book.parameters import ATLAS, OUT_DIR, Value
 from helpers.book.project import PROFILES, Notebook, Project
-from helpers.budget import to_bytes
+from helpers.budget import free_bytes, to_bytes
 from helpers.errors import ParameterError, RunError
 
 
@@ -174,7 +174,7 @@ def make(
             outcomes[i] = _reused(one)
             if tell:
                 tell(one.label or one.notebook.name, "reused")
-    free = to_bytes(memory) if memory else psutil.virtual_memory().available
+    free = to_bytes(memory) if memory else free_bytes()
     outcomes |= pool.run_all(tasks, processes=processes, memory=free, cluster=cluster, tell=tell)
     return [outcomes[i] for i in range(len(plans))]
 
