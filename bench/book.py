@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import psutil
+from cold import cold
 
 from helpers import budget
 
@@ -95,14 +96,10 @@ def main() -> None:
             from helpers.simulate import release as simulated
 
             release = simulated.write(Path(scratch) / "full", scale=1.0, seed=1)
-        release = release.resolve()
-        copies = set(release.glob("*.h5ad"))
+        else:
+            release = cold(release, Path(scratch) / "full")
         book = copy_book(Path(scratch) / "book")
-        try:
-            seconds, peak = build(book, release, memory=asked.memory, cache=Path(scratch) / "cache")
-        finally:
-            for made in set(release.glob("*.h5ad")) - copies:
-                made.unlink()
+        seconds, peak = build(book, release, memory=asked.memory, cache=Path(scratch) / "cache")
         print("| chapter | seconds | peak, with child processes |\n| --- | ---: | ---: |")
         for run in list_runs(book):
             print(f"| {run['name']} | {run['seconds']:.0f} | {budget.to_text(run['peak_bytes'])} |")

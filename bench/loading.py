@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from cold import cold
+
 from helpers import budget, names
 
 THREE = ["MYH7", "MYH2", "XIST"]
@@ -107,7 +109,7 @@ def measure(work: str, folder: Path, cache: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--release", type=Path, help="full-size release; simulated now if absent")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each of the two loaders, in turn")
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each of the two loaders, in turn")
     parser.add_argument("--json", type=Path, help="write the results here too")
     parser.add_argument("--child", choices=list(WORK), help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -120,18 +122,15 @@ def main() -> None:
             from helpers.simulate import release
 
             folder = release.write(Path(scratch) / "full", scale=1.0, seed=1)
-        copies = set(folder.glob("*.h5ad"))
+        else:
+            folder = cold(folder, Path(scratch) / "full")
         found: dict[str, list[dict]] = {work: [] for work in WORK}
         both = list(WORK)[:2]
-        try:
-            for number in range(asked.repeat):
-                for work in both if number % 2 == 0 else both[::-1]:
-                    found[work].append(measure(work, folder, Path(scratch)))
-            for work in list(WORK)[2:]:
+        for number in range(asked.repeat):
+            for work in both if number % 2 == 0 else both[::-1]:
                 found[work].append(measure(work, folder, Path(scratch)))
-        finally:
-            for made in set(folder.glob("*.h5ad")) - copies:
-                made.unlink()
+        for work in list(WORK)[2:]:
+            found[work].append(measure(work, folder, Path(scratch)))
         report(found, asked.json)
 
 

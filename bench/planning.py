@@ -26,12 +26,12 @@ def _sentences(row: dict) -> str:
     cores = cells / rate * WORKER_CORES / 3600
     lines = [
         f"**{cells:,} cells of {shards} CELLxGENE collections as sentences.**",
-        f"- Measured: {row['cells']:,} cells in {row['seconds']:.0f} s on {WORKER_CORES} cores = {rate:,.0f} cells/s; "
+        f"- Measured: {row['cells']:,} cells in {row['seconds']:.1f} s on {WORKER_CORES} cores = {rate:,.0f} cells/s; "
         f"{read:,.0f} bytes a cell stored as CSR, {written:,.0f} bytes a cell of Parquet written.",
         f"- Bytes: read {cells:,} x {read:,.0f} = {cells * read / 1e9:,.0f} GB, written {cells:,} x {written:,.0f} = "
         f"{cells * written / 1e9:,.0f} GB.",
         f"- Processor: {cells:,} / {rate:,.0f} x {WORKER_CORES} / 3600 = {cores:.1f} core-hours; on this machine "
-        f"{cells / rate / 60:.0f} min, on {CLUSTER_CORES} cores {cores / CLUSTER_CORES * 60:.0f} min.",
+        f"{cells / rate / 60:.0f} min, on {CLUSTER_CORES} cores {cores / CLUSTER_CORES * 60:.1f} min.",
         f"- Disk at {DISK / 1e6:.0f} MB/s: {cells * (read + written) / DISK / 60:.0f} min, whatever the number of cores.",
         "- Memory: files are read in blocks, so a worker needs what `bench/sentences.py` shows (under 1 GB) whatever the "
         "number of cells. The split over donors is decided once, over the cell tables of all files.",
@@ -49,7 +49,7 @@ def _survey(row: dict) -> str:
     cores = cells / rate / 3600
     lines = [
         f"**{cells:,} embedded cells surveyed.**",
-        f"- Measured: {row['cells']:,} cells in {row['seconds']:.0f} s on one core, files in memory = {rate:,.0f} cells/s.",
+        f"- Measured: {row['cells']:,} cells in {row['seconds']:.1f} s on one core, files in memory = {rate:,.0f} cells/s.",
         f"- Bytes: {cells:,} x {CELL_BYTES} = {cells * CELL_BYTES / 1e9:,.0f} GB read once; a few MB of statistics a part kept.",
         f"- Processor: {cells:,} / {rate:,.0f} / 3600 = {cores * 60:.1f} core-minutes.",
         f"- Disk at {DISK / 1e6:.0f} MB/s: {cells * CELL_BYTES / DISK / 60:.0f} min: the disk decides, not the processor. With "
