@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "RESULTS.md"
-SHOWN = ("numpy", "polars", "pyarrow", "numba", "scipy", "scanpy", "anndata", "edgepython")
+SHOWN = ("numpy", "polars", "pyarrow", "numba", "scipy", "scanpy", "anndata", "edgepython", "cell2sentence")
 TITLES = {
     "loading": "Loading the full release: this loader and the plain column-block loader, in turn",
     "expression": "Age tests on donors: calibration over seeds, time",
@@ -87,7 +87,8 @@ def read_sections(path: Path) -> dict[str, str]:
 
 
 def machine() -> str:
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in SHOWN)
+    installed = {one.metadata["Name"].lower(): one.version for one in metadata.distributions()}
+    versions = ", ".join(f"{name} {installed[name]}" for name in SHOWN if name in installed)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, "
