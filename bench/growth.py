@@ -187,7 +187,7 @@ def main() -> None:
         asked.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     draw(rows, asked.figure)
     print(tell(rows))
-    print()
+    print(f"\n![Time and memory over the number of cells]({asked.figure.name})\n")
     print(planning.tell(rows))
 
 
