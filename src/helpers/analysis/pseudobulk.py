@@ -142,7 +142,7 @@ def _count_matrix(adata: AnnData, layer: str) -> sp.csr_matrix | np.ndarray:
         counts = adata.layers[layer]
     else:
         msg = (
-            f"no layer {layer!r} of molecule counts; this table has {sorted(adata.layers) or 'no layers'}. "
+            f"no layer {layer!r} of molecule counts; this table has {sorted(filter(None, adata.layers)) or 'no layers'}. "
             f"Open the atlas with counts=True, or name the layer that holds whole numbers."
         )
         raise TableError(msg)
