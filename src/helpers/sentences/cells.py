@@ -76,7 +76,7 @@ class MemoryCells:
             here = [
                 *(["X"] if adata.X is not None else []),
                 *(["raw"] if adata.raw is not None else []),
-                *adata.layers,
+                *filter(None, adata.layers),  # newer anndata lists X among them, as None
             ]
             msg = f"the AnnData has no {layer!r}; it has: {', '.join(here) or 'no values at all'}."
             raise SentenceError(msg)
