@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from helpers.book import execute, graph, run, state
-from helpers.errors import ParameterError, RunError, TableError
+from helpers.errors import ParameterError, RunError, SourceError, TableError
 
 pytestmark = pytest.mark.xdist_group("runs")
 
@@ -215,3 +215,29 @@ def test_a_missing_sidecar_is_named(project):
     book.sidecar_path.unlink()
     with pytest.raises(TableError, match=r"01_first\.yaml is missing"):
         book.sidecar  # noqa: B018
+
+
+class _Bare:
+    def has(self, *names):
+        return not set(names) - {"DonorID", "annotation_level0"}
+
+
+def test_a_source_that_lacks_what_a_notebook_needs_is_refused_before_anything_runs(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("helpers.sources.open_atlas", lambda source: _Bare())
+    book = project.choose(["01"])[0]
+    book.sidecar_path.write_text(book.sidecar_path.read_text() + "needs: [DonorID, X_scVI, counts]\n")
+    book.source.write_text(
+        book.source.read_text().replace(
+            "count: int = 3", 'atlas: str = "demo"  # source of cells\ncount: int = 3'
+        )
+    )
+    plans = run.plan(project, project.choose(), run.Request(atlas=str(tmp_path)))
+    assert plans[0].lacks.endswith(f"{tmp_path.name} has no X_scVI and no counts.")
+    assert run.able(plans, all_or_none=False) == [plans[1]]
+    with pytest.raises(SourceError, match="01_first cannot run"):
+        run.able(plans, all_or_none=True)
+    state.leave_out(plans)
+    assert list(state.left_out(project)) == ["01_first"]
+    assert run.plan(project, project.choose(), run.Request())[0].lacks == ""

@@ -42,6 +42,7 @@ class Sidecar:
     memory_full: str
     profiles: dict[str, dict[str, Any]]
     records: dict[str, Record]
+    needs: tuple[str, ...] = ()  # columns of cells, "counts", "donors" or keys of projections
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def read_sidecar(path: Path) -> Sidecar:
         memory_full=str(content.get("memory_full", content["memory"])),
         profiles={name: dict(values or {}) for name, values in (content.get("profiles") or {}).items()},
         records={name: _record(name, entry) for name, entry in (content.get("records") or {}).items()},
+        needs=tuple(content.get("needs") or ()),
     )
 
 
@@ -172,7 +174,7 @@ def _record(name: str, entry: dict[str, Any]) -> Record:
 
 
 def _faults(content: dict[str, Any]) -> list[str]:
-    known = {"title", "question", "minutes", "memory", "memory_full", "profiles", "records"}
+    known = {"title", "question", "minutes", "memory", "memory_full", "needs", "profiles", "records"}
     faults = [f"unknown key {key!r}" for key in content if key not in known]
     faults += [
         f"{key!r} is missing" for key in ("title", "question", "minutes", "memory") if key not in content
@@ -187,6 +189,9 @@ def _faults(content: dict[str, Any]) -> list[str]:
             to_bytes(str(content.get(key, "1 GiB")))
         except BudgetError as error:
             faults.append(f"{key}: {error}")
+    needs = content.get("needs") or []
+    if not isinstance(needs, list) or not all(isinstance(one, str) and one for one in needs):
+        faults.append("'needs' is a list of names, such as [DonorID, age_numeric, counts]")
     profiles = content.get("profiles") or {}
     faults += [
         f"unknown profile {name!r}, choose from {', '.join(PROFILES)}"

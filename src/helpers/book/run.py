@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from helpers.book.execute import RUN_FILE, Outcome, Task, plain_json
 from helpers.book.parameters import ATLAS, OUT_DIR, Value
 from helpers.book.project import PROFILES, Notebook, Project
 from helpers.budget import free_bytes, to_bytes
-from helpers.errors import ParameterError, RunError
+from helpers.errors import ParameterError, RunError, SourceError
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Plan:
     folder: Path  # of all runs of this notebook
     source: str
     label: str = ""  # tells several runs of one notebook apart
+    lacks: str = ""  # why the source cannot serve this notebook, in a sentence
 
     @property
     def target(self) -> Path:
@@ -93,15 +94,55 @@ def plan(
     ParameterError
         If a value does not fit; the faults of all notebooks at once.
     """
-    plans, faults = [], []
+    plans, faults, opened = [], [], {}
     for notebook in notebooks:
         try:
-            plans.append(_plan_one(project, notebook, request, out or project.build / "runs"))
+            one = _plan_one(project, notebook, request, out or project.build / "runs")
+            plans.append(replace(one, lacks=lack(notebook, one.effective.get(ATLAS), opened=opened)))
         except ParameterError as error:
             faults.append(str(error))
     if faults:
         raise ParameterError("\n\n".join(faults))
     return plans
+
+
+def lack(notebook: Notebook, atlas: Value | None, *, opened: dict[str, Any]) -> str:
+    """Say what a source lacks of what a notebook needs, in a sentence; empty if it lacks nothing.
+
+    Parameters
+    ----------
+    notebook
+        The notebook; its sidecar lists under ``needs`` columns of cells, "counts", "donors", keys of projections.
+    atlas
+        The source; a simulated one holds everything.
+    opened
+        Sources opened before, by name; a new one is added.
+    """
+    needs = notebook.sidecar.needs
+    if not needs or atlas is None or key.is_word(str(atlas)):
+        return ""
+    from helpers import sources
+
+    if str(atlas) not in opened:
+        opened[str(atlas)] = sources.open_atlas(str(atlas))
+    missing = [name for name in needs if not opened[str(atlas)].has(name)]
+    if not missing:
+        return ""
+    return f"The chapter needs {', '.join(needs)}; {Path(str(atlas)).name} has no {' and no '.join(missing)}."
+
+
+def able(plans: list[Plan], *, all_or_none: bool) -> list[Plan]:
+    """Return the plans whose source holds what the notebook needs.
+
+    Raises
+    ------
+    SourceError
+        If one does not and `all_or_none` is asked for, or if none does; every reason is named.
+    """
+    unable = [one for one in plans if one.lacks]
+    if unable and (all_or_none or len(unable) == len(plans)):
+        raise SourceError("\n".join(f"{one.notebook.name} cannot run. {one.lacks}" for one in unable))
+    return [one for one in plans if not one.lacks]
 
 
 def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path) -> Plan:

@@ -21,6 +21,26 @@ def point(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> None:
             write_json(one.folder / CURRENT, content)
 
 
+def leave_out(plans: Iterable[Plan]) -> None:
+    """Take the pages whose source lacks what they need out of the site, and keep the reason."""
+    for one in plans:
+        if one.lacks:
+            write_json(one.folder / CURRENT, {"left_out": one.lacks})
+
+
+def left_out(project: Project) -> dict[str, str]:
+    """Return why pages are not in the site, by notebook."""
+    found = {}
+    for name in project.notebooks:
+        try:
+            pointer = json.loads((project.build / "runs" / name / CURRENT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(pointer, dict) and "left_out" in pointer:
+            found[name] = str(pointer["left_out"])
+    return found
+
+
 def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
     """Return what is known of the run that the site shows, with its ``folder``; None if there is none."""
     folder = project.build / "runs" / notebook.name

@@ -43,6 +43,8 @@ def run(
         texts, values = parameters.parse_options(given or [], files=files or [])
         request = run.Request(atlas=atlas, profile=profile, texts=texts, values=values)
         plans = run.plan(project, project.choose(notebooks), request, out=out)
+        shared.print_left_out(plans)
+        plans = run.able(plans, all_or_none=bool(notebooks))
         shared.prepare(plans)
         failed = (out or project.build) / "failed"
         with shared.progress() as tell:
@@ -83,7 +85,10 @@ def build(
     with shared.failures():
         project = shared.project()
         if runs:
-            plans = run.plan(project, project.choose(), run.Request(atlas=atlas, profile=profile))
+            every = run.plan(project, project.choose(), run.Request(atlas=atlas, profile=profile))
+            plans = run.able(every, all_or_none=False)
+            shared.print_left_out(every)
+            state.leave_out(every)
             shared.prepare(plans)
             with shared.progress() as tell:
                 outcomes = run.make(

@@ -95,6 +95,13 @@ def progress() -> Iterator[Callable[[str, str], None]]:
         yield tell
 
 
+def print_left_out(plans: "list[Plan]") -> None:
+    """Print why notebooks cannot run on this source."""
+    for one in plans:
+        if one.lacks:
+            console.print(f"{one.notebook.name} is left out. {one.lacks}", soft_wrap=True, markup=False)
+
+
 def print_outcomes(outcomes: "list[Outcome]") -> None:
     """Print how each run ended."""
     table = Table("notebook", "run", "state", "time", "memory", box=None)
