@@ -1,8 +1,18 @@
 """What a sentence says of a value that is missing."""
 
+import polars as pl
 import pytest
 
+from helpers import findings, markup
+from helpers.errors import FindingError, ParameterError
 from helpers.findings import Finding
+
+CELL = """
+cell_type: str = "MuSC"  # a type
+fdr: float = 0.1  # rate [0.001, 0.5]
+level: str = "low"  # level {low, high}
+out_dir: str = ""  # folder
+"""
 
 
 @pytest.mark.parametrize("spec", ["", ".1%", ",.0f", ".2f"])
@@ -17,3 +27,83 @@ def test_a_value_keeps_unit_and_interval():
     assert (
         format(Finding("mae", 7.84, "years", (5.2, 10.6)), ".1f") == "7.8 years (95 % interval 5.2 to 10.6)"
     )
+
+
+def test_a_count_reads_as_english():
+    assert [f"{Finding('n', n):gene|genes}" for n in (0, 1, 16, 12345)] == [
+        "no genes",
+        "1 gene",
+        "16 genes",
+        "12,345 genes",
+    ]
+    assert f"{Finding('n', None):gene|genes}" == "an unknown number of genes"
+
+
+def begin(tmp_path, *, given="", **values):
+    cells = ["", CELL, *([f"# Parameters\n{given}\n"] if given else [])]
+    space = {"cell_type": "MuSC", "fdr": 0.1, "level": "low", "out_dir": str(tmp_path), "In": cells, **values}
+    return findings.begin("01_first", space), space
+
+
+def test_parameters_are_brought_to_their_type_under_plain_papermill(tmp_path):
+    note, space = begin(tmp_path, given="cell_type = 1", cell_type=1, fdr="1e-2")
+    assert (space["cell_type"], space["fdr"]) == ("1", 0.01)
+    assert note.parameters["cell_type"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("given", "values", "said"),
+    [
+        ("leve = 'low'", {}, "unknown parameter 'leve', did you mean 'level'"),
+        ("fdr = 3", {"fdr": 3}, "fdr = 3 is out of range: float from 0.001 to 0.5"),
+        ("level = 'hig'", {"level": "hig"}, "did you mean 'high'"),
+        ("fdr = 'x'", {"fdr": "x"}, "fdr = 'x' is not allowed"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_first_cells(tmp_path, given, values, said):
+    with pytest.raises(ParameterError, match=said):
+        begin(tmp_path, given=given, **values)
+
+
+def test_say_records_and_speaks(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(findings, "_display", lambda **shown: said.append(shown["markdown"]))
+    note, _ = begin(tmp_path)
+    note.say(
+        "{calls:gene|genes} of {share:.0%}, {slope}.", calls=1, share=0.5, slope=(0.2, "log2", (0.1, 0.3))
+    )
+    assert said == ["1 gene of 50%, 0.2 log2 (95 % interval 0.1 to 0.3)."]
+    assert note.findings["slope"].interval == (0.1, 0.3)
+
+
+def test_results_do_not_tell_where_files_lie(tmp_path):
+    note, _ = begin(tmp_path, atlas="/home/me/atlas.h5ad")
+    assert note.parameters["atlas"] == "atlas.h5ad"
+
+
+def test_a_table_shows_the_columns_that_were_chosen_and_saves_all(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(findings, "_display", lambda **given: shown.append(given["html_text"]))
+    frame = pl.DataFrame(
+        {
+            "gene": ["<b>", "B"],
+            "level": ["x", "y"],
+            "low": [-0.312, 1.0],
+            "est": [-0.247, 2.0],
+            "high": [-0.182, 3.0],
+            "p": [4e-5, 0.04],
+        }
+    )
+    note, _ = begin(tmp_path)
+    columns = {"gene": "gene", "change": ("est", "low", "high"), "p": "p"}
+    note.table(frame, "Changes.", name="changes", columns=columns, groups="level")
+    assert "-0.25 (-0.31 to -0.18)" in shown[0]
+    assert "&lt; 0.001" in shown[0]
+    assert "&lt;b&gt;" in shown[0]
+    assert "<b>" not in shown[0]
+    assert pl.read_parquet(tmp_path / "changes.parquet").equals(frame)
+    with pytest.raises(FindingError, match="no column 'gene2'"):
+        note.table(frame, "Changes.", columns={"gene": "gene2"})
+    note.table(frame.clear(), "Nothing.")
+    assert len(shown) == 1
+    assert markup.write_p(0.2) == "0.20"

@@ -5,7 +5,7 @@ import json
 import math
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import polars as pl
 
-from helpers import markup
+from helpers import markup, parameters
 from helpers.budget import Meter, to_text
 from helpers.errors import FindingError
 from helpers.files import write_json, writing
@@ -45,8 +46,19 @@ class Finding:
         return self.text("range")
 
     def __format__(self, spec: str) -> str:
-        """Write value, unit and interval for Markdown; `spec` formats the numbers."""
-        return markup.escape(self.text(spec=spec))
+        """Write the finding for Markdown: `spec` formats its numbers, or is a noun, ``gene|genes``, that it counts."""
+        one, several, *_ = [*spec.split("|"), ""]
+        return markup.escape(self.count(one, several) if several else self.text(spec=spec))
+
+    def count(self, one: str, several: str) -> str:
+        """Count a noun in English: no genes, 1 gene, 16 genes."""
+        if self.value is None:
+            return f"an unknown number of {several}"
+        return (
+            f"no {several}"
+            if self.value == 0
+            else f"{self.text('number')} {one if self.value == 1 else several}"
+        )
 
     def text(self, part: str = "", spec: str = "") -> str:
         """Write the finding as plain text, for whoever escapes by themselves.
@@ -120,17 +132,27 @@ class Note:
         self._write()
         return self
 
-    def say(self, sentence: str) -> None:
-        """Show a sentence with recorded values in it, as Markdown.
+    def say(self, sentence: str, **values: Any) -> None:
+        """Record values and show a sentence with them in it, as Markdown.
 
-        ``{name}`` is value, unit and interval; ``{name.number}`` the value alone; ``{name:.1%}`` formats it.
-        Values are escaped, so a label that holds markup shows as text.
+        ``{name}`` is value, unit and interval; ``{name.number}`` the value alone; ``{name:.1%}`` formats it;
+        ``{name:gene|genes}`` counts: no genes, 1 gene, 16 genes. Values are escaped, so a label that holds markup
+        shows as text.
+
+        Parameters
+        ----------
+        sentence
+            Names recorded values, those of this call or of earlier ones, in braces.
+        values
+            What to record: a value, or a value with its unit, or with unit and interval.
 
         Raises
         ------
         FindingError
             If the sentence names a value that was not recorded.
         """
+        for name, value in values.items():
+            self.record(name, *(value if isinstance(value, tuple) else (value,)))
         try:
             text = sentence.format_map(self.findings)
         except KeyError as missing:
@@ -149,22 +171,56 @@ class Note:
         self._write()
         return paths
 
-    def table(self, table: pl.DataFrame, caption: str, *, name: str | None = None, rows: int = 12) -> None:
-        """Show the first rows of a table, escaped; with a name, save the whole and link the files.
+    def table(
+        self,
+        table: pl.DataFrame | pd.DataFrame,
+        caption: str,
+        *,
+        name: str | None = None,
+        rows: int = 12,
+        columns: Mapping[str, str | tuple[str, str, str]] | None = None,
+        groups: str | None = None,
+        percent: Sequence[str] = (),
+    ) -> None:
+        """Show the columns of a table that answer the question; with a name, save the whole and link the files.
 
         Parameters
         ----------
         table
-            Columns as they should read; numbers are shown with three significant digits.
+            All there is, polars or pandas. Where it has no rows nothing is shown.
         caption
-            One sentence.
+            One sentence; what is the same in all rows belongs here.
         name
             File stem under which the whole table is saved.
         rows
             Rows shown.
+        columns
+            Header in words: column, or (estimate, low, high), which share one. None for all columns.
+        groups
+            Column whose values head groups of rows.
+        percent
+            Columns of shares, shown in per cent.
+
+        Raises
+        ------
+        FindingError
+            If a column is not in the table.
         """
-        links = "" if name is None else markup.links(self.save(name, table))
-        _display(html_text=markup.table(table, caption=caption, rows=rows, links=links))
+        frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
+        links = "" if name is None else markup.links(self.save(name, frame))
+        shown = {column: column for column in frame.columns} if columns is None else dict(columns)
+        parts = [part for value in shown.values() for part in ([value] if isinstance(value, str) else value)]
+        absent = [
+            part for part in (*parts, *percent, *([groups] if groups else [])) if part not in frame.columns
+        ]
+        if absent:
+            msg = f"the table has no column {absent[0]!r}. There are: {', '.join(frame.columns)}."
+            raise FindingError(msg)
+        if frame.height:
+            html = markup.table(
+                frame, caption=caption, rows=rows, links=links, columns=shown, groups=groups, percent=percent
+            )
+            _display(html_text=html)
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
@@ -216,8 +272,8 @@ class Note:
         )
 
 
-def begin(notebook: str, namespace: Mapping[str, Any]) -> Note:
-    """Begin the note of a notebook.
+def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
+    """Begin the note of a notebook, after checking its parameters as ``musclebook run`` does.
 
     Parameters
     ----------
@@ -225,20 +281,38 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Note:
         Stem of the notebook, such as ``"03_age_de"``.
     namespace
         The notebook's variables (``globals()``), right after the parameters cell: those of plain types are the
-        run's parameters. ``out_dir`` among them names the folder of result files; empty means
-        ``results/NOTEBOOK/KEY`` under the working directory, one folder for each set of parameters.
+        run's parameters. A value that came as text, or as a number where a text is declared, is brought to the
+        declared type in place. ``out_dir`` names the folder of result files; empty means ``results/NOTEBOOK/KEY``
+        under the working directory, one folder for each set of parameters.
+
+    Raises
+    ------
+    ParameterError
+        If a given parameter is unknown, or a value is of the wrong type, out of range or not a choice.
     """
-    parameters = {
+    declared, given = parameters.from_history(namespace.get("In", ()))
+    values = {key: value for key, value in namespace.items() if key in declared}
+    unknown = {key: namespace.get(key) for key in given if key not in declared} if declared else {}
+    namespace.update(
+        parameters.check(declared, {**parameters.coerce(declared, values), **unknown}, name=notebook)
+    )
+    plain = {
         key: value
         for key, value in namespace.items()
         if not key.startswith("_")
         and isinstance(value, str | int | float | bool)
         and key not in {"In", "Out", "out_dir"}
     }
-    key = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    key = hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
     out_dir = namespace.get("out_dir")
     folder = Path(out_dir) if out_dir else Path("results") / notebook / key
-    return Note(notebook, folder=folder, parameters=parameters)
+    # a result file may be published: it names the file that was read, not where it lies on this machine
+    shown = {name: _without_folder(value) for name, value in plain.items()}
+    return Note(notebook, folder=folder, parameters=shown)
+
+
+def _without_folder(value: Plain) -> Plain:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _plain(value: Any, name: str) -> Plain:

@@ -3,10 +3,12 @@
 import html
 import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from great_tables import GT
 
 Plain = str | int | float | bool | None
 
@@ -62,34 +64,99 @@ def links(paths: list[Path]) -> str:
     )
 
 
-def table(frame: pl.DataFrame, *, caption: str, rows: int, links: str) -> str:
-    """Return the first rows of a table as HTML that scrolls, with a caption and, below, how many rows there are more.
+def table(
+    frame: pl.DataFrame,
+    *,
+    caption: str,
+    rows: int,
+    links: str,
+    columns: Mapping[str, str | tuple[str, str, str]],
+    groups: str | None = None,
+    percent: Sequence[str] = (),
+) -> str:
+    """Return the first rows of a table as HTML, with a caption above and, below, how many rows there are more.
 
     Parameters
     ----------
     frame
-        Columns as they should read.
+        All rows.
     caption
         One sentence.
     rows
-        Rows shown.
+        How many are shown.
     links
         HTML put below the table.
+    columns
+        Header: column, or (estimate, low, high).
+    groups
+        Column whose values head groups of rows.
+    percent
+        Columns of shares.
     """
     shown = frame.head(rows)
-    head = "".join(f"<th scope='col'>{in_html(column)}</th>" for column in shown.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
-        for row in shown.iter_rows()
+    cells = {header: _cells(shown, column, percent) for header, column in columns.items()}
+    heads = {} if groups is None else {"group heading": [_cell(value) for value in shown[groups]]}
+    plain = pl.DataFrame({**cells, **heads}, schema=dict.fromkeys([*cells, *heads], pl.String))
+    numeric = [
+        header
+        for header, column in columns.items()
+        if not isinstance(column, str) or frame.schema[column].is_numeric()
+    ]
+    made = GT(plain, groupname_col=next(iter(heads), None)).cols_align("right", columns=numeric)
+    # the style of the page, and in a notebook that of tables there, in place of eight kilobytes with every table
+    body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
+    body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
+    body = body.replace(
+        '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{in_html(caption)}'"
     )
     more = f"First {shown.height:,} of {frame.height:,} rows. " if frame.height > shown.height else ""
     foot = f"<p class='table-foot'>{more}{links}</p>" if more or links else ""
     return (
         # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
-        f"<p class='table-caption'>{in_html(caption)}</p>"
-        f"<div class='table-scroll' tabindex='0'><table class='dataframe' aria-label='{in_html(caption)}'>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{foot}"
+        f"<p class='table-caption'>{in_html(caption)}</p><div class='table-scroll' tabindex='0'>{body}</div>{foot}"
     )
+
+
+def write_p(value: float) -> str:
+    """Return a p or q as a reader writes it.
+
+    Examples
+    --------
+    >>> write_p(0.04321), write_p(0.0000432)
+    ('0.043', '< 0.001')
+    """
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
+def write_interval(estimate: float | None, low: float | None, high: float | None) -> str:
+    """Return an estimate with its interval, to as many digits as the interval carries.
+
+    Examples
+    --------
+    >>> write_interval(-0.2471, -0.312, -0.182), write_interval(0.5, None, None)
+    ('-0.25 (-0.31 to -0.18)', '0.5')
+    """
+    if estimate is None or math.isnan(estimate):
+        return "–"
+    bounds = [bound for bound in (low, high) if bound is not None and math.isfinite(bound)]
+    if len(bounds) < 2:
+        return write(estimate)
+    width = (bounds[1] - bounds[0]) / 2
+    digits = 3 if width == 0 else min(6, -math.floor(math.log10(width))) if width < 1 else int(width < 10)
+    return "{:,.{n}f} ({:,.{n}f} to {:,.{n}f})".format(estimate, *bounds, n=digits)
+
+
+def _cells(frame: pl.DataFrame, column: str | tuple[str, str, str], percent: Sequence[str]) -> list[str]:
+    if not isinstance(column, str):
+        return [write_interval(*row) for row in frame.select(column).iter_rows()]
+    values = frame[column].to_list()
+    if column in percent:
+        return ["–" if value is None else f"{value:.1%}" for value in values]
+    if re.fullmatch(r"(p|q)(_\w+)?", column) and frame.schema[column].is_float():
+        return ["–" if value is None or math.isnan(value) else write_p(value) for value in values]
+    return [_cell(value) for value in values]
 
 
 def _cell(value: Any) -> str:

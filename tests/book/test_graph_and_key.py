@@ -1,6 +1,7 @@
 import pytest
 
-from helpers.book import graph, key, parameters, run
+from helpers import parameters
+from helpers.book import graph, key, run
 
 
 @pytest.fixture

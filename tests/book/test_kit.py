@@ -6,7 +6,8 @@ import nbformat
 import pytest
 import yaml
 
-from helpers.book import contract, editions, kit, pairing, parameters, run
+from helpers import parameters
+from helpers.book import contract, editions, kit, pairing, run
 from helpers.book.project import Project
 from helpers.errors import ChapterError
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.book import contract, editions, pairing, parameters, prose, workshop
+from helpers import parameters
+from helpers.book import contract, editions, pairing, prose, workshop
 from helpers.book.project import PROFILES, Project
 from helpers.budget import to_bytes
 

@@ -142,7 +142,7 @@ def test_search_knows_genes_labels_and_terms(html):
 
 def test_the_functions_of_every_room_are_described(html):
     text = (html / "book" / "api.html").read_text()
-    for name in ("helpers.sources.open_atlas", "helpers.findings.begin", "helpers.book.parameters.check"):
+    for name in ("helpers.sources.open_atlas", "helpers.findings.begin", "helpers.parameters.check"):
         assert f'id="{name}"' in text
 
 

@@ -66,3 +66,42 @@ def look(obs: pl.DataFrame, barcodes: pl.Series) -> list[str]:
             f"published exact ages are not used"
         )
     return notes
+
+
+def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
+    """Make the table of donors from the table of cells: see `reader.Atlas.donors`.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"DonorID": ["339C", "339C", "A"], "Sex": ["F", "F", "M"], "age_numeric": [72.5, 72.5, 30]})
+    >>> tabulate(cells).select("DonorID", "age", "cells").rows()
+    [('A', 30.0, 1), ('339C', 73.0, 2)]
+    """
+    said = (names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
+    wanted = (names.DONOR, names.ASSAY, names.CHEMISTRY, *said)
+    obs = obs.with_columns(
+        pl.lit(None, pl.Float64 if name in (names.AGE_MIDPOINT, names.EXACT_AGE) else pl.String).alias(name)
+        for name in wanted
+        if name not in obs.columns
+    ).filter(pl.col(names.DONOR).is_not_null())
+    in_nuclei = (pl.col(names.ASSAY) == names.NUCLEI).fill_null(value=False)
+    alone = [
+        pl.when(pl.col(name).drop_nulls().n_unique() == 1).then(pl.col(name).drop_nulls().first()).alias(name)
+        for name in said
+    ]
+    chemistry = pl.col(names.CHEMISTRY).filter(~in_nuclei).drop_nulls().unique().sort().str.join(" + ")
+    donors = obs.group_by(names.DONOR).agg(
+        *alone,
+        chemistry=chemistry,
+        cells=(~in_nuclei).sum().cast(pl.Int64),
+        nuclei=in_nuclei.sum().cast(pl.Int64),
+    )
+    listed = study.donors().select(names.DONOR, exact="Age")
+    listed = listed.filter(~pl.col(names.DONOR).is_in(contradicting(obs)))
+    stated = pl.coalesce("exact", names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64).alias(names.EXACT_AGE)
+    return (
+        donors.join(listed, on=names.DONOR, how="left")
+        .with_columns(stated, pl.col("chemistry").replace("", None))
+        .select(names.DONOR, names.SEX, names.EXACT_AGE, *said[1:4], "chemistry", names.CELLS, names.NUCLEI)
+        .sort(names.EXACT_AGE, names.DONOR, nulls_last=True)
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -12,12 +12,13 @@ from anndata import AnnData
 
 from helpers import budget as memory
 from helpers import names
-from helpers.atlas import cache, frames, matrix, selection
+from helpers.atlas import cache, frames, matrix, people, selection
 from helpers.atlas import counts as molecules
 from helpers.atlas.source import Source
 from helpers.errors import CountsError, SourceError, TableError
 
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
+_PROBED = 64  # cells of an h5ad whose counts are tried before a chapter is promised any
 COUNTS_BYTES = 4  # int32; columns are shared with the values
 
 
@@ -66,6 +67,56 @@ class Atlas:
     def __repr__(self) -> str:
         """Return kind, name and size."""
         return f"Atlas({self._source.kind} {self._source.name!r}, {self.shape[0]:,} cells x {self.shape[1]:,} genes)"
+
+    @cached_property
+    def donors(self) -> pl.DataFrame:
+        """One row a donor, youngest first; null where the cells of a donor do not agree.
+
+        Columns: DonorID, Sex, age (years), Age_group, Age_bin, age_numeric, chemistry (of the single cells, joined by
+        " + "), cells, nuclei (barcodes of each assay). ``age`` is the published exact age where the study lists the
+        donor and the cells do not contradict it, else what the source says, else the middle of the age group.
+        """
+        return people.tabulate(self.obs)
+
+    def has(self, *wanted: str) -> bool:
+        """Say whether the source holds every one of these.
+
+        Parameters
+        ----------
+        wanted
+            Columns of `obs` with a value, projections, ``counts`` (molecules held or recoverable), ``donors`` or
+            ``truth``.
+
+        Examples
+        --------
+        >>> from helpers import sources
+        >>> sources.open_atlas("tiny").has("DonorID", "X_scVI"), sources.open_atlas("tiny").has("nonsense")
+        (True, False)
+        """
+        return all(self._has(name) for name in wanted)
+
+    def _has(self, name: str) -> bool:
+        if name == "counts":
+            return self._has_counts
+        if name == "donors":
+            return self._has(names.DONOR)
+        if name == "truth":
+            return self.simulated and self._source.truth("age_expression") is not None
+        if name in names.PROJECTION_FILES:
+            return self._source.projection(name) is not None
+        return name in self.obs.columns and self.obs[name].null_count() < self.obs.height
+
+    @cached_property
+    def _has_counts(self) -> bool:
+        # an h5ad is asked about a few of its cells; a release is cheap to ask only by columns, and states log counts
+        if self.folder is not None or not self.obs.height:
+            return self.folder is not None
+        rows = np.arange(min(_PROBED, self.obs.height))
+        try:
+            self._recover(self._source.read_csr(rows, None), rows, None, budget="8 GiB")
+        except CountsError:
+            return False
+        return True
 
     def genes(self, genes: Sequence[str]) -> pl.DataFrame:
         """Return the expression of a few genes: one column each, by its name in `var`, one row a cell of `obs`.
@@ -149,7 +200,7 @@ class Atlas:
         *,
         cells: selection.Choice | None = None,
         genes: Sequence[str] | None = None,
-        counts: bool = True,
+        counts: bool | Literal["try"] = True,
         budget: str | int = "8 GiB",
     ) -> AnnData:
         """Return cells x genes: `X` CSR float32 as released, layer ``counts`` CSR int32.
@@ -161,7 +212,8 @@ class Atlas:
         genes
             Symbols or Ensembl ids, in the order wanted; none for all.
         counts
-            Whether to recover molecule counts. The layer shares its index arrays with `X`.
+            Whether to recover molecule counts. The layer shares its index arrays with `X`. ``"try"``: where they
+            cannot be recovered there is no layer, and ``uns["no_counts"]`` says why.
         budget
             Memory that the result and the way to it may take.
 
@@ -174,6 +226,8 @@ class Atlas:
         TableError
             If a gene is unknown, or `cells` does not choose cells of this atlas.
         """
+        if counts == "try":
+            return self._try_counts(cells=cells, genes=genes, budget=budget)
         rows = selection.choose_cells(cells, self.obs, origin=self._source.name)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
@@ -192,6 +246,14 @@ class Atlas:
             adata = self._read(rows, places, counts=counts, budget=budget)
             cache.store(folder, self._source.key, adata, simulation=self._source.simulation)
         return adata
+
+    def _try_counts(self, **choice: Any) -> AnnData:
+        try:
+            return self.to_anndata(counts=True, **choice)
+        except CountsError as problem:
+            adata = self.to_anndata(counts=False, **choice)
+            adata.uns["no_counts"] = str(problem)
+            return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
         """Write all cells and genes with counts as an h5ad that any program of the field opens.

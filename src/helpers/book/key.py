@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 
 from helpers import files
 from helpers.book import graph
-from helpers.book.parameters import ATLAS, OUT_DIR, Parameter, Value
+from helpers.parameters import ATLAS, OUT_DIR, Parameter, Value
 
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
 SAMPLE_BYTES = 1 << 20

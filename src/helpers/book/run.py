@@ -10,12 +10,13 @@ from typing import Any
 
 import psutil
 
-from helpers.book import key, parameters, pool
+from helpers import parameters
+from helpers.book import key, pool
 from helpers.book.execute import RUN_FILE, Outcome, Task, plain_json
-from helpers.book.parameters import ATLAS, OUT_DIR, Value
 from helpers.book.project import PROFILES, Notebook, Project
 from helpers.budget import free_bytes, to_bytes
 from helpers.errors import ParameterError, RunError, SourceError
+from helpers.parameters import ATLAS, OUT_DIR, Value
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import yaml
 from nbformat import NotebookNode
 
 from helpers.book import key, state
-from helpers.book.parameters import ATLAS
 from helpers.book.project import Notebook, Project
 from helpers.book.run import is_simulated
 from helpers.errors import SiteError
 from helpers.files import write_json, writing
+from helpers.parameters import ATLAS
 
 SITE_FILE = "site.json"
 _LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can start

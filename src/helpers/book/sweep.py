@@ -13,12 +13,12 @@ import yaml
 
 from helpers.book import run
 from helpers.book.execute import Outcome
-from helpers.book.parameters import ATLAS
 from helpers.book.project import Project
 from helpers.book.stage import dress, shown
 from helpers.errors import ParameterError, RunError
 from helpers.figures import multiples
 from helpers.files import write_json, writing
+from helpers.parameters import ATLAS
 
 FILE = "sweep.json"
 TABLE = "table"

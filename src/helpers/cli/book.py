@@ -36,7 +36,8 @@ def run(
 
     Example: musclebook run 03 --atlas my.h5ad -p cell_type=FB
     """
-    from helpers.book import parameters, run, state
+    from helpers import parameters
+    from helpers.book import run, state
 
     with shared.failures():
         project = shared.project()

@@ -6,7 +6,7 @@ import io
 import math
 import re
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,15 @@ class Parameter:
         except ValueError:
             return text
 
+    def coerce(self, value: Any) -> Any:
+        """Bring a value that another program has typed to the declared type; one that does not fit stays."""
+        if isinstance(value, str) and self.type != "str":
+            return self.parse(value)
+        if self.type == "str" and isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        whole = isinstance(value, float) and value.is_integer()
+        return int(value) if self.type == "int" and whole else value
+
 
 def read_parameters(notebook: NotebookNode, *, name: str = "notebook") -> dict[str, Parameter]:
     """Return the parameters declared in the cell tagged ``parameters``.
@@ -87,7 +96,11 @@ def read_parameters(notebook: NotebookNode, *, name: str = "notebook") -> dict[s
     if len(cells) > 1:
         msg = f"{name} has {len(cells)} cells tagged 'parameters'; one is allowed."
         raise ParameterError(msg)
-    source = cells[0].source
+    return declare(cells[0].source, name=name)
+
+
+def declare(source: str, *, name: str = "notebook") -> dict[str, Parameter]:
+    """Return the parameters that the text of a parameters cell declares; see `read_parameters`."""
     comments = _comments(source)
     found, faults = {}, []
     for statement in ast.parse(source).body:
@@ -109,6 +122,36 @@ def read_parameters(notebook: NotebookNode, *, name: str = "notebook") -> dict[s
         msg = f"parameters cell of {name}: {'; '.join(faults)}."
         raise ParameterError(msg)
     return found
+
+
+def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
+    """Find, among the cells that a kernel has run, what is declared and what was given.
+
+    Parameters
+    ----------
+    cells
+        Sources, oldest first, such as IPython's ``In``.
+
+    Returns
+    -------
+    tuple
+        The parameters of the last cell that declares ``out_dir``, and the names that papermill's cell after it sets.
+        Both empty where there is no such cell.
+    """
+    places = [place for place, cell in enumerate(cells) if re.search(rf"(?m)^{OUT_DIR}: str =", cell)]
+    if not places:
+        return {}, []
+    given = []
+    for cell in cells[places[-1] + 1 :]:
+        if cell.startswith("# Parameters\n"):  # as papermill writes it
+            statements = ast.parse(cell).body
+            given += [node.targets[0].id for node in statements if isinstance(node, ast.Assign)]
+    return declare(cells[places[-1]]), given
+
+
+def coerce(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring values to the declared types where nothing is lost: papermill takes the label 1 for a number, YAML 1e-2 for a text."""
+    return {key: declared[key].coerce(value) if key in declared else value for key, value in values.items()}
 
 
 def check(

@@ -1,7 +1,7 @@
 import nbformat
 import pytest
 
-from helpers.book import parameters
+from helpers import parameters
 from helpers.errors import ParameterError
 
 CELL = """

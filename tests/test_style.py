@@ -4,8 +4,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from helpers import names
-from helpers.figures import style
+from helpers import names, style
 
 
 def _luminance(color):

@@ -6,8 +6,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from helpers.analysis import arrangements
 from helpers.errors import DesignError
+from helpers.stats import permute as arrangements
 
 
 @pytest.mark.parametrize("values", [[0, 0, 1, 1, 1], [1, 2, 2, 3], [5, 4, 3, 2, 1], [7, 7, 7, 1]])
@@ -129,3 +129,29 @@ def test_thirty_six_types_over_seventeen_donors_take_seconds():
     assert drawn.total == 24_310
     assert p.shape == (36,)
     assert time.process_time() - started < 10
+
+
+def test_deal_keeps_as_many_columns_as_leave_enough_ways():
+    import polars as pl
+
+    donors = pl.DataFrame({"Sex": list("MMMMMFFFFF"), "chemistry": list("2233322333")})
+    ages = [19, 28, 29, 37, 60, 22, 64, 70, 73, 74]
+    dealt = arrangements.deal(ages, strata=donors, draws=50)
+    assert dealt.within == ("Sex", "chemistry")
+    assert arrangements.deal(ages, strata=donors, draws=50, fewest=200).within == ("Sex",)
+    assert arrangements.deal(ages, strata=donors, draws=50, fewest=10**9).within == ()
+    men = np.array(ages)[:5]
+    for row in dealt.values:
+        assert sorted(row[:5]) == sorted(men)
+
+
+@pytest.mark.parametrize(
+    ("young", "old", "share"), [(3, 4, 1 / 35), (2, 2, 0.0), (3, 3, 0.0), (4, 4, 2 / 70)]
+)
+def test_chance_below_a_twentieth_is_what_the_arrangements_allow(young, old, share):
+    dealt = arrangements.deal([0] * young + [1] * old)
+    assert dealt.below(0.05) == pytest.approx(share)
+    generator = np.random.default_rng(1)
+    p = arrangements.p_values(dealt, generator.normal(size=(young + old, 4000)))
+    assert (p <= 0.05).mean() == pytest.approx(share, abs=0.01)
+    assert f"{dealt.smallest_p:.2g}" in dealt.sentence()
