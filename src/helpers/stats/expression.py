@@ -1,0 +1,539 @@
+"""Genes that change with age, tested on donors: what edgePython's quasi-likelihood leaves to whoever calls it."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import edgepython as ep
+import numpy as np
+import pandas as pd
+import polars as pl
+import scanpy as sc
+from anndata import AnnData
+from edgepython import glm_kernels
+from joblib import Parallel, delayed
+from patsy import dmatrix
+from scipy import stats
+
+from helpers import names
+from helpers.errors import DesignError, ParameterError
+
+_LOGGER = logging.getLogger(__name__)
+EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
+ALL = "all"
+AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
+COVARIATES = (names.SEX, "chemistry")
+_BETWEEN = "between"
+_MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
+_MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
+_SCHEMA = {
+    "gene": pl.String,
+    "log2_change": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "standard_error": pl.Float64,
+    "df": pl.Float64,
+    "F": pl.Float64,
+    "p": pl.Float64,
+    "q": pl.Float64,
+    "mean_log2_cpm": pl.Float64,
+}
+_ABOUT = {"level": pl.String, "cell_type": pl.String, "assay": pl.String}
+_SIZES = {"donors": pl.Int64, "cells_per_donor": pl.Float64, "decades_seen": pl.Float64}
+_REFUSALS = {"cell_type": pl.String, "assay": pl.String, "reason": pl.String}
+
+
+def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -> AnnData:
+    """Sum the molecules of cells of one type and assay over each donor.
+
+    Parameters
+    ----------
+    cells
+        Cells x genes with molecules in layer ``counts``, donors in ``obs["DonorID"]``.
+    donors
+        One row a donor, as ``muscle.donors`` has them.
+    min_cells
+        Donors with fewer cells are left out.
+
+    Returns
+    -------
+    Donors x genes in the order of `donors`: molecules in layer ``sum`` (`scanpy.get.aggregate`), and in ``obs`` the
+    columns of `donors`, the chemistries of these cells joined by " + ", and ``n_cells``. Without a donor of enough
+    cells there are no rows.
+    """
+    sizes = cells.obs[names.DONOR].astype(str)[cells.obs[names.DONOR].notna()].value_counts()
+    order = [donor for donor in donors[names.DONOR].to_list() if sizes.get(donor, 0) >= min_cells]
+    if not order:
+        return AnnData(
+            np.zeros((0, cells.n_vars)), var=cells.var[[]], layers={"sum": np.zeros((0, cells.n_vars))}
+        )
+    summed = sc.get.aggregate(cells, by=names.DONOR, func="sum", layer=names.COUNTS)[order]
+    obs = donors.to_pandas().set_index(names.DONOR, drop=False).rename_axis(None).loc[order]
+    obs["n_cells"] = sizes[order].to_numpy()
+    if names.CHEMISTRY in cells.obs and cells.obs[names.CHEMISTRY].notna().any():
+        kits = cells.obs.dropna(subset=[names.CHEMISTRY]).astype({names.CHEMISTRY: str, names.DONOR: str})
+        joined = kits.groupby(names.DONOR)[names.CHEMISTRY].agg(lambda kit: " + ".join(sorted(set(kit))))
+        obs["chemistry"] = joined.reindex(order)
+    return AnnData(
+        np.zeros(summed.shape, dtype=np.float32),
+        obs=obs,
+        var=cells.var[[]],
+        layers={"sum": summed.layers["sum"]},
+    )
+
+
+def choose_donors(
+    donors: pd.DataFrame | pl.DataFrame,
+    *,
+    age_as: str = EXACT,
+    young_max: float = 40,
+    old_min: float = 50,
+    sex: str = ALL,
+    min_donors: int = 3,
+    what: str = "these profiles",
+) -> pd.DataFrame:
+    """Choose the donors of a test across age and code their age, or refuse.
+
+    Parameters
+    ----------
+    donors
+        One row a donor: ``DonorID``, ``age`` (years) and, where there are, ``age_numeric``, ``Age_bin``, ``Sex``,
+        ``chemistry``.
+    age_as
+        ``"exact"``: years; ``"midpoint"``: middle of the deposited five-year bin; ``"bin"``: old against young. The
+        first two estimate a change per decade.
+    young_max, old_min
+        Years: a donor up to the first is young, from the second old. Donors between are left out of a bin comparison.
+    sex
+        ``"M"`` or ``"F"`` for donors of one sex, ``"all"`` for both.
+    min_donors
+        Donors that each of young and old must have.
+    what
+        Cell type and assay, for the message of a refusal.
+
+    Returns
+    -------
+    The chosen rows, with ``group`` ("young", "between", "old") and ``coded_age`` (decades; with ``"bin"`` 1 for old
+    and 0 for young). Missing labels of sex and chemistry read "not stated", and a chemistry of a single donor is
+    joined to the commonest: alone it would only take its donor out of the test.
+
+    Raises
+    ------
+    DesignError
+        If young or old donors are too few, or a donor has two rows; the message says how many are missing.
+    ParameterError
+        If the comparison cannot be meant.
+    """
+    _refuse_nonsense(age_as=age_as, young_max=young_max, old_min=old_min, sex=sex, min_donors=min_donors)
+    table = donors.to_pandas() if isinstance(donors, pl.DataFrame) else donors.copy()
+    repeated = table[names.DONOR][table[names.DONOR].duplicated()].astype(str).unique()
+    if len(repeated):
+        msg = (
+            f"{what}: donor(s) {', '.join(repeated)} have several profiles, which are not replicates. "
+            f"Choose one assay and one cell type before a test across age."
+        )
+        raise DesignError(msg)
+    years = _find_years(table, age_as)
+    group = np.where(years <= young_max, names.YOUNG, np.where(years >= old_min, names.OLD, _BETWEEN))
+    known = ~np.isnan(years)
+    if age_as == BIN and names.AGE_BIN in table and not known.all():
+        group = np.where(known, group, table[names.AGE_BIN].astype(str))
+        known = np.isin(group, [names.YOUNG, names.OLD, _BETWEEN])
+    for column in COVARIATES:
+        given = (
+            table[column].astype(object)
+            if column in table
+            else pd.Series(None, index=table.index, dtype=object)
+        )
+        table[column] = given.where(given.notna(), "not stated").astype(str)
+    table["group"] = group
+    table[AGE_TERM] = (group == names.OLD).astype(float) if age_as == BIN else years / 10
+    used = known & ((sex == ALL) | (table[names.SEX] == sex).to_numpy())
+    if age_as == BIN:
+        used &= group != _BETWEEN
+    chosen = table[used].copy()
+    _refuse_too_few(chosen, min_donors=min_donors, sex=sex, what=what, unknown=int((~known).sum()))
+    kits = chosen["chemistry"].value_counts()
+    if (kits > 1).any():
+        chosen.loc[chosen["chemistry"].map(kits) < 2, "chemistry"] = kits.index[0]
+    return chosen
+
+
+def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> pl.DataFrame:
+    """Tell which covariates can be estimated beside age, and why the others cannot.
+
+    Parameters
+    ----------
+    donors
+        From `choose_donors`: one row a donor, ``coded_age`` and the covariates.
+    covariates
+        Columns, most important first.
+
+    Returns
+    -------
+    One row a covariate: term, levels (with their donors), kept, why.
+    """
+    rows, kept = [], [AGE_TERM]
+    for term in covariates:
+        levels = donors[term].value_counts().sort_index()
+        tried = np.asarray(dmatrix(" + ".join([*kept, term] if len(levels) > 1 else kept), donors))
+        if len(levels) < 2:
+            why = f"left out: all donors are {levels.index[0]}"
+        elif np.linalg.matrix_rank(tried) < tried.shape[1]:
+            why = "left out: it cannot be told apart from age or the terms before it"
+        elif tried.shape[0] - tried.shape[1] < _MIN_RESIDUAL:
+            why = f"left out: {len(donors)} donors would leave fewer than {_MIN_RESIDUAL} degrees of freedom"
+        else:
+            why = "adjusted for"
+            kept.append(term)
+        shown = ", ".join(f"{level}: {n}" for level, n in levels.items())
+        rows.append({"term": term, "levels": shown, "kept": term in kept, "why": why})
+    return pl.DataFrame(
+        rows, schema={"term": pl.String, "levels": pl.String, "kept": pl.Boolean, "why": pl.String}
+    )
+
+
+def write_formula(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> str:
+    """Return the formula of the test: age, and the covariates that `choose_terms` keeps.
+
+    Parameters
+    ----------
+    donors, covariates
+        As in `choose_terms`.
+
+    Examples
+    --------
+    >>> donors = pd.DataFrame({"coded_age": [2, 3, 5, 6, 7, 7], "Sex": list("MFMFMF"), "chemistry": "v3"})
+    >>> write_formula(donors)
+    'coded_age + Sex'
+    """
+    return " + ".join([AGE_TERM, *choose_terms(donors, covariates).filter("kept")["term"]])
+
+
+def find_expressed(
+    counts: pd.DataFrame, *, min_count: float = 10, what: str = "these profiles"
+) -> pd.DataFrame:
+    """Keep the genes that half of the donors express, by edgeR's rule [1]_.
+
+    Parameters
+    ----------
+    counts
+        Genes x donors, molecules.
+    min_count
+        Molecules, in a profile of median size, that a gene must reach in half of the donors. The leverage of the design,
+        edgeR's own choice, lets genes pass that two of seven donors have: on simulated atlases their p-values below
+        1e-4 were 20 times too many.
+    what
+        Cell type and assay, for the message of a refusal.
+
+    Raises
+    ------
+    DesignError
+        If hardly any gene is left, or a donor has no molecule of those.
+
+    References
+    ----------
+    .. [1] Chen, Lun and Smyth (2016), F1000Research, doi:10.12688/f1000research.8987.2
+    """
+    keep = ep.filter_by_expr(
+        counts.to_numpy(float), min_count=min_count, min_sample_size=-(-counts.shape[1] // 2)
+    )
+    if keep.sum() < _MIN_GENES:
+        msg = (
+            f"{what}: only {int(keep.sum())} genes reach {min_count:g} molecules in half of {counts.shape[1]} donors, "
+            f"{_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
+        )
+        raise DesignError(msg)
+    kept = counts[keep]
+    empty = kept.columns[kept.sum() == 0]
+    if len(empty):
+        msg = (
+            f"{what}: donor(s) {', '.join(map(str, empty))} have no molecule of a tested gene. "
+            "Raise min_cells to leave them out."
+        )
+        raise DesignError(msg)
+    return kept
+
+
+def find_sizes(counts: pd.DataFrame) -> np.ndarray:
+    """Return the effective library size of each donor: molecules times the TMM factor with singleton pairing.
+
+    Zeros are many in profiles of few cells; TMMwsp was made for those. Every chapter divides by these sizes.
+
+    Parameters
+    ----------
+    counts
+        Expressed genes x donors, molecules: what `find_expressed` returns.
+    """
+    values = counts.to_numpy(float)
+    return values.sum(axis=0) * ep.calc_norm_factors(values, method="TMMwsp")
+
+
+def to_log2_cpm(counts: pd.DataFrame, sizes: np.ndarray) -> pd.DataFrame:
+    """Return log2 counts per million, half a molecule added.
+
+    Parameters
+    ----------
+    counts
+        Genes x donors, molecules; more genes than the sizes were found from may be given.
+    sizes
+        From `find_sizes`.
+    """
+    return np.log2((counts + 0.5) / (sizes + 1) * 1e6)
+
+
+def run_test(
+    counts: pd.DataFrame,
+    design: pd.DataFrame,
+    coef: str = AGE_TERM,
+    *,
+    sizes: np.ndarray | None = None,
+    dispersion: float | None = None,
+    prior_trust: float = 1.0,
+) -> pl.DataFrame:
+    """Test a coefficient of every gene by edgeR's quasi-likelihood F test [1]_, with intervals.
+
+    Parameters
+    ----------
+    counts
+        Expressed genes x donors, molecules.
+    design
+        Donors x terms, as patsy's ``dmatrix(..., return_type="dataframe")`` gives it.
+    coef
+        Column of `design` to test.
+    sizes
+        Effective library sizes; `find_sizes` of the counts if none.
+    dispersion
+        Common negative-binomial dispersion of an earlier fit of the same molecules, where only the design changes.
+    prior_trust
+        Share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Moderation takes the
+        variances of genes for draws of one distribution; where they spread more unevenly, the prior is too sure of
+        itself and the smallest p-values come too often.
+
+    Returns
+    -------
+    One row a gene, smallest p first: gene, log2_change with its 95 % interval (low, high), standard_error, df, F, p,
+    q (Benjamini and Hochberg), mean_log2_cpm.
+
+    References
+    ----------
+    .. [1] Lun, Chen and Smyth (2016), doi:10.1007/978-1-4939-3578-9_19
+    """
+    _warn_of_compilation()
+    offset = np.broadcast_to(np.log(find_sizes(counts) if sizes is None else sizes), counts.shape)
+    # robust: one donor far out must not widen the prior of all genes
+    fit = ep.glm_ql_fit(
+        counts.to_numpy(float),
+        design=design.to_numpy(float),
+        offset=offset,
+        robust=True,
+        dispersion=dispersion,
+    )
+    if prior_trust != 1:
+        _moderate_less(fit, prior_trust)
+    place = design.columns.get_loc(coef)
+    return add_intervals(ep.glm_ql_ftest(fit, coef=place), fit, coef=place, genes=counts.index)
+
+
+def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -> pl.DataFrame:
+    """Turn a result of edgePython into a table with 95 % intervals, smallest p first.
+
+    The standard error is the one with which a t interval and the F test agree, the change over the root of F; where F
+    is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there.
+
+    Parameters
+    ----------
+    tested, fit
+        What ``glm_ql_ftest`` and ``glm_ql_fit`` returned.
+    coef
+        The tested column of the design.
+    genes
+        Names of the genes, in the order of the fit.
+
+    Returns
+    -------
+    As `run_test`.
+    """
+    table = tested["table"]
+    change, f_value = table["logFC"].to_numpy(float), table["F"].to_numpy(float)
+    p = table["PValue"].to_numpy(float)
+    df = np.broadcast_to(np.asarray(tested["df.total"], dtype=float), change.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(f_value > 0.1, np.abs(change) / np.sqrt(f_value), _wald_error(fit, coef))
+    reach = stats.t.isf(0.025, df) * error
+    columns = {
+        "gene": np.asarray(genes, dtype=str),
+        "log2_change": change,
+        "low": change - reach,
+        "high": change + reach,
+        "standard_error": error,
+        "df": df.copy(),
+        "F": f_value,
+        "p": p,
+        "q": stats.false_discovery_control(p),
+        "mean_log2_cpm": table["logCPM"].to_numpy(float),
+    }
+    return pl.DataFrame(columns, schema=_SCHEMA).sort("p", "gene")
+
+
+def screen(
+    adata: AnnData,
+    donors: pl.DataFrame,
+    *,
+    level: str = names.LEVEL0,
+    min_cells: int = 10,
+    prior_trust: float = 1.0,
+    workers: int = 1,
+    **comparison: object,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Test every cell type in every assay for a change with age, donors as units.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes with molecules in layer ``counts``.
+    donors
+        ``muscle.donors``.
+    level
+        Column of cell types.
+    min_cells
+        Cells that a donor needs for a profile.
+    prior_trust
+        As in `run_test`.
+    workers
+        Processes. A fit takes about a fifth of a second, a new process three: worth it for many tests only.
+    comparison
+        How age is coded and who takes part: options of `choose_donors`.
+
+    Returns
+    -------
+    The tests (the columns of `run_test`, with level, cell_type, assay, donors, cells_per_donor and decades_seen: what a
+    change of one per decade becomes in the unit of the test), and the pairs of type and assay that were refused with
+    the reason.
+    """
+    tests, refusals = [], []
+    for assay in adata.obs[names.ASSAY].dropna().astype(str).unique():
+        groups = _sum_assay(adata, assay, level=level, donors=donors, min_cells=min_cells)
+        results = Parallel(n_jobs=workers)(
+            delayed(_try_one)(profiles, f"{cell_type} in {assay}", comparison, prior_trust)
+            for cell_type, profiles in groups
+        )
+        for (cell_type, _), result in zip(groups, results, strict=True):
+            if isinstance(result, str):
+                refusals.append({"cell_type": cell_type, "assay": assay, "reason": result})
+            else:
+                about = [
+                    pl.lit(value).alias(name)
+                    for name, value in zip(_ABOUT, (level, cell_type, assay), strict=True)
+                ]
+                tests.append(result.select(*about, pl.all()))
+    empty = pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)
+    table = pl.concat([empty, *tests]).sort("cell_type", "assay", "p", "gene")
+    return table, pl.DataFrame(refusals, schema=_REFUSALS).sort("cell_type", "assay")
+
+
+def _sum_assay(
+    adata: AnnData, assay: str, *, level: str, donors: pl.DataFrame, min_cells: int
+) -> list[tuple[str, AnnData]]:
+    """Sum the cells of one assay over donor and type: one type at a time, so that no copy of the matrix is made."""
+    here = (adata.obs[names.ASSAY].astype(str) == assay).to_numpy() & adata.obs[level].notna().to_numpy()
+    labels = adata.obs[level].astype(str).to_numpy()
+    return [
+        (label, sum_profiles(adata[np.flatnonzero(here & (labels == label))], donors, min_cells=min_cells))
+        for label in sorted(set(labels[here]))
+    ]
+
+
+def _try_one(profiles: AnnData, what: str, comparison: dict, prior_trust: float) -> pl.DataFrame | str:
+    try:
+        if not profiles.n_obs:
+            msg = f"{what} cannot be tested across age: no donor has enough cells."
+            raise DesignError(msg)
+        donors = choose_donors(profiles.obs, what=what, **comparison)
+        profiles = profiles[donors[names.DONOR]]
+        counts = find_expressed(profiles.to_df("sum").T, what=what)
+    except DesignError as refusal:
+        return str(refusal)
+    design = dmatrix(write_formula(donors), donors, return_type="dataframe")
+    seen = np.nan
+    if donors["age"].notna().all():
+        seen = np.linalg.lstsq(design, donors["age"] / 10, rcond=None)[0][design.columns.get_loc(AGE_TERM)]
+    return run_test(counts, design, prior_trust=prior_trust).with_columns(
+        donors=pl.lit(len(donors), dtype=pl.Int64),
+        cells_per_donor=pl.lit(float(donors["n_cells"].median())),
+        decades_seen=pl.lit(float(seen)),
+    )
+
+
+def _find_years(donors: pd.DataFrame, age_as: str) -> np.ndarray:
+    nothing = np.full(len(donors), np.nan)
+    exact = donors["age"].to_numpy(float) if "age" in donors else nothing
+    middle = donors[names.AGE_MIDPOINT].to_numpy(float) if names.AGE_MIDPOINT in donors else nothing
+    if age_as == EXACT:
+        return exact
+    return middle if age_as == MIDPOINT else np.where(np.isnan(exact), middle, exact)
+
+
+def _refuse_nonsense(*, age_as: str, young_max: float, old_min: float, sex: str, min_donors: int) -> None:
+    faults = []
+    if age_as not in (EXACT, MIDPOINT, BIN):
+        faults.append(f"age_as is {age_as!r}; choose {EXACT!r}, {MIDPOINT!r} or {BIN!r}")
+    if sex not in (ALL, names.MALE, names.FEMALE):
+        faults.append(f"sex is {sex!r}; choose {ALL!r}, {names.MALE!r} or {names.FEMALE!r}")
+    if not young_max < old_min:
+        faults.append(f"young_max {young_max:g} is not below old_min {old_min:g}")
+    if min_donors < 2:
+        faults.append(f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more")
+    if faults:
+        msg = f"this comparison makes no sense: {'; '.join(faults)}."
+        raise ParameterError(msg)
+
+
+def _refuse_too_few(donors: pd.DataFrame, *, min_donors: int, sex: str, what: str, unknown: int) -> None:
+    found = {group: int((donors["group"] == group).sum()) for group in (names.YOUNG, names.OLD)}
+    lacking = {group: min_donors - n for group, n in found.items() if n < min_donors}
+    if not lacking:
+        return
+    missing = " and ".join(f"{n} more {group} donor{'s' if n > 1 else ''}" for group, n in lacking.items())
+    who = "" if sex == ALL else f" of sex {sex}"
+    ages = f" {unknown} donor(s) have no age that this coding can read." if unknown else ""
+    msg = (
+        f"{what} cannot be tested across age: {found[names.YOUNG]} young and {found[names.OLD]} old donors{who} have "
+        f"enough cells, {min_donors} of each are needed; missing: {missing}.{ages} "
+        f"Choose a more common cell type or a coarser level, or lower min_cells."
+    )
+    raise DesignError(msg)
+
+
+def _moderate_less(fit: dict, prior_trust: float) -> None:
+    """Take a share of the prior degrees of freedom and moderate the quasi-dispersions anew."""
+    residual = np.asarray(fit["df.residual.adj"], dtype=float)
+    prior, center, moderated = (
+        np.broadcast_to(np.asarray(fit[key], dtype=float), residual.shape)
+        for key in ("df.prior", "s2.prior", "s2.post")
+    )
+    finite = np.isfinite(prior)
+    trusted = np.where(finite, prior_trust * np.where(finite, prior, 0), prior)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # residual x own variance, taken back out of the moderated one
+        own = np.maximum(moderated * (prior + residual) - prior * center, 0)
+        fit["s2.post"] = np.where(finite, (trusted * center + own) / (trusted + residual), moderated)
+    fit["df.prior"] = trusted
+
+
+def _wald_error(fit: dict, coef: int) -> np.ndarray:
+    """Take the standard error of a coefficient, in log2, from the curvature of the quasi-likelihood."""
+    scale = np.asarray(fit["average.ql.dispersion"], dtype=float)
+    dispersion = np.reshape(np.asarray(fit["dispersion"], dtype=float) / scale, (-1, 1))
+    mean = np.asarray(fit["fitted.values"], dtype=float)
+    x = np.asarray(fit["design"], dtype=float)
+    information = np.einsum("gn,ni,nj->gij", np.maximum(mean / (1 + dispersion * mean), 1e-10), x, x)
+    covariance = np.linalg.inv(information)[:, coef, coef]
+    return np.sqrt(covariance * np.asarray(fit["s2.post"], dtype=float)) / np.log(2)
+
+
+def _warn_of_compilation() -> None:
+    """Say that the first fit on a machine compiles: half a minute without a word looks like a hang."""
+    cache = getattr(getattr(glm_kernels.fit_one_group_mat, "_cache", None), "cache_path", None)
+    if cache is not None and not any(Path(cache).glob("glm_kernels.*.nbi")):
+        _LOGGER.warning("The first fit on this machine compiles edgePython: about half a minute, once.")

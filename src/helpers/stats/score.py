@@ -1,0 +1,238 @@
+"""Found against planted, and found against published. The only statistics that are handed a planted truth."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from helpers import names
+from helpers.errors import TableError
+from helpers.facts import study
+
+EFFECT_EDGES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, np.inf)
+_TRUTH_COLUMNS = ("assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin")
+
+
+def find_planted(
+    truth: pl.DataFrame, *, cell_type: str, assay: str, level: str = names.LEVEL0
+) -> pl.DataFrame:
+    """Return what was planted in one cell type and assay.
+
+    Parameters
+    ----------
+    truth
+        Planted changes with exact age: assay, level 0, level 2 (missing: every subtype), gene, log2 change per
+        decade, origin. What is not listed is zero.
+    cell_type, assay, level
+        The cell type tested.
+
+    Returns
+    -------
+    gene, planted (log2 per decade; missing where only a part of the type's subtypes change, so that the type's own
+    change depends on its mixture), origin.
+
+    Raises
+    ------
+    TableError
+        If the truth lacks columns.
+    """
+    missing = [column for column in _TRUTH_COLUMNS if column not in truth.columns]
+    if missing:
+        msg = f"the planted truth lacks column(s) {', '.join(missing)}; it has {', '.join(truth.columns)}."
+        raise TableError(msg)
+    tree = study.hierarchy().filter(pl.col(level) == cell_type)
+    # a type and its only subtype may share a name; the broadest parent holds what every subtype has
+    parents, subtypes = tree[names.LEVEL0].unique().to_list(), tree[names.LEVEL2].unique().to_list()
+    mine = truth.filter((pl.col("assay") == assay) & pl.col(names.LEVEL0).is_in(parents or [cell_type]))
+    everywhere = pl.col(names.LEVEL2).is_null()
+    if len(subtypes) == 1:
+        everywhere = everywhere | (pl.col(names.LEVEL2) == subtypes[0])
+    else:
+        mine = mine.filter(pl.col(names.LEVEL2).is_null() | pl.col(names.LEVEL2).is_in(subtypes))
+    if level == names.LEVEL2:
+        mine = mine.filter(everywhere)
+    return mine.group_by(names.GENE).agg(
+        pl.when(everywhere.all()).then(pl.col("log2_change_per_decade").sum()).alias("planted"),
+        pl.col("origin").sort().first(),
+    )
+
+
+def score_changes(
+    tests: pl.DataFrame, truth: pl.DataFrame, *, level: str = names.LEVEL0, fdr: float = 0.1
+) -> pl.DataFrame:
+    """Set each tested gene beside what was planted.
+
+    A planted change is linear in exact age. What another coding of age estimates is the projection of that line on the
+    fitted design: the planted slope times ``decades_seen``.
+
+    Parameters
+    ----------
+    tests
+        From `expression.screen`.
+    truth
+        As `find_planted` takes it.
+    level
+        Column of the cell types.
+    fdr
+        q-value below which a gene is called.
+
+    Returns
+    -------
+    The tests with ``origin`` ("none" where nothing was planted), ``planted`` in the unit of `log2_change`,
+    ``is_null``, ``called``, ``covered`` (planted within the interval) and ``power``: the probability of p < 0.05
+    for the planted change at the standard error found.
+    """
+    known = [
+        find_planted(truth, cell_type=cell_type, assay=assay, level=level).select(
+            pl.lit(cell_type).alias("cell_type"),
+            pl.lit(assay).alias("assay"),
+            names.GENE,
+            "planted",
+            "origin",
+        )
+        for cell_type, assay in tests.select("cell_type", "assay").unique().sort(pl.all()).iter_rows()
+    ]
+    empty = {"cell_type": pl.String, "assay": pl.String, names.GENE: pl.String, "planted": pl.Float64}
+    planted = pl.concat([pl.DataFrame(schema=empty | {"origin": pl.String}), *known])
+    joined = tests.join(
+        planted,
+        left_on=["cell_type", "assay", "gene"],
+        right_on=["cell_type", "assay", names.GENE],
+        how="left",
+    ).with_columns(pl.col("origin").fill_null("none"), called=pl.col("q") < fdr)
+    joined = joined.with_columns(
+        is_null=pl.col("origin") == "none",
+        planted=pl.when(pl.col("origin") == "none")
+        .then(0.0)
+        .otherwise(pl.col("planted") * pl.col("decades_seen")),
+    )
+    covered = pl.col("planted").is_between(pl.col("low"), pl.col("high"))
+    return joined.with_columns(covered=covered, power=_find_power(joined))
+
+
+def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
+    """Sum up calls: false-discovery proportion, power, bias and interval coverage.
+
+    Parameters
+    ----------
+    scored
+        From `score_changes`, of one or more tests.
+
+    Returns
+    -------
+    ``genes``, ``planted``, ``calls``, ``false_calls``, ``false_discovery_proportion`` (zero where nothing is
+    called), ``power`` (share of planted genes called), ``right_sign`` (share of true calls), ``coverage`` over all
+    genes and ``coverage_planted``, ``slope`` (found on planted through the origin, weighted by precision: one is
+    unbiased), ``null_rate`` (share of null genes with p < 0.05). None where nothing is left to average.
+    """
+    calls = scored.filter(pl.col("called"))
+    planted = scored.filter(
+        ~pl.col("is_null") & pl.col("planted").is_not_null() & pl.col("planted").is_not_nan()
+    )
+    null = scored.filter(pl.col("is_null"))
+    true_calls = calls.filter(pl.col("planted").is_not_null() & (pl.col("planted") != 0))
+    n_false = int(calls["is_null"].sum())
+    weight = planted["standard_error"].to_numpy() ** -2.0
+    x, y = planted["planted"].to_numpy(), planted["log2_change"].to_numpy()
+    return {
+        "genes": scored.height,
+        "planted": scored.filter(~pl.col("is_null")).height,
+        "calls": calls.height,
+        "false_calls": n_false,
+        "false_discovery_proportion": n_false / max(calls.height, 1) if scored.height else None,
+        "power": _mean(planted["called"]),
+        "right_sign": _mean(true_calls["planted"].sign() == true_calls["log2_change"].sign()),
+        "coverage": _mean(scored["covered"]),
+        "coverage_planted": _mean(planted["covered"]),
+        "slope": float((weight * x * y).sum() / (weight * x * x).sum()) if planted.height else None,
+        "null_rate": _mean(null["p"] < 0.05),
+    }
+
+
+def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
+    """Sum up each test: power and false discoveries beside cells per donor, most cells first.
+
+    Parameters
+    ----------
+    scored
+        From `score_changes`.
+    """
+    rows = [
+        {
+            "cell_type": cell_type,
+            "assay": assay,
+            "donors": one["donors"][0],
+            "cells_per_donor": one["cells_per_donor"][0],
+        }
+        | summarize_calls(one)
+        for (cell_type, assay), one in scored.group_by("cell_type", "assay", maintain_order=True)
+    ]
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    return table.sort("cells_per_donor", descending=True) if rows else table
+
+
+def find_power(scored: pl.DataFrame, *, edges: Sequence[float] = EFFECT_EDGES) -> pl.DataFrame:
+    """Tabulate power and coverage by the size of the planted change.
+
+    Parameters
+    ----------
+    scored
+        From `score_changes`.
+    edges
+        Borders of the bands of absolute planted change, ascending.
+
+    Returns
+    -------
+    One row a band that holds a gene: from, to, genes, planted (mean absolute change), power (share called), expected
+    (mean power for p < 0.05), coverage.
+    """
+    planted = scored.filter(~pl.col("is_null") & pl.col("planted").is_not_null())
+    size = planted["planted"].abs().to_numpy()
+    rows = []
+    for low, high in pairwise(edges):
+        band = planted.filter((size >= low) & (size < high))
+        if band.height:
+            rows.append(
+                {
+                    "from": float(low),
+                    "to": float(high),
+                    "genes": band.height,
+                    "planted": float(band["planted"].abs().mean()),
+                    "power": _mean(band["called"]),
+                    "expected": _mean(band["power"]),
+                    "coverage": _mean(band["covered"]),
+                }
+            )
+    columns = {"from": pl.Float64, "to": pl.Float64, "genes": pl.Int64, "planted": pl.Float64}
+    return pl.DataFrame(rows, schema=columns | dict.fromkeys(("power", "expected", "coverage"), pl.Float64))
+
+
+def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
+    """Return the published directions with age of one level of labels: cell_type, assay, gene, direction.
+
+    Parameters
+    ----------
+    level
+        Level 2 for directions stated within a subtype; the others are stated for coarse types.
+    """
+    table = study.gene_directions()
+    within = table.filter(
+        pl.col(names.LEVEL2).is_not_null() if level == names.LEVEL2 else pl.col(names.LEVEL2).is_null()
+    )
+    # level 1 keeps the names of level 0 but for a few types that it splits
+    named = names.LEVEL2 if level == names.LEVEL2 else names.LEVEL0
+    columns = [pl.col(named).alias("cell_type"), "assay", "gene", "direction"]
+    return within.select(columns).unique(["cell_type", "assay", "gene"], maintain_order=True)
+
+
+def _find_power(table: pl.DataFrame) -> np.ndarray:
+    df = table["df"].to_numpy()
+    shift = np.abs(table["planted"].cast(pl.Float64).to_numpy()) / table["standard_error"].to_numpy()
+    return stats.nct.sf(stats.t.isf(0.025, df), df, np.nan_to_num(shift))
+
+
+def _mean(values: pl.Series) -> float | None:
+    mean = values.cast(pl.Float64).mean()
+    return None if mean is None else float(mean)
