@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from typing import Any
 import platformdirs
 import psutil
 
+from helpers import names
 from helpers.errors import StorageError
 
 CACHE_VARIABLE = "MUSCLEBOOK_CACHE"
+MARKER = ".musclebook.json"  # in a folder that a command wrote: what kind it is, and the hash of each file
+_CONVERTED = re.compile(rf"{re.escape(names.STEM)}\.converted-[0-9a-f]{{16}}\.h5ad")  # opening a release may add it
 _FULL = os.strerror(errno.ENOSPC)
 
 
@@ -33,15 +36,27 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it takes the name, on failure it is removed.
 
-    Works for a file or a folder. An older file or folder of that name stays until the new one is whole.
+    Works for a file or a folder. An older file or folder of that name stays until the new one is whole. A folder
+    replaces another only as `claim` allows, and is marked with what was written.
+
+    Parameters
+    ----------
+    path
+        The name.
+    kind
+        What a folder holds; only one of the same kind is replaced.
+    force
+        Replace a folder that holds files of others.
+    owned
+        The name is our own, in the build folder or the cache: whatever has it is replaced.
 
     Raises
     ------
     StorageError
-        If the disk is full, or the place cannot be written.
+        If the disk is full, the place cannot be written, or a folder there is not ours.
 
     Examples
     --------
@@ -59,6 +74,10 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         with storing(path):
             yield part
+        if part.is_dir() and not owned:
+            claim(path, kind=kind, force=force)  # again: files may have come while we wrote
+            with storing(path):
+                mark(part, kind=kind)
         with storing(path, any_fault=True):
             replace(part, path)
     finally:
@@ -67,6 +86,154 @@ def writing(path: Path) -> Iterator[Path]:
         else:
             with suppress(OSError):  # a read-only disk refuses even to remove what is not there
                 part.unlink(missing_ok=True)
+
+
+def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str | Path] = ()) -> list[str]:
+    """Refuse a place for a folder that may not be replaced, before any work; return what `force` would give up.
+
+    A folder may be replaced if it is empty, or if an earlier call wrote it, of the same kind, and it holds nothing
+    else: no file of others, none that was edited since.
+
+    Parameters
+    ----------
+    folder
+        Where the new folder goes.
+    kind
+        What it will hold, as given to `writing`.
+    force
+        Allow files of others in it. Never allowed: a link, a file, a folder around the working folder, the home
+        folder or an input.
+    inputs
+        What is read meanwhile, and must not be replaced.
+
+    Returns
+    -------
+    list of str
+        Files that go although they are not ours; empty unless `force`.
+
+    Raises
+    ------
+    StorageError
+        If the place may not be replaced, or cannot be written.
+    """
+    folder = Path(folder)
+    require_utf8(folder)
+    _require_replaceable(folder, inputs)
+    with storing(folder, any_fault=True):
+        lost = foreign(folder, kind=kind)
+    if lost and not force:
+        more = f" and {len(lost) - 4:,} more" if len(lost) > 4 else ""
+        msg = (
+            f"{str(folder)!r} holds what this command did not write: {', '.join(lost[:4])}{more}. Nothing was changed. "
+            f"Name a new folder or move these away; --force replaces the folder with all that is in it."
+        )
+        raise StorageError(msg)
+    require_writable(folder)
+    return lost
+
+
+def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse a place for a file that has one already, before any work.
+
+    Parameters
+    ----------
+    path
+        Where the new file goes.
+    force
+        Replace the file there. Never replaced: a link, a folder, an input.
+    inputs
+        What is read meanwhile.
+
+    Raises
+    ------
+    StorageError
+        If the place is taken, or cannot be written.
+    """
+    path = Path(path)
+    require_utf8(path)
+    if path.is_symlink() or path.is_dir():
+        _refuse(path, "is a symbolic link" if path.is_symlink() else "is a folder", "a new file")
+    if any(_same_place(path, Path(one)) for one in inputs):
+        _refuse(path, "is what is read", "a new file")
+    if path.exists() and path.stat().st_size and not force:
+        msg = f"{str(path)!r} exists already. Nothing was changed. Name a new file, or give --force to replace it."
+        raise StorageError(msg)
+    require_writable(path.parent)
+
+
+def foreign(folder: Path, *, kind: str) -> list[str]:
+    """Return the files of a folder that `writing` did not put there as they are, by relative name."""
+    if not folder.is_dir():
+        return []
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        known = marker["files"] if marker["kind"] == kind else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        known = {}
+    lost = []
+    for path in _everything(folder):
+        name = path.relative_to(folder).as_posix()
+        if _CONVERTED.fullmatch(name) and known and not path.is_symlink():
+            continue
+        if path.is_symlink() or not path.is_file() or known.get(name) != digest(path):
+            lost.append(name if name not in known else f"{name} (edited)")
+    return lost
+
+
+def mark(folder: Path, *, kind: str) -> None:
+    """Write into a folder what it is and what it holds, so that a later call knows its own."""
+    made = {path.relative_to(folder).as_posix(): digest(path) for path in _everything(folder)}
+    text = json.dumps({"made_by": "musclebook", "kind": kind, "files": made}, ensure_ascii=False)
+    (folder / MARKER).write_text(text + "\n", encoding="utf-8")
+
+
+def set_aside(folder: Path, *, kind: str) -> None:
+    """Give a folder another name if it holds what we did not write, so that nothing of others is replaced."""
+    if folder.is_symlink() or foreign(folder, kind=kind):
+        number = next(number for number in range(1, 10_000) if not _beside(folder, number).exists())
+        folder.rename(_beside(folder, number))
+
+
+def _beside(folder: Path, number: int) -> Path:
+    return folder.with_name(f"{folder.name}.edited-{number}")
+
+
+def _everything(folder: Path) -> Iterator[Path]:
+    """Give all that is below a folder and is no folder itself, the marker left out; links are not followed."""
+
+    def fail(problem: OSError) -> None:
+        raise problem
+
+    for root, inner, outer in os.walk(folder, onerror=fail):
+        links = [name for name in inner if Path(root, name).is_symlink()]
+        for name in sorted(outer + links):
+            if Path(root) != folder or name != MARKER:
+                yield Path(root, name)
+
+
+def _require_replaceable(folder: Path, inputs: Iterable[str | Path]) -> None:
+    wanted = "a new folder"
+    if folder.is_symlink():
+        _refuse(folder, f"is a symbolic link to {os.path.realpath(folder)}", wanted)
+    if folder.exists() and not folder.is_dir():
+        _refuse(folder, "is a file", wanted)
+    if not folder.exists():
+        return
+    kept = [("the working folder", Path(os.curdir)), ("the home folder", Path(os.path.expanduser("~")))]  # noqa: PTH111
+    for words, other in kept + [(f"{str(one)!r}, which is read", Path(one)) for one in inputs]:
+        if other.exists() and _same_place(folder, other):
+            _refuse(folder, f"is {words}", wanted)
+        if other.exists() and folder.resolve() in other.resolve().parents:
+            _refuse(folder, f"holds {words}", wanted)
+
+
+def _same_place(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _refuse(path: Path, why: str, wanted: str) -> None:
+    msg = f"{str(path)!r} {why} and is left as it is. Name {wanted}."
+    raise StorageError(msg)
 
 
 def replace(part: Path, path: Path) -> None:

@@ -98,8 +98,8 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
             from helpers.simulate import release as simulation
 
             files.drop_leftovers(folder)
-            with files.writing(folder) as part:
-                simulation.write(part, scale=SCALES[word], seed=seed)
+            with files.writing(folder, owned=True) as part:
+                simulation.write(part, scale=SCALES[word], seed=seed, owned=True)
             _drop_old(folder, word, seed)
     return folder
 

@@ -251,12 +251,27 @@ def test_a_corrupted_file_is_refused_and_the_others_are_kept(hub, tmp_path):
     }
 
 
-def test_a_local_file_with_other_bytes_is_fetched_again(hub, tmp_path):
+def test_a_local_file_with_other_bytes_is_fetched_again_only_with_force(hub, tmp_path):
     fetch(hub, tmp_path)
     spoiled = tmp_path / names.SAMPLE_FILE
     spoiled.write_bytes(spoiled.read_bytes()[:-1] + b"?")
-    fetch(hub, tmp_path)
+    with pytest.raises(DownloadError, match=f"{names.SAMPLE_FILE}, which differ.*--force"):
+        fetch(hub, tmp_path)
+    assert spoiled.read_bytes().endswith(b"?")
+    fetch(hub, tmp_path, force=True)
     assert spoiled.read_bytes() == hub.content[names.SAMPLE_FILE]
+
+
+def test_files_of_others_stay_and_those_of_an_older_commit_are_replaced(hub, tmp_path):
+    (tmp_path / names.README_FILE).write_text("the README of my project")
+    (tmp_path / names.LICENSE_FILE).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DownloadError, match=f"{names.README_FILE}.*{names.LICENSE_FILE}|{names.LICENSE_FILE}.*{names.README_FILE}"):
+        fetch(hub, tmp_path)
+    assert (tmp_path / names.README_FILE).read_text() == "the README of my project"
+    fetch(hub, tmp_path / "new")
+    hub.content[names.README_FILE] = b"a newer card"
+    fetch(hub, tmp_path / "new")
+    assert (tmp_path / "new" / names.README_FILE).read_bytes() == b"a newer card"
 
 
 def test_files_that_the_repository_lacks_are_all_named_before_anything_is_fetched(hub, tmp_path):

@@ -116,7 +116,7 @@ def test_simulate_without_a_folder_writes_where_the_word_full_is_looked_for(monk
         sources.simulated_folder("full", seed=4)
     (full, options), (mine, _) = seen
     assert f"({full})" in str(error.value)
-    assert options == {"scale": 1.0, "seed": 4}
+    assert (options["scale"], options["seed"], options["owned"]) == (1.0, 4, True)
     assert mine == tmp_path / "mine"
     result = run("simulate", "--scale", "0.5")
     assert result.exit_code == 2

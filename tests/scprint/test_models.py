@@ -112,7 +112,11 @@ def test_a_pickled_model_is_not_loaded_unless_trusted(planted, tmp_path):
 
 def test_a_logistic_model_holds_no_pickle(planted, tmp_path):
     models.save(probe.train(planted, recipe=Recipe(target="sex", block="sex")), tmp_path / "m")
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["model.json", "model.npz"]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [
+        ".musclebook.json",
+        "model.json",
+        "model.npz",
+    ]
 
 
 def test_new_parts_are_predicted(planted, trained, tmp_path):

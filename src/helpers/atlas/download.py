@@ -1,5 +1,6 @@
 """The real release from the hub: listed, fetched, resumed, checked, and its commit recorded."""
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def download(
     revision: str | None = None,
     endpoint: str | None = None,
     token: str | None = None,
+    force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Fetch the twelve files of a release into `folder`.
@@ -70,6 +72,8 @@ def download(
         Address of another hub; the public one if none.
     token
         For a repository that is not public; anonymous if none.
+    force
+        Replace files of a release's names that are neither the hub's nor what an earlier call fetched.
     progress
         Called with the bytes fetched so far and all bytes to fetch.
 
@@ -91,6 +95,8 @@ def download(
     folder.mkdir(parents=True, exist_ok=True)
     work = _Work(api, repository, commit, folder, progress or (lambda _done, _total: None))
     wanted = [remote for remote in remotes if not remote.matches(folder / remote.name)]
+    if not force:
+        _spare_others(folder, wanted)
     _require_space(work, wanted)
     for remote in wanted:
         _fetch(work, remote)
@@ -109,6 +115,27 @@ def download(
     }
     files.write_json(folder / RECORD, record)
     return record
+
+
+def _spare_others(folder: Path, wanted: list[hub.Remote]) -> None:
+    """Refuse to replace files that an earlier call did not fetch as they are: a project's own README, an edit."""
+    try:
+        recorded = json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        recorded = {}
+    lost = []
+    for remote in wanted:
+        path, known = folder / remote.name, recorded.get(remote.name, {})
+        kind = next((kind for kind in ("sha256", "git_sha1") if kind in known), "")
+        ours = kind and hub.Remote(remote.name, known["size"], kind, known[kind]).matches(path)
+        if (path.exists() or path.is_symlink()) and not ours:
+            lost.append(remote.name)
+    if lost:
+        msg = (
+            f"{folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: edited, "
+            f"damaged, or of something else. Nothing was changed. Name another folder, or give --force to replace them."
+        )
+        raise DownloadError(msg)
 
 
 def _require_space(work: _Work, wanted: list[hub.Remote]) -> None:

@@ -15,8 +15,9 @@ from helpers.book.pairing import strip
 from helpers.book.project import Notebook, Project
 from helpers.book.state import current
 from helpers.errors import ExerciseError
-from helpers.files import writing
+from helpers.files import claim, writing
 
+KIND = "workshop"
 _CHECK = re.compile(r"""\bcheck\(\s*["']([^"']+)["']""")
 _TITLE = re.compile(r"\{exercise\}\s*(.*)")
 _TAG = re.compile(r"<[^>]+>")
@@ -142,7 +143,7 @@ def expected_outputs(project: Project, book: Notebook) -> dict[str, str]:
     return shown
 
 
-def write(project: Project, out: Path) -> dict[str, int]:
+def write(project: Project, out: Path, *, force: bool = False) -> dict[str, int]:
     """Write the three editions into a folder, whole or not at all; return the number of exercises by chapter.
 
     Parameters
@@ -150,10 +151,13 @@ def write(project: Project, out: Path) -> dict[str, int]:
     project
         The book.
     out
-        New folder, or one made by this function before.
+        New folder, or one made by this function before in which nothing was edited or added.
+    force
+        Replace a folder that holds files of others too.
     """
+    claim(out, kind=KIND, force=force)
     counts = {}
-    with writing(out) as part:
+    with writing(out, kind=KIND, force=force) as part:
         for edition in ("learner", "solution"):
             (part / edition).mkdir(parents=True)
         chapters = {}

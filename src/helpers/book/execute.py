@@ -26,7 +26,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers.files import replace, write_json
+from helpers.files import mark, replace, set_aside, write_json
 
 ENGINE = "musclebook"
 PROGRESS = "progress.txt"
@@ -220,7 +220,9 @@ def _finish(task: Task, outcome: Outcome) -> None:
     versions = {"python": platform.python_version(), "papermill": papermill.__version__}
     made = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(work / RUN_FILE, {**task.about, **asdict(outcome), "made": made, "versions": versions})
+    mark(work, kind="run")
     target.parent.mkdir(parents=True, exist_ok=True)
+    set_aside(target, kind="run")
     replace(work, target)  # the last good run stays until this one has its name
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -286,8 +287,8 @@ def _reused(one: Plan) -> Outcome:
 def _clear_leftovers(folder: Path) -> None:
     # a run that was killed leaves its part; one that is still being made belongs to a living process
     for part in folder.glob(".*.part"):
-        maker = part.name.split(".")[-2].split("-")[0]
-        if not maker.isdigit() or not psutil.pid_exists(int(maker)):
+        maker = re.fullmatch(r"\.[0-9a-f]{12}\.(\d+)-[0-9a-f]{6}\.part", part.name)
+        if maker and not psutil.pid_exists(int(maker[1])):
             shutil.rmtree(part, ignore_errors=True)
 
 

@@ -45,7 +45,7 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
     target = project.build / "site"
-    with writing(target) as part:
+    with writing(target, owned=True) as part:
         part.mkdir()
         _copy_pages(project, part)
         for name, found in runs.items():

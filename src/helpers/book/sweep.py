@@ -143,7 +143,7 @@ def make(
     outcomes = run.make(plans, failed=failed, workers=workers, memory=memory, cluster=cluster, tell=tell)
     table = tabulate(sweep, plans, outcomes)
     folder = project.build / "sweeps" / sweep.name
-    with writing(folder) as part:
+    with writing(folder, owned=True) as part:
         (part / "notebooks").mkdir(parents=True)
         table.write_csv(part / f"{TABLE}.csv")
         table.write_parquet(part / f"{TABLE}.parquet")

@@ -33,17 +33,22 @@ def simulate(
         bool, typer.Option("--full", help="As many cells as the real release: takes minutes and gigabytes.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same release.")] = 1,
+    force: screen.Force = False,
 ) -> None:
     """Make up a release with a known truth, in the files of the real one.
 
+    A folder that is there is replaced only if an earlier call made it and nothing in it changed since.
+
     Example:  musclebook simulate --scale 0.02 --seed 1 tiny_release
     """
-    from helpers import sources
+    from helpers import files, sources
     from helpers.simulate import release
 
     scale = 1.0 if full else scale
     folder = sources.place(scale, seed=seed) if out is None else out
-    release.write(folder, scale=scale, seed=seed)
+    if out is not None:
+        screen.tell_lost(out, files.claim(out, kind=release.KIND, force=force))
+    release.write(folder, scale=scale, seed=seed, force=force, owned=out is None)
     screen.say(f"Simulated release in {folder}. What was planted is in {folder / names.TRUTH_FOLDER}.")
 
 
@@ -55,6 +60,9 @@ def download(
     repository: Annotated[str, typer.Option(help="Dataset on the hub.")] = study.HUB_REPOSITORY,
     revision: Annotated[str | None, typer.Option(help="Commit, branch or tag; the newest if none.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Address of another hub.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files of a release's names that were not downloaded.")
+    ] = False,
 ) -> None:
     """Fetch the real release (1.6 GB), resume what was interrupted, check every byte.
 
@@ -64,7 +72,7 @@ def download(
 
     with screen.progress("Bytes fetched") as progress:
         record = downloading.download(
-            folder, repository=repository, revision=revision, endpoint=endpoint, progress=progress
+            folder, repository=repository, revision=revision, endpoint=endpoint, force=force, progress=progress
         )
     screen.say(
         f"{len(record['files'])} files of {record['repository']} at commit {record['commit']} in {folder}."
@@ -116,12 +124,14 @@ def convert(
     out: Annotated[Path, typer.Argument(help="New .h5ad file.", show_default=False)],
     *,
     budget: Annotated[str, typer.Option(help="Memory that may be used.")] = "8 GiB",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
 ) -> None:
     """Write a source as one sparse .h5ad file with recovered counts, which opens in seconds.
 
     Example:  musclebook convert release atlas.h5ad
     """
-    from helpers import sources
+    from helpers import files, sources
 
+    files.claim_file(out, force=force, inputs=[source])
     path = sources.convert(source, out, budget=budget)
     screen.say(f"{path.stat().st_size:,} bytes in {path}.")

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from helpers.cli import shared
+from helpers.cli import screen, shared
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,15 +48,21 @@ def sweep(
 
 def workshop(
     out: Annotated[Path, typer.Argument(help="New folder for the editions.", show_default=False)],
+    force: screen.Force = False,
 ) -> None:
     """Write a learner edition, a solution edition and an instructor page.
 
+    A folder that is there is replaced only if an earlier call made it and nothing in it changed since.
+
     Example: musclebook workshop teaching
     """
+    from helpers import files
     from helpers.book import editions
 
     with shared.failures():
-        counts = editions.write(shared.project(), out)
+        project = shared.project()
+        screen.tell_lost(out, files.claim(out, kind=editions.KIND, force=force, inputs=[project.root]))
+        counts = editions.write(project, out, force=force)
         shared.console.print(
             f"{sum(counts.values())} exercises in {len(counts)} chapters: {out}", soft_wrap=True
         )

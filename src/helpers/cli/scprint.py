@@ -67,21 +67,26 @@ def survey(
     ] = 64,
     on_fault: Annotated[str, typer.Option(help="What a faulty part does: skip or stop.")] = "skip",
     cache: Annotated[Path | None, typer.Option(help="Folder of the statistics kept of each part.")] = None,
+    force: screen.Force = False,
 ) -> None:
     """Survey all parts in one pass; parts surveyed before are not read again.
 
     Example:  musclebook scprint survey parts tables --processes 8
     """
+    from helpers import files
     from helpers.scprint import statistics
     from helpers.scprint import survey as surveying
 
+    read = [folder, *([cache] if cache else [])]
+    screen.tell_lost(out, files.claim(out, kind="scprint survey", force=force, inputs=read))
     plan = statistics.plan_for(classes, covariance_every=covariance_every)
     with screen.progress("Parts") as progress:
         found = surveying.run(
             folder, plan=plan, cache=cache, processes=processes or os.cpu_count() or 1, cluster=cluster,
             on_fault=on_fault, progress=progress,
         )  # fmt: skip
-    paths = found.save(out)
+    with files.writing(out, kind="scprint survey", force=force) as part:
+        paths = found.save(part)
     for row in found.faults.iter_rows(named=True):
         screen.say(f"skipped: {row['part']}: {row['message']}")
     screen.say(
@@ -101,11 +106,13 @@ def simulate(
     fault: Annotated[
         list[str] | None, typer.Option(help="NUMBER=KIND spoils a part; may be repeated.")
     ] = None,
+    force: screen.Force = False,
 ) -> None:
     """Make up parts with known labels, margins, leaks and impossible pairs.
 
     Example:  musclebook scprint simulate parts --cells 1000000 --parts 50 --fault 3=truncated
     """
+    from helpers import files
     from helpers.errors import PartError
     from helpers.scprint import simulation
     from helpers.scprint.world import Planted
@@ -118,7 +125,9 @@ def simulate(
             raise PartError(msg)
         faults[int(number)] = kind
     planted = Planted(compressed=compressed)
-    simulation.simulate_parts(out, n_cells=cells, n_parts=parts, seed=seed, planted=planted, faults=faults)
+    screen.tell_lost(out, files.claim(out, kind="scprint parts", force=force))
+    with files.writing(out, kind="scprint parts", force=force) as part:
+        simulation.simulate_parts(part, n_cells=cells, n_parts=parts, seed=seed, planted=planted, faults=faults)
     screen.say(
         f"{cells:,} cells in {parts:,} parts in {out}. What was planted is in {simulation.TRUTH_FILE}."
     )
@@ -156,17 +165,20 @@ def train(
     block: Annotated[str, typer.Option(help="Block to read, or all.")] = "all",
     kind: Annotated[str, typer.Option(help="logistic or boosted.")] = "logistic",
     seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 7,
+    force: screen.Force = False,
 ) -> None:
     """Train a model on the parts and test it on parts held out.
 
     Example:  musclebook scprint train parts model --target tissue --block all
     """
+    from helpers import files
     from helpers.scprint import evaluation, models, probe
 
+    screen.tell_lost(out, files.claim(out, kind=models.KIND, force=force, inputs=[folder]))
     recipe = models.Recipe(target=target, block=block, kind=kind)
     model = probe.train(folder, recipe=recipe, seed=seed)
     tested = evaluation.evaluate(model, folder)
-    models.save(model, out)
+    models.save(model, out, force=force)
     screen.say(
         f"{target} from {block}: trained on {model.cells:,} cells; on {len(model.held_out):,} parts held out accuracy "
         f"{tested.accuracy:.3f}, macro F1 {tested.macro_f1:.3f}, calibration error {tested.calibration_error:.3f}. "
@@ -181,6 +193,7 @@ def predict(
     out: Annotated[Path, typer.Argument(help="Folder for one Parquet a part.", show_default=False)],
     *,
     trust: Annotated[bool, typer.Option("--trust", help="Load a boosted model, which is a pickle.")] = False,
+    force: screen.Force = False,
 ) -> None:
     """Predict labels of new parts with a trained model.
 
@@ -189,14 +202,15 @@ def predict(
     from helpers import files
     from helpers.scprint import evaluation, models
 
+    screen.tell_lost(out, files.claim(out, kind="scprint predictions", force=force, inputs=[model, folder]))
     trained = models.load(model, trust=trust)
     done = cells = 0
-    for frame in evaluation.predict(trained, folder):
-        path = out / f"{str(frame['part'][0]).replace('/', '__')}.parquet" if frame.height else None
-        if path is not None:
-            with files.writing(path) as part:
-                frame.write_parquet(part)
-            done, cells = done + 1, cells + frame.height
+    with files.writing(out, kind="scprint predictions", force=force) as part:
+        part.mkdir()
+        for frame in evaluation.predict(trained, folder):
+            if frame.height:
+                frame.write_parquet(part / f"{str(frame['part'][0]).replace('/', '__')}.parquet")
+                done, cells = done + 1, cells + frame.height
     screen.say(f"{cells:,} cells of {done:,} parts predicted in {out}.")
 
 
@@ -209,6 +223,7 @@ def prepare(
     *,
     slice_cells: Annotated[int, typer.Option(help="Cells of a slice, at most 20,000.")] = 20_000,
     checkpoint: Annotated[str, typer.Option(help="Weights, as the script names them.")] = "v2-medium.ckpt",
+    force: screen.Force = False,
 ) -> None:
     """Prepare an atlas for scPRINT-2: slices of raw counts and the script that embeds them elsewhere.
 
@@ -219,9 +234,10 @@ def prepare(
     import anndata as ad
     import numpy as np
 
-    from helpers import sources
+    from helpers import files, sources
     from helpers.scprint import embed
 
+    screen.tell_lost(out, files.claim(out, kind="scprint slices", force=force, inputs=[source]))
     atlas = sources.open_atlas(source)
 
     def pieces() -> Iterator[ad.AnnData]:
@@ -231,7 +247,8 @@ def prepare(
         for chosen in np.array_split(number, count):
             yield atlas.to_anndata(cells=np.isin(number, chosen), counts=True)
 
-    made = embed.prepare(pieces(), out, slice_cells=slice_cells, checkpoint=checkpoint)
+    with files.writing(out, kind="scprint slices", force=force) as part:
+        made = embed.prepare(pieces(), part, slice_cells=slice_cells, checkpoint=checkpoint)
     screen.say(
         f"{made.cells:,} cells x {made.genes:,} genes in {len(made.slices)} slices; run {out / embed.SCRIPT}."
     )

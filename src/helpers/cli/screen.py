@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import polars as pl
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what is there even if it holds other files; they are named first.")
+]
 STYLES = {
     "ok": "green",
     "holds": "green",
@@ -22,6 +28,12 @@ STYLES = {
 def say(text: str) -> None:
     """Print a line."""
     Console(soft_wrap=True, highlight=False).print(_printable(text), markup=False)
+
+
+def tell_lost(folder: Path, lost: list[str]) -> None:
+    """Name the files that --force gives up before they go."""
+    if lost:
+        say(f"replacing {folder} with what was not written by this command: {', '.join(lost)}")
 
 
 def say_error(text: str) -> None:

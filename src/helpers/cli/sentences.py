@@ -100,13 +100,16 @@ def prompts(
     organism: Annotated[str, typer.Option(help="Told where the data do not state it.")] = "human",
     tissue: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
     templates: Annotated[Path | None, typer.Option(help="YAML file of your own templates.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
 ) -> None:
     """Turn sentences into prompts and responses for fine-tuning.
 
     Example:  musclebook prompts sentences/atlas train.jsonl --task cell_type --side train
     """
+    from helpers import files
     from helpers.sentences import prompts as prompting
 
+    files.claim_file(out, force=force, inputs=[*inputs, *([templates] if templates else [])])
     made = prompting.write(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
         templates=templates,

@@ -16,6 +16,7 @@ from helpers import files
 from helpers.errors import PartError
 from helpers.scprint import layout
 
+KIND = "scprint model"
 LOGISTIC, BOOSTED = "logistic", "boosted"
 ALL = "all"
 _JSON, _ARRAYS, _TREES = "model.json", "model.npz", "trees.joblib"
@@ -135,13 +136,13 @@ class Model:
         return np.log(np.maximum(self.trees.predict_proba(points), 1e-12))
 
 
-def save(model: Model, folder: Path) -> Path:
+def save(model: Model, folder: Path, *, force: bool = False) -> Path:
     """Write a model into a folder, whole or not at all.
 
     The logistic model is a JSON and an npz. The boosted model also writes ``trees.joblib``, a pickle, whose hash
     stands in the JSON.
     """
-    with files.writing(Path(folder)) as part:
+    with files.writing(Path(folder), kind=KIND, force=force) as part:
         part.mkdir()
         arrays = {"labels": model.labels, "mean": model.mean, "scale": model.scale}
         if model.recipe.kind == LOGISTIC:

@@ -125,7 +125,7 @@ def open_parts(parameter: str, *, seed: int = 7) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
-            with files.writing(folder) as part:
+            with files.writing(folder, owned=True) as part:
                 simulate_parts(part, n_cells=n_cells, n_parts=n_parts, seed=seed)
     return folder
 

@@ -8,20 +8,35 @@ from helpers import files, names
 from helpers.simulate import atlas, rowgroup, texts, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
+KIND = "simulated release"
 
-def write(folder: Path, *, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED, threads: int = 2) -> Path:
+
+def write(
+    folder: Path,
+    *,
+    scale: float = DEFAULT_SCALE,
+    seed: int = DEFAULT_SEED,
+    threads: int = 2,
+    force: bool = False,
+    owned: bool = False,
+) -> Path:
     """Simulate an atlas and write it as a release with its truth; a stopped run leaves nothing under `folder`.
 
     Parameters
     ----------
     folder
-        Where the release goes. What is there already is replaced once the new release is whole.
+        Where the release goes. One that was simulated there and not changed since is replaced once the new one is
+        whole; anything else is refused.
     scale
         Share of the release's 183,161 cells.
     seed
         Everything random follows from it.
     threads
         Threads that draw and write; the files do not depend on it.
+    force
+        Replace a folder that holds files of others too.
+    owned
+        The folder is one of the cache.
 
     Returns
     -------
@@ -31,13 +46,16 @@ def write(folder: Path, *, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEE
     Raises
     ------
     StorageError
-        If `folder` cannot be written; where that can be told, before anything is simulated.
+        If `folder` cannot be written or may not be replaced; where that can be told, before anything is simulated.
     """
     folder = Path(folder)
-    files.require_writable(folder)  # before the costly step
+    if owned:
+        files.require_writable(folder)
+    else:
+        files.claim(folder, kind=KIND, force=force)  # before the costly step
     files.drop_leftovers(folder)
     simulation = atlas.simulate(scale=scale, seed=seed, threads=threads)
-    with files.writing(folder) as part:
+    with files.writing(folder, kind=KIND, force=force, owned=owned) as part:
         part.mkdir()
         write_files(part, simulation, threads=threads)
     return folder

@@ -1,0 +1,214 @@
+"""Places to write: no command takes away what it did not write, and none leaves by a traceback."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from helpers import files
+from helpers.cli.main import app
+from helpers.errors import StorageError
+
+SAMPLE = Path(__file__).parent / "book" / "sample"
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def words_of(result):
+    return " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, small_release):
+    """What the commands read: a folder of parts, a trained model, a folder of sentences."""
+    place = tmp_path_factory.mktemp("given")
+    assert run("scprint", "simulate", place / "parts", "--cells", 3000, "--parts", 4).exit_code == 0
+    assert run("scprint", "train", place / "parts", place / "model", "--target", "sex", "--block", "sex").exit_code == 0
+    assert run("sentences", small_release, place / "sentences", "--top-n", 20).exit_code == 0
+    return place
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    root = tmp_path / "book"
+    shutil.copytree(SAMPLE, root)
+    chapter = root / "notebooks" / "01_first.py"
+    chapter.write_text(chapter.read_text().replace("\ntwice(count)", '\ntwice(count)  # check("01.twice", twice)'))
+    monkeypatch.chdir(root)
+    return root
+
+
+FOLDERS = {
+    "simulate": lambda given, out: ("simulate", out, "--scale", "0.001"),
+    "workshop": lambda given, out: ("workshop", out),
+    "scprint simulate": lambda given, out: ("scprint", "simulate", out, "--cells", "800", "--parts", "2"),
+    "scprint survey": lambda given, out: ("scprint", "survey", given / "parts", out, "--processes", "1"),
+    "scprint train": lambda given, out: (
+        "scprint", "train", given / "parts", out, "--target", "sex", "--block", "sex",
+    ),
+    "scprint predict": lambda given, out: ("scprint", "predict", given / "model", given / "parts", out),
+}  # fmt: skip
+INPUTS = {"scprint survey": "parts", "scprint train": "parts", "scprint predict": "model"}
+
+
+def refused(result, *said):
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert all(word in words_of(result) for word in said), result.output
+
+
+@pytest.mark.parametrize("verb", FOLDERS)
+def test_a_folder_is_replaced_only_if_it_is_ours_and_whole(verb, given, book, tmp_path):
+    out = tmp_path / "out"
+    command = FOLDERS[verb](given, out)
+    out.mkdir()
+    note = out / "notes.txt"
+    note.write_text("mine")
+    refused(run(*command), "notes.txt", "--force")
+    assert note.read_text() == "mine"
+    note.unlink()
+    assert run(*command).exit_code == 0
+    assert run(*command).exit_code == 0  # our own older output
+    note.write_text("mine")
+    refused(run(*command), "notes.txt")
+    note.unlink()
+    edited = next(path for path in sorted(out.rglob("*")) if path.is_file() and path.name != files.MARKER)
+    edited.write_bytes(edited.read_bytes() + b"x")
+    refused(run(*command), f"{edited.name} (edited)")
+    assert edited.read_bytes().endswith(b"x")
+    done = run(*command, "--force")
+    assert done.exit_code == 0, done.output
+    assert f"{edited.name} (edited)" in words_of(done)
+    assert files.foreign(out, kind=json.loads((out / files.MARKER).read_text())["kind"]) == []
+
+
+@pytest.mark.parametrize("verb", FOLDERS)
+@pytest.mark.parametrize("force", [False, True])
+def test_files_links_and_folders_around_us_stay_even_with_force(verb, force, given, book, tmp_path):
+    flag = ["--force"] if force else []
+    plain = tmp_path / "plain"
+    plain.write_text("mine")
+    refused(run(*FOLDERS[verb](given, plain), *flag), "is a file")
+    assert plain.read_text() == "mine"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    link = tmp_path / "link"
+    link.symlink_to(other)
+    refused(run(*FOLDERS[verb](given, link), *flag), "symbolic link")
+    before = sorted(path for path in tmp_path.rglob("*"))
+    for around in (".", "..", "../book", "../..", tmp_path, "/"):
+        refused(run(*FOLDERS[verb](given, around), *flag), "is left as it is")
+    if verb in INPUTS:
+        refused(run(*FOLDERS[verb](given, given / INPUTS[verb]), *flag), "which is read")
+        refused(run(*FOLDERS[verb](given, given), *flag), "which is read")
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+
+
+def test_a_folder_of_another_kind_is_not_replaced(given, book):
+    refused(run("workshop", given / "model"), "model.json")
+    assert (given / "model" / "model.json").exists()
+
+
+def write_some(out, *, meanwhile=lambda: None, **options):
+    with files.writing(out, kind="some", **options) as part:
+        part.mkdir()
+        (part / "ours").write_text("ours")
+        meanwhile()
+
+
+def test_files_that_come_while_we_write_stay(tmp_path):
+    late = tmp_path / "out" / "late"
+
+    def come():
+        late.parent.mkdir()
+        late.write_text("mine")
+
+    with pytest.raises(StorageError, match="late"):
+        write_some(late.parent, meanwhile=come)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert late.read_text() == "mine"
+
+
+def test_a_link_inside_our_folder_is_foreign_and_never_followed(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "notes.txt").write_text("mine")
+    for _ in range(2):
+        write_some(tmp_path / "out")
+    (tmp_path / "out" / "link").symlink_to(kept)
+    with pytest.raises(StorageError, match="link"):
+        write_some(tmp_path / "out")
+    write_some(tmp_path / "out", force=True)
+    assert (kept / "notes.txt").read_text() == "mine"
+
+
+FILES = {
+    "convert": lambda given, source, out: ("convert", source, out),
+    "prompts": lambda given, source, out: ("prompts", given / "sentences", out),
+}
+
+
+@pytest.mark.parametrize("verb", FILES)
+def test_a_file_is_replaced_only_with_force(verb, given, small_release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / ("out.h5ad" if verb == "convert" else "out.jsonl")
+    out.write_text("mine")
+    refused(run(*FILES[verb](given, small_release, out)), "exists already")
+    assert out.read_text() == "mine"
+    assert run(*FILES[verb](given, small_release, out), "--force").exit_code == 0
+    assert out.read_bytes()[:4] != b"mine"
+    link = out.with_name("link.h5ad")
+    link.symlink_to(out)
+    for place in (link, tmp_path, ".", ".."):
+        refused(run(*FILES[verb](given, small_release, place), "--force"), "is left as it is")
+
+
+def test_a_source_is_not_converted_onto_itself(small_release, tmp_path):
+    out = tmp_path / "atlas.h5ad"
+    assert run("convert", small_release, out).exit_code == 0
+    before = out.read_bytes()
+    refused(run("convert", out, out, "--force"), "is what is read")
+    assert out.read_bytes() == before
+
+
+def test_sentences_leave_other_files_alone(given, small_release, tmp_path):
+    out = tmp_path / "out"
+    (out / "release").mkdir(parents=True)
+    (out / "release" / "notes.txt").write_text("mine")
+    (out / "notes.txt").write_text("mine")
+    run("sentences", small_release, out, "--top-n", 20)
+    assert (out / "release" / "notes.txt").read_text() == (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_moves_aside_what_has_its_place(book):
+    there = book / "mine" / "failed"
+    first = run("run", "01", "--out", book / "mine", "--workers", 1)
+    assert first.exit_code == 0, first.output
+    folder = next(path for path in (book / "mine").rglob("run.json")).parent
+    kept = folder / "edited.txt"
+    kept.write_text("mine")
+    assert run("run", "01", "--out", book / "mine", "--fresh", "--workers", 1).exit_code == 0
+    assert [path.read_text() for path in (book / "mine").rglob("edited.txt")] == ["mine"]
+    assert not there.exists()
+
+
+def test_a_run_leaves_parts_of_others_alone(book):
+    first = run("run", "01", "--out", book / "mine", "--workers", 1)
+    folder = next(path for path in (book / "mine").rglob("run.json")).parents[1]
+    other = folder / ".video.part"
+    other.mkdir()
+    (other / "half").write_text("mine")
+    assert run("run", "01", "--out", book / "mine", "--fresh", "--workers", 1).exit_code == 0, first.output
+    assert (other / "half").read_text() == "mine"
+
+
+def test_a_run_into_a_file_is_refused_in_words(book):
+    (book / "taken").write_text("mine")
+    result = run("run", "01", "--out", book / "taken", "--workers", 1)
+    assert result.exit_code in (1, 2)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert (book / "taken").read_text() == "mine"
