@@ -22,7 +22,9 @@ from helpers.errors import StorageError
 
 CACHE_VARIABLE = "MUSCLEBOOK_CACHE"
 MARKER = ".musclebook.json"  # in a folder that a command wrote: what kind it is, and the hash of each file
-_CONVERTED = re.compile(rf"{re.escape(names.STEM)}\.converted-[0-9a-f]{{16}}\.h5ad")  # opening a release may add it
+_CONVERTED = re.compile(
+    rf"{re.escape(names.STEM)}\.converted-[0-9a-f]{{16}}\.h5ad"
+)  # opening a release may add it
 _FULL = os.strerror(errno.ENOSPC)
 
 

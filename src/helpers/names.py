@@ -76,3 +76,37 @@ EXACT_AGE = "age"  # exact age in years, from the donor table
 
 # What one pseudobulk profile stands for.
 PROFILE = (DONOR, ASSAY, LEVEL0)
+
+# Words that mean "not given", and those that name no single donor, in lower case.
+NOT_GIVEN = frozenset({
+    "", "-", "?", ".", "na", "n/a", "#n/a", "nan", "<na>", "none", "null", "nil", "unknown", "unk", "unspecified",
+    "undefined", "undetermined", "missing", "not available", "not applicable", "not given", "not provided",
+    "not reported", "not specified", "not collected", "not determined", "tbd",
+})  # fmt: skip
+NOBODY = NOT_GIVEN | frozenset({
+    "pooled", "pool", "mixed", "mixture", "multiple", "multiple donors", "various", "several", "unassigned",
+    "not assigned", "unmapped", "doublet", "doublets", "multiplet", "multiplets", "ambiguous", "negative", "nobody",
+    "unknown donor", "donor unknown",
+})  # fmt: skip
+
+
+def is_given(label: str | None) -> bool:
+    """Tell whether a label says something: not null, and none of the words for "not given", in any case.
+
+    Examples
+    --------
+    >>> is_given("FB"), is_given(" Unknown"), is_given(None)
+    (True, False, False)
+    """
+    return label is not None and label.strip().casefold() not in NOT_GIVEN
+
+
+def is_somebody(label: str | None) -> bool:
+    """Tell whether a label names one donor.
+
+    Examples
+    --------
+    >>> is_somebody("339C"), is_somebody("Pooled"), is_somebody("n/a")
+    (True, False, False)
+    """
+    return label is not None and label.strip().casefold() not in NOBODY

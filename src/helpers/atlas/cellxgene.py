@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from helpers import names
-from helpers.atlas import stages
+from helpers import ages, names
 
 ALIASES: dict[str, tuple[str, ...]] = {
     names.SAMPLE: ("sample_id", "library_id", "sample", "Sample"),
@@ -31,7 +30,7 @@ SEXES = {
 SUSPENSIONS = {"cell": names.CELLS, "nucleus": names.NUCLEI, "cells": names.CELLS, "nuclei": names.NUCLEI}
 CHEMISTRY_COLUMNS = ("assay", "assay_ontology_term_id")
 CHEMISTRIES = {"10x 3' v2": names.V2, "efo:0009899": names.V2, "10x 3' v3": names.V3, "efo:0009922": names.V3}
-STAGE_COLUMNS = ("development_stage", "development_stage_ontology_term_id")
+STAGE_COLUMNS = (ages.STAGE_TERM, ages.STAGE)
 AGE_COLUMNS = (names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
 SYMBOL_COLUMNS = (
     "feature_name",
@@ -85,7 +84,11 @@ def map_cells(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     origin = _first(frame, STAGE_COLUMNS)
     if origin is not None:
         for name in AGE_COLUMNS:
-            add(name, origin, _translate(frame[origin], lambda label, key=name: stages.describe(label)[key]))
+            add(
+                name,
+                origin,
+                _translate(frame[origin], lambda label, key=name: ages.describe(ages.parse(label))[key]),
+            )
     return frame.with_columns(added), notes
 
 

@@ -72,7 +72,12 @@ def download(
 
     with screen.progress("Bytes fetched") as progress:
         record = downloading.download(
-            folder, repository=repository, revision=revision, endpoint=endpoint, force=force, progress=progress
+            folder,
+            repository=repository,
+            revision=revision,
+            endpoint=endpoint,
+            force=force,
+            progress=progress,
         )
     screen.say(
         f"{len(record['files'])} files of {record['repository']} at commit {record['commit']} in {folder}."

@@ -127,7 +127,9 @@ def simulate(
     planted = Planted(compressed=compressed)
     screen.tell_lost(out, files.claim(out, kind="scprint parts", force=force))
     with files.writing(out, kind="scprint parts", force=force) as part:
-        simulation.simulate_parts(part, n_cells=cells, n_parts=parts, seed=seed, planted=planted, faults=faults)
+        simulation.simulate_parts(
+            part, n_cells=cells, n_parts=parts, seed=seed, planted=planted, faults=faults
+        )
     screen.say(
         f"{cells:,} cells in {parts:,} parts in {out}. What was planted is in {simulation.TRUTH_FILE}."
     )

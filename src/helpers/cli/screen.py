@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace what is there even if it holds other files; they are named first.")
+    bool,
+    typer.Option("--force", help="Replace what is there even if it holds other files; they are named first."),
 ]
 STYLES = {
     "ok": "green",

@@ -4,10 +4,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from helpers import names
+from helpers import ages, names
 from helpers.errors import SentenceError
 from helpers.facts import study
-from helpers.sentences import ages
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,16 @@ from helpers.sentences import ages
         ("55", 55, 56, "exact"),
         (55, 55, 56, "exact"),
         ("15-20", 15, 20, "interval"),
+        ("90 or above", 90, None, "open"),
+        ("73 y", 73, 74, "exact"),
+        ("HsapDv:0000123", 29, 30, "exact"),
+        ("under-1-year-old stage", 0.083, 1, "interval"),
         ("Carnegie stage 12", None, None, "prenatal"),
+        ("20 weeks post-conception", None, None, "prenatal"),
+        ("GA 20 weeks", None, None, "prenatal"),
+        ("12 PCW", None, None, "prenatal"),
+        ("gw18", None, None, "prenatal"),
+        ("E14.5", None, None, "prenatal"),
         ("Theiler stage 20", None, None, "prenatal"),
         ("unknown", None, None, "unknown"),
         ("na", None, None, "unknown"),
@@ -56,20 +64,12 @@ def test_a_label_becomes_bounds_in_years(label, lower, upper, kind):
     assert age.upper == (None if upper is None else pytest.approx(upper, abs=1e-3))
 
 
-@pytest.mark.parametrize(("prefix", "n"), [("HsapDv", 164), ("MmusDv", 88)])
-def test_every_numeric_term_of_the_ontologies_has_an_age_by_term_and_by_label(shared, prefix, n):
-    table = pl.read_csv(shared / "facts" / "development_stage_ages.tsv", separator="\t", infer_schema=False)
-    starts = [name for name in table.columns if name.startswith("start_") and name.endswith("pb")]
-    live = table.filter(
-        pl.col("id").str.starts_with(prefix),
-        pl.col("obsolete").is_null(),
-        pl.any_horizontal(pl.col(starts).is_not_null()),
-    )
-    species = ages.HUMAN if prefix == "HsapDv" else ages.MOUSE
-    assert live.height == n
-    assert sum(ages.parse(term).lower is not None for term in live["id"]) == n
-    for term, label in live.select("id", "name").iter_rows():
-        assert ages.parse(label, species=species) == ages.parse(term)
+def test_every_current_term_means_the_same_by_id_and_by_label():
+    table = ages.stages().filter(obsolete="no")
+    assert table.height > 300
+    for term, label in table.select("id", "name").iter_rows():
+        species = ages.HUMAN if term.startswith("HsapDv") else ages.MOUSE
+        assert ages.parse(label, species=species) == ages.parse(term), term
 
 
 def test_labels_alone_cover_the_terms_that_state_a_number():
@@ -130,7 +130,7 @@ def test_the_source_of_ages_is_found_or_refused():
 
 
 def test_the_table_names_its_license_and_source():
-    table = Path(names.__file__).parent / "sentences" / "tables" / "development_stages.tsv"
+    table = Path(names.__file__).parent / "facts" / "tables" / "development_stages.tsv"
     head = table.read_text(encoding="utf-8")[:600]
     assert "CC BY 4.0" in head
     assert "developmental-stage-ontologies" in head
@@ -143,3 +143,34 @@ def test_a_column_of_numbers_with_gaps_is_read_as_years():
     assert ages.parse_all(pl.Series([3, None], dtype=pl.Int32))["age"].to_list() == [3.0, None]
     assert ages.parse_all([]).schema == pl.Schema(ages.AGE_SCHEMA)
     assert ages.of_atlas([], []).schema == pl.Schema(ages.AGE_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("label", "group", "bin_", "midpoint", "exact"),
+    [
+        ("29-year-old stage", "25-30", "young", 27.5, 29),
+        ("third decade stage", "20-30", "young", 25, None),
+        ("young adult stage", "15-40", "young", 27.5, None),
+        ("middle aged stage", "40-60", None, 50, None),
+        ("late adult stage", "60+", "old", None, None),
+        ("80 year-old and over stage", "80+", "old", 80, None),
+        ("HsapDv:0000242", "70-80", "old", 75, None),
+        ("45-year-old stage", "45-50", None, 47.5, 45),
+        ("9-year-old stage", "5-10", None, 7.5, 9),
+        ("unknown", None, None, None, None),
+        ("20 weeks post-conception", None, None, None, None),
+    ],
+)
+def test_an_age_gives_the_columns_of_the_atlas(label, group, bin_, midpoint, exact):
+    assert list(ages.describe(ages.parse(label)).values()) == [group, bin_, midpoint, exact]
+
+
+def test_no_stage_before_birth_is_read_as_an_age_after_it():
+    before = ages.stages().filter(kind="prenatal")
+    assert before.height > 80
+    for term, name in before.select("id", "name").iter_rows():
+        assert ages.parse(term).kind == ages._guess(name.lower()).kind == "prenatal", name
+
+
+def test_a_mouse_is_neither_young_nor_old():
+    assert ages.describe(ages.parse("18-month-old stage"), species=ages.MOUSE)["Age_bin"] is None

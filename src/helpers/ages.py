@@ -1,0 +1,297 @@
+"""Ages in years from developmental stages, from the age groups of the atlas, and from plain labels."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import polars as pl
+
+from helpers import names
+from helpers.errors import SentenceError
+from helpers.facts import study
+
+EXACT, INTERVAL, OPEN, PRENATAL, UNKNOWN = "exact", "interval", "open", "prenatal", "unknown"
+HUMAN, MOUSE = "human", "mouse"
+AGE, AGE_LOWER, AGE_UPPER, AGE_KIND = "age", "age_lower", "age_upper", "age_kind"
+AGE_SCHEMA = {AGE: pl.Float64, AGE_LOWER: pl.Float64, AGE_UPPER: pl.Float64, AGE_KIND: pl.String}
+
+STAGE_TERM, STAGE = "development_stage_ontology_term_id", "development_stage"
+# The first of these columns that a data set has gives its ages.
+AGE_SOURCES = (STAGE_TERM, STAGE, names.AGE_GROUP)
+
+# What the study calls young and old, in years; it has nobody between.
+YOUNG_FROM, YOUNG_BELOW, OLD_FROM, OLDEST = 15, 40, 50, 130
+
+_DECADES = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth",
+)  # fmt: skip
+_YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_UNIT = r"(years?|yrs?|y|yo|y\.o\.|months?|mos?|m|weeks?|wks?|w|days?|d)\b"
+_RANGE = re.compile(rf"{_NUMBER}\s*(?:-|–|—|\bto\b)\s*{_NUMBER}[\s-]*(?:{_UNIT})?")
+_MORE = r"(?:and|or) (?:over|older|above|more|up)"
+_OVER = re.compile(
+    rf"(?:{_NUMBER}[\s-]*(?:{_UNIT})?[\s-]*(?:old)?\s*(?:stage)?\s*(?:{_MORE}|\+))"
+    rf"|(?:(?:>=|≥|>|\bover|\babove)\s*{_NUMBER}[\s-]*(?:{_UNIT})?)"
+)
+_PLUS = re.compile(rf"{_NUMBER}\s*\+[\s-]*(?:{_UNIT})?")
+_UNDER = re.compile(rf"(?:\bunder|\bbelow|<)[\s-]*{_NUMBER}[\s-]*(?:{_UNIT})?")
+_SINGLE = re.compile(rf"{_NUMBER}[\s-]*{_UNIT}")
+_PLAIN = re.compile(_NUMBER)
+_DECADE = re.compile(rf"\b(?:({'|'.join(_DECADES)})|(\d+)(?:st|nd|rd|th))\s+decade\b")
+_PRENATAL = re.compile(
+    r"carnegie|theiler|prenatal|antenatal|embryo|fetal|fetus|foetal|foetus|gestation|in utero|\blmp\b|conception"
+    r"|post-?\s?fertili[sz]ation|post-?\s?ovulat|(?:\b|\d)(?:pcw|pcd|gw|ga|wpc|dpc|dpf|hpf)(?:\b|\d)"
+    r"|blastula|gastrula|neurula|morula|cleavage|organogenesis|^e\d+(?:\.\d+)?$"
+)
+
+
+@dataclass(frozen=True)
+class Age:
+    """An age as far as it is known, in years after birth; `upper` is exclusive.
+
+    ``kind`` is ``exact`` (one year, month, week or day), ``interval``, ``open`` (no upper bound), ``prenatal`` or
+    ``unknown``; the last two have no bounds.
+    """
+
+    lower: float | None
+    upper: float | None
+    kind: str
+    named: bool = False
+
+    @property
+    def midpoint(self) -> float | None:
+        """Middle of the two bounds; none if one is missing."""
+        return None if self.lower is None or self.upper is None else (self.lower + self.upper) / 2
+
+    @property
+    def years(self) -> float | None:
+        """The one number for a model: completed years if exact, else the midpoint.
+
+        For "80 year-old and over" it is the lower bound. An open stage that is a name only ("adult stage") has none.
+        """
+        if self.kind == EXACT:
+            return self.lower
+        if self.kind == OPEN:
+            return None if self.named else self.lower
+        return self.midpoint
+
+
+NO_AGE = Age(None, None, UNKNOWN)
+
+
+@cache
+def stages() -> pl.DataFrame:
+    """Return the life stages of human and mouse with their ages in years (HsapDv and MmusDv, CC BY 4.0)."""
+    source = resources.files("helpers.facts").joinpath("tables", "development_stages.tsv")
+    with resources.as_file(source) as path:
+        return pl.read_csv(path, separator="\t", comment_prefix="#", null_values=[""])
+
+
+def parse(label: str | float | None, *, species: str = HUMAN) -> Age:
+    """Turn a life-stage term, its label, an age group or a plain age into bounds in years.
+
+    Parameters
+    ----------
+    label
+        Such as ``"HsapDv:0000240"``, ``"sixth decade stage"``, ``"15-19 year-old"``, ``"80 year-old and over stage"``,
+        ``"18-month-old stage"``, ``"15-20"`` (an age group: the upper bound is exclusive), ``45``. Current terms are
+        looked up first, then obsolete ones, then patterns.
+    species
+        ``"human"`` or ``"mouse"``: whose "young adult stage" is meant where both have one.
+
+    Examples
+    --------
+    >>> parse("sixth decade stage")
+    Age(lower=50.0, upper=60.0, kind='interval', named=False)
+    >>> parse("80 year-old and over stage").years
+    80.0
+    """
+    if label is None or (isinstance(label, float) and math.isnan(label)):
+        return NO_AGE
+    if not isinstance(label, str):
+        return _exact(float(label), "y") if 0 <= label <= OLDEST else NO_AGE
+    text = label.strip()
+    known, simple = _known(), _simplify(text)
+    return known.get(f"{simple} ({species})") or known.get(simple) or _guess(text.lower())
+
+
+def parse_all(labels: Iterable[str | float | None], *, species: str = HUMAN) -> pl.DataFrame:
+    """Parse labels into one row each: age, age_lower, age_upper (years) and age_kind.
+
+    Each distinct label is parsed once.
+
+    Parameters
+    ----------
+    labels
+        One for each row; see `parse`.
+    species
+        See `parse`.
+    """
+    if isinstance(labels, pl.Series) and labels.dtype in (pl.Categorical, pl.Enum):
+        labels = labels.cast(pl.String)
+    column = (
+        labels.alias("_label")
+        if isinstance(labels, pl.Series)
+        else pl.Series("_label", list(labels), strict=False)
+    )
+    distinct = column.unique()
+    parsed = [parse(label, species=species) for label in distinct]
+    table = pl.DataFrame(
+        {
+            "_label": distinct,
+            AGE: [age.years for age in parsed],
+            AGE_LOWER: [age.lower for age in parsed],
+            AGE_UPPER: [age.upper for age in parsed],
+            AGE_KIND: [age.kind for age in parsed],
+        },
+        schema_overrides=AGE_SCHEMA,
+    )
+    return (
+        column.to_frame()
+        .join(table, on="_label", how="left", nulls_equal=True, maintain_order="left")
+        .drop("_label")
+    )
+
+
+def describe(age: Age, *, species: str = HUMAN) -> dict[str, float | str | None]:
+    """Return the age columns of the atlas for an age: group, bin, midpoint, and the exact age where it is known.
+
+    Parameters
+    ----------
+    age
+        From `parse`.
+    species
+        The bins are those of people: a mouse is in none.
+
+    Examples
+    --------
+    >>> describe(parse("29-year-old stage"))["Age_group"], describe(parse("60-79 year-old stage"))["Age_bin"]
+    ('25-30', 'old')
+    """
+    if age.lower is None:
+        return dict.fromkeys((names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE))
+    low, high = age.lower, age.upper
+    if age.kind == EXACT:
+        low = 5 * int(age.lower // 5)
+        high = low + 5
+    young = age.lower >= YOUNG_FROM and age.upper is not None and age.upper <= YOUNG_BELOW
+    known = names.YOUNG if young else names.OLD if age.lower >= OLD_FROM else None
+    return {
+        names.AGE_GROUP: f"{low:g}+" if high is None else f"{low:g}-{high:g}",
+        names.AGE_BIN: known if species == HUMAN else None,
+        names.AGE_MIDPOINT: (low + high) / 2 if age.kind == EXACT and high is not None else age.years,
+        names.EXACT_AGE: age.lower if age.kind == EXACT else None,
+    }
+
+
+def find_source(columns: Sequence[str], *, age_column: str | None = None) -> str | None:
+    """Return the column that gives the ages of a data set: the named one, else the first of `AGE_SOURCES`.
+
+    Raises
+    ------
+    SentenceError
+        If `age_column` is named and not there.
+    """
+    if age_column is not None:
+        if age_column not in columns:
+            msg = f"no column {age_column!r} for the age. The cells have: {', '.join(columns)}."
+            raise SentenceError(msg)
+        return age_column
+    return next((column for column in AGE_SOURCES if column in columns), None)
+
+
+@cache
+def donor_ages() -> dict[str, float]:
+    """Return the exact ages of the atlas's donors, in years, by donor."""
+    donors = study.donors()
+    return dict(zip(donors[names.DONOR].to_list(), donors["Age"].cast(pl.Float64).to_list(), strict=True))
+
+
+def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.DataFrame:
+    """Return ages for cells of the muscle atlas: the donor's exact age where published, else the age group.
+
+    Parameters
+    ----------
+    groups
+        ``Age_group`` of each cell.
+    donors
+        ``DonorID`` of each cell, as many.
+    """
+    pairs = pl.DataFrame({"group": groups, "donor": donors}, schema={"group": pl.String, "donor": pl.String})
+    distinct = pairs.unique()
+    meant = [_of_donor(group, donor) for group, donor in distinct.iter_rows()]
+    # parsed one by one: an exact age is a number, a group is a text
+    table = pl.concat(
+        [distinct, pl.concat([parse_all([label]) for label in meant] or [parse_all([])])], how="horizontal"
+    )
+    return pairs.join(table, on=["group", "donor"], how="left", nulls_equal=True, maintain_order="left").drop(
+        "group", "donor"
+    )
+
+
+def _of_donor(group: str | None, donor: str | None) -> str | float | None:
+    # a donor of that name whose published age contradicts the group is somebody else
+    exact = donor_ages().get(donor or "")
+    stated = parse(group)
+    fits = stated.lower is None or (exact is not None and stated.lower <= exact <= (stated.upper or math.inf))
+    return exact if exact is not None and fits else group
+
+
+@cache
+def _known() -> dict[str, Age]:
+    found: dict[str, Age] = {}
+    # current terms last: a label that an obsolete term shares means the current one
+    for row in stages().sort("obsolete", descending=True).iter_rows(named=True):
+        named = row["kind"] == OPEN and not any(sign.isdigit() for sign in row["name"])
+        age = Age(row["lower_years"], row["upper_years"], row["kind"], named)
+        found[row["id"].lower()] = age
+        label = _simplify(row["name"])
+        species = HUMAN if row["id"].startswith("HsapDv") else MOUSE
+        found[f"{label} ({species})"] = age
+        if species == HUMAN or f"{label} ({HUMAN})" not in found:
+            found[label] = age
+    return found
+
+
+def _simplify(label: str) -> str:
+    text = re.sub(r"\s+", " ", label.lower()).strip()
+    return re.sub(r"\s+", " ", re.sub(r"\b(human|mouse|stage)\b", "", text)).strip()
+
+
+def _guess(text: str) -> Age:
+    if _PRENATAL.search(text):
+        return Age(None, None, PRENATAL)
+    if not names.is_given(text):
+        return NO_AGE
+    if decade := _DECADE.search(text):
+        n = _DECADES.index(decade[1]) if decade[1] else int(decade[2]) - 1
+        return Age(10.0 * n, 10.0 * (n + 1), INTERVAL)
+    if span := _RANGE.search(text):
+        unit = _unit(span[3])
+        # "15-19 year-old" counts the nineteenth year in; a bare "15-20" is a bin whose end belongs to the next
+        end = float(span[2]) + (1 if span[3] else 0)
+        if end > float(span[1]):
+            return Age(float(span[1]) * _YEARS[unit], end * _YEARS[unit], INTERVAL)
+        return NO_AGE
+    if over := _OVER.search(text) or _PLUS.search(text):
+        groups = [group for group in over.groups() if group]
+        return Age(float(groups[0]) * _YEARS[_unit(groups[1] if len(groups) > 1 else None)], None, OPEN)
+    if under := _UNDER.search(text):
+        return Age(0.0, float(under[1]) * _YEARS[_unit(under[2])], INTERVAL)
+    if single := _SINGLE.search(text):
+        return _exact(float(single[1]), _unit(single[2]))
+    if (plain := _PLAIN.fullmatch(text)) and float(plain[1]) <= OLDEST:
+        return _exact(float(plain[1]), "y")
+    return NO_AGE
+
+
+def _exact(number: float, unit: str) -> Age:
+    return Age(number * _YEARS[unit], (number + 1) * _YEARS[unit], EXACT)
+
+
+def _unit(written: str | None) -> str:
+    return written[0] if written else "y"
