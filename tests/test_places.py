@@ -27,7 +27,12 @@ def given(tmp_path_factory, small_release):
     """What the commands read: a folder of parts, a trained model, a folder of sentences."""
     place = tmp_path_factory.mktemp("given")
     assert run("scprint", "simulate", place / "parts", "--cells", 3000, "--parts", 4).exit_code == 0
-    assert run("scprint", "train", place / "parts", place / "model", "--target", "sex", "--block", "sex").exit_code == 0
+    assert (
+        run(
+            "scprint", "train", place / "parts", place / "model", "--target", "sex", "--block", "sex"
+        ).exit_code
+        == 0
+    )
     assert run("sentences", small_release, place / "sentences", "--top-n", 20).exit_code == 0
     return place
 
@@ -37,7 +42,9 @@ def book(tmp_path, monkeypatch):
     root = tmp_path / "book"
     shutil.copytree(SAMPLE, root)
     chapter = root / "notebooks" / "01_first.py"
-    chapter.write_text(chapter.read_text().replace("\ntwice(count)", '\ntwice(count)  # check("01.twice", twice)'))
+    chapter.write_text(
+        chapter.read_text().replace("\ntwice(count)", '\ntwice(count)  # check("01.twice", twice)')
+    )
     monkeypatch.chdir(root)
     return root
 

@@ -160,8 +160,11 @@ class Note:
             raise FindingError(msg) from None
         _display(markdown=text)
 
-    def save(self, name: str, table: pl.DataFrame) -> list[Path]:
-        """Write a result table as Parquet and CSV into the run's folder and return the two paths."""
+    def save(self, name: str, table: pl.DataFrame | pd.DataFrame) -> None:
+        """Write a result table as Parquet and CSV into the run's folder, without showing it."""
+        self._save(name, table if isinstance(table, pl.DataFrame) else pl.from_pandas(table))
+
+    def _save(self, name: str, table: pl.DataFrame) -> list[Path]:
         paths = [self.folder / f"{name}.csv", self.folder / f"{name}.parquet"]
         with writing(paths[0]) as part:
             table.write_csv(part)
@@ -207,7 +210,7 @@ class Note:
             If a column is not in the table.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
-        links = "" if name is None else markup.links(self.save(name, frame))
+        links = "" if name is None else markup.links(self._save(name, frame))
         shown = {column: column for column in frame.columns} if columns is None else dict(columns)
         parts = [part for value in shown.values() for part in ([value] if isinstance(value, str) else value)]
         absent = [

@@ -1,8 +1,7 @@
 """How every figure looks: opaque white, color-blind-safe, readable in black and white and on a phone."""
 
 import io
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -29,24 +28,22 @@ LIGHT = "#D9D9D9"
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, BLACK)
 
 # Color and marker always say the same thing, so that a print without color loses nothing.
-ASSAY_COLOR: Mapping[str, str] = MappingProxyType({names.CELLS: BLUE, names.NUCLEI: VERMILION})
-ASSAY_MARKER: Mapping[str, str] = MappingProxyType({names.CELLS: "o", names.NUCLEI: "s"})
-SEX_COLOR: Mapping[str, str] = MappingProxyType({names.MALE: GREEN, names.FEMALE: PURPLE})
-SEX_MARKER: Mapping[str, str] = MappingProxyType({names.MALE: "^", names.FEMALE: "D"})
-GROUP_COLOR: Mapping[str, str] = MappingProxyType({names.YOUNG: SKY, names.OLD: VERMILION})
-GROUP_MARKER: Mapping[str, str] = MappingProxyType({names.YOUNG: "v", names.OLD: "P"})
+ASSAY_COLOR: dict[str, str] = {names.CELLS: BLUE, names.NUCLEI: VERMILION}
+ASSAY_MARKER: dict[str, str] = {names.CELLS: "o", names.NUCLEI: "s"}
+SEX_COLOR: dict[str, str] = {names.MALE: GREEN, names.FEMALE: PURPLE}
+SEX_MARKER: dict[str, str] = {names.MALE: "^", names.FEMALE: "D"}
+GROUP_COLOR: dict[str, str] = {names.YOUNG: SKY, names.OLD: VERMILION}
+GROUP_MARKER: dict[str, str] = {names.YOUNG: "v", names.OLD: "P"}
 # Age bins run from light to dark, so that their order survives in gray.
-AGE_COLOR: Mapping[str, str] = MappingProxyType(
-    dict(
-        zip(
-            names.AGE_GROUPS,
-            ("#C7E9F1", "#A3D5E6", "#7DBBD9", "#5A9FCB", "#3F80B8", "#32609F", "#2A4180", "#1B2050"),
-            strict=True,
-        )
+AGE_COLOR: dict[str, str] = dict(
+    zip(
+        names.AGE_GROUPS,
+        ("#C7E9F1", "#A3D5E6", "#7DBBD9", "#5A9FCB", "#3F80B8", "#32609F", "#2A4180", "#1B2050"),
+        strict=True,
     )
 )
-AGE_MARKER: Mapping[str, str] = MappingProxyType(
-    dict(zip(names.AGE_GROUPS, ("o", "s", "^", "D", "v", "P", "X", "*"), strict=True))
+AGE_MARKER: dict[str, str] = dict(
+    zip(names.AGE_GROUPS, ("o", "s", "^", "D", "v", "P", "X", "*"), strict=True)
 )
 DIVERGING = "PuOr_r"  # color map around zero
 SEQUENTIAL = "cividis"  # color map from none to much
@@ -64,6 +61,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.facecolor": "white",
     "axes.prop_cycle": cycler(color=CYCLE),
     "axes.spines.top": False,
+    "axes.formatter.min_exponent": 5,  # 2,000 on a logarithmic axis, in place of 2 x 10^3: labels do not collide
     "axes.spines.right": False,
     "axes.titlesize": POINTS + 1,
     "axes.labelsize": POINTS,

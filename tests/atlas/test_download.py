@@ -265,7 +265,10 @@ def test_a_local_file_with_other_bytes_is_fetched_again_only_with_force(hub, tmp
 def test_files_of_others_stay_and_those_of_an_older_commit_are_replaced(hub, tmp_path):
     (tmp_path / names.README_FILE).write_text("the README of my project")
     (tmp_path / names.LICENSE_FILE).symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DownloadError, match=f"{names.README_FILE}.*{names.LICENSE_FILE}|{names.LICENSE_FILE}.*{names.README_FILE}"):
+    with pytest.raises(
+        DownloadError,
+        match=f"{names.README_FILE}.*{names.LICENSE_FILE}|{names.LICENSE_FILE}.*{names.README_FILE}",
+    ):
         fetch(hub, tmp_path)
     assert (tmp_path / names.README_FILE).read_text() == "the README of my project"
     fetch(hub, tmp_path / "new")

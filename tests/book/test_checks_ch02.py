@@ -28,7 +28,17 @@ def to_counts(released):
 
 
 @pytest.mark.parametrize(
-    ("checker", "right"), [(ch02.rule, keep), (ch02.counts, to_counts), (ch02.corner, ("young", "F"))]
+    ("checker", "right"),
+    [
+        (ch02.rule, keep),
+        (
+            ch02.rule,
+            lambda values, n: np.asarray(values) > np.median(values) - n * 10,
+        ),  # a strict sign will do
+        (ch02.counts, to_counts),
+        (ch02.counts, lambda values: np.rint(np.expm1(values) / np.expm1(values[0]))),
+        (ch02.corner, ("young", "F")),
+    ],
 )
 def test_the_right_answer_passes(checker, right):
     assert checker(right) is None
@@ -39,7 +49,9 @@ def test_the_right_answer_passes(checker, right):
     [
         (ch02.rule, keep_both_sides, "lower side"),
         (ch02.rule, keep_by_deviation, "must go"),
-        (ch02.counts, lambda values: np.expm1(values) / np.expm1(values).min() + 0.2, "whole"),
+        (ch02.counts, lambda values: np.expm1(values) / np.expm1(values).min() + 0.001, "whole"),
+        (ch02.counts, print, "return"),
+        (ch02.rule, lambda values, n: None, "return"),
         (ch02.counts, lambda values: [round(v / min(values)) for v in values], "undo the logarithm"),
         (ch02.corner, ("old", "F"), "exist"),
         (ch02.corner, ("F", "young"), "order"),

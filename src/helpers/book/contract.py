@@ -1,6 +1,7 @@
 """What a notebook promises to record, held against what a run of it recorded."""
 
 import ast
+import contextlib
 import string
 from collections.abc import Mapping
 from typing import Any
@@ -40,25 +41,24 @@ def faults(
 
 
 def recorded_names(notebook: NotebookNode) -> set[str]:
-    """Return the names that code cells pass to ``record``."""
-    return {
-        node.args[0].value
-        for node in _calls(notebook, "record")
-        if node.args and isinstance(node.args[0], ast.Constant)
-    }
+    """Return the names that code cells pass to ``record``, or to ``say`` as keywords."""
+    recorded = [call.args[:1] for call in _calls(notebook, "record")]
+    names = {arg.value for args in recorded for arg in args if isinstance(arg, ast.Constant)}
+    return names | {word.arg for call in _calls(notebook, "say") for word in call.keywords if word.arg}
 
 
 def said_names(notebook: NotebookNode) -> set[str]:
-    """Return the names that sentences passed to ``say`` show."""
+    """Return the names that the sentences of cells that call ``say`` show."""
     names = set()
-    for node in _calls(notebook, "say"):
-        texts = [
-            part.value
-            for part in ast.walk(node)
-            if isinstance(part, ast.Constant) and isinstance(part.value, str)
-        ]
-        for text in texts:
-            names |= {field.partition(".")[0] for _, field, _, _ in string.Formatter().parse(text) if field}
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or ".say(" not in cell.source:
+            continue
+        for part in ast.walk(ast.parse(cell.source)):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                # a sentence may be chosen before it is said; a text that is no sentence may hold odd braces
+                with contextlib.suppress(ValueError):
+                    fields = [field for _, field, _, _ in string.Formatter().parse(part.value) if field]
+                    names |= {field.partition(".")[0] for field in fields}
     return names
 
 

@@ -109,11 +109,9 @@ NOTEBOOK = """\
 
 # %%
 import polars as pl
+import seaborn as sns
 
-from helpers import findings, names, sources
-from helpers.analysis import donors
-from helpers.figures import quality as draw
-from helpers.figures import style
+from helpers import findings, sources, style
 
 style.apply()
 
@@ -127,25 +125,33 @@ note = findings.begin("$stem", globals())
 
 # %%
 muscle = sources.open_atlas(atlas)
-people = donors.by_donor(muscle.obs)
-kept = people.filter(pl.col(names.CELLS) + pl.col(names.NUCLEI) >= min_cells)
+people = muscle.donors.with_columns(barcodes=pl.col("cells") + pl.col("nuclei"))
+kept = people.filter(pl.col("barcodes") >= min_cells)
 
 # %% [markdown]
 # ## What each donor gave
 #
 # Say here why the next cell is needed, what to expect of it, and how it can mislead.
 
-# %% tags=["hide-input"]
-note.table(people, "Donors and what each gave.", name="donors")
+# %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest on top.", "name": "fig-$nn-donors"}, "image": {"alt": "Horizontal bars, one a donor from young to old: the number of its cells and nuclei."}}
+ax = sns.barplot(people.to_pandas(), x="barcodes", y="DonorID", color="0.7")
+ax.set(xlabel="cells and nuclei", ylabel="");
 
-# %% mystnb={"figure": {"caption": "Quality columns by donor: median (tick), quartiles (thick), fifth to ninety-fifth percentile (thin).", "name": "fig-$nn-donors"}, "image": {"alt": "Panels of quality columns, one row a donor: a tick at the median, thick and thin lines for the spread."}} tags=["hide-input"]
-draw.draw_spread(muscle.obs, by=names.DONOR)
+# %% tags=["remove-input", "finding"]
+note.say(
+    "This page shows **{data_kind}** data. Of {donors:donor|donors}, {donors_kept.number} hold enough cells.",
+    data_kind="simulated" if muscle.simulated else "real",
+    donors=(people.height, "donors"),
+    donors_kept=(kept.height, "donors"),
+)
 
-# %% tags=["hide-input", "finding"]
-note.record("data_kind", "simulated" if muscle.simulated else "real")
-note.record("donors", people.height, "donors")
-note.record("donors_kept", kept.height, "donors")
-note.say("This page shows **{data_kind}** data. Of {donors}, {donors_kept.number} hold enough cells.")
+# %% tags=["remove-input"]
+note.table(
+    people,
+    "Donors and what each gave.",
+    name="donors",
+    columns={"donor": "DonorID", "years": "age", "sex": "Sex", "cells": "cells", "nuclei": "nuclei"},
+)
 
 # %% [markdown]
 # ## Scored against the plant
@@ -223,10 +229,10 @@ check("$nn.shares", shares)
 # %% [markdown]
 # ## In one sentence
 
-# %% tags=["hide-input", "finding"]
-note.say("Of {donors}, {donors_kept.number} hold enough cells.")
+# %% tags=["remove-input", "finding"]
+note.say("Of {donors:donor|donors}, {donors_kept.number} hold enough cells.")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 note.provenance(muscle.describe())
 """
 
@@ -236,6 +242,7 @@ question: Which donors hold enough cells to say anything?
 minutes: {reading: 10, exercises: 15}
 memory: 2 GiB
 memory_full: 4 GiB
+needs: [DonorID]
 profiles:
   test: {atlas: tiny}
   real: {}
