@@ -144,8 +144,8 @@ def write_interval(estimate: float | None, low: float | None, high: float | None
     if len(bounds) < 2:
         return write(estimate)
     width = (bounds[1] - bounds[0]) / 2
-    digits = 3 if width == 0 else min(6, -math.floor(math.log10(width))) if width < 1 else int(width < 10)
-    return "{:,.{n}f} ({:,.{n}f} to {:,.{n}f})".format(estimate, *bounds, n=digits)
+    digits = 3 if width == 0 else min(6, -math.floor(math.log10(width / 3))) if width < 1 else int(width < 10)
+    return "{:z,.{n}f} ({:z,.{n}f} to {:z,.{n}f})".format(estimate, *bounds, n=digits)
 
 
 def _cells(frame: pl.DataFrame, column: str | tuple[str, str, str], percent: Sequence[str]) -> list[str]:

@@ -1,20 +1,113 @@
 """Gene sets of aging: what each stands for, the direction that is claimed, and where the genes come from."""
 
+import difflib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import polars as pl
 
+from helpers.errors import TableError
+
 CARD_GENES = ("CDKN2A", "TP53")  # the public card says that these rise with age
+SHORT, LONG = "ribosome biogenesis (short list)", "ribosome biogenesis (long list)"
+SET, GENE = "set", "gene"
+ALIAS = "signature"  # the other spelling of the first column
 
 
 @cache
 def signatures() -> pl.DataFrame:
     """Return the sets: signature, gene, expected (direction claimed with age: up, down, none), source.
 
-    Ribosome biogenesis and dissociation stress are the lists of the study's notebooks. The others were put together
-    for this book from genes that the field commonly names for each process; replace them with your own by a file of
-    the same columns.
+    Ribosome biogenesis comes twice: the short list of genes in the study's figure and the long list of its notebooks,
+    which also have dissociation stress. The others were put together for this book from genes that the field commonly
+    names for each process; replace them with your own by a file of the same columns.
     """
     with resources.as_file(resources.files("helpers.facts").joinpath("tables", "signatures.csv")) as path:
         return pl.read_csv(path)
+
+
+def read_sets(path: str | Path = "") -> dict[str, list[str]]:
+    """Read gene sets: genes by set, both in the order of the file, each gene once a set.
+
+    Parameters
+    ----------
+    path
+        CSV of one row a gene, with columns ``set`` (or ``signature``) and ``gene``; other columns are left alone. Empty
+        for the book's own sets.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, it lacks a column, has both spellings of one, or leaves a set or gene empty.
+    """
+    if not path:
+        return split(signatures(), source="the table of the book's sets")
+    if not Path(path).is_file():
+        msg = f"no file {path}: give a CSV with columns 'set' and 'gene', or leave the parameter empty."
+        raise TableError(msg)
+    return split(pl.read_csv(path, infer_schema=False, glob=False), source=str(path))
+
+
+def choose_set(sets: Mapping[str, list[str]], wanted: str = "", *, usual: str = LONG) -> str:
+    """Return the name of the set asked for; if none is, the usual one, or the first where that is not there.
+
+    Parameters
+    ----------
+    sets
+        From `read_sets`.
+    wanted
+        Name asked for, or empty.
+    usual
+        Name taken otherwise.
+
+    Raises
+    ------
+    TableError
+        If there is no set of that name; near ones are named.
+    """
+    if wanted and wanted not in sets:
+        near = difflib.get_close_matches(wanted, sets, n=3, cutoff=0.4) or list(sets)
+        msg = f"no gene set is called {wanted!r}; there are {', '.join(map(repr, near))}."
+        raise TableError(msg)
+    return wanted or (usual if usual in sets else next(iter(sets)))
+
+
+def split(table: pl.DataFrame, *, source: str = "the table") -> dict[str, list[str]]:
+    """Turn a table of sets and genes, as `read_sets` describes it, into genes by set.
+
+    Parameters
+    ----------
+    table
+        Columns ``set`` (or ``signature``) and ``gene``.
+    source
+        What the table is called in a message.
+
+    Raises
+    ------
+    TableError
+        As `read_sets`.
+
+    Examples
+    --------
+    >>> split(pl.DataFrame({"signature": ["a", "a", "b"], "gene": ["G2", "G1", "G2"]}))
+    {'a': ['G2', 'G1'], 'b': ['G2']}
+    """
+    named = [column for column in (SET, ALIAS) if column in table.columns]
+    if len(named) != 1 or GENE not in table.columns:
+        found = ", ".join(map(repr, table.columns)) or "none"
+        msg = f"{source} has columns {found}: gene sets need 'set' (or 'signature', not both) and 'gene'."
+        raise TableError(msg)
+    rows = table.select(
+        pl.col(column).cast(pl.String).str.strip_chars().replace("", None).alias(name)
+        for column, name in ((named[0], SET), (GENE, GENE))
+    )
+    empty = rows.with_row_index().filter(pl.any_horizontal(pl.all().is_null()))
+    if empty.height:
+        msg = (
+            f"{source}: {empty.height} of {rows.height} rows lack a set or a gene, first data row "
+            f"{empty['index'][0] + 1}. Fill or drop them."
+        )
+        raise TableError(msg)
+    return dict(rows.unique(maintain_order=True).group_by(SET, maintain_order=True).agg(GENE).iter_rows())

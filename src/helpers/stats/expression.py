@@ -1,7 +1,8 @@
 """Genes that change with age, tested on donors: what edgePython's quasi-likelihood leaves to whoever calls it."""
 
+import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import edgepython as ep
@@ -16,7 +17,7 @@ from patsy import dmatrix
 from scipy import stats
 
 from helpers import names
-from helpers.errors import DesignError, ParameterError
+from helpers.errors import DesignError, ParameterError, TableError
 
 _LOGGER = logging.getLogger(__name__)
 EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
@@ -63,22 +64,80 @@ def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -
     """
     sizes = cells.obs[names.DONOR].astype(str)[cells.obs[names.DONOR].notna()].value_counts()
     order = [donor for donor in donors[names.DONOR].to_list() if sizes.get(donor, 0) >= min_cells]
+    table = donors.to_pandas().set_index(names.DONOR, drop=False).rename_axis(None)
+    obs = table.loc[order].assign(n_cells=[int(sizes[donor]) for donor in order])
     if not order:
-        return AnnData(
-            np.zeros((0, cells.n_vars)), var=cells.var[[]], layers={"sum": np.zeros((0, cells.n_vars))}
-        )
+        return AnnData(obs=obs, var=cells.var[[]], layers={"sum": np.zeros((0, cells.n_vars))})
     summed = sc.get.aggregate(cells, by=names.DONOR, func="sum", layer=names.COUNTS)[order]
-    obs = donors.to_pandas().set_index(names.DONOR, drop=False).rename_axis(None).loc[order]
-    obs["n_cells"] = sizes[order].to_numpy()
     if names.CHEMISTRY in cells.obs and cells.obs[names.CHEMISTRY].notna().any():
         kits = cells.obs.dropna(subset=[names.CHEMISTRY]).astype({names.CHEMISTRY: str, names.DONOR: str})
         joined = kits.groupby(names.DONOR)[names.CHEMISTRY].agg(lambda kit: " + ".join(sorted(set(kit))))
         obs["chemistry"] = joined.reindex(order)
-    return AnnData(
-        np.zeros(summed.shape, dtype=np.float32),
-        obs=obs,
-        var=cells.var[[]],
-        layers={"sum": summed.layers["sum"]},
+    return AnnData(obs=obs, var=cells.var[[]], layers={"sum": summed.layers["sum"]})
+
+
+def choose_type(
+    obs: pd.DataFrame,
+    donors: pl.DataFrame,
+    wanted: str = "",
+    *,
+    usual: str = "MuSC",
+    level: str = names.LEVEL0,
+    assay: str = names.CELLS,
+    min_cells: int = 10,
+    **comparison: object,
+) -> str:
+    """Return the cell type to look at: the one asked for, else the usual one, else the most common that can be tested.
+
+    Parameters
+    ----------
+    obs
+        One row a cell: donor, assay and labels.
+    donors
+        ``muscle.donors``.
+    wanted
+        Label asked for; empty to leave the choice to this function.
+    usual
+        Label taken where it is there and none is asked for.
+    level
+        Column of labels.
+    assay
+        Cells or nuclei.
+    min_cells
+        Cells that a donor needs for a profile.
+    comparison
+        Options of `choose_donors`.
+
+    Raises
+    ------
+    TableError
+        If the label asked for is not among those of the assay; near ones are named.
+    DesignError
+        If no type of the assay has enough donors; the message is that of the most common one.
+    """
+    here = (
+        obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]].dropna().astype(str)
+    )
+    labels = here[level].value_counts().index.to_list()
+    if wanted and wanted not in labels:
+        near = difflib.get_close_matches(wanted, labels, n=3) or labels[:5]
+        msg = f"no barcode of {assay} is {wanted!r} in {level}; there are {', '.join(near) or 'no labels'}."
+        raise TableError(msg)
+    tried = [wanted] if wanted else sorted(labels, key=lambda label: label != usual)
+    sizes = here.value_counts([level, names.DONOR])
+    refusals = []
+    for label in tried:
+        enough = sizes[label][sizes[label] >= min_cells].index.to_list()
+        try:
+            choose_donors(
+                donors.filter(pl.col(names.DONOR).is_in(enough)), what=f"{label} in {assay}", **comparison
+            )
+        except DesignError as refusal:
+            refusals.append(str(refusal))
+        else:
+            return label
+    raise DesignError(
+        refusals[0] if refusals else f"no barcode of {assay} has a label in {level} and a donor."
     )
 
 
@@ -145,7 +204,7 @@ def choose_donors(
             if column in table
             else pd.Series(None, index=table.index, dtype=object)
         )
-        table[column] = given.where(given.notna(), "not stated").astype(str)
+        table[column] = given.where(given.notna() & (given != ""), "not stated").astype(str)
     table["group"] = group
     table[AGE_TERM] = (group == names.OLD).astype(float) if age_as == BIN else years / 10
     used = known & ((sex == ALL) | (table[names.SEX] == sex).to_numpy())
@@ -376,6 +435,51 @@ def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -
     return pl.DataFrame(columns, schema=_SCHEMA).sort("p", "gene")
 
 
+def find_testable(
+    adata: AnnData,
+    donors: pl.DataFrame,
+    *,
+    level: str = names.LEVEL0,
+    min_cells: int = 10,
+    **comparison: object,
+) -> Iterator[tuple[str, str, pd.DataFrame | None, pd.DataFrame | str]]:
+    """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes with molecules in layer ``counts``.
+    donors
+        ``muscle.donors``.
+    level
+        Column of cell types.
+    min_cells
+        Cells that a donor needs for a profile.
+    comparison
+        Options of `choose_donors`.
+
+    Yields
+    ------
+    Cell type, assay, the chosen donors and the counts of all genes (genes x donors); without donors the fourth is the
+    reason against a test.
+    """
+    known = adata.obs[[names.ASSAY, level, names.DONOR]].notna().all(axis=1).to_numpy()
+    labels = adata.obs.loc[known, [level, names.ASSAY]].astype(str)
+    places = np.flatnonzero(known)
+    for (cell_type, assay), at in sorted(labels.groupby([level, names.ASSAY]).indices.items()):
+        what = f"{cell_type} in {assay}"
+        # one type at a time, so that no copy of the matrix is made
+        profiles = sum_profiles(adata[places[at]], donors, min_cells=min_cells)
+        try:
+            chosen = choose_donors(profiles.obs, what=what, **comparison)
+            counts = profiles.to_df("sum").T[chosen[names.DONOR]]
+            find_expressed(counts, what=what)
+        except DesignError as refusal:
+            yield cell_type, assay, None, str(refusal)
+        else:
+            yield cell_type, assay, chosen, counts
+
+
 def screen(
     adata: AnnData,
     donors: pl.DataFrame,
@@ -411,54 +515,31 @@ def screen(
     change of one per decade becomes in the unit of the test), and the pairs of type and assay that were refused with
     the reason.
     """
-    tests, refusals = [], []
-    for assay in adata.obs[names.ASSAY].dropna().astype(str).unique():
-        groups = _sum_assay(adata, assay, level=level, donors=donors, min_cells=min_cells)
-        results = Parallel(n_jobs=workers)(
-            delayed(_try_one)(profiles, f"{cell_type} in {assay}", comparison, prior_trust)
-            for cell_type, profiles in groups
-        )
-        for (cell_type, _), result in zip(groups, results, strict=True):
-            if isinstance(result, str):
-                refusals.append({"cell_type": cell_type, "assay": assay, "reason": result})
-            else:
-                about = [
-                    pl.lit(value).alias(name)
-                    for name, value in zip(_ABOUT, (level, cell_type, assay), strict=True)
-                ]
-                tests.append(result.select(*about, pl.all()))
+    work, refused = [], []
+    for cell_type, assay, chosen, found in find_testable(
+        adata, donors, level=level, min_cells=min_cells, **comparison
+    ):
+        if chosen is None:
+            refused.append((cell_type, assay, found))
+        else:
+            work.append((chosen, find_expressed(found), prior_trust, (level, cell_type, assay)))
+    tests = Parallel(n_jobs=workers)(delayed(_test_one)(*one) for one in work)
     empty = pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)
     table = pl.concat([empty, *tests]).sort("cell_type", "assay", "p", "gene")
-    return table, pl.DataFrame(refusals, schema=_REFUSALS).sort("cell_type", "assay")
+    return table, pl.DataFrame(refused, schema=_REFUSALS, orient="row")
 
 
-def _sum_assay(
-    adata: AnnData, assay: str, *, level: str, donors: pl.DataFrame, min_cells: int
-) -> list[tuple[str, AnnData]]:
-    """Sum the cells of one assay over donor and type: one type at a time, so that no copy of the matrix is made."""
-    here = (adata.obs[names.ASSAY].astype(str) == assay).to_numpy() & adata.obs[level].notna().to_numpy()
-    labels = adata.obs[level].astype(str).to_numpy()
-    return [
-        (label, sum_profiles(adata[np.flatnonzero(here & (labels == label))], donors, min_cells=min_cells))
-        for label in sorted(set(labels[here]))
-    ]
-
-
-def _try_one(profiles: AnnData, what: str, comparison: dict, prior_trust: float) -> pl.DataFrame | str:
-    try:
-        if not profiles.n_obs:
-            msg = f"{what} cannot be tested across age: no donor has enough cells."
-            raise DesignError(msg)
-        donors = choose_donors(profiles.obs, what=what, **comparison)
-        profiles = profiles[donors[names.DONOR]]
-        counts = find_expressed(profiles.to_df("sum").T, what=what)
-    except DesignError as refusal:
-        return str(refusal)
+def _test_one(
+    donors: pd.DataFrame, counts: pd.DataFrame, prior_trust: float, about: tuple[str, str, str]
+) -> pl.DataFrame:
     design = dmatrix(write_formula(donors), donors, return_type="dataframe")
     seen = np.nan
     if donors["age"].notna().all():
         seen = np.linalg.lstsq(design, donors["age"] / 10, rcond=None)[0][design.columns.get_loc(AGE_TERM)]
-    return run_test(counts, design, prior_trust=prior_trust).with_columns(
+    labels = [pl.lit(value).alias(name) for name, value in zip(_ABOUT, about, strict=True)]
+    return run_test(counts, design, prior_trust=prior_trust).select(
+        *labels,
+        pl.all(),
         donors=pl.lit(len(donors), dtype=pl.Int64),
         cells_per_donor=pl.lit(float(donors["n_cells"].median())),
         decades_seen=pl.lit(float(seen)),

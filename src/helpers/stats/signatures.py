@@ -1,9 +1,42 @@
-"""Random gene sets of like expression: what a signature must be set beside."""
+"""Scores of donors across age, and random gene sets of like expression: what a signature must be set beside."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import statsmodels.formula.api as smf
+
+from helpers.stats import expression
+
+
+def fit_scores(scores: pd.DataFrame, donors: pd.DataFrame) -> pl.DataFrame:
+    """Fit each score on age over donors by least squares, beside the terms that the donors can tell apart from it.
+
+    Parameters
+    ----------
+    scores
+        Donors x sets, in the order of `donors`.
+    donors
+        From `expression.choose_donors`.
+
+    Returns
+    -------
+    One row a set: set, donors, change (per decade, in the unit of the score), its 95 % interval (low, high), p.
+    """
+    formula = f"score ~ {expression.write_formula(donors)}"
+    rows = []
+    for name in scores:
+        line = smf.ols(formula, donors.assign(score=scores[name].to_numpy(float))).fit()
+        low, high = line.conf_int().loc[expression.AGE_TERM]
+        change, p = line.params[expression.AGE_TERM], line.pvalues[expression.AGE_TERM]
+        rows.append({"set": name, "donors": len(donors), "change": change, "low": low, "high": high, "p": p})
+    schema = {
+        "set": pl.String,
+        "donors": pl.Int64,
+        **dict.fromkeys(("change", "low", "high", "p"), pl.Float64),
+    }
+    return pl.DataFrame(rows, schema=schema)
 
 
 def draw_sets(
