@@ -11,119 +11,137 @@ import time
 import warnings
 from importlib.util import find_spec
 
-import anndata
 import numpy as np
 import pandas as pd
 import polars as pl
-import scipy.sparse as sp
+from patsy import dmatrix
 
 from helpers import budget, names
-from helpers.analysis import expression, fits, naive, permutation, pseudobulk, scoring, screen, trial
-from helpers.analysis.design import Comparison
+from helpers.atlas import people
 from helpers.simulate import atlas, truth
+from helpers.stats import expression, permute, score
+
+TRUSTS = (1.0, 0.75)  # edgeR as published, and its prior trusted less
 
 
 def measure(seed, *, scale, age_as, nulls):
-    """One simulated atlas: everything tested, everything scored."""
+    """One simulated atlas: everything tested and scored, with the prior as published and trusted less."""
     simulation = atlas.simulate(scale=scale, seed=seed)
     planted = truth.age_expression(simulation)
     cells = simulation.adata
-    comparison = Comparison(age_as=age_as)
-    started = time.monotonic()
-    profiles = pseudobulk.sum_by_donor(cells)
-    seconds = {"pseudobulk": time.monotonic() - started}
-    started = time.monotonic()
-    tests, refusals = screen.age_de_everywhere(profiles, comparison=comparison)
-    seconds["age_de_everywhere"] = time.monotonic() - started
-    scored = screen.score_everywhere(profiles, tests, planted, comparison=comparison)
-    by_type = screen.summarize_tests(scored)
-    sure = scored.filter(
-        (pl.col("origin") == "published") & (pl.col("power") > 0.8) & (pl.col("planted") != 0)
+    donors = find_donors(cells)
+    rows, types = [], []
+    for trust in TRUSTS:
+        started = time.monotonic()
+        tests, refusals = expression.screen(cells, donors, age_as=age_as, prior_trust=trust)
+        seconds = time.monotonic() - started
+        scored = score.score_changes(tests, planted)
+        by_type = score.summarize_tests(scored)
+        row = {
+            "seed": seed,
+            "age_as": age_as,
+            "prior_trust": trust,
+            "tests": by_type.height,
+            "refused": refusals.height,
+        }
+        row |= score.summarize_calls(scored)
+        row["mean_false_discovery_proportion"] = by_type["false_discovery_proportion"].mean()
+        row["below_0.001"] = scored.filter("is_null").select((pl.col("p") < 0.001).mean()).item() / 0.001
+        row |= {"seconds_screen": seconds}
+        if nulls:
+            row |= measure_null(cells, donors, n=nulls, age_as=age_as, prior_trust=trust)
+        row["peak_memory"] = budget.to_text(budget.peak_bytes())
+        rows.append(row)
+        types.append(by_type.with_columns(seed=seed, prior_trust=trust))
+    return rows, pl.concat(types, how="vertical_relaxed")
+
+
+def find_donors(cells):
+    """The donors' table of a simulated atlas, as its reader makes it."""
+    wanted = (
+        names.DONOR,
+        names.SEX,
+        names.ASSAY,
+        names.CHEMISTRY,
+        names.AGE_GROUP,
+        names.AGE_BIN,
+        names.AGE_MIDPOINT,
     )
-    row = {"seed": seed, "age_as": age_as, "tests": by_type.height, "refused": refusals.height}
-    row |= scoring.summarize_calls(scored)
-    row["mean_false_discovery_proportion"] = by_type["false_discovery_proportion"].mean()
-    row["sure_published"] = sure.height
-    row["sure_published_right"] = int((sure["planted"].sign() == sure["log2_change"].sign()).sum())
-    if nulls:
-        row |= measure_null(profiles, cells, comparison, n=nulls, seconds=seconds)
-    row |= {f"seconds_{name}": value for name, value in seconds.items()}
-    row["peak_memory"] = budget.to_text(budget.peak_bytes())
-    return row, by_type.with_columns(seed=seed)
+    numbers = {names.AGE_MIDPOINT}
+    return people.tabulate(
+        pl.DataFrame(
+            {
+                name: cells.obs[name].astype(float if name in numbers else str).to_numpy()
+                for name in wanted
+                if name in cells.obs
+            }
+        )
+    )
 
 
-def measure_null(profiles, cells, comparison, *, n, seconds):
-    """Both tests of the stem cells on permuted ages."""
-    test = trial.begin(profiles, cell_type="MuSC", assay=names.CELLS, comparison=comparison)
-    _, chosen = test.compare_cells(cells)
+def choose_stem_cells(cells, donors, *, age_as="exact"):
+    """Counts, donors and design of the stem cells."""
+    mine = (cells.obs[names.LEVEL0] == "MuSC") & (cells.obs[names.ASSAY] == names.CELLS)
+    profiles = expression.sum_profiles(cells[mine.to_numpy()], donors)
+    chosen = expression.choose_donors(profiles.obs, age_as=age_as)
+    counts = expression.find_expressed(profiles.to_df("sum").T[chosen[names.DONOR]])
+    return chosen, counts, dmatrix(expression.write_formula(chosen), chosen, return_type="dataframe")
+
+
+def measure_null(cells, donors, *, n, age_as, prior_trust):
+    """The test of the stem cells on ages dealt within sex and chemistry."""
+    chosen, counts, design = choose_stem_cells(cells, donors, age_as=age_as)
+    dealt = permute.deal(chosen["coded_age"], strata=chosen[["Sex", "chemistry"]], draws=n, seed=0)
+    sizes = expression.find_sizes(counts)
     started = time.monotonic()
-    null = test.permute(chosen, n=n, seed=0)
-    seconds["permutations"] = time.monotonic() - started
-    rates = null.summary.filter(pl.col("test") == permutation.DONORS)["false_positive_rate"]
+    nulls = [
+        expression.run_test(counts, design.assign(coded_age=ages), sizes=sizes, prior_trust=prior_trust)
+        for ages in dealt.values[1:]
+    ]
+    rates = np.array([(null["p"] < 0.05).mean() for null in nulls])
     return {
-        "permutations": len(null.p_donors),
-        "null_rate_donors": null.rate("donors"),
-        "null_rate_donors_spread": float(rates.std() or 0),
-        "null_rate_cells": null.rate("cells"),
-        "sex_genes_called": trial_sex_calls(test),
+        "permutations": len(nulls),
+        "null_rate_donors": rates.mean(),
+        "null_rate_donors_spread": rates.std(),
+        "null_with_calls": np.mean([(null["q"] < 0.1).any() for null in nulls]),
+        "seconds_permutations": time.monotonic() - started,
     }
 
 
-def trial_sex_calls(test):
-    """Genes of sex among the calls of the donor-level test."""
-    return test.calls.filter(pl.col("gene").is_in(naive.list_sex_genes())).height
-
-
-def compare_with_pydeseq2(profiles, comparison):
-    """Fit the stem cells with this package's engine and with PyDESeq2, where it is installed, in one process."""
+def compare_with_pydeseq2(cells, donors):
+    """Fit the stem cells with edgePython and with PyDESeq2, where it is installed, in one process."""
     if find_spec("pydeseq2") is None:
         return "PyDESeq2 is not installed: no comparison."
     from pydeseq2.dds import DeseqDataSet
     from pydeseq2.ds import DeseqStats
 
-    prepared = expression.prepare(profiles, cell_type="MuSC", assay=names.CELLS, comparison=comparison)
+    _, counts, design = choose_stem_cells(cells, donors)
     started = time.monotonic()
-    ours = fits.tabulate(prepared, expression.fit_age(prepared)).sort("gene")
+    ours = expression.run_test(counts, design)
     seconds = time.monotonic() - started
-    design = prepared.design
-    matrix = pd.DataFrame(design.matrix, columns=list(design.columns), index=design.donors["donor"])
-    counts = pd.DataFrame(prepared.counts.T.astype(int), columns=prepared.genes, index=matrix.index)
+    matrix = pd.DataFrame(design.to_numpy(), counts.columns, list(design.columns))
     started = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = DeseqDataSet(counts=counts, metadata=matrix, design=matrix, quiet=True)
+        data = DeseqDataSet(counts=counts.T.astype(int), metadata=matrix, design=matrix, quiet=True)
         data.deseq2()
-        place = np.zeros(matrix.shape[1])
-        place[1] = 1  # age follows the intercept
-        found = DeseqStats(data, contrast=place, quiet=True)
+        found = DeseqStats(data, contrast=(design.columns == "coded_age").astype(float), quiet=True)
         found.summary()
     theirs = time.monotonic() - started
     both = found.results_df.loc[ours["gene"].to_list(), "log2FoldChange"]
     same = np.corrcoef(both.fillna(0), ours["log2_change"])[0, 1]
     return (
-        f"one fit, {counts.shape[0]} donors x {counts.shape[1]:,} genes: this package {seconds:.1f} s, PyDESeq2 {theirs:.1f} s, "
+        f"one fit, {counts.shape[1]} donors x {counts.shape[0]:,} genes: edgePython {seconds:.1f} s, PyDESeq2 {theirs:.1f} s, "
         f"{theirs / seconds:.0f} times; correlation of the changes {same:.3f}"
     )
 
 
 def warm():
     """Compile before anything is timed."""
-    generator = np.random.default_rng(0)
     started = time.monotonic()
-    people = [
-        ("470BR", 19, "M"),
-        ("411C", 29, "M"),
-        ("583B", 28, "M"),
-        ("362C", 60, "M"),
-        ("367C", 70, "F"),
-        ("640C", 74, "F"),
-    ]
-    obs = pd.DataFrame(
-        people, columns=[names.DONOR, names.EXACT_AGE, names.SEX], index=[row[0] for row in people]
-    )
-    obs[names.ASSAY], obs[names.LEVEL0], obs[names.N_CELLS] = names.CELLS, "MuSC", 100
-    profiles = anndata.AnnData(sp.csr_matrix(generator.poisson(80, (6, 200))), obs=obs)
-    expression.age_de(profiles, cell_type="MuSC", assay=names.CELLS)
+    counts = pd.DataFrame(np.random.default_rng(0).poisson(80, (200, 6)))
+    design = pd.DataFrame({"Intercept": 1.0, "coded_age": [1.9, 2.9, 2.8, 6.0, 7.0, 7.4]})
+    expression.run_test(counts, design)
     return time.monotonic() - started
 
 
@@ -132,6 +150,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=6, help="simulated atlases")
+    parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument(
         "--scale", type=float, default=atlas.DEFAULT_SCALE, help="share of the release's cells"
     )
@@ -140,25 +159,29 @@ def main():
     options = parser.parse_args()
     print(f"first fit, compiled or from the cache: {warm():.1f} s")
     cells = atlas.simulate(scale=options.scale, seed=1).adata
-    print(
-        compare_with_pydeseq2(pseudobulk.sum_by_donor(cells), Comparison(age_as=options.age_as)), flush=True
-    )
+    print(compare_with_pydeseq2(cells, find_donors(cells)), flush=True)
     del cells
     rows, types = [], []
-    for seed in range(1, options.seeds + 1):
-        row, by_type = measure(seed, scale=options.scale, age_as=options.age_as, nulls=options.nulls)
-        rows.append(row)
+    for seed in range(options.first, options.first + options.seeds):
+        found, by_type = measure(seed, scale=options.scale, age_as=options.age_as, nulls=options.nulls)
+        rows += found
         types.append(by_type)
-        print(json.dumps(row, default=float), flush=True)
+        for row in found:
+            print(json.dumps(row, default=float), flush=True)
     table = pl.DataFrame(rows, infer_schema_length=None)
-    numbers = [column for column in table.columns if table[column].dtype.is_numeric() and column != "seed"]
-    print("mean over seeds:", json.dumps(table.select(pl.col(numbers).mean()).row(0, named=True)))
-    with pl.Config(tbl_rows=60, tbl_width_chars=160):
-        per_type = pl.concat(types, how="vertical_relaxed").group_by("cell_type", "assay")
+    numbers = [
+        name
+        for name in table.columns
+        if table[name].dtype.is_numeric() and name not in ("seed", "prior_trust")
+    ]
+    for mean in table.group_by("prior_trust").agg(pl.col(numbers).mean()).sort("prior_trust").to_dicts():
+        print("mean over seeds:", json.dumps(mean))
+    with pl.Config(tbl_rows=120, tbl_width_chars=180, tbl_cols=12):
+        per_type = pl.concat(types, how="vertical_relaxed").group_by("cell_type", "assay", "prior_trust")
         columns = ("cells_per_donor", "false_discovery_proportion", "power", "coverage", "null_rate", "calls")
         print(
             per_type.agg(pl.len().alias("seeds"), *(pl.col(name).mean() for name in columns)).sort(
-                "cells_per_donor"
+                "cells_per_donor", "cell_type", "prior_trust"
             )
         )
 

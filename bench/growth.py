@@ -46,12 +46,12 @@ def load(folder: Path) -> dict:
 
 def compare_ages(folder: Path) -> dict:
     from helpers import sources
-    from helpers.analysis import pseudobulk, screen
-    from helpers.analysis.design import Comparison
+    from helpers.stats import expression
 
-    cells = sources.open_atlas(folder).to_anndata(budget="12 GiB")
+    atlas = sources.open_atlas(folder)
+    cells = atlas.to_anndata(budget="12 GiB")
     started = time.perf_counter()
-    tests, _ = screen.age_de_everywhere(pseudobulk.sum_by_donor(cells), comparison=Comparison())
+    tests, _ = expression.screen(cells, atlas.donors)
     return {"cells": cells.n_obs, "seconds": time.perf_counter() - started, "tests": len(tests)}
 
 

@@ -473,7 +473,7 @@ axis.legend(loc="upper left", bbox_to_anchor=(1, 1));
 # %% tags=["remove-input", "finding"]
 note.say(
     "Of the same {genes_tested.number} genes the test over cells calls {naive_calls.number}, or **{naive_share:.0%}**, "
-    "and the test over donors {pair_calls.number}.",
+    "and the test over donors {pair_calls:gene|genes}.",
     genes_tested=(both.height, "genes"),
     naive_calls=(both.filter(pl.col("q_cells") < fdr).height, "genes"),
     naive_share=both.select((pl.col("q_cells") < fdr).mean()).item(),
@@ -518,13 +518,13 @@ if of_sex.height:
     note.say(
         "Of the {sex_genes:gene|genes} of the Y chromosome that could be tested, the test over cells calls "
         "**{naive_sex_calls.number}** as changing with age, the one over donors without sex in its formula "
-        "{blind_sex_calls.number}, the one with sex {donor_sex_calls.number}. Their middle change over donors is "
+        "calls {blind_sex_calls:gene|genes}, the one with sex {donor_sex_calls:gene|genes}. Their middle change over donors is "
         "{blind_sex_fall.number} without sex and {adjusted_sex_fall.number} with it: most of what looks like age is men "
         "and women."
         if of_sex["log2_change"].abs().median() < of_sex["change_blind"].abs().median()
         else "Of the {sex_genes:gene|genes} of the Y chromosome that could be tested, the test over cells calls "
-        "{naive_sex_calls.number}, the one over donors without sex in its formula {blind_sex_calls.number}, the one with "
-        "sex {donor_sex_calls.number}. Their middle change over donors is {blind_sex_fall.number} without sex and "
+        "{naive_sex_calls.number}, the one over donors without sex in its formula {blind_sex_calls:gene|genes}, "
+        "the one with sex {donor_sex_calls:gene|genes}. Their middle change over donors is {blind_sex_fall.number} without sex and "
         "{adjusted_sex_fall.number} with it: in these donors the trap did not close."
     )
 else:
@@ -1049,7 +1049,7 @@ note.table(
 
 # %%
 own = cells  # sc.read_h5ad("mine.h5ad"), cells of one type
-own = own[own.obs["age_numeric"].notna()]
+own = own[own.obs[["DonorID", "age_numeric"]].notna().all(axis=1)]
 bulk = sc.get.aggregate(own, by="DonorID", func="sum", layer="counts")
 who = own.obs.drop_duplicates("DonorID").set_index("DonorID")
 who = who.loc[bulk.obs_names]

@@ -17,7 +17,7 @@ from patsy import dmatrix
 from scipy import stats
 
 from helpers import names
-from helpers.errors import DesignError, ParameterError, TableError
+from helpers.errors import CountsError, DesignError, ParameterError, TableError
 
 _LOGGER = logging.getLogger(__name__)
 EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
@@ -68,6 +68,7 @@ def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -
     obs = table.loc[order].assign(n_cells=[int(sizes[donor]) for donor in order])
     if not order:
         return AnnData(obs=obs, var=cells.var[[]], layers={"sum": np.zeros((0, cells.n_vars))})
+    cells = cells[cells.obs[names.DONOR].astype(str).isin(order).to_numpy()]
     summed = sc.get.aggregate(cells, by=names.DONOR, func="sum", layer=names.COUNTS)[order]
     if names.CHEMISTRY in cells.obs and cells.obs[names.CHEMISTRY].notna().any():
         kits = cells.obs.dropna(subset=[names.CHEMISTRY]).astype({names.CHEMISTRY: str, names.DONOR: str})
@@ -213,8 +214,10 @@ def choose_donors(
     chosen = table[used].copy()
     _refuse_too_few(chosen, min_donors=min_donors, sex=sex, what=what, unknown=int((~known).sum()))
     kits = chosen["chemistry"].value_counts()
-    if (kits > 1).any():
-        chosen.loc[chosen["chemistry"].map(kits) < 2, "chemistry"] = kits.index[0]
+    rare = sorted(kits.index[kits < 2])
+    if rare and len(rare) < len(kits):
+        joined = " or ".join([kits.index[0], *rare])
+        chosen["chemistry"] = chosen["chemistry"].replace(dict.fromkeys([kits.index[0], *rare], joined))
     return chosen
 
 
@@ -287,6 +290,8 @@ def find_expressed(
 
     Raises
     ------
+    CountsError
+        If a value is not a whole number of at least zero.
     DesignError
         If hardly any gene is left, or a donor has no molecule of those.
 
@@ -294,6 +299,8 @@ def find_expressed(
     ----------
     .. [1] Chen, Lun and Smyth (2016), F1000Research, doi:10.12688/f1000research.8987.2
     """
+    _refuse_no_counts(counts)
+    _refuse_empty(counts, what)
     keep = ep.filter_by_expr(
         counts.to_numpy(float), min_count=min_count, min_sample_size=-(-counts.shape[1] // 2)
     )
@@ -304,13 +311,7 @@ def find_expressed(
         )
         raise DesignError(msg)
     kept = counts[keep]
-    empty = kept.columns[kept.sum() == 0]
-    if len(empty):
-        msg = (
-            f"{what}: donor(s) {', '.join(map(str, empty))} have no molecule of a tested gene. "
-            "Raise min_cells to leave them out."
-        )
-        raise DesignError(msg)
+    _refuse_empty(kept, what)
     return kept
 
 
@@ -378,6 +379,7 @@ def run_test(
     ----------
     .. [1] Lun, Chen and Smyth (2016), doi:10.1007/978-1-4939-3578-9_19
     """
+    _refuse_no_counts(counts)
     _warn_of_compilation()
     offset = np.broadcast_to(np.log(find_sizes(counts) if sizes is None else sizes), counts.shape)
     # robust: one donor far out must not widen the prior of all genes
@@ -584,6 +586,29 @@ def _refuse_too_few(donors: pd.DataFrame, *, min_donors: int, sex: str, what: st
         f"Choose a more common cell type or a coarser level, or lower min_cells."
     )
     raise DesignError(msg)
+
+
+def _refuse_empty(counts: pd.DataFrame, what: str) -> None:
+    empty = counts.columns[counts.sum() == 0]
+    if len(empty):
+        msg = (
+            f"{what}: donor(s) {', '.join(map(str, empty))} have no molecule of a tested gene. "
+            "Raise min_cells to leave them out."
+        )
+        raise DesignError(msg)
+
+
+def _refuse_no_counts(counts: pd.DataFrame) -> None:
+    # edgePython takes fractions in silence
+    values = counts.to_numpy(float)
+    bad = ~((values >= 0) & (values == np.floor(values)))
+    if bad.any():
+        gene, donor = np.argwhere(bad)[0]
+        msg = (
+            f"{int(bad.sum()):,} of {values.size:,} sums are not whole numbers >= 0, first {values[gene, donor]:.3g} "
+            f"of {counts.index[gene]} in {counts.columns[donor]}: sum molecules, not normalized values."
+        )
+        raise CountsError(msg)
 
 
 def _moderate_less(fit: dict, prior_trust: float) -> None:

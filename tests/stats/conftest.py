@@ -1,13 +1,11 @@
-"""A small generator of donors with planted changes, for unit tests of the analysis room."""
+"""A small generator of donors with planted changes, for unit tests of the statistics."""
 
 from dataclasses import dataclass
 
-import anndata
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import scipy.sparse as sp
 
 from helpers import names
 from helpers.facts import study
@@ -15,9 +13,10 @@ from helpers.facts import study
 
 @dataclass(frozen=True)
 class Planted:
-    """Profiles of the twelve donors of the cells, and what was planted in them."""
+    """Molecules of the twelve donors of the cells, and what was planted in them."""
 
-    profiles: anndata.AnnData
+    counts: pd.DataFrame  # genes x donors
+    donors: pd.DataFrame
     slope: np.ndarray  # log2 per decade
     sex: np.ndarray  # log2 male over female
     truth: pl.DataFrame
@@ -45,19 +44,17 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
     obs = pd.DataFrame(
         {
             names.DONOR: donors["DonorID"],
-            names.ASSAY: names.CELLS,
-            names.LEVEL0: "MuSC",
             names.SEX: donors["Sex"],
-            names.CHEMISTRY: donors["cells_10X_version"],
+            "age": age,
             names.AGE_BIN: donors["Age_bin"],
             names.AGE_MIDPOINT: bounds.mean(axis=1),
-            names.N_CELLS: n_cells,
-            names.EXACT_AGE: age,
+            "chemistry": donors["cells_10X_version"],
+            "n_cells": n_cells,
         }
-    ).set_index(donors["DonorID"].to_numpy())
-    profiles = anndata.AnnData(sp.csr_matrix(molecules.T.astype(np.int64)), obs=obs)
-    profiles.var_names = [f"G{i}" for i in range(genes)]
-    profiles.layers[names.COUNTS] = profiles.X
+    )
+    counts = pd.DataFrame(
+        molecules.astype(np.int64), [f"G{i}" for i in range(genes)], donors["DonorID"].to_list()
+    )
     changed = np.flatnonzero(slope)
     truth = pl.DataFrame(
         {
@@ -69,7 +66,7 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
             "origin": "random",
         }
     )
-    return Planted(profiles, slope, sex, truth)
+    return Planted(counts, obs, slope, sex, truth)
 
 
 @pytest.fixture(scope="session", name="plant")
