@@ -346,7 +346,7 @@ check("07.empirical", empirical_p)
 # ## Three ways to score, one answer?
 #
 # A cell can be scored by the mean of the set less the mean of control genes (`sc.tl.score_genes`), or by where the set's
-# genes stand in the cell's own ranking (AUCell {cite:p}`aibar2017`, in `decoupler`), which no scaling can move.
+# genes stand in the cell's own ranking ({term}`AUCell` {cite:p}`aibar2017`, in `decoupler`), which no scaling can move.
 
 # %%
 scored_cells = cells[cells.obs["DonorID"].isin(donors["DonorID"])].copy()

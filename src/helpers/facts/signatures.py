@@ -68,7 +68,7 @@ def choose_set(sets: Mapping[str, list[str]], wanted: str = "", *, usual: str = 
         If there is no set of that name; near ones are named.
     """
     if wanted and wanted not in sets:
-        near = difflib.get_close_matches(wanted, sets, n=3, cutoff=0.4) or list(sets)
+        near = difflib.get_close_matches(wanted, sets, n=3) or list(sets)
         msg = f"no gene set is called {wanted!r}; there are {', '.join(map(repr, near))}."
         raise TableError(msg)
     return wanted or (usual if usual in sets else next(iter(sets)))
