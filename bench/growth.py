@@ -74,7 +74,7 @@ def survey_parts(folder: Path) -> dict:
     with tempfile.TemporaryDirectory() as cache:
         started = time.perf_counter()
         found = survey.run(folder, cache=Path(cache))
-        return {"cells": found.cells, "seconds": time.perf_counter() - started}
+        return {"cells": found.parts["cells"].sum(), "seconds": time.perf_counter() - started}
 
 
 CHILDREN = {"loading": load, "age tests": compare_ages, "sentences": write_sentences, "survey": survey_parts}
@@ -99,7 +99,7 @@ def measure(work: str, folder: Path, cache: Path) -> dict:
 
 def measure_all(release: Path | None, scratch: Path) -> list[dict]:
     """Measure every work at every share, smallest first."""
-    from helpers.scprint import simulation
+    from helpers.scprint import twin
     from helpers.simulate import release as simulated
 
     rows = []
@@ -110,7 +110,7 @@ def measure_all(release: Path | None, scratch: Path) -> list[dict]:
         else:
             simulated.write(folder, scale=share, seed=1)
         cache = scratch / f"cache{share:g}"
-        parts = simulation.simulate_parts(
+        parts = twin.simulate_parts(
             scratch / f"parts{share:g}",
             n_cells=int(PARTS * share) * CELLS_OF_A_PART,
             n_parts=int(PARTS * share),

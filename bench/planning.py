@@ -2,6 +2,7 @@
 
 CELLXGENE_CELLS, CELLXGENE_COLLECTIONS = 10_000_000, 331
 SCPRINT_CELLS = 338_000_000
+PART_BYTES = 940  # of a cell: 424 columns, 23 labels, 23 scores, two bytes each
 WORKER_CORES = 2  # of the machine on which the rates were measured
 CLUSTER_CORES = 64
 DISK = 500e6  # bytes a second that a file system gives to all workers together
@@ -42,17 +43,15 @@ def _sentences(row: dict) -> str:
 
 
 def _survey(row: dict) -> str:
-    from helpers.scprint.cost import CELL_BYTES
-
     rate = row["cells"] / row["seconds"]
     cells = SCPRINT_CELLS
     cores = cells / rate / 3600
     lines = [
         f"**{cells:,} embedded cells surveyed.**",
         f"- Measured: {row['cells']:,} cells in {row['seconds']:.1f} s on one core, files in memory = {rate:,.0f} cells/s.",
-        f"- Bytes: {cells:,} x {CELL_BYTES} = {cells * CELL_BYTES / 1e9:,.0f} GB read once; a few MB of statistics a part kept.",
+        f"- Bytes: {cells:,} x {PART_BYTES} = {cells * PART_BYTES / 1e9:,.0f} GB read once; 100 bytes a cell kept.",
         f"- Processor: {cells:,} / {rate:,.0f} / 3600 = {cores * 60:.1f} core-minutes.",
-        f"- Disk at {DISK / 1e6:.0f} MB/s: {cells * CELL_BYTES / DISK / 60:.0f} min: the disk decides, not the processor. With "
+        f"- Disk at {DISK / 1e6:.0f} MB/s: {cells * PART_BYTES / DISK / 60:.0f} min: the disk decides, not the processor. With "
         "the parts on the disks of eight machines, an eighth of it.",
         f"- Memory: {row['peak'] / 2**20:.0f} MiB a worker, whatever the number of parts (parts are merged as they finish).",
         "- Command: `musclebook scprint survey parts tables --cluster tcp://SCHEDULER:8786`; a second survey reads only new "

@@ -1,4 +1,4 @@
-"""Parts of the embedding atlas: label tables and embedding moments against raw `np.load`, memory over many parts.
+"""Parts of the embedding atlas: questions and the survey against raw `np.load`, memory over many parts.
 
 Run it alone on the machine. Files are read from memory (the second time), as the peer's numbers were.
 """
@@ -12,8 +12,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
-CELLS = 20_000
+CELLS, ATLAS, DISK = 20_000, 338_000_000, 500e6
+FIRST = {
+    "cell_type": ("tissue", "age_group", "assay", "disease", "organism", "sex"),
+    "tissue": ("age_group", "assay", "disease", "organism", "sex"),
+    "organism": ("ethnicity", "disease", "cell_culture"),
+}
 
 
 def timed(one, other, repeats: int) -> tuple[float, float]:
@@ -27,36 +33,51 @@ def timed(one, other, repeats: int) -> tuple[float, float]:
     return min(seconds[0][1:]), min(seconds[1][1:])
 
 
-def rates(folder: Path, repeats: int) -> list[tuple[str, float, float, float]]:
-    """Return (step, seconds for a part, seconds of np.load of the same files, relative rate)."""
-    from helpers.scprint import parts
-    from helpers.scprint.statistics import Plan, measure
+def tables() -> list[tuple[str, ...]]:
+    """Return 31 combinations of labels that a reader may ask for."""
+    from helpers.scprint import layout
 
-    part = parts.find(folder)[0]
-    files = part.files
+    pairs = [(name, other) for name, others in FIRST.items() for other in others]
+    choices = [(name, f"{name}_2") for name in layout.RANKED]
+    return [*((name,) for name in layout.CLASSES), *pairs, *choices, ("cell_type", "tissue", "age_group")]
 
-    def load(*kinds: str) -> None:
-        for kind in kinds:
-            with np.load(files[kind]) as stored:
-                stored["arr_0"]
 
-    def step(plan: Plan):
-        return lambda: measure(parts.open_part(part), plan=plan)
+def rates(folder: Path, repeats: int) -> list[tuple[str, int, float, float]]:
+    """Return (step, cells, seconds, seconds of np.load of the same files)."""
+    from helpers.scprint import parts, survey
 
-    pair = (("cell_type", "tissue"),)
-    steps = [
-        ("label table, cell type x tissue", Plan(pair, scores=False, embeddings=False), ("top3",)),
-        ("all 30 label tables", Plan(scores=False, embeddings=False), ("top3",)),
-        ("all label tables and scores", Plan(embeddings=False), ("top3", "scores")),
-        ("embedding means, covariances of 1 in 64", Plan((), scores=False), ("embs",)),
-        ("embedding means, covariances of all", Plan((), scores=False, covariance_every=1), ("embs",)),
-        ("the whole survey", Plan(), ("embs", "top3", "scores")),
-    ]
-    found = []
-    for name, plan, kinds in steps:
-        ours, raw = timed(step(plan), lambda kinds=kinds: load(*kinds), repeats)
-        found.append((name, ours, raw, raw / ours))
-    return found
+    listed = list(parts.open_all(folder))
+
+    def load(*kinds: str, of: list = listed) -> None:
+        for part in of:
+            for kind in kinds:
+                with np.load(part.files[kind].path) as stored:
+                    stored["arr_0"]
+
+    with tempfile.TemporaryDirectory() as cache:
+        cells = survey.run(folder, cache=Path(cache)).cells
+
+        def ask(*wanted: tuple[str, ...]) -> None:
+            asked = [cells.group_by(table).len() for table in wanted]
+            pl.collect_all(asked, engine="streaming")
+
+        few = max(3, repeats // 5)
+        near = (pl.col("tissue_score").cast(pl.Float32) - pl.col("tissue_2_score").cast(pl.Float32) <= 0.15).mean()
+        one = listed[:1]
+        found = [
+            ("one label table", *timed(lambda: ask(("cell_type", "tissue")), lambda: load("top3"), few)),
+            ("31 label tables", *timed(lambda: ask(*tables()), lambda: load("top3"), few)),
+            (
+                "share of near labels",
+                *timed(lambda: cells.select(near).collect(engine="streaming"), lambda: load("scores"), few),
+            ),
+            (
+                "the survey of one part, once",
+                *timed(lambda: survey.work(one[0]), lambda: load("embs", "top3", "scores", of=one), repeats),
+            ),
+        ]
+    many = CELLS * len(listed)
+    return [(name, CELLS if "one part" in name else many, *seconds) for name, *seconds in found]
 
 
 def memory(folder: Path, n_parts: int) -> dict[str, float]:
@@ -66,7 +87,8 @@ def memory(folder: Path, n_parts: int) -> dict[str, float]:
         "from helpers.scprint import survey\n"
         "started = time.perf_counter()\n"
         "found = survey.run(Path(sys.argv[1]), cache=Path(tempfile.mkdtemp()))\n"
-        "print(json.dumps({'cells': found.cells, 'seconds': time.perf_counter() - started, 'peak': peak_bytes()}))"
+        "seconds = time.perf_counter() - started\n"
+        "print(json.dumps({'cells': found.parts['cells'].sum(), 'seconds': seconds, 'peak': peak_bytes()}))"
     )
     out = subprocess.run(
         [sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True
@@ -91,38 +113,27 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=30)
     arguments = parser.parse_args()
-    from helpers.scprint import cost, simulation
-    from helpers.scprint.cost import Measured
+    from helpers.scprint import twin
 
     with tempfile.TemporaryDirectory() as scratch:
-        one = simulation.simulate_parts(Path(scratch) / "one", n_cells=CELLS, n_parts=1)
-        found = rates(one, arguments.repeats)
-        print(f"One part of {CELLS:,} cells, uncompressed, in memory, one core:")
-        for name, ours, raw, share in found:
+        whole = Path(scratch) / "whole"
+        twin.simulate_parts(whole, n_cells=arguments.parts * CELLS, n_parts=arguments.parts)
+        print(f"Questions to 20 parts of {CELLS:,} cells, the survey of one of them; uncompressed, in memory:")
+        found = rates(some(whole, Path(scratch) / "twenty", 20), arguments.repeats)
+        for name, cells, ours, raw in found:
             print(
-                f"  {name:42s} {CELLS / ours:12,.0f} cells/s; np.load {CELLS / raw:12,.0f} cells/s; {share:6.0%}"
+                f"  {name:30s} {cells / ours:12,.0f} cells/s; np.load {cells / raw:12,.0f} cells/s; {raw / ours:6.0%}"
             )
-        print("Memory of a survey (nothing cached):")
-        whole = simulation.simulate_parts(
-            Path(scratch) / "whole", n_cells=arguments.parts * CELLS, n_parts=arguments.parts
-        )
+        print("Memory of a survey (nothing known, 1 process):")
         for n in sorted({1, 20, arguments.parts}):
-            folder = some(whole, Path(scratch) / f"first{n}", n)
-            told = memory(folder, n)
+            told = memory(some(whole, Path(scratch) / f"first{n}", n), n)
             print(
                 f"  {n:4d} parts, {told['cells']:10,} cells: {told['seconds']:6.1f} s, peak {told['peak'] / 2**20:.0f} MiB"
             )
         print("The whole atlas on one core:")
-        sizes = [
-            cost.LABEL_BYTES,
-            cost.LABEL_BYTES,
-            2 * cost.LABEL_BYTES,
-            *[cost.EMBEDDING_BYTES] * 2,
-            cost.CELL_BYTES,
-        ]
-        steps = [Measured(row[0], CELLS, row[1], size) for row, size in zip(found, sizes, strict=True)]
-        for row in cost.extrapolate(steps).iter_rows(named=True):
-            print(f"  {row['step']}: {row['arithmetic']}")
+        for (name, cells, seconds, _), size in zip(found, (46, 46, 46, 940), strict=True):
+            core, disk = ATLAS * seconds / cells / 60, ATLAS * size / DISK / 60
+            print(f"  {name}: {core:.1f} min of the processor, {disk:.1f} min of a disk of {DISK / 1e6:.0f} MB/s")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ Nothing is lost and nothing half-written takes the name of a result. Every drill
 
 import errno
 import html
-import json
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -36,7 +34,6 @@ from helpers.book.project import Project
 from helpers.cli.main import app
 from helpers.errors import (
     CountsError,
-    PartError,
     ReleaseError,
     SentenceError,
     SourceError,
@@ -45,7 +42,7 @@ from helpers.errors import (
 )
 from helpers.figures import atlas as draw
 from helpers.figures import style
-from helpers.scprint import keeping, models, parts, simulation
+from helpers.scprint import parts, twin
 from helpers.sentences import dataset
 from helpers.simulate import damage, edits, release
 
@@ -982,7 +979,7 @@ def test_results_under_a_name_that_is_no_utf8_are_refused_in_words(odd):
 
 
 def test_parts_under_a_name_that_is_no_utf8_are_refused_in_words(odd):
-    simulation.simulate_parts(odd.parent / "in", n_cells=30, n_parts=1)
+    twin.simulate_parts(odd.parent / "in", n_cells=30, n_parts=1)
     (odd.parent / "in").rename(odd)
     assert parts.check(odd)["status"].to_list() == ["ok"]  # the folder's own name enters no table
     with pytest.raises(StorageError, match=r"'rel\\udcff/step_.*is not UTF-8"):
@@ -997,59 +994,6 @@ def test_what_a_terminal_cannot_show_is_written_out():
     said, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     assert said.strip() == "rel\\udcff"
-
-
-# Pickles
-
-
-class Payload:
-    """Makes a file wherever it is unpickled."""
-
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return Path.touch, (self.marker,)
-
-
-@pytest.fixture
-def trap(tmp_path):
-    """Return an object array with a payload, and the file that would tell that it was unpickled."""
-    marker = tmp_path / "marker"
-    pickle.loads(pickle.dumps(Payload(marker)))
-    assert marker.exists()  # the payload works
-    marker.unlink()
-    yield np.array([[Payload(marker)]], dtype=object)
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-def test_an_npz_with_a_pickle_is_refused_and_never_unpickled(tmp_path, trap, compressed):
-    folder = simulation.simulate_parts(tmp_path / "parts", n_cells=60, n_parts=2)
-    path = sorted(folder.glob("*_top3.npz"))[0]
-    (np.savez_compressed if compressed else np.savez)(path, trap)
-    report = parts.check(folder).filter(pl.col("status") == "fault")
-    assert report["kind"].to_list() == ["pickled"]
-    assert report["message"].to_list() == [f"{path.name} holds pickled objects, which are never loaded."]
-    code, said = command("scprint", "check", folder)
-    assert code == 1
-    assert f"{path.name} holds pickled objects" in said
-    with pytest.raises(PartError, match="holds pickled objects"):
-        parts.open_part(parts.find(folder)[0])
-
-
-def test_a_model_and_kept_statistics_with_a_pickle_are_refused(tmp_path, trap):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / models._JSON).write_text(json.dumps({"recipe": {}}))
-    np.savez(folder / models._ARRAYS, labels=trap)
-    with pytest.raises(PartError, match="is not a saved model: Object arrays cannot be loaded"):
-        models.load(folder, trust=True)
-    path = tmp_path / "kept.npy"
-    np.save(path, trap, allow_pickle=True)
-    head = json.dumps({"version": keeping.VERSION}).encode() + b"\n"
-    with pytest.raises(PartError, match=r"cannot be read: Object arrays cannot be loaded"):
-        keeping.from_bytes(head + path.read_bytes())
 
 
 # An h5ad with a missing group

@@ -24,15 +24,9 @@ def words_of(result):
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory, small_release):
-    """What the commands read: a folder of parts, a trained model, a folder of sentences."""
+    """What the commands read: a folder of parts, a folder of sentences."""
     place = tmp_path_factory.mktemp("given")
     assert run("scprint", "simulate", place / "parts", "--cells", 3000, "--parts", 4).exit_code == 0
-    assert (
-        run(
-            "scprint", "train", place / "parts", place / "model", "--target", "sex", "--block", "sex"
-        ).exit_code
-        == 0
-    )
     assert run("sentences", small_release, place / "sentences", "--top-n", 20).exit_code == 0
     return place
 
@@ -54,12 +48,8 @@ FOLDERS = {
     "workshop": lambda given, out: ("workshop", out),
     "scprint simulate": lambda given, out: ("scprint", "simulate", out, "--cells", "800", "--parts", "2"),
     "scprint survey": lambda given, out: ("scprint", "survey", given / "parts", out, "--processes", "1"),
-    "scprint train": lambda given, out: (
-        "scprint", "train", given / "parts", out, "--target", "sex", "--block", "sex",
-    ),
-    "scprint predict": lambda given, out: ("scprint", "predict", given / "model", given / "parts", out),
 }  # fmt: skip
-INPUTS = {"scprint survey": "parts", "scprint train": "parts", "scprint predict": "model"}
+INPUTS = {"scprint survey": "parts"}
 
 
 def refused(result, *said):
@@ -116,8 +106,8 @@ def test_files_links_and_folders_around_us_stay_even_with_force(verb, force, giv
 
 
 def test_a_folder_of_another_kind_is_not_replaced(given, book):
-    refused(run("workshop", given / "model"), "model.json")
-    assert (given / "model" / "model.json").exists()
+    refused(run("workshop", given / "parts"), "truth.json")
+    assert (given / "parts" / "truth.json").exists()
 
 
 def write_some(out, *, meanwhile=lambda: None, **options):

@@ -1,11 +1,12 @@
-"""Small simulated parts for the whole session, and a folder of one's own to damage."""
+"""Small simulated parts for the whole session, a folder of one's own to damage, and the ways to damage it."""
 
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from helpers.scprint import labels, simulation, survey
+from helpers.scprint import labels, parts, survey, twin
 
 CELLS, PARTS = 3000, 6
 
@@ -14,7 +15,7 @@ CELLS, PARTS = 3000, 6
 def made(tmp_path_factory) -> Path:
     """Return simulated parts: shared, not to be changed."""
     folder = tmp_path_factory.mktemp("scprint") / "parts"
-    return simulation.simulate_parts(folder, n_cells=CELLS, n_parts=PARTS, seed=3)
+    return twin.simulate_parts(folder, n_cells=CELLS, n_parts=PARTS, seed=3)
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,50 @@ def real_sample() -> Path:
             return path
     pytest.skip("no shared/realdata beside the repository")
     return None
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 & ~1] ^= 1  # a mantissa bit in the middle: the value stays a plausible number
+    path.write_bytes(data)
+
+
+def _change(how):
+    def change(path):
+        np.savez(path, how(np.load(path)["arr_0"]))
+
+    return change
+
+
+def _spoil(values):
+    values[len(values) // 2, 3] = np.nan
+    return values
+
+
+FAULTS = {
+    parts.SIBLING: ("scores", Path.unlink),
+    parts.TRUNCATED: ("embs", _cut),
+    parts.CHECKSUM: ("embs", _flip),
+    parts.NOT_FINITE: ("embs", _change(_spoil)),
+    parts.WIDTH: ("top3", _change(lambda values: values[:, :20])),
+    parts.ROWS: ("top3", _change(lambda values: values[:-1])),
+    parts.TYPE: ("top3", _change(lambda values: values.astype(float))),
+    parts.LABELS: ("top3", _change(lambda values: values.astype(int) - 100)),
+    parts.PICKLED: ("top3", lambda path: np.savez(path, np.array([[{"label": 1}]], dtype=object))),
+}
+
+
+@pytest.fixture
+def spoil():
+    """Return a function that gives one part of a folder one fault, and returns the name of the part."""
+
+    def damage(folder, number, fault):
+        kind, change = FAULTS[fault]
+        change(folder / f"{twin.part_name(number)}_{kind}.npz")
+        return twin.part_name(number)
+
+    return damage

@@ -7,16 +7,16 @@ import zipfile
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
-from helpers.scprint import agreement, checkpoint, labels, ontology
+from helpers.scprint import checkpoint, labels
 
 DECODERS = {
-    "cell_type_ontology_term_id": {"0": "CL:0000097", "1": "CL:0000236"},
-    "tissue_ontology_term_id": ["UBERON:0002048"],
+    "cell_type_ontology_term_id": {"0": "CL:0000097", "1": {"id": "CL:0000236", "name": "B cell"}},
+    "tissue_ontology_term_id": ["UBERON:0002048", "lung"],
     "sex_ontology_term_id": {"0": "PATO:0000383", "1": "PATO:0000384"},
 }
-NAMES = {"CL:0000097": "mast cell"}
 
 
 def checkpoint_file(path, content):
@@ -26,23 +26,26 @@ def checkpoint_file(path, content):
     return path
 
 
-def test_organisms_need_no_file():
-    decoder = labels.built_in()
-    assert [decoder.name("organism", code) for code in (0, 2, 11, 15)] == [
+def named(decoder, class_name, code, *, to="name"):
+    frame = pl.DataFrame({class_name: [code]}, schema={class_name: pl.UInt16})
+    return labels.decode(frame, decoder, to=to)[class_name].item()
+
+
+def test_organisms_need_no_file(tmp_path):
+    decoder = labels.beside(tmp_path)
+    assert [named(decoder, "organism", code) for code in (0, 2, 11, 15)] == [
         "mouse",
         "arabidopsis",
         "human",
         "rabbit",
     ]
-    assert decoder.id("organism", 11) == "NCBITaxon:9606"
-    assert decoder.name("organism", 16) == "16"
+    assert named(decoder, "organism", 11, to="id") == "NCBITaxon:9606"
 
 
 def test_undecoded_labels_stay_numbers():
     decoder = labels.built_in()
-    assert decoder.name("cell_type", 412) == "412"
-    assert decoder.id("cell_type", 412) is None
-    assert not decoder.knows("cell_type")
+    assert named(decoder, "organism", 16) == "16"
+    assert named(decoder, "cell_type_2", 412) == "412"
 
 
 @pytest.mark.parametrize(
@@ -56,31 +59,51 @@ def test_decoders_are_read_from_every_kind_of_file(tmp_path, nest, suffix):
         checkpoint_file(path, nest(DECODERS))
     else:
         path.write_text(json.dumps(nest(DECODERS)))
-    decoder = labels.read(path, names=NAMES)
-    assert decoder.name("cell_type", 0) == "mast cell"
-    assert decoder.name("cell_type", 1) == decoder.id("cell_type", 1) == "CL:0000236"
-    assert decoder.name("tissue", 0) == "UBERON:0002048"
-    assert decoder.name("sex", 1) == "male"
-    assert decoder.name("organism", 11) == "human"
-    assert decoder.name("assay", 3) == "3"
+    decoder = labels.read(path)
+    assert named(decoder, "cell_type", 0) == named(decoder, "cell_type", 0, to="id") == "CL:0000097"
+    assert (named(decoder, "cell_type", 1), named(decoder, "cell_type_3", 1, to="id")) == (
+        "B cell",
+        "CL:0000236",
+    )
+    assert (named(decoder, "tissue", 0), named(decoder, "tissue", 1)) == ("UBERON:0002048", "lung")
+    assert named(decoder, "sex", 1) == "male"
+    assert named(decoder, "organism", 11) == "human"
+    assert named(decoder, "assay", 3) == "3"
+
+
+def test_lazy_and_whole_tables_are_decoded_alike(decoder):
+    frame = pl.DataFrame(
+        {"tissue": [3, 999], "cells": [7, 8]}, schema={"tissue": pl.UInt16, "cells": pl.Int64}
+    )
+    assert labels.decode(frame, decoder)["tissue"].to_list() == ["blood", "999"]
+    assert_frame_equal(labels.decode(frame.lazy(), decoder).collect(), labels.decode(frame, decoder))
 
 
 def test_what_is_written_is_read(tmp_path, decoder):
     labels.write(tmp_path / "d.json", decoder)
-    assert labels.read(tmp_path / "d.json") == decoder
+    assert_frame_equal(labels.read(tmp_path / "d.json"), decoder, check_row_order=False)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "words", "suffix"),
     [
-        ("{", "no decoder file"),
-        ("[1]", "decodes none of"),
-        ('{"tissue": {"lung": "x"}}', "'lung' is not the number"),
-        ("{}", "decodes none"),
+        ("{", "no decoder file", "json"),
+        ("[" * 100_000, "no decoder file", "json"),
+        ("[1]", "decodes none of", "json"),
+        ('{"tissue": {"lung": "x"}}', "'lung' is not the number", "json"),
+        ('{"tissue": {"99999": "x"}}', "'99999' is not the number", "json"),
+        ('{"tissue": [["x"]]}', "a term is an identifier, a name", "json"),
+        ("{}", "decodes none", "json"),
+        (BOMB + "tissue: *i\n", "a term is an identifier, a name", "yaml"),
     ],
 )
-def test_bad_decoders_are_refused(tmp_path, content, words):
-    path = tmp_path / "d.json"
+def test_bad_decoders_are_refused(tmp_path, content, words, suffix):
+    path = tmp_path / f"d.{suffix}"
     path.write_text(content)
     with pytest.raises(PartError, match=words):
         labels.read(path)
@@ -96,7 +119,7 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path, monkeypatch):
     path = checkpoint_file(
         tmp_path / "m.ckpt", {"state": Hostile(), "hyper_parameters": {"label_decoders": DECODERS}}
     )
-    assert labels.read(path).id("cell_type", 0) == "CL:0000097"
+    assert named(labels.read(path), "cell_type", 0) == "CL:0000097"
     assert not (tmp_path / "hacked").exists()
 
 
@@ -140,8 +163,6 @@ def test_a_table_of_predictions_keeps_its_classes(tmp_path):
     read = labels.read_predicted(tmp_path / "t.parquet")
     assert read.columns == ["cell_type", "sex", "x"]
     assert read["sex"].to_list() == ["female", "male"]
-    with pytest.raises(PartError, match="no column tissue"):
-        labels.count(read, ("cell_type", "tissue"))
     pl.DataFrame({"q": [1]}).write_parquet(tmp_path / "u.parquet")
     with pytest.raises(PartError, match="no predicted label"):
         labels.read_predicted(tmp_path / "u.parquet")
@@ -152,108 +173,30 @@ def test_a_table_of_predictions_keeps_its_classes(tmp_path):
         labels.read_predicted(tmp_path / "none.parquet")
 
 
-OBO = """format-version: 1.2
-
-[Term]
-id: CL:0
-name: cell
-
-[Term]
-id: CL:1
-name: lymphocyte
-is_a: CL:0 ! cell
-
-[Term]
-id: CL:2
-name: T cell
-is_a: CL:1 {source="x"} ! lymphocyte
-
-[Term]
-id: CL:3
-name: B cell
-is_a: CL:1 ! lymphocyte
-
-[Term]
-id: CL:4
-name: neuron
-is_a: CL:0
-
-[Term]
-id: CL:9
-name: old cell
-is_obsolete: true
-
-[Typedef]
-id: part_of
-name: part of
-"""
-
-
-@pytest.fixture(params=["obo", "json", "graph"])
-def tree(request, tmp_path):
-    path = tmp_path / f"cl.{'obo' if request.param == 'obo' else 'json'}"
-    path.write_text(OBO)
-    if request.param != "obo":
-        read = ontology.read(tmp_path / "cl.obo") if (tmp_path / "cl.obo").exists() else None
-        (tmp_path / "base.obo").write_text(OBO)
-        read = ontology.read(tmp_path / "base.obo")
-        if request.param == "json":
-            path.write_text(
-                json.dumps({i: {"name": n, "parents": read.parents[i]} for i, n in read.names.items()})
-            )
-        else:
-            iri = "http://purl.obolibrary.org/obo/"
-            nodes = [
-                {"id": iri + i.replace(":", "_"), "lbl": n, "type": "CLASS"} for i, n in read.names.items()
-            ]
-            edges = [
-                {"sub": iri + i.replace(":", "_"), "pred": "is_a", "obj": iri + p.replace(":", "_")}
-                for i, ps in read.parents.items() for p in ps
-            ]  # fmt: skip
-            path.write_text(json.dumps({"graphs": [{"nodes": nodes, "edges": edges}]}))
-    return ontology.read(path)
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("MF-Isn(fg)", "muscle fiber"), ("Specialised MF", "muscle fiber"), ("MuSC", "muscle stem cell"), ("RBC", "red blood cell"),
+        ("fast muscle cell", "muscle fiber"), ("skeletal muscle satellite stem cell", "muscle stem cell"),
+        ("vascular smooth muscle cell", "smooth muscle and pericyte"), ("cardiac muscle cell", "other"),
+        ("CD4-positive, alpha-beta T cell", "lymphocyte"), ("podocyte", "other"),
+    ],
+)  # fmt: skip
+def test_two_ways_of_naming_cells_meet_in_broad_groups(name, group):
+    assert pl.DataFrame({"x": [name]}).select(labels.broad_group("x")).item() == group
 
 
 @pytest.mark.parametrize(
-    ("one", "two", "relation"),
+    ("column", "name", "muscle"),
     [
-        ("CL:2", "T cell", "same"), ("lymphocyte", "CL:2", "ancestor"), ("cell", "CL:2", "ancestor"),
-        ("CL:2", "CL:0", "descendant"), ("T cell", "B cell", "sibling"), ("T cell", "neuron", "unrelated"),
-        ("T cell", "412", "unknown"), ("old cell", "cell", "unknown"),
+        ("tissue", "gastrocnemius", True), ("tissue", "cardiac muscle tissue", False), ("tissue", "tendon of biceps", False),
+        ("cell_type", "fast muscle cell", True), ("cell_type", "aortic smooth muscle cell", False),
     ],
 )  # fmt: skip
-def test_relations(tree, one, two, relation):
-    assert tree.relation(one, two) == relation
+def test_muscle_is_known_by_name(column, name, muscle):
+    assert pl.DataFrame({column: [name]}).select(labels.is_muscle(column)).item() is muscle
 
 
-def test_the_coarser_label_of_a_pair(tree):
-    assert tree.common("T cell", "B cell") == "CL:1"
-    assert tree.common("T cell", "neuron") == "CL:0"
-    assert tree.common("T cell", "CL:1") == "CL:1"
-    assert tree.common("T cell", "412") is None
-
-
-def test_an_ontology_with_a_circle_ends():
-    circle = ontology.Ontology({"a": "a", "b": "b"}, {"a": ("b",), "b": ("a",)})
-    assert circle.relation("a", "b") == "ancestor"
-
-
-def test_bad_ontologies_are_refused(tmp_path):
-    for text in ("", "{}", "[]", '{"a": 1}'):
-        path = tmp_path / "o.json"
-        path.write_text(text)
-        with pytest.raises(PartError, match=r"o\.json"):
-            ontology.read(path)
-
-
-def test_pairs_are_related_by_identifier(tree):
-    pairs = pl.DataFrame(
-        {"cell_type": ["T cell", "T cell"], "cell_type_2": ["B cell", "neuron"], "cells": [30, 10]}
-    )
-    related = agreement.relate(pairs, tree)
-    assert related["relation"].to_list() == ["sibling", "unrelated"]
-    assert related["common_ancestor"].to_list() == ["lymphocyte", "cell"]
-    assert dict(agreement.relation_shares(related).select("relation", "share").rows()) == {
-        "sibling": 0.75,
-        "unrelated": 0.25,
-    }
+def test_the_real_sample_has_little_muscle(real_sample):
+    frame = labels.read_predicted(real_sample)
+    assert 500 < frame.filter(labels.is_muscle("tissue") | labels.is_muscle("cell_type")).height < 1500

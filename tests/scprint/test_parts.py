@@ -1,10 +1,25 @@
+import io
+import os
+import shutil
+import struct
+import zipfile
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from helpers.budget import peak_bytes
+from helpers.cli.scprint import group
 from helpers.errors import PartError
-from helpers.scprint import archive, parts, simulation
-from helpers.scprint.archive import Damage
-from helpers.scprint.world import Planted
+from helpers.scprint import parts, twin
+from helpers.scprint.parts import Damage
+
+EVERY_FAULT = [
+    parts.SIBLING, parts.TRUNCATED, parts.CHECKSUM, parts.NOT_FINITE, parts.WIDTH, parts.ROWS, parts.TYPE, parts.LABELS,
+    parts.PICKLED,
+]  # fmt: skip
+STEM = "step_0__predict_part_0_0"
+VALUES = np.random.default_rng(1).normal(size=(700, 424)).astype(np.float16)
 
 
 def test_parts_are_sorted_by_number_not_by_text(tmp_path):
@@ -15,10 +30,8 @@ def test_parts_are_sorted_by_number_not_by_text(tmp_path):
 
 
 def test_parts_of_folders_with_the_same_names_stay_apart(made, tmp_path):
-    import shutil
-
-    shutil.copytree(made, tmp_path / "run1")
-    shutil.copytree(made, tmp_path / "run2")
+    for name in ("run1", "run2"):
+        shutil.copytree(made, tmp_path / name)
     found = parts.find(tmp_path)
     assert len(found) == 2 * len(parts.find(made))
     assert found[0].stem.startswith("run1/")
@@ -27,8 +40,7 @@ def test_parts_of_folders_with_the_same_names_stay_apart(made, tmp_path):
 
 def test_rows_of_a_part_come_from_its_own_files(made):
     for part in parts.find(made):
-        stems = {path.name.rsplit("_", 1)[0] for path in part.files.values()}
-        assert stems == {part.stem}
+        assert {path.name.rsplit("_", 1)[0] for path in part.files.values()} == {part.stem}
 
 
 def test_renamed_files_are_found(copied):
@@ -56,28 +68,31 @@ def test_sound_parts_pass(made):
     assert report["status"].to_list() == ["ok"] * 6
     assert report["cells"].to_list() == [500] * 6
     assert report["label_columns"].unique().to_list() == [23]
+    assert CliRunner().invoke(group, ["check", str(made)]).exit_code == 0
 
 
-@pytest.mark.parametrize("fault", simulation.FAULTS)
-def test_every_fault_is_reported_with_its_part(tmp_path, fault):
-    folder = simulation.simulate_parts(tmp_path, n_cells=90, n_parts=3, faults={1: fault})
-    report = parts.check(folder)
-    stem = simulation.part_name(1).stem
+@pytest.mark.parametrize("fault", EVERY_FAULT)
+def test_every_fault_is_reported_with_its_part(copied, spoil, fault):
+    stem = spoil(copied, 1, fault)
+    report = parts.check(copied)
     bad = report.filter(report["status"] == "fault")
     assert bad["part"].to_list() == [stem]
     assert bad["kind"].to_list() == [fault]
-    assert bad["message"][0]
-    assert report["cells"].sum() == 60
+    assert report["cells"].sum() == 2500
+    told = CliRunner().invoke(group, ["check", str(copied)])
+    assert told.exit_code == 1
+    assert stem in told.stdout
+    assert "6 parts, 2,500 cells, 1 parts with a fault" in told.stdout
 
 
-def test_a_check_of_headers_alone_does_not_read_the_arrays(tmp_path):
-    folder = simulation.simulate_parts(tmp_path, n_cells=60, n_parts=2, faults={0: archive.CHECKSUM})
-    assert (parts.check(folder, deep=False)["status"] == "ok").all()
-    assert (parts.check(folder)["status"] == "fault").sum() == 1
+def test_a_check_of_headers_alone_does_not_read_the_arrays(copied, spoil):
+    spoil(copied, 0, parts.CHECKSUM)
+    assert (parts.check(copied, deep=False)["status"] == "ok").all()
+    assert (parts.check(copied)["status"] == "fault").sum() == 1
 
 
 def test_twenty_two_columns_are_accepted_and_the_missing_class_is_said(tmp_path):
-    folder = simulation.simulate_parts(tmp_path, n_cells=60, n_parts=2, planted=Planted(width=22))
+    folder = twin.simulate_parts(tmp_path / "p", n_cells=60, n_parts=2, width=22)
     report = parts.check(folder)
     assert report["status"].to_list() == ["note", "note"]
     assert "no cell_culture column" in report["message"][0]
@@ -92,26 +107,6 @@ def test_scores_that_are_not_best_first_are_noted(copied):
     assert "7 label triples are not best first" in report.filter(report["status"] == "note")["message"][0]
 
 
-def test_nan_in_scores_is_a_fault(copied):
-    path = next(copied.glob("*_scores.npz"))
-    scores = np.load(path)["arr_0"]
-    scores[3, 22] = np.inf
-    np.savez(path, scores)
-    assert parts.check(copied)["kind"].drop_nulls().to_list() == [archive.NOT_FINITE]
-
-
-def test_labels_that_do_not_fit_are_a_fault(copied):
-    path = next(copied.glob("*_top3.npz"))
-    labels = np.load(path)["arr_0"].astype(np.int64)
-    np.savez(path, labels)
-    assert (parts.check(copied)["status"] == "ok").all()
-    labels[0, 0] = -1
-    np.savez(path, labels)
-    assert parts.check(copied)["kind"].drop_nulls().to_list() == [archive.LABELS]
-    np.savez(path, labels.astype(float))
-    assert parts.check(copied)["kind"].drop_nulls().to_list() == [archive.TYPE]
-
-
 def test_an_extra_row_in_one_file_is_never_paired_away(copied):
     path = next(copied.glob("*_embs.npz"))
     values = np.load(path)["arr_0"]
@@ -119,3 +114,168 @@ def test_an_extra_row_in_one_file_is_never_paired_away(copied):
     part = next(p for p in parts.find(copied) if p.files["embs"] == path)
     with pytest.raises(Damage, match="differ in rows: embs 501, top3 500, scores 500"):
         parts.open_part(part)
+
+
+# one array in every storage
+
+
+def put(folder, how):
+    """Write a part of 700 cells whose embeddings are stored as `how` does."""
+    folder.mkdir(exist_ok=True)
+    for kind, dtype in (("top3", np.uint16), ("scores", np.float16)):
+        np.savez(folder / f"{STEM}_{kind}.npz", np.zeros((len(VALUES), 23), dtype))
+    with (folder / f"{STEM}_embs.npz").open("wb") as stream:
+        how(stream)
+    return parts.find(folder)[0]
+
+
+STORED = {
+    "npz": lambda s: np.savez(s, VALUES),
+    "compressed": lambda s: np.savez_compressed(s, VALUES),
+    "renamed npy": lambda s: np.save(s, VALUES),
+    "another key": lambda s: np.savez(s, embeddings=VALUES),
+    "fortran": lambda s: np.savez(s, np.asfortranarray(VALUES)),
+    "fortran compressed": lambda s: np.savez_compressed(s, np.asfortranarray(VALUES)),
+    "with a neighbor": lambda s: np.savez(s, a=np.zeros((3, 5)), b=VALUES),
+    "single precision": lambda s: np.savez(s, VALUES.astype(np.float32)),
+    "big-endian": lambda s: np.savez(s, VALUES.astype(">f2")),
+}
+
+
+@pytest.mark.parametrize("how", STORED)
+def test_every_storage_gives_the_same_values(tmp_path, how):
+    opened = parts.open_part(put(tmp_path / "p", STORED[how]))
+    np.testing.assert_array_equal(parts.read(opened, "embs"), VALUES)
+    rows = np.array([0, 5, 127, 128, 699])
+    np.testing.assert_array_equal(parts.read_rows(opened, "embs", rows), VALUES[rows])
+    np.testing.assert_array_equal(parts.read(opened, "embs", columns=slice(420, 424)), VALUES[:, 420:])
+
+
+@pytest.mark.parametrize("how", ["npz", "compressed", "renamed npy"])
+@pytest.mark.parametrize("keep", [0.0, 1e-5, 0.4, 0.999])
+def test_a_truncated_file_is_named(tmp_path, how, keep):
+    part = put(tmp_path / "p", STORED[how])
+    data = part.files["embs"].read_bytes()
+    part.files["embs"].write_bytes(data[: int(len(data) * keep)])
+    report = parts.check(tmp_path / "p")
+    assert report["kind"].to_list() == [parts.TRUNCATED]
+    assert f"{STEM}_embs" in report["message"][0]
+
+
+@pytest.mark.parametrize("how", ["npz", "compressed", "fortran compressed"])
+def test_a_flipped_bit_is_found_while_reading(tmp_path, how):
+    part = put(tmp_path / "p", STORED[how])
+    data = bytearray(part.files["embs"].read_bytes())
+    data[len(data) // 2] ^= 1
+    part.files["embs"].write_bytes(data)
+    # a flipped bit in a deflated stream may also break the stream itself
+    assert parts.check(tmp_path / "p")["kind"][0] in (parts.CHECKSUM, parts.TRUNCATED)
+
+
+def test_only_the_rows_that_are_asked_for_are_read(tmp_path):
+    # a hole in the file takes no room; reading it would take 1.7 GiB
+    folder = tmp_path / "p"
+    part = put(folder, STORED["npz"])
+    for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
+        part.files[kind].unlink()
+        with (folder / f"{STEM}_{kind}.npy").open("wb") as stream:
+            header = {"descr": dtype, "fortran_order": False, "shape": (2_000_000, width)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.truncate(stream.tell() + 2_000_000 * width * 2)
+    opened = parts.open_part(parts.find(folder)[0])
+    before = peak_bytes()
+    assert parts.read_rows(opened, "embs", np.arange(0, 2_000_000, 500_000)).shape == (4, 424)
+    assert peak_bytes() - before < 100 * 2**20
+
+
+def test_a_part_that_would_fill_the_memory_is_refused_by_its_header(tmp_path):
+    part = put(tmp_path / "p", STORED["npz"])
+    for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
+        with part.files[kind].open("wb") as stream:
+            header = {"descr": dtype, "fortran_order": False, "shape": (5_000_000, width)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.truncate(stream.tell() + 5_000_000 * width * 2)
+    with pytest.raises(Damage, match=r"the budget is 2\.0 GiB") as caught:
+        parts.open_part(parts.find(tmp_path / "p")[0])
+    assert caught.value.kind == parts.SIZE
+
+
+# what hostile or broken files hold
+
+
+def npy(header):
+    text = header.encode("latin1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def zipped(name, data, **options):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def of_method(number):
+    """Return an npz whose member claims a compression that nobody knows."""
+    data = bytearray(zipped("arr_0.npy", b"x" * 100))
+    for mark, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        place = data.index(mark) + at
+        data[place : place + 2] = struct.pack("<H", number)
+    return bytes(data)
+
+
+BROKEN = {
+    "a web page": b"<html>not found</html>",
+    "a nested header": npy("(" * 3000),
+    "a header of code": npy("{'descr': __import__('os').system('touch hacked'), 'fortran_order': False, 'shape': (1, 424)}"),
+    "a nested header in a zip": zipped("arr_0.npy", npy("[" * 9000)),
+    "a header without end": b"\x93NUMPY\x01\x00\xff\xff{",
+    "version nine": b"\x93NUMPY\x09\x00" + b"\0" * 100,
+    "an unknown compression": of_method(97),
+    "a zip without array": zipped("readme.txt", b"hello"),
+    "a vector": zipped("arr_0.npy", npy("{'descr': '<f2', 'fortran_order': False, 'shape': (700,)}") + bytes(1400)),
+    "a negative shape": zipped("arr_0.npy", npy("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 424)}")),
+    "a structure": zipped(
+        "arr_0.npy", npy("{'descr': [('a', '<f2')], 'fortran_order': False, 'shape': (500, 424)}") + bytes(424000)
+    ),
+    "a bzip2 with garbage": zipped("arr_0.npy", b"garbage" * 50, compression=zipfile.ZIP_BZIP2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_one_broken_file_is_named_and_stops_nothing(copied, what, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (copied / f"{STEM}_embs.npz").write_bytes(BROKEN[what])
+    report = parts.check(copied)
+    bad = report.filter(report["status"] == "fault")
+    assert bad["part"].to_list() == [STEM]
+    assert f"{STEM}_embs.npz" in bad["message"][0]
+    assert report["cells"].sum() == 2500
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_a_pipe_a_folder_and_a_dead_link_are_no_files(copied):
+    pipe, folder, link = (
+        copied / f"{twin.part_name(number)}_{kind}.npz"
+        for number, kind in ((0, "embs"), (1, "top3"), (2, "scores"))
+    )
+    for path in (pipe, folder, link):
+        path.unlink()
+    os.mkfifo(pipe)
+    folder.mkdir()
+    link.symlink_to(copied / "nowhere")
+    report = parts.check(copied)
+    assert report.filter(report["kind"] == parts.UNREADABLE).height == 3
+    assert report["cells"].sum() == 1500
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_pickles_are_never_loaded(tmp_path, compressed):
+    class Payload:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "hacked"),))
+
+    trap = np.array([[Payload()]], dtype=object)
+    put(tmp_path / "p", lambda s: (np.savez_compressed if compressed else np.savez)(s, trap))
+    assert parts.check(tmp_path / "p")["kind"].to_list() == [parts.PICKLED]
+    assert not (tmp_path / "hacked").exists()

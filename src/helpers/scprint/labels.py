@@ -1,104 +1,51 @@
-"""What a label index stands for: decoders from files, organism codes built in, everything else stays a number."""
+"""What a label index stands for: a table of class, code, id and name, read from the files that name them."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import yaml
 
+from helpers import files
 from helpers.errors import PartError
 from helpers.scprint import checkpoint, layout
 
-# Codes of the published model, from the notebook that wrote the atlas; taxonomy identifiers of NCBI.
-ORGANISMS = {
-    0: ("NCBITaxon:10090", "mouse"),
-    1: ("NCBITaxon:10181", "naked mole-rat"),
-    2: ("NCBITaxon:3702", "arabidopsis"),
-    3: ("NCBITaxon:4577", "maize"),
-    4: ("NCBITaxon:6239", "c. elegans"),
-    5: ("NCBITaxon:7227", "drosophila"),
-    6: ("NCBITaxon:7955", "zebrafish"),
-    7: ("NCBITaxon:9031", "chicken"),
-    8: ("NCBITaxon:9483", "marmoset"),
-    9: ("NCBITaxon:9544", "macaque"),
-    10: ("NCBITaxon:9598", "chimpanzee"),
-    11: ("NCBITaxon:9606", "human"),
-    12: ("NCBITaxon:9823", "pig"),
-    13: ("NCBITaxon:9913", "cow"),
-    14: ("NCBITaxon:9940", "sheep"),
-    15: ("NCBITaxon:9986", "rabbit"),
-}
-PLANTS = ("arabidopsis", "maize")
-HUMAN, MOUSE = "human", "mouse"
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+SCHEMA = {"class": pl.String, "code": pl.UInt16, "id": pl.String, "name": pl.String}
 SEXES = {"PATO:0000383": "female", "PATO:0000384": "male"}
+DECODER_FILE = "label_decoders.json"
 
 
-@dataclass(frozen=True)
-class Term:
-    """One label: its ontology identifier (may be empty) and its name."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """Terms by class and index. Without a term an index is written as the number it is.
-
-    Attributes
-    ----------
-    terms
-        For each class, the term of each known index.
-    """
-
-    terms: dict[str, dict[int, Term]] = field(default_factory=dict)
-
-    def name(self, class_name: str, index: int) -> str:
-        """Name of a label, or its number as text."""
-        term = self.terms.get(class_name, {}).get(index)
-        return str(index) if term is None else term.name
-
-    def id(self, class_name: str, index: int) -> str | None:
-        """Ontology identifier of a label; none if it is not known."""
-        term = self.terms.get(class_name, {}).get(index)
-        return None if term is None or not term.id else term.id
-
-    def knows(self, class_name: str) -> bool:
-        """Whether any label of the class is decoded."""
-        return bool(self.terms.get(class_name))
-
-    def index(self, class_name: str, name: str) -> int | None:
-        """Index of a label by its name or identifier; none if there is no such label."""
-        for index, term in self.terms.get(class_name, {}).items():
-            if name in (term.name, term.id):
-                return index
-        return None
-
-    def names(self, class_name: str, indices: Sequence[int]) -> list[str]:
-        """Names of many labels of one class."""
-        known = self.terms.get(class_name, {})
-        return [known[i].name if i in known else str(i) for i in indices]
-
-    def ids_by_name(self, class_name: str) -> dict[str, str]:
-        """Map names to identifiers, for the labels that have both."""
-        return {term.name: term.id for term in self.terms.get(class_name, {}).values() if term.id}
+@cache
+def table(name: str) -> pl.DataFrame:
+    """Read a table of facts about labels; empty cells are empty text."""
+    with resources.as_file(resources.files("helpers.facts").joinpath("tables", name)) as path:
+        return pl.read_csv(path).with_columns(pl.col(pl.String).fill_null(""))
 
 
-def built_in() -> Decoder:
-    """Return the decoder that needs no file: the sixteen organisms.
+def built_in() -> pl.DataFrame:
+    """Return the decoder that needs no file: the sixteen organisms of the published model.
 
     Examples
     --------
-    >>> built_in().name("organism", 11), built_in().name("tissue", 11)
-    ('human', '11')
+    >>> built_in().filter(code=11)["name"].item()
+    'human'
     """
-    return Decoder({layout.ORGANISM: {code: Term(*term) for code, term in ORGANISMS.items()}})
+    return table("embedding_organisms.csv").select(*SCHEMA).cast(SCHEMA)
 
 
-def read(path: Path | str, *, names: Mapping[str, str] | None = None) -> Decoder:
+def beside(folder: Path | str, *, named: str = "") -> pl.DataFrame:
+    """Return the decoder of a folder of parts: ``label_decoders.json`` in it, another file by name, or `built_in`."""
+    path = Path(named).expanduser() if named else Path(folder) / DECODER_FILE
+    return read(path) if named or path.is_file() else built_in()
+
+
+def read(path: Path | str) -> pl.DataFrame:
     """Read a decoder file.
 
     Parameters
@@ -108,8 +55,11 @@ def read(path: Path | str, *, names: Mapping[str, str] | None = None) -> Decoder
         and no code is run. For each class an object of index to term, or a list; a term is an identifier, a
         name, or ``{"id": ..., "name": ...}``. Class names are those of the card or ours; the classes may lie
         under ``label_decoders``.
-    names
-        Names by identifier, for decoders that hold identifiers only (see `ontology.Ontology.names`).
+
+    Returns
+    -------
+    polars.DataFrame
+        ``class``, ``code``, ``id`` (empty if there is none) and ``name``, one row a label.
 
     Raises
     ------
@@ -121,28 +71,48 @@ def read(path: Path | str, *, names: Mapping[str, str] | None = None) -> Decoder
     for key in ("hyper_parameters", "label_decoders"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    terms = dict(built_in().terms)
-    found = 0
+    rows = []
     for key, values in content.items() if isinstance(content, Mapping) else ():
         name = layout.class_name(str(key))
         if name is not None and isinstance(values, Mapping | list):
-            terms[name] = _terms(path, str(key), values, names or {})
-            found += 1
-    if not found:
+            rows += _rows(path, str(key), name, values)
+    if not rows:
         msg = f"{path.name} decodes none of {', '.join(layout.CLASSES)}."
         raise PartError(msg)
-    return Decoder(terms)
+    found = pl.DataFrame(rows, schema=SCHEMA, orient="row").unique(["class", "code"], maintain_order=True)
+    rest = built_in().filter(~pl.col("class").is_in(found["class"].unique().to_list()))
+    return pl.concat([found, rest])
 
 
-def write(path: Path, decoder: Decoder) -> None:
+def write(path: Path, decoder: pl.DataFrame) -> None:
     """Write a decoder as JSON that `read` reads."""
-    from helpers.files import write_json
+    plain: dict[str, dict[str, dict[str, str]]] = {}
+    for row in decoder.iter_rows(named=True):
+        plain.setdefault(row["class"], {})[str(row["code"])] = {"id": row["id"], "name": row["name"]}
+    files.write_json(path, {"label_decoders": plain})
 
-    plain = {
-        name: {str(index): {"id": term.id, "name": term.name} for index, term in terms.items()}
-        for name, terms in decoder.terms.items()
-    }
-    write_json(path, {"label_decoders": plain})
+
+def decode(frame: Frame, decoder: pl.DataFrame, *, to: str = "name") -> Frame:
+    """Turn label codes into names; a code without a name becomes the number as text.
+
+    Parameters
+    ----------
+    frame
+        Label columns such as ``tissue`` or ``cell_type_2``, as whole numbers; other columns stay as they are.
+    decoder
+        What `read` or `beside` returned.
+    to
+        ``name`` or ``id``.
+    """
+    schema = frame.lazy().collect_schema()
+    for column in layout.LABEL_COLUMNS:
+        if column in schema and schema[column].is_integer():
+            known = decoder.filter((pl.col("class") == layout.class_of(column)) & (pl.col(to) != ""))
+            text = pl.col(column).cast(pl.String)
+            if known.height:
+                text = pl.col(column).replace_strict(known["code"], known[to], default=text)
+            frame = frame.with_columns(text.alias(column))
+    return frame
 
 
 def read_predicted(path: Path | str) -> pl.DataFrame:
@@ -155,88 +125,109 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
     PartError
         If the file cannot be read or has no column of predicted labels.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         msg = f"{path} is not a file. Name a Parquet table of predicted labels."
         raise PartError(msg)
     try:
-        held = pl.read_parquet_schema(path)
+        frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         msg = f"{path.name} is not a Parquet table ({str(error).splitlines()[0]})."
         raise PartError(msg) from None
-    columns = {column: layout.class_name(column) for column in held}
-    chosen = {column: name for column, name in columns.items() if name is not None}
+    names = {column: layout.class_name(column) for column in frame.columns}
+    chosen = {column: name for column, name in names.items() if name is not None}
     if not chosen:
-        msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {list(held)[:8]}."
+        msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {frame.columns[:8]}."
         raise PartError(msg)
-    keep = [column for column in ("x", "y") if column in held]
-    frame = pl.read_parquet(path, columns=[*chosen, *keep]).rename(chosen)
+    if len(set(chosen.values())) < len(chosen):
+        msg = f"{path.name} names one class twice: {', '.join(chosen)}. Keep one column of each."
+        raise PartError(msg)
+    keep = [column for column in ("x", "y") if column in frame.columns]
+    frame = frame.select(*chosen, *keep).rename(chosen)
     frame = frame.with_columns(pl.col(name).cast(pl.String) for name in chosen.values())
-    if layout.SEX in frame.columns:
-        frame = frame.with_columns(pl.col(layout.SEX).replace(SEXES))
-    order = [name for name in layout.CLASSES if name in frame.columns]
-    return frame.select(*order, *keep)
+    if "sex" in frame.columns:
+        frame = frame.with_columns(pl.col("sex").replace(SEXES))
+    return frame.select(*[name for name in layout.CLASSES if name in frame.columns], *keep)
 
 
-def count(frame: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
-    """Count the cells of each combination of labels in a table of one row a cell.
+def is_muscle(column: str) -> pl.Expr:
+    """Say whether a tissue or a cell type is one of skeletal muscle, by its name.
 
-    Raises
-    ------
-    PartError
-        If a class is not a column.
+    Parameters
+    ----------
+    column
+        ``tissue`` or ``cell_type``, as names.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"tissue": ["gastrocnemius", "tendon of semitendinosus"]})
+    >>> frame.select(is_muscle("tissue"))["tissue"].to_list()
+    [True, False]
     """
-    lacking = [name for name in classes if name not in frame.columns]
-    if lacking:
-        msg = f"the table has no column {', '.join(lacking)}; it has {', '.join(frame.columns)}."
-        raise PartError(msg)
-    counted = frame.group_by(list(classes)).len("cells").with_columns(pl.col("cells").cast(pl.Int64))
-    return counted.sort("cells", *classes, descending=[True, *[False] * len(classes)])
+    row = table("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
+    says = pl.col(column).str.contains(f"(?i){row['pattern']}")
+    return says & ~pl.col(column).str.contains(f"(?i){row['except']}") if row["except"] else says
+
+
+def broad_group(column: str) -> pl.Expr:
+    """Bring cell types to broad groups by name: the muscle atlas's own labels, else the first pattern that fits.
+
+    Parameters
+    ----------
+    column
+        A column of cell types, as names.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"cell_type": ["MF-II", "skeletal muscle satellite stem cell", "podocyte"]})
+    >>> frame.select(broad_group("cell_type"))["cell_type"].to_list()
+    ['muscle fiber', 'muscle stem cell', 'other']
+    """
+    names = table("muscle_names.csv")
+    own, patterns = names.filter(kind="label"), names.filter(kind="group")
+    text = pl.col(column).cast(pl.String)
+    fits = [
+        pl.when(text.str.contains(f"(?i){row['pattern']}")).then(pl.lit(row["group"]))
+        for row in patterns.iter_rows(named=True)
+    ]
+    return pl.coalesce(
+        text.replace_strict(own["pattern"], own["group"], default=None), *fits, pl.lit("other")
+    ).alias(column)
 
 
 def _content(path: Path) -> Any:
     if path.suffix in (".ckpt", ".pt", ".pth"):
         return checkpoint.read(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
-        msg = f"{path.name} is no decoder file: {str(error).splitlines()[0]}"
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"{path.name} is no decoder file: {told}"
         raise PartError(msg) from None
 
 
-def _terms(path: Path, key: str, values: Any, names: Mapping[str, str]) -> dict[int, Term]:
-    pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
-    terms = {}
+def _rows(path: Path, key: str, name: str, values: Mapping[Any, Any] | list[Any]) -> list[tuple[Any, ...]]:
+    pairs: Iterable[tuple[Any, Any]] = values.items() if isinstance(values, Mapping) else enumerate(values)
+    rows = []
     for index, value in pairs:
-        try:
-            terms[int(index)] = _term(value, names)
-        except (TypeError, ValueError):
-            msg = f"{path.name}, {key}: {index!r} is not the number of a label."
-            raise PartError(msg) from None
-    return terms
+        if not str(index).isdecimal() or int(index) > 65_535:
+            msg = f"{path.name}, {key}: {str(index)[:40]!r} is not the number of a label."
+            raise PartError(msg)
+        term = value if isinstance(value, Mapping) else {"name": value}
+        identifier, text = (term.get(part) for part in ("id", "name"))
+        if any(isinstance(part, Mapping | list | tuple | set) for part in (identifier, text)):
+            msg = (
+                f"{path.name}, {key}, {index}: a term is an identifier, a name, or an object of id and name."
+            )
+            raise PartError(msg)
+        rows.append((name, int(index), *_term(str(identifier or ""), "" if text is None else str(text))))
+    return rows
 
 
-def _term(value: Any, names: Mapping[str, str]) -> Term:
-    if isinstance(value, Mapping):
-        identifier = str(value.get("id") or "")
-        return Term(identifier, str(value.get("name") or names.get(identifier, identifier)))
-    text = str(value)
+def _term(identifier: str, text: str) -> tuple[str, str]:
+    """Return identifier and name; a text such as CL:0000097 is both."""
     prefix, colon, _ = text.partition(":")
-    if colon and prefix.isalpha() and " " not in text:
-        return Term(text, names.get(text) or SEXES.get(text, text))
-    return Term("", text)
-
-
-def beside(folder: Path, *, named: str = "") -> Decoder:
-    """Return the decoder of a folder of parts.
-
-    Parameters
-    ----------
-    folder
-        Folder of parts; a file ``label_decoders.json`` in it is used.
-    named
-        Path of another decoder file, used instead.
-    """
-    path = Path(named) if named else Path(folder) / "label_decoders.json"
-    return read(path) if named or path.is_file() else built_in()
+    if not identifier and colon and prefix.isalpha() and " " not in text:
+        identifier = text
+    return identifier, SEXES.get(text or identifier, text or identifier)

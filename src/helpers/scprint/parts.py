@@ -1,81 +1,93 @@
-"""The parts of a folder: three files each, found, paired by stem and checked."""
+"""The parts of a folder: three files each, found, paired by stem, checked, and read without unpickling anything."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
 
-from helpers.errors import PartError
+from helpers.budget import require
+from helpers.errors import BudgetError, PartError
 from helpers.files import require_utf8
-from helpers.scprint import archive, layout, reading
-from helpers.scprint.archive import ArrayFile, Damage
+from helpers.scprint import layout
 
+# one array at most; the largest published parts take a twentieth of it
+LIMIT = "2 GiB"
+# kinds of fault
+SIBLING, UNREADABLE, TRUNCATED, FORMAT, PICKLED = "sibling", "unreadable", "truncated", "format", "pickled"
+CHECKSUM, WIDTH, ROWS, TYPE, LABELS, SIZE = "checksum", "width", "rows", "type", "labels", "size"
+NOT_FINITE = "not finite"
+_SAMPLE = 1 << 16
 CHECK_SCHEMA = {
     "part": pl.String,
     "cells": pl.Int64,
     "label_columns": pl.Int64,
-    "storage": pl.String,
     "status": pl.String,
     "kind": pl.String,
     "message": pl.String,
 }
-WIDTHS = {
-    layout.EMBEDDINGS: (layout.EMBEDDING_WIDTH,),
-    layout.TOP3: layout.LABEL_WIDTHS,
-    layout.SCORES: layout.LABEL_WIDTHS,
-}
+
+
+class Damage(PartError):
+    """A fault of one part, with its kind in one word."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross process borders with both arguments."""
+        return (Damage, (self.kind, self.message))
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """One array on disk: its member in an npz (empty for an npy), and its first byte if it is not compressed."""
+
+    path: Path
+    member: str
+    shape: tuple[int, int]
+    dtype: np.dtype
+    fortran: bool
+    start: int | None
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class Part:
-    """The files of one part.
-
-    Attributes
-    ----------
-    stem
-        Path below the folder without kind and suffix, with forward slashes; names the part everywhere.
-    files
-        Path by kind: embs, top3, scores. A missing sibling is absent.
-    """
+    """The files of one part, by kind; `stem` is its path below the folder without kind and suffix."""
 
     stem: str
     files: dict[str, Path] = field(hash=False)
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Kinds of which the part has no file."""
-        return tuple(kind for kind in layout.KINDS if kind not in self.files)
-
 
 @dataclass(frozen=True)
 class Opened:
-    """A part whose three headers agree.
-
-    Attributes
-    ----------
-    stem
-        Name of the part.
-    cells
-        Rows of each file.
-    files
-        Array by kind.
-    """
+    """A part whose three headers agree: its name, its cells, and one array a kind."""
 
     stem: str
     cells: int
     files: dict[str, ArrayFile] = field(hash=False)
 
     @property
-    def label_columns(self) -> tuple[str, ...]:
-        """Names of the label columns present."""
-        return layout.label_columns(self.files[layout.TOP3].shape[1])
+    def label_width(self) -> int:
+        """Label columns present: 23, or 22 without cell culture."""
+        return self.files[layout.TOP3].shape[1]
 
     @property
     def fingerprint(self) -> str:
-        """Text that changes when the content of a file changes."""
-        return "|".join(f"{kind}:{file.fingerprint}" for kind, file in sorted(self.files.items()))
+        """Text that changes when the name or the content of a file changes."""
+        return "|".join([self.stem, *[self.files[kind].fingerprint for kind in layout.KINDS]])
 
 
 def find(folder: Path | str) -> list[Part]:
@@ -98,72 +110,93 @@ def find(folder: Path | str) -> list[Part]:
             continue
         stem = path.with_name(split[0]).relative_to(folder).as_posix()
         require_utf8(stem)  # parts are told apart by name in every table
-        files = found.setdefault(stem, {})
-        if split[1] in files:
-            twice.append(f"{files[split[1]].name} and {path.name}")
-        files[split[1]] = path
+        held = found.setdefault(stem, {})
+        if split[1] in held:
+            twice.append(f"{held[split[1]].name} and {path.name}")
+        held[split[1]] = path
     if twice:
         msg = f"{len(twice)} files lie there twice, first {twice[0]}. Keep one of each."
         raise PartError(msg)
     if not found:
         msg = f"no file in {folder} is named step_[RUN]__predict_part_[SUBSET]_[GPU]_(embs|top3|scores).npz."
         raise PartError(msg)
-    return [Part(stem, found[stem]) for stem in sorted(found, key=_order)]
+    return [Part(stem, found[stem]) for stem in sorted(found, key=layout.order_of)]
 
 
-def open_part(part: Part, *, kinds: Sequence[str] = layout.KINDS) -> Opened:
+def open_part(part: Part) -> Opened:
     """Open the headers of a part and see that they agree.
-
-    Parameters
-    ----------
-    part
-        What `find` returned.
-    kinds
-        Files that are needed; a missing sibling among the others is a fault all the same.
 
     Raises
     ------
     Damage
-        With its kind: sibling, truncated, format, pickled, width, type, rows or unreadable.
+        With its kind: sibling, unreadable, format, pickled, truncated, width, type, rows or size.
     """
-    if part.missing:
-        raise Damage(archive.SIBLING, f"{part.stem} has no {' and no '.join(part.missing)} file.")
-    files = {kind: archive.open_array(part.files[kind], widths=WIDTHS[kind]) for kind in layout.KINDS}
+    missing = [kind for kind in layout.KINDS if kind not in part.files]
+    if missing:
+        raise Damage(SIBLING, f"{part.stem} has no {' and no '.join(missing)} file.")
+    files = {kind: _open_array(part.files[kind], layout.COLUMNS[kind]) for kind in layout.KINDS}
     rows = {kind: file.shape[0] for kind, file in files.items()}
     if len(set(rows.values())) > 1:
         told = ", ".join(f"{kind} {count:,}" for kind, count in rows.items())
-        raise Damage(archive.ROWS, f"the files of {part.stem} differ in rows: {told}.")
-    if files[layout.TOP3].shape[1] != files[layout.SCORES].shape[1]:
-        told = f"{files[layout.TOP3].shape[1]} label and {files[layout.SCORES].shape[1]} score columns"
-        raise Damage(archive.WIDTH, f"{part.stem} has {told}.")
+        raise Damage(ROWS, f"the files of {part.stem} differ in rows: {told}.")
+    widths = [files[kind].shape[1] for kind in (layout.TOP3, layout.SCORES)]
+    if widths[0] != widths[1]:
+        raise Damage(WIDTH, f"{part.stem} has {widths[0]} label and {widths[1]} score columns.")
     for kind, file in files.items():
         if file.dtype.kind not in ("iu" if kind == layout.TOP3 else "f"):
-            raise Damage(archive.TYPE, f"{file.path.name} holds {file.dtype}, which {kind} cannot be.")
-    return Opened(part.stem, rows[layout.TOP3], {kind: files[kind] for kind in kinds})
+            raise Damage(TYPE, f"{file.path.name} holds {file.dtype}, which {kind} cannot be.")
+    return Opened(part.stem, rows[layout.TOP3], files)
 
 
-def label_blocks(opened: Opened, *, rows: int = 65536, verify: bool = True) -> Iterator[np.ndarray]:
-    """Yield the label indices in blocks of rows, as uint16.
+def open_all(folder: Path | str, only: list[str] | None = None) -> Iterator[Opened]:
+    """Yield the parts of a folder one after the other; parts with a fault are left out (`check` names them).
+
+    Parameters
+    ----------
+    folder
+        Folder of parts.
+    only
+        Names of the parts wanted, such as those that a survey counted; all if none.
+    """
+    for part in find(folder):
+        if only is None or part.stem in only:
+            try:
+                yield open_part(part)
+            except Damage:
+                continue
+
+
+def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarray:
+    """Read one array of a part whole, its checksum compared, and return it or some of its columns.
+
+    Parameters
+    ----------
+    opened
+        A part.
+    kind
+        ``embs`` (float16 as stored, cells x 424), ``top3`` (label indices, uint16) or ``scores`` (float16).
+    columns
+        A slice of `layout.BLOCKS` or `layout.LABELS`; every column if none.
 
     Raises
     ------
     Damage
-        If an index lies outside 0 to 65,535 or a checksum disagrees.
+        If the checksum disagrees, the file ended early, or an index is none.
     """
-    file = opened.files[layout.TOP3]
-    for block in reading.blocks(file, rows=rows, verify=verify):
-        if block.dtype != np.uint16:
-            if block.size and (block.min() < 0 or block.max() > np.iinfo(np.uint16).max):
-                raise Damage(archive.LABELS, f"{file.path.name} holds label indices outside 0 to 65,535.")
-            yield block.astype(np.uint16)
-        else:
-            yield block
+    file = opened.files[kind]
+    with _open_stream(file.path, file.member) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        if file.member:
+            stream.read(1)  # the checksum is compared where the end is reached
+    if kind == layout.TOP3 and array.dtype != np.uint16:
+        if array.size and (array.min() < 0 or array.max() > np.iinfo(np.uint16).max):
+            raise Damage(LABELS, f"{file.path.name} holds label indices outside 0 to 65,535.")
+        array = array.astype(np.uint16)
+    return array if columns is None else array[:, columns]
 
 
-def rows_of(
-    opened: Opened, kind: str, *, rows: np.ndarray | None = None, columns: slice | None = None
-) -> np.ndarray:
-    """Read rows and columns of one kind; float16 becomes float32.
+def read_rows(opened: Opened, kind: str, rows: np.ndarray) -> np.ndarray:
+    """Read some rows only; where the array is not compressed, nothing else is read from the disk.
 
     Parameters
     ----------
@@ -172,28 +205,15 @@ def rows_of(
     kind
         embs, top3 or scores.
     rows
-        Row numbers, sorted; every row if none.
-    columns
-        A slice of `layout`; every column if none.
-
-    Raises
-    ------
-    Damage
-        If a number is not finite.
+        Row numbers, sorted.
     """
     file = opened.files[kind]
-    values = reading.take(file, rows=rows, columns=columns)
-    if kind == layout.TOP3:
-        return values.astype(np.uint16, copy=False)
-    values = values.astype(np.float32, copy=False)
-    if not np.isfinite(values).all():
-        raise not_finite(file)
-    return values
-
-
-def not_finite(file: ArrayFile) -> Damage:
-    """Make the fault of a file that holds NaN or infinity."""
-    return Damage(archive.NOT_FINITE, f"{file.path.name} holds NaN or infinite values.")
+    if file.start is None or kind == layout.TOP3:
+        return read(opened, kind)[rows]
+    order = "F" if file.fortran else "C"
+    return np.array(
+        np.memmap(file.path, file.dtype, mode="r", offset=file.start, shape=file.shape, order=order)[rows]
+    )
 
 
 def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
@@ -206,42 +226,138 @@ def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
     deep
         Read every byte: checksums, NaN and label order. Without it only names, headers and sizes.
     """
-    rows = [_check_part(part, deep) for part in find(folder)]
+    rows = [_check_part(part, deep=deep) for part in find(folder)]
     return pl.DataFrame(rows, schema=CHECK_SCHEMA, orient="row")
 
 
-def _check_part(part: Part, deep: bool) -> tuple[str | int | None, ...]:  # noqa: FBT001
+def not_finite(opened: Opened, kind: str) -> Damage:
+    """Make the fault of an array that holds NaN or infinity."""
+    return Damage(NOT_FINITE, f"{opened.files[kind].path.name} holds NaN or infinite values.")
+
+
+def _check_part(part: Part, *, deep: bool) -> tuple[str | int | None, ...]:
     try:
         opened = open_part(part)
         message = _read_through(opened) if deep else ""
     except Damage as damage:
-        return (part.stem, None, None, None, "fault", damage.kind, damage.message)
-    width = len(opened.label_columns)
-    if width < layout.LABEL_WIDTH:
-        message = f"no {', '.join(layout.missing_classes(width))} column. {message}".strip()
-    storage = opened.files[layout.EMBEDDINGS].storage
-    return (part.stem, opened.cells, width, storage, "note" if message else "ok", None, message or None)
+        return (part.stem, None, None, "fault", damage.kind, damage.message)
+    if opened.label_width < layout.LABEL_WIDTH:
+        message = f"no cell_culture column. {message}".strip()
+    status = "note" if message else "ok"
+    return (part.stem, opened.cells, opened.label_width, status, None, message or None)
 
 
 def _read_through(opened: Opened) -> str:
-    for _ in label_blocks(opened):
-        continue
+    read(opened, layout.TOP3)
+    scores = read(opened, layout.SCORES)
     for kind in (layout.SCORES, layout.EMBEDDINGS):
-        for block in reading.blocks(opened.files[kind]):
-            if not np.isfinite(block).all():
-                raise not_finite(opened.files[kind])
-    scores = rows_of(opened, layout.SCORES)
-    unordered = 0
-    for name in layout.RANKED:
-        three = scores[:, layout.LABELS[name]]
-        unordered += int((np.diff(three, axis=1) > 0).any(axis=1).sum())
+        if not np.isfinite(scores if kind == layout.SCORES else read(opened, kind)).all():
+            raise not_finite(opened, kind)
+    falls = [(np.diff(scores[:, layout.LABELS[name]], axis=1) > 0).any(axis=1) for name in layout.RANKED]
+    unordered = int(np.sum(falls))
     return f"{unordered:,} label triples are not best first." if unordered else ""
 
 
-def _order(stem: str) -> tuple[str, int, tuple[int, int, int, str], str]:
-    folder, _, name = stem.rpartition("/")
+def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
+    if path.is_symlink() and not path.exists():
+        raise Damage(UNREADABLE, f"{path.name} is a link to nothing.")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise Damage(UNREADABLE, f"{path.name} is no regular file (a pipe, a device or a folder).")
+    member, held, start, mark = _locate(path, widths)
+    with _open_stream(path, member) as stream:
+        shape, fortran, dtype = _read_header(stream)
+        header = stream.tell()
+    if dtype.hasobject:
+        raise Damage(PICKLED, f"{path.name} holds pickled objects, which are never loaded.")
+    if len(shape) != 2:
+        raise Damage(FORMAT, f"{path.name} has shape {shape}; expected rows and columns.")
+    needed = shape[0] * shape[1] * dtype.itemsize
+    if held - header != needed:
+        message = f"{path.name} promises {needed:,} bytes of {shape} and holds {held - header:,}: download it again."
+        raise Damage(TRUNCATED, message)
+    if shape[1] not in widths:
+        wanted = " or ".join(str(width) for width in widths)
+        raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {wanted}.")
     try:
-        parsed = layout.parse_stem(name)
+        require(needed, budget=LIMIT, work=path.name, remedy="Split it into parts of fewer cells.")
+    except BudgetError as error:
+        raise Damage(SIZE, str(error)) from None
+    return ArrayFile(path, member, shape, dtype, fortran, None if start is None else start + header, mark)
+
+
+def _locate(path: Path, widths: tuple[int, ...]) -> tuple[str, int, int | None, str]:
+    """Return the member that holds the array, its bytes, where it starts if it is stored as it is, and a fingerprint."""
+    with _reporting(path), path.open("rb") as stream:
+        magic = stream.read(6)
+        if magic == b"\x93NUMPY":
+            return "", os.fstat(stream.fileno()).st_size, 0, _sampled(stream)
+        if magic[:2] != b"PK":
+            kind = TRUNCATED if len(magic) < 6 else FORMAT
+            raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.")
+        with zipfile.ZipFile(stream) as archive:
+            inside = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            fitting = inside if len(inside) == 1 else [i for i in inside if _width_of(archive, i) in widths]
+            if len(fitting) != 1:
+                names = ", ".join(info.filename for info in inside) or "none"
+                message = f"{path.name} holds {len(inside)} arrays ({names}), {len(fitting)} that fit."
+                raise Damage(FORMAT, message)
+        found, start = fitting[0], None
+        if found.compress_type == zipfile.ZIP_STORED:
+            stream.seek(found.header_offset + 26)
+            name, extra = struct.unpack("<2H", stream.read(4))
+            start = found.header_offset + 30 + name + extra
+        return found.filename, found.file_size, start, f"{found.file_size}-{found.CRC:08x}"
+
+
+def _width_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    with archive.open(info) as stream:
+        shape, _, _ = _read_header(stream)
+    return shape[1] if len(shape) == 2 else 0
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(stream)
+    if version not in readers:
+        msg = f"npy version {version}, known are 1.0 and 2.0"
+        raise ValueError(msg)
+    return readers[version](stream)
+
+
+def _sampled(stream: IO[bytes]) -> str:
+    # a plain npy carries no checksum: its time of change stands in for the bytes between the three samples
+    status, sha = os.fstat(stream.fileno()), hashlib.sha256()
+    for first in (0, status.st_size // 2, max(0, status.st_size - _SAMPLE)):
+        stream.seek(first)
+        sha.update(stream.read(_SAMPLE))
+    return f"{status.st_size}-{status.st_mtime_ns}-{sha.hexdigest()[:16]}"
+
+
+@contextmanager
+def _open_stream(path: Path, member: str) -> Iterator[IO[bytes]]:
+    with _reporting(path):
+        if not member:
+            with path.open("rb") as stream:
+                yield stream
+            return
+        with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+            yield stream
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turn whatever a broken or hostile file raises into a fault of that file."""
+    try:
+        yield
     except PartError:
-        return (folder, 1, (0, 0, 0, ""), name)
-    return (folder, 0, (parsed.step, parsed.subset, parsed.device, parsed.model), name)
+        raise
+    except OSError as error:
+        raise Damage(UNREADABLE, f"{path.name} cannot be read: {error.strerror or error}.") from None
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib and the header parser raise a dozen kinds
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "CRC" in told:
+            message = f"{path.name} does not match its checksum: bytes changed since it was written."
+            raise Damage(CHECKSUM, message) from None
+        kind = TRUNCATED if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError) else FORMAT
+        advice = ": download it again" if kind == TRUNCATED else ""
+        raise Damage(kind, f"{path.name} is no readable array ({told[:120]}){advice}.") from None

@@ -1,57 +1,105 @@
-"""One pass over all parts: counted once, kept per part by content, merged in one fixed order.
+"""One pass over all parts: labels and scores kept as Parquet, embeddings summed up, each part known by its content.
 
-The same tables come out of one process, many processes and a Dask cluster, because a part's statistics do not
-depend on who computed them and are merged in the order of the parts.
+The same files come out of one process, many processes and a Dask cluster, because what is kept of a part does not
+depend on who read it. A part that was read before is not read again.
 """
 
-import functools
-import hashlib
+import io
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+import numba
+import numpy as np
+import polars as pl
 
 from helpers import files
 from helpers.errors import PartError
-from helpers.scprint import archive, keeping, parts, statistics
-from helpers.scprint.archive import Damage
-from helpers.scprint.parts import Opened, Part
-from helpers.scprint.results import Survey, Total
-from helpers.scprint.statistics import PartStatistics, Plan
+from helpers.scprint import layout, parts
+from helpers.scprint.parts import Damage, Opened
 
+# part of every name of a kept file: raise it when what is kept changes its meaning
+VERSION = 1
+KIND = "scprint survey"  # what our mark says of a folder
 SKIP, STOP = "skip", "stop"
+PARTS_SCHEMA = {
+    "part": pl.String,
+    "cells": pl.Int64,
+    "label_columns": pl.Int64,
+    "status": pl.String,
+    "kind": pl.String,
+    "message": pl.String,
+}
+_HALF_TO_SINGLE = float(2**112)
+_INFINITE = 0x7C00
+_WINDOW = 16
+_WAIT, _PATIENCE = 5, 6  # seconds of one look at a cluster, and looks without a worker before it is given up
 
 
-class Pool(Protocol):
-    """What runs a function elsewhere: a process pool or a Dask client."""
+@dataclass(frozen=True)
+class Survey:
+    """What the parts hold.
 
-    def submit(self, function: Callable[..., Any], /, *args: Any) -> Any:
-        """Return a future with a ``result`` method."""
+    Attributes
+    ----------
+    cells
+        Lazy table of every cell of the sound parts: ``part``, ``row``, the 23 label columns as codes, and their scores
+        (``tissue_score``, ``tissue_2_score``, ...) as float16.
+    parts
+        One row a part: cells and label columns, or the kind of its fault and a message.
+    embedding
+        One row a column of the embedding: block, dimension, mean and variance over every cell.
+    kept
+        Where the cells of each sound part are kept, as Parquet.
+    computed
+        Parts read now; the others were known.
+    """
+
+    cells: pl.LazyFrame
+    parts: pl.DataFrame
+    embedding: pl.DataFrame
+    kept: list[Path]
+    computed: int
+
+    @property
+    def counted(self) -> list[str]:
+        """Names of the parts without a fault."""
+        return self.parts.filter(pl.col("status") == "counted")["part"].to_list()
+
+    def save(self, folder: Path) -> None:
+        """Write ``parts.parquet``, ``embedding.parquet``, and the cells of each part below ``cells``."""
+        (folder / "cells").mkdir(parents=True)
+        self.parts.write_parquet(folder / "parts.parquet")
+        self.embedding.write_parquet(folder / "embedding.parquet")
+        for number, path in enumerate(self.kept):
+            shutil.copyfile(path, folder / "cells" / f"part_{number:06d}.parquet")
 
 
 def run(
     folder: Path | str,
     *,
-    plan: Plan | None = None,
     cache: Path | None = None,
     processes: int = 1,
     cluster: str = "",
     on_fault: str = SKIP,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Survey a folder of parts.
+    """Survey a folder of parts; memory does not grow with their number.
 
     Parameters
     ----------
     folder
         Folder of parts.
-    plan
-        What to collect.
     cache
-        Folder of the statistics of each part, kept by content; the package's cache folder if none.
+        Folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if none.
+        A survey that was stopped goes on where it was.
     processes
         Processes on this machine.
     cluster
@@ -64,125 +112,256 @@ def run(
     Raises
     ------
     PartError
-        If there is no part, a part is faulty and `on_fault` says stop, or no part is sound.
+        If there is no part, a part is faulty and `on_fault` says stop, no part is sound, or the cluster fails.
+    StorageError
+        If the cache cannot be written; the parts read until then are kept.
+
+    Examples
+    --------
+    Cells by predicted tissue, in the memory of one part::
+
+        found = survey.run("parts")
+        found.cells.group_by("tissue").len().collect(engine="streaming")
     """
     if on_fault not in (SKIP, STOP):
         msg = f"on_fault is {on_fault!r}; choose {SKIP} or {STOP}."
         raise PartError(msg)
-    plan = plan or Plan()
     listed = parts.find(folder)
-    store = (cache or files.cache_folder() / "scprint" / "statistics") / plan.key
-    total = Total(plan)
-    with _pool(processes if len(listed) > 1 else 1, cluster) as pool:
-        for done, (part, found) in enumerate(_measured(listed, plan, store, pool, total), start=1):
-            total.add(part, found)
-            if isinstance(found, Damage) and on_fault == STOP:
-                msg = f"part {part.stem}: {found.message}"
-                raise PartError(msg)
+    store = (cache or files.cache_folder() / "scprint" / "surveys") / f"version-{VERSION}"
+    for kept_as in ("cells", "sums"):
+        with files.storing(store, any_fault=True):
+            (store / kept_as).mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[Any, ...]] = []
+    kept: list[Path] = []
+    total = np.zeros((3, layout.EMBEDDING_WIDTH))
+    computed = 0
+    with _pool(processes if len(listed) > 1 else 1, cluster) as submit:
+        for part, name, fresh in _keep(listed, store, submit):
+            computed += fresh
+            if isinstance(name, Damage):
+                if on_fault == STOP:
+                    msg = f"part {part.stem}: {name.message}"
+                    raise PartError(msg)
+                rows.append((part.stem, None, None, "fault", name.kind, name.message))
+            else:
+                sums = np.load(store / "sums" / f"{name}.npy", allow_pickle=False)
+                _merge(total, sums[:3])
+                width = int(sums[3, 0])
+                note = None if width == layout.LABEL_WIDTH else "no cell_culture column"
+                rows.append((part.stem, int(sums[0, 0]), width, "counted", None, note))
+                kept.append(store / "cells" / f"{name}.parquet")
             if progress is not None:
-                progress(done, len(listed))
-    return total.survey()
+                progress(len(rows), len(listed))
+    frame = pl.DataFrame(rows, schema=PARTS_SCHEMA, orient="row")
+    if not kept:
+        msg = f"none of {frame.height} parts can be counted; {rows[0][0]}: {rows[0][5]}"
+        raise PartError(msg)
+    return Survey(pl.scan_parquet(kept, glob=False), frame, _embedding(total), kept, computed)
 
 
-def _measured(
-    listed: list[Part], plan: Plan, store: Path, pool: Pool | None, total: Total
-) -> Iterator[tuple[Part, PartStatistics | Damage]]:
-    # at most `window` parts are under way: memory does not grow with the number of parts
-    window = 64 if pool is not None else 1
-    under_way: deque[tuple[Part, Callable[[], PartStatistics | Damage]]] = deque()
-    for part in listed:
-        under_way.append((part, _begin(part, plan, store, pool, total)))
-        if len(under_way) >= window:
-            first, finish = under_way.popleft()
-            yield first, finish()
-    for first, finish in under_way:
-        yield first, finish()
+def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
+    """Read one part; runs in any process, on any machine that sees the files.
 
-
-def _begin(
-    part: Part, plan: Plan, store: Path, pool: Pool | None, total: Total
-) -> Callable[[], PartStatistics | Damage]:
-    try:
-        opened = parts.open_part(part)
-    except Damage as damage:
-        return functools.partial(_same, damage)
-    path = store / f"{hashlib.sha256(opened.fingerprint.encode()).hexdigest()[:32]}.statistics"
-    kept = _kept(path)
-    if kept is not None:
-        total.reused += 1
-        return functools.partial(_same, kept)
-    total.computed += 1
-    if pool is None:
-        return functools.partial(_finish, functools.partial(work, opened, plan), path)
-    return functools.partial(_finish, pool.submit(work, opened, plan).result, path)
-
-
-def work(opened: Opened, plan: Plan) -> bytes | Damage:
-    """Measure one part; runs in any process, on any machine that sees the files.
-
-    Parameters
-    ----------
-    opened
-        A part whose headers agree.
-    plan
-        What to collect.
+    Returns
+    -------
+    tuple
+        Labels and scores as the bytes of a Parquet file; and an npy: cells, mean and sum of squares about the mean of
+        each column of the embedding, label columns.
     """
     try:
-        return keeping.to_bytes(statistics.measure(opened, plan=plan))
+        embeddings = parts.read(opened, layout.EMBEDDINGS)
+        moments = _moments(embeddings)
+        if moments is None:
+            return parts.not_finite(opened, layout.EMBEDDINGS)
+        del embeddings
+        scores = parts.read(opened, layout.SCORES)
+        if not np.isfinite(scores).all():
+            return parts.not_finite(opened, layout.SCORES)
+        table = _table(opened, parts.read(opened, layout.TOP3), scores)
     except Damage as damage:
         return damage
-    except OSError as error:
-        return Damage(archive.UNREADABLE, f"{opened.stem} cannot be read: {error.strerror or error}.")
+    parquet, npy = io.BytesIO(), io.BytesIO()
+    table.write_parquet(parquet, compression="lz4", statistics=False)
+    np.save(
+        npy, np.vstack([moments, np.full(layout.EMBEDDING_WIDTH, opened.label_width)]), allow_pickle=False
+    )
+    return parquet.getvalue(), npy.getvalue()
 
 
-def _finish(result: Callable[[], bytes | Damage], path: Path) -> PartStatistics | Damage:
-    data = result()
-    if isinstance(data, Damage):
-        return data
-    with files.writing(path) as part:
-        part.write_bytes(data)
-    return keeping.from_bytes(data)
+def _table(opened: Opened, labels: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
+    scores = scores if scores.dtype == np.float16 else scores.astype(np.float16)
+    columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(labels.T), strict=False))
+    columns |= dict(zip(layout.SCORE_COLUMNS, np.ascontiguousarray(scores.T), strict=False))
+    schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
+    frame = pl.DataFrame(columns, schema={name: kind for name, kind in schema.items() if name in columns})
+    absent = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in columns]
+    return frame.with_columns(absent).select(
+        pl.lit(opened.stem).alias("part"), pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), *schema
+    )
 
 
-def _kept(path: Path) -> PartStatistics | None:
-    try:
-        return keeping.from_bytes(path.read_bytes())
-    except (FileNotFoundError, PartError):
-        return None
+def _moments(embeddings: np.ndarray) -> np.ndarray | None:
+    """Return cells, mean and sum of squares about the mean, by column; none if a number is not finite."""
+    cells, width = embeddings.shape
+    sums = np.zeros((2, width))
+    if embeddings.dtype == np.float16 and embeddings.flags.c_contiguous:
+        if _add_half(embeddings.view(np.uint16), sums) >= _INFINITE:
+            return None
+    else:
+        for first in range(0, cells, 4096):
+            block = embeddings[first : first + 4096].astype(np.float64)
+            sums += block.sum(axis=0), (block**2).sum(axis=0)
+        if not np.isfinite(sums).all():
+            return None
+    mean = sums[0] / max(1, cells)
+    return np.vstack([np.full(width, cells), mean, np.maximum(sums[1] - cells * mean**2, 0)])
 
 
-def _same(value: PartStatistics | Damage) -> PartStatistics | Damage:
-    return value
+@numba.njit(cache=True)
+def _add_half(bits: np.ndarray, sums: np.ndarray) -> int:
+    # half-precision bits, moved into the fields of a single-precision number: numpy's own conversion takes ten times longer
+    rows, width = bits.shape
+    block = np.zeros((2, width), np.float32)
+    largest = np.uint16(0)
+    for i in range(rows):
+        for j in range(width):
+            magnitude = bits[i, j] & np.uint16(0x7FFF)
+            largest = max(largest, magnitude)
+            single = (np.uint32(magnitude) << np.uint32(13)) | (
+                np.uint32(bits[i, j] & np.uint16(0x8000)) << np.uint32(16)
+            )
+            value = np.uint32(single).view(np.float32) * np.float32(_HALF_TO_SINGLE)
+            block[0, j] += value
+            block[1, j] += value * value
+        if i % 512 == 511 or i == rows - 1:
+            for j in range(width):
+                sums[0, j] += block[0, j]
+                sums[1, j] += block[1, j]
+            block[:] = 0
+    return largest
+
+
+def _merge(total: np.ndarray, new: np.ndarray) -> None:
+    """Add the moments of a part (Chan's formula)."""
+    cells = total[0] + new[0]
+    gap = new[1] - total[1]
+    share = new[0] / np.maximum(cells, 1)
+    total[2] += new[2] + gap**2 * total[0] * share
+    total[1] += gap * share
+    total[0] = cells
+
+
+def _embedding(total: np.ndarray) -> pl.DataFrame:
+    block = [name for name, width in layout.WIDTHS.items() for _ in range(width)]
+    dimension = [number for width in layout.WIDTHS.values() for number in range(width)]
+    variance = total[2] / np.maximum(total[0] - 1, 1)
+    return pl.DataFrame({"block": block, "dimension": dimension, "mean": total[1], "variance": variance})
+
+
+def _keep(
+    listed: list[parts.Part], store: Path, submit: Callable[[Opened], Callable[[], Any]]
+) -> Iterator[tuple[parts.Part, str | Damage, bool]]:
+    """Yield each part in order, the name under which it is kept, and whether it was read now."""
+    under_way: deque[tuple[parts.Part, str | Damage, Callable[[], Any] | None]] = deque()
+
+    def finish() -> tuple[parts.Part, str | Damage, bool]:
+        part, name, result = under_way.popleft()
+        if result is None or isinstance(name, Damage):
+            return part, name, False
+        found = result()
+        if isinstance(found, Damage):
+            return part, found, False
+        for path, data in zip(_places(store, name), found, strict=True):
+            with files.writing(path) as written:
+                written.write_bytes(data)
+        return part, name, True
+
+    for part in listed:
+        try:
+            opened = parts.open_part(part)
+        except Damage as damage:
+            under_way.append((part, damage, None))
+        else:
+            name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
+            known = all(path.is_file() for path in _places(store, name))
+            under_way.append((part, name, None if known else submit(opened)))
+        # so many parts are under way: memory does not grow with the number of parts
+        if len(under_way) >= _WINDOW:
+            yield finish()
+    while under_way:
+        yield finish()
+
+
+def _places(store: Path, name: str) -> tuple[Path, Path]:
+    return store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
 
 
 @contextmanager
-def _pool(processes: int, cluster: str) -> Iterator[Pool | None]:
+def _pool(processes: int, cluster: str) -> Iterator[Callable[[Opened], Callable[[], Any]]]:
+    """Give a function that begins the work on a part and returns a function that waits for it."""
     if cluster:
-        with _dask(cluster) as client:
-            yield client
+        with _dask(cluster) as submit:
+            yield submit
     elif processes > 1:
-        # spawn: forking a process that already runs BLAS threads can hang
+        # spawn: forking a process that already runs threads can hang
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+
+            def begin(opened: Opened) -> Callable[[], Any]:
+                future: Future[Any] = pool.submit(work, opened)
+                return future.result
+
             try:
-                yield pool
+                yield begin
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     else:
-        yield None
+        yield lambda opened: lambda: work(opened)
 
 
 @contextmanager
-def _dask(address: str) -> Iterator[Pool]:
+def _dask(address: str) -> Iterator[Callable[[Opened], Callable[[], Any]]]:
     try:
         from distributed import Client
     except ImportError:
         msg = "a Dask cluster needs the extra 'cluster': pip install 'musclebook[cluster]'."
         raise PartError(msg) from None
     try:
-        client = Client(address, timeout="30s")
-    except (OSError, TimeoutError, ValueError) as error:
-        msg = f"no Dask scheduler answers at {address!r} ({error})."
+        client = Client(address, timeout="10s", set_as_default=False)
+    except Exception as error:  # noqa: BLE001 - whatever a wrong address raises
+        msg = f"no Dask scheduler answers at {address!r} ({str(error) or type(error).__name__})."
         raise PartError(msg) from None
     with client:
-        yield client
+        try:
+            client.wait_for_workers(1, timeout=4 * _WAIT)
+        except Exception:  # noqa: BLE001 - no worker in time, or the scheduler went away
+            msg = f"the scheduler at {address} has no worker. Start one: dask worker {address}"
+            raise PartError(msg) from None
+        yield lambda opened: partial(_wait, client, client.submit(work, opened, pure=False), address)
+
+
+def _wait(client: Any, future: Any, address: str) -> tuple[bytes, bytes] | Damage:
+    """Wait for a worker; a cluster without scheduler or workers ends in an error, not in silence."""
+    lonely = 0
+    while True:
+        try:
+            return future.result(timeout=_WAIT)
+        except Exception as error:  # noqa: BLE001 - sorted out below
+            if not future.done() and client.status == "running":
+                lonely = 0 if _workers(client) else lonely + 1
+                if lonely < _PATIENCE:
+                    continue
+                reason = "no worker is left"
+            else:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = (
+            f"the cluster at {address} failed: {reason}. Parts that were read are kept; run the survey again."
+        )
+        raise PartError(msg)
+
+
+def _workers(client: Any) -> int:
+    try:
+        return len(client.scheduler_info()["workers"])
+    except Exception:  # noqa: BLE001 - a scheduler that is gone has none
+        return 0

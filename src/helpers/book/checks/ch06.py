@@ -2,27 +2,41 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
 
-def sigmoid(answer: Callable[[float, float], bool]) -> str | None:
-    """Check a function that says whether both labels are at least as likely as not."""
+def sigmoid(answer: Callable[[pl.DataFrame], pl.DataFrame]) -> str | None:
+    """Check a function that keeps the rows in which both labels are at least as likely as not."""
     cases = [
-        ((0.9, 0.8), True, "both scores are positive, so both probabilities are above one half."),
+        (0.9, 0.8, True, "both scores are positive, so both probabilities are above one half."),
         (
-            (0.9, -0.1),
+            0.9,
+            -0.1,
             False,
             "a negative score is a probability below one half, however close the two scores are.",
         ),
         (
-            (3.0, 0.1),
+            3.0,
+            0.1,
             True,
             "the labels have a classifier each: a strong first label takes nothing from the second.",
         ),
-        ((0.0, 0.0), True, "the sigmoid of zero is one half, and one half is enough."),
-        ((-1.0, -1.0), False, "two equal negative scores are two labels that the model does not believe."),
+        (0.0, 0.0, True, "the sigmoid of zero is one half, and one half is enough."),
+        (-1.0, -1.0, False, "two equal negative scores are two labels that the model does not believe."),
     ]
-    return next((message for case, right, message in cases if bool(answer(*case)) is not right), None)
+    scores = pl.DataFrame([case[:2] for case in cases], schema=["first", "second"], orient="row")
+    kept = answer(scores)
+    if isinstance(kept, pl.LazyFrame):
+        kept = kept.collect()
+    if not isinstance(kept, pl.DataFrame) or not {"first", "second"} <= set(kept.columns):
+        return "return the rows that are kept, as a frame with the columns first and second."
+    rows = set(kept.select("first", "second").iter_rows())
+    return next((message for *case, right, message in cases if (tuple(case) in rows) is not right), None)
 
 
 def pair(answer: Callable[[list[str]], dict[str, set[str]]]) -> str | None:
@@ -56,19 +70,33 @@ def merge(answer: Callable[[int, float, int, float], tuple[int, float]]) -> str 
     return None
 
 
-def offset(answer: Any) -> str | None:
-    """Check the columns of the age block."""
-    try:
-        first, stop = (int(number) for number in answer)
-    except (TypeError, ValueError):
-        return "give two numbers: the first column of the block and the one after its last."
-    if (first, stop) == (384, 391):
-        return "391 is the last column of the block; give the one after it, as slices do."
-    if (first, stop) == (385, 393):
-        return "columns are counted from zero."
-    if (first, stop) != (384, 392):
-        return "add the widths in front of age: 256 other, 64 cell type, 32 tissue, 32 disease; the block is 8 wide."
-    return None
+def vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> str | None:
+    """Check a function that lets neighbors vote on labels, held out by part."""
+    chance = np.random.default_rng(5)
+    part = np.repeat([f"part {number}" for number in range(6)], 40)
+    side = np.tile(np.repeat([-1, 1], 20), 6)
+    points = np.column_stack([np.repeat(8.0 * np.arange(6), 40), side]) + chance.normal(0, 0.1, (240, 2))
+    # which side a label is on differs from part to part: neighbors of the own part know it, others do not
+    own = np.where(side * np.repeat([1, 1, -1, 1, -1, -1], 40) > 0, "a", "b")
+    own[chance.random(240) < 0.1] = "c"
+    truth = balanced_accuracy_score(
+        own, cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
+    )
+    plain = (
+        own == cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
+    ).mean()
+    found = answer(points, own, part)
+    if found is None:
+        return "your function returns nothing: return the balanced accuracy, do not print it."
+    if math.isclose(float(found), truth, abs_tol=1e-9):
+        return None
+    if math.isclose(float(found), plain, abs_tol=1e-9):
+        return "that is the share of cells that are right; balanced accuracy weighs every label the same."
+    if float(found) > truth + 0.1:
+        return (
+            "that is too good: neighbors of the cell's own part voted. Hold whole parts out with groups=part."
+        )
+    return f"the vote of 15 neighbors, three groups of parts, has a balanced accuracy of {truth:.3f}; yours says {float(found):.3f}."
 
 
-CHECKS = {"06.sigmoid": sigmoid, "06.pair": pair, "06.merge": merge, "06.offset": offset}
+CHECKS = {"06.sigmoid": sigmoid, "06.pair": pair, "06.merge": merge, "06.vote": vote}

@@ -1,0 +1,124 @@
+"""Predicted labels that cannot all be right: counted, listed, never guessed.
+
+Every rule takes two labels of one cell and asks whether both can hold. Only what the labels say is used: taxon notes
+in the names of cell types such as ``(Mmus)``, plant organs, names of organs that one sex has. A label that is only a
+number or an identifier is not judged, and how many were not judged is told. The rules are a table of patterns,
+``facts/tables/impossible_labels.csv``.
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from helpers.scprint import labels
+
+SCHEMA = {
+    "rule": pl.String,
+    "cells": pl.Int64,
+    "implausible": pl.Int64,
+    "share": pl.Float64,
+    "not_judged": pl.Int64,
+}
+
+
+def rules() -> pl.DataFrame:
+    """Return the contradictions that are looked for, one row a rule.
+
+    ``given_like`` is a pattern of the label that selects the cells, ``other_like`` one of the label that is impossible
+    in them; where ``..._unless`` says yes, what does *not* fit the pattern is meant.
+    """
+    return labels.table("impossible_labels.csv")
+
+
+def judge(cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Count the cells that break each rule.
+
+    Parameters
+    ----------
+    cells
+        One row a cell, label columns as names or codes. Rules whose columns are missing are left out.
+    decoder
+        Names of the codes, as `labels.beside` returns them.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a rule: cells it applies to, cells that break it, their share, cells not judged because a label is no
+        name.
+    """
+    count = pl.col("cells")
+    rows = [
+        pairs.select(
+            rule=pl.lit(rule),
+            cells=count.filter("applies", ~pl.col("open")).sum(),
+            implausible=count.filter("broken").sum(),
+            not_judged=count.filter("open").sum(),
+        )
+        for rule, pairs in _pairs(cells, decoder)
+    ]
+    found = pl.concat([pl.DataFrame(schema=SCHEMA).drop("share"), *rows], how="vertical_relaxed")
+    share = pl.when(count > 0).then(pl.col("implausible") / count)
+    return found.with_columns(share=share).select(*SCHEMA).cast(SCHEMA)
+
+
+def examples(
+    cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = None, *, top: int = 1
+) -> pl.DataFrame:
+    """List the most common pairs of labels that break each rule.
+
+    Parameters
+    ----------
+    cells
+        As for `judge`.
+    decoder
+        As for `judge`.
+    top
+        Pairs listed for a rule.
+    """
+    schema = {"rule": pl.String, "given": pl.String, "label": pl.String, "cells": pl.Int64}
+    found = [pl.DataFrame(schema=schema)]
+    for rule, pairs in _pairs(cells, decoder):
+        broken = pairs.filter("broken").sort("cells", "given", "label", descending=[True, False, False])
+        found.append(
+            broken.head(top).select(pl.lit(rule).alias("rule"), "given", "label", "cells").cast(schema)
+        )
+    return pl.concat(found)
+
+
+def _pairs(
+    cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each rule and its pairs of labels: cells, whether it applies, is broken, is open."""
+    cells = cells.lazy()
+    columns = set(cells.collect_schema().names())
+    for rule in rules().iter_rows(named=True):
+        pair = [rule["given"], rule["other"]]
+        if not set(pair) <= columns:
+            continue
+        counted = cells.group_by(pair).len("cells")
+        counted = labels.decode(counted, labels.built_in() if decoder is None else decoder)
+        given, label = (pl.col(name).cast(pl.String) for name in pair)
+        fits = _says(given, rule["given_like"]) ^ (rule["given_unless"] == "yes")
+        clash = _says(label, rule["other_like"])
+        if rule["other_except"]:
+            clash &= ~_says(label, rule["other_except"])
+        clash ^= rule["other_unless"] == "yes"
+        named = ~_bare(given)
+        judged = counted.select(
+            given=given,
+            label=label,
+            cells="cells",
+            applies=named & fits,
+            open=~named | (fits & _bare(label)),
+            broken=named & fits & ~_bare(label) & clash,
+        )
+        yield rule["rule"], judged.collect(engine="streaming")
+
+
+def _says(label: pl.Expr, pattern: str) -> pl.Expr:
+    return label.fill_null("").str.contains(f"(?i){pattern}")
+
+
+def _bare(label: pl.Expr) -> pl.Expr:
+    # an identifier without its name says nothing about organ or taxon
+    return label.is_null() | label.str.contains(r"^(\d+|[A-Za-z]+:\d+)$")

@@ -1,0 +1,112 @@
+"""A fair sample of the cells of all parts, the same whatever the order or the number of parts read before."""
+
+import zlib
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from helpers.budget import require
+from helpers.errors import PartError
+from helpers.scprint import labels, layout, parts
+from helpers.scprint.parts import Damage, Opened
+
+_BYTES_A_CELL = 8 * layout.EMBEDDING_WIDTH + 100 * len(layout.CLASSES)
+
+
+def draw(
+    folder: Path | str,
+    *,
+    cells: int,
+    seed: int = 7,
+    only: list[str] | None = None,
+    decoder: pl.DataFrame | None = None,
+    budget: str = "1 GiB",
+) -> ad.AnnData:
+    """Draw cells from all parts with equal chance.
+
+    Every cell has a random number that depends on the seed, its part and its row alone; the lowest numbers win. A
+    new part therefore changes few of the cells drawn.
+
+    Parameters
+    ----------
+    folder
+        Folder of parts.
+    cells
+        Cells to draw; all if there are fewer.
+    seed
+        Seed of the draw.
+    only
+        Names of the parts to draw from, such as those a survey counted; every part that opens if none.
+    decoder
+        Names of the labels, as `labels.beside` returns them.
+    budget
+        Memory for the cells drawn.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same,
+        block by block. ``obs``: part, row, and the label columns as names. ``uns["skipped"]``: parts that could not be
+        read, with the reason.
+
+    Raises
+    ------
+    PartError
+        If no cell can be drawn.
+    BudgetError
+        If the cells would need more than the budget.
+    """
+    remedy = "Draw fewer cells or raise the budget."
+    require(cells * _BYTES_A_CELL, budget=budget, work=f"a sample of {cells:,} cells", remedy=remedy)
+    opened = list(parts.open_all(folder, only))
+    points, rows, skipped = [], [], {}
+    for found, chosen in zip(opened, _choose(opened, cells, seed), strict=True):
+        if not len(chosen):
+            continue
+        try:
+            embeddings = parts.read_rows(found, layout.EMBEDDINGS, chosen).astype(np.float32)
+            if not np.isfinite(embeddings).all():
+                raise parts.not_finite(found, layout.EMBEDDINGS)
+            codes = parts.read_rows(found, layout.TOP3, chosen)
+        except Damage as damage:
+            skipped[found.stem] = damage.message
+            continue
+        points.append(embeddings)
+        columns = dict(zip(layout.LABEL_COLUMNS, codes.T, strict=False))
+        rows.append(pl.DataFrame({"part": [found.stem] * len(chosen), "row": chosen, **columns}))
+    if not rows:
+        msg = f"no cell could be drawn from {folder}: {next(iter(skipped.values()), 'the parts are empty')}"
+        raise PartError(msg)
+    table = labels.decode(pl.concat(rows, how="diagonal"), labels.built_in() if decoder is None else decoder)
+    table = table.with_columns(pl.col(pl.String).cast(pl.Categorical))
+    obs = table.to_pandas().set_axis([f"{part}:{row}" for part, row in table.select("part", "row").rows()])
+    block = np.repeat(list(layout.WIDTHS), list(layout.WIDTHS.values()))
+    dimension = np.concatenate([np.arange(width) for width in layout.WIDTHS.values()])
+    names = [f"{name}_{number}" for name, number in zip(block, dimension, strict=True)]
+    drawn = ad.AnnData(
+        np.concatenate(points), obs, pd.DataFrame({"block": block, "dimension": dimension}, index=names)
+    )
+    for name, where in layout.BLOCKS.items():
+        drawn.obsm[name] = drawn.X[:, where]
+    drawn.uns["skipped"] = skipped
+    return drawn
+
+
+def _choose(opened: list[Opened], cells: int, seed: int) -> list[np.ndarray]:
+    # keep the lowest numbers seen so far; what lies above the worst of them cannot win any more
+    numbers, places = np.empty(0), np.empty((0, 2), np.int64)
+    limit = np.inf
+    for number, found in enumerate(opened):
+        lot = np.random.default_rng([seed, zlib.crc32(found.stem.encode())]).random(found.cells)
+        rows = np.flatnonzero(lot < limit)
+        numbers = np.concatenate([numbers, lot[rows]])
+        places = np.concatenate([places, np.column_stack([np.full(len(rows), number), rows])])
+        if len(numbers) > 2 * cells:
+            keep = np.argpartition(numbers, cells - 1)[:cells]
+            numbers, places = numbers[keep], places[keep]
+            limit = numbers.max(initial=-np.inf)
+    places = places[np.argsort(numbers, kind="stable")[:cells]]
+    return [np.sort(places[places[:, 0] == number, 1]) for number in range(len(opened))]

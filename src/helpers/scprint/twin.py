@@ -1,0 +1,308 @@
+"""Parts made up at any size, with what was planted in them written beside them.
+
+Labels depend on each other, scores have planted margins, and every block of the embedding knows its own class; four
+blocks also know another one.
+"""
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from helpers import files
+from helpers.errors import PartError
+from helpers.scprint import labels, layout
+
+KIND = "scprint parts"  # what our mark says of a folder
+ONTOLOGY_FILE, TRUTH_FILE = "cell_ontology.obo", "truth.json"
+SIZES = {"demo": (200_000, 10), "tiny": (12_000, 6)}
+# what a block tells of a class: spread between labels over spread within
+LEAKS = {
+    ("other", "assay"): 0.5,
+    ("other", "cell_type"): 0.3,
+    ("age_group", "disease"): 1.0,
+    ("tissue", "cell_type"): 0.7,
+}
+OWN = {
+    "cell_type": 0.35,
+    "tissue": 0.7,
+    "disease": 0.8,
+    "age_group": 1.5,
+    "assay": 1.5,
+    "ethnicity": 1.5,
+    "sex": 2.0,
+    "organism": 2.0,
+    "cell_culture": 2.0,
+}
+# cell types of one group lie near each other: what their group adds to the block
+GROUP_STRENGTH = 0.6
+# shares of cells: a runner-up within 0.15 of the best; a second type of the same group; plants; people; people with the
+# mouse-only type, and mice with it
+NEAR, SIBLING, PLANT, HUMAN, MOUSE_TYPE_IN_HUMAN, MOUSE_TYPE_IN_MOUSE = 0.2, 0.7, 0.006, 0.66, 0.03, 0.05
+
+
+def simulate_parts(
+    out: Path | str,
+    *,
+    n_cells: int,
+    n_parts: int,
+    seed: int = 7,
+    compressed: bool = False,
+    width: int = layout.LABEL_WIDTH,
+    force: bool = False,
+) -> Path:
+    """Write simulated parts, one at a time, with their decoder, a small ontology and the planted truth.
+
+    Parameters
+    ----------
+    out
+        Folder to write; one that holds files of others is not replaced.
+    n_cells
+        Cells in all, spread evenly.
+    n_parts
+        Parts, over two runs and four devices.
+    seed
+        Seed of every number; a part depends on the seed and its own number only.
+    compressed
+        Write compressed npz.
+    width
+        Label columns: 23, or 22 without cell culture.
+    force
+        Replace a folder that holds files of others.
+
+    Raises
+    ------
+    PartError
+        If there are fewer cells than parts.
+    StorageError
+        If `out` cannot be written or replaced.
+    """
+    if n_parts < 1 or n_cells < n_parts:
+        msg = f"{n_cells:,} cells in {n_parts:,} parts: every part needs a cell."
+        raise PartError(msg)
+    with files.writing(Path(out), kind=KIND, force=force) as folder:
+        folder.mkdir()
+        _write(
+            folder,
+            _World(seed),
+            np.linspace(0, n_cells, n_parts + 1).astype(int),
+            width,
+            compressed=compressed,
+        )
+    return Path(out)
+
+
+def part_name(number: int) -> str:
+    """Return the name of a simulated part: two runs, four devices.
+
+    Examples
+    --------
+    >>> part_name(11)
+    'step_1__predict_part_1_1'
+    """
+    return f"step_{number % 2}__predict_part_{number // 8}_{(number // 2) % 4}"
+
+
+def open_parts(parameter: str, *, seed: int = 7) -> Path:
+    """Return the folder that a notebook's ``parts`` parameter names.
+
+    Parameters
+    ----------
+    parameter
+        ``demo`` or ``tiny`` (simulated at first use and kept in the cache folder), or a folder.
+    seed
+        Seed of the simulation.
+
+    Raises
+    ------
+    PartError
+        If it is neither a known name nor a folder.
+    """
+    if parameter not in SIZES:
+        folder = Path(parameter).expanduser()
+        if not folder.is_dir():
+            msg = f"{parameter!r} is not a folder of parts. Choose {' or '.join(SIZES)}, or name a folder."
+            raise PartError(msg)
+        return folder
+    n_cells, n_parts = SIZES[parameter]
+    sources = [Path(__file__), Path(layout.__file__)]
+    made_from = b"".join(path.read_bytes() for path in sources) + _terms().write_csv().encode()
+    folder = (
+        files.cache_folder() / "scprint" / f"{parameter}-{hashlib.sha256(made_from).hexdigest()[:10]}-{seed}"
+    )
+    with files.storing(folder, any_fault=True):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            simulate_parts(folder, n_cells=n_cells, n_parts=n_parts, seed=seed)
+    return folder
+
+
+def read_truth(folder: Path) -> dict[str, Any] | None:
+    """Read what was planted; none for parts that were not simulated."""
+    path = Path(folder) / TRUTH_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _write(folder: Path, world: "_World", bounds: np.ndarray, width: int, *, compressed: bool) -> None:
+    labels.write(folder / labels.DECODER_FILE, world.terms)
+    (folder / ONTOLOGY_FILE).write_text(_ontology(world), encoding="utf-8")
+    counted: dict[str, int] = {}
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        embeddings, top3, scores, facts = world.part(number, int(last - first))
+        arrays = (embeddings, top3[:, :width], scores[:, :width])
+        for kind, array in zip(layout.KINDS, arrays, strict=True):
+            with (folder / f"{part_name(number)}_{kind}.npz").open("wb") as stream:
+                (np.savez_compressed if compressed else np.savez)(stream, array)
+        for key, value in facts.items():
+            counted[key] = counted.get(key, 0) + value
+    leaks = [{"block": block, "class": name, "strength": value} for (block, name), value in LEAKS.items()]
+    truth = {"parts": len(bounds) - 1, "seed": world.seed, "counted": counted, "leaks": leaks}
+    files.write_json(folder / TRUTH_FILE, truth)
+
+
+def _terms() -> Any:
+    return labels.table("embedding_twin_labels.csv")
+
+
+def _ontology(world: "_World") -> str:
+    """Write the cell types under one parent each."""
+    stanzas = ["format-version: 1.2\nontology: twin", "[Term]\nid: TWIN:cell\nname: cell"]
+    groups = dict.fromkeys(world.groups.tolist())
+    stanzas += [f"[Term]\nid: TWIN:{name}\nname: {name} cell\nis_a: TWIN:cell" for name in groups]
+    stanzas += [
+        f"[Term]\nid: {row['id']}\nname: {row['name']}\nis_a: TWIN:{row['groups']}"
+        for row in world.terms.filter(world.terms["class"] == "cell_type").iter_rows(named=True)
+    ]
+    return "\n\n".join(stanzas) + "\n"
+
+
+class _World:
+    """The planted structure that all parts share."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.terms = seed, _terms()
+        self.sizes = {name: self.terms.filter(self.terms["class"] == name).height for name in layout.CLASSES}
+        types, tissues = (self.terms.filter(self.terms["class"] == name) for name in ("cell_type", "tissue"))
+        chance = np.random.default_rng([seed, 0])
+        strengths = {(name, name): OWN[name] for name in layout.CLASSES} | LEAKS
+        self.centers = {
+            (block, name): strength * _spread_out(chance, self.sizes[name], layout.WIDTHS[block])
+            for (block, name), strength in strengths.items()
+        }
+        self.groups = types["groups"].to_numpy()
+        _, group_of = np.unique(self.groups, return_inverse=True)
+        shared = chance.standard_normal((group_of.max() + 1, layout.WIDTHS["cell_type"]))
+        self.centers["cell_type", "cell_type"] += GROUP_STRENGTH * shared[group_of]
+        self.mouse_type = int(types["name"].str.contains("(Mmus)", literal=True).arg_max())
+        held = [np.flatnonzero(np.isin(self.groups, text.split())) for text in tissues["groups"]]
+        self.types_of = [found[found != self.mouse_type] for found in held]
+        number = np.arange(len(self.groups))
+        self.siblings = [
+            np.flatnonzero((self.groups == group) & (number != i)) for i, group in enumerate(self.groups)
+        ]
+
+    def part(self, number: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
+        """Make one part: embeddings, labels, scores, and the counts of what was planted."""
+        chance = np.random.default_rng([self.seed, 1, number])
+        best = self._labels(chance, n)
+        top3, scores, near = self._choices(chance, best, n)
+        human = best["organism"] == 11
+        facts = {
+            "cells": n,
+            "human": int(human.sum()),
+            "plant": int(np.isin(best["organism"], (2, 3)).sum()),
+            "human_with_mouse_type": int((human & (best["cell_type"] == self.mouse_type)).sum()),
+            "not_human": int((~human).sum()),
+            "muscle": int((best["tissue"] < 2).sum()),
+            **{f"near_{name}": count for name, count in near.items()},
+        }
+        return self._embeddings(chance, best, n), top3, scores, facts
+
+    def _labels(self, chance: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        sizes = self.sizes
+        rest = 1 - HUMAN - PLANT
+        share = np.full(sizes["organism"], rest / 3 / 12)
+        share[[11, 0, 2, 3]] = HUMAN, rest * 2 / 3, PLANT / 2, PLANT / 2
+        best = {"organism": chance.choice(len(share), n, p=share / share.sum())}
+        weights = 1.0 / np.arange(1, sizes["tissue"] + 1)
+        best["tissue"] = chance.choice(sizes["tissue"], n, p=weights / weights.sum())
+        cell_type = np.empty(n, np.int64)
+        for tissue, types in enumerate(self.types_of):
+            here = best["tissue"] == tissue
+            cell_type[here] = types[np.minimum(chance.geometric(0.3, int(here.sum())) - 1, len(types) - 1)]
+        mouse_only = (best["organism"] == 11) & (chance.random(n) < MOUSE_TYPE_IN_HUMAN)
+        mouse_only |= (best["organism"] == 0) & (chance.random(n) < MOUSE_TYPE_IN_MOUSE)
+        best["cell_type"] = np.where(mouse_only, self.mouse_type, cell_type)
+        # no fetal cells of the ovary: an empty combination to be found
+        age, ovary = chance.integers(0, sizes["age_group"], n), best["tissue"] == 12
+        best["age_group"] = np.where(ovary & (age == 0), 4, age)
+        sick = chance.random(n) < 0.4
+        best["disease"] = np.where(sick, chance.integers(1, sizes["disease"], n), 0)
+        best["assay"] = chance.choice(sizes["assay"], n, p=[0.3, 0.4, 0.12, 0.1, 0.05, 0.03])
+        best["ethnicity"] = chance.choice(sizes["ethnicity"], n, p=[0.5, 0.15, 0.12, 0.12, 0.06, 0.05])
+        sex = chance.integers(0, 2, n)
+        best["sex"] = np.where(ovary, 0, np.where(best["tissue"] == 11, 1, sex))
+        best["cell_culture"] = (chance.random(n) < 0.1).astype(np.int64)
+        return best
+
+    def _choices(
+        self, chance: np.random.Generator, best: dict[str, np.ndarray], n: int
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        top3 = np.zeros((n, layout.LABEL_WIDTH), np.uint16)
+        scores = np.zeros((n, layout.LABEL_WIDTH), np.float16)
+        near = {}
+        for name, columns in layout.LABELS.items():
+            at = columns.start
+            top3[:, at] = best[name]
+            scores[:, at] = chance.normal(1.0, 0.5, n).astype(np.float16)
+            if name not in layout.RANKED:
+                continue
+            top3[:, at + 1], top3[:, at + 2] = self._others(chance, name, best[name])
+            close = chance.random(n) < NEAR
+            # clear of the limit on both sides, so that half precision cannot carry a cell across it
+            margin = np.where(close, chance.uniform(0.0, 0.14, n), 0.16 + chance.exponential(1.0, n))
+            scores[:, at + 1] = scores[:, at] - margin
+            scores[:, at + 2] = scores[:, at + 1] - chance.exponential(0.5, n)
+            near[name] = int(close.sum())
+        return top3, scores, near
+
+    def _others(
+        self, chance: np.random.Generator, name: str, best: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        size = self.sizes[name]
+        step = chance.integers(1, size, len(best))
+        second = (best + step) % size
+        if name == "cell_type":
+            sibling, draw = chance.random(len(best)) < SIBLING, chance.random(len(best))
+            for label, others in enumerate(self.siblings):
+                here = sibling & (best == label)
+                if len(others):
+                    second[here] = others[(draw[here] * len(others)).astype(int)]
+        third = (best + 1 + (step % (size - 1))) % size
+        for taken in (second, best, second):
+            third[third == taken] = (third[third == taken] + 1) % size
+        return second, third
+
+    def _embeddings(self, chance: np.random.Generator, best: dict[str, np.ndarray], n: int) -> np.ndarray:
+        out = np.empty((n, layout.EMBEDDING_WIDTH), np.float16)
+        for first in range(0, n, 4096):
+            rows = slice(first, min(first + 4096, n))
+            values = chance.standard_normal((rows.stop - first, layout.EMBEDDING_WIDTH), np.float32)
+            for (block, name), centers in self.centers.items():
+                values[:, layout.BLOCKS[block]] += centers[best[name][rows]]
+            out[rows] = values
+        return out
+
+
+def _spread_out(chance: np.random.Generator, labels: int, width: int) -> np.ndarray:
+    # the best of some draws: in two columns a single draw may put two labels on one spot, and plant nothing
+    def closest(points: np.ndarray) -> float:
+        apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+        return float(apart[np.triu_indices(labels, 1)].min())
+
+    return max((chance.standard_normal((labels, width)) for _ in range(24)), key=closest)
