@@ -29,7 +29,7 @@ import polars as pl
 
 from helpers import findings, names, sources
 from helpers.analysis import donors, labels
-from helpers.atlas import audit, cost, report, validate
+from helpers.atlas import audit, cost, validate
 from helpers.facts import study
 from helpers.figures import atlas as draw
 from helpers.figures import style
@@ -216,7 +216,7 @@ draw.draw_maps(maps, muscle.obs[level].to_list())
 # and not a sample of it, the values. `musclebook validate FOLDER` prints the same table and fails on damage.
 
 # %%
-integrity = validate.validate(muscle.folder) if muscle.folder else pl.DataFrame(schema=report.SCHEMA)
+integrity = validate.validate(muscle.folder) if muscle.folder else pl.DataFrame(schema=validate.SCHEMA)
 
 # %% tags=["hide-input", "finding"]
 note.record("checks_made", integrity.height, "checks")

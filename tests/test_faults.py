@@ -447,7 +447,7 @@ def test_one_donor_of_two_sexes_is_damage(folder):
     change_cells(folder, change)
     code, said = command("validate", folder)
     assert code == 1
-    assert f"1 {names.DONOR} with several {names.SEX}: '470BR'" in said
+    assert f"cells break it, first row 0: 470BR, F. Expected: one {names.SEX} for each {names.DONOR}" in said
     assert any("470BR" in note for note in sources.open_atlas(folder).notes)
 
 

@@ -29,7 +29,7 @@ HOMES = {
     "papermill": "book/",
     "jupytext": "book/",
     "nbformat": {"parameters.py", "book/"},
-    "huggingface_hub": {"atlas/download.py", "atlas/hub.py"},
+    "huggingface_hub": {"atlas/download.py"},
     "typer": "cli/",
 }
 

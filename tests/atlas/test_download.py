@@ -1,9 +1,12 @@
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import socket
 import threading
+import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +23,14 @@ LARGE = [name for name in names.RELEASE_FILES if name.endswith(".parquet")]
 LOG_FILE = names.EXPRESSION_FILE
 
 
+def git_hash(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def stated_hash(name, content):
+    return hashlib.sha256(content).hexdigest() if name in LARGE else git_hash(content)
+
+
 class Hub(ThreadingHTTPServer):
     """Enough of the hub on the loopback: dataset information, redirects of large files, ranges, and faults."""
 
@@ -30,7 +41,10 @@ class Hub(ThreadingHTTPServer):
         self.content = {name: f"{name} ".encode() * 400 for name in names.RELEASE_FILES}
         self.content[LOG_FILE] = os.urandom(3_000_000)
         self.drops, self.flips, self.gone, self.no_ranges = Counter(), set(), set(), set()
-        self.dies = self.dead = False
+        self.dies = self.dead = self.gated = self.gates_files = self.loops = False
+        self.lists_sizes = self.states_sizes = True
+        self.commit, self.page, self.extra, self.slow = COMMIT, None, b"", False
+        self.tokens: set[str | None] = set()
         self.requests: list[tuple[str, str, str | None]] = []
         self.known_revisions = {"main", COMMIT}
 
@@ -51,7 +65,7 @@ class Hub(ThreadingHTTPServer):
             entry = {
                 "rfilename": name,
                 "size": len(content),
-                "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+                "blobId": git_hash(content),
             }
             if name in LARGE:
                 entry["blobId"] = "f" * 40
@@ -61,7 +75,9 @@ class Hub(ThreadingHTTPServer):
                     "pointerSize": 130,
                 }
             siblings.append(entry)
-        return {"id": "some/atlas", "sha": COMMIT, "siblings": siblings, "private": False}
+        if not self.lists_sizes:
+            siblings = [{"rfilename": sibling["rfilename"]} for sibling in siblings]
+        return {"id": "some/atlas", "sha": self.commit, "siblings": siblings, "private": False}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -77,9 +93,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         hub = self.server
         hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        hub.tokens.add(self.headers.get("Authorization"))
         if hub.dead:
             self.close_connection = True
             return None
+        if hub.page is not None:
+            return self.answer(200, hub.page, {"Content-Type": "text/html"})
+        if hub.loops:
+            return self.answer(302, b"", {"Location": self.path})
+        closed = hub.gated or (hub.gates_files and self.path.startswith("/datasets"))
+        if closed and self.headers.get("Authorization") != "Bearer hf_good":
+            return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
         parts = self.path.partition("?")[0].strip("/").split("/")
         if parts[:2] == ["api", "datasets"]:
             return self.information(parts)
@@ -90,8 +114,10 @@ class Handler(BaseHTTPRequestHandler):
             headers = {
                 "Location": f"/cdn/{name}",
                 "X-Repo-Commit": COMMIT,
-                "X-Linked-Size": str(len(hub.content[name])),
             }
+            if hub.states_sizes:
+                headers["X-Linked-Size"] = str(len(hub.content[name]))
+                headers["X-Linked-Etag"] = f'"{hashlib.sha256(hub.content[name]).hexdigest()}"'
             return self.answer(302, b"", headers)
         return self.file(name)
 
@@ -110,12 +136,14 @@ class Handler(BaseHTTPRequestHandler):
         span, status, start = self.headers.get("Range"), 200, 0
         if span and name not in self.server.no_ranges:
             start, status = int(span.removeprefix("bytes=").partition("-")[0]), 206
-        body = content[start:]
+        body = content[start:] + (self.server.extra if name == LOG_FILE else b"")
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        if self.server.states_sizes:
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{stated_hash(name, content)}"')
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -127,7 +155,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.wfile.write(body)
+        if self.server.slow:
+            for byte in body[:200]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.01)
+            return
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
 
     def answer(self, status, body, headers):
         self.send_response(status)
@@ -151,8 +185,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def small_steps_without_waiting(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)
+    monkeypatch.setattr("helpers.atlas.download._PAUSE", 0)
 
 
 def fetch(hub, folder, **options):
@@ -330,3 +363,126 @@ def test_a_disk_that_is_too_small_stops_before_anything_is_fetched(hub, tmp_path
         fetch(hub, tmp_path)
     assert left_over(tmp_path) == []
     assert not any("/resolve/" in path for _, path, _ in hub.requests)
+
+
+def test_a_mirror_that_lists_no_sizes_is_asked_file_by_file_or_refused(hub, tmp_path):
+    hub.lists_sizes = False
+    record = fetch(hub, tmp_path / "asked")
+    assert record["files"][LOG_FILE] == {
+        "size": 3_000_000, "sha256": hashlib.sha256(hub.content[LOG_FILE]).hexdigest()
+    }  # fmt: skip
+    hub.states_sizes = False
+    with pytest.raises(DownloadError, match=r"states no size and hash of .* nothing was fetched"):
+        fetch(hub, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b"[]", b"null", b'{"siblings": 3}'])
+def test_the_page_of_a_guest_network_is_told_from_a_hub(hub, tmp_path, page):
+    hub.page = page
+    with pytest.raises(
+        DownloadError, match=r"answers, but not with the description of a dataset.*Log in|names no commit"
+    ):
+        fetch(hub, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("commit", [None, "null", "../../x", COMMIT[:12]])
+def test_a_commit_that_is_none_is_refused(hub, tmp_path, commit):
+    hub.commit = commit
+    with pytest.raises(DownloadError, match="names no commit of some/atlas"):
+        fetch(hub, tmp_path / "new")
+
+
+@pytest.mark.parametrize("where", ["gated", "gates_files"])
+def test_a_gated_set_is_named_and_opens_with_a_token_that_is_kept_nowhere(hub, tmp_path, where):
+    setattr(hub, where, True)
+    with pytest.raises(DownloadError, match=r"some/atlas is gated: .*--token or HF_TOKEN"):
+        fetch(hub, tmp_path)
+    with pytest.raises(DownloadError, match="the token given has none") as error:
+        fetch(hub, tmp_path, token="hf_secret")
+    assert "hf_secret" not in f"{error.value!r} {error.value.__cause__!r}"
+    fetch(hub, tmp_path, token="hf_good")
+    assert "Bearer hf_good" in hub.tokens
+    assert not any(b"hf_good" in p.read_bytes() for p in tmp_path.iterdir())
+
+
+def test_without_a_token_none_is_sent(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_user")
+    fetch(hub, tmp_path)
+    assert hub.tokens == {None}
+
+
+@pytest.mark.parametrize("extra", [b"x", b"x" * 20_000_000])
+def test_no_more_is_written_than_the_hub_announced(hub, tmp_path, extra):
+    hub.extra = extra
+    with pytest.raises(DownloadError, match=r"something longer came in place of the 3,000,000 bytes"):
+        fetch(hub, tmp_path)
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 200_000
+    hub.extra = b""
+    fetch(hub, tmp_path)
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "fifo"])
+def test_a_part_that_is_no_plain_file_is_never_written_to(hub, tmp_path, kind):
+    target = tmp_path / "precious"
+    target.write_text("mine")
+    folder = tmp_path / "release"
+    folder.mkdir()
+    part = folder / f".{LOG_FILE}.{hashlib.sha256(hub.content[LOG_FILE]).hexdigest()[:12]}.part"
+    {
+        "link": lambda: part.symlink_to(target),
+        "hard link": lambda: part.hardlink_to(target),
+        "fifo": lambda: os.mkfifo(part),
+    }[kind]()
+    with pytest.raises(DownloadError, match="is a link or no plain file"):
+        fetch(hub, folder)
+    assert target.read_text() == "mine"
+
+
+def test_a_link_under_the_name_of_a_file_is_replaced_not_followed(hub, tmp_path):
+    target = tmp_path / "precious"
+    target.write_text("mine")
+    folder = tmp_path / "release"
+    folder.mkdir()
+    (folder / LOG_FILE).symlink_to(target)
+    fetch(hub, folder, force=True)
+    assert target.read_text() == "mine"
+    assert not (folder / LOG_FILE).is_symlink()
+
+
+def test_a_server_that_trickles_is_given_up(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloading, "_WINDOW", 0.3)
+    hub.slow = True
+    with pytest.raises(DownloadError, match=r"sends less than 1,024 bytes a second"):
+        fetch(hub, tmp_path)
+
+
+def test_two_downloads_do_not_fill_one_folder(hub, tmp_path):
+    def again(_done, _total, seen=[]):
+        if seen:
+            return
+        seen.append(1)
+        with pytest.raises(DownloadError, match="another download is filling"):
+            fetch(hub, tmp_path)
+
+    fetch(hub, tmp_path, progress=again)
+    assert left_over(tmp_path) == []
+
+
+def test_redirects_without_end_are_named(hub, tmp_path):
+    hub.loops = True
+    with pytest.raises(DownloadError, match=r"from one address to the next without end"):
+        fetch(hub, tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["dead", "loops", "page", "commit"])
+def test_a_password_in_an_address_is_never_said(hub, tmp_path, fault):
+    setattr(hub, fault, b"<html>" if fault == "page" else True)
+    address = f"http://user:s3cret@127.0.0.1:{hub.server_port}"
+    with pytest.raises(DownloadError) as error:
+        downloading.download(tmp_path / "new", "some/atlas", endpoint=address)
+    shown = "".join(traceback.format_exception(error.value))
+    assert "s3cret" not in str(error.value)
+    assert "s3cret" not in "".join(line for line in shown.splitlines() if "address" not in line)

@@ -53,11 +53,19 @@ def test_damage_ends_with_one_and_names_file_and_remedy(small_release, tmp_path)
 
 def test_json_is_json_also_where_there_is_damage(small_release, tmp_path):
     copy = shutil.copytree(small_release, tmp_path / "copy")
-    (copy / names.LICENSE_FILE).write_bytes(b"")
+    (copy / names.VALIDATION_FILE).write_bytes(b"")
     result = run("validate", copy, "--json")
     rows = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert [row["file"] for row in rows if row["status"] == "damaged"] == [names.LICENSE_FILE]
+    assert [row["file"] for row in rows if row["status"] == "damaged"] == [names.VALIDATION_FILE]
+
+
+def test_a_missing_license_is_a_warning_and_ends_with_zero(small_release, tmp_path):
+    copy = shutil.copytree(small_release, tmp_path / "copy")
+    (copy / names.LICENSE_FILE).unlink()
+    result = run("validate", copy)
+    assert result.exit_code == 0
+    assert "warning: LICENSE: missing" in plain(result.output)
 
 
 def test_an_error_of_the_package_is_one_message_and_ends_with_two(tmp_path):
@@ -79,11 +87,12 @@ def test_download_and_simulate_pass_their_options_on(monkeypatch, tmp_path):
 
     seen = {}
 
-    def fake(folder, **options):
-        seen.update(options, folder=folder)
-        return {"files": {"a": {}}, "repository": options["repository"], "commit": "c0ffee"}
+    def fake(folder, repository, **options):
+        seen.update(options, folder=folder, repository=repository)
+        return {"files": {"a": {}}, "repository": repository, "commit": "c0ffee"}
 
     monkeypatch.setattr(download, "download", fake)
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_user")
     result = run(
         "download",
         tmp_path,
@@ -101,6 +110,10 @@ def test_download_and_simulate_pass_their_options_on(monkeypatch, tmp_path):
         "http://127.0.0.1:1",
     )
     assert "commit c0ffee" in plain(result.output)
+    assert seen["token"] == "hf_of_the_user"
+    run("download", tmp_path, "--token", "hf_given")
+    assert seen["token"] == "hf_given"
+    assert "hf_of_the_user" not in run("download", "--help").output
 
 
 def test_simulate_without_a_folder_writes_where_the_word_full_is_looked_for(monkeypatch, tmp_path):

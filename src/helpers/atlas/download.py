@@ -1,26 +1,75 @@
 """The real release from the hub: listed, fetched, resumed, checked, and its commit recorded."""
 
+import hashlib
 import json
+import os
+import re
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import filelock
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.file_download import http_get
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.utils import build_hf_headers
 
-from helpers import budget, files
-from helpers.atlas import hub
+from helpers import budget, files, names
 from helpers.errors import DownloadError
 from helpers.facts import study
 
 RECORD = "download.json"
-_ATTEMPTS = 3  # rounds without a new byte, each of several connections, before a file is given up
+_LOCK = ".download.lock"
+_ATTEMPTS = 3  # connections without a new byte before a file is given up
+_PAUSE = 0.5  # seconds between two connections
+_STALLED = 30.0  # seconds without a byte that end a connection
+_SLOWEST, _WINDOW = 1024, 60.0  # bytes a second, over that many seconds, below which a server is given up
 _SPARE = 64 * 2**20  # bytes to leave free on the disk
+_TRANSPORT = HfHubHTTPError.__bases__[0]  # the error of the hub's own HTTP client, whichever that is
+_NO_ANSWER = (OfflineModeIsEnabled, _TRANSPORT, OSError)
+_NONSENSE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+)  # how the client stumbles over the page of a guest network
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A file on the hub: its size in bytes and its hash, SHA-256 of large files, git's SHA-1 of small ones."""
+
+    name: str
+    size: int
+    hash: str
+
+    @property
+    def kind(self) -> str:
+        return "sha256" if len(self.hash) == 64 else "git_sha1"
+
+    def hash_of(self, path: Path) -> str:
+        if self.kind == "sha256":
+            return files.digest(path)
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+    def matches(self, path: Path) -> bool:
+        """Tell whether a local file is this one, by size and hash."""
+        return path.is_file() and path.stat().st_size == self.size and self.hash_of(path) == self.hash
+
+
+class _FileError(Exception):
+    """One file cannot be had; the others may be."""
 
 
 @dataclass
@@ -29,20 +78,50 @@ class _Work:
 
     api: huggingface_hub.HfApi
     repository: str
-    commit: str
     folder: Path
     progress: Callable[[int, int], None]
+    commit: str = ""
     total: int = 0
     done: int = 0
-    faults: list[str] = field(default_factory=list)
+    pace: tuple[float, int] = (0.0, 0)  # start of the window over which speed is measured, bytes before it
 
-    def part(self, remote: hub.Remote) -> Path:
+    def part(self, remote: _Remote) -> Path:
         # the hash in its name keeps a part from being continued with another version of the file
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
+
+    def url(self, name: str) -> str:
+        return huggingface_hub.hf_hub_url(
+            self.repository, name, repo_type="dataset", revision=self.commit, endpoint=self.api.endpoint
+        )
 
     def advance(self, n_bytes: int) -> None:
         self.done += n_bytes
         self.progress(self.done, self.total)
+
+    def require_pace(self) -> None:
+        """Give a file up whose bytes come too slowly, over however many connections."""
+        now, (start, before) = time.monotonic(), self.pace
+        if now - start < _WINDOW:
+            return
+        if self.done - before < _SLOWEST * _WINDOW:
+            msg = f"the server sends less than {_SLOWEST:,} bytes a second; what came is kept"
+            raise _FileError(msg)
+        self.pace = (now, self.done)
+
+    def hide(self, text: str) -> str:
+        """Return a text without the token, and addresses without what stands before an @."""
+        if isinstance(self.api.token, str):
+            text = text.replace(self.api.token, "***")
+        return re.sub(r"//[^/\s]*@", "//", text)
+
+    def first_line(self, error: BaseException) -> str:
+        """Return the first line of an error's message."""
+        return self.hide((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+
+    def fail(self, text: str, cause: BaseException | None = None) -> NoReturn:
+        """Raise what ends the whole download."""
+        # what a client says may hold the address with its password: its own chain of errors is not shown
+        raise DownloadError(self.hide(text)) from (None if "@" in str(self.api.endpoint) else cause)
 
 
 def download(
@@ -58,7 +137,8 @@ def download(
     """Fetch the twelve files of a release into `folder`.
 
     Files that are there and whole are kept. A file that is cut off continues where it stopped, in this call or in
-    the next one. A file gets its name only after its size and hash are those the hub states.
+    the next one. A file gets its name only after its size and hash are those the hub states. No more is written than
+    the hub announced, links are not followed, and a second download into the same folder is refused while one runs.
 
     Parameters
     ----------
@@ -71,7 +151,8 @@ def download(
     endpoint
         Address of another hub; the public one if none.
     token
-        For a repository that is not public; anonymous if none.
+        For a repository that is not public or is gated; anonymous if none. It is sent to the hub alone and kept
+        nowhere.
     force
         Replace files of a release's names that are neither the hub's nor what an earlier call fetched.
     progress
@@ -86,169 +167,278 @@ def download(
     Raises
     ------
     DownloadError
-        If the hub cannot be reached, the repository lacks files, the disk is too small, or a file arrives
-        damaged. Nothing is left under the name of a file that is not whole.
+        If the hub cannot be reached or answers with something else, the repository lacks files, the disk is too
+        small, or a file arrives damaged. Nothing is left under the name of a file that is not whole.
+    StorageError
+        If the folder cannot be written.
     """
     folder = Path(folder)
     api = huggingface_hub.HfApi(endpoint=endpoint, token=token or False)
-    commit, remotes = hub.list_release(api, repository, revision)
-    folder.mkdir(parents=True, exist_ok=True)
-    work = _Work(api, repository, commit, folder, progress or (lambda _done, _total: None))
-    wanted = [remote for remote in remotes if not remote.matches(folder / remote.name)]
-    if not force:
-        _spare_others(folder, wanted)
-    _require_space(work, wanted)
-    for remote in wanted:
-        _fetch(work, remote)
-    if work.faults:
-        msg = (
-            f"{len(work.faults)} of {len(remotes)} files could not be fetched whole: {'; '.join(work.faults)}. "
-            "Whole files are kept: run the same download again."
-        )
-        raise DownloadError(msg)
-    record = {
-        "repository": repository,
-        "revision": revision or "main",
-        "commit": commit,
-        "downloaded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "files": {remote.name: {"size": remote.size, remote.kind: remote.hash} for remote in remotes},
-    }
-    files.write_json(folder / RECORD, record)
+    work = _Work(api, repository, folder, progress or (lambda _done, _total: None))
+    remotes = _list_release(work, revision)
+    files.require_writable(folder)
+    with files.storing(folder, any_fault=True):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _alone(work):
+        wanted = [remote for remote in remotes if not remote.matches(folder / remote.name)]
+        if not force:
+            _spare_others(work, wanted)
+        _require_space(work, wanted)
+        faults = [fault for remote in wanted if (fault := _fetch(work, remote))]
+        if faults:
+            work.fail(
+                f"{len(faults)} of {len(remotes)} files could not be fetched whole: {'; '.join(faults)}. Whole files are "
+                "kept: run the same download again."
+            )
+        record = {
+            "repository": repository,
+            "revision": revision or "main",
+            "commit": work.commit,
+            "downloaded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "files": {remote.name: {"size": remote.size, remote.kind: remote.hash} for remote in remotes},
+        }
+        files.write_json(folder / RECORD, record)
     return record
 
 
-def _spare_others(folder: Path, wanted: list[hub.Remote]) -> None:
+def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
+    """Fix the commit and return the files of the release at it."""
+    api, repository = work.api, work.repository
+    try:
+        info = api.dataset_info(repository, revision=revision, files_metadata=True, timeout=30)
+        commit, listed = info.sha, {sibling.rfilename: sibling for sibling in info.siblings or []}
+    except GatedRepoError as error:
+        _say_gated(work, error)
+    except RevisionNotFoundError as error:
+        work.fail(
+            f"{repository} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest.",
+            error,
+        )
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        work.fail(
+            f"there is no public dataset {repository!r} at {api.endpoint}. Check owner and name; a private one needs "
+            "--token or HF_TOKEN.",
+            error,
+        )
+    except _NO_ANSWER as error:
+        work.fail(_explain(work, error), error)
+    except _NONSENSE as error:
+        work.fail(
+            f"{api.endpoint} answers, but not with the description of a dataset ({type(error).__name__}: "
+            f"{work.first_line(error)[:100]}). Log in if this network shows a page of its own, or check --endpoint.",
+            error,
+        )
+    if not re.fullmatch(r"[0-9a-f]{40}", str(commit)):
+        work.fail(
+            f"{api.endpoint} names no commit of {repository} but {str(commit)[:60]!r}. Check --endpoint."
+        )
+    work.commit = commit
+    missing = [name for name in names.RELEASE_FILES if name not in listed]
+    if missing:
+        work.fail(
+            f"{repository} at commit {commit[:12]} lacks {len(missing)} of the {len(names.RELEASE_FILES)} files of a "
+            f"release: {', '.join(missing)}. Give another repository or revision; nothing was fetched."
+        )
+    return [_describe(work, listed[name]) for name in names.RELEASE_FILES]
+
+
+def _describe(work: _Work, listed: Any) -> _Remote:
+    """Return size and hash of a listed file; a mirror that lists none is asked for them file by file."""
+    large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
+    size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
+    if size is None or not value:
+        try:
+            stated = huggingface_hub.get_hf_file_metadata(
+                work.url(listed.rfilename), token=work.api.token, timeout=30
+            )
+            size, value = stated.size, stated.etag
+        except GatedRepoError as error:
+            _say_gated(work, error)
+        except (*_NO_ANSWER, *_NONSENSE):  # a mirror of files alone
+            size = None
+    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
+        work.fail(
+            f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
+            "Fetch from the public hub, or from a mirror that states them; nothing was fetched."
+        )
+    return _Remote(listed.rfilename, size, value)
+
+
+@contextmanager
+def _alone(work: _Work) -> Iterator[None]:
+    """Keep a second download out of the folder."""
+    lock = filelock.FileLock(work.folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
+    except (OSError, NotImplementedError) as error:
+        work.fail(
+            f"{work.folder / _LOCK} cannot be made ({work.first_line(error)}). Give another folder.", error
+        )
+    try:
+        yield
+    finally:
+        (work.folder / _LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
     """Refuse to replace files that an earlier call did not fetch as they are: a project's own README, an edit."""
     try:
-        recorded = json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]
+        recorded = json.loads((work.folder / RECORD).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         recorded = {}
     lost = []
     for remote in wanted:
-        path, known = folder / remote.name, recorded.get(remote.name, {})
-        kind = next((kind for kind in ("sha256", "git_sha1") if kind in known), "")
-        ours = kind and hub.Remote(remote.name, known["size"], kind, known[kind]).matches(path)
+        path, known = work.folder / remote.name, recorded.get(remote.name, {})
+        value = known.get("sha256") or known.get("git_sha1")
+        ours = value and _Remote(remote.name, known.get("size", -1), value).matches(path)
         if (path.exists() or path.is_symlink()) and not ours:
             lost.append(remote.name)
     if lost:
-        msg = (
-            f"{folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: edited, "
-            f"damaged, or of something else. Nothing was changed. Name another folder, or give --force to replace them."
+        work.fail(
+            f"{work.folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
+            "edited, damaged, or of something else. Nothing was changed. Name another folder, or give --force to replace them."
         )
-        raise DownloadError(msg)
 
 
-def _require_space(work: _Work, wanted: list[hub.Remote]) -> None:
-    parts = {remote: work.part(remote) for remote in wanted}
-    held = sum(part.stat().st_size for part in parts.values() if part.is_file())
+def _require_space(work: _Work, wanted: list[_Remote]) -> None:
+    parts = [work.part(remote) for remote in wanted]
+    held = sum(part.lstat().st_size for part in parts if part.is_file())
     work.total = sum(remote.size for remote in wanted)
     free = shutil.disk_usage(work.folder).free
     needed = work.total - held + _SPARE
     if wanted and free < needed:
-        msg = (
+        work.fail(
             f"{len(wanted)} files of {budget.to_text(needed)} do not fit: {work.folder} has {budget.to_text(free)} free. "
             "Free some space or give a folder on another disk; nothing was fetched."
         )
-        raise DownloadError(msg)
 
 
-def _fetch(work: _Work, remote: hub.Remote) -> None:
-    """Fetch one file to its part, check it and name it; a fault of this file is noted, being offline ends all."""
+def _fetch(work: _Work, remote: _Remote) -> str | None:
+    """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
     part = work.part(remote)
-    if part.is_file() and part.stat().st_size > remote.size:
-        part.unlink()
-    work.advance(part.stat().st_size if part.is_file() else 0)
     try:
+        work.advance(_open_part(part, remote))
+        work.pace = (time.monotonic(), work.done)
         _transfer(work, remote, part)
+        if not remote.matches(part):
+            found = f"{part.stat().st_size:,} bytes, {remote.kind} {remote.hash_of(part)[:12]}…"
+            part.unlink()
+            return (
+                f"{remote.name} arrived damaged ({found} instead of {remote.size:,} bytes, {remote.hash[:12]}…) and was "
+                "removed"
+            )
+        part.replace(work.folder / remote.name)
+    except GatedRepoError as error:
+        _say_gated(work, error)
     except HfHubHTTPError as error:
         status = error.response.status_code
         what = "is not there (404)" if status == 404 else f"was refused ({status})"
-        work.faults.append(f"{remote.name} {what} at commit {work.commit[:12]}")
-        return
-    except (OfflineModeIsEnabled, hub.TRANSPORT) as error:
-        kept = part.stat().st_size if part.is_file() else 0
-        msg = f"{remote.name}: {hub.explain(work.api, error)} {kept:,} of {remote.size:,} bytes are kept: run it again to go on."
-        raise DownloadError(msg) from error
-    except OSError as error:
-        work.faults.append(f"{remote.name}: {hub.first_line(error)}")
-        return
-    if not remote.matches(part):
-        found = f"{part.stat().st_size:,} bytes, {remote.kind} {remote.hash_of(part)[:12]}…"
-        part.unlink()
-        work.faults.append(
-            f"{remote.name} arrived damaged ({found} instead of {remote.size:,} bytes, {remote.hash[:12]}…) and was removed"
+        return f"{remote.name} {what} at commit {work.commit[:12]}"
+    except (OfflineModeIsEnabled, _TRANSPORT) as error:
+        kept = part.lstat().st_size
+        work.fail(
+            f"{remote.name}: {_explain(work, error)} {kept:,} of {remote.size:,} bytes are kept: run it again to go on.",
+            error,
         )
-        return
-    part.replace(work.folder / remote.name)
+    except (OSError, _FileError) as error:
+        return f"{remote.name}: {work.first_line(error)}"
     for older in work.folder.glob(f".{remote.name}.*.part"):
         older.unlink()
+    return None
 
 
-def _transfer(work: _Work, remote: hub.Remote, part: Path) -> None:
-    """Fetch the bytes that a part lacks, over as many connections as it takes."""
-    url = huggingface_hub.hf_hub_url(
-        work.repository, remote.name, repo_type="dataset", revision=work.commit, endpoint=work.api.endpoint
-    )
-    headers = build_hf_headers(token=work.api.token)
+def _open_part(part: Path, remote: _Remote) -> int:
+    """Make the part or find it, and return the bytes that it holds; a link or anything else is refused."""
+    strange = part.is_symlink() or (part.exists() and not part.is_file())
+    if strange or (part.exists() and part.stat().st_nlink > 1):
+        msg = f"{part} is a link or no plain file, which a download never writes to. Remove it"
+        raise _FileError(msg)
     part.touch()
+    if part.lstat().st_size > remote.size:
+        part.unlink()
+        part.touch()
+    return part.lstat().st_size
+
+
+def _transfer(work: _Work, remote: _Remote, part: Path) -> None:
+    """Fetch the bytes that a part lacks, over as many connections as it takes."""
     attempts = _ATTEMPTS
-    while (held := part.stat().st_size) < remote.size:
+    while (held := part.lstat().st_size) < remote.size:
         try:
-            with part.open("r+b") as stream:
-                stream.seek(held)
-                http_get(
-                    url,
-                    _Counted(stream, work),
-                    resume_size=held,
-                    headers=headers,
-                    expected_size=remote.size,
-                    tqdm_class=_Silent,
-                )
-        except hub.TRANSPORT as error:
-            attempts = attempts - 1 if part.stat().st_size == held else _ATTEMPTS
-            if isinstance(error, HfHubHTTPError) or attempts == 0:
+            _receive(work, remote, part, held)
+            attempts -= 1  # the server ended it politely, but too early
+        except _TRANSPORT as error:
+            attempts -= 1
+            if isinstance(error, HfHubHTTPError) or (attempts == 0 and part.lstat().st_size == held):
                 raise
+        if part.lstat().st_size > held:
+            attempts = _ATTEMPTS
+        elif attempts <= 0:
+            msg = "the server ends before the file does"
+            raise _FileError(msg)
+        time.sleep(_PAUSE)
+        work.require_pace()
 
 
-class _Counted:
-    """A file that reports what is written to it."""
+def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
+    """Fetch over one connection: from `held` on where the server can, never past the stated size."""
+    headers = build_hf_headers(token=work.api.token) | {"Accept-Encoding": "identity"}
+    if held:
+        headers["Range"] = f"bytes={held}-"
+    session = huggingface_hub.get_session()
+    descriptor = os.open(part, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    with (
+        os.fdopen(descriptor, "wb", closefd=True) as stream,
+        session.stream("GET", work.url(remote.name), headers=headers, timeout=_STALLED) as answer,
+    ):
+        if answer.is_error:
+            answer.read()
+        huggingface_hub.utils.hf_raise_for_status(answer)
+        if held and answer.status_code != 206:  # the whole file came though a part was asked for
+            work.advance(-held)
+            held = 0
+        stream.truncate(held)
+        stream.seek(held)
+        size = held
+        for block in answer.iter_raw():
+            size += len(block)
+            if size > remote.size:
+                stream.truncate(0)
+                web_page = "text/html" in answer.headers.get("Content-Type", "")
+                what = "a web page (a login of this network?)" if web_page else "something longer"
+                msg = (
+                    f"{what} came in place of the {remote.size:,} bytes that the hub states, and was removed"
+                )
+                raise _FileError(msg)
+            stream.write(block)
+            work.advance(len(block))
+            work.require_pace()
 
-    def __init__(self, stream: Any, work: _Work) -> None:
-        self.stream, self.work = stream, work
 
-    def write(self, block: bytes) -> int:
-        written = self.stream.write(block)
-        self.work.advance(written)
-        return written
-
-    def tell(self) -> int:
-        return self.stream.tell()
-
-    def seek(self, place: int) -> int:
-        return self.stream.seek(place)
-
-    def truncate(self) -> int:
-        # the server sent the whole file though a part was asked for: start over
-        place = self.stream.tell()
-        self.work.advance(place - self.stream.seek(0, 2))
-        self.stream.seek(place)
-        return self.stream.truncate()
+def _say_gated(work: _Work, error: BaseException) -> NoReturn:
+    given = (
+        "the token given has none"
+        if work.api.token
+        else "give a token of an account that has it: --token or HF_TOKEN"
+    )
+    work.fail(
+        f"{work.repository} is gated: its owner grants access on the page of the dataset, and {given}. Ask there, then run "
+        "it again.",
+        error,
+    )
 
 
-class _Silent:
-    """Stands where the hub's client wants a progress bar of its own."""
-
-    def __init__(self, **_options: Any) -> None:
-        self.n = 0
-
-    def __enter__(self) -> "_Silent":
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def update(self, n_bytes: int = 1) -> None:
-        self.n += n_bytes
-
-    def close(self) -> None:
-        """Nothing to close."""
+def _explain(work: _Work, error: BaseException) -> str:
+    """Say in words why the hub did not answer."""
+    said = f"({type(error).__name__}: {work.first_line(error)})"
+    if isinstance(error, HfHubHTTPError):
+        return f"the hub at {work.api.endpoint} refused: {work.first_line(error)}. Try again later."
+    if type(error).__name__ == "TooManyRedirects":
+        return f"the hub at {work.api.endpoint} sends from one address to the next without end {said}. Check --endpoint."
+    return (
+        f"the hub at {work.api.endpoint} cannot be reached {said}. This machine looks offline: connect it, or make a release "
+        "up with `musclebook simulate`."
+    )

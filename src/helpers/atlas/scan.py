@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -13,10 +14,10 @@ from helpers import budget as memory
 from helpers.atlas import columns
 
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
+KINDS = ("negative", "infinite", "NaN")
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """A value that no expression matrix may hold: how many there are and where the first one is."""
 
     kind: str
@@ -45,19 +46,15 @@ class Scan:
     types: dict[str, list[str]] = field(default_factory=dict)
 
     @property
-    def n_cells(self) -> int:
-        """Rows of the file."""
-        return len(self.cell_genes)
-
-    @property
-    def nonzero(self) -> int:
-        """Values above zero in the whole matrix."""
-        return int(self.gene_cells.sum())
-
-    @property
     def zero_share(self) -> float:
         """Share of zeros in the whole matrix."""
-        return 1 - self.nonzero / max(self.n_cells * len(self.genes), 1)
+        return 1 - int(self.gene_cells.sum()) / max(len(self.cell_genes) * len(self.genes), 1)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every column holds floating numbers under a name of its own, and there are some."""
+        unique = len(set(self.genes)) == len(self.genes) > 0
+        return unique and len(self.cell_genes) > 0 and set(self.types) <= {"float", "double"}
 
     def counts(self) -> np.ndarray:
         """Return the molecules of each cell that its smallest value implies, were that one molecule.
@@ -67,9 +64,30 @@ class Scan:
         one = np.expm1(self.cell_min.astype(np.float64))
         return np.divide(self.cell_sum, one, out=np.zeros_like(one), where=one > 0)
 
+    def _add(self, at: int, column: pa.ChunkedArray, start: int) -> None:
+        """Add one column, or the part of it in one row group, whose first row is `start`."""
+        name = self.genes[at]
+        self.types.setdefault(str(column.type), []).append(name)
+        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+            return
+        for piece in column.chunks:
+            # a NaN that pandas wrote is a null in the file
+            values = np.ascontiguousarray(piece.to_numpy(zero_copy_only=False), dtype=np.float32)
+            part, found = slice(start, start + len(values)), np.zeros(8, np.int64)
+            by_cell = (self.cell_genes, self.cell_sum, self.cell_min, self.cell_max)
+            _add_values(values, *(sums[part] for sums in by_cell), found)
+            self.gene_cells[at] += found[0]
+            self.fractions += int(found[1])
+            self.faults += [
+                Fault(kind, int(found[2 + k]), start + int(found[5 + k]), name)
+                for k, kind in enumerate(KINDS)
+                if found[2 + k]
+            ]
+            start += len(values)
+
 
 @numba.njit(cache=True, nogil=True)
-def _add(values, genes, total, low, high, found):
+def _add_values(values, genes, total, low, high, found):
     # found: how many above zero, not whole, negative, infinite, NaN; then the first row of each of the last three
     for row in range(values.size):
         value = values[row]
@@ -90,49 +108,6 @@ def _add(values, genes, total, low, high, found):
             if found[kind] == 0:
                 found[kind + 3] = row
             found[kind] += 1
-
-
-_KINDS = ("negative", "infinite", "NaN")
-
-
-class _Scanner:
-    def __init__(self, genes: list[str], n_cells: int) -> None:
-        self.scan = Scan(
-            genes=genes,
-            cell_genes=np.zeros(n_cells, np.int32),
-            cell_sum=np.zeros(n_cells),
-            cell_min=np.zeros(n_cells, np.float32),
-            cell_max=np.zeros(n_cells, np.float32),
-            gene_cells=np.zeros(len(genes), np.int64),
-        )
-
-    def add(self, at: int, name: str, column: pa.ChunkedArray, start: int) -> None:
-        scan = self.scan
-        scan.types.setdefault(str(column.type), []).append(name)
-        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-            return
-        for piece in column.chunks:
-            # a NaN that pandas wrote is a null in the file
-            values = piece.to_numpy(zero_copy_only=False)
-            values = np.ascontiguousarray(values, dtype=np.float32)
-            part = slice(start, start + len(values))
-            found = np.zeros(8, np.int64)
-            _add(
-                values,
-                scan.cell_genes[part],
-                scan.cell_sum[part],
-                scan.cell_min[part],
-                scan.cell_max[part],
-                found,
-            )
-            scan.gene_cells[at] += found[0]
-            scan.fractions += int(found[1])
-            scan.faults += [
-                Fault(kind, int(found[2 + k]), start + int(found[5 + k]), name)
-                for k, kind in enumerate(_KINDS)
-                if found[2 + k]
-            ]
-            start += len(values)
 
 
 def read(
@@ -162,30 +137,24 @@ def read(
         If one column and the sums do not fit the budget.
     """
     with pq.ParquetFile(path, memory_map=True) as file:
-        schema = file.schema_arrow
+        schema, n_cells = file.schema_arrow, file.metadata.num_rows
         index = columns.find_index(schema, known=())
         wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
-        n_cells = file.metadata.num_rows
-        width = _block(n_cells, budget=budget)
-        scanner = _Scanner([name for _, name in wanted], n_cells)
+        sums, column = 40 * n_cells, 12 * max(n_cells, 1)
+        memory.require(
+            sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget."
+        )
+        width = int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
+        by_cell = (np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32))
+        scan = Scan([name for _, name in wanted], *by_cell, np.zeros(len(wanted), np.int64))
         start = 0
         for group in range(file.metadata.num_row_groups):
             for first in range(0, len(wanted), width):
-                block = wanted[first : first + width]
-                table = file.reader.read_row_group(
-                    group, column_indices=[at for at, _ in block], use_threads=True
-                )
-                for offset, (_, name) in enumerate(block):
-                    scanner.add(first + offset, name, table.column(offset), start)
+                block = [at for at, _ in wanted[first : first + width]]
+                table = file.reader.read_row_group(group, column_indices=block, use_threads=True)
+                for offset in range(len(block)):
+                    scan._add(first + offset, table.column(offset), start)
                 if progress is not None:
                     progress(min(first + width, len(wanted)), len(wanted))
             start += file.metadata.row_group(group).num_rows
-    return scanner.scan
-
-
-def _block(n_cells: int, *, budget: str | int) -> int:
-    sums, column = 40 * n_cells, 12 * max(n_cells, 1)
-    memory.require(
-        sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget."
-    )
-    return int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
+    return scan

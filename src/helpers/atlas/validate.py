@@ -1,14 +1,102 @@
 """Whether a folder is a whole release: every file present, readable, agreeing with the others."""
 
-from collections.abc import Callable
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from helpers.atlas import check_cells, check_maps, check_matrix
-from helpers.atlas import opened as opening
-from helpers.atlas.report import Report
+from helpers import files as storage
+from helpers import names
+from helpers.atlas import columns
+from helpers.atlas import scan as scanning
 from helpers.errors import ReleaseError
+from helpers.facts import study
+
+OK, WARNING, DAMAGED = "ok", "warning", "damaged"
+SCHEMA = dict.fromkeys(("check", "file", "status", "found", "expected", "remedy"), pl.String)
+_SAMPLE, _FEATURES, _MATRIX = names.SAMPLE_FILE, names.FEATURE_FILE, names.EXPRESSION_FILE
+_MAPS = {file: names.PROJECTION_COLUMNS[key] for key, file in names.PROJECTION_FILES.items()}
+_COLUMNS = {_SAMPLE: names.SAMPLE_COLUMNS, _FEATURES: names.FEATURE_COLUMNS, **_MAPS}
+_TEXTS = {*names.LABEL_COLUMNS, names.ENSEMBL, names.SYMBOL, names.GENE_IDS}
+CELL_FILES = (_MATRIX, _SAMPLE, *_MAPS)
+_FOR_READERS = (names.README_FILE, names.LICENSE_FILE)  # no number rests on them
+_MOST_STRANGE = 0.1  # share of cells with labels of no known name from which the column is damaged
+_ISOLATED = 0.01  # share of mismatches up to which they are single displaced values, not another definition
+_TOP = float(np.log1p(scanning.SCALE)) + 1e-3  # one gene holds every molecule of a cell
+_DEEPEST = 20  # levels of nested JSON
+_NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
+_STEPS = ("pca", "neighbors", "tsne")
+_UNREADABLE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RecursionError)
+
+
+class Finding(NamedTuple):
+    """What one check found; damage without a remedy of its own is mended by fetching the file again."""
+
+    status: str
+    found: str
+    remedy: str = ""
+
+
+_good, _note, _bad = partial(Finding, OK), partial(Finding, WARNING), partial(Finding, DAMAGED)
+
+
+class Check(NamedTuple):
+    """A row of the table of checks: its name, the file to blame, what is expected, what is looked at, and how.
+
+    ``needs`` are keys of `Files.get`; where one is not to be had, the check is left out: what is wrong is said elsewhere.
+    """
+
+    name: str
+    file: str
+    expected: str
+    needs: tuple[str, ...]
+    look: Callable[..., "Finding | Iterable[Finding] | None"]
+
+
+@dataclass
+class Files:
+    """What could be read of a release, by file name, and what was wrong with the rest."""
+
+    folder: Path
+    first_look: dict[str, Finding] = field(default_factory=dict)
+    schemas: dict[str, pa.Schema] = field(default_factory=dict)
+    n_rows: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    barcodes: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)
+    scan: scanning.Scan | None = None
+
+    def get(self, what: str) -> Any:
+        """Return the files themselves, a table with its columns right, the scan of a matrix of numbers or of logarithms."""
+        if what == "files":
+            return self
+        if what in self.texts:
+            return self.texts[what]
+        if what in _COLUMNS:
+            table = self.tables.get(what)
+            return None if table is None or _lacking(table, what) or _mistyped(table, what) else table
+        if what not in ("scan", "logs") or self.scan is None or not self.scan.is_numeric:
+            return None
+        logs = not self.scan.faults and self.scan.fractions and self.scan.cell_max.max() <= _TOP
+        return self.scan if what == "scan" or logs else None
+
+    def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
+        """Read the whole matrix once; return why not, if it cannot be."""
+        if _MATRIX not in self.schemas or _owner(self.schemas[_MATRIX].names, but=_MATRIX):
+            return None
+        try:
+            self.scan = scanning.read(self.folder / _MATRIX, progress=progress)
+        except (OSError, pa.ArrowException) as error:
+            return _bad(f"cannot be read to its end: {_short(error)}")
+        return None
 
 
 def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
@@ -35,17 +123,546 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     ReleaseError
         If there is no such folder.
     """
+    files = read(folder)
+    rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
+    if broken := files.read_matrix(progress):
+        rows.append(("matrix", _MATRIX, broken, "every column readable"))
+    rows += _run(CHECKS, files)
+    table = [
+        {"check": name, "file": file, **found._asdict(), "expected": expected}
+        for name, file, found, expected in rows
+    ]
+    bare = (pl.col("status") == DAMAGED) & (pl.col("remedy") == "")
+    again = pl.when(bare).then(pl.format("Fetch or write {} again.", "file")).otherwise("remedy")
+    return pl.DataFrame(table, schema=SCHEMA).with_columns(remedy=again)
+
+
+def is_damaged(report: pl.DataFrame) -> bool:
+    """Tell whether any check of a validation found damage."""
+    return report["status"].eq(DAMAGED).any()
+
+
+def require_tables(files: Files) -> None:
+    """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing.
+
+    Raises
+    ------
+    ReleaseError
+        If rows, columns, types or values of a table are wrong; a file that is only absent is no reason.
+    """
+    rows = _run([check for check in CHECKS if check.name != "barcodes"], files)
+    faults = [f"{file}: {found.found}" for _, file, found, _ in rows if found.status == DAMAGED]
+    if faults:
+        msg = (
+            f"{len(faults)} fault(s) make the numbers of this release mean nothing: {'; '.join(faults[:3])}. "
+            "`musclebook validate` names all and what to do."
+        )
+        raise ReleaseError(msg)
+
+
+def _run(checks: Iterable[Check], files: Files) -> list[tuple[str, str, Finding, str]]:
+    rows = []
+    for check in checks:
+        given = [files.get(what) for what in check.needs]
+        found = () if any(one is None for one in given) else check.look(*given) or ()
+        each = (found,) if isinstance(found, Finding) else found
+        rows += [(check.name, check.file, one, check.expected) for one in each]
+    return rows
+
+
+def read(folder: str | Path) -> Files:
+    """Open what can be opened of the twelve files; the matrix is not read.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no such folder.
+    StorageError
+        If its path is not UTF-8.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         msg = f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
         raise ReleaseError(msg)
-    report = Report()
-    opened = opening.read(folder, report)
-    opening.check_columns(opened, report)
-    opening.check_rows(opened, report)
-    opening.check_barcodes(opened, report)
-    check_cells.check(opened, report)
-    check_maps.check(opened, report)
-    scan = check_matrix.scan_file(opened, report, progress=progress)
-    check_matrix.check(opened, report, scan)
-    return report.frame()
+    storage.require_utf8(folder)
+    files = Files(folder)
+    for file in names.RELEASE_FILES:
+        found = _open(files, folder / file)
+        if found.status == DAMAGED and file in _FOR_READERS:
+            found = _note(found.found, "Nothing rests on it; a copy is on the page of the dataset.")
+        files.first_look[file] = found
+    return files
+
+
+def _open(files: Files, path: Path) -> Finding:
+    if not path.is_file():
+        return _bad("missing")
+    size = path.stat().st_size
+    if size == 0:
+        return _bad("empty, 0 bytes")
+    kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
+    try:
+        if path.suffix == ".parquet":
+            _open_parquet(files, path)
+        else:
+            text = path.read_text(encoding="utf-8")
+            files.texts[path.name] = _object(text) if path.suffix == ".json" else text
+    except _UNREADABLE as error:
+        files.schemas.pop(path.name, None)
+        return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}")
+    return _good(f"a {kind}, {size:,} bytes")
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        msg = f"the file holds a {type(value).__name__}, not an object"
+        raise ValueError(msg)
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            msg = f"values nested more than {_DEEPEST} deep"
+            raise ValueError(msg)
+        nested = [one for one in level if isinstance(one, dict | list)]
+        level = [child for one in nested for child in (one.values() if isinstance(one, dict) else one)]
+    return value
+
+
+def _open_parquet(files: Files, path: Path) -> None:
+    file, name = pq.ParquetFile(path), path.name
+    files.schemas[name], files.n_rows[name] = file.schema_arrow, file.metadata.num_rows
+    index = columns.find_index(file.schema_arrow, known=_COLUMNS.get(name, ()))
+    if name != _MATRIX:
+        table = pl.from_arrow(file.read()).with_columns(pl.col(pl.Categorical).cast(pl.String))
+        files.tables[name] = table if index is None else table.drop(index)
+    # row numbers under the name of an index are not barcodes: pandas leaves them there
+    if index is not None and not pa.types.is_integer(file.schema_arrow.field(index).type):
+        files.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
+
+
+# Columns, rows and barcodes
+
+
+def _lacking(table: pl.DataFrame, file: str) -> list[str]:
+    return [column for column in _COLUMNS[file] if column not in table.columns]
+
+
+def _mistyped(table: pl.DataFrame, file: str) -> list[str]:
+    kinds = {column: table.schema[column] for column in _COLUMNS[file]}
+    right = {c: kind == pl.String if c in _TEXTS else kind.is_numeric() for c, kind in kinds.items()}
+    return [f"{column} is {kinds[column]}" for column in kinds if not right[column]]
+
+
+def _owner(have: Iterable[str], *, but: str) -> str | None:
+    """Return the file of a release, other than `but`, whose columns these are."""
+    have = set(have)
+    for file, wanted in _COLUMNS.items():
+        if file != but and set(wanted) <= have:
+            return file
+    # a table as wide as a genome is the expression file under another name
+    return _MATRIX if but != _MATRIX and len(have) > 100 else None
+
+
+def _check_columns(files: Files, *, file: str) -> Finding | None:
+    if file not in (files.schemas if file == _MATRIX else files.tables):
+        return None
+    have = files.schemas[file].names if file == _MATRIX else files.tables[file].columns
+    wanted, other = list(_COLUMNS.get(file, ())), _owner(have, but=file)
+    missing, extra = [c for c in wanted if c not in have], [c for c in have if wanted and c not in wanted]
+    if other and (missing or not wanted):
+        remedy = f"The two files look swapped: give {file} and {other} each its own name."
+        return _bad(f"the columns of {other}", remedy)
+    if twice := [name for name, times in Counter(have).items() if times > 1]:
+        return _bad(f"{len(twice):,} columns more than once: {_list(twice)}")
+    if missing:
+        return _bad(f"{len(have)} columns, {len(missing)} missing: {_list(missing)}")
+    if extra:
+        return _note(
+            f"{len(extra)} more: {_list(extra)}", "Nothing to do if they are meant; they are not used."
+        )
+    if wanted and have != wanted:
+        return _note("the columns in another order", "Nothing to do: columns are found by name.")
+    return _good(f"{len(have):,} columns")
+
+
+def _check_rows(files: Files, *, file: str) -> Finding | None:
+    rows = {name: n for name, n in files.n_rows.items() if name in CELL_FILES}
+    if file not in rows:
+        return None
+    usual = Counter(rows.values()).most_common(1)[0][0]
+    right = rows[file] == usual > 0
+    return _good(f"{usual:,} rows") if right else _bad(f"{rows[file]:,} rows, other files {usual:,}")
+
+
+def _check_barcodes(files: Files, *, file: str) -> Finding | None:
+    if file not in files.n_rows:
+        return None
+    held = {name: files.barcodes[name] for name in CELL_FILES if name in files.barcodes}
+    if file not in held:
+        return _good("no barcodes; rows are taken in the order of the other files")
+    usual = Counter(hash(tuple(barcodes)) for barcodes in held.values()).most_common(1)[0][0]
+    reference = next(barcodes for barcodes in held.values() if hash(tuple(barcodes)) == usual)
+    barcodes, counted = held[file], Counter(held[file])
+    repeated = [str(barcode) for barcode, times in counted.items() if times > 1]
+    if repeated or None in counted:
+        return _bad(f"{len(repeated):,} barcodes more than once: {_list(repeated)}")
+    pairs = enumerate(zip(barcodes, reference, strict=False))
+    at = next((row for row, (one, other) in pairs if one != other), None)
+    if at is None:
+        return _good(f"{len(barcodes):,} barcodes")
+    kind = "the rows in another order" if counted == Counter(reference) else "other barcodes"
+    return _bad(f"{kind}: row {at:,} is {barcodes[at]!r}, not {reference[at]!r}")
+
+
+def _check_types(files: Files, *, file: str) -> Finding | None:
+    table = files.tables.get(file)
+    if table is None or _lacking(table, file):
+        return None
+    wrong = _mistyped(table, file)
+    return _bad(f"{len(wrong)} column(s) of the wrong type: {_list(wrong)}") if wrong else _good("they are")
+
+
+# Cells, genes and maps
+
+
+def _check_complete(table: pl.DataFrame) -> Finding:
+    empty = [f"{column} ({n:,})" for column in table.columns if (n := table[column].null_count())]
+    return _bad(f"values missing in {_list(empty)}") if empty else _good("no missing value")
+
+
+def _check_rule(sample: pl.DataFrame, *, broken: pl.Expr, show: Sequence[str]) -> Finding:
+    wrong = sample.with_row_index("row").filter(broken)
+    if wrong.is_empty():
+        return _good(f"true of all {len(sample):,} cells")
+    first = wrong.row(0, named=True)
+    values = ", ".join(str(first[column]) for column in show)
+    return _bad(f"{len(wrong):,} cells break it, first row {first['row']:,}: {values}")
+
+
+def _check_labels(sample: pl.DataFrame, *, level: str) -> Finding:
+    counts = sample[level].value_counts(sort=True)
+    strange = counts.filter(~pl.col(level).is_in(study.hierarchy()[level].to_list()))
+    n_strange = int(strange["count"].sum())
+    if not n_strange:
+        return _good(f"{len(counts)} labels")
+    shown = _list(strange[level].to_list())
+    found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {shown}"
+    remedy = "Analyses by label keep them apart; correct the spelling if they are published labels."
+    return _bad(found) if n_strange > _MOST_STRANGE * len(sample) else _note(found, remedy)
+
+
+def _check_tree(sample: pl.DataFrame) -> Finding:
+    tree = study.hierarchy().select(names.LEVELS)
+    paths = sample.select(names.LEVELS).group_by(names.LEVELS).len()
+    known = pl.all_horizontal(*(pl.col(level).is_in(tree[level].to_list()) for level in names.LEVELS))
+    breaks = paths.filter(known).join(tree, on=names.LEVELS, how="anti").sort("len", descending=True)
+    if breaks.is_empty():
+        return _good("no cell breaks the tree")
+    shown = _list([" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks.iter_rows()])
+    found = f"cells that break the tree: {breaks['len'].sum():,}: {shown}"
+    others = sum(row[3] for row in breaks.iter_rows() if row[:3] != ("cDC2", "cDC2", "cDC1"))
+    remedy = "Use one level at a time: a cDC1 of level 2 may be a cDC2 of levels 0 and 1."
+    return _bad(found) if others > _ISOLATED * len(sample) else _note(found, remedy)
+
+
+def _check_people(sample: pl.DataFrame) -> Finding:
+    stated = study.donors().select(names.DONOR, group="Age_group_5y", sex="Sex")
+    each = sample.unique(names.DONOR).join(stated, on=names.DONOR, how="left").sort(names.DONOR)
+    strange = each.filter(pl.col("group").is_null())[names.DONOR].to_list()
+    differs = (pl.col(names.AGE_GROUP) != pl.col("group")) | (pl.col(names.SEX) != pl.col("sex"))
+    other = each.filter(differs)[names.DONOR].to_list()
+    if not strange and not other:
+        return _good(f"{len(each)} donors agree")
+    unknown = f"{len(strange)} unknown donors {_list(strange)}"
+    remedy = "Ages of other donors are known as bins only; nothing else depends on it."
+    return _note(f"{unknown}; {len(other)} with another age or sex {_list(other)}", remedy)
+
+
+def _check_genes_once(features: pl.DataFrame) -> Finding:
+    counted = features[names.ENSEMBL].drop_nulls().value_counts(sort=True).filter(pl.col("count") > 1)
+    twice = counted[names.ENSEMBL].to_list()
+    if twice:
+        return _bad(f"{len(twice):,} {names.ENSEMBL} more than once: {_list(twice)}")
+    return _good(f"{len(features):,} genes, {features[names.SYMBOL].n_unique():,} symbols")
+
+
+def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
+    table = table.select(_COLUMNS[file])
+    bad = ~np.isfinite(table.cast(pl.Float64).fill_null(float("nan")).to_numpy())
+    if not bad.any():
+        return _good("finite")
+    row, column = (int(i) for i in np.argwhere(bad)[0])
+    where = f"first in row {row:,}, {table.columns[column]}"
+    return _bad(f"{int(bad.sum()):,} values missing or infinite, {where}")
+
+
+def _check_aligned(table: pl.DataFrame, sample: pl.DataFrame, *, file: str) -> Finding | None:
+    """Cells of one label lie together on a map; where they do not, its rows are not those of the metadata."""
+    values = table.select(_COLUMNS[file]).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if len(table) != len(sample) or not np.isfinite(values).all():
+        return None
+    codes = sample[names.LEVEL0].fill_null("").rank("dense").to_numpy() - 1
+    n_cells, n_labels = len(codes), sample[names.LEVEL0].n_unique()
+    if n_cells < 10 * n_labels or n_labels < 2:
+        return _good("too few cells to tell")
+    centered, sizes = values - values.mean(axis=0), np.bincount(codes)
+    sums = np.stack([np.bincount(codes, weights=column) for column in centered.T], axis=1)
+    between = float((sums**2 / sizes[:, None]).sum() / max((centered**2).sum(), 1e-300))
+    chance = (n_labels - 1) / (n_cells - 1)
+    found = f"{between:.1%} of the variance lies between labels; rows in random order give {chance:.1%}"
+    if between < 3 * chance and between < 0.05 + chance:
+        return _bad(found, f"The rows of {file} are in another order. Fetch or write it again.")
+    return _good(found)
+
+
+# Reports
+
+
+def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
+    """Compare the producer's own count of the object with the files."""
+    labels, shape = stated.get("annotation_mapping", {}), stated.get("shape", [])
+    if (type(labels), type(shape), type(stated.get("obsm_keys", []))) != (dict, list, list):
+        return _bad("annotation_mapping, shape or obsm_keys is of the wrong kind")
+    remedy = "The report was made from another object than these files; trust the files."
+    sizes, sample = [files.n_rows.get(_MATRIX), files.n_rows.get(_FEATURES)], files.get(_SAMPLE)
+    if shape and None not in sizes and shape != sizes:
+        return _note(f"shape {str(shape)[:60]}, files {sizes}", remedy)
+    for level in names.LEVELS if sample is not None else ():
+        counts, have = labels.get(level), dict(sample[level].value_counts().iter_rows())
+        if isinstance(counts, dict) and counts != have:
+            differ = sorted(one for one in {*have, *counts} if have.get(one) != counts.get(one))
+            return _note(f"{level}: {len(differ)} labels counted otherwise: {_list(differ)}", remedy)
+    return _good("agrees with the files")
+
+
+def _check_settings(stated: dict[str, Any]) -> Finding:
+    steps = {step: stated[step] for step in _STEPS if step in stated}
+    wrong = [step for step, value in steps.items() if not _is_step(value)]
+    if wrong:
+        return _bad(f"settings of the wrong kind under {_list(wrong)}")
+    missing = [step for step in _STEPS if step not in steps]
+    if missing:
+        return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
+    return _good("all three")
+
+
+def _is_step(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("params", {}), dict):
+        return False
+    numbers = [value.get(key, []) for key in ("variance", "variance_ratio")]
+    return all(isinstance(n, list) and all(type(one) in (int, float) for one in n) for n in numbers)
+
+
+# The whole matrix
+
+
+def _check_matrix_types(files: Files) -> Finding | None:
+    if files.scan is None:
+        return None
+    types, genes, n_cells = files.scan.types, files.scan.genes, files.n_rows[_MATRIX]
+    strange = {
+        column: kind for kind, held in types.items() for column in held if kind not in ("float", "double")
+    }
+    if strange:
+        first = f"first {next(iter(strange))!r}: {next(iter(strange.values()))}"
+        return _bad(f"{len(strange):,} of {len(genes):,} columns are not float32, {first}", _NOT_LOG)
+    if not n_cells or not genes:
+        return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
+    if "double" in types:
+        remedy = "Nothing to do: values are the same, the file is larger."
+        return _note(f"{len(types['double']):,} columns are float64", remedy)
+    return _good("float32")
+
+
+def _check_gene_names(files: Files, features: pl.DataFrame) -> Finding | None:
+    if files.scan is None:
+        return None
+    genes, remedy = files.scan.genes, f"Fetch or write both {_MATRIX} and {_FEATURES} again."
+    if len(features) != len(genes):
+        return _bad(f"{len(genes):,} columns, {len(features):,} genes in {_FEATURES}", remedy)
+    lists = [features[column].to_list() for column in (names.GENE_IDS, names.SYMBOL, names.ENSEMBL)]
+    closest = max(lists, key=lambda one: sum(a == b for a, b in zip(one, genes, strict=True)))
+    differ = [(i, a, b) for i, (a, b) in enumerate(zip(genes, closest, strict=True)) if a != b]
+    if not differ:
+        return _good(f"{len(genes):,} genes")
+    # symbols that occur twice get a number behind them, as anndata does
+    if all(a.rpartition("-")[0] == b for _, a, b in differ):
+        return _good(f"{len(differ):,} repeated symbols with a number: {_list([a for _, a, _ in differ])}")
+    moved = "genes in another place" if set(genes) == set(closest) else "other genes"
+    first, found, wanted = differ[0]
+    return _bad(f"{len(differ):,} {moved}, first column {first:,}: {found!r}, not {wanted!r}", remedy)
+
+
+def _check_values(scan: scanning.Scan) -> Iterable[Finding]:
+    for kind in scanning.KINDS:
+        faults = [fault for fault in scan.faults if fault.kind == kind]
+        if faults:
+            n_values, first = sum(fault.count for fault in faults), faults[0]
+            where = f"in {len(faults):,} genes, first in row {first.row:,}, gene {first.column!r}"
+            yield _bad(f"{n_values:,} {kind} values {where}", _NOT_LOG)
+
+
+def _check_range(scan: scanning.Scan) -> Finding:
+    top = float(scan.cell_max.max())
+    if top > 0 and scan.fractions == 0:
+        return _bad(f"whole numbers only, up to {top:g}: raw counts", _NOT_LOG)
+    if top > _TOP:
+        return _bad(f"up to {top:.4g}, first in row {int(np.argmax(scan.cell_max)):,}", _NOT_LOG)
+    return _good(f"0 to {top:.2f}")
+
+
+def _check_zeros(scan: scanning.Scan) -> Finding:
+    empty = np.flatnonzero(scan.cell_genes == 0)
+    if len(empty):
+        return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
+    return _good(f"{scan.zero_share:.2%} zeros; {int((scan.gene_cells == 0).sum()):,} genes in no cell")
+
+
+def _check_normalization(scan: scanning.Scan) -> Finding:
+    off = np.abs(scan.cell_sum / scanning.SCALE - 1)
+    wrong = np.flatnonzero(off > 1e-3)
+    if not len(wrong):
+        return _good(f"true of all {len(off):,} cells")
+    first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
+    found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
+    if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
+        remedy = (
+            "Size factors were taken over more genes than the release has; counts are recovered all the same."
+        )
+        return _note(f"{found}; median off by {np.median(off):.2%}", remedy)
+    return _bad(found, _NOT_LOG)
+
+
+def _check_whole(files: Files, scan: scanning.Scan) -> Finding:
+    """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
+    top = [scan.genes[i] for i in np.argsort(-scan.gene_cells)[:16]]
+    n_whole = n_values = 0
+    for column in pq.read_table(files.folder / _MATRIX, columns=top).columns:
+        values = np.expm1(column.to_numpy().astype(np.float64))
+        some = values > 0
+        molecules = values[some] / np.expm1(scan.cell_min[some].astype(np.float64))
+        # float32 keeps seven digits of a value, so the error grows with the molecules
+        n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
+        n_values += len(molecules)
+    found = f"{n_whole / max(n_values, 1):.2%} of the values of the 16 most frequent genes"
+    remedy = (
+        "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
+    )
+    return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
+
+
+def _check_counts(files: Files, scan: scanning.Scan, sample: pl.DataFrame) -> Finding | None:
+    if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
+        return None
+    counts = np.rint(scan.counts())
+    stated = sample[names.N_COUNTS].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    # a few cells have no gene with one single molecule: their smallest value stands for two or three
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = np.rint(stated / counts)
+    multiple = (times >= 2) & (times <= 3) & (np.abs(stated - times * counts) <= times)
+    return _compare(np.where(multiple, stated, counts), sample[names.N_COUNTS], _SAMPLE)
+
+
+def _compare(found: np.ndarray, stated: pl.Series, file: str, *, one_sided: bool = True) -> Finding | None:
+    """Compare numbers computed from the matrix with stated ones, row by row.
+
+    A stated number that is a little larger throughout was counted over more genes or cells: a warning. Anything else,
+    single rows above all, is damage.
+    """
+    if len(found) != len(stated):
+        return None
+    column, values = stated.name, stated.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    differ = np.flatnonzero(~(np.abs(values - found) <= 0.5))
+    if not len(differ):
+        return _good(f"{column} agrees in all {len(values):,} rows")
+    row, usable = differ[0], np.isfinite(values)
+    first = f"first row {row:,}: stated {values[row]:,.6g}, found {found[row]:,.6g}"
+    pairs = np.log1p(found[usable]), np.log1p(np.maximum(values[usable], 0))
+    alike = np.corrcoef(*pairs)[0, 1] if usable.sum() > 2 and min(map(np.ptp, pairs)) > 0 else 0.0
+    text = f"{column} differs in {len(differ):,} of {len(values):,} rows, {first}; correlation {alike:.3f}"
+    larger = not one_sided or bool((values >= found - 0.5).all())
+    if len(differ) > max(10, _ISOLATED * len(values)) and usable.all() and larger and alike > 0.95:
+        remedy = f"{column} was counted over more genes or cells than the release has; results do not use it."
+        return _note(f"{text}, alike throughout", remedy)
+    return _bad(text, f"Rows of {file} and {_MATRIX} do not belong together: fetch or write both again.")
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _list(values: Sequence[object], *, most: int = 4) -> str:
+    shown = ", ".join(repr(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most:,} more"
+
+
+def _outside(column: str, low: float, high: float) -> pl.Expr:
+    value = pl.col(column).cast(pl.Float64)
+    return ~(value.is_finite() & value.is_between(low, high))
+
+
+_LOW, _HIGH = (pl.col(names.AGE_GROUP).str.extract(e).cast(pl.Float64) for e in (r"^(\d+)-", r"-(\d+)$"))
+_BIN = pl.when(_HIGH <= 40).then(pl.lit(names.YOUNG)).otherwise(pl.lit(names.OLD))
+_AGES = (names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT)
+_WORDS = {
+    names.AGE_GROUP: names.AGE_GROUPS,
+    names.AGE_BIN: (names.YOUNG, names.OLD),
+    names.SEX: (names.MALE, names.FEMALE),
+    names.ASSAY: (names.CELLS, names.NUCLEI),
+    names.CHEMISTRY: (names.V2, names.V3, names.V2_V3),
+}
+_LIMITS = {
+    names.N_COUNTS: (0, float("inf")),
+    names.N_GENES: (0, float("inf")),
+    names.PERCENT_MITO: (0, 100),
+    names.PERCENT_RIBO: (0, 100),
+    names.DOUBLET_SCORE: (0, 1),
+    names.AGE_MIDPOINT: (0, 120),
+}
+_UNITS = {
+    names.AGE_GROUP: names.DONOR,
+    names.SEX: names.DONOR,
+    names.DONOR: names.SAMPLE,
+    names.ASSAY: names.SAMPLE,
+}
+_RULES = [  # of every cell: the check, the rule, what breaks it, what to show of the first cell that does
+    *(("vocabulary", f"{c} is one of {_list(words, most=8)}", ~pl.col(c).is_in(words), [c]) for c, words in _WORDS.items()),
+    ("ages", "age_numeric is the middle of Age_group", (pl.col(names.AGE_MIDPOINT) - (_LOW + _HIGH) / 2).abs() > 1e-3, _AGES),
+    ("ages", "Age_bin is young below 40 years", pl.col(names.AGE_BIN) != _BIN, _AGES),
+    *(("donors", f"one {c} for each {unit}", pl.col(c).n_unique().over(unit) > 1, [unit, c]) for c, unit in _UNITS.items()),
+    *(("values", f"{c} is finite, {low} to {high}", _outside(c, low, high), [c]) for c, (low, high) in _LIMITS.items()),
+]  # fmt: skip
+_TREE = (
+    f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it (cDC2 > cDC2 > cDC1)"
+)
+_HAVE, _SCAN = ("files",), ("scan",)
+
+CHECKS: tuple[Check, ...] = (
+    *(Check("columns", f, "the columns of the card, each once", _HAVE, partial(_check_columns, file=f)) for f in (*_COLUMNS, _MATRIX)),
+    *(Check("rows", f, "a row for each cell, as many in every file", _HAVE, partial(_check_rows, file=f)) for f in CELL_FILES),
+    *(Check("barcodes", f, "unique, the same in every file, in one order", _HAVE, partial(_check_barcodes, file=f)) for f in CELL_FILES),
+    *(Check("types", f, "labels are text, all else numbers", _HAVE, partial(_check_types, file=f)) for f in _COLUMNS),
+    *(Check("complete", f, "no missing value", (f,), _check_complete) for f in (_SAMPLE, _FEATURES)),
+    *(Check(name, _SAMPLE, rule, (_SAMPLE,), partial(_check_rule, broken=broken, show=show)) for name, rule, broken, show in _RULES),
+    *(Check("labels", _SAMPLE, f"{c}: of the {n} published labels", (_SAMPLE,), partial(_check_labels, level=c)) for c, n in study.N_LABELS.items()),
+    Check("label tree", _SAMPLE, _TREE, (_SAMPLE,), _check_tree),
+    Check("donors", _SAMPLE, "age group and sex as the authors give them for 17 donors", (_SAMPLE,), _check_people),
+    *(Check("values", f, "finite numbers", (f,), partial(_check_finite, file=f)) for f in _MAPS),
+    *(Check("aligned", f, "more variance between labels than by chance", (f, _SAMPLE), partial(_check_aligned, file=f)) for f in _MAPS),
+    Check("genes", _FEATURES, "each gene once", (_FEATURES,), _check_genes_once),
+    Check("reports", names.STRUCTURE_FILE, "shape and label counts of these files", ("files", names.STRUCTURE_FILE), _check_structure),
+    Check("reports", names.UNSTRUCTURED_FILE, "parameters of pca, neighbors, tsne", (names.UNSTRUCTURED_FILE,), _check_settings),
+    Check("types", _MATRIX, "float32 in every column", _HAVE, _check_matrix_types),
+    Check("genes", _MATRIX, f"the genes of {_FEATURES}, in its order", ("files", _FEATURES), _check_gene_names),
+    Check("values", _MATRIX, "finite values, none below 0", _SCAN, _check_values),
+    Check("value range", _MATRIX, f"0 to {_TOP:.2f}, log1p of counts per 10,000", _SCAN, _check_range),
+    Check("zeros", _MATRIX, f"a gene in every cell; published: {study.ZERO_SHARE:.2%} zeros", _SCAN, _check_zeros),
+    Check("recomputed", _SAMPLE, f"n_genes recomputed from {_MATRIX}", ("scan", _SAMPLE),
+          lambda scan, sample: _compare(scan.cell_genes, sample[names.N_GENES], _SAMPLE)),
+    Check("recomputed", _FEATURES, f"n_cells recomputed from {_MATRIX}", ("scan", _FEATURES),
+          lambda scan, features: _compare(scan.gene_cells, features[names.N_CELLS], _FEATURES, one_sided=False)),
+    Check("normalization", _MATRIX, "expm1 of the values of a cell adds up to 10,000", ("logs",), _check_normalization),
+    Check("whole counts", _MATRIX, "every value a whole number of molecules of its cell", ("files", "logs"), _check_whole),
+    Check("recomputed", _SAMPLE, f"n_counts recomputed from {_MATRIX}", ("files", "logs", _SAMPLE), _check_counts),
+)  # fmt: skip

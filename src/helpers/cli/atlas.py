@@ -60,6 +60,12 @@ def download(
     repository: Annotated[str, typer.Option(help="Dataset on the hub.")] = study.HUB_REPOSITORY,
     revision: Annotated[str | None, typer.Option(help="Commit, branch or tag; the newest if none.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Address of another hub.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HF_TOKEN", help="For a private or gated set; never shown or kept.", show_default=False
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace files of a release's names that were not downloaded.")
     ] = False,
@@ -73,9 +79,10 @@ def download(
     with screen.progress("Bytes fetched") as progress:
         record = downloading.download(
             folder,
-            repository=repository,
+            repository,
             revision=revision,
             endpoint=endpoint,
+            token=token,
             force=force,
             progress=progress,
         )
@@ -90,7 +97,6 @@ def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
     Example:  musclebook validate release
     """
     from helpers.atlas import validate as validating
-    from helpers.atlas.report import DAMAGED, WARNING, is_damaged
 
     with screen.progress("Genes read") as progress:
         report = validating.validate(folder, progress=progress)
@@ -98,12 +104,10 @@ def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
         typer.echo(json.dumps(report.to_dicts(), ensure_ascii=False, indent=1))
     else:
         screen.show_table(report, columns=["check", "file", "status", "found"], status="status")
-        for row in report.filter(report["status"].is_in([DAMAGED, WARNING])).iter_rows(named=True):
-            screen.say(
-                f"{row['status']}: {row['file']}: {row['found']}. Expected: {row['expected']}. {row['remedy']}"
-            )
-        screen.say(f"{len(report)} checks, {report['status'].eq(DAMAGED).sum()} found damage.")
-    if is_damaged(report):
+        for row in report.filter(report["status"] != validating.OK).iter_rows(named=True):
+            screen.say("{status}: {file}: {found}. Expected: {expected}. {remedy}".format(**row))
+        screen.say(f"{len(report)} checks, {report['status'].eq(validating.DAMAGED).sum()} found damage.")
+    if validating.is_damaged(report):
         raise typer.Exit(1)
 
 

@@ -21,6 +21,7 @@ STYLES = {
     "warning": "yellow",
     "cannot be checked": "yellow",
     "not comparable": "yellow",
+    "not judged: simulated": "yellow",
     "damaged": "bold red",
     "does not hold": "bold red",
 }
