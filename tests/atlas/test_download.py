@@ -460,7 +460,9 @@ def test_a_server_that_trickles_is_given_up(hub, tmp_path, monkeypatch):
 
 
 def test_two_downloads_do_not_fill_one_folder(hub, tmp_path):
-    def again(_done, _total, seen=[]):
+    seen = []
+
+    def again(_done, _total):
         if seen:
             return
         seen.append(1)
