@@ -40,7 +40,7 @@ from statsmodels.stats.outliers_influence import (
 )
 
 from helpers import findings, sources, style
-from helpers.facts import signatures, study
+from helpers.facts import study
 from helpers.stats import expression, permute, score
 
 style.apply()
@@ -57,7 +57,6 @@ old_min: float = 50.0  # years from which a donor is old [30, 90]
 sex: str = "all"  # donors of one sex only, or all {all, M, F}
 fdr: float = 0.1  # false-discovery rate of the calls [0.001, 0.5]
 n_permutations: int = 50  # permutations of age behind the null [5, 1000]
-gene_sets: str = ""  # CSV with columns set and gene, one row a gene; empty: the sets of this book
 seed: int = 1  # seed of the sampled permutations [0, 1000000]
 budget: str = "8 GiB"  # memory that loading may take
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -76,7 +75,6 @@ note = findings.begin("03_age_de", globals())
 # [`choose_type`](../book/api) takes the cell type asked for, or the most common one that has enough donors.
 
 # %%
-sets = signatures.read_sets(gene_sets)
 muscle = sources.open_atlas(atlas)
 adata = muscle.to_anndata(budget=budget)
 comparison = {
@@ -299,7 +297,7 @@ note.table(
     table,
     f"Leading genes in {cell_type}, {assay}: change with age ({'old over young' if age_as == 'bin' else 'per decade'}, log2) with its 95 % interval.",
     name="age_de",
-    rows=12,
+    rows=8,
     columns={
         "gene": "gene", "change": ("log2_change", "low", "high"), "p": "p", "q": "q", "mean log2 CPM": "mean_log2_cpm",
     },
@@ -329,26 +327,12 @@ adjust_text(
 );
 
 # %% [markdown]
-# A list of genes hides the donors again. Here they are: each column is one person, the youngest left.
+# A list of genes hides the donors again. Here they are, one point a person.
 
-# %% mystnb={"figure": {"caption": "The leading genes in each donor, youngest left; each gene centered on its mean.", "name": "fig-03-heatmap"}, "image": {"alt": "Heatmap, genes in rows and donors in columns by age. Rising genes go from purple to orange, falling ones the other way."}}
-leading = logs.loc[table["gene"].head(16)]
-figure, axis = plt.subplots(figsize=(5.6, 4.6))
-sns.heatmap(
-    leading.sub(leading.mean(axis=1), axis=0), center=0,
-    cmap=style.DIVERGING, cbar_kws={"label": "log2, centered"}, ax=axis,
-)
-axis.set(xlabel="donor, years", ylabel="")
-axis.set_xticks(
-    np.arange(len(donors)) + 0.5,
-    [f"{row.DonorID}, {row.age:.0f}" for row in donors.itertuples()],
-    rotation=90,
-);
-
-# %% mystnb={"figure": {"caption": "Expression of the leading genes in each donor against age. Triangles are men, diamonds women.", "name": "fig-03-donors"}, "image": {"alt": "Four panels, one a gene: expression of each donor against age in years, men as triangles and women as diamonds."}}
+# %% mystnb={"figure": {"caption": "Expression of the leading genes in each donor against age. Triangles are men, diamonds women.", "name": "fig-03-donors"}, "image": {"alt": "Two panels, one a gene: expression of each donor against age in years, men as triangles and women as diamonds."}}
 marks = {"M": "^", "F": "D", "not stated": "o"}
-figure, axes = plt.subplots(2, 2, figsize=(5.6, 4.8), sharex=True)
-for axis, gene in zip(axes.flat, table["gene"].head(4), strict=True):
+figure, axes = plt.subplots(1, 2, figsize=(5.6, 2.5), sharex=True)
+for axis, gene in zip(axes, table["gene"].head(2), strict=True):
     sns.scatterplot(
         x=donors["age"], y=logs.loc[gene].to_numpy(), hue=donors["Sex"],
         style=donors["Sex"], markers=marks, legend=False, ax=axis, s=45,
@@ -454,10 +438,10 @@ both = over_donors.join(by_cells, on="gene").join(
 )
 
 # %% mystnb={"figure": {"caption": "The leading genes of the list over cells: change of old over young by pooled cells (crosses), and by donors with the 95 % interval (diamonds, filled where called).", "name": "fig-03-lists"}, "image": {"alt": "Dot chart, one row a gene that the test over cells ranks first: a cross for the change over pooled cells, a diamond with its interval for the change over donors. Most intervals are wide, few diamonds are filled."}}
-shown = both.sort("p_cells").head(14).to_pandas()
+shown = both.sort("p_cells").head(10).to_pandas()
 rows = np.arange(len(shown))
 called = shown["q"] < fdr
-figure, axis = plt.subplots(figsize=(5.6, 4.6))
+figure, axis = plt.subplots(figsize=(5.6, 3.2))
 axis.hlines(rows, shown["low"], shown["high"], color="0.6")
 axis.scatter(shown["change_cells"], rows, marker="x",
              color=style.VERMILION, label="over cells")
@@ -480,16 +464,8 @@ note.say(
     pair_calls=(both.filter(pl.col("q") < fdr).height, "genes"),
 )
 
-# %% tags=["remove-input"]
-note.table(
-    both.sort("p_cells"),
-    "Old over young: the leading genes over cells, and what the donors say of them (log2, 95 % interval).",
-    name="two_lists",
-    rows=8,
-    columns={
-        "gene": "gene", "q, cells": "q_cells", "change, donors": ("log2_change", "low", "high"), "q, donors": "q",
-    },
-)
+# %% tags=["remove-cell"]
+note.save("two_lists", both.sort("p_cells"));
 
 # %% [markdown]
 # ### A trap that age shares with sex
@@ -535,7 +511,7 @@ note.table(
     of_sex,
     "Genes of the Y chromosome, old over young: q over cells, change over donors without and with sex in the formula.",
     name="sex_genes",
-    rows=8,
+    rows=5,
     columns={
         "gene": "gene",
         "q, cells": "q_cells",
@@ -608,7 +584,7 @@ rates = pd.DataFrame({
     "test": ["over donors"] * len(rate_donors)
     + ["over cells"] * len(rate_cells),
 })
-figure, (above, below) = plt.subplots(2, 1, figsize=(5.6, 5.2))
+figure, (above, below) = plt.subplots(2, 1, figsize=(5.6, 4.4))
 above.hist(
     [null_donors.ravel(), null_cells.ravel()], np.linspace(0, 1, 21),
     density=True, color=["black", style.ORANGE],
@@ -706,10 +682,10 @@ stable = calls.join(stable, on="gene").sort("q", "gene")
 kept = stable.filter(pl.col("refits_called") == len(donors))
 
 # %% mystnb={"figure": {"caption": "The leading calls: change with its interval (diamonds, filled where the call survives every donor left out), and the change without the most influential donor (ticks).", "name": "fig-03-stability"}, "image": {"alt": "Forest plot of the called genes: diamonds with gray intervals, filled where the gene stays called whichever donor is left out, and a tick for the change without the most influential donor."}}
-shown = stable.head(14).to_pandas()
+shown = stable.head(10).to_pandas()
 rows = np.arange(len(shown))
 survives = shown["refits_called"] == len(donors)
-figure, axis = plt.subplots(figsize=(5.6, 4.2))
+figure, axis = plt.subplots(figsize=(5.6, 3.2))
 axis.hlines(rows, shown["low"], shown["high"], color="0.6")
 axis.scatter(shown["log2_change"], rows, marker="D", edgecolor="black",
              color=np.where(survives, "black", "white"), zorder=3)
@@ -734,20 +710,8 @@ if calls.height:
 else:
     note.say("Nothing is called, so that no call can rest on one person.")
 
-# %% tags=["remove-input"]
-note.table(
-    stable,
-    f"Calls with each of {len(donors)} donors left out in turn: how often each is called again.",
-    name="stability",
-    rows=8,
-    columns={
-        "gene": "gene",
-        "change, all donors": ("log2_change", "low", "high"),
-        "called again": "refits_called",
-        "smallest change": "smallest_change",
-        "without": "most_influential",
-    },
-)
+# %% tags=["remove-cell"]
+note.save("stability", stable);
 
 # %% [markdown]
 # ## All types at a glance
@@ -805,108 +769,10 @@ else:
         "in any of them."
     )
 
-# %% tags=["remove-input"]
+# %% tags=["remove-cell"]
 note.save("age_de_everywhere", tests)
-note.table(
-    counted,
-    "Calls of each type and assay.",
-    name="calls_by_type",
-    rows=12,
-    columns={
-        "cell type": "cell_type", "assay": "assay", "donors": "donors", "genes": "genes", "rising": "rising", "falling": "falling",
-    },
-)
-note.table(
-    refusals,
-    "Types that were refused, and what they lack.",
-    name="refusals",
-    rows=3,
-    columns={"cell type": "cell_type", "assay": "assay", "reason": "reason"},
-)
-
-# %% [markdown]
-# ## A worked example: sets of genes
-#
-# Among the study's claims on muscle stem cells are that ribosome biogenesis falls with age and that CCL2 rises. A set is
-# scored in each donor first, and only the donors' scores are compared: genes of a set move together, so that counting
-# genes would be the pseudo-replication of this chapter once more. A score is the mean log expression of the set's genes,
-# each centered over donors, at the effective sizes found above.
-#
-# Ribosome biogenesis comes as two lists of the same authors: the *short list* holds the genes of their figure, the *long
-# list* those of their notebooks. The figure shows genes that were chosen because they fall; the long list holds every
-# gene of the process. Dissociation stress stands beside them, since a score that follows the hospital rather than age
-# would show there too. The [chapter on signatures](07_signatures) goes on from here. Sets of your own come in through
-# `gene_sets`: a CSV with a column `set` (or `signature`), the name, and a column `gene`, the symbol, one row a gene.
-
-# %%
-seen = every_gene[every_gene.mean(axis=1) >= 5]
-centered = expression.to_log2_cpm(seen, effective_sizes)
-centered = centered.sub(centered.mean(axis=1), axis=0)
-scores = pd.DataFrame({
-    name: centered[centered.index.isin(genes)].mean()
-    for name, genes in sets.items()
-    if centered.index.isin(genes).sum() >= 3
-})
-
-# %%
-changes = []
-for name in scores:
-    line = smf.ols(
-        f"score ~ {formula}",
-        donors.assign(score=scores[name].to_numpy()),
-    ).fit()
-    low, high = line.conf_int().loc["coded_age"]
-    changes.append({
-        "set": name,
-        "genes": int(centered.index.isin(sets[name]).sum()),
-        "change": line.params["coded_age"], "low": low, "high": high,
-        "p": line.pvalues["coded_age"],
-    })
-changes = pl.DataFrame(changes)
-
-# %% mystnb={"figure": {"caption": "Change of each score with age and its 95 % interval over donors (genes in brackets).", "name": "fig-03-scores"}, "image": {"alt": "Forest plot, one row a gene set with the number of its genes in brackets: the change of its score with age and the interval over donors, with a dotted line at zero."}}
-shown = changes.sort("change").to_pandas()
-rows = np.arange(len(shown))
-figure, axis = plt.subplots(figsize=(5.6, 0.9 + 0.28 * len(shown)))
-axis.hlines(rows, shown["low"], shown["high"], color="0.6")
-axis.scatter(shown["change"], rows, marker="D", color="black", zorder=3)
-axis.axvline(0, color="0.5", linestyle=":")
-names = [f"{row.set} ({row.genes})" for row in shown.itertuples()]
-axis.set_yticks(rows, names)
-axis.set_xlabel("change with age, log2");
-
-# %% tags=["remove-input", "finding"]
-found = {row["set"]: row for row in changes.iter_rows(named=True)}
-short = found.get("ribosome biogenesis (short list)", {})
-long = found.get("ribosome biogenesis (long list)", {})
-stress = found.get("dissociation stress", {})
-note.record("ribosome_change", short.get("change"), "log2", (short["low"], short["high"]) if short else None)
-note.record("ribosome_long_change", long.get("change"), "log2", (long["low"], long["high"]) if long else None)
-note.record("stress_change", stress.get("change"), "log2", (stress["low"], stress["high"]) if stress else None)
-ccl2 = table.filter(pl.col("gene") == "CCL2")
-note.record(
-    "ccl2_change",
-    ccl2["log2_change"][0] if ccl2.height else None,
-    "log2",
-    (ccl2["low"][0], ccl2["high"][0]) if ccl2.height else None,
-)
-note.record("ccl2_q", ccl2["q"][0] if ccl2.height else None)
-note.say(
-    "In {cell_type_shown}, {age_per} as the unit: ribosome biogenesis by the short list {ribosome_change}, by the long list "
-    "{ribosome_long_change}; dissociation stress {stress_change}."
-)
-if ccl2.height:
-    note.say("CCL2 changes by {ccl2_change}, with q {ccl2_q}.")
-else:
-    note.say("Too few donors express CCL2 in this type to test it.")
-
-# %% tags=["remove-input"]
-note.table(
-    changes,
-    "Change of each score with age, t intervals over donors (log2).",
-    name="signature_changes",
-    columns={"set": "set", "genes": "genes", "change": ("change", "low", "high"), "p": "p"},
-)
+note.save("calls_by_type", counted)
+note.save("refusals", refusals);
 
 # %% [markdown]
 # ## Scored against the plant
@@ -935,17 +801,6 @@ if scored is not None:
                  color=np.where(here["called"], "black", "0.6"))
     axis.axline((0, 0), slope=1, color=style.VERMILION, linestyle=":")
     axis.set(xlabel="planted change, log2", ylabel="found change, log2")
-
-# %% mystnb={"figure": {"caption": "Share of planted genes that are called, and of intervals that hold the plant, by size of the planted change, all types and both assays.", "name": "fig-03-power"}, "image": {"alt": "Line plot against the size of the planted change: the share of planted genes that are called rises, the share of intervals that hold the truth stays near its nominal level. On real data the figure is absent."}}
-if scored is not None:
-    power = score.find_power(scored).to_pandas()
-    figure, axis = plt.subplots(figsize=(5.6, 3))
-    axis.plot(power["planted"], power["power"], "ko-", label="called")
-    axis.plot(power["planted"], power["coverage"], "s--",
-              color=style.SKY, label="interval holds the plant")
-    axis.axhline(0.95, color="0.5", linestyle=":")
-    axis.set(xlabel="planted change, log2", ylabel="share", ylim=(0, 1.05))
-    axis.legend()
 
 # %% tags=["remove-input", "finding"]
 total = score.summarize_calls(scored) if scored is not None else {}
@@ -978,6 +833,7 @@ if scored is not None:
             "unplanted with p < 0.05": "null_rate",
         },
         percent=["null_rate"],
+        rows=6,
     )
 else:
     note.say("Nothing is planted in these data; calls are held to a false-discovery rate of {aimed_fdr:.0%}.", aimed_fdr=fdr)
@@ -992,7 +848,8 @@ else:
 # The study fitted one mixed model on cells, with donor among its random effects, and states directions. Below is each
 # published direction that this run could test. Agreement is counted and set against a coin; the genes share donors,
 # so the p-value describes and does not prove. On simulated data these directions were planted, and meeting them
-# checks the method, not the biology.
+# checks the method, not the biology. Of stem cells it says that CCL2 rises and that ribosome biogenesis falls; sets of
+# genes are the matter of the [chapter on signatures](07_signatures).
 
 # %%
 published = tests.join(
@@ -1017,12 +874,26 @@ if coin:
 else:
     note.say("None of the published directions could be tested ({published_tested.number} of them).")
 
+# %% tags=["remove-input", "finding"]
+ccl2 = table.filter(pl.col("gene") == "CCL2")
+note.record(
+    "ccl2_change",
+    ccl2["log2_change"][0] if ccl2.height else None,
+    "log2",
+    (ccl2["low"][0], ccl2["high"][0]) if ccl2.height else None,
+)
+note.record("ccl2_q", ccl2["q"][0] if ccl2.height else None)
+if ccl2.height:
+    note.say("In {cell_type_shown} CCL2 changes by {ccl2_change}, with q {ccl2_q}.")
+else:
+    note.say("Too few donors express CCL2 in {cell_type_shown} to test it.")
+
 # %% tags=["remove-input"]
 note.table(
     published,
     "Published directions beside this run (log2).",
     name="concordance",
-    rows=10,
+    rows=5,
     columns={
         "cell type": "cell_type",
         "assay": "assay",

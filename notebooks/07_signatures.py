@@ -72,7 +72,8 @@ note = findings.begin("07_signatures", globals())
 # ribosome biogenesis and dissociation stress are lists of the study's authors. The others were put together for this book
 # from genes that the field names for each process; there is no agreed list of any of them, which is the first thing to
 # know about signatures. Ribosome biogenesis comes twice: the *short list* holds the genes of the authors' figure, the
-# *long list* every gene of the process in their notebooks. [Chapter 3](03_age_de) says why they differ.
+# *long list* every gene of the process in their notebooks. They need not agree: the figure shows genes that were picked
+# because they fall, the long list takes all of the process, fallen or not. They stand side by side below.
 #
 # Sets of your own come in through `gene_sets`: a CSV with a column `set` (or `signature`), the name, and a column
 # `gene`, the symbol, one row a gene. [`read_sets`](../book/api) reads and checks it.
@@ -241,7 +242,7 @@ slopes = slopes.join(pl.DataFrame(beside), on="set").sort("change")
 # %% mystnb={"figure": {"caption": "Change of each signature per decade with its 95 % interval over donors (genes in brackets). Gray bars: the middle 95 % of random sets of like size and expression. Brackets: the same of ages dealt at random.", "name": "fig-07-slopes"}, "image": {"alt": "Dot chart, one row a signature: the slope per decade with its interval over donors, zero as a line, gray bars for what random gene sets do, and brackets for what dealt ages do."}}
 shown = slopes.to_pandas()
 rows = np.arange(len(shown))
-figure, axis = plt.subplots(figsize=(5.6, 1.2 + 0.38 * len(shown)))
+figure, axis = plt.subplots(figsize=(5.6, 1 + 0.32 * len(shown)))
 axis.barh(rows, shown["random_high"] - shown["random_low"],
           left=shown["random_low"], color="0.85", label="random sets")
 axis.plot([shown["dealt_low"], shown["dealt_high"]], [rows - 0.28] * 2,
@@ -312,7 +313,7 @@ note.table(
 marks = {"M": "^", "F": "D", "not stated": "o"}
 if signature in scores:
     values = scores[signature].to_numpy()
-    figure, axis = plt.subplots()
+    figure, axis = plt.subplots(figsize=(5.6, 2.8))
     sns.scatterplot(x=donors["age"], y=values, style=donors["Sex"],
                     hue=donors["Sex"], markers=marks, s=60, legend=False)
     axis.set(xlabel="years", ylabel="score, log2", title=signature)
@@ -392,23 +393,9 @@ note.say(
     sets_agreeing=(agreement.filter("one_sign").height, "signatures"),
 )
 
-# %% tags=["remove-input"]
+# %% tags=["remove-cell"]
 wide = three_ways.pivot("way", index="set", values=["change", "p"]).join(agreement, on="set")
-note.table(
-    wide,
-    "Slope per decade and p of each signature by three ways of scoring; slopes have units of their own.",
-    name="three_ways",
-    columns={
-        "signature": "set",
-        "profile": "change_profile",
-        "p profile": "p_profile",
-        "genes": "change_score_genes",
-        "p genes": "p_score_genes",
-        "ranks": "change_aucell",
-        "p ranks": "p_aucell",
-        "one sign": "one_sign",
-    },
-)
+note.save("three_ways", wide);
 
 # %% [markdown] tags=["exercise"]
 # ```{exercise} A score by hand
@@ -465,7 +452,7 @@ everywhere = everywhere.with_columns(
     q=pl.Series(stats.false_discovery_control(everywhere["p"].to_numpy()))
 ).sort("p", "set", "type")
 
-# %% mystnb={"figure": {"caption": "Change per decade of each signature in each type and assay (log2). A sign where the interval leaves zero, a star where the false-discovery rate is met.", "name": "fig-07-everywhere"}, "image": {"alt": "Heatmap, rows cell types by assay, columns signatures: purple for falling, orange for rising; plus or minus signs where the interval leaves zero and stars for calls."}}
+# %% mystnb={"figure": {"caption": "Change per decade of each signature in each type and assay (log2). A sign where the interval leaves zero, a star where the false-discovery rate is met.", "name": "fig-07-everywhere"}, "image": {"alt": "Heatmap, rows signatures, columns cell types by assay: purple for falling, orange for rising; plus or minus signs where the interval leaves zero and stars for calls."}}
 signs = pl.when(pl.col("q") < fdr).then(pl.lit("*")).when(
     pl.col("low") > 0
 ).then(pl.lit("+")).when(pl.col("high") < 0).then(pl.lit("–")).otherwise(
@@ -474,11 +461,10 @@ signs = pl.when(pl.col("q") < fdr).then(pl.lit("*")).when(
 cell_of = everywhere.with_columns(
     mark=signs, row=pl.col("type") + ", " + pl.col("assay")
 ).to_pandas()
-size = (5.6, 2.2 + 0.27 * cell_of["row"].nunique())
-figure, axis = plt.subplots(figsize=size)
+figure, axis = plt.subplots(figsize=(5.6, 3.9))
 sns.heatmap(
-    cell_of.pivot(index="row", columns="set", values="change"),
-    annot=cell_of.pivot(index="row", columns="set", values="mark"),
+    cell_of.pivot(index="set", columns="row", values="change"),
+    annot=cell_of.pivot(index="set", columns="row", values="mark"),
     fmt="", cmap=style.DIVERGING, center=0, ax=axis,
     cbar_kws={"label": "change per decade, log2"},
 )
@@ -501,16 +487,8 @@ else:
         "false-discovery rate; the signature drawn above has q {slope_q}."
     )
 
-# %% tags=["remove-input"]
-note.table(
-    everywhere.with_columns(genes=pl.col("genes").list.len()),
-    "Signatures over types and assays, smallest p first (change per decade, log2).",
-    name="slopes",
-    rows=8,
-    columns={
-        "signature": "set", "type": "type", "assay": "assay", "donors": "donors", "change": ("change", "low", "high"), "p": "p", "q": "q",
-    },
-)
+# %% tags=["remove-cell"]
+note.save("slopes", everywhere.with_columns(genes=pl.col("genes").list.len()));
 
 # %% [markdown]
 # ## Does one gene carry it?
@@ -537,15 +515,8 @@ carried = pl.DataFrame(carried)
 note.record("sets_carried", carried.filter("changes_sign").height if carried.height else 0, "signatures")
 note.say("The sign of the slope hangs on a single gene in {sets_carried:signature|signatures}.")
 
-# %% tags=["remove-input"]
-note.table(
-    carried,
-    "Range of the slope when any one gene is left out (log2 per decade), and the gene that carries most of it.",
-    name="without_one_gene",
-    columns={
-        "signature": "set", "all genes": "change", "lowest": "lowest", "highest": "highest", "most carried by": "gene", "sign changes": "changes_sign",
-    },
-)
+# %% tags=["remove-cell"]
+note.save("without_one_gene", carried);
 
 # %% [markdown]
 # ## What else differs between these donors
@@ -572,7 +543,7 @@ if "stress\nscore" in follows:
     follows.loc["dissociation stress", "stress\nscore"] = np.nan
 
 # %% mystnb={"figure": {"caption": "Rank correlation of each signature over donors with age, days in hospital, and the dissociation-stress score.", "name": "fig-07-confounders"}, "image": {"alt": "Grid of correlations between minus one and one, rows signatures, columns age, hospital days and dissociation stress, the number written in each square."}}
-figure, axis = plt.subplots(figsize=(5.6, 1.2 + 0.34 * len(follows)))
+figure, axis = plt.subplots(figsize=(5.6, 1 + 0.3 * len(follows)))
 sns.heatmap(follows, annot=True, fmt=".2f", cmap=style.DIVERGING,
             vmin=-1, vmax=1, ax=axis, cbar_kws={"label": "Spearman"})
 axis.set(xlabel="", ylabel="");
@@ -618,14 +589,8 @@ if kept.height:
 else:
     note.say("This source has none of the promised genes.")
 
-# %% tags=["remove-input"]
-note.table(
-    kept,
-    "Share of cells with each promised gene: change per decade over donors.",
-    name="promised_genes",
-    columns={"gene": "set", "median share": "median_share", "change per decade": ("change", "low", "high"), "p": "p"},
-    percent=["median_share"],
-)
+# %% tags=["remove-cell"]
+note.save("promised_genes", kept);
 
 # %% [markdown]
 # ## Enrichment among tested genes
@@ -696,7 +661,7 @@ if truth is not None:
         scored.sort("planted").drop("genes"),
         "Found and planted change per decade (log2), the strongest falling plants first.",
         name="scored",
-        rows=8,
+        rows=5,
         columns={
             "signature": "set", "type": "type", "assay": "assay", "found": ("change", "low", "high"), "planted": "planted", "covered": "covered",
         },

@@ -59,16 +59,10 @@ def test_scores_are_those_by_hand(scored):
     assert score.summarize_tests(scored).select("donors", "cells_per_donor", "calls").row(0) == (12, 80.0, 2)
 
 
-def test_power_is_tabulated_by_size(scored):
-    bands = score.find_power(scored, edges=(0, 0.4, 1))
-    assert bands.select("genes", "power", "coverage").rows() == [(1, 1, 1), (1, 0, 0)]
-
-
 def test_no_calls_are_no_false_discoveries_and_nothing_planted_has_no_power(scored):
     summary = score.summarize_calls(scored.filter(pl.col("gene") == "C"))
     assert summary["false_discovery_proportion"] == 0
     assert summary["power"] is summary["slope"] is summary["right_sign"] is None
-    assert score.find_power(scored.filter(pl.col("gene") == "C")).is_empty()
     assert score.summarize_calls(scored.clear())["coverage"] is None
     assert score.summarize_tests(scored.clear()).is_empty()
 

@@ -1,17 +1,11 @@
 """Found against planted, and found against published. The only statistics that are handed a planted truth."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-
-import numpy as np
 import polars as pl
-from scipy import stats
 
 from helpers import names
 from helpers.errors import TableError
 from helpers.facts import study
 
-EFFECT_EDGES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, np.inf)
 _TRUTH_COLUMNS = ("assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin")
 
 
@@ -81,8 +75,7 @@ def score_changes(
     Returns
     -------
     The tests with ``origin`` ("none" where nothing was planted), ``planted`` in the unit of `log2_change`,
-    ``is_null``, ``called``, ``covered`` (planted within the interval) and ``power``: the probability of p < 0.05
-    for the planted change at the standard error found.
+    ``is_null``, ``called`` and ``covered`` (planted within the interval).
     """
     known = [
         find_planted(truth, cell_type=cell_type, assay=assay, level=level).select(
@@ -109,7 +102,7 @@ def score_changes(
         .otherwise(pl.col("planted") * pl.col("decades_seen")),
     )
     covered = pl.col("planted").is_between(pl.col("low"), pl.col("high"))
-    return joined.with_columns(covered=covered, power=_find_power(joined))
+    return joined.with_columns(covered=covered)
 
 
 def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
@@ -173,42 +166,6 @@ def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
     return table.sort("cells_per_donor", descending=True) if rows else table
 
 
-def find_power(scored: pl.DataFrame, *, edges: Sequence[float] = EFFECT_EDGES) -> pl.DataFrame:
-    """Tabulate power and coverage by the size of the planted change.
-
-    Parameters
-    ----------
-    scored
-        From `score_changes`.
-    edges
-        Borders of the bands of absolute planted change, ascending.
-
-    Returns
-    -------
-    One row a band that holds a gene: from, to, genes, planted (mean absolute change), power (share called), expected
-    (mean power for p < 0.05), coverage.
-    """
-    planted = scored.filter(~pl.col("is_null") & pl.col("planted").is_not_null())
-    size = planted["planted"].abs().to_numpy()
-    rows = []
-    for low, high in pairwise(edges):
-        band = planted.filter((size >= low) & (size < high))
-        if band.height:
-            rows.append(
-                {
-                    "from": float(low),
-                    "to": float(high),
-                    "genes": band.height,
-                    "planted": float(band["planted"].abs().mean()),
-                    "power": _mean(band["called"]),
-                    "expected": _mean(band["power"]),
-                    "coverage": _mean(band["covered"]),
-                }
-            )
-    columns = {"from": pl.Float64, "to": pl.Float64, "genes": pl.Int64, "planted": pl.Float64}
-    return pl.DataFrame(rows, schema=columns | dict.fromkeys(("power", "expected", "coverage"), pl.Float64))
-
-
 def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
     """Return the published directions with age of one level of labels: cell_type, assay, gene, direction.
 
@@ -225,12 +182,6 @@ def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
     named = names.LEVEL2 if level == names.LEVEL2 else names.LEVEL0
     columns = [pl.col(named).alias("cell_type"), "assay", "gene", "direction"]
     return within.select(columns).unique(["cell_type", "assay", "gene"], maintain_order=True)
-
-
-def _find_power(table: pl.DataFrame) -> np.ndarray:
-    df = table["df"].to_numpy()
-    shift = np.abs(table["planted"].cast(pl.Float64).to_numpy()) / table["standard_error"].to_numpy()
-    return stats.nct.sf(stats.t.isf(0.025, df), df, np.nan_to_num(shift))
 
 
 def _mean(values: pl.Series) -> float | None:
