@@ -110,6 +110,25 @@ def test_a_changed_part_is_read_again(copied, tmp_path):
     assert again.cells.filter(cell_type=1).select(pl.len()).collect().item() >= 500
 
 
+@pytest.mark.parametrize("pattern", ["*.parquet", "*.npy"])
+def test_what_is_kept_and_damaged_is_read_again(made, surveyed, tmp_path, pattern):
+    survey.run(made, cache=tmp_path)
+    entry = next(tmp_path.rglob(pattern))
+    entry.write_bytes(entry.read_bytes()[:300])
+    again = survey.run(made, cache=tmp_path)
+    assert again.computed == 1
+    same(surveyed, again)
+
+
+def test_a_worker_that_is_killed_is_said(made, tmp_path, monkeypatch):
+    def die(*_):
+        raise survey.BrokenProcessPool
+
+    monkeypatch.setattr(survey.ProcessPoolExecutor, "submit", die)
+    with pytest.raises(PartError, match="a process was killed"):
+        survey.run(made, cache=tmp_path, processes=2)
+
+
 def test_an_interrupted_survey_goes_on(made, surveyed, tmp_path):
     def stop(done, _):
         if done == 3:

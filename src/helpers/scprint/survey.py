@@ -8,7 +8,8 @@ import io
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -174,7 +175,8 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
         if moments is None:
             return parts.not_finite(opened, layout.EMBEDDINGS)
         del embeddings
-        scores = parts.read(opened, layout.SCORES)
+        with np.errstate(over="ignore"):  # what half precision cannot hold is no score of this model
+            scores = parts.read(opened, layout.SCORES).astype(np.float16, copy=False)
         if not np.isfinite(scores).all():
             return parts.not_finite(opened, layout.SCORES)
         table = _table(opened, parts.read(opened, layout.TOP3), scores)
@@ -189,7 +191,6 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
 
 
 def _table(opened: Opened, labels: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
-    scores = scores if scores.dtype == np.float16 else scores.astype(np.float16)
     columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(labels.T), strict=False))
     columns |= dict(zip(layout.SCORE_COLUMNS, np.ascontiguousarray(scores.T), strict=False))
     schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
@@ -283,8 +284,7 @@ def _keep(
             under_way.append((part, damage, None))
         else:
             name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
-            known = all(path.is_file() for path in _places(store, name))
-            under_way.append((part, name, None if known else submit(opened)))
+            under_way.append((part, name, None if _is_whole(*_places(store, name)) else submit(opened)))
         # so many parts are under way: memory does not grow with the number of parts
         if len(under_way) >= _WINDOW:
             yield finish()
@@ -294,6 +294,14 @@ def _keep(
 
 def _places(store: Path, name: str) -> tuple[Path, Path]:
     return store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
+
+
+def _is_whole(cells: Path, sums: Path) -> bool:
+    try:
+        pl.read_parquet_schema(cells)
+        return np.load(sums, allow_pickle=False).shape == (4, layout.EMBEDDING_WIDTH)
+    except (OSError, ValueError, EOFError, pl.exceptions.PolarsError):
+        return False
 
 
 @contextmanager
@@ -307,11 +315,13 @@ def _pool(processes: int, cluster: str) -> Iterator[Callable[[Opened], Callable[
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
 
             def begin(opened: Opened) -> Callable[[], Any]:
-                future: Future[Any] = pool.submit(work, opened)
-                return future.result
+                return pool.submit(work, opened).result
 
             try:
                 yield begin
+            except BrokenProcessPool:
+                msg = "a process was killed, for want of memory perhaps. Parts that were read are kept; use fewer processes."
+                raise PartError(msg) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
