@@ -88,6 +88,12 @@ def test_a_sample_is_cells_of_the_parts_with_their_labels(made, decoder):
     assert drawn.var["block"].value_counts()["other"] == 256
 
 
+def test_a_class_that_the_parts_do_not_have_is_missing(tmp_path):
+    drawn = sample.draw(twin.simulate_parts(tmp_path / "p", n_cells=60, n_parts=2, width=22), cells=20)
+    assert drawn.obs["cell_culture"].isna().all()
+    assert drawn.obs["organism"].notna().all()
+
+
 def test_every_cell_has_the_same_chance(made):
     shares = [
         sample.draw(made, cells=600, seed=seed).obs["part"].value_counts(sort=False).to_numpy()

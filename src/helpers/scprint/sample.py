@@ -49,7 +49,7 @@ def draw(
     -------
     anndata.AnnData
         ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same,
-        block by block. ``obs``: part, row, and the label columns as names. ``uns["skipped"]``: parts that could not be
+        block by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``: parts that could not be
         read, with the reason.
 
     Raises
@@ -81,7 +81,10 @@ def draw(
         msg = f"no cell could be drawn from {folder}: {next(iter(skipped.values()), 'the parts are empty')}"
         raise PartError(msg)
     table = labels.decode(pl.concat(rows, how="diagonal"), labels.built_in() if decoder is None else decoder)
-    table = table.with_columns(pl.col(pl.String).cast(pl.Categorical))
+    absent = [
+        pl.lit(None, pl.String).alias(name) for name in layout.LABEL_COLUMNS if name not in table.columns
+    ]
+    table = table.with_columns(absent).with_columns(pl.col(pl.String).cast(pl.Categorical))
     obs = table.to_pandas().set_axis([f"{part}:{row}" for part, row in table.select("part", "row").rows()])
     block = np.repeat(list(layout.WIDTHS), list(layout.WIDTHS.values()))
     dimension = np.concatenate([np.arange(width) for width in layout.WIDTHS.values()])
