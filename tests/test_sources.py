@@ -25,7 +25,7 @@ def writes(small_release, monkeypatch):
 
     asked = []
 
-    def write(folder, *, scale, seed):
+    def write(folder, *, scale, seed, owned):
         asked.append((scale, seed))
         time.sleep(0.2)
         shutil.copytree(small_release, folder, ignore=shutil.ignore_patterns("*.h5ad"))

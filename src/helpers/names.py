@@ -73,6 +73,8 @@ AGE_GROUPS = ("15-20", "20-25", "25-30", "35-40", "50-55", "55-60", "60-65", "70
 # AnnData.
 COUNTS = "counts"  # layer of molecule counts
 EXACT_AGE = "age"  # exact age in years, from the donor table
+SIMULATION = "musclebook_simulation"  # in uns, and on the file: what made up the data, as JSON
+SIMULATED = "musclebook_simulated"  # column of obs: the cells were made up
 
 # What one pseudobulk profile stands for.
 PROFILE = (DONOR, ASSAY, LEVEL0)

@@ -2,11 +2,13 @@
 
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
+import h5py
 
 from helpers import files, names
 from helpers.atlas import columns, h5ad, reader, release
@@ -15,7 +17,10 @@ from helpers.errors import SourceError
 SCALES = {"demo": 0.08, "tiny": 0.02, "full": 1.0}
 SEED = 1
 WAIT = 1800  # seconds that a second notebook waits while the first simulates
-EXPECTED = "Give 'demo' or 'tiny' (simulated, 'demo:7' for another seed), a release folder, or a .h5ad file."
+EXPECTED = (
+    "Give 'demo' or 'tiny' (simulated, 'demo:7' for another seed), a release folder, a .h5ad file, or a .h5 file or "
+    "folder of Cell Ranger."
+)
 
 
 def open_atlas(source: str | Path) -> reader.Atlas:
@@ -25,7 +30,8 @@ def open_atlas(source: str | Path) -> reader.Atlas:
     ----------
     source
         ``"demo"`` or ``"tiny"``: simulated on first use and kept, with another seed as ``"demo:7"``; ``"full"``:
-        simulated at full size beforehand; a release folder; or an h5ad, the portal's or in the CELLxGENE schema.
+        simulated at full size beforehand; a release folder; an h5ad, the portal's or in the CELLxGENE schema; or
+        what Cell Ranger writes, a .h5 file or a folder with matrix.mtx.
 
     Returns
     -------
@@ -47,6 +53,8 @@ def open_atlas(source: str | Path) -> reader.Atlas:
         return reader.Atlas(release.Release(simulated_folder(match[1], seed=int(match[2] or SEED))))
     path = Path(source).expanduser()
     if text.strip() and path.is_dir():
+        if (path / "matrix.mtx").is_file() or (path / "matrix.mtx.gz").is_file():
+            return _import_cell_ranger(path)
         return reader.Atlas(release.Release(path))
     if text.strip() and path.is_file():
         return _open_file(path)
@@ -173,17 +181,50 @@ def _open_file(path: Path) -> reader.Atlas:
     if path.suffix == ".parquet":
         msg = f"{path} is one file of a release. Name the folder that holds all of them: {path.parent}."
         raise SourceError(msg)
-    if path.suffix != ".h5ad":
-        msg = f"{path} is a file of another kind ({path.suffix or 'no ending'!r}). {EXPECTED}"
+    if path.suffix == ".h5" and not _is_h5ad(path):
+        return _import_cell_ranger(path)
+    if path.suffix not in (".h5ad", ".h5"):
+        unpack = f" Unpack it first: gunzip {path.name}." if path.suffix == ".gz" else ""
+        msg = f"{path} is a file of another kind ({path.suffix or 'no ending'!r}).{unpack} {EXPECTED}"
         raise SourceError(msg)
     return reader.Atlas(h5ad.H5ad(path))
+
+
+def _is_h5ad(path: Path) -> bool:
+    with suppress(OSError), h5py.File(path, "r") as file:
+        return "obs" in file and "var" in file
+    return False
+
+
+def _import_cell_ranger(path: Path) -> reader.Atlas:
+    """Open what Cell Ranger wrote, through scanpy's reader and a copy in the cache folder."""
+    import scanpy as sc
+
+    copy = files.cache_folder() / "imported" / f"{files.fingerprint(path)[:32]}.h5ad"
+    with _turn(copy):
+        if not copy.is_file():
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that names are not unique: the reader says which
+                    adata = sc.read_10x_mtx(path) if path.is_dir() else sc.read_10x_h5(path)
+            except MemoryError:
+                raise
+            except Exception as problem:
+                reason = " ".join(str(problem).split())[:300] or type(problem).__name__
+                msg = f"{path} cannot be read as what Cell Ranger writes: {reason}. {EXPECTED}"
+                raise SourceError(msg) from problem
+            with files.writing(copy) as part:
+                adata.write_h5ad(part)
+    return reader.Atlas(h5ad.H5ad(copy, origin=path))
 
 
 def _explain_absent(text: str, path: Path) -> str:
     near = columns.nearest(text, SCALES, most=1)
     beside = path.parent
     if beside.is_dir() and path.name:
-        there = [entry.name for entry in beside.iterdir() if entry.is_dir() or entry.suffix == ".h5ad"]
+        there = [
+            entry.name for entry in beside.iterdir() if entry.is_dir() or entry.suffix in (".h5ad", ".h5")
+        ]
         near += [str(beside / name) for name in columns.nearest(path.name, there, most=2)]
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     missing = "" if beside.is_dir() else f" The folder {beside} does not exist either."

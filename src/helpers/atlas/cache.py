@@ -15,13 +15,12 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import files, names
-from helpers.atlas import stored
+from helpers.atlas import matrix, stored
 
 logger = logging.getLogger(__name__)
 
 FORMAT = "1"  # of the converted file; another number makes all older ones stale
 KEY = "musclebook_key"
-SIMULATION = "musclebook_simulation"
 WAIT = 900  # seconds that a second process waits for the first to convert
 
 
@@ -129,7 +128,7 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
                 shared = layer.indices is adata.X.indices or np.shares_memory(layer.indices, adata.X.indices)
                 _write_csr(file, f"layers/{names.COUNTS}", layer, group if shared else None)
             if simulation is not None:
-                file.attrs[SIMULATION] = json.dumps(simulation)
+                file.attrs[names.SIMULATION] = json.dumps(simulation)
             file.attrs[KEY] = _stamp(key)  # last: a file without it is not whole
 
 
@@ -148,7 +147,7 @@ def read(
         Whether counts are wanted.
     """
     with h5py.File(path, "r") as file:
-        values = stored.read_csr(file["X"], rows, places, clean=False)
+        values = stored.read_csr(file["X"], rows, places)
         if not counts:
             return values, None
         group = file[f"layers/{names.COUNTS}"]
@@ -156,8 +155,8 @@ def read(
             data = np.empty(group["data"].shape, np.int32)
             if data.size:
                 group["data"].read_direct(data)
-            return values, stored.matrix.csr(data, values.indices, values.indptr, values.shape)
-        return values, stored.read_csr(group, rows, places, dtype=np.int32, clean=False)
+            return values, matrix.csr(data, values.indices, values.indptr, values.shape)
+        return values, stored.read_csr(group, rows, places, dtype=np.int32)
 
 
 def _places(folder: Path, key: str) -> list[Path]:

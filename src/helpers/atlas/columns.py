@@ -1,16 +1,19 @@
-"""Cell and gene tables of any source, brought to the columns and types of the release."""
+"""Columns of any file brought to those of the release: names, labels, units, and words that say nothing."""
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 from anndata.utils import make_index_unique
 
-from helpers import names
+from helpers import ages, names
 from helpers.errors import ReleaseError
+from helpers.facts import study
 
 TYPES: dict[str, pl.DataType] = {
     **dict.fromkeys(names.LABEL_COLUMNS, pl.String()),
@@ -24,18 +27,401 @@ FEATURE_TYPES: dict[str, pl.DataType] = {
     names.N_CELLS: pl.Int64(),
     names.GENE_IDS: pl.String(),
 }
-INDEX_NAMES = (
-    names.INDEX_COLUMN,
-    names.BARCODE,
-    "barcodes",
-    "index",
-    "_index",
-    "cell_id",
-    "cell",
-    "CellID",
-    "Unnamed: 0",
-    "",
+INDEX_NAMES = (names.INDEX_COLUMN, names.BARCODE, "barcodes", "index", "_index", "cell_id", "cell", "CellID")
+INDEX_NAMES += ("Unnamed: 0", "")
+LABEL, SOMEBODY, NUMBER, WHOLE, PERCENT, SHARE = (
+    "label",
+    "donor",
+    "number",
+    "whole number",
+    "percent",
+    "share",
 )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the release, what others call it, and what may stand in it.
+
+    Attributes
+    ----------
+    name
+        As the release has it.
+    aliases
+        Columns of other files that mean the same, best first.
+    kind
+        How values are read.
+    labels
+        Labels of others, in lower case, and what they are here; any label if empty.
+    meaning
+        For the page of the book.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    kind: str
+    meaning: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+_MALE = dict.fromkeys(("male", "m", "man", "pato:0000384"), names.MALE)
+_FEMALE = dict.fromkeys(("female", "f", "woman", "pato:0000383"), names.FEMALE)
+_CELLS = dict.fromkeys(("cell", "cells", "single cell", "scrna-seq"), names.CELLS)
+_NUCLEI = dict.fromkeys(("nucleus", "nuclei", "single nucleus", "snrna-seq"), names.NUCLEI)
+_V2 = dict.fromkeys(("10x 3' v2", "efo:0009899", "3'v2", "v2", "10xv2"), names.V2)
+_V3 = dict.fromkeys(("10x 3' v3", "efo:0009922", "3'v3", "v3", "10xv3"), names.V3)
+
+COLUMNS = (
+    Column(names.SAMPLE, ("sample_id", "library_id", "sample", "Sample"), LABEL, "library or sample"),
+    Column(
+        names.DONOR,
+        ("donor_id", "donor", "Donor", "subject_id", "individual", "patient_id", "patient"),
+        SOMEBODY,
+        "person; words that name nobody (unknown, pooled, doublet, ...) become empty",
+    ),
+    Column(names.SEX, ("sex", "sex_ontology_term_id", "gender"), LABEL, "M or F", _MALE | _FEMALE),
+    Column(names.ASSAY, ("suspension_type",), LABEL, "cells or nuclei", _CELLS | _NUCLEI),
+    Column(
+        names.CHEMISTRY,
+        ("assay", "assay_ontology_term_id"),
+        LABEL,
+        "3'v2 or 3'v3; other assays are left empty",
+        _V2 | _V3 | {"3'v2/v3": names.V2_V3},
+    ),
+    Column(
+        names.LEVEL0,
+        ("cell_type", "author_cell_type", "celltype", "cell_type_ontology_term_id"),
+        LABEL,
+        "cell type; unknown and the like become empty",
+    ),
+    Column(names.LEVEL1, (), LABEL, "finer cell type"),
+    Column(names.LEVEL2, (), LABEL, "finest cell type"),
+    Column(names.N_COUNTS, ("total_counts", "nCount_RNA", "n_umi", "nUMIs"), NUMBER, "molecules of the cell"),
+    Column(
+        names.N_GENES, ("n_genes_by_counts", "nFeature_RNA", "n_features"), WHOLE, "genes seen in the cell"
+    ),
+    Column(
+        names.PERCENT_MITO,
+        ("pct_counts_mt", "pct_counts_mito", "percent.mt"),
+        PERCENT,
+        "percent of molecules that are mitochondrial; shares of one are multiplied by a hundred",
+    ),
+    Column(
+        names.PERCENT_RIBO,
+        ("pct_counts_ribo", "percent.ribo"),
+        PERCENT,
+        "percent of molecules that are ribosomal; shares of one are multiplied by a hundred",
+    ),
+    Column(names.DOUBLET_SCORE, ("doublet_score", "scrublet_scores"), SHARE, "doublet score, 0 to 1"),
+)
+# Ages come from the first of these that says one; a plain number is in years unless the name says otherwise.
+STAGES = (ages.STAGE_TERM, ages.STAGE)
+AGE_UNITS = {names.EXACT_AGE: 1.0, "Age": 1.0, "age_years": 1.0, "donor_age": 1.0, "age_months": 1 / 12}
+AGE_UNITS |= {"age_weeks": 7 / 365.25, "age_days": 1 / 365.25, names.AGE_GROUP: 1.0, names.AGE_MIDPOINT: 1.0}
+AGE_COLUMNS = (names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
+_BINS = {"young": names.YOUNG, "old": names.OLD}
+_GROUP = re.compile(r"^\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?|\+)$")
+_ALWAYS_PERCENT = ("pct_counts_mt", "pct_counts_mito", "pct_counts_ribo")  # scanpy writes no other unit
+_OWN_FORMAT = {
+    names.LEVEL2,
+    names.DOUBLET_SCORE,
+    names.CHEMISTRY,
+}  # a file of the release's own: its units hold
+
+ORGANISMS = {
+    **dict.fromkeys(("homo sapiens", "human", "ncbitaxon:9606", "9606", "hsapiens"), ages.HUMAN),
+    **dict.fromkeys(("mus musculus", "mouse", "ncbitaxon:10090", "10090", "mmusculus"), ages.MOUSE),
+}
+ORGANISM_COLUMNS = ("organism", "organism_ontology_term_id", "species")
+OTHER = "other"
+SYMBOL_COLUMNS = (
+    "feature_name",
+    "gene_symbols",
+    "gene_symbol",
+    "gene_name",
+    "gene_names",
+    "symbol",
+    "Symbol",
+)
+SYMBOL_COLUMNS += ("gene_short_name", "hgnc_symbol")
+ENSEMBL_COLUMNS = ("gene_ids", "ensembl_id", "ensembl_ids", "feature_id", "gene_id", "ensembl")
+_ENSEMBL = re.compile(r"ENS([A-Z]{0,6})G\d{11}")
+
+
+def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.DataFrame, list[str]]:
+    """Bring the cell table of any file to the columns of the release, and say what was taken from where.
+
+    A column of the release's own name is taken only if it holds what the release has there, or can be translated to
+    it; else it is kept as ``NAME_own``, and another column takes its place.
+
+    Parameters
+    ----------
+    frame
+        Cell table as it came; at least one column, so that it has a height.
+    species
+        Whose ages and bins are meant.
+    """
+    notes: list[str] = []
+    made: dict[str, pl.Series] = {}
+    refused: set[str] = set()
+    trusted = set(frame.columns) >= _OWN_FORMAT
+    for column in COLUMNS:
+        for origin in (column.name, *column.aliases):
+            if origin not in frame.columns or column.name in made:
+                continue
+            values, said = _read(frame[origin], column, trusted=trusted)
+            if values is None:
+                refused.add(origin)
+                notes.append(f"{origin} is not taken for {column.name}: {said}")
+                continue
+            made[column.name] = values
+            if origin != column.name:
+                notes.append(f"{column.name} is taken from {origin}")
+            if said:
+                notes.append(f"{origin}: {said}")
+    found, said = _read_ages(frame, species, refused)
+    made |= found
+    kept = [
+        frame[name].alias(f"{name}_own" if name in TYPES or name in AGE_COLUMNS else name)
+        for name in frame.columns
+        if name not in made or name in refused
+    ]
+    return pl.DataFrame([*kept, *(values.alias(name) for name, values in made.items())]), [*notes, *said]
+
+
+def _read(values: pl.Series, column: Column, *, trusted: bool) -> tuple[pl.Series | None, str]:
+    """Return the values as the release has them and what was done, or none and why they cannot be taken."""
+    if column.kind in (LABEL, SOMEBODY):
+        return _read_labels(values, column)
+    numbers = _plain(values).cast(pl.Float64, strict=False).fill_nan(None)
+    known = numbers.drop_nulls()
+    if not len(known) or values.dtype == pl.Boolean:
+        return None, f"it holds no number, but {_few(_plain(values))}"
+    low, high = float(known.min()), float(known.max())
+    most = {PERCENT: 100.0, SHARE: 1.0}.get(column.kind, float("inf"))
+    if low < 0 or high > most or (column.kind == WHOLE and (known != known.round(0)).any()):
+        span = f"its values go from {low:g} to {high:g}"
+        return (
+            None,
+            f"{span}, which is no {column.kind}" if column.kind != WHOLE else f"{span}, not all whole",
+        )
+    if column.kind == PERCENT and 0 < high <= 1 and not trusted and values.name not in _ALWAYS_PERCENT:
+        return numbers * 100, f"values of at most {high:.3g} are taken for shares and multiplied by 100"
+    return numbers, ""
+
+
+def _read_labels(values: pl.Series, column: Column) -> tuple[pl.Series | None, str]:
+    labels = as_labels(values)
+    given = labels.drop_nulls().unique().to_list()
+    says = names.is_somebody if column.kind == SOMEBODY else names.is_given
+    empty = [label for label in given if not says(label)]
+    if column.labels:
+        table = {label: column.labels.get(label.strip().casefold()) for label in given}
+        table |= {label: label for label in given if label in column.labels.values()}
+    else:
+        table = {label: label if says(label) else None for label in given}
+    if not any(table.values()):
+        return None, f"it holds {_few(labels) or 'nothing'}"
+    read = labels.replace_strict(table, default=None, return_dtype=pl.String) if given else labels
+    lost = int((labels.is_not_null() & read.is_null()).sum())
+    if empty and column.kind == SOMEBODY:
+        return (
+            read,
+            f"{lost:,} cells of {', '.join(sorted(empty))} belong to nobody in particular and have no donor",
+        )
+    if empty and not column.labels:
+        return read, f"{lost:,} cells are {', '.join(sorted(empty))}, which says nothing"
+    changed = [
+        label for label, found in table.items() if found and found != label and values.name == column.name
+    ]
+    return (
+        read,
+        f"{_few(pl.Series(changed, dtype=pl.String))} are read as {column.meaning}" if changed else "",
+    )
+
+
+def _read_ages(
+    frame: pl.DataFrame, species: str, refused: set[str]
+) -> tuple[dict[str, pl.Series], list[str]]:
+    """Return the four columns of age, each from its own column if that agrees, else from the best that says one."""
+    told, notes = _tell_all(frame, species)
+    refused |= {name for name in AGE_COLUMNS if name in frame.columns and name not in told}
+    made: dict[str, pl.Series] = {}
+    if names.AGE_BIN in frame.columns:
+        bins, said = _read_labels(
+            frame[names.AGE_BIN], Column(names.AGE_BIN, (), LABEL, "young or old", _BINS)
+        )
+        if bins is not None:
+            made[names.AGE_BIN] = bins
+            refused.discard(names.AGE_BIN)
+        if said:
+            notes.append(f"{names.AGE_BIN}: {said}")
+    if names.AGE_GROUP in told:  # a group keeps its own words where they are one
+        own, read = as_labels(frame[names.AGE_GROUP]), told[names.AGE_GROUP][names.AGE_GROUP]
+        kept = pl.when(own.str.contains(_GROUP.pattern)).then(own).otherwise(read)
+        made[names.AGE_GROUP] = pl.select(kept).to_series()
+    for name in AGE_COLUMNS:
+        for origin in [name] * (name in told) + list(told):
+            if name not in made and told[origin][name].null_count() < frame.height:
+                made[name] = told[origin][name]
+                if origin != name:
+                    notes.append(f"{name} is taken from {origin}")
+    return made, notes
+
+
+def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame], list[str]]:
+    """Return what each column says of ages, best first, and why some are not believed."""
+    told: dict[str, pl.DataFrame] = {}
+    notes = []
+    for name in (name for name in (*STAGES, *AGE_UNITS) if name in frame.columns):
+        values = _plain(frame[name])
+        if (
+            species != ages.HUMAN
+            and values.dtype.is_numeric()
+            and name in (names.EXACT_AGE, "Age", "donor_age")
+        ):
+            notes.append(f"{name} is not taken for an age: the unit of a number is not known for a {species}")
+            continue
+        found = _tell(values, name, species)
+        if found[ages.AGE_LOWER].null_count() == len(found):
+            if values.null_count() < len(values):
+                notes.append(f"{name} is not taken for an age: it holds {_few(values)}")
+        elif told and not _agree(found, next(iter(told.values()))):
+            notes.append(f"{name} is not taken for an age: it contradicts {next(iter(told))}")
+        else:
+            told[name] = found
+    return told, notes
+
+
+def _tell(values: pl.Series, name: str, species: str) -> pl.DataFrame:
+    """Return bounds and the columns of age for each value; each distinct one is read once."""
+    unit = AGE_UNITS.get(name, 1.0)
+    schema = {
+        name: pl.String if name in (names.AGE_GROUP, names.AGE_BIN) else pl.Float64 for name in AGE_COLUMNS
+    }
+    schema = {ages.AGE_LOWER: pl.Float64, ages.AGE_UPPER: pl.Float64, **schema}
+    distinct = values.unique()
+    rows = []
+    for value in distinct:
+        number = value * unit if isinstance(value, int | float) and not isinstance(value, bool) else value
+        age = ages.parse(number if isinstance(number, int | float | str) else None, species=species)
+        row = {ages.AGE_LOWER: age.lower, ages.AGE_UPPER: age.upper, **ages.describe(age, species=species)}
+        if name == names.AGE_MIDPOINT:  # the middle of a group, or an age: the column does not say which
+            row |= {names.AGE_MIDPOINT: age.years, names.EXACT_AGE: None}
+        rows.append(row)
+    table = pl.DataFrame(rows, schema=schema).insert_column(0, distinct.alias("_value"))
+    joined = (
+        values.alias("_value")
+        .to_frame()
+        .join(table, on="_value", how="left", nulls_equal=True, maintain_order="left")
+    )
+    return joined.drop("_value")
+
+
+def _agree(found: pl.DataFrame, best: pl.DataFrame) -> bool:
+    """Tell whether most ages of two columns overlap, within a year and a half."""
+    upper, most = found[ages.AGE_UPPER].fill_null(ages.OLDEST), best[ages.AGE_UPPER].fill_null(ages.OLDEST)
+    both = (found[ages.AGE_LOWER] <= most + 1.5) & (upper >= best[ages.AGE_LOWER] - 1.5)
+    share = both.drop_nulls().mean()
+    return share is None or share > 0.5
+
+
+def map_genes(frame: pl.DataFrame, index: str) -> tuple[pl.DataFrame, list[str]]:
+    """Name genes by symbol and add the columns of genes of the release that others hold under other names.
+
+    Parameters
+    ----------
+    frame
+        Gene table as it came.
+    index
+        Column of the names by which the file indexes its genes.
+    """
+    labels = frame[index].cast(pl.String)
+    by_id = _is_ensembl(labels)
+    origin = next(
+        (name for name in (*SYMBOL_COLUMNS, names.SYMBOL) if name in frame.columns and name != index), None
+    )
+    notes: list[str] = []
+    symbols = labels
+    if by_id and origin is not None and not _is_ensembl(frame[origin].cast(pl.String)):
+        symbols = frame[origin].cast(pl.String).fill_null(labels)
+        notes.append("genes are named by symbol, the file by Ensembl id")
+    elif by_id:
+        known = symbols_of(labels.to_list())
+        symbols = pl.Series(
+            [symbol or label for symbol, label in zip(known, labels, strict=True)], dtype=pl.String
+        )
+        n_known = sum(symbol is not None for symbol in known)
+        notes.append(
+            f"{n_known:,} of {len(known):,} genes are named by the study's table, the file gives Ensembl ids only"
+        )
+    made = {}
+    if names.ENSEMBL not in frame.columns:
+        held = next((n for n in ENSEMBL_COLUMNS if n in frame.columns and _is_ensembl(frame[n])), None)
+        if by_id or held is not None:
+            made[names.ENSEMBL] = labels if by_id else frame[held].cast(pl.String)
+    if names.SYMBOL not in frame.columns:
+        named = symbols if not by_id else pl.select(pl.when(symbols != labels).then(symbols)).to_series()
+        if named.null_count() < len(named):
+            made[names.SYMBOL] = named
+    added = [column.alias(name) for name, column in made.items()]
+    return frame.with_columns(symbols.alias(names.GENE), *added), notes
+
+
+def symbols_of(identifiers: Iterable[str]) -> list[str | None]:
+    """Return the symbols of human Ensembl ids, with or without a version, by the study's table of genes.
+
+    Examples
+    --------
+    >>> symbols_of(["ENSG00000109061", "ENSG00000092054.13", "ENSMUSG00000033196", "MYH7"])
+    ['MYH1', 'MYH7', None, None]
+    """
+    table = study.genes()
+    known = dict(zip(table["ensembl_id"], table["symbol"], strict=True))
+    return [known.get(label.split(".")[0]) for label in identifiers]
+
+
+def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
+    """Return ``human``, ``mouse`` or ``other``: as the file states, else by the prefix of Ensembl ids, else human.
+
+    Parameters
+    ----------
+    stated
+        What the file says of its organism: labels or identifiers, any number.
+    genes
+        Ensembl ids or symbols.
+
+    Examples
+    --------
+    >>> species_of([], ["ENSMUSG00000033196"]), species_of(["NCBITaxon:9606"], []), species_of(["Danio rerio"], [])
+    ('mouse', 'human', 'other')
+    """
+    said = {ORGANISMS.get(label.strip().casefold(), OTHER) for label in stated if names.is_given(label)}
+    if said:
+        return said.pop() if len(said) == 1 else OTHER
+    prefixes = [found[1] for gene in genes if (found := _ENSEMBL.match(gene))]
+    if not prefixes:
+        return ages.HUMAN
+    most = max(set(prefixes), key=prefixes.count)
+    return {"": ages.HUMAN, "MUS": ages.MOUSE}.get(most, OTHER)
+
+
+def _is_ensembl(column: pl.Series) -> bool:
+    found = column.dtype == pl.String and column.str.contains(f"^{_ENSEMBL.pattern}").mean()
+    return bool(found) and found > 0.5
+
+
+def as_labels(column: pl.Series) -> pl.Series:
+    """Return a column as text: whole floats without their point, as a file with gaps stores whole numbers."""
+    column = _plain(column)
+    if column.dtype.is_float() and (column.drop_nulls().drop_nans() % 1 == 0).all():
+        column = column.fill_nan(None).cast(pl.Int64, strict=False)
+    return column.cast(pl.String, strict=False)
+
+
+def _few(column: pl.Series) -> str:
+    found = column.drop_nulls().unique().sort().head(4).to_list()
+    return ", ".join(str(label)[:40] for label in found[:3]) + (", ..." if len(found) > 3 else "")
 
 
 def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:

@@ -14,6 +14,7 @@ from helpers.errors import CountsError
 
 MOST_MOLECULES = 60  # molecules that the smallest value of a cell may stand for
 USUAL_TARGETS = (1e6, 1e5, 1e4)  # molecules that a cell is scaled to; the largest that fits is meant
+MOST = 2**31 - 1  # molecules that a count of 32 bits holds
 LARGEST_LOG = 20.0  # log1p of any count per ten thousand or per million stays far below
 SAMPLED = 20_000
 REPORT = {
@@ -86,6 +87,9 @@ def recover(
     seen = _look(held, label)
     n_cells = held.shape[0]
     if seen.fraction < 0:
+        if seen.largest > MOST:
+            msg = f"the largest count, {seen.largest:,.0f}, is more than {MOST:,}: no molecules of a cell are that many."
+            raise CountsError(msg)
         data = held.data.astype(np.int32)
         report = _report(held, data, barcodes, np.ones(n_cells), np.full(n_cells, np.nan), np.zeros(n_cells))
         return matrix.csr(data, held.indices, held.indptr, held.shape), report

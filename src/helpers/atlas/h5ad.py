@@ -1,7 +1,8 @@
 """An h5ad as a source: the portal's, or any that follows the CELLxGENE schema or less."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 
-from helpers import files, names
-from helpers.atlas import cellxgene, columns, counts, inversion, people, stored
-from helpers.errors import SourceError
+from helpers import ages, files, names
+from helpers.atlas import columns, counts, inversion, people, stored
+from helpers.errors import MusclebookError, SourceError
 
-SAMPLED = 2**20
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
 TARGET = 1e4  # molecules a cell is scaled to before the log, where only counts are held
+PRIMARY = "is_primary_data"
 
 
 class H5ad:
@@ -29,33 +30,34 @@ class H5ad:
     ----------
     path
         The file.
+    origin
+        What it was converted from, if it is a copy of ours of a file of another kind.
 
     Raises
     ------
     SourceError
-        If it is not HDF5, or lacks the tables or the matrix of an h5ad.
+        If it is not HDF5, lacks the tables or the matrix of an h5ad, or is damaged.
     """
 
     kind = "h5ad"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, origin: Path | None = None) -> None:
         self.path = Path(path)
-        self.name = self.path.name
+        self.name = (origin or self.path).name
         self.notes: list[str] = []
         with self._open() as file:
             self._require_groups(file)
             self._choose_matrices(file)
-            self.obs, self.missing = self._read_obs(file)
             self.var, absent = self._read_var(file)
-            self._maps = {} if "obsm" not in file else {key.casefold(): key for key in file["obsm"]}
-            self.simulation = _read_simulation(file)
+            self.obs, self.missing = self._read_obs(file)
+            self._maps = self._find_maps(file)
         self.missing += absent
         self.missing += [key for key in names.PROJECTION_FILES if key.casefold() not in self._maps]
 
     @cached_property
     def key(self) -> str:
-        """Hash of a sample of the file and its size."""
-        return files.digest(self.path, sample=SAMPLED)
+        """Hash of the file."""
+        return files.fingerprint(self.path)
 
     def genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`."""
@@ -71,8 +73,8 @@ class H5ad:
             return None
         with self._open() as file:
             value = anndata.io.read_elem(file["obsm"][held])
-        dense = value.toarray() if sp.issparse(value) else np.asarray(value)
-        return np.ascontiguousarray(dense, dtype=np.float32)
+            dense = value.toarray() if sp.issparse(value) else np.asarray(value)
+            return np.ascontiguousarray(dense, dtype=np.float32)
 
     def truth(self, table: str) -> None:
         """Return none: an h5ad carries no truth, even one converted from a simulated release."""
@@ -102,7 +104,7 @@ class H5ad:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
             if not self._derived:
-                return self._finite(stored.read_csr(file[self._values], rows, places), rows)
+                return self._finite(stored.read_csr(file[self._values], rows, places, log=self._logged), rows)
             held = stored.read_csr(file[self._values], rows)
         totals = np.asarray(held.sum(axis=1)).ravel()
         factors = np.divide(TARGET, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0)
@@ -133,15 +135,25 @@ class H5ad:
             raise SourceError(msg)
         return held
 
-    def _open(self) -> h5py.File:
+    @contextmanager
+    def _open(self) -> Iterator[h5py.File]:
+        """Open the file; whatever cannot be read in it is said in words, with its name."""
+        opened = False
         try:
-            return h5py.File(self.path, "r")
-        except OSError as problem:
+            with h5py.File(self.path, "r") as file:
+                opened = True
+                yield file
+        except (MusclebookError, MemoryError):
+            raise
+        except Exception as problem:
             size = self.path.stat().st_size if self.path.exists() else 0
-            msg = (
-                f"{self.path} ({size:,} bytes) cannot be read as HDF5: {problem}. It may be cut short, or no .h5ad at "
-                f"all: fetch it again."
-            )
+            reason = " ".join(str(problem).split())[:300] or type(problem).__name__
+            msg = f"{self.path} holds something that cannot be read: {reason}. {stored.AGAIN}"
+            if not opened:
+                msg = (
+                    f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}. It may be cut short, or no .h5ad at "
+                    f"all: fetch it again."
+                )
             raise SourceError(msg) from problem
 
     def _require_groups(self, file: h5py.File) -> None:
@@ -157,23 +169,26 @@ class H5ad:
 
     def _choose_matrices(self, file: h5py.File) -> None:
         """Find the matrix of log values and the one of counts by what they hold, not by what they are called."""
-        layers = list(file.get("layers", ()))
+        layers = list(stored.matrices(file.get("layers")))
         ordered = [name for name in COUNT_LAYERS if name in layers]
         ordered += [name for name in layers if name not in ordered]
         held = [name for name in ("X", *(f"layers/{name}" for name in ordered), "raw/X") if name in file]
-        looks = {
-            name: _look_at(stored.sample(file[name]))
-            for name in held
-            if isinstance(file[name], h5py.Group | h5py.Dataset) and stored.kind_of(file[name])
-        }
+        looks = {}
+        for name in list(held):
+            try:
+                stored.kind_of(file[name])
+                looks[name] = _look_at(stored.sample(file[name]))
+            except SourceError as problem:
+                if len(held) == 1 or name == "X":
+                    raise
+                held.remove(name)
+                self.notes.append(f"{name} is left out: {problem}")
         logs = [name for name in held if looks[name] == "log"]
         whole = [name for name in held if looks[name] == "counts"]
         logs.sort(key=lambda name: ("X", "raw/X").index(name) if name in ("X", "raw/X") else 2)
         self._values = (logs or whole or held)[0]
-        self._derived = not logs and bool(whole)
+        self._logged, self._derived = bool(logs), not logs and bool(whole)
         self._counts = whole[0] if whole else None
-        for name in {self._values, self._counts} - {None}:
-            stored.kind_of(file[name])
         if not logs and not whole:
             self.notes.append(f"{self._values} holds neither log-normalized values nor counts")
         elif self._derived:
@@ -186,27 +201,37 @@ class H5ad:
             self.notes.append(f"counts are taken from {self._counts}")
 
     def _read_obs(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
-        frame, barcodes = _read_table(file["obs"], names.BARCODE)
+        frame, barcodes = self._read_table(file["obs"], names.BARCODE)
         rows = stored.shape_of(file[self._values])[0]
         if frame.height != rows:
             msg = f"{self.path}: obs has {frame.height:,} rows, {self._values} has {rows:,}. Fetch the file again."
             raise SourceError(msg)
-        frame, notes = cellxgene.map_cells(frame.drop(names.BARCODE))
+        self.species = columns.species_of(self._stated_organisms(file, frame), self._gene_names())
+        if self.species != ages.HUMAN:
+            self.notes.append(f"the organism is {self.species}: chapters of human donors do not fit")
+        self.simulation = _read_simulation(file, frame)
+        frame, notes = columns.map_cells(frame, species=self.species)
         self.notes += notes
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=self.name)
         self.notes += people.look(typed, barcodes)
+        if PRIMARY in frame.columns:
+            copies = int((columns.as_labels(frame[PRIMARY]).str.to_lowercase() == "false").sum())
+            if copies:
+                self.notes.append(
+                    f"{copies:,} cells are copies of cells of other data sets ({PRIMARY} is False)"
+                )
         missing += [
             name for name in columns.TYPES if name not in missing and typed[name].null_count() == typed.height
         ]
-        return typed.insert_column(0, barcodes), missing
+        return typed.select(names.BARCODE, pl.exclude(names.BARCODE)), missing
 
     def _read_var(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
         table, raw = file["var"], self._values == "raw/X"
         if raw and "raw/var" in file:
             table = file["raw/var"]
-        frame, index = _read_table(table, "_name")
+        frame, index = self._read_table(table, "_name")
         if raw:
-            more = _read_table(file["var"], "_name")[0]
+            more = self._read_table(file["var"], "_name")[0]
             extra = [name for name in more.columns if name not in frame.columns or name == "_name"]
             frame = frame.join(
                 more.select(extra).unique("_name"), on="_name", how="left", maintain_order="left"
@@ -216,7 +241,7 @@ class H5ad:
             msg = f"{self.path}: var has {frame.height:,} rows, {self._values} has {n_genes:,} columns. Fetch it again."
             raise SourceError(msg)
         self._count_places = self._match_counts(file, index)
-        frame, notes = cellxgene.map_genes(frame, "_name")
+        frame, notes = columns.map_genes(frame, "_name")
         self.notes += notes
         labels, twice = columns.make_unique(frame[names.GENE].to_list())
         if twice:
@@ -233,7 +258,7 @@ class H5ad:
         if self._counts is None or (self._counts == "raw/X") == (self._values == "raw/X"):
             return None
         table = file["raw/var"] if self._counts == "raw/X" else file["var"]
-        other = _read_table(table, "_name")[1].to_list()
+        other = self._read_table(table, "_name")[1].to_list()
         if other == index.to_list():
             return None
         place = {gene: i for i, gene in enumerate(other)}
@@ -244,6 +269,65 @@ class H5ad:
         )
         self._counts = None
         return None
+
+    def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> tuple[pl.DataFrame, pl.Series]:
+        """Return a table of an h5ad with its index as the column `index`, and that column."""
+        try:
+            table = anndata.io.read_elem(group)
+        except Exception as problem:
+            raise _no_table(group, problem.args[0] if problem.args else problem) from problem
+        if not isinstance(table, pd.DataFrame):
+            raise _no_table(group, f"it holds a {type(table).__name__}")
+        held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
+        for name in table.columns:
+            if str(name) in held:
+                continue
+            column = _to_polars(str(name), table[name])
+            if column is None:
+                self.notes.append(
+                    f"{group.name}/{name} holds {table[name].dtype}, which no table here can take: left out"
+                )
+            else:
+                held[str(name)] = column
+        frame = pl.DataFrame(held)
+        return frame, frame[index]
+
+    def _find_maps(self, file: h5py.File) -> dict[str, str]:
+        """Return the maps that are numbers, one row a cell; the others are noted."""
+        found = {}
+        for key in file.get("obsm", ()):
+            node = file["obsm"].get(key)
+            held = node.get("data", node) if isinstance(node, h5py.Group) else node
+            numbers = isinstance(held, h5py.Dataset) and held.dtype.kind in "biuf"
+            rows = (
+                node.attrs.get("shape", [None])[0]
+                if isinstance(node, h5py.Group)
+                else getattr(node, "shape", [None])[0]
+            )
+            if numbers and rows == self.obs.height:
+                found[key.casefold()] = key
+            elif key.casefold() in {name.casefold() for name in names.PROJECTION_FILES}:
+                self.notes.append(
+                    f"obsm/{key} is no map of {self.obs.height:,} cells in numbers and is left out"
+                )
+        return found
+
+    def _gene_names(self) -> list[str]:
+        known = self.var[names.ENSEMBL].drop_nulls()
+        return (known if len(known) else self.var[names.GENE]).to_list()
+
+    def _stated_organisms(self, file: h5py.File, obs: pl.DataFrame) -> set[str]:
+        said: set[str] = set()
+        for name in columns.ORGANISM_COLUMNS:
+            if name in obs.columns:
+                said |= set(columns.as_labels(obs[name]).drop_nulls().unique())
+            node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
+            if isinstance(node, h5py.Dataset) and not node.shape:
+                value = node[()]
+                said.add(value.decode() if isinstance(value, bytes) else str(value))
+            if said:
+                return said
+        return said
 
 
 def _look_at(values: np.ndarray) -> str:
@@ -256,22 +340,6 @@ def _look_at(values: np.ndarray) -> str:
     return "log" if values.max() <= counts.LARGEST_LOG else "other"
 
 
-def _read_table(group: h5py.Group | h5py.Dataset, index: str) -> tuple[pl.DataFrame, pl.Series]:
-    """Return a table of an h5ad with its index as the column `index`, and that column."""
-    try:
-        table = anndata.io.read_elem(group)
-    except (KeyError, OSError) as problem:
-        raise _no_table(group, problem.args[0] if problem.args else problem) from problem
-    if not isinstance(table, pd.DataFrame):
-        raise _no_table(group, f"it holds a {type(table).__name__}")
-    held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
-    for name in table.columns:
-        if str(name) not in held:
-            held[str(name)] = _to_polars(str(name), table[name])
-    frame = pl.DataFrame(held)
-    return frame, frame[index]
-
-
 def _no_table(group: h5py.Group | h5py.Dataset, said: object) -> SourceError:
     msg = (
         f"{group.file.filename}: {group.name} is no table that can be read ({said}). Write the file again with "
@@ -280,24 +348,39 @@ def _no_table(group: h5py.Group | h5py.Dataset, said: object) -> SourceError:
     return SourceError(msg)
 
 
-def _to_polars(name: str, column: pd.Series) -> pl.Series:
+def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
+    """Return a column of pandas; none where polars has no such type."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        labels = column.cat.categories
-        if len(labels) and not all(isinstance(label, str) for label in labels):
-            return _to_polars(name, column.astype(labels.dtype))
-        codes = pl.Series(column.cat.codes.to_numpy().astype(np.int32))
-        known = pl.Series([*labels, None], dtype=pl.String)
-        return known.gather(codes.replace(-1, len(labels))).alias(name)
+        labels = _to_polars(name, column.cat.categories.to_series())
+        if labels is None:
+            return None
+        codes = pl.Series(column.cat.codes.to_numpy().astype(np.int64))
+        places = pl.select(pl.when(codes >= 0).then(codes)).to_series()
+        return labels.gather(places).alias(name)
     if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
         return pl.Series(name, [None if pd.isna(value) else str(value) for value in column], pl.String)
-    return (
-        pl.Series(name, column.to_numpy())
-        if column.dtype.kind in "biuf"
-        else pl.from_pandas(column.rename(name))
-    )
+    if column.dtype.kind in "cV":
+        return None
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return pl.Series(name, column.to_numpy().astype(column.dtype.newbyteorder("=")))
+    return pl.from_pandas(column.rename(name))
 
 
-def _read_simulation(file: h5py.File) -> dict[str, Any] | None:
-    """Return what a converted simulated release says of itself."""
-    said = file.attrs.get("musclebook_simulation")
-    return json.loads(said) if said else None
+def _read_simulation(file: h5py.File, obs: pl.DataFrame) -> dict[str, Any] | None:
+    """Return what a file made from a simulated release says of itself, in any of the places that may survive."""
+    said = file.attrs.get(names.SIMULATION)
+    node = file["uns"].get(names.SIMULATION) if isinstance(file.get("uns"), h5py.Group) else None
+    if said is None and isinstance(node, h5py.Dataset) and not node.shape:
+        said = node[()]
+    if said is not None:
+        try:
+            found = json.loads(said)
+        except ValueError:
+            found = None
+        return found if isinstance(found, dict) else {}
+    if (
+        names.SIMULATED in obs.columns
+        and columns.as_labels(obs[names.SIMULATED]).str.to_lowercase().is_in(["true", "1"]).any()
+    ):
+        return {}
+    return None

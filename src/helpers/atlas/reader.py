@@ -1,21 +1,28 @@
 """The atlas in the hand: tables at once, genes by column, AnnData within a memory budget."""
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 from anndata import AnnData
 
+from helpers import ages, names
 from helpers import budget as memory
-from helpers import names
-from helpers.atlas import cache, frames, matrix, people, selection
+from helpers.atlas import cache, columns, matrix, people
 from helpers.atlas import counts as molecules
-from helpers.atlas.source import Source
 from helpers.errors import CountsError, SourceError, TableError
+
+if TYPE_CHECKING:
+    from helpers.atlas.h5ad import H5ad
+    from helpers.atlas.release import Release
+
+Choice = pl.Expr | pl.Series | np.ndarray | Sequence[bool]
 
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 _PROBED = 64  # cells of an h5ad whose counts are tried before a chapter is promised any
@@ -31,7 +38,7 @@ class Atlas:
         A release folder or an h5ad, already opened.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: "Release | H5ad") -> None:
         self._source = source
 
     @property
@@ -60,6 +67,11 @@ class Atlas:
         return self._source.simulation is not None
 
     @property
+    def species(self) -> str:
+        """``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human."""
+        return self._source.species
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Cells, genes."""
         return self.obs.height, self.var.height
@@ -84,8 +96,8 @@ class Atlas:
         Parameters
         ----------
         wanted
-            Columns of `obs` with a value, projections, ``counts`` (molecules held or recoverable), ``donors`` or
-            ``truth``.
+            Columns of `obs` with a value, projections, ``counts`` (molecules held or recoverable), ``donors``,
+            ``human`` or ``truth``.
 
         Examples
         --------
@@ -100,6 +112,8 @@ class Atlas:
             return self._has_counts
         if name == "donors":
             return self._has(names.DONOR)
+        if name == "human":
+            return self.species == ages.HUMAN
         if name == "truth":
             return self.simulated and self._source.truth("age_expression") is not None
         if name in names.PROJECTION_FILES:
@@ -198,7 +212,7 @@ class Atlas:
     def to_anndata(
         self,
         *,
-        cells: selection.Choice | None = None,
+        cells: Choice | None = None,
         genes: Sequence[str] | None = None,
         counts: bool | Literal["try"] = True,
         budget: str | int = "8 GiB",
@@ -228,7 +242,7 @@ class Atlas:
         """
         if counts == "try":
             return self._try_counts(cells=cells, genes=genes, budget=budget)
-        rows = selection.choose_cells(cells, self.obs, origin=self._source.name)
+        rows = choose_cells(cells, self.obs, origin=self._source.name)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
         folder = getattr(self._source, "folder", None)
@@ -335,8 +349,11 @@ class Atlas:
         """Add the tables and maps of the chosen cells and genes."""
         cells = self.obs if rows is None else self.obs[rows]
         genes = self.var if places is None else self.var[places]
-        obs, var = frames.to_pandas(cells, names.BARCODE), frames.to_pandas(genes, names.GENE)
+        obs, var = to_pandas(cells, names.BARCODE), to_pandas(genes, names.GENE)
         adata = AnnData(X=data, obs=obs, var=var, uns=self._source.unstructured())
+        if self.simulated:  # in both places: either is lost by something that others do with files
+            adata.uns[names.SIMULATION] = json.dumps(self._source.simulation)
+            adata.obs[names.SIMULATED] = True
         for key in names.PROJECTION_FILES:
             projection = self._source.projection(key)
             if projection is not None:
@@ -344,8 +361,104 @@ class Atlas:
         return adata
 
     def _find_genes(self, genes: Sequence[str]) -> list[int]:
-        return selection.find_genes(genes, self._places, origin=self._source.name)
+        """Return the places of genes, each once, in the order asked for."""
+        wanted = [genes] if isinstance(genes, str) else list(genes)
+        unknown = [gene for gene in wanted if gene not in self._places]
+        if unknown:
+            near = [
+                f"{gene!r} (nearest: {', '.join(columns.nearest(gene, self._places)) or 'none'})"
+                for gene in unknown[:5]
+            ]
+            msg = (
+                f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {', '.join(near)}. "
+                f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
+            )
+            raise TableError(msg)
+        return list(dict.fromkeys(self._places[gene] for gene in wanted))
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return selection.places(self.var)
+        """Every name of a gene with its place: names as in `var` first, then symbols, then Ensembl ids."""
+        place: dict[str, int] = {}
+        for key in (names.GENE, names.SYMBOL, names.ENSEMBL):
+            for i, gene in enumerate(self.var[key].to_list()):
+                if gene is not None:
+                    place.setdefault(gene, i)
+        return place
+
+
+def choose_cells(cells: Choice | None, obs: pl.DataFrame, *, origin: str) -> np.ndarray | None:
+    """Return the rows of chosen cells; none where that is all of them.
+
+    Parameters
+    ----------
+    cells
+        A polars expression over `obs`, or one truth value a cell; none for all.
+    obs
+        One row a cell.
+    origin
+        Name of the source, for the message.
+
+    Raises
+    ------
+    TableError
+        If `cells` does not choose cells of this table.
+    """
+    if cells is None:
+        return None
+    if isinstance(cells, pl.Expr):
+        try:
+            mask = obs.select(cells).to_series()
+        except pl.exceptions.PolarsError as problem:
+            msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(obs.columns)}."
+            raise TableError(msg) from problem
+    else:
+        mask = pl.Series(np.asarray(cells))
+    if mask.dtype != pl.Boolean or len(mask) != obs.height:
+        msg = (
+            f"cells must be one truth value for each of the {obs.height:,} cells, "
+            f"but it is {len(mask):,} values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
+        )
+        raise TableError(msg)
+    rows = np.flatnonzero(mask.fill_null(value=False).to_numpy())
+    if not rows.size:
+        msg = f"no cell of {origin} fits the choice of cells. Check the labels in atlas.obs."
+        raise TableError(msg)
+    return None if rows.size == obs.height else rows
+
+
+def to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:
+    """Return a table as AnnData wants it: labels as categories, the column `index` as the index.
+
+    Parameters
+    ----------
+    frame
+        Cells or genes.
+    index
+        Column of their names; made unique where it is not.
+    """
+    table = {}
+    for name in frame.columns:
+        column = frame[name]
+        if name == index:
+            continue
+        if column.dtype == pl.String and (name in names.LABEL_COLUMNS or _repeats(column)):
+            table[name] = pd.Categorical.from_codes(*_categories(column))
+        elif column.dtype == pl.String:
+            table[name] = column.fill_null("").to_numpy()
+        else:
+            table[name] = column.to_numpy()
+    labels = columns.make_unique(frame[index].to_list())[0]
+    return pd.DataFrame(table, index=pd.Index(labels, dtype=object))
+
+
+def _repeats(column: pl.Series) -> bool:
+    return column.null_count() > 0 or column.n_unique() <= max(10, len(column) // 2)
+
+
+def _categories(column: pl.Series) -> tuple[np.ndarray, list[str]]:
+    """Return codes and categories, which sort as text: the age groups then stand in order of age."""
+    found = sorted(column.drop_nulls().unique().to_list())
+    place = {label: i for i, label in enumerate(found)}
+    codes = column.replace_strict(place, default=None, return_dtype=pl.Int32)
+    return codes.fill_null(-1).to_numpy(), found

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,9 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.atlas import alignment, columns, matrix, people
+from helpers.atlas import columns, matrix, people
 from helpers.errors import ReleaseError
 
-SAMPLED = 2**20  # bytes from each of three places that tell one expression file from another
 PROBED = 48  # columns read to estimate the share of nonzero values
 
 
@@ -51,8 +51,11 @@ class Release:
         self._align_rows()
         self.var, absent = self._read_var()
         self.missing += absent
-        self.missing += [name for name in names.RELEASE_FILES if not self._file(name).exists()]
-        self.missing += [key for key, name in names.PROJECTION_FILES.items() if not self._file(name).exists()]
+        self.missing += [name for name in names.RELEASE_FILES if not self._file(name).is_file()]
+        self.missing += [
+            key for key, name in names.PROJECTION_FILES.items() if not self._file(name).is_file()
+        ]
+        self.species = columns.species_of([], self.var[names.ENSEMBL].drop_nulls().to_list())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,17 +66,21 @@ class Release:
     def simulation(self) -> dict[str, Any] | None:
         """What ``truth/simulation.json`` says, or none: a real release has no truth."""
         path = self._file(names.TRUTH_FOLDER) / "simulation.json"
-        return _read_json(path) if path.exists() else None
+        if path.is_file():
+            return _read_json(path)
+        report = self._file(names.VALIDATION_FILE)  # says so too, where somebody left the truth behind
+        with suppress(ReleaseError):
+            return {} if report.is_file() and _read_json(report).get("simulated") is True else None
+        return None
 
     @cached_property
     def key(self) -> str:
-        """Hash of what the files hold: whole small files, a sample of the expression, every size."""
+        """Hash of what the files hold that a converted copy is made from."""
         parts = []
         for name in (*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()):
             path = self._file(name)
-            if path.exists():
-                sample = SAMPLED if name == names.EXPRESSION_FILE else None
-                parts.append((name, path.stat().st_size, files.digest(path, sample=sample)))
+            if path.is_file():
+                parts.append((name, files.fingerprint(path)))
         return files.digest_text(repr(parts))
 
     def genes(self, places: Sequence[int]) -> pl.DataFrame:
@@ -92,7 +99,7 @@ class Release:
     def projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
         path = self._file(names.PROJECTION_FILES[key])
-        if not path.exists():
+        if not path.is_file():
             return None
         schema = pq.read_schema(_open_parquet(path)[0])
         frame = _read_table(path)
@@ -104,7 +111,7 @@ class Release:
             )
             raise ReleaseError(msg)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
-            frame = frame[alignment.match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
+            frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
         expected = [name for name in names.PROJECTION_COLUMNS[key] if name in frame.columns]
         numeric = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
         chosen = expected if len(expected) == len(names.PROJECTION_COLUMNS[key]) else numeric
@@ -113,12 +120,12 @@ class Release:
     def unstructured(self) -> dict[str, Any]:
         """Return the settings that came with the projections, or nothing."""
         path = self._file(names.UNSTRUCTURED_FILE)
-        return _read_json(path) if path.exists() else {}
+        return _read_json(path) if path.is_file() else {}
 
     def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted, or none where nothing was."""
         path = self._file(names.TRUTH_FOLDER) / f"{table}.parquet"
-        return _read_table(path) if path.exists() else None
+        return _read_table(path) if path.is_file() else None
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
@@ -221,6 +228,12 @@ class Release:
             barcodes = frame[index].cast(pl.String)
             frame = frame.drop(index)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
+        nobody = ~typed[names.DONOR].map_elements(names.is_somebody, return_dtype=pl.Boolean).fill_null(
+            value=True
+        )
+        if nobody.any():
+            self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
+            typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
         if not self._barcoded:
             barcodes = self._barcodes_elsewhere()
             missing.append(names.BARCODE)
@@ -260,15 +273,13 @@ class Release:
         held = self._expression_barcodes()
         if held is None or not self._barcoded or held.equals(self.obs[names.BARCODE]):
             return
-        self.rows = alignment.match_rows(
-            held, self.obs[names.BARCODE], origin=self._file(names.EXPRESSION_FILE)
-        )
+        self.rows = match_rows(held, self.obs[names.BARCODE], origin=self._file(names.EXPRESSION_FILE))
         self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
         path = self._file(names.FEATURE_FILE)
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
-        if not path.exists():
+        if not path.is_file():
             empty, missing = columns.type_columns(
                 pl.DataFrame(genes), columns.FEATURE_TYPES, origin=path.name
             )
@@ -282,7 +293,7 @@ class Release:
             raise ReleaseError(msg)
         frame = _read_table(path)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=names.FEATURE_COLUMNS)
-        rows, key = alignment.match_genes(frame, self.gene_names, index=index)
+        rows, key = match_genes(frame, self.gene_names, index=index)
         if key is not None:
             self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
         frame = frame[rows]
@@ -292,6 +303,87 @@ class Release:
         if names.GENE in typed.columns:
             typed = typed.drop(names.GENE)
         return typed.insert_column(0, genes), missing
+
+
+def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
+    """Return for each barcode of the sample metadata the row of a file with the same barcode.
+
+    Parameters
+    ----------
+    held
+        Barcodes of the file.
+    wanted
+        Barcodes of the sample metadata.
+    origin
+        The file, for messages.
+
+    Raises
+    ------
+    ReleaseError
+        If the file has other barcodes, or those of the metadata are not unique.
+    """
+    if held.equals(wanted):
+        return np.arange(len(wanted))
+    twice = wanted.filter(wanted.is_duplicated())
+    if len(twice):
+        msg = (
+            f"{origin.name} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
+            f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
+        )
+        raise ReleaseError(msg)
+    order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
+    found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
+    if found.null_count():
+        first = wanted.filter(found.is_null())[0]
+        msg = (
+            f"{origin.name} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
+            f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {origin.parent}: fetch it again."
+        )
+        raise ReleaseError(msg)
+    return found.to_numpy().astype(np.int64)
+
+
+def match_genes(
+    frame: pl.DataFrame, wanted: Sequence[str], *, index: str | None
+) -> tuple[np.ndarray, str | None]:
+    """Return for each gene of the expression its row in the feature table, and the column that says so.
+
+    Parameters
+    ----------
+    frame
+        The feature table.
+    wanted
+        Genes of the expression.
+    index
+        The index column of the feature table, if it has one.
+
+    Returns
+    -------
+    tuple
+        Row numbers, and the column by which the genes were brought into order; none where they stand in order.
+
+    Raises
+    ------
+    ReleaseError
+        If no column names all genes of the expression.
+    """
+    tried = []
+    for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL):
+        if key is None or key not in frame.columns:
+            continue
+        labels = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
+        if labels == list(wanted):
+            return np.arange(len(labels)), None
+        place = {label: i for i, label in enumerate(labels)}
+        unmatched = [gene for gene in wanted if gene not in place]
+        if not unmatched:
+            return np.array([place[gene] for gene in wanted]), key
+        tried.append(f"{key} lacks {len(unmatched):,}, first {unmatched[0]!r}")
+    msg = (
+        f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
+        f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
+    )
+    raise ReleaseError(msg)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -318,16 +410,19 @@ def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:
 
 def _read_table(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise _unreadable(path, "Parquet", problem) from problem
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as problem:
         raise _unreadable(path, "JSON", problem) from problem
+    if not isinstance(found, dict):
+        raise _unreadable(path, "JSON", TypeError(f"it holds a {type(found).__name__}, not names and values"))
+    return found
 
 
 def _unreadable(path: Path, kind: str, problem: Exception) -> ReleaseError:

@@ -14,7 +14,6 @@ from helpers.book import graph
 from helpers.parameters import ATLAS, OUT_DIR, Parameter, Value
 
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
-SAMPLE_BYTES = 1 << 20
 _SIMULATION = ("simulate", "facts")  # rooms that decide what a simulated atlas holds
 
 
@@ -109,13 +108,8 @@ def data_of(name: str, value: Value) -> str | None:
 
 
 def manifest(path: Path) -> str:
-    """Return the hash of a file or folder: names, sizes and samples of the content of each file."""
-    if path.is_file():
-        return files.digest(path, sample=SAMPLE_BYTES)[:16]
-    inside = [item for item in sorted(path.rglob("*")) if item.is_file() and not item.name.startswith(".")]
-    return short(
-        [(item.relative_to(path).as_posix(), files.digest(item, sample=SAMPLE_BYTES)) for item in inside]
-    )
+    """Return the hash of what a file or folder holds."""
+    return files.fingerprint(path)[:16]
 
 
 def differences(old: dict[str, Any], new: Parts) -> list[str]:

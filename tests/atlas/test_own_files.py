@@ -1,0 +1,489 @@
+"""Files of others: columns with other names, labels and units; files of Cell Ranger; ids and species; marks that stay."""
+
+import gzip
+import json
+import warnings
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.io
+import scipy.sparse as sp
+
+from helpers import files, names, sources
+from helpers.atlas import columns, h5ad
+from helpers.errors import CountsError, MusclebookError, SourceError
+
+YEARS = (29, 73, 41, 66)
+
+
+def own_file(path, *, obs=None, var=None, counts=None, **more):
+    """Eighty cells of four donors, counts in X, with these columns put in or (None) taken out."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.8, (80, 12)) if counts is None else counts
+    table = pd.DataFrame(index=[f"c{i}" for i in range(len(counts))])
+    kind = np.arange(len(counts)) % 4
+    table["donor_id"] = [f"P{k}" for k in kind]
+    table["sex"] = np.where(kind % 2, "male", "female")
+    table["development_stage"] = [f"{YEARS[k]}-year-old stage" for k in kind]
+    table["suspension_type"] = np.where(kind < 2, "cell", "nucleus")
+    table["cell_type"] = np.where(np.arange(len(counts)) % 3, "fibroblast", "myocyte")
+    for name, values in (obs or {}).items():
+        if values is None:
+            del table[name]
+        else:
+            table[name] = values(kind) if callable(values) else values
+    genes = pd.DataFrame(index=[f"G{i}" for i in range(counts.shape[1])]) if var is None else var
+    adata = ad.AnnData(sp.csr_matrix(counts.astype(np.float32)), obs=table, var=genes, **more)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adata.write_h5ad(path)
+    return path
+
+
+def opened(tmp_path, **options):
+    return sources.open_atlas(own_file(tmp_path / "own.h5ad", **options))
+
+
+def noted(atlas, *words):
+    return any(all(word in note for word in words) for note in atlas.notes)
+
+
+def years(kind):
+    return np.array(YEARS)[kind]
+
+
+@pytest.mark.parametrize(
+    "obs",
+    [
+        {},
+        {"batch": lambda kind: pd.Categorical((kind % 3).astype(str))},
+        {"batch": lambda kind: kind},
+        {"age": lambda kind: [f"{y} y" for y in years(kind)]},
+        {"age": lambda kind: years(kind) * 12.0},
+        {"age": lambda kind: kind},
+        {"age": "adult", "Age_group": "A", "Age_bin": "group 1", "age_numeric": "x"},
+        {"Age_bin": lambda kind: np.where(years(kind) < 40, "Young", np.where(years(kind) > 50, "OLD", "middle"))},
+        {"Sex": lambda kind: np.where(kind % 2, "Male", "Female")},
+        {"Sex": "not recorded", "DonorID": "unknown", "SampleID": "na", "annotation_level0": "unknown"},
+        {"n_genes": 1.5, "n_counts": -1.0, "scrublet_score": "singlet"},
+        {
+            "development_stage_ontology_term_id": lambda kind: [f"HsapDv:{94 + y:07d}" for y in years(kind)],
+            "development_stage": "unknown",
+        },
+        {"development_stage": None, "age_months": lambda kind: years(kind) * 12},
+        {"development_stage": None, "age_years": lambda kind: years(kind).astype(str)},
+        {"sex": None, "sex_ontology_term_id": lambda kind: np.where(kind % 2, "PATO:0000384", "PATO:0000383")},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_columns_are_taken_only_for_what_they_hold(tmp_path, obs):
+    atlas = opened(tmp_path, obs=obs)
+    plain = opened(tmp_path)
+    wanted = [names.DONOR, names.SEX, "age", names.AGE_BIN, names.CELLS, names.NUCLEI]
+    assert atlas.donors.select(wanted).equals(plain.donors.select(wanted)), atlas.donors
+    assert plain.donors["age"].to_list() == [29, 41, 66, 73]
+    assert plain.donors[names.AGE_BIN].to_list() == ["young", None, "old", "old"]
+    assert atlas.obs[names.LEVEL0].equals(plain.obs[names.LEVEL0])
+
+
+def test_an_own_column_that_is_not_taken_stays_under_another_name(tmp_path):
+    atlas = opened(tmp_path, obs={"batch": lambda kind: (kind % 3).astype(str)})
+    assert set(atlas.obs["batch_own"]) == {"0", "1", "2"}
+    assert noted(atlas, "batch is not taken", "0, 1, 2")
+    assert noted(atlas, "batch is taken from suspension_type")
+
+
+def test_shares_of_one_become_percent_and_percent_stays(tmp_path):
+    share = np.random.default_rng(0).gamma(2, 0.04, 80).clip(0, 1)
+    mito = opened(tmp_path, obs={"percent_mito": share})
+    assert mito.obs["percent_mito"].to_list() == pytest.approx(share * 100)
+    assert noted(mito, "percent_mito", "multiplied by 100")
+    assert opened(tmp_path, obs={"percent_mito": share * 100}).obs["percent_mito"].to_list() == pytest.approx(
+        share * 100
+    )
+    assert opened(tmp_path, obs={"pct_counts_mt": share}).obs["percent_mito"].to_list() == pytest.approx(
+        share
+    )
+    assert names.PERCENT_MITO in opened(tmp_path, obs={"percent_mito": 300.0}).missing
+
+
+@pytest.mark.parametrize(
+    "word", ["pooled", "Unknown", "N/A", "<NA>", "Doublet", "unassigned", " ambiguous ", "missing"]
+)
+def test_nobody_is_no_donor(tmp_path, word):
+    atlas = opened(
+        tmp_path, obs={"donor_id": lambda kind: np.where(kind == 3, word, np.char.add("P", kind.astype(str)))}
+    )
+    assert atlas.donors[names.DONOR].to_list() == ["P0", "P2", "P1"]
+    assert noted(atlas, "20 cells", word.strip(), "nobody")
+
+
+def test_nobody_in_a_release_is_no_donor(tmp_path, write_release):
+    folder = write_release(tmp_path / "release")
+    table = pd.read_parquet(folder / names.SAMPLE_FILE)
+    donor = table[names.DONOR].astype(str)
+    donor.iloc[:10] = "Pooled"
+    table[names.DONOR] = donor
+    table.to_parquet(folder / names.SAMPLE_FILE)
+    atlas = sources.open_atlas(folder)
+    assert "Pooled" not in atlas.donors[names.DONOR].to_list()
+    assert noted(atlas, "10 cells", "nobody")
+
+
+def test_copies_of_cells_are_told(tmp_path):
+    assert noted(opened(tmp_path, obs={"is_primary_data": lambda kind: kind > 1}), "40 cells are copies")
+    assert not noted(opened(tmp_path, obs={"is_primary_data": True}), "copies")
+
+
+def test_a_file_without_columns_opens_and_has_no_donors(tmp_path):
+    gone = dict.fromkeys(["donor_id", "sex", "development_stage", "suspension_type", "cell_type"])
+    atlas = opened(tmp_path, obs=gone)
+    assert atlas.shape == (80, 12)
+    assert atlas.donors.is_empty()
+    assert not atlas.has("donors")
+    assert atlas.has("counts")
+    assert atlas.to_anndata().layers["counts"].sum() > 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Categorical([1, 2] * 40),
+        pd.Categorical([1, 2, None, 2] * 20),
+        pd.Categorical([1.5, None] * 40),
+        pd.Categorical([True, False] * 40),
+        pd.array([1, None] * 40, dtype="Int64"),
+        pd.array([True, None] * 40, dtype="boolean"),
+        np.ones(80, complex),
+        np.arange(80, dtype=">f4"),
+    ],
+    ids=[
+        "categories 1 2",
+        "one missing",
+        "fractions",
+        "truth",
+        "nullable",
+        "nullable truth",
+        "complex",
+        "big-endian",
+    ],
+)
+def test_no_column_keeps_a_file_from_opening(tmp_path, values):
+    atlas = opened(tmp_path, obs={"cluster": values})
+    assert ("cluster" in atlas.obs.columns) == (np.asarray(values).dtype.kind != "c")
+    opened(tmp_path, obs={"cell_type": values})
+
+
+def test_whole_numbers_as_labels_have_no_point(tmp_path):
+    assert set(
+        opened(tmp_path, obs={"cell_type": pd.Categorical([1, 2, None, 2] * 20)}).obs[names.LEVEL0]
+    ) == {"1", "2", None}
+
+
+def test_a_layer_with_a_slash_in_its_name_is_found(tmp_path):
+    counts = np.random.default_rng(1).poisson(1, (80, 12))
+    logs = np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1) * 1e4).astype(np.float32)
+    path = own_file(tmp_path / "own.h5ad", counts=counts)
+    with h5py.File(path, "a") as file:
+        file.move("X", "kept")
+        for name, values in (("X", logs), ("layers/soupx/counts", counts.astype(np.float32))):
+            ad.io.write_elem(file, name, sp.csr_matrix(values))
+        del file["kept"]
+        file["layers/loop"] = h5py.SoftLink("/layers")
+    atlas = sources.open_atlas(path)
+    assert noted(atlas, "counts are taken from layers/soupx/counts")
+    np.testing.assert_array_equal(atlas.to_anndata().layers["counts"].toarray(), counts)
+
+
+def test_entries_stored_twice_are_added_before_the_log(tmp_path):
+    counts = np.random.default_rng(2).poisson(2, (80, 12))
+    path = own_file(tmp_path / "own.h5ad", counts=counts)
+    unit = np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1) * 1e4)
+    half = np.log1p(np.expm1(unit) / 2).astype(np.float32)
+    held = sp.csr_matrix(half)
+    twice = sp.csr_matrix(
+        (np.repeat(held.data, 2), np.repeat(held.indices, 2), held.indptr * 2), shape=held.shape
+    )
+    with h5py.File(path, "a") as file:
+        del file["X"]
+        ad.io.write_elem(file, "X", twice)
+    np.testing.assert_array_equal(sources.open_atlas(path).to_anndata().layers["counts"].toarray(), counts)
+
+
+# Ids and species
+
+
+def ids_of(symbols):
+    from helpers.facts import study
+
+    known = dict(study.genes().select("symbol", "ensembl_id").iter_rows())
+    return [known[symbol] for symbol in symbols]
+
+
+SYMBOLS = ["MYH7", "MYH1", "PAX7", "ACTA1", "TTN", "DES", "CKM", "XIST", "MB", "PDGFRA", "PECAM1", "CD68"]
+
+
+@pytest.mark.parametrize("version", ["", ".7"])
+def test_ids_alone_are_named_by_the_studys_table(tmp_path, version):
+    var = pd.DataFrame(index=[gene + version for gene in ids_of(SYMBOLS)])
+    atlas = opened(tmp_path, var=var)
+    assert atlas.var[names.GENE].to_list() == SYMBOLS
+    assert atlas.genes(["MYH7"]).columns == ["MYH7"]
+    assert atlas.species == "human"
+    assert noted(atlas, "12 of 12 genes are named by the study's table")
+
+
+def test_a_mouse_is_told_by_what_it_says_and_by_its_ids(tmp_path):
+    mice = pd.DataFrame(index=[f"ENSMUSG{i:011d}" for i in range(12)])
+    stage = {"development_stage": "18-month-old stage", "age": 18}
+    for options in (
+        {"var": mice},
+        {"obs": {"organism": "Mus musculus"}},
+        {"uns": {"organism": "Mus musculus"}},
+    ):
+        atlas = opened(tmp_path, **{**options, "obs": {**options.get("obs", {}), **stage}})
+        assert atlas.species == "mouse"
+        assert not atlas.has("human")
+        assert names.AGE_BIN in atlas.missing
+        assert atlas.donors["age"].to_list() == [1.5] * 4
+    assert opened(tmp_path, obs={"organism": "Danio rerio"}).species == "other"
+    assert opened(tmp_path, obs={"organism": "unknown"}).species == "human"
+
+
+# Cell Ranger
+
+
+def cell_ranger(tmp_path):
+    matrix = sp.csc_matrix(np.random.default_rng(3).poisson(0.7, (12, 30)))
+    ids, barcodes = ids_of(SYMBOLS), [f"AAAC{i:04d}-1" for i in range(30)]
+    path = tmp_path / "filtered_feature_bc_matrix.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("matrix")
+        for name, values in (
+            ("data", matrix.data.astype(np.int32)),
+            ("indices", matrix.indices),
+            ("indptr", matrix.indptr),
+        ):
+            group[name] = values
+        group["shape"], group["barcodes"] = matrix.shape, np.array(barcodes, "S")
+        features = group.create_group("features")
+        for name, values in (
+            ("id", ids),
+            ("name", SYMBOLS),
+            ("feature_type", ["Gene Expression"] * 12),
+            ("genome", ["GRCh38"] * 12),
+        ):
+            features[name] = np.array(values, "S")
+    folder = tmp_path / "filtered_feature_bc_matrix"
+    folder.mkdir()
+    with gzip.open(folder / "matrix.mtx.gz", "wb") as stream:
+        scipy.io.mmwrite(stream, matrix)
+    for name, lines in (
+        ("features.tsv.gz", [f"{i}\t{s}\tGene Expression" for i, s in zip(ids, SYMBOLS, strict=True)]),
+        ("barcodes.tsv.gz", barcodes),
+    ):
+        with gzip.open(folder / name, "wt") as stream:
+            stream.write("\n".join(lines) + "\n")
+    return matrix.T.toarray(), path, folder
+
+
+def test_what_cell_ranger_writes_opens_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+    counts, path, folder = cell_ranger(tmp_path)
+    for source in (path, folder):
+        atlas = sources.open_atlas(source)
+        assert (atlas.shape, atlas.describe()["name"]) == ((30, 12), source.name)
+        found = atlas.to_anndata()
+        np.testing.assert_array_equal(found.layers["counts"].toarray(), counts)
+        assert list(found.var_names) == SYMBOLS
+        assert found.var[names.ENSEMBL].to_list() == ids_of(SYMBOLS)
+    path.write_bytes(path.read_bytes()[:3000])
+    (folder / "barcodes.tsv.gz").unlink()
+    for source in (path, folder):
+        with pytest.raises(SourceError, match="cannot be read"):
+            sources.open_atlas(source)
+
+
+def test_the_outs_of_another_program_are_refused_with_what_is_read(tmp_path):
+    for name in ("x.loom", "x.rds", "x.h5ad.gz", "x.h5"):
+        (tmp_path / name).write_bytes(b"something")
+        with pytest.raises(SourceError, match=r"Cell Ranger"):
+            sources.open_atlas(tmp_path / name)
+
+
+# Marks that stay
+
+
+def test_made_up_cells_stay_made_up(tiny_release, tmp_path):
+    out = sources.convert(tiny_release, tmp_path / "made.h5ad")
+    adata = ad.read_h5ad(out)
+    adata[:50].write_h5ad(tmp_path / "again.h5ad")
+    del adata.uns[names.SIMULATION]
+    adata[:50].write_h5ad(tmp_path / "column.h5ad")
+    del adata.obs[names.SIMULATED]
+    adata.uns[names.SIMULATION] = json.dumps({"seed": 1})
+    adata[:50].write_h5ad(tmp_path / "uns.h5ad")
+    for name in ("made", "again", "column", "uns"):
+        atlas = sources.open_atlas(tmp_path / f"{name}.h5ad")
+        assert atlas.simulated, name
+        assert names.SIMULATED in atlas.to_anndata(counts=False).obs
+
+
+def test_a_release_without_its_truth_stays_made_up(tiny_release, tmp_path):
+    for path in tiny_release.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).symlink_to(path)
+    assert sources.open_atlas(tmp_path).simulated
+    assert not opened(tmp_path).simulated
+
+
+# Damage at the door
+
+
+def spoil(path, name, change):
+    with h5py.File(path, "a") as file:
+        values = file[name][()]
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file[name] = change(values)
+        file[name].attrs.update(attributes)
+
+
+def put(place, value):
+    def change(values):
+        values = values.astype(np.int64)
+        values[place] = value
+        return values
+
+    return change
+
+
+DAMAGE = {
+    "a column beyond the genes": ("X/indices", put(5, 12)),
+    "a column far beyond": ("X/indices", put(5, 2**32 + 3)),
+    "a negative column": ("X/indices", put(5, -1)),
+    "starts that fall": ("X/indptr", put(5, 0)),
+    "starts that overshoot": ("X/indptr", put(-1, 10**6)),
+    "starts that begin late": ("X/indptr", put(0, 2)),
+    "too few starts": ("X/indptr", lambda values: values[:-1]),
+    "too few values": ("X/data", lambda values: values[:-3]),
+    "texts for values": ("X/data", lambda values: np.array(["x"] * len(values), "S")),
+    "codes out of range": ("obs/donor_id/codes", put(3, 99)),
+    "a short column": ("obs/donor_id/codes", lambda values: values[:-3]),
+    "a short index": ("obs/_index", lambda values: values[:-3]),
+    "a column that is a link to itself": ("obs/donor_id", None),
+}
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_refused_in_words_before_any_kernel(tmp_path, damage, layout):
+    path = own_file(
+        tmp_path / "own.h5ad", obs={"donor_id": lambda kind: pd.Categorical([f"P{k}" for k in kind])}
+    )
+    if layout == "csc":
+        with h5py.File(path, "a") as file:
+            held = ad.io.read_elem(file["X"])
+            ad.io.write_elem(file, "X", sp.csc_matrix(held))
+    name, change = DAMAGE[damage]
+    if layout == "csc" and damage == "a column beyond the genes":
+        change = put(5, 80)
+    if change is None:
+        with h5py.File(path, "a") as file:
+            del file[name]
+            file[name] = h5py.SoftLink(f"/{name}")
+    else:
+        spoil(path, name, change)
+    for read in ({}, {"genes": ["G1", "G0"]}, {"cells": pl.col("sex") == "female"}):
+        with pytest.raises(SourceError, match=r"own\.h5ad"):
+            sources.open_atlas(path).to_anndata(**read)
+
+
+def test_a_map_that_is_no_map_is_left_out_and_said(tmp_path):
+    path = own_file(tmp_path / "own.h5ad", obsm={"X_umap": np.zeros((80, 2)), "X_pca": np.zeros((80, 3))})
+    spoil(path, "obsm/X_umap", lambda values: np.array([["a", "b"]] * len(values), "S"))
+    spoil(path, "obsm/X_pca", lambda values: values[:-2])
+    atlas = sources.open_atlas(path)
+    assert not atlas.has("X_umap")
+    assert not atlas.has("X_pca")
+    assert noted(atlas, "obsm/X_umap", "left out")
+    atlas.to_anndata()
+
+
+@pytest.mark.parametrize("value", [2**31, 2**40])
+def test_counts_that_wrap_are_refused(tmp_path, value):
+    counts = np.ones((80, 12), np.int64)
+    counts[3, 4] = value
+    with pytest.raises(CountsError, match="more than"):
+        opened(tmp_path, counts=counts).to_anndata()
+
+
+# Content, not time or size
+
+
+def test_a_change_of_the_same_size_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "SETTLED", -1)
+    monkeypatch.setattr(files, "REMEMBERED", 10)
+    path = own_file(tmp_path / "own.h5ad")
+    first = sources.open_atlas(path).describe()["manifest"]
+    assert list((tmp_path / "cache" / "fingerprints").iterdir())
+    assert sources.open_atlas(path).describe()["manifest"] == first
+    size = path.stat().st_size
+    with h5py.File(path, "a") as file:
+        file["X/data"][40] += 1
+    assert path.stat().st_size == size
+    assert sources.open_atlas(path).describe()["manifest"] != first
+
+
+def test_a_fingerprint_is_of_content_and_leaves_out_what_we_add(tmp_path, write_release):
+    folder = write_release(tmp_path / "release")
+    before = files.fingerprint(folder)
+    (folder / f"{names.STEM}.converted-0123456789abcdef.h5ad").write_bytes(b"ours")
+    (folder / ".notes").write_text("hidden")
+    (folder / "notes.txt").write_text("not of the release")
+    assert files.fingerprint(folder) == before
+    table = folder / names.SAMPLE_FILE
+    data = bytearray(table.read_bytes())
+    data[len(data) // 3] ^= 1
+    table.write_bytes(data)
+    assert files.fingerprint(folder) != before
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    (parts / "one").write_text("1")
+    one = files.fingerprint(parts)
+    (parts / "one").rename(parts / "two")
+    assert files.fingerprint(parts) != one
+
+
+def test_a_folder_whose_name_is_a_pattern_is_not_mixed_with_another(tmp_path, write_release):
+    one = write_release(tmp_path / "rel1", seed=1)
+    other = write_release(tmp_path / "rel[1]", seed=2)
+    wanted = pd.read_parquet(other / names.SAMPLE_FILE)
+    atlas = sources.open_atlas(other)
+    assert atlas.obs[names.N_COUNTS].to_list() == wanted[names.N_COUNTS].tolist()
+    assert not sources.open_atlas(one).obs.equals(atlas.obs)
+    np.testing.assert_array_equal(
+        atlas.projection(names.UMAP), pd.read_parquet(other / names.PROJECTION_FILES[names.UMAP]).to_numpy()
+    )
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "[" * 100_000, "not json", '"text"'])
+def test_odd_json_is_refused_in_words(tmp_path, write_release, text):
+    folder = write_release(tmp_path / "release")
+    (folder / names.UNSTRUCTURED_FILE).write_text(text)
+    with pytest.raises(MusclebookError, match=names.UNSTRUCTURED_FILE):
+        sources.open_atlas(folder).to_anndata()
+    (folder / names.VALIDATION_FILE).write_text(text)
+    assert not sources.open_atlas(folder).simulated
+
+
+def test_every_column_that_is_read_is_listed_once():
+    aliases = [alias for column in columns.COLUMNS for alias in column.aliases]
+    assert len(aliases) == len(set(aliases))
+    assert {column.name for column in columns.COLUMNS} | set(columns.AGE_COLUMNS) >= set(names.SAMPLE_COLUMNS)
+    assert h5ad.PRIMARY == "is_primary_data"
