@@ -120,3 +120,8 @@ def composition_age_slopes() -> pl.DataFrame:
 def library_fractions() -> pl.DataFrame:
     """Return per-library-group fractions of each type within its assay (read off figures, about 0.005)."""
     return _read("library_fractions.csv")
+
+
+def loading() -> pl.DataFrame:
+    """Return what loading costs by way: cells, seconds, peak memory in GiB. Measured by ``bench/loading.py``."""
+    return _read("loading.csv")
