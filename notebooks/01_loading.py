@@ -207,7 +207,7 @@ if len(most):
 # %%
 levels = ["annotation_level0", "annotation_level1", "annotation_level2"]
 strays = 0
-for coarse, fine in zip(levels[:-1], levels[1:], strict=True):
+for coarse, fine in (levels[:2], levels[1:]):
     paths = cells.drop_nulls([coarse, fine]).group_by(fine, coarse).len()
     usual = paths.group_by(fine).agg(pl.col("len").max().alias("usual"))
     strays += paths["len"].sum() - usual["usual"].sum()
@@ -219,7 +219,7 @@ note.record("tree_breaks", int(strays), "barcodes")
 if tally.height:
     note.say(
         "From coarse to fine there are {labels_coarse.number}, {labels_middle.number} and {labels_fine.number} labels. "
-        "{tree_breaks:barcode|barcodes} hang under another parent than most of their kind."
+        "Barcodes under another parent than most of their kind: {tree_breaks.number}."
     )
 
 # %% tags=["remove-input"]
@@ -297,8 +297,8 @@ note.say(
 # %% tags=["remove-input"]
 note.table(
     study.loading(),
-    "What loading costs, as `make bench` measured it on a simulated atlas, each way in a process of its own. pandas holds "
-    "more than one copy while it reads, so its peak is several times the size of the values.",
+    "What loading costs, measured once on simulated atlases, each way in a process of its own. pandas holds more than one "
+    "copy while it reads, so its peak is several times the size of the values.",
     name="loading_cost",
     columns={"way": "work", "cells read": "cells", "seconds": "seconds", "peak memory (GiB)": "peak_gib"},
 )

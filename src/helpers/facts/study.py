@@ -123,5 +123,8 @@ def library_fractions() -> pl.DataFrame:
 
 
 def loading() -> pl.DataFrame:
-    """Return what loading costs by way: cells, seconds, peak memory in GiB. Measured by ``bench/loading.py``."""
+    """Return what loading costs by way: cells, seconds, peak memory in GiB.
+
+    Source: ``bench/RESULTS.md``; the row of pandas was measured the same way on the default atlas.
+    """
     return _read("loading.csv")
