@@ -213,8 +213,9 @@ for coarse, fine in (levels[:2], levels[1:]):
     strays += paths["len"].sum() - usual["usual"].sum()
 
 # %% tags=["remove-input", "finding"]
-for name, column in zip(("labels_coarse", "labels_middle", "labels_fine"), levels, strict=True):
-    note.record(name, cells[column].drop_nulls().n_unique(), "labels")
+note.record("labels_coarse", cells[levels[0]].drop_nulls().n_unique(), "labels")
+note.record("labels_middle", cells[levels[1]].drop_nulls().n_unique(), "labels")
+note.record("labels_fine", cells[levels[2]].drop_nulls().n_unique(), "labels")
 note.record("tree_breaks", int(strays), "barcodes")
 if tally.height:
     note.say(
@@ -344,6 +345,7 @@ adata.obs["assay"] = adata.obs["batch"].astype("string").fillna("not given")
 adata.obs["donor"] = adata.obs["DonorID"].astype("string").fillna("not given")
 
 
+# %%
 def show_maps(color, palette):
     rows = (len(maps) + 1) // 2
     figure, axes = plt.subplots(rows, 2, figsize=(5.6, 2.6 * rows + 1))
