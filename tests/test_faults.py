@@ -546,7 +546,7 @@ def test_a_file_in_the_way_of_a_release_is_kept(tmp_path, no_simulation):
     place.write_text("mine")
     code, said = command("simulate", place, "--scale", "0.001")
     assert code == 2
-    assert f"'{place}' cannot be written: Not a directory" in said
+    assert f"'{place}' is a file and is left as it is" in said
     assert place.read_text() == "mine"
 
 

@@ -1,6 +1,7 @@
 """Places to write: no command takes away what it did not write, and none leaves by a traceback."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -209,3 +210,30 @@ def test_a_run_into_a_file_is_refused_in_words(book):
     assert result.exit_code in (1, 2)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert (book / "taken").read_text() == "mine"
+
+
+def test_without_a_home_everything_has_a_place(tmp_path, small_release):
+    import subprocess
+    import sys
+
+    environment = {name: value for name, value in os.environ.items() if name != files.CACHE_VARIABLE}
+    for name in (*files.HOMELESS, "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    environment |= {"HOME": "/dev/null/nowhere", "TMPDIR": str(tmp_path)}
+    code = (
+        "import sys; from helpers import files, sources; import numba; "
+        "print(files.cache_folder(), numba.config.CACHE_DIR, sources.open_atlas(sys.argv[1]).to_anndata().shape)"
+    )
+    command = [sys.executable, "-c", code, str(small_release)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(str(tmp_path)) == 2
+    assert "(680, 220)" in done.stdout
+
+
+def test_a_temporary_home_of_somebody_else_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    first = files.temporary_home()
+    assert first == files.temporary_home()
+    first.chmod(0o777)
+    assert files.temporary_home() != first

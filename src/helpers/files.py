@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -26,6 +27,15 @@ MARKER = ".musclebook.json"  # in a folder that a command wrote: what kind it is
 _CONVERTED = re.compile(
     rf"{re.escape(names.STEM)}\.converted-[0-9a-f]{{16}}\.h5ad"
 )  # opening a release may add it
+HOMELESS = {
+    "NUMBA_CACHE_DIR": "numba",
+    "MPLCONFIGDIR": "matplotlib",
+    "IPYTHONDIR": "ipython",
+    "JUPYTER_DATA_DIR": "jupyter/data",
+    "JUPYTER_CONFIG_DIR": "jupyter/config",
+    "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
+    "HF_HOME": "huggingface",
+}  # environment variables of libraries that else write below the home folder
 REMEMBERED = 2**24  # bytes; smaller files are hashed each time
 SETTLED = 2 * 10**9  # nanoseconds; a younger file may change again without a change of its times
 _FULL = os.strerror(errno.ENOSPC)
@@ -34,10 +44,41 @@ _FULL = os.strerror(errno.ENOSPC)
 def cache_folder() -> Path:
     """Return the folder of simulated releases and converted atlases.
 
-    The one place that reads the environment: ``MUSCLEBOOK_CACHE`` if it is set, else the user's cache folder.
+    The one place that reads the environment: ``MUSCLEBOOK_CACHE`` if it is set, else the user's cache folder, else a
+    temporary folder of this user where there is no home to write in.
     """
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("musclebook"))
+    if named:
+        return Path(named).expanduser()
+    usual = Path(platformdirs.user_cache_dir("musclebook"))
+    return usual if can_write(usual) else temporary_home() / "musclebook"
+
+
+def can_write(folder: Path) -> bool:
+    """Tell whether a folder, or the nearest folder around it that exists, takes files."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), None)
+    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def temporary_home() -> Path:
+    """Return a temporary folder that only this user can write, the same one each time where that is safe."""
+    folder = Path(tempfile.gettempdir()) / f"musclebook-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.lstat()
+        ours = not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
+        if stat.S_ISDIR(about.st_mode) and ours:
+            return folder
+    return Path(tempfile.mkdtemp(prefix="musclebook-"))
+
+
+def make_up_for_no_home() -> None:
+    """Give libraries that insist on a home a temporary one where this user has none: containers with a random user."""
+    if can_write(Path("~").expanduser()):
+        return
+    home = temporary_home()
+    for name, place in HOMELESS.items():
+        os.environ.setdefault(name, str(home / place))
 
 
 @contextmanager

@@ -293,4 +293,4 @@ def _clear_leftovers(folder: Path) -> None:
 
 
 def _absolute(atlas: str) -> str:
-    return atlas if key.is_word(atlas) else str(Path(atlas).resolve())
+    return atlas if key.is_word(atlas) else str(Path(atlas).expanduser().resolve())

@@ -37,9 +37,9 @@ def read_hgnc(path: Path) -> Nomenclature:
     path = Path(path)
     try:
         table = (
-            pl.read_parquet(path)
+            pl.read_parquet(path, glob=False)
             if path.suffix == ".parquet"
-            else pl.read_csv(path, separator="\t", infer_schema=False)
+            else pl.read_csv(path, separator="\t", infer_schema=False, glob=False)
         )
     except (OSError, pl.exceptions.PolarsError) as problem:
         msg = f"{path} cannot be read as an HGNC table: {problem}. Give the complete set as tab-separated text or Parquet."

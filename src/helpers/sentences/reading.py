@@ -129,7 +129,7 @@ def _scan(
     if column not in schema:
         msg = f"{files[0]} has no sentences (looked for {sentence or 'cell_sentence, gene_sentence_N, gene_sentence_all'}); it has: {', '.join(schema)}."
         raise SentenceError(msg)
-    frame = pl.scan_parquet(files)
+    frame = pl.scan_parquet(files, glob=False)
     texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical) and name != column]
     frame = frame.with_columns(_nulls(name, null_texts) for name in texts)
     first = [pl.col(column).cast(pl.String).alias(SENTENCE)]
