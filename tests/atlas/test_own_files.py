@@ -78,7 +78,8 @@ def years(kind):
         {"development_stage": None, "age_years": lambda kind: years(kind).astype(str)},
         {"sex": None, "sex_ontology_term_id": lambda kind: np.where(kind % 2, "PATO:0000384", "PATO:0000383")},
     ],
-    ids=str,
+    # names alone: the text of a function holds an address, and parallel workers must collect the same tests
+    ids=lambda obs: "-".join(obs) or "plain",
 )  # fmt: skip
 def test_columns_are_taken_only_for_what_they_hold(tmp_path, obs):
     atlas = opened(tmp_path, obs=obs)
