@@ -85,7 +85,7 @@ def test_a_third_party_package_has_one_home(package):
 
 
 def test_a_room_opens_with_a_docstring_and_nothing_else():
-    for path in SOURCE.rglob("__init__.py"):
+    for path in SOURCE.glob("*/**/__init__.py"):  # the package itself makes up for a missing home first
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert len(body) == 1, path
         assert isinstance(body[0], ast.Expr), path
