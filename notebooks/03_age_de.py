@@ -198,7 +198,10 @@ years = [
     axis.text(donor.PC1, donor.PC2, f"{donor.age:.0f}")
     for donor in donors.itertuples()
 ]
-adjust_text(years, donors["PC1"].to_numpy(), donors["PC2"].to_numpy());
+adjust_text(
+    years, donors["PC1"].to_numpy(), donors["PC2"].to_numpy(),
+    expand=(1.6, 1.6),
+);
 
 # %% [markdown]
 # How much of each component do age, chemistry and sex explain, one at a time?
@@ -322,7 +325,7 @@ gene_names = [
 ]
 adjust_text(
     gene_names, calls["log2_change"].to_numpy(),
-    -np.log10(calls["p"].to_numpy()),
+    -np.log10(calls["p"].to_numpy()), expand=(1.3, 1.9),
     arrowprops={"arrowstyle": "-", "color": "0.5"},
 );
 
@@ -409,9 +412,12 @@ over_donors = expression.run_test(pair_counts, pair_design)
 # %%
 group_of = pair.set_index("DonorID")["group"]
 taken = cells.obs["DonorID"].isin(pair["DonorID"])
-old_young = cells[taken, counts.index].copy()
-labels = old_young.obs["DonorID"].astype(str).map(group_of)
-old_young.obs["group"] = labels.astype("category")
+labels = cells.obs.loc[taken, "DonorID"].astype(str).map(group_of)
+old_young = sc.AnnData(
+    cells[taken, counts.index].X,
+    obs=labels.astype("category").to_frame("group"),
+    var=pd.DataFrame(index=counts.index),
+)
 sc.tl.rank_genes_groups(
     old_young, "group", groups=["old"], reference="young",
     method="wilcoxon", tie_correct=True,
@@ -423,9 +429,7 @@ wilcoxon = sc.get.rank_genes_groups_df(old_young, group="old")
 # group has none, a plain ratio is a division by zero, and tools print a change of two to the power of twenty-six for it.
 
 # %%
-pooled = sc.get.aggregate(
-    old_young, by="group", func="sum", layer="counts"
-).to_df("sum").T
+pooled = pair_counts.T.groupby(group_of).sum().T
 pooled = expression.to_log2_cpm(pooled, pooled.sum().to_numpy())
 by_cells = pl.DataFrame({
     "gene": pooled.index.to_list(),
@@ -722,6 +726,9 @@ note.save("stability", stable);
 # smallest p-values then come somewhat too often; a smaller trust mends that and costs calls.
 # [How the numbers are made](../book/how_numbers_are_made) has both side by side.
 
+# %% tags=["remove-cell"]
+del cells, old_young, sample  # copies, before all types are summed
+
 # %%
 tests, refusals = expression.screen(
     adata, muscle.donors, level=level, min_cells=min_cells, **comparison
@@ -923,7 +930,7 @@ note.table(
 # cell type at a time, and into the formula whatever else tells your donors apart.
 
 # %%
-own = cells  # sc.read_h5ad("mine.h5ad"), cells of one type
+own = adata[mine]  # sc.read_h5ad("mine.h5ad"), cells of one type
 own = own[own.obs[["DonorID", "age_numeric"]].notna().all(axis=1)]
 bulk = sc.get.aggregate(own, by="DonorID", func="sum", layer="counts")
 who = own.obs.drop_duplicates("DonorID").set_index("DonorID")

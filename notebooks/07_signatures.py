@@ -313,14 +313,14 @@ note.table(
 marks = {"M": "^", "F": "D", "not stated": "o"}
 if signature in scores:
     values = scores[signature].to_numpy()
-    figure, axis = plt.subplots(figsize=(5.6, 2.8))
+    figure, axis = plt.subplots(figsize=(5.6, 2.6))
     sns.scatterplot(x=donors["age"], y=values, style=donors["Sex"],
                     hue=donors["Sex"], markers=marks, s=60, legend=False)
     axis.set(xlabel="years", ylabel="score, log2", title=signature)
     adjust_text(
         [axis.text(*place) for place in
          zip(donors["age"], values, donors["DonorID"], strict=True)],
-        donors["age"].to_numpy(), values,
+        donors["age"].to_numpy(), values, expand=(1.3, 1.6),
     )
 
 # %% [markdown] tags=["exercise"]
@@ -657,15 +657,7 @@ if truth is not None:
     note.say(
         "Planted in {signature_shown}, {type_shown}: {planted_slope}. Of all intervals {coverage:.1%} hold the planted slope."
     )
-    note.table(
-        scored.sort("planted").drop("genes"),
-        "Found and planted change per decade (log2), the strongest falling plants first.",
-        name="scored",
-        rows=5,
-        columns={
-            "signature": "set", "type": "type", "assay": "assay", "found": ("change", "low", "high"), "planted": "planted", "covered": "covered",
-        },
-    )
+    note.save("scored", scored.sort("planted").drop("genes"))
 else:
     note.say("Nothing is planted in these data.")
 
