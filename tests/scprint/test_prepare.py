@@ -206,4 +206,4 @@ def test_the_command_takes_a_source_in_even_pieces(monkeypatch, tmp_path, verb):
     told = CliRunner().invoke(group, [verb, "demo", str(tmp_path / "out"), "--slice-cells", "100"])
     assert told.exit_code == 0, told.output
     assert taken == [84, 83, 83]
-    assert "250 cells in 2 slices" in told.stdout
+    assert "250 cells in 2 slice(s)" in told.stdout

@@ -143,7 +143,7 @@ def embed(
     made = prepare.write(
         pieces(), out, slice_cells=slice_cells, organism=organism, checkpoint=checkpoint, force=force
     )
-    screen.say(f"{sum(made.values()):,} cells in {len(made):,} slices; run {out / prepare.SCRIPT}.")
+    screen.say(f"{sum(made.values()):,} cells in {len(made):,} slice(s); run {out / prepare.SCRIPT}.")
 
 
 group.command("prepare", hidden=True)(embed)
