@@ -1,8 +1,5 @@
 import polars as pl
 import pytest
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
-from sklearn.neighbors import KNeighborsClassifier
 
 from helpers.book.checks import ch06
 
@@ -25,23 +22,11 @@ def by_position(files):
     return {e.removesuffix("_embs.npz"): {"embs", "top3", "scores"} for e in embs}
 
 
-def vote(points, own, part, folds=None, groups=True):
-    cv = folds or GroupKFold(3)
-    guess = cross_val_predict(KNeighborsClassifier(15), points, own, groups=part if groups else None, cv=cv)
-    return balanced_accuracy_score(own, guess)
-
-
-def share_right(points, own, part):
-    guess = cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
-    return (guess == own).mean()
-
-
 first, second = pl.col("first"), pl.col("second")
 RIGHT = {
     "06.sigmoid": lambda scores: scores.filter(first >= 0, second >= 0),
     "06.pair": pair,
     "06.merge": merge,
-    "06.vote": vote,
 }
 WRONG = [
     (
@@ -55,13 +40,6 @@ WRONG = [
     ("06.pair", lambda files: {"_".join(f.split("_")[:3]): {"embs"} for f in files}, "the stems are"),
     ("06.merge", lambda n, mean, m, other: (n + m, (mean + other) / 2), "mean of the two means"),
     ("06.merge", lambda n, mean, m, other: (n + m, (n * mean + m * other) / (n + m)), "division by zero"),
-    ("06.vote", share_right, "every label the same"),
-    (
-        "06.vote",
-        lambda points, own, part: vote(points, own, part, folds=KFold(3, shuffle=True, random_state=0), groups=False),
-        "whole parts|too good",
-    ),
-    ("06.vote", lambda points, own, part: None, "do not print"),
 ]
 
 
