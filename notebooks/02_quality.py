@@ -146,7 +146,7 @@ for ax, assay in zip(np.atleast_1d(axes), assays, strict=True):
 ax.set(xlabel="molecules")
 figure.colorbar(
     points, ax=axes, label="mitochondrial molecules (%)", extend="max"
-)
+);
 
 # %% [markdown]
 # ## Donors differ, and so do types
@@ -172,7 +172,7 @@ sns.boxplot(
     log_scale=(True, False), ax=ax, **box,
 )  # fmt: skip
 ax.set(xlabel="genes", ylabel="")
-sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="")
+sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
 
 # %% [markdown]
 # By cell type the same column tells more of biology: how large a cell is, how much it makes, whether it is a nucleus.
@@ -186,7 +186,7 @@ sns.boxplot(
     order=order, log_scale=(True, False), ax=ax, **box,
 )  # fmt: skip
 ax.set(xlabel="genes", ylabel="")
-sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="")
+sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
 
 # %% [markdown]
 # How many-fold do the medians differ? Groups of fewer than twenty barcodes say nothing, so they are left out.
@@ -280,7 +280,7 @@ ax.plot(
 ax.invert_yaxis()
 ax.xaxis.set_major_formatter("{x:.0%}")
 ax.set(xlabel="share of the type's barcodes removed")
-ax.legend(loc="lower right")
+ax.legend(loc="lower right");
 
 # %% [markdown]
 # Fragments of fibers weigh on the donors as well. A donor whose library caught many of them looks bad under the fixed
@@ -413,7 +413,7 @@ ax = sns.scatterplot(
     palette=style.SEX_COLOR, markers=style.SEX_MARKER,
 )  # fmt: skip
 ax.axline((0, 0), slope=1, linestyle=":", color="0.5")
-ax.set(xlabel="share of barcodes with XIST", ylabel="share with a Y gene")
+ax.set(xlabel="share of barcodes with XIST", ylabel="share with a Y gene");
 
 # %% tags=["remove-input", "finding"]
 note.record("sex_checked", len(libraries), "libraries")
@@ -474,7 +474,7 @@ doublet = library.obs["doublet_score"]
 # %% mystnb={"figure": {"caption": "Scrublet's scores of the barcodes of the largest library, on a logarithmic scale of barcodes; the line is the threshold.", "name": "fig-02-doublets"}, "image": {"alt": "Histogram of doublet scores with a logarithmic vertical axis: most barcodes lie at low scores, few beyond the vertical line of the threshold."}}
 ax = sns.histplot(doublet, bins=40, color="0.7", edgecolor="white")
 ax.axvline(max_doublet_score, linestyle="--", color="black")
-ax.set(yscale="log", xlabel="doublet score", ylabel="barcodes")
+ax.set(yscale="log", xlabel="doublet score", ylabel="barcodes");
 
 # %% tags=["remove-input", "finding"]
 note.record("doublet_library", largest)
@@ -552,7 +552,7 @@ ax = sns.histplot(
     log_scale=True, bins=60, palette=style.ASSAY_COLOR,
 )  # fmt: skip
 ax.axvline(1, linestyle=":", color="0.5")
-ax.set(xlabel="seen / expected from the other assay", ylabel="genes")
+ax.set(xlabel="seen / expected from the other assay", ylabel="genes");
 
 # %% tags=["remove-input", "finding"]
 note.record("zeros_looked_at", len(testable), "genes")
@@ -643,7 +643,7 @@ if len(corners):
         square=True,
         ax=ax,
     )
-ax.set(xlabel="assay and age bin")
+ax.set(xlabel="assay and age bin");
 
 # %% [markdown]
 # The same as algebra: a model can be estimated if its design matrix has as many independent columns as columns, and

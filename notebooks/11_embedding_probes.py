@@ -127,7 +127,7 @@ axis = sns.scatterplot(frame, x="PC1", y="PC2", s=9, alpha=0.6, **hues)
 one, two = explained
 axis.set(xlabel=f"PC1 ({one:.0%})", ylabel=f"PC2 ({two:.0%})")
 above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "title": None}
-sns.move_legend(axis, ncol=2, markerscale=2, **above)
+sns.move_legend(axis, ncol=2, markerscale=2, **above);
 
 # %% [markdown]
 # Two components are for looking. Neighbors are asked in the block itself: how often does a neighbor carry the cell's

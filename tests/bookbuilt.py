@@ -4,7 +4,7 @@ from pathlib import Path
 
 import filelock
 
-from helpers.book import run, site, state
+from helpers.book import run, site
 from helpers.book.project import Project
 from helpers.book.run import Request
 
@@ -25,9 +25,9 @@ def make_runs() -> dict[str, dict]:
 def _make_runs() -> dict[str, dict]:
     plans = run.plan(PROJECT, PROJECT.choose(), Request(profile="test"))
     outcomes = run.make(plans, failed=PROJECT.build / "failed", workers=2)
-    state.point(plans, outcomes)
+    run.point(plans, outcomes)
     run.report(outcomes)
-    return {book.name: state.current(PROJECT, book) for book in PROJECT.choose()}
+    return {book.name: run.current(PROJECT, book) for book in PROJECT.choose()}
 
 
 def make_site() -> Path:

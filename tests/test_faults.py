@@ -29,7 +29,7 @@ from helpers import files, findings, names, sources
 from helpers.analysis import composition, donors, labels, pseudobulk
 from helpers.atlas import cache, recovery, validate
 from helpers.atlas import release as release_folder
-from helpers.book import execute, run, state
+from helpers.book import execute, run
 from helpers.book.project import Project
 from helpers.cli.main import app
 from helpers.errors import (
@@ -741,8 +741,8 @@ def test_a_killed_run_leaves_the_last_good_one_and_the_next_completes(tmp_path, 
     (book,) = project.choose(["02"])
     folder = project.build / "runs" / book.name
     files.write_json(folder / "0123" / execute.RUN_FILE, {"status": "good"})  # the last good run
-    files.write_json(folder / state.CURRENT, {"key": "0123", "atlas": None, "profile": "demo"})
-    before = state.current(project, book)
+    files.write_json(folder / run.CURRENT, {"key": "0123", "atlas": None, "profile": "demo"})
+    before = run.current(project, book)
     plain = book.source.read_text()
     book.source.write_text(plain.replace("rest: float = 0.0", "rest: float = 50.0"))
     child = start("from helpers.cli.main import app; app()", "run", "02")
@@ -753,12 +753,12 @@ def test_a_killed_run_leaves_the_last_good_one_and_the_next_completes(tmp_path, 
     child.stdout.close()
     child.wait()
     assert list(folder.glob(".*.part"))
-    assert state.current(project, book) == before
+    assert run.current(project, book) == before
     assert before["status"] == "good"
     book.source.write_text(plain.replace("rest: float = 0.0", "rest: float = 0.1"))
     assert command("run", "02")[0] == 0
     assert not list(folder.glob(".*.part"))
-    assert state.current(project, book)["parameters"]["rest"] == 0.1
+    assert run.current(project, book)["parameters"]["rest"] == 0.1
     assert (folder / "0123").is_dir()
 
 

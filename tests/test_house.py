@@ -58,7 +58,7 @@ def faults(path: Path, imports: set[str]) -> list[str]:
         and (there := name.split(".")[1]) != here
         and floor[there] >= floor[here]
         # a floor of plain leaves: errors and names may serve files and facts beside them
-        and not (there in {"names", "errors", "files"} and floor[there] <= floor[here])
+        and not (there in {"names", "errors", "files", "budget"} and floor[there] <= floor[here])
     ]
 
 

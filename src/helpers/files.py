@@ -1,5 +1,6 @@
 """Files written whole or not at all, and the hashes that name them."""
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -226,6 +227,16 @@ def foreign(folder: Path, *, kind: str) -> list[str]:
     return lost
 
 
+def intact(folder: Path, *, kind: str) -> bool:
+    """Whether all that `mark` listed in a folder is there as it was; what was added does not matter."""
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        listed = marker["files"].items()
+        return marker["kind"] == kind and all(digest(folder / name) == known for name, known in listed)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def mark(folder: Path, *, kind: str) -> None:
     """Write into a folder what it is and what it holds, so that a later call knows its own."""
     made = {path.relative_to(folder).as_posix(): digest(path) for path in _everything(folder)}
@@ -283,7 +294,7 @@ def _refuse(path: Path, why: str, wanted: str) -> None:
 
 
 def replace(part: Path, path: Path) -> None:
-    """Give a whole file or folder its name; what has the name is removed after that, and put back if it fails.
+    """Give a whole file or folder its name, once it is on the disk; what had the name is removed after that.
 
     Parameters
     ----------
@@ -293,11 +304,18 @@ def replace(part: Path, path: Path) -> None:
         Its name. Another process may write it at the same time: the later one stays.
     """
     if not part.is_dir():
+        _sync(part)
         part.replace(path)
         return
+    for inside in part.rglob("*"):
+        if inside.is_file():
+            _sync(inside)
     old = path.with_name(f"{part.name}.old")
     while True:
         if path.is_dir():
+            if _exchange(part, path):
+                shutil.rmtree(part, ignore_errors=True)
+                return
             with suppress(FileNotFoundError):  # another process may just be replacing it
                 path.rename(old)
         try:
@@ -311,6 +329,22 @@ def replace(part: Path, path: Path) -> None:
             raise
         shutil.rmtree(old, ignore_errors=True)
         return
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk: a name may not outlive a power cut that its content does not."""
+    with suppress(OSError), path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders trade names in one step, so that neither name is ever gone; False where the system cannot."""
+    try:
+        trade = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # not Linux
+        return False
+    here = -100  # AT_FDCWD
+    return trade(here, os.fsencode(one), here, os.fsencode(other), 2) == 0  # RENAME_EXCHANGE
 
 
 def drop_leftovers(path: Path) -> None:

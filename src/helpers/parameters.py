@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 from nbformat import NotebookNode
 
-from helpers.errors import ParameterError
+from helpers.budget import to_bytes
+from helpers.errors import BudgetError, ParameterError
 
 Value = str | int | float | bool
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -24,6 +25,10 @@ ATLAS = "atlas"
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _RANGE = re.compile(r"\[\s*([^,\[\]]+?)\s*,\s*([^,\[\]]+?)\s*\]\s*$")
 _CHOICES = re.compile(r"\{([^{}]+)\}\s*$")
+_PLACE = re.compile(
+    r"\b(files?|folder|CSV|Parquet|JSON|YAML|obo)\b"
+)  # in the help of a parameter that names a file
+_SIZE = re.compile(r"\d+(\.\d+)? ?[KMG]i?B")
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,33 @@ class Parameter:
             near = difflib.get_close_matches(str(value), self.choices, n=1)
             hint = f", did you mean {near[0]!r}?" if near else ""
             return f"{self.name} = {value!r} is not a choice: {self.allowed}{hint}"
-        return None
+        return self._text_fault(value) if self.type == "str" else None
+
+    @property
+    def names_a_file(self) -> bool:
+        """Whether the value may be a file or a folder, as its help says."""
+        return (
+            self.type == "str"
+            and not self.choices
+            and self.name != OUT_DIR
+            and _PLACE.search(self.help) is not None
+        )
+
+    @property
+    def _words(self) -> set[Value]:
+        return {"", self.default, *re.findall(r"\w+", self.help.split(";")[0])}
+
+    def _text_fault(self, value: str) -> str | None:
+        if _SIZE.fullmatch(str(self.default)):
+            try:
+                to_bytes(value)
+            except BudgetError as error:
+                return f"{self.name}: {error}".removesuffix(".")
+        if not self.names_a_file or self.name == ATLAS or value in self._words or "a key of" in self.help:
+            return None  # what an atlas may be is said where it is opened
+        return (
+            None if Path(value).expanduser().exists() else f"{self.name} = {value!r}: there is no such file"
+        )
 
     def parse(self, text: str) -> Any:
         """Turn the text of a command line into the declared type; a text that does not fit stays a text."""
@@ -189,6 +220,32 @@ def check(
     return {key: float(value) if declared[key].type == "float" else value for key, value in given.items()}
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases: nine of them in a row, each naming the last nine times, make a billion values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            msg = f"line {event.start_mark.line + 1} uses an alias (*{event.anchor}), which is not read here"
+            raise yaml.YAMLError(msg)
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds; aliases are refused.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is not YAML, nested beyond reason, or uses an alias.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # a safe loader
+    except RecursionError:
+        msg = "its values are nested too deeply"
+        raise yaml.YAMLError(msg) from None
+
+
 def parse_options(
     options: Iterable[str], *, files: Iterable[Path] = ()
 ) -> tuple[dict[str, str], dict[str, Any]]:
@@ -204,8 +261,8 @@ def parse_options(
     faults = []
     for path in files:
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            content = read_yaml(Path(path))
+        except (OSError, ValueError, yaml.YAMLError) as error:
             faults.append(f"{path}: {error}")
             continue
         if isinstance(content, dict):
@@ -222,6 +279,17 @@ def parse_options(
         msg = f"{'; '.join(faults)}."
         raise ParameterError(msg)
     return texts, values
+
+
+def place(declared: Mapping[str, Parameter], values: Mapping[str, Any], *, folder: Path) -> dict[str, Any]:
+    """Make the names of files among values absolute, seen from the folder where the command was given."""
+    placed = dict(values)
+    for key, value in values.items():
+        one = declared.get(key)
+        if one and one.names_a_file and isinstance(value, str) and value not in one._words:
+            path = (folder / Path(value).expanduser()).resolve()
+            placed[key] = str(path) if path.exists() else value
+    return placed
 
 
 def typed(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from helpers.book.project import Project
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "chapters"))  # contract and prose, which test notebooks
 SAMPLE = Path(__file__).parent / "sample"
 
 
@@ -19,7 +21,7 @@ def project(tmp_path):
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """The tiny book with its runs made once; read only."""
-    from helpers.book import run, state
+    from helpers.book import run
 
     root = tmp_path_factory.mktemp("made") / "book"
     shutil.copytree(SAMPLE, root)
@@ -27,5 +29,5 @@ def made(tmp_path_factory):
     plans = run.plan(project, project.choose(), run.Request())
     outcomes = run.make(plans, failed=project.build / "failed", workers=2)
     run.report(outcomes)
-    state.point(plans, outcomes)
+    run.point(plans, outcomes)
     return project

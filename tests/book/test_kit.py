@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from helpers import parameters
-from helpers.book import contract, editions, kit, pairing, run
+from helpers.book import editions, kit, pairing, run
 from helpers.book.project import Project
 from helpers.errors import ChapterError
+
+import contract  # isort: skip  conftest puts tests/chapters on the path
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,11 +1,9 @@
-import contextlib
 import threading
 import time
-from concurrent import futures
 
 import pytest
 
-from helpers.book import pool
+from helpers.book import run
 from helpers.book.execute import Outcome, Task
 
 GIB = 2**30
@@ -16,7 +14,7 @@ def watched(monkeypatch):
     """Runs that only wait, and a list of what ran beside what."""
     lock, running, seen = threading.Lock(), set(), []
 
-    def wait(task):
+    def wait(task, stop):
         with lock:
             running.add(task.name)
             seen.append(frozenset(running))
@@ -25,13 +23,7 @@ def watched(monkeypatch):
             running.discard(task.name)
         return Outcome(task.name, task.key, "good", task.folder)
 
-    @contextlib.contextmanager
-    def threads(processes, cluster):
-        with futures.ThreadPoolExecutor(8) as made:
-            yield made
-
-    monkeypatch.setattr(pool, "execute", wait)
-    monkeypatch.setattr(pool, "_workers", threads)
+    monkeypatch.setattr(run, "execute", wait)
     return seen
 
 
@@ -45,23 +37,23 @@ def tasks_of(folder, *sizes):
 
 
 def test_runs_that_do_not_fit_together_wait_for_each_other(watched, tmp_path):
-    outcomes = pool.run_all(tasks_of(tmp_path, 6, 6, 6), processes=3, memory=8 * GIB)
+    outcomes = run.run_all(tasks_of(tmp_path, 6, 6, 6), places=3, memory=8 * GIB)
     assert [outcomes[i].status for i in range(3)] == ["good"] * 3
     assert max(len(beside) for beside in watched) == 1
 
 
 def test_runs_that_fit_go_side_by_side_and_a_small_one_passes_a_large_one(watched, tmp_path):
-    pool.run_all(tasks_of(tmp_path, 5, 6, 2), processes=2, memory=8 * GIB)
+    run.run_all(tasks_of(tmp_path, 5, 6, 2), places=2, memory=8 * GIB)
     assert frozenset({"0", "2"}) in watched
     assert not any({"0", "1"} <= beside for beside in watched)
 
 
 def test_no_more_run_at_once_than_there_are_processes(watched, tmp_path):
-    pool.run_all(tasks_of(tmp_path, *[1] * 6), processes=2, memory=100 * GIB)
+    run.run_all(tasks_of(tmp_path, *[1] * 6), places=2, memory=100 * GIB)
     assert max(len(beside) for beside in watched) == 2
 
 
 def test_a_run_that_expects_more_than_there_is_runs_alone(watched, tmp_path):
-    outcomes = pool.run_all(tasks_of(tmp_path, 20, 1), processes=2, memory=8 * GIB)
+    outcomes = run.run_all(tasks_of(tmp_path, 20, 1), places=2, memory=8 * GIB)
     assert len(outcomes) == 2
     assert max(len(beside) for beside in watched) == 1

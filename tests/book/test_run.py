@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.book import execute, graph, run, state
+from helpers.book import execute, key, run
 from helpers.errors import ParameterError, RunError, SourceError, TableError
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -21,7 +21,7 @@ def outcomes_of(project, names=None, **options):
 
 
 def test_a_run_leaves_notebook_results_tables_and_its_record(made):
-    found = state.current(made, made.choose(["01"])[0])
+    found = run.current(made, made.choose(["01"])[0])
     results = json.loads((found["folder"] / "files/01_first/results.json").read_text())
     assert results["findings"]["donors"] == {"value": 3, "unit": "donors", "interval": None}
     assert (found["folder"] / "files/01_first/donors.parquet").is_file()
@@ -33,12 +33,12 @@ def test_a_run_leaves_notebook_results_tables_and_its_record(made):
 
 
 def test_the_kernel_is_this_interpreter_and_this_package(made):
-    found = state.current(made, made.choose(["02"])[0])
+    found = run.current(made, made.choose(["02"])[0])
     assert found["versions"]["python"] == sys.version.split()[0]
 
 
 def test_a_figure_is_shown_once(made):
-    found = state.current(made, made.choose(["01"])[0])
+    found = run.current(made, made.choose(["01"])[0])
     cells = nbformat.read(found["folder"] / "01_first.ipynb", as_version=4).cells
     pictures = [
         out for cell in cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})
@@ -49,29 +49,19 @@ def test_a_figure_is_shown_once(made):
 def test_the_same_key_is_reused_and_every_page_is_current(made):
     plans = run.plan(made, made.choose(), run.Request())
     assert [one.status for one in run.make(plans, failed=made.build / "failed")] == ["reused", "reused"]
-    assert state.states(made) == {"01_first": [], "02_second": []}
+    assert run.states(made) == {"01_first": [], "02_second": []}
 
 
-def test_a_changed_helper_makes_exactly_the_pages_stale_that_import_it(made, monkeypatch):
-    real = graph.hashes_of
-
-    def changed(name):
-        return lambda files: {key: "new" if key == name else value for key, value in real(files).items()}
-
-    monkeypatch.setattr(graph, "hashes_of", changed("helpers.figures.style"))
-    assert state.states(made) == {"01_first": ["helpers (helpers.figures.style)"], "02_second": []}
-    monkeypatch.setattr(
-        graph, "hashes_of", changed("helpers.files")
-    )  # imported by findings, not by the notebooks
-    assert all(reasons == ["helpers (helpers.files)"] for reasons in state.states(made).values())
-    monkeypatch.setattr(graph, "hashes_of", changed("helpers.sources"))
-    assert state.states(made) == {"01_first": [], "02_second": []}
+def test_a_changed_helper_makes_pages_stale_and_is_named(made, monkeypatch):
+    real = key.package_hashes
+    monkeypatch.setattr(key, "package_hashes", lambda number="": {**real(number), "files.py": "new"})
+    assert all(reasons == ["helpers (files.py)"] for reasons in run.states(made).values())
 
 
 def test_other_parameters_are_a_reason(made):
     plans = run.plan(made, made.choose(["01"]), run.Request(profile="full"))
     assert plans[0].given["count"] == 9
-    assert state.states(made, request=run.Request(profile="full"))["01_first"] == ["parameters (count)"]
+    assert run.states(made, request=run.Request(profile="full"))["01_first"] == ["parameters (count)"]
 
 
 def test_nothing_runs_when_a_parameter_is_wrong(project):
@@ -100,27 +90,27 @@ def test_a_notebook_that_does_not_exist_gets_the_nearest(project):
 
 def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(project):
     plans, good = outcomes_of(project)
-    state.point(plans, good)
-    before = state.current(project, project.choose(["02"])[0])
+    run.point(plans, good)
+    before = run.current(project, project.choose(["02"])[0])
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("breaks: bool = False", "breaks: bool = True"))
     first = project.choose(["01"])[0]
     first.source.write_text(first.source.read_text().replace("height=2", "height=3"))
     plans, outcomes = outcomes_of(project)
     assert [one.status for one in outcomes] == ["good", "failed"]
-    state.point(plans, outcomes)
+    run.point(plans, outcomes)
     with pytest.raises(RunError, match=r"02_second, cell 6: AssertionError: asked to break"):
         run.report(outcomes)
     kept = project.build / "failed" / "02_second"
     assert "asked to break" in (kept / "02_second.ipynb").read_text()
-    assert state.current(project, book)["key"] == before["key"]
-    assert state.states(project)["02_second"][0] == "code"
+    assert run.current(project, book)["key"] == before["key"]
+    assert run.states(project)["02_second"][0] == "code"
     assert not list((project.build / "runs").rglob("*.part"))
 
 
 def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(project):
     plans, good = outcomes_of(project, ["02"])
-    state.point(plans, good)
+    run.point(plans, good)
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
     code = (
@@ -142,8 +132,8 @@ def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(p
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     assert list(folder.glob(".*.part"))
-    assert state.current(project, book)["status"] == "good"
-    assert state.states(project)["02_second"][0] == "code"
+    assert run.current(project, book)["status"] == "good"
+    assert run.states(project)["02_second"][0] == "code"
     book.source.write_text(book.source.read_text().replace("rest: float = 50.0", "rest: float = 0.1"))
     _, outcomes = outcomes_of(project, ["02"])
     assert outcomes[0].status == "good"
@@ -158,29 +148,6 @@ def test_a_worker_that_dies_is_a_failed_run_and_not_a_crash(project):
     assert outcomes[0].status == "failed"
     assert "DeadKernelError" in outcomes[0].error
     assert plans
-
-
-def test_runs_go_to_a_dask_cluster(project):
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        plans = run.plan(project, project.choose(), run.Request())
-        outcomes = run.make(plans, failed=project.build / "failed", cluster=cluster.scheduler_address)
-    assert [one.status for one in outcomes] == ["good", "good"]
-    assert all(one.is_made for one in plans)
-
-
-def test_a_cluster_that_does_not_answer_is_said(project, monkeypatch):
-    pytest.importorskip("distributed")
-
-    def nobody(address, **_):
-        raise TimeoutError(address)
-
-    monkeypatch.setattr("distributed.Client", nobody)
-    plans = run.plan(project, project.choose(["02"]), run.Request())
-    with pytest.raises(RunError, match="no Dask scheduler answers at tcp://nowhere:1"):
-        run.make(plans, failed=project.build / "failed", cluster="tcp://nowhere:1")
 
 
 @pytest.mark.parametrize(
@@ -238,6 +205,6 @@ def test_a_source_that_lacks_what_a_notebook_needs_is_refused_before_anything_ru
     assert run.able(plans, all_or_none=False) == [plans[1]]
     with pytest.raises(SourceError, match="01_first cannot run"):
         run.able(plans, all_or_none=True)
-    state.leave_out(plans)
-    assert list(state.left_out(project)) == ["01_first"]
+    run.leave_out(plans)
+    assert list(run.left_out(project)) == ["01_first"]
     assert run.plan(project, project.choose(), run.Request())[0].lacks == ""

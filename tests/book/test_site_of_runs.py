@@ -30,7 +30,6 @@ def test_headlines_findings_and_schedule_come_from_the_runs(pages):
     text = pages["welcome.html"]
     assert "Counted <strong>3 donors</strong> of kind FB." in text
     assert 'href="notebooks/01_first.html"' in text
-    assert ">kind<" in re.sub(r"</?p>", "", text)
     assert "A first page: exercises" in text
 
 
@@ -42,7 +41,7 @@ def test_a_figure_has_number_caption_and_alt_text(pages):
 
 def test_text_from_data_is_text(pages):
     text = pages["notebooks/01_first.html"]
-    assert "<td>&lt;script&gt;0</td>" in text
+    assert re.search("<td[^>]*>&lt;script&gt;0</td>", text)
     assert "<script>0" not in text
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import bookbuilt
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+import bookbuilt  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ import re
 import nbformat
 import pytest
 
-from helpers.book import contract, run, state
+from helpers.book import run
 from helpers.book.project import Project
 from helpers.budget import to_bytes
 
+import contract  # isort: skip  conftest puts this folder on the path
 from bookbuilt import PROJECT, ROOT  # isort: skip  the folder tests is put on the path by conftest
 
 NAMES = list(PROJECT.notebooks)
@@ -38,8 +39,8 @@ def test_a_run_records_what_the_notebook_promises(results, name):
 def test_known_answers_on_the_default_simulated_atlas(name):
     project = Project(ROOT)
     book = project.notebooks[name]
-    found = state.current(project, book)
-    fits = found and found["given"] == {} and not state.states_of(project, book)
+    found = run.current(project, book)
+    fits = found and found["given"] == {} and not run.states(project)[name]
     if not fits:
         pytest.skip("no current run on the default atlas: make book first")
     results = json.loads((found["folder"] / "files" / name / "results.json").read_text())
@@ -121,6 +122,6 @@ def test_tables_link_to_files_that_exist(runs, name):
 
 
 def test_pages_of_the_test_runs_are_current(runs):
-    found = state.states(PROJECT, request=run.Request(profile="test"))
+    found = run.states(PROJECT, request=run.Request(profile="test"))
     assert {name: reasons for name, reasons in found.items() if reasons != []} == {}
     assert set(found) == set(runs)

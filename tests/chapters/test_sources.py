@@ -1,14 +1,18 @@
 """What can be said of the notebooks without running them."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 from helpers import parameters
-from helpers.book import contract, editions, pairing, prose, workshop
+from helpers.book import editions, pairing, workshop
 from helpers.book.project import PROFILES, Project
 from helpers.budget import to_bytes
+
+import contract  # isort: skip  conftest puts this folder on the path
+import prose  # isort: skip
 
 ROOT = Path(__file__).parents[2]
 BOOKS = Project(ROOT).choose()
@@ -45,6 +49,19 @@ def test_no_digit_that_a_run_could_change_is_typed_into_prose(book):
 @pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
 def test_no_digit_that_a_run_could_change_is_typed_into_a_page(page):
     assert prose.lines_with_digits(page.read_text()) == []
+
+
+@every_notebook
+def test_no_value_stands_bare_below_a_figure(book):
+    if "hide-input" in book.source.read_text():
+        pytest.skip("not opened yet")
+    bare = []
+    for cell in book.read().cells:
+        if "figure" in cell.metadata.get("mystnb", {}):
+            last = ast.parse(cell.source).body[-1]
+            if isinstance(last, ast.Expr) and not cell.source.rstrip().endswith(";"):
+                bare.append(ast.unparse(last)[:60])
+    assert bare == []
 
 
 @every_notebook

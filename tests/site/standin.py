@@ -6,10 +6,10 @@ from pathlib import Path
 
 import nbformat
 
-from helpers.book import run, state
-from helpers.book.execute import RUN_FILE
+from helpers.book import run
+from helpers.book.execute import KIND, RUN_FILE
 from helpers.book.project import Project
-from helpers.files import write_json
+from helpers.files import mark, write_json
 
 VALUES = {"int": 3, "float": 0.25, "str": "<script>alert(1)</script>", "bool": True}
 _ROLE = re.compile(r"\{finding\}`(\w+):(\w+)")
@@ -36,8 +36,9 @@ def stand_in(project: Project, **more) -> None:
         about = {"name": book.name, "key": one.parts.key, "made": "2026-01-02T03:04:05+00:00", "seconds": 1.0}
         about |= {"peak_bytes": 2**30, "profile": "demo", "atlas": None, "versions": {}, "given": {}}
         write_json(folder / RUN_FILE, about | {"parameters": one.effective, "parts": {}})
+        mark(folder, kind=KIND)
         pointer = {"key": one.parts.key, "atlas": None, "profile": "demo"}
-        (one.folder / state.CURRENT).write_text(json.dumps(pointer))
+        (one.folder / run.CURRENT).write_text(json.dumps(pointer))
 
 
 def copy_of(root: Path, target: Path) -> Project:

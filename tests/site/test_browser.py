@@ -31,7 +31,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 PAGES = [
-    *(f"book/{path.stem}.html" for path in sorted((ROOT / "book").glob("*.md"))),
+    *(f"book/{path.stem}.html" for path in sorted((ROOT / "book").glob("[!g]*.md"))),
+    "book/glossary.html",
     "book/api.html",
     *(f"notebooks/{path.stem}.html" for path in sorted((ROOT / "notebooks").glob("*.py"))),
 ]

@@ -18,9 +18,9 @@ from helpers.book.project import Project
 from helpers.budget import free_bytes, to_text
 from helpers.errors import MusclebookError
 
-FREE_DISK = 5 * 2**30
-FREE_MEMORY = 4 * 2**30
+FREE_DISK, FREE_MEMORY = 5 * 2**30, 4 * 2**30
 GOOD, DOUBT, BAD = "ready", "look", "not ready"
+NEEDED = ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel")
 
 
 @dataclass(frozen=True)
@@ -40,45 +40,35 @@ def examine(project: Project) -> list[Finding]:
     project
         The book.
     """
-    checks: tuple[Callable[[Project], Finding], ...] = (
-        _python, _packages, _memory, _disk, _folders, _pairs, _atlas, _kernel,
-    )  # fmt: skip
+    checks = (_python, _packages, _memory, _disk, _folders, _pairs, _atlas, _kernel)
     return [_safely(check, project) for check in checks]
 
 
-def _safely(check: Callable[[Project], Finding], project: Project) -> Finding:
+def _safely(check: Callable[[Project], tuple[str, str, str]], project: Project) -> Finding:
     try:
-        return check(project)
+        return Finding(*check(project))
     except (OSError, MusclebookError) as error:
         return Finding(check.__name__.strip("_"), BAD, str(error))
 
 
-def _python(project: Project) -> Finding:
-    del project
+def _python(_: Project) -> tuple[str, str, str]:
     version = ".".join(map(str, sys.version_info[:3]))
-    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
-    return Finding("python", GOOD if fits else BAD, version if fits else f"{version}; needed is 3.11 to 3.13")
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return "python", GOOD, version
+    return "python", BAD, f"{version}; needed is 3.11 to 3.13"
 
 
-def _packages(project: Project) -> Finding:
-    locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
-    others = [
-        f"{name} {found} for {wanted}"
-        for name, wanted in locked.items()
-        if (found := _version(name)) not in (None, wanted)
-    ]
-    missing = [
-        name
-        for name in ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel")
-        if _version(name) is None
-    ]
+def _packages(project: Project) -> tuple[str, str, str]:
+    missing = [name for name in NEEDED if _version(name) is None]
     if missing:
-        return Finding("packages", BAD, f"missing: {', '.join(missing)}. Run: make env")
+        return "packages", BAD, f"missing: {', '.join(missing)}. Run: make env"
+    locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
+    pairs = ((name, _version(name), wanted) for name, wanted in locked.items())
+    others = [f"{name} {found} for {wanted}" for name, found, wanted in pairs if found not in (None, wanted)]
     if others:
-        return Finding(
-            "packages", DOUBT, f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
-        )
-    return Finding("packages", GOOD, "as in the lock")
+        words = f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
+        return "packages", DOUBT, words
+    return "packages", GOOD, "as in the lock"
 
 
 def locked_versions(lock: str) -> dict[str, str]:
@@ -95,55 +85,52 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _memory(project: Project) -> Finding:
-    del project
+def _memory(_: Project) -> tuple[str, str, str]:
     free = free_bytes()
     words = f"{to_text(free)} free, {os.cpu_count()} cores"
-    return Finding(
-        "memory",
-        GOOD if free >= FREE_MEMORY else DOUBT,
-        words if free >= FREE_MEMORY else f"{words}; close other programs",
-    )
+    enough = free >= FREE_MEMORY
+    return "memory", GOOD if enough else DOUBT, words if enough else f"{words}; close other programs"
 
 
-def _disk(project: Project) -> Finding:
+def _disk(project: Project) -> tuple[str, str, str]:
     free = shutil.disk_usage(project.root).free
-    return Finding("disk", GOOD if free >= FREE_DISK else DOUBT, f"{to_text(free)} free")
+    return "disk", GOOD if free >= FREE_DISK else DOUBT, f"{to_text(free)} free"
 
 
-def _folders(project: Project) -> Finding:
+def _folders(project: Project) -> tuple[str, str, str]:
     for folder in (project.build, files.cache_folder()):
         probe = folder / ".doctor"
         with files.writing(probe) as part:
             part.write_text("", encoding="utf-8")
         probe.unlink()
-    return Finding("folders", GOOD, f"{project.build.name} and the cache can be written")
+    return "folders", GOOD, f"{project.build.name} and the cache can be written"
 
 
-def _pairs(project: Project) -> Finding:
+def _pairs(project: Project) -> tuple[str, str, str]:
     faults = [str(one) for book in project.choose() for one in pairing.compare(book)]
     if faults:
-        return Finding("notebooks", DOUBT, f"{faults[0]} Run: musclebook pair")
-    return Finding("notebooks", GOOD, f"{len(project.notebooks)} chapters, paired")
+        return "notebooks", DOUBT, f"{faults[0]} Run: musclebook pair"
+    return "notebooks", GOOD, f"{len(project.notebooks)} chapters, paired"
 
 
-def _atlas(project: Project) -> Finding:
-    del project
-    folder = files.cache_folder() / "simulated"
-    if folder.is_dir() and any(folder.glob("demo-*")):
-        return Finding("atlas", GOOD, "the simulated atlas is there")
-    return Finding(
-        "atlas", DOUBT, "the simulated atlas is made on first use, in about a minute. To do it now: make book"
+def _atlas(_: Project) -> tuple[str, str, str]:
+    if any((files.cache_folder() / "simulated").glob("demo-*")):
+        return "atlas", GOOD, "the simulated atlas is there"
+    return (
+        "atlas",
+        DOUBT,
+        "the simulated atlas is made on first use, in about a minute. To do it now: make book",
     )
 
 
-def _kernel(project: Project) -> Finding:
+def _kernel(project: Project) -> tuple[str, str, str]:
     probe = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import scanpy, helpers\n1 + 1")])
     place = project.build / ".doctor"
     task = Task("probe", "probe", plain_json(probe), {}, str(place / "good"), str(place / "failed"))
     try:
         outcome = execute(task)
-        words = f"a notebook ran in {outcome.seconds:.0f} s" if outcome.status == "good" else outcome.error
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return Finding("kernel", GOOD if outcome.status == "good" else BAD, words)
+    if outcome.status == "good":
+        return "kernel", GOOD, f"a notebook ran in {outcome.seconds:.0f} s"
+    return "kernel", BAD, outcome.error

@@ -13,7 +13,7 @@ from helpers.book import instructor
 from helpers.book.instructor import Exercise
 from helpers.book.pairing import strip
 from helpers.book.project import Notebook, Project
-from helpers.book.state import current
+from helpers.book.run import current
 from helpers.errors import ExerciseError
 from helpers.files import claim, writing
 

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import threading
 import time
 import traceback
@@ -22,16 +21,20 @@ import papermill
 import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_core.utils import ensure_event_loop
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 import helpers
-from helpers.files import mark, replace, set_aside, write_json
+from helpers.book import stopping
+from helpers.files import intact, mark, replace, set_aside, write_json
 
 ENGINE = "musclebook"
 PROGRESS = "progress.txt"
 KERNEL_LOG = "kernel.log"
 RUN_FILE = "run.json"
+KIND = "run"
+_KERNEL = "from ipykernel.kernelapp import launch_new_instance\nlaunch_new_instance()"
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -43,7 +46,7 @@ _THREADS = (
 
 @dataclass(frozen=True)
 class Task:
-    """One run to make: plain values only, so that it travels to another process or machine."""
+    """One run to make."""
 
     name: str
     key: str
@@ -77,13 +80,34 @@ class Outcome:
     error: str = ""
 
 
-def execute(task: Task) -> Outcome:
+class Stop:
+    """Ends the kernels of all runs that share it, and lets no other start."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._kernels: set[int] = set()
+
+    def add(self, pid: int) -> None:
+        """Know a kernel."""
+        self._kernels.add(pid)
+        if self.asked.is_set():
+            stopping.kill_family(pid)
+
+    def now(self) -> None:
+        """End every kernel."""
+        self.asked.set()
+        for pid in list(self._kernels):
+            stopping.kill_family(pid)
+
+
+def execute(task: Task, stop: Stop | None = None) -> Outcome:
     """Make a run in a folder of its own; rename it when it is good, keep it apart when it failed."""
+    stop = stop or Stop()
     work = task.work
     shutil.rmtree(work, ignore_errors=True)
     (work / "files" / task.name).mkdir(parents=True)
     started, cell, error = time.monotonic(), None, ""
-    watch = _Watch()
+    watch = _Watch(stop)
     try:
         with watch:
             _papermill(task, work, watch)
@@ -93,6 +117,9 @@ def execute(task: Task) -> Outcome:
         cell, error = _cell_reached(work), f"{type(failure).__name__}: {failure}".splitlines()[0]
         with contextlib.suppress(OSError):
             (work / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    finally:
+        if threading.current_thread() is not threading.main_thread():
+            ensure_event_loop().close()  # the loop that jupyter made for this thread
     outcome = Outcome(
         name=task.name,
         key=task.key,
@@ -103,6 +130,9 @@ def execute(task: Task) -> Outcome:
         cell=cell,
         error=error,
     )
+    if error and stop.asked.is_set():
+        shutil.rmtree(work, ignore_errors=True)
+        return dataclasses.replace(outcome, folder="")
     try:
         _finish(task, outcome)
     except OSError as failure:
@@ -110,6 +140,16 @@ def execute(task: Task) -> Outcome:
         reason = error or f"{type(failure).__name__}: {failure}".splitlines()[0]
         return dataclasses.replace(outcome, status="failed", folder="", cell=cell, error=reason)
     return outcome
+
+
+def good_run(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return the record of a run if all that it left is there as it was written, else None."""
+    try:
+        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(record, dict) and (folder / f"{name}.ipynb").is_file() and intact(folder, kind=KIND)
+    return record if whole else None
 
 
 def _papermill(task: Task, work: Path, watch: "_Watch") -> None:
@@ -154,7 +194,7 @@ def _kernel_manager(work: Path, threads: int, watch: "_Watch") -> type[AsyncKern
 
         @property
         def kernel_spec(self) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            argv = stopping.child_command(_KERNEL, "-f", "{connection_file}")
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
@@ -164,7 +204,7 @@ def _kernel_manager(work: Path, threads: int, watch: "_Watch") -> type[AsyncKern
             options["env"] = {
                 **inherited,
                 **numbers,
-                "PYTHONPATH": _python_path(inherited),
+                "PYTHONPATH": python_path(inherited),
                 "PYTHONHASHSEED": "0",
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -182,26 +222,28 @@ def _kernel_manager(work: Path, threads: int, watch: "_Watch") -> type[AsyncKern
 class _Watch:
     """Peak memory of the kernel and its children, sampled four times a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Stop) -> None:
         self.peak = 0
         self._kernel: psutil.Process | None = None
-        self._stop = threading.Event()
+        self._stop = stop
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def follow(self, pid: int | None) -> None:
         with contextlib.suppress(psutil.Error, TypeError):
             self._kernel = psutil.Process(pid)
+            self._stop.add(self._kernel.pid)
 
     def __enter__(self) -> "_Watch":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._over.set()
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._stop.wait(0.25):
+        while not self._over.wait(0.25):
             kernel = self._kernel
             if kernel is None:
                 continue
@@ -220,14 +262,14 @@ def _finish(task: Task, outcome: Outcome) -> None:
     versions = {"python": platform.python_version(), "papermill": papermill.__version__}
     made = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(work / RUN_FILE, {**task.about, **asdict(outcome), "made": made, "versions": versions})
-    mark(work, kind="run")
+    mark(work, kind=KIND)
     target.parent.mkdir(parents=True, exist_ok=True)
-    set_aside(target, kind="run")
+    set_aside(target, kind=KIND)  # what somebody edited there is not ours to replace
     replace(work, target)  # the last good run stays until this one has its name
 
 
-def _python_path(environment: Mapping[str, str]) -> str:
-    # the kernel starts in another folder: a relative path would be lost, and the package must be this one
+def python_path(environment: Mapping[str, str]) -> str:
+    """Return PYTHONPATH for a child that starts in another folder: this package first, relative parts made absolute."""
     here = str(Path(helpers.__file__).resolve().parents[1])
     inherited = [
         str(Path(item).resolve()) for item in environment.get("PYTHONPATH", "").split(os.pathsep) if item

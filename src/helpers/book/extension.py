@@ -13,7 +13,7 @@ from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from helpers.book import apidoc, gallery, mathml
+from helpers.book import gallery, mathml, reference
 from helpers.book.directives import FindingsTable, Headlines, InstallCell, Schedule, finding_of
 from helpers.book.shown import banner, foot
 
@@ -34,12 +34,14 @@ class FindingRole(SphinxRole):
         runs = self.env.app.musclebook_runs  # type: ignore[attr-defined]
         if runs is None:  # built by hand, where runs are made by the build itself
             return [nodes.emphasis(text=f"[{name.replace('_', ' ')}: see the chapter]")], []
+        self.env.note_dependency(self.config.musclebook_site)
+        if notebook in self.env.app.musclebook_site.get("missing", {}):  # type: ignore[attr-defined]
+            return [nodes.emphasis(text=f"({name.replace('_', ' ')}: not in this copy)")], []
         found = runs.get(notebook, {}).get("findings", {}).get(name)
         if found is None:
             where = "was not run" if notebook not in runs else "does not record it"
             _log.warning("finding %r: %s %s", self.text, notebook, where, location=self.get_location())
             return [nodes.Text(self.text)], []
-        self.env.note_dependency(str(Path(self.env.srcdir) / self.config.musclebook_site))
         return [nodes.inline("", finding_of(name, found).text(part, spec), classes=["finding"])], []
 
 
@@ -55,7 +57,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", _load_site)
     app.connect("build-finished", _copy_results)
     app.connect("html-page-context", _dress_page, priority=900)
-    app.connect("source-read", apidoc.write_rooms)
+    reference.register(app)
     app.connect("source-read", gallery.write_gallery)
     mathml.register(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,15 +9,16 @@ from typing import Any
 import polars as pl
 from sphinx.application import Sphinx
 
-from helpers.book.sweep import ERROR, FILE, KEY, SECONDS, STATUS, TABLE
-
-_SWEEP = re.compile(r"^<!-- sweep: (\S+) -->$", re.MULTILINE)
+FILE = "sweep.json"
+TABLE = "table"
+STATUS, KEY, SECONDS, ERROR = "run", "key", "seconds", "error"
+_PAGE = re.compile(r"^<!-- sweep: (\S+) -->$", re.MULTILINE)
 
 
 def write_gallery(app: Sphinx, docname: str, source: list[str]) -> None:
     """Replace each line ``<!-- sweep: NAME -->`` of a page by what the sweep found."""
     del docname
-    source[0] = _SWEEP.sub(lambda match: page_of(Path(app.srcdir) / "sweeps" / match[1]), source[0])
+    source[0] = _PAGE.sub(lambda match: page_of(Path(app.srcdir) / "sweeps" / match[1]), source[0])
 
 
 def page_of(folder: Path) -> str:
@@ -33,26 +34,26 @@ def page_of(folder: Path) -> str:
             f"This sweep was not run for this copy of the book. To make it: `musclebook sweep {folder.name}`."
         )
     about = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    table = pl.read_parquet(folder / f"{TABLE}.parquet")
+    runs = pl.read_parquet(folder / f"{TABLE}.parquet")
+    failed = runs.filter(pl.col(STATUS) == "failed").height
+    kind = "simulated" if about["simulated"] else "real"
+    over = about["x"].replace("_", " ")
     records = ", ".join(name.replace("_", " ") for name in about["records"])
-    alt = (
-        f"Small panels, one for each of: {records}; each shows the value over {about['x'].replace('_', ' ')}."
-    )
     return "\n".join(
         [
-            _data_line(about, table),
+            f"Runs: {runs.height}, on **{kind}** data." + (f" Runs that failed: {failed}." if failed else ""),
             "",
             "```{figure} " + f"../sweeps/{folder.name}/figure.png",
             f":name: fig-sweep-{folder.name.replace('_', '-')}",
-            f":alt: {alt}",
+            f":alt: Panels, one for each of {records}; each shows the value over {over}.",
             "",
-            f"One panel a recorded value, one mark a run, over {about['x'].replace('_', ' ')}.",
+            f"One panel a recorded value, one mark a run, over {over}.",
             "```",
             "",
             "Click on a heading to sort. The last column holds the executed notebook of each run.",
             "",
             "```{raw} html",
-            html_table(table, about, folder.name),
+            html_table(runs, about, folder.name),
             "```",
         ]
     )
@@ -96,15 +97,8 @@ def html_table(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     )
 
 
-def _data_line(about: dict[str, Any], table: pl.DataFrame) -> str:
-    kind = "simulated" if about["simulated"] else "real"
-    failed = table.filter(pl.col(STATUS) == "failed").height
-    words = f"Runs: {table.height}, on **{kind}** data."
-    return f"{words} Runs that failed: {failed}." if failed else words
-
-
 def _cell(value: Any) -> str:
     if value is None:
         return "<td data-value=''>–</td>"
-    shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"<td data-value='{html.escape(str(value))}'>{html.escape(shown)}</td>"
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"<td data-value='{html.escape(str(value))}'>{html.escape(text)}</td>"

@@ -4,7 +4,7 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.book import graph, schedule
+from helpers.book import key, schedule
 from helpers.book.project import Notebook
 
 
@@ -66,7 +66,7 @@ def sentences_of_checker(name: str) -> list[str]:
     name
         Of the exercise, ``NN.name``.
     """
-    path = graph.package_folder() / "book" / "checks" / f"ch{name.partition('.')[0]}.py"
+    path = key.package_folder() / "book" / "checks" / f"ch{name.partition('.')[0]}.py"
     if not path.is_file():
         return []
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -2,19 +2,25 @@
 
 import hashlib
 import json
+import platform
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbformat import NotebookNode
 
-from helpers import files
-from helpers.book import graph
+import helpers
+from helpers import files, names
 from helpers.parameters import ATLAS, OUT_DIR, Parameter, Value
 
+if TYPE_CHECKING:
+    from helpers.book.project import Project
+
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
-_SIMULATION = ("simulate", "facts")  # rooms that decide what a simulated atlas holds
+_SIMULATION = ("simulate/", "facts/", "sources.py", "names.py")  # what decides what a simulated atlas holds
+_NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks/|workshop|execute|__init__)")  # these make pages, no numbers
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Parts:
     helpers: dict[str, str]
     data: dict[str, str]
     lock: str
+    python: str
     parameters: dict[str, Value]
 
     @property
@@ -36,6 +43,11 @@ class Parts:
 def is_word(source: str) -> bool:
     """Whether a source is a word for a simulated atlas, such as ``demo`` or ``demo:7`` for another seed."""
     return _SIMULATED.fullmatch(source) is not None
+
+
+def is_simulated(atlas: str | None) -> bool:
+    """Whether a source is simulated: by name, or a release folder with its planted truth."""
+    return atlas is None or is_word(atlas) or (Path(atlas) / names.TRUTH_FOLDER).is_dir()
 
 
 def short(value: Any, *, digits: int = 16) -> str:
@@ -50,15 +62,41 @@ def short(value: Any, *, digits: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
-def code_of(notebook: NotebookNode) -> list[str]:
-    """Return the sources of the code cells; prose can change without a new run."""
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+def package_folder() -> Path:
+    """Return the folder of the package's sources."""
+    return Path(helpers.__file__).resolve().parent
+
+
+def package_hashes(number: str = "") -> dict[str, str]:
+    """Return a hash of each file of the package that a run can depend on.
+
+    Parameters
+    ----------
+    number
+        Of the chapter: of the checkers of exercises only its own count. Empty: every file counts, for the site.
+    """
+    folder, found = package_folder(), {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        foreign = number and (
+            _NOT_IN_RUNS.match(name)
+            or (name.startswith("book/checks/ch") and not name.startswith(f"book/checks/ch{number}"))
+        )
+        hidden = "__pycache__" in path.parts or path.name.startswith(".")
+        if path.is_file() and not hidden and not foreign:
+            found[name] = manifest(path)[:16]
+    return found
 
 
 def parts_of(
-    notebook: NotebookNode, *, declared: dict[str, Parameter], given: dict[str, Value], lock: Path
+    notebook: NotebookNode,
+    *,
+    declared: Mapping[str, Parameter],
+    given: Mapping[str, Value],
+    project: "Project",
+    number: str,
 ) -> Parts:
-    """Return what a run of a notebook would be made from.
+    """Return what a run of a notebook would be made from; prose is no part of it.
 
     Parameters
     ----------
@@ -68,37 +106,31 @@ def parts_of(
         Its parameters.
     given
         Values that differ from the defaults, checked.
-    lock
-        The lock file of the environment.
+    project
+        The book, for its lock.
+    number
+        Of the chapter.
     """
-    code = code_of(notebook)
-    effective = {name: given.get(name, parameter.default) for name, parameter in declared.items()}
-    effective.pop(OUT_DIR, None)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    effective = {name: given.get(name, one.default) for name, one in declared.items() if name != OUT_DIR}
     data = {name: found for name, value in effective.items() if (found := data_of(name, value))}
+    lock = project.root / "requirements.lock"
     return Parts(
         code=short(code),
-        helpers=graph.hashes_of(graph.modules_used("\n".join(code))),
+        helpers=package_hashes(number),
         data=data,
-        lock=files.digest(lock)[:16] if lock.is_file() else "none",
+        lock=manifest(lock)[:16] if lock.is_file() else "none",
+        python=platform.python_version(),
         # a folder is what it holds, not where it lies
-        parameters={
-            name: data.get(name, value) if name != ATLAS else data[name] for name, value in effective.items()
-        },
+        parameters={name: data.get(name, value) for name, value in effective.items()},
     )
 
 
 def data_of(name: str, value: Value) -> str | None:
     """Return the hash of the data that a parameter names, or None where it names none."""
     if name == ATLAS and is_word(str(value)):
-        room = graph.package_folder()
-        sources = (
-            {**graph.hashes_of({"sources.py": room / "sources.py"})}
-            if (room / "sources.py").is_file()
-            else {}
-        )
-        for part in _SIMULATION:
-            sources |= graph.hashes_of(graph.files_below(room / part))
-        return f"{value}:{short(sources)}"
+        made_by = {one: mark for one, mark in package_hashes().items() if one.startswith(_SIMULATION)}
+        return f"{value}:{short(made_by)}"
     if not isinstance(value, str) or not value:
         return None
     path = Path(value)
@@ -112,7 +144,7 @@ def manifest(path: Path) -> str:
     return files.fingerprint(path)[:16]
 
 
-def differences(old: dict[str, Any], new: Parts) -> list[str]:
+def differences(old: Mapping[str, Any], new: Parts) -> list[str]:
     """Say why a run made from `old` is not current any more; empty if it is.
 
     Parameters
@@ -122,23 +154,17 @@ def differences(old: dict[str, Any], new: Parts) -> list[str]:
     new
         The parts as they are now.
     """
-    reasons = []
-    if old.get("code") != new.code:
-        reasons.append("code")
-    changed = _changed(old.get("helpers", {}), new.helpers)
-    if changed:
-        reasons.append(f"helpers ({', '.join(changed)})")
-    if old.get("data") != new.data:
-        reasons.append(f"data ({', '.join(_changed(old.get('data', {}), new.data))})")
-    if old.get("lock") != new.lock:
-        reasons.append("lock")
-    parameters = [
-        name for name in _changed(old.get("parameters", {}), new.parameters) if name not in new.data
-    ]
-    if parameters:
-        reasons.append(f"parameters ({', '.join(parameters)})")
+    changed = {
+        name: _changed(old.get(name) or {}, getattr(new, name)) for name in ("helpers", "data", "parameters")
+    }
+    changed["parameters"] = [name for name in changed["parameters"] if name not in new.data]
+    reasons = [name for name in ("code", "lock", "python") if old.get(name) != getattr(new, name)]
+    for name, which in changed.items():
+        if which:
+            more = f" and {len(which) - 3} more" if len(which) > 3 else ""
+            reasons.append(f"{name} ({', '.join(which[:3])}{more})")
     return reasons
 
 
-def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))

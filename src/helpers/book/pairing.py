@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 
 import jupytext
@@ -165,9 +164,13 @@ def _first_unlike(one: str, other: str) -> str:
 
 
 def _header(text: str) -> tuple[str, str, str]:
-    # what comes before the header, the header, the cells: the header of the text stays as its author wrote it
-    match = re.match(r"(.*?)(# ---\n(?:#.*\n)*?# ---\n)(.*)", text, flags=re.DOTALL)
-    return (match[1], match[2], match[3]) if match else ("", "", text)
+    """Return what comes before the header, the header, and the cells: the header stays as its author wrote it."""
+    lines = text.splitlines(keepends=True)
+    fences = [number for number, line in enumerate(lines) if line.rstrip() == "# ---"][:2]
+    if len(fences) < 2 or not all(line.startswith("#") for line in lines[fences[0] : fences[1]]):
+        return "", "", text
+    start, end = fences[0], fences[1] + 1
+    return "".join(lines[:start]), "".join(lines[start:end]), "".join(lines[end:])
 
 
 def _kept(notebook: NotebookNode) -> NotebookNode:

@@ -1,10 +1,12 @@
-"""Runs: planned and checked before a kernel starts, made in parallel, kept by key, reused when nothing changed."""
+"""Runs: planned and checked before a kernel starts, made side by side, kept by key, reused when nothing changed."""
 
 import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent import futures
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,17 @@ from typing import Any
 import psutil
 
 from helpers import parameters
-from helpers.book import key, pool
-from helpers.book.execute import RUN_FILE, Outcome, Task, plain_json
+from helpers.book import key
+from helpers.book.execute import PROGRESS, Outcome, Stop, Task, execute, good_run, plain_json
 from helpers.book.project import PROFILES, Notebook, Project
-from helpers.budget import free_bytes, to_bytes
-from helpers.errors import ParameterError, RunError, SourceError
+from helpers.budget import free_bytes, to_bytes, to_text
+from helpers.errors import BudgetError, ParameterError, RunError, SourceError
+from helpers.files import write_json
 from helpers.parameters import ATLAS, OUT_DIR, Value
+
+CURRENT = "current.json"
+Tell = Callable[[str, str], None]
+_OWN = 2**29  # bytes of this program while it waits
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,8 @@ class Request:
     atlas: str | None = None
     profile: str | None = None
     texts: dict[str, str] = field(default_factory=dict)  # from -p, read by the declared type
-    values: dict[str, Any] = field(default_factory=dict)  # from -f, typed
+    values: dict[str, Any] = field(default_factory=dict)  # from -f
+    folder: Path = field(default_factory=Path.cwd)  # from which relative paths are seen
 
     @property
     def by_hand(self) -> bool:
@@ -35,10 +43,17 @@ class Request:
         return bool(self.texts or self.values)
 
     @property
+    def source(self) -> str | None:
+        """The atlas, a path made absolute."""
+        if self.atlas is None or key.is_word(self.atlas):
+            return self.atlas
+        return str((self.folder / Path(self.atlas).expanduser()).resolve())
+
+    @property
     def chosen_profile(self) -> str:
         """The profile asked for, or the one that fits the source."""
         if self.profile is None:
-            return "demo" if is_simulated(self.atlas) else "real"
+            return "demo" if key.is_simulated(self.source) else "real"
         if self.profile not in PROFILES:
             msg = f"there is no profile {self.profile!r}. Choose from {', '.join(PROFILES)}."
             raise ParameterError(msg)
@@ -67,18 +82,20 @@ class Plan:
     @property
     def is_made(self) -> bool:
         """Whether a good run of this key exists."""
-        return (self.target / RUN_FILE).is_file() and (self.target / f"{self.notebook.name}.ipynb").is_file()
+        return good_run(self.target, self.notebook.name) is not None
 
-
-def is_simulated(atlas: str | None) -> bool:
-    """Whether a source is simulated: by name, or a release folder with its planted truth."""
-    return atlas is None or key.is_word(atlas) or (Path(atlas) / "truth").is_dir()
+    @property
+    def memory(self) -> int:
+        """The bytes that the run is expected to need: what its sidecar says of the default atlas, or of a full-size one."""
+        sidecar = self.notebook.sidecar
+        small = key.is_simulated(self.request.source) and self.request.chosen_profile in ("demo", "test")
+        return to_bytes(sidecar.memory if small else sidecar.memory_full)
 
 
 def plan(
     project: Project, notebooks: Iterable[Notebook], request: Request, *, out: Path | None = None
 ) -> list[Plan]:
-    """Check parameters and work out keys; nothing runs.
+    """Check parameters and sources and work out keys; nothing runs.
 
     Parameters
     ----------
@@ -95,34 +112,47 @@ def plan(
     ------
     ParameterError
         If a value does not fit; the faults of all notebooks at once.
+    SourceError
+        If the atlas cannot be opened.
     """
     plans, faults, opened = [], [], {}
     for notebook in notebooks:
         try:
             one = _plan_one(project, notebook, request, out or project.build / "runs")
-            plans.append(replace(one, lacks=lack(notebook, one.effective.get(ATLAS), opened=opened)))
         except ParameterError as error:
             faults.append(str(error))
+        else:
+            plans.append(replace(one, lacks=_lack(notebook, one.effective.get(ATLAS), opened)))
     if faults:
         raise ParameterError("\n\n".join(faults))
     return plans
 
 
-def lack(notebook: Notebook, atlas: Value | None, *, opened: dict[str, Any]) -> str:
-    """Say what a source lacks of what a notebook needs, in a sentence; empty if it lacks nothing.
+def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path) -> Plan:
+    node = notebook.read()
+    declared = parameters.read_parameters(node, name=notebook.name)
+    wanted: dict[str, Any] = dict(notebook.sidecar.profiles.get(request.chosen_profile, {}))
+    if request.source is not None and ATLAS in declared:
+        wanted[ATLAS] = request.source
+    wanted |= parameters.coerce(declared, request.values)
+    wanted |= parameters.typed(declared, request.texts)
+    wanted = parameters.place(declared, wanted, folder=request.folder)
+    given = parameters.check(declared, wanted, name=notebook.name)
+    given = {
+        name: value for name, value in given.items() if value != declared[name].default and name != OUT_DIR
+    }
+    if OUT_DIR in declared:
+        given[OUT_DIR] = f"files/{notebook.name}"
+    parts = key.parts_of(node, declared=declared, given=given, project=project, number=notebook.name[:2])
+    effective = {name: given.get(name, one.default) for name, one in declared.items() if name != OUT_DIR}
+    return Plan(notebook, given, effective, parts, request, runs / notebook.name, plain_json(node))
 
-    Parameters
-    ----------
-    notebook
-        The notebook; its sidecar lists under ``needs`` columns of cells, "counts", "donors", keys of projections.
-    atlas
-        The source; a simulated one holds everything.
-    opened
-        Sources opened before, by name; a new one is added.
-    """
+
+def _lack(notebook: Notebook, atlas: Value | None, opened: dict[str, Any]) -> str:
+    """Say what a source lacks of what a notebook needs, in a sentence; empty if it lacks nothing."""
     needs = notebook.sidecar.needs
     if not needs or atlas is None or key.is_word(str(atlas)):
-        return ""
+        return ""  # a simulated atlas holds everything
     from helpers import sources
 
     if str(atlas) not in opened:
@@ -147,35 +177,14 @@ def able(plans: list[Plan], *, all_or_none: bool) -> list[Plan]:
     return [one for one in plans if not one.lacks]
 
 
-def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path) -> Plan:
-    node = notebook.read()
-    declared = parameters.read_parameters(node, name=notebook.name)
-    profile = notebook.sidecar.profiles.get(request.chosen_profile, {})
-    wanted: dict[str, Any] = dict(profile)
-    if request.atlas is not None and ATLAS in declared:
-        wanted[ATLAS] = _absolute(request.atlas)
-    wanted |= request.values
-    wanted |= parameters.typed(declared, request.texts)
-    given = parameters.check(declared, wanted, name=notebook.name)
-    given = {
-        name: value for name, value in given.items() if value != declared[name].default and name != OUT_DIR
-    }
-    if OUT_DIR in declared:
-        given[OUT_DIR] = f"files/{notebook.name}"
-    parts = key.parts_of(node, declared=declared, given=given, lock=project.root / "requirements.lock")
-    effective = {name: given.get(name, one.default) for name, one in declared.items() if name != OUT_DIR}
-    return Plan(notebook, given, effective, parts, request, runs / notebook.name, plain_json(node))
-
-
 def make(
     plans: list[Plan],
     *,
     failed: Path,
     workers: int | None = None,
     memory: str | None = None,
-    cluster: str | None = None,
     fresh: bool = False,
-    tell: Callable[[str, str], None] | None = None,
+    tell: Tell | None = None,
 ) -> list[Outcome]:
     """Make the runs that are not made yet, in parallel; a failing one does not stop the others.
 
@@ -186,12 +195,10 @@ def make(
     failed
         Folder in which failing runs are kept, apart from the good ones.
     workers
-        Processes; as many as cores if not given.
+        Kernels at once; as many as cores if not given.
     memory
         What all runs together may take, such as ``"8 GiB"``; what the machine has free if not given. A run waits until
-        what its sidecar expects of it fits; one that alone expects more runs alone.
-    cluster
-        Address of a Dask scheduler whose workers see the same files.
+        what its sidecar expects of it fits; one that alone expects more than is free runs alone.
     fresh
         Make the runs again even where they exist.
     tell
@@ -201,25 +208,150 @@ def make(
     -------
     list of Outcome
         In the order of the plans.
+
+    Raises
+    ------
+    BudgetError
+        If a run alone is expected to need more than the memory given.
     """
+    wanted = [number for number, one in enumerate(plans) if fresh or not one.is_made]
+    if memory:
+        _require_memory([plans[number] for number in wanted], memory)
     outcomes: dict[int, Outcome] = {}
     tasks: dict[int, Task] = {}
     several = len({one.notebook.name for one in plans}) < len(plans)
     cores = os.cpu_count() or 1
-    wanted = [i for i, one in enumerate(plans) if fresh or not one.is_made]
-    processes = max(1, min(workers or cores, len(wanted)))
-    for i, one in enumerate(plans):
-        if i in wanted:
+    places = max(1, min(workers or cores, len(wanted)))
+    for number, one in enumerate(plans):
+        if number in wanted:
             _clear_leftovers(one.folder)
             kept = failed / (f"{one.notebook.name}-{one.parts.key}" if several else one.notebook.name)
-            tasks[i] = _task(one, failed=kept, threads=1 if cluster else max(1, cores // processes))
+            tasks[number] = _task(one, failed=kept, threads=max(1, cores // places))
         else:
-            outcomes[i] = _reused(one)
+            outcomes[number] = _reused(one)
             if tell:
                 tell(one.label or one.notebook.name, "reused")
     free = to_bytes(memory) if memory else free_bytes()
-    outcomes |= pool.run_all(tasks, processes=processes, memory=free, cluster=cluster, tell=tell)
-    return [outcomes[i] for i in range(len(plans))]
+    outcomes |= run_all(tasks, places=places, memory=free, tell=tell)
+    return [outcomes[number] for number in range(len(plans))]
+
+
+def run_all(
+    tasks: dict[int, Task], *, places: int, memory: int, tell: Tell | None = None
+) -> dict[int, Outcome]:
+    """Execute tasks, at most so many at once and as many as fit in memory, and return how each ended.
+
+    Parameters
+    ----------
+    tasks
+        By any number.
+    places
+        How many at once. Each has a kernel of its own: what waits for it here is a thread.
+    memory
+        Bytes that all of them together may take: a task starts when what it expects fits beside what runs, or when
+        nothing runs.
+    tell
+        Called with the notebook and how far it is.
+    """
+    waiting, running, outcomes, stop = dict(tasks), {}, {}, Stop()
+    pool = futures.ThreadPoolExecutor(max(1, places))
+    try:
+        while waiting or running:
+            for number in _fitting(waiting, [tasks[one] for one in running.values()], places, memory):
+                running[pool.submit(execute, waiting.pop(number), stop)] = number
+                _say(tell, tasks[number].label, "started")
+            done = [future for future in running if future.done()]
+            for future in done:
+                number = running.pop(future)
+                outcomes[number] = future.result()
+                _say(tell, tasks[number].label, outcomes[number].status)
+            if not done:
+                time.sleep(0.1)
+                for number in running.values():
+                    _say(tell, tasks[number].label, _progress(tasks[number]))
+    except BaseException:
+        stop.now()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return outcomes
+
+
+def _fitting(waiting: Mapping[int, Task], running: list[Task], places: int, memory: int) -> list[int]:
+    """Return the tasks to start now: in their order, but one that does not fit lets smaller ones pass."""
+    taken, chosen = sum(task.memory for task in running), []
+    for number, task in waiting.items():
+        alone = not running and not chosen
+        if len(running) + len(chosen) < places and (alone or taken + task.memory + _OWN <= memory):
+            chosen.append(number)
+            taken += task.memory
+    return chosen
+
+
+def _say(tell: Tell | None, label: str, words: str) -> None:
+    if tell and words:
+        tell(label, words)
+
+
+def _progress(task: Task) -> str:
+    try:
+        cell, total = (task.work / PROGRESS).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return ""
+    return f"cell {int(cell) + 1} of {total}"
+
+
+def _require_memory(plans: list[Plan], memory: str) -> None:
+    given = to_bytes(memory)
+    large = [f"{one.notebook.name} ({to_text(one.memory)})" for one in plans if one.memory > given]
+    if large:
+        msg = (
+            f"{memory} is less than what these are expected to need, each alone: {', '.join(dict.fromkeys(large))}. "
+            f"Give more, or leave --memory out: then a run waits until what it needs is free."
+        )
+        raise BudgetError(msg)
+
+
+def _task(one: Plan, *, failed: Path, threads: int) -> Task:
+    about = {
+        "parts": asdict(one.parts),
+        "parameters": {**one.parts.parameters, **{name: one.effective[name] for name in one.parts.data}},
+        "given": {name: value for name, value in one.given.items() if name != OUT_DIR},
+        "atlas": one.request.source,
+        "profile": one.request.chosen_profile,
+    }
+    return Task(
+        name=one.notebook.name,
+        key=one.parts.key,
+        source=one.source,
+        given=one.given,
+        folder=str(one.target),
+        failed=str(failed),
+        label=one.label or one.notebook.name,
+        threads=threads,
+        memory=one.memory,
+        about=about,
+    )
+
+
+def _reused(one: Plan) -> Outcome:
+    stored = good_run(one.target, one.notebook.name) or {}
+    return Outcome(
+        name=one.notebook.name,
+        key=one.parts.key,
+        status="reused",
+        folder=str(one.target),
+        seconds=stored.get("seconds", 0.0),
+        peak_bytes=stored.get("peak_bytes", 0),
+    )
+
+
+def _clear_leftovers(folder: Path) -> None:
+    # a run that was killed leaves its part; one that is still being made belongs to a living process
+    for part in folder.glob(".*.part*"):
+        maker = re.fullmatch(r"\.[0-9a-f]{12}\.(\d+)-[0-9a-f]{6}\.part(\.old)?", part.name)
+        if maker and not psutil.pid_exists(int(maker[1])):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def report(outcomes: Iterable[Outcome]) -> None:
@@ -241,56 +373,69 @@ def report(outcomes: Iterable[Outcome]) -> None:
         raise RunError(msg)
 
 
-def _task(one: Plan, *, failed: Path, threads: int) -> Task:
-    about = {
-        "parts": asdict(one.parts),
-        "parameters": one.parts.parameters | {ATLAS: one.given[ATLAS]}
-        if ATLAS in one.given
-        else one.parts.parameters,
-        "given": {name: value for name, value in one.given.items() if name != OUT_DIR},
-        "atlas": one.request.atlas,
-        "profile": one.request.chosen_profile,
-    }
-    return Task(
-        name=one.notebook.name,
-        key=one.parts.key,
-        source=one.source,
-        given=one.given,
-        folder=str(one.target),
-        failed=str(failed),
-        label=one.label or one.notebook.name,
-        threads=threads,
-        memory=_needed(one),
-        about=about,
-    )
+# Which run each page shows, and whether it is current.
 
 
-def _needed(one: Plan) -> int:
-    """Return the bytes a run is expected to need: what its sidecar says of the default atlas, or of a full-size one."""
-    sidecar = one.notebook.sidecar
-    small = is_simulated(one.request.atlas) and one.request.chosen_profile in ("demo", "test")
-    return to_bytes(sidecar.memory if small else sidecar.memory_full)
+def point(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> None:
+    """Make good runs the ones that the site shows."""
+    for one, outcome in zip(plans, outcomes, strict=True):
+        if outcome.status != "failed":
+            content = {
+                "key": outcome.key,
+                "atlas": one.request.source,
+                "profile": one.request.chosen_profile,
+            }
+            write_json(one.folder / CURRENT, content)
 
 
-def _reused(one: Plan) -> Outcome:
-    stored: Mapping[str, Any] = json.loads((one.target / RUN_FILE).read_text(encoding="utf-8"))
-    return Outcome(
-        name=one.notebook.name,
-        key=one.parts.key,
-        status="reused",
-        folder=str(one.target),
-        seconds=stored.get("seconds", 0.0),
-        peak_bytes=stored.get("peak_bytes", 0),
-    )
+def leave_out(plans: Iterable[Plan]) -> None:
+    """Take the pages whose source lacks what they need out of the site, and keep the reason."""
+    for one in plans:
+        if one.lacks:
+            write_json(one.folder / CURRENT, {"left_out": one.lacks})
 
 
-def _clear_leftovers(folder: Path) -> None:
-    # a run that was killed leaves its part; one that is still being made belongs to a living process
-    for part in folder.glob(".*.part"):
-        maker = re.fullmatch(r"\.[0-9a-f]{12}\.(\d+)-[0-9a-f]{6}\.part", part.name)
-        if maker and not psutil.pid_exists(int(maker[1])):
-            shutil.rmtree(part, ignore_errors=True)
+def _pointer(project: Project, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads((project.build / "runs" / name / CURRENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _absolute(atlas: str) -> str:
-    return atlas if key.is_word(atlas) else str(Path(atlas).expanduser().resolve())
+def left_out(project: Project) -> dict[str, str]:
+    """Return why pages are not in the site, by notebook."""
+    reasons = {name: _pointer(project, name).get("left_out") for name in project.notebooks}
+    return {name: str(reason) for name, reason in reasons.items() if reason}
+
+
+def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
+    """Return what is known of the run that the site shows, with its ``folder``; None if there is no whole one."""
+    pointer = _pointer(project, notebook.name)
+    if not isinstance(pointer.get("key"), str):
+        return None
+    folder = project.build / "runs" / notebook.name / pointer["key"]
+    record = good_run(folder, notebook.name)
+    return None if record is None else {**record, **pointer, "folder": folder}
+
+
+def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:
+    """Say of every notebook why its page is stale: no reasons means current, None means never run.
+
+    Parameters
+    ----------
+    project
+        The book.
+    request
+        What the pages should show; if not given, what they were last made for.
+    """
+    found: dict[str, list[str] | None] = {}
+    for notebook in project.choose():
+        known = current(project, notebook)
+        wanted = request or Request(atlas=(known or {}).get("atlas"), profile=(known or {}).get("profile"))
+        found[notebook.name] = (
+            None
+            if known is None
+            else key.differences(known.get("parts", {}), plan(project, [notebook], wanted)[0].parts)
+        )
+    return found

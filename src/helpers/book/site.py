@@ -1,33 +1,51 @@
-"""The site: built by Jupyter Book from staged sources, strictly, from fresh doctrees, whole or not at all."""
+"""The site: built by Jupyter Book from staged sources, strictly, whole or not at all.
+
+In a working tree only the pages that changed are read again, where that is safe: the doctrees of the last build are
+kept, and everything is read anew when anything changed that other pages show, such as a heading or a label.
+"""
 
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 
-import helpers
-from helpers.book import graph, key
+from helpers.book import key, stopping
+from helpers.book.execute import python_path
 from helpers.book.project import Project
-from helpers.book.stage import stage
+from helpers.book.stage import SITE_FILE, stage
 from helpers.errors import SiteError
-from helpers.files import digest, write_json
+from helpers.files import digest, replace, write_json
 
 STAMP = ".built.json"
 LOG = "site.log"
+_WARNINGS = "ignore::DeprecationWarning"  # of docutils and sphinx in the versions of Jupyter Book 1, not about this book
 # jupyter-book's own command cannot name its doctree folder, nor leave a page half-written out of sight
 _BUILD = (
     "import sys; from jupyter_book.sphinx import build_sphinx; "
     "done = build_sphinx(sys.argv[1], sys.argv[2], noconfig=True, path_config=sys.argv[1] + '/_config.yml', "
     "confoverrides={'external_toc_path': '_toc.yml', 'nitpicky': True, 'latex_individualpages': False}, "
-    "doctreedir=sys.argv[3], freshenv=True, warningiserror=True, keep_going=True); "
+    "doctreedir=sys.argv[3], freshenv=sys.argv[4] == 'fresh', warningiserror=True, keep_going=True); "
     "sys.exit(done if isinstance(done, int) else str(done))"
+)
+# What other pages show of a page, or number: headings, labels, captions, terms, citations, findings' roles.
+_SHOWN_ELSEWHERE = re.compile(
+    r"(?m)^#+ .*$|^\([\w-]+\)=$|^:(?:label|name): .*$|\{cite[^}]*\}`[^`]*`|^`{3,}\{(?:figure|exercise|glossary|bibliography).*$"
+    r"|^\.\. .*$"
+)
+_SHARED = (
+    "_config.yml",
+    "_toc.yml",
+    "book/glossary.md",
+    "book/references.bib",
+    "book/redirects.yml",
+    "book/_static",
 )
 
 
@@ -38,12 +56,13 @@ class Site:
     folder: Path
     seconds: float
     reused: bool
+    incremental: bool = False
 
 
 def build(
     project: Project, *, repository: str | None = None, branch: str = "main", fresh: bool = False
 ) -> Site:
-    """Build the site into ``_build/html``; nothing is done when nothing changed.
+    """Build the site into ``_build/html``; nothing is done when nothing changed and all of it is there.
 
     Parameters
     ----------
@@ -54,7 +73,7 @@ def build(
     branch
         Branch or tag that they open.
     fresh
-        Build even when nothing changed.
+        Read every page anew, as is also done where the environment says ``CI``.
 
     Raises
     ------
@@ -65,55 +84,92 @@ def build(
     project.build.mkdir(parents=True, exist_ok=True)
     # two builds at once would stage over each other; the second then finds nothing left to do
     with filelock.FileLock(project.build / ".site.lock"):
-        reused = _build(project, repository=repository, branch=branch, fresh=fresh)
-    return Site(project.build / "html", time.monotonic() - started, reused=reused)
+        how = _build(project, repository=repository, branch=branch, fresh=fresh)
+    seconds = time.monotonic() - started
+    return Site(project.build / "html", seconds, reused=how == "reused", incremental=how == "incremental")
 
 
-def _build(project: Project, *, repository: str | None, branch: str, fresh: bool) -> bool:
-    """Stage and build; return whether the last site was still right."""
+def _build(project: Project, *, repository: str | None, branch: str, fresh: bool) -> str:
+    """Stage and build; return how: reused, incremental or fresh."""
+    target, kept, work = (project.build / name for name in ("html", "doctrees", ".next"))
+    _put_back(target)
     sources = stage(project, repository=repository, branch=branch)
-    stamp = {"inputs": inputs_hash(project, sources)}
-    target = project.build / "html"
-    if not fresh and _read(target / STAMP) == stamp:
-        return True
-    work = project.build / ".next"
+    stamp = {"inputs": inputs_hash(project, sources), "structure": structure_hash(project, sources)}
+    last = _read(target / STAMP)
+    whole = bool(last) and last.get("files") == _listed(target)
+    if whole and not fresh and last.get("inputs") == stamp["inputs"]:
+        return "reused"
+    fresh = fresh or bool(os.environ.get("CI")) or not whole or last.get("structure") != stamp["structure"]
+    fresh = fresh or _read(kept / STAMP).get("inputs") != last.get("inputs")
     shutil.rmtree(work, ignore_errors=True)
-    _sphinx(sources, html=work / "html", doctrees=work / "doctrees", log=project.build / LOG)
+    if (
+        not fresh
+    ):  # on copies: a build that fails or is killed spoils neither the site nor what is known of it
+        shutil.copytree(target, work / "html")
+        shutil.copytree(kept, work / "doctrees")
+    _sphinx(sources, html=work / "html", doctrees=work / "doctrees", log=project.build / LOG, fresh=fresh)
     _copy_files(sources, work / "html")
-    write_json(work / "html" / STAMP, stamp)
-    shutil.rmtree(target, ignore_errors=True)
-    (work / "html").rename(target)
+    write_json(work / "html" / STAMP, {**stamp, "files": _listed(work / "html")})
+    write_json(work / "doctrees" / STAMP, stamp)
+    shutil.rmtree(kept, ignore_errors=True)
+    (work / "doctrees").rename(kept)
+    replace(work / "html", target)  # the last site stays until this one has its name
     shutil.rmtree(work, ignore_errors=True)
-    return False
+    return "fresh" if fresh else "incremental"
 
 
 def inputs_hash(project: Project, sources: Path) -> str:
     """Return the hash of all that a site is built from."""
-    staged = {
-        path.relative_to(sources).as_posix(): digest(path)
-        for path in sorted(sources.rglob("*"))
-        if path.is_file()
-    }
-    package = graph.hashes_of(graph.files_below(graph.package_folder()))
+    return key.short([_listed(sources), _made_by(project)])
+
+
+def structure_hash(project: Project, sources: Path) -> str:
+    """Return the hash of what one page shows of others; while it stays, a page can be built without the others."""
+    shared = {name: mark for name, mark in _listed(sources).items() if name.startswith(_SHARED)}
+    pages = {}
+    for path in sorted(sources.rglob("*")):
+        if path.suffix in {".md", ".rst"}:
+            text = path.read_text(encoding="utf-8")
+        elif path.suffix == ".ipynb" and "sweeps" not in path.parts:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in cells]
+            text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+            pages[f"{path.name} figures"] = key.short(figures)
+        else:
+            continue
+        pages[path.relative_to(sources).as_posix()] = key.short(_SHOWN_ELSEWHERE.findall(text))
+    site = _read(sources / SITE_FILE)
+    data = {name: one["simulated"] for name, one in site["runs"].items()}
+    return key.short([shared, pages, data, site["missing"], _made_by(project)])
+
+
+def _made_by(project: Project) -> dict[str, str]:
     lock = project.root / "requirements.lock"
-    return key.short([staged, package, digest(lock) if lock.is_file() else ""])
+    package = {name: mark for name, mark in key.package_hashes().items() if name.startswith("book/")}
+    return {**package, "lock": digest(lock) if lock.is_file() else ""}
 
 
-def _sphinx(sources: Path, *, html: Path, doctrees: Path, log: Path) -> None:
-    here = str(Path(helpers.__file__).resolve().parents[1])
-    inherited = os.environ.get("PYTHONPATH")
+def _sphinx(sources: Path, *, html: Path, doctrees: Path, log: Path, fresh: bool) -> None:
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
-        # the docutils and sphinx pair of version 1 gives deprecation notices that are not about this book
-        "PYTHONWARNINGS": "ignore::DeprecationWarning",
+        "PYTHONPATH": python_path(os.environ),
+        "PYTHONWARNINGS": _WARNINGS,
         "NO_COLOR": "1",
     }
-    command = [sys.executable, "-c", _BUILD, str(sources), str(html), str(doctrees)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode != 0:
-        words = _complaints(done.stderr) or (done.stdout + done.stderr)[-2000:]
+    command = stopping.child_command(
+        _BUILD, str(sources), str(html), str(doctrees), "fresh" if fresh else "kept"
+    )
+    with log.open("w+", encoding="utf-8", errors="replace") as stream:
+        child = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
+        try:
+            code = child.wait()
+        except BaseException:
+            stopping.kill_family(child.pid)
+            raise
+        stream.seek(0)
+        text = stream.read()
+    if code != 0:
+        words = _complaints(text) or text[-2000:]
         msg = f"the site was not built; the last good one stays. Sphinx says:\n{words}\nAll of it: {log}"
         raise SiteError(msg)
 
@@ -126,12 +182,29 @@ def _complaints(text: str) -> str:
 
 def _copy_files(sources: Path, html: Path) -> None:
     for name in ("notebooks/files", "sweeps"):
+        shutil.rmtree(html / name, ignore_errors=True)
         if (sources / name).is_dir():
-            shutil.copytree(sources / name, html / name, dirs_exist_ok=True)
+            shutil.copytree(sources / name, html / name)
 
 
-def _read(path: Path) -> object:
+def _listed(folder: Path) -> dict[str, str]:
+    """Return a hash of every file of a folder but its stamp."""
+    inside = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STAMP)
+    return {path.relative_to(folder).as_posix(): digest(path)[:16] for path in inside}
+
+
+def _put_back(target: Path) -> None:
+    # a build that was killed between two renames had moved the last site aside
+    for old in target.parent.glob("html.old"):
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(target)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}

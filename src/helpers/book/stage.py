@@ -1,7 +1,13 @@
 """The sources of the site, put together from pages, the current runs and the sweeps."""
 
+import csv
+import filecmp
 import json
+import re
 import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +15,31 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from helpers.book import key, state
+from helpers import parameters
+from helpers.book import key, run
 from helpers.book.project import Notebook, Project
-from helpers.book.run import is_simulated
 from helpers.errors import SiteError
-from helpers.files import write_json, writing
+from helpers.files import cache_folder, write_json
 from helpers.parameters import ATLAS
 
 SITE_FILE = "site.json"
+ALL_FINDINGS = "all_findings.csv"
 _LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can start
 _INJECTED = "injected-parameters"
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page can hold them
+_LABEL = re.compile(r"(?m)^\((?P<target>[\w-]+)\)=$|^:(?:label|name): *(?P<option>\S+)$")
 
 
 def stage(project: Project, *, repository: str | None = None, branch: str = "main") -> Path:
     """Put the sources of the site together in the build folder and return where.
 
+    A file that did not change keeps its time, so that Sphinx reads again only what did.
+
     Parameters
     ----------
     project
-        The book; pages whose notebook was never run are left out with the notebook.
+        The book; pages whose notebook has no good run are left out, and what refers to them steps aside.
     repository
         Web address of the public repository: launch and edit buttons appear only when it is known.
     branch
@@ -38,23 +50,33 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
     SiteError
         If no notebook of the book has a good run.
     """
-    runs = {
-        name: found for name, book in project.notebooks.items() if (found := state.current(project, book))
-    }
+    runs = {name: found for name, book in project.notebooks.items() if (found := run.current(project, book))}
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
     target = project.build / "site"
-    with writing(target, owned=True) as part:
-        part.mkdir()
+    with tempfile.TemporaryDirectory(dir=project.build, prefix=".stage-") as folder:
+        part = Path(folder)
         _copy_pages(project, part)
+        about = {}
         for name, found in runs.items():
-            _stage_notebook(project.notebooks[name], found, part / "notebooks")
+            _stage_notebook(
+                project.notebooks[name],
+                found,
+                part / "notebooks",
+                hidden=hidden_folders(project, found.get("parameters", {})),
+            )
+            about[name] = _about(found, project.notebooks[name], part / "notebooks")
         _copy_sweeps(project, part)
+        _step_aside(project, part, gone={name for name in project.notebooks if name not in runs})
         (part / "_toc.yml").write_text(_toc(project, part), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
-        about = {name: _about(found, project.notebooks[name]) for name, found in runs.items()}
-        write_json(part / SITE_FILE, {"runs": about, "repository": repository, "branch": branch})
+        missing = {name: _why_missing(project, name) for name in project.notebooks if name not in runs}
+        titles = {name: project.notebooks[name].sidecar.title for name in missing}
+        site = {"runs": about, "missing": missing, "titles": titles, "repository": repository}
+        write_json(part / SITE_FILE, {**site, "branch": branch})
+        _write_findings(about, part / "notebooks" / "files" / ALL_FINDINGS)
+        _take_over(part, target)
     return target
 
 
@@ -96,14 +118,51 @@ def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> Not
     return notebook
 
 
-def _stage_notebook(book: Notebook, found: dict[str, Any], target: Path) -> None:
+def clean(value: Any, hidden: list[str]) -> Any:
+    """Return a plain value without folders of this machine and without characters that no page can hold.
+
+    Parameters
+    ----------
+    value
+        Texts, lists and mappings of them are cleaned, all else is returned as it is.
+    hidden
+        Folders; of a path in them what follows is left.
+    """
+    if isinstance(value, str):
+        for folder in hidden:
+            value = value.replace(f"{folder}/", "").replace(folder, Path(folder).name)
+        return _CONTROL.sub("\ufffd", _ESCAPES.sub("", value))
+    if isinstance(value, Mapping):
+        return {
+            name: one if str(name).startswith("image/") else clean(one, hidden) for name, one in value.items()
+        }
+    return [clean(one, hidden) for one in value] if isinstance(value, list) else value
+
+
+def hidden_folders(project: Project, given: Mapping[str, Any]) -> list[str]:
+    """Return the folders of this machine that no page shows: those of files that a run was given, and our own."""
+    paths = [Path(value) for value in given.values() if isinstance(value, str)]
+    folders = {str(path.parent) for path in paths if path.is_absolute()}
+    here = Path(run.__file__).resolve().parents[2]
+    for path in (project.root, project.build, Path.home(), Path(sys.prefix), cache_folder(), here):
+        folders |= {str(path), str(path.resolve())}
+    folders |= {str(Path(folder)) for folder in sys.path if Path(folder).is_absolute()}
+    return sorted((one for one in folders if len(Path(one).parts) > 1), key=len, reverse=True)
+
+
+def _stage_notebook(book: Notebook, found: dict[str, Any], target: Path, *, hidden: list[str]) -> None:
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
+    for cell in executed.cells:
+        if cell.cell_type == "code":
+            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     page = dress(merge(book.read(), executed), given=found.get("given", {}), run_key=found["key"])
     target.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target / f"{book.name}.ipynb")
     files = found["folder"] / "files"
     if files.is_dir():
         shutil.copytree(files, target / "files", dirs_exist_ok=True)
+        for path in (target / "files" / book.name).glob("*.json"):
+            write_json(path, clean(json.loads(path.read_text(encoding="utf-8")), hidden))
 
 
 def _copy_pages(project: Project, part: Path) -> None:
@@ -111,15 +170,99 @@ def _copy_pages(project: Project, part: Path) -> None:
     if (project.root / "book").is_dir():
         shutil.copytree(project.root / "book", part / "book", ignore=hidden)
     for path in project.root.glob("*.md"):
-        if path.name not in {"README.md", "CHANGELOG.md"}:
+        if path.name not in {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"}:
             shutil.copyfile(path, part / path.name)
 
 
 def _copy_sweeps(project: Project, part: Path) -> None:
+    """Copy the sweeps that were made; the pages of the others are left out, and the gallery without any."""
     made = project.build / "sweeps"
     for folder in sorted(made.iterdir()) if made.is_dir() else ():
         if (folder / "sweep.json").is_file():
             shutil.copytree(folder, part / "sweeps" / folder.name, ignore=shutil.ignore_patterns(".*"))
+    pages = list((part / "book").glob("gallery_*.md"))
+    for page in pages:
+        if not (part / "sweeps" / page.stem.removeprefix("gallery_")).is_dir():
+            page.unlink()
+    if pages and not any(page.is_file() for page in pages):
+        (part / "book" / "gallery.md").unlink(missing_ok=True)
+
+
+def _why_missing(project: Project, name: str) -> str:
+    return run.left_out(project).get(name, "It was not run for this copy of the book.")
+
+
+def _step_aside(project: Project, part: Path, *, gone: set[str]) -> None:
+    """Turn references to pages that are not in the site into plain words."""
+    pages = {path.stem for path in (project.root / "book").glob("*.md")}
+    gone = gone | {name for name in pages if not _exists(part, f"book/{name}")}
+    if not gone:
+        return
+    labels = {
+        label for name in gone & project.notebooks.keys() for label in _labels(project.notebooks[name].read())
+    }
+    for path in sorted((part / "book").glob("*.md")) + sorted(part.glob("*.md")):
+        path.write_text(without_links(path.read_text(encoding="utf-8"), gone, labels), encoding="utf-8")
+    for path in sorted((part / "notebooks").glob("*.ipynb")):
+        node = nbformat.read(path, as_version=4)
+        for cell in node.cells:
+            if cell.cell_type == "markdown":
+                cell.source = without_links(cell.source, gone, labels)
+        nbformat.write(node, path)
+
+
+def _labels(notebook: NotebookNode) -> set[str]:
+    found = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells}
+    texts = "\n".join(cell.source for cell in notebook.cells)
+    return {match["target"] or match["option"] for match in _LABEL.finditer(texts)} | (found - {None})
+
+
+def without_links(text: str, gone: set[str], labels: set[str]) -> str:
+    """Return Markdown in which links to pages and labels that are not there are plain words.
+
+    Parameters
+    ----------
+    text
+        Markdown.
+    gone
+        Names of pages, without folder and ending.
+    labels
+        Labels on those pages.
+
+    Examples
+    --------
+    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and {ref}`fig-03`.", {"03_de"}, {"fig-03"})
+    'See the tests and (not in this copy).'
+    """
+
+    def link(match: re.Match[str]) -> str:
+        return match["words"] if Path(match["path"]).stem in gone else match[0]
+
+    def role(match: re.Match[str]) -> str:
+        words, target = match["words"], match["target"] or match["plain"]
+        lost = Path(target).stem in gone if match["kind"] == "doc" else target in labels
+        return (words.strip() if words else "(not in this copy)") if lost else match[0]
+
+    text = re.sub(r"\[(?P<words>[^\]\n]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)", link, text)
+    pattern = r"\{(?P<kind>doc|ref|numref|eq)\}`(?:(?P<words>[^`<]+)<(?P<target>[^`>]+)>|(?P<plain>[^`<]+))`"
+    return re.sub(pattern, role, text)
+
+
+def _take_over(part: Path, target: Path) -> None:
+    """Bring the staged sources up to date, touching only the files that differ."""
+    target.mkdir(exist_ok=True)
+    wanted = {path.relative_to(part) for path in part.rglob("*") if path.is_file()}
+    for path in sorted(target.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(target) not in wanted:
+            path.unlink()
+    for name in sorted(wanted):
+        new, old = part / name, target / name
+        if not old.is_file() or not filecmp.cmp(new, old, shallow=False):
+            old.parent.mkdir(parents=True, exist_ok=True)
+            new.replace(old)
 
 
 def _toc(project: Project, part: Path) -> str:
@@ -131,6 +274,8 @@ def _toc(project: Project, part: Path) -> str:
             for name in ("sections", "chapters"):
                 if name in entry:
                     entry[name] = keep(entry[name])
+                    if not entry[name]:
+                        del entry[name]
         return [entry for entry in kept if "file" in entry or entry.get("chapters")]
 
     for name in ("parts", "chapters", "sections"):
@@ -145,7 +290,7 @@ def _exists(folder: Path, page: str) -> bool:
 
 def _config(project: Project, repository: str | None, branch: str) -> str:
     path = project.root / "_config.yml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {"title": "Book"}
+    config = parameters.read_yaml(path) if path.is_file() else {"title": "Book"}
     config["execute"] = {"execute_notebooks": "off"}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     sphinx["musclebook_site"] = SITE_FILE
@@ -163,12 +308,12 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def _about(found: dict[str, Any], book: Notebook) -> dict[str, Any]:
-    name = found["name"]
-    results_path = found["folder"] / "files" / name / "results.json"
+def _about(found: dict[str, Any], book: Notebook, staged: Path) -> dict[str, Any]:
+    results_path = staged / "files" / book.name / "results.json"
     results = json.loads(results_path.read_text(encoding="utf-8")) if results_path.is_file() else {}
     source = results.get("source", {})
-    simulated = source.get("simulated", is_simulated(found.get("atlas")))
+    simulated = source.get("simulated", key.is_simulated(found.get("atlas")))
+    sentences = said(nbformat.read(staged / f"{book.name}.ipynb", as_version=4))
     return {
         "title": book.sidecar.title,
         "question": book.sidecar.question,
@@ -183,22 +328,38 @@ def _about(found: dict[str, Any], book: Notebook) -> dict[str, Any]:
         "parameters": {name: shown(value) for name, value in found["parameters"].items()},
         "versions": {**results.get("versions", {}), **found["versions"]},
         "findings": results.get("findings", {}),
-        "headline": _headline(found),
+        "in_short": sentences,
+        "headline": sentences[-1] if sentences else "",
         "sources_hash": key.short(found.get("parts", {}))[:12],
     }
 
 
-def _headline(found: dict[str, Any]) -> str:
-    # the last sentence of a chapter sums it up
-    executed = nbformat.read(found["folder"] / f"{found['name']}.ipynb", as_version=4)
-    said = [
-        output.data["text/markdown"]
-        for cell in executed.cells
-        if "finding" in _tags(cell)
-        for output in cell.get("outputs", [])
-        if "text/markdown" in output.get("data", {})
-    ]
-    return said[-1] if said else ""
+def said(executed: NotebookNode) -> list[str]:
+    """Return the sentences below the heading "In short", as the run wrote them; the last one of the chapter if there is none."""
+    found, last, inside = [], [], False
+    for cell in executed.cells:
+        if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^#+ +(.*)$", cell.source)):
+            inside = heading[1].strip().lower() in {"in short", "in one sentence"}
+        if cell.cell_type == "code" and {"finding", "remove-input", "hide-input"} & set(_tags(cell)):
+            texts = [
+                output.data["text/markdown"]
+                for output in cell.get("outputs", [])
+                if "text/markdown" in output.get("data", {})
+            ]
+            last = texts[-1:] or last
+            found += texts if inside else []
+    return found or last
+
+
+def _write_findings(about: dict[str, dict[str, Any]], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["chapter", "finding", "value", "unit", "low", "high"])
+        for name, one in about.items():
+            for finding, stored in one["findings"].items():
+                low, high = stored.get("interval") or ("", "")
+                table.writerow([name, finding, stored["value"], stored.get("unit") or "", low, high])
 
 
 def shown(value: Any) -> Any:

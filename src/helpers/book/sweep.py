@@ -1,28 +1,28 @@
-"""Sweeps: one notebook over a grid of parameters, resumable, with one table of what the runs recorded."""
+"""Sweeps: one notebook over a grid of parameters, resumable, with a table, a figure and a page of what it recorded."""
 
 import itertools
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import nbformat
 import polars as pl
+import seaborn as sns
 import yaml
+from matplotlib.figure import Figure
 
-from helpers.book import run
+from helpers import style
+from helpers.book import key, run
 from helpers.book.execute import Outcome
+from helpers.book.gallery import ERROR, FILE, KEY, SECONDS, STATUS, TABLE
 from helpers.book.project import Project
-from helpers.book.stage import dress, shown
+from helpers.book.stage import clean, dress, hidden_folders, shown
 from helpers.errors import ParameterError, RunError
-from helpers.figures import multiples
 from helpers.files import write_json, writing
-from helpers.parameters import ATLAS
+from helpers.parameters import ATLAS, OUT_DIR, read_parameters, read_yaml
 
-FILE = "sweep.json"
-TABLE = "table"
-STATUS, KEY, SECONDS, ERROR = "run", "key", "seconds", "error"
 _TYPES = {"int": pl.Int64, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
 
 
@@ -53,26 +53,21 @@ def read_sweep(project: Project, name: str) -> Sweep:
     Raises
     ------
     RunError
-        If there is no such sweep.
+        If there is no such sweep, or no such notebook.
     ParameterError
-        If keys are missing or unknown, or a recorded name is not promised by the notebook.
+        If a key is missing, unknown or of the wrong kind, or names what the notebook does not have.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else project.root / "sweeps" / f"{name}.yaml"
     if not path.is_file():
         there = ", ".join(sorted(one.stem for one in (project.root / "sweeps").glob("*.yaml"))) or "none"
         msg = f"there is no sweep {name!r}. There are: {there}."
         raise RunError(msg)
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    needed, known = {"title", "notebook", "grid", "records", "x"}, {"fixed", "split"}
-    faults = [f"{key!r} is missing" for key in sorted(needed - content.keys())]
-    faults += [f"unknown key {key!r}" for key in sorted(content.keys() - needed - known)]
-    if not faults:
-        promised = project.choose([content["notebook"]])[0].sidecar.records
-        faults += [
-            f"{content['notebook']} does not record {one!r}"
-            for one in content["records"]
-            if one not in promised
-        ]
+    try:
+        content = read_yaml(path)
+    except (yaml.YAMLError, ValueError) as error:
+        msg = f"{path.name} is not YAML: {error}"
+        raise ParameterError(msg) from None
+    faults = _shape_faults(content) or _name_faults(project, content)
     if faults:
         msg = f"{path.name}: {'; '.join(faults)}."
         raise ParameterError(msg)
@@ -86,6 +81,45 @@ def read_sweep(project: Project, name: str) -> Sweep:
         x=content["x"],
         split=content.get("split"),
     )
+
+
+def _shape_faults(content: Any) -> list[str]:
+    if not isinstance(content, dict):
+        return ["it holds no keys"]
+    kinds = {"title": str, "notebook": str, "grid": (dict, list), "records": list, "x": str}
+    optional = {"fixed": dict, "split": str}
+    faults = [f"{name!r} is missing" for name in sorted(kinds.keys() - content.keys())]
+    known = kinds | optional
+    faults += [f"unknown key {name!r}" for name in sorted(map(str, content.keys() - known.keys()))]
+    faults += [
+        f"{name!r} is {content[name]!r}, which is not of the right kind"
+        for name, kind in known.items()
+        if name in content and content[name] is not None and not isinstance(content[name], kind)
+    ]
+    grid = content.get("grid")
+    grids = grid if isinstance(grid, list) else [grid]
+    if not all(isinstance(one, dict) and one and all(one.values()) for one in grids):
+        faults.append("'grid' names parameters, each with a list of values")
+    return faults
+
+
+def _name_faults(project: Project, content: dict[str, Any]) -> list[str]:
+    book = project.choose([content["notebook"]])[0]
+    promised, declared = book.sidecar.records, read_parameters(book.read(), name=book.name)
+    faults = [
+        f"{book.name} does not record {one!r}" for one in map(str, content["records"]) if one not in promised
+    ]
+    if not faults and not any(promised[one].type != "str" for one in content["records"]):
+        faults.append("none of 'records' is a number, so there is nothing to draw")
+    grid = content["grid"]
+    swept = {name for one in (grid if isinstance(grid, list) else [grid]) for name in one}
+    for name in sorted(swept | set(content.get("fixed") or {})):
+        if name not in declared:
+            faults.append(f"{book.name} has no parameter {name!r}")
+    for where in ("x", "split"):
+        if content.get(where) and content[where] not in swept:
+            faults.append(f"{where!r} is {content[where]!r}, which 'grid' does not vary")
+    return faults
 
 
 def plans_of(
@@ -106,6 +140,8 @@ def plans_of(
     ------
     ParameterError
         If a point does not fit the notebook.
+    SourceError
+        If the source lacks what the notebook needs.
     """
     book = project.choose([sweep.notebook])
     plans = []
@@ -113,7 +149,7 @@ def plans_of(
         request = run.Request(atlas=atlas, profile=profile, values={**sweep.fixed, **point})
         one = run.plan(project, book, request, out=project.build / "sweep_runs")[0]
         plans.append(replace(one, label=" ".join(str(value) for value in point.values())))
-    return plans
+    return run.able(plans, all_or_none=True)
 
 
 def make(
@@ -123,8 +159,7 @@ def make(
     *,
     workers: int | None = None,
     memory: str | None = None,
-    cluster: str | None = None,
-    tell: Callable[[str, str], None] | None = None,
+    tell: run.Tell | None = None,
 ) -> tuple[Path, list[Outcome]]:
     """Make the runs that are not made yet, and write table, figure and notebooks; return the folder and the endings.
 
@@ -136,22 +171,21 @@ def make(
         What is run.
     plans
         What `plans_of` returned.
-    workers, memory, cluster, tell
+    workers, memory, tell
         As for runs.
     """
     failed = project.build / "failed" / sweep.name
-    outcomes = run.make(plans, failed=failed, workers=workers, memory=memory, cluster=cluster, tell=tell)
+    outcomes = run.make(plans, failed=failed, workers=workers, memory=memory, tell=tell)
     table = tabulate(sweep, plans, outcomes)
     folder = project.build / "sweeps" / sweep.name
     with writing(folder, owned=True) as part:
         (part / "notebooks").mkdir(parents=True)
         table.write_csv(part / f"{TABLE}.csv")
         table.write_parquet(part / f"{TABLE}.parquet")
-        figure = multiples.draw_multiples(table, x=sweep.x, panels=list(sweep.records), split=sweep.split)
-        (part / "figure.png").write_bytes(multiples.picture(figure))
+        draw(table, sweep).savefig(part / "figure.png")
         for one, outcome in zip(plans, outcomes, strict=True):
             if outcome.status != "failed":
-                _keep_notebook(one, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
+                _keep_notebook(project, one, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
         write_json(part / FILE, _about(sweep, plans))
     return folder, outcomes
 
@@ -173,19 +207,34 @@ def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl
         found = _findings(outcome.folder, sweep.notebook) if outcome.status != "failed" else {}
         ending = {STATUS: "failed" if outcome.status == "failed" else "good", KEY: one.parts.key}
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
-        rows.append(
-            {
-                **{name: point.get(name) for name in columns},
-                **values,
-                **ending,
-                SECONDS: outcome.seconds,
-                ERROR: outcome.error,
-            }
-        )
+        given = {name: point.get(name) for name in columns}
+        rows.append({**given, **values, **ending, SECONDS: outcome.seconds, ERROR: outcome.error})
     schema = {name: _TYPES[promised[name].type] for name in sweep.records}
     return pl.DataFrame(rows, infer_schema_length=None, strict=False).with_columns(
         pl.col(name).cast(kind, strict=False) for name, kind in schema.items()
     )
+
+
+def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
+    """Draw each recorded number against one parameter, in a panel of its own, one below the other."""
+    drawn = [name for name in sweep.records if table.schema[name] != pl.String]
+    frame = table.with_columns(pl.col(name).cast(pl.Float64) for name in drawn).to_pandas()
+    by_number = table.schema[sweep.x].is_numeric()
+    height = 2.2 if by_number else 0.8 + 0.24 * table[sweep.x].n_unique()
+    size = (style.WIDTH, height * len(drawn))
+    with mpl.rc_context({"font.size": style.POINTS, "figure.constrained_layout.use": True}):
+        figure = Figure(figsize=size, dpi=style.DPI)
+        for axes, name in zip(figure.subplots(len(drawn), squeeze=False).flat, drawn, strict=True):
+            across, up = (sweep.x, name) if by_number else (name, sweep.x)
+            sns.scatterplot(
+                frame, x=across, y=up, hue=sweep.split, style=sweep.split, ax=axes, palette="dark"
+            )
+            axes.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
+            if axes.get_legend() and name != drawn[0]:
+                axes.get_legend().remove()
+            elif axes.get_legend():
+                sns.move_legend(axes, "lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
+    return figure
 
 
 def _points(grid: dict[str, list[Any]] | list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
@@ -202,13 +251,16 @@ def _findings(folder: str, notebook: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))["findings"]
 
 
-def _keep_notebook(one: run.Plan, target: Path) -> None:
+def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
     node = nbformat.read(one.target / f"{one.notebook.name}.ipynb", as_version=4)
-    changed = {name: value for name, value in one.given.items() if name != "out_dir"}
+    changed = {name: value for name, value in one.given.items() if name != OUT_DIR}
     page = dress(node, given=changed, run_key=one.parts.key)
+    hidden = hidden_folders(project, one.effective)
     for cell in page.cells:
         # several runs of one notebook would give one label to several figures
         cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
+        if cell.cell_type == "code":
+            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     with writing(target) as part:
         nbformat.write(page, part)
 
@@ -224,5 +276,5 @@ def _about(sweep: Sweep, plans: list[run.Plan]) -> dict[str, Any]:
         "records": {name: plans[0].notebook.sidecar.records[name].unit for name in sweep.records},
         "parameters": list(dict.fromkeys(name for point in sweep.points for name in point)),
         "atlas": shown(atlas),
-        "simulated": atlas is not None and run.is_simulated(str(atlas)),
+        "simulated": atlas is not None and key.is_simulated(str(atlas)),
     }

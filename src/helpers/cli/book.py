@@ -1,4 +1,4 @@
-"""Commands of the book: run, build, status, pair, sweep, workshop, doctor."""
+"""Commands of the book: run, build, status, pair."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,6 @@ def run(
     workers: shared.Workers = None,
     memory: shared.Memory = None,
     out: Annotated[Path | None, typer.Option(help="Folder of runs.", show_default="_build/runs")] = None,
-    cluster: shared.Cluster = None,
     show: Annotated[
         bool, typer.Option("--show", help="Let the page show a run with given parameters.")
     ] = False,
@@ -34,34 +33,32 @@ def run(
 ) -> None:
     """Run notebooks: checked first, in parallel, reused where nothing changed.
 
+    Paths are seen from the folder where the command is given. Without names, the notebooks that the atlas can serve
+    are run.
+
     Example: musclebook run 03 --atlas my.h5ad -p cell_type=FB
     """
     from helpers import parameters
-    from helpers.book import run, state
+    from helpers.book import run as running
 
     with shared.failures():
         project = shared.project()
         texts, values = parameters.parse_options(given or [], files=files or [])
-        request = run.Request(atlas=atlas, profile=profile, texts=texts, values=values)
-        plans = run.plan(project, project.choose(notebooks), request, out=out)
-        shared.print_left_out(plans)
-        plans = run.able(plans, all_or_none=bool(notebooks))
+        request = running.Request(atlas=atlas, profile=profile, texts=texts, values=values)
+        every = running.plan(project, project.choose(notebooks), request, out=out and out.resolve())
+        plans = running.able(every, all_or_none=bool(notebooks))
+        shared.print_left_out(every)
         shared.prepare(plans)
         failed = (out or project.build) / "failed"
         with shared.progress() as tell:
-            outcomes = run.make(
-                plans,
-                failed=failed,
-                workers=workers,
-                memory=memory,
-                cluster=cluster,
-                fresh=fresh,
-                tell=tell,
+            outcomes = running.make(
+                plans, failed=failed, workers=workers, memory=memory, fresh=fresh, tell=tell
             )
         shared.print_outcomes(outcomes)
-        if show or not request.by_hand:
-            state.point(plans, outcomes)
-        run.report(outcomes)
+        shared.print_places(outcomes)
+        if out is None and (show or not request.by_hand):
+            running.point(plans, outcomes)
+        running.report(outcomes)
 
 
 def build(
@@ -69,46 +66,47 @@ def build(
     profile: shared.Profile = None,
     workers: shared.Workers = None,
     memory: shared.Memory = None,
-    cluster: shared.Cluster = None,
     repository: Annotated[
         str | None, typer.Option(help="Web address of the repository, for launch buttons.")
     ] = None,
     branch: Annotated[str, typer.Option(help="Branch or tag that launch buttons open.")] = "main",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Build again even if nothing changed.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read every page anew, as is done where CI is set.")
+    ] = False,
     runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,
 ) -> None:
     """Make the runs that are stale, then the site in _build/html.
 
+    Pages that the atlas cannot serve are left out, with the reason on the first page.
+
     Example: musclebook build --atlas skeletal_muscle_release
     """
-    from helpers.book import run, site, state
+    from helpers.book import run as running
+    from helpers.book import site
 
     with shared.failures():
         project = shared.project()
+        every: list[running.Plan] = []
         if runs:
-            every = run.plan(project, project.choose(), run.Request(atlas=atlas, profile=profile))
-            plans = run.able(every, all_or_none=False)
+            request = running.Request(atlas=atlas, profile=profile)
+            every = running.plan(project, project.choose(), request)
+            plans = running.able(every, all_or_none=False)
             shared.print_left_out(every)
-            state.leave_out(every)
+            running.leave_out(every)
             shared.prepare(plans)
             with shared.progress() as tell:
-                outcomes = run.make(
-                    plans,
-                    failed=project.build / "failed",
-                    workers=workers,
-                    memory=memory,
-                    cluster=cluster,
-                    tell=tell,
+                outcomes = running.make(
+                    plans, failed=project.build / "failed", workers=workers, memory=memory, tell=tell
                 )
             shared.print_outcomes(outcomes)
-            state.point(plans, outcomes)
-            run.report(outcomes)
+            running.point(plans, outcomes)
+            running.report(outcomes)
         with shared.console.status("building the site"):
             made = site.build(project, repository=repository, branch=branch, fresh=fresh)
-        words = "unchanged" if made.reused else "built"
-        shared.console.print(
-            f"Site {words} in {made.seconds:.0f} s: {made.folder / 'index.html'}", soft_wrap=True
-        )
+        words = "unchanged" if made.reused else "brought up to date" if made.incremental else "built"
+        left = sum(bool(one.lacks) for one in every)
+        without = f", {left} of {len(every)} chapters left out" if left else ""
+        screen.say(f"Site {words} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
 
 
 def status(atlas: shared.Atlas = None, profile: shared.Profile = None) -> None:
@@ -116,20 +114,24 @@ def status(atlas: shared.Atlas = None, profile: shared.Profile = None) -> None:
 
     Example: musclebook status
     """
-    from helpers.book import run, state
+    from helpers.book import run as running
 
     with shared.failures():
-        request = run.Request(atlas=atlas, profile=profile) if atlas or profile else None
-        found = state.states(shared.project(), request=request)
+        project = shared.project()
+        request = running.Request(atlas=atlas, profile=profile) if atlas or profile else None
+        found = running.states(project, request=request)
+        missing = running.left_out(project)
         table = Table("page", "state", "because of", box=None)
         for name, reasons in found.items():
             if reasons is None:
-                table.add_row(name, "[yellow]never run[/]", "")
+                state = "left out" if name in missing else "never run"
+                table.add_row(name, f"[yellow]{state}[/]", escape(missing.get(name, "")))
             else:
                 words = "[red]stale[/]" if reasons else "[green]current[/]"
                 table.add_row(name, words, escape("; ".join(reasons)))
         shared.console.print(table)
-        raise typer.Exit(1 if any(reasons is None or reasons for reasons in found.values()) else 0)
+        stale = [name for name, reasons in found.items() if reasons != [] and name not in missing]
+        raise typer.Exit(1 if stale else 0)
 
 
 def pair(

@@ -3,6 +3,7 @@
 import typer
 from typer.core import TyperGroup
 
+from helpers.book import stopping
 from helpers.cli import atlas, book, more, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError
@@ -14,6 +15,7 @@ class _Plain(TyperGroup):
     """A group whose commands end in one plain message where the package refuses something."""
 
     def invoke(self, ctx: typer.Context) -> object:
+        stopping.interrupt_when_terminated()
         try:
             return super().invoke(ctx)
         except MusclebookError as error:

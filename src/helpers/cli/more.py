@@ -22,7 +22,6 @@ def sweep(
     profile: shared.Profile = None,
     workers: shared.Workers = None,
     memory: shared.Memory = None,
-    cluster: shared.Cluster = None,
 ) -> None:
     """Run one notebook over a grid of parameters; finished runs are kept, so that it goes on where it stopped.
 
@@ -38,7 +37,7 @@ def sweep(
         shared.prepare(plans)
         with shared.progress() as tell:
             folder, outcomes = sweeping.make(
-                project, wanted, plans, workers=workers, memory=memory, cluster=cluster, tell=tell
+                project, wanted, plans, workers=workers, memory=memory, tell=tell
             )
         states = [one.status for one in outcomes]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("good", "reused", "failed"))

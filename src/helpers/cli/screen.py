@@ -1,5 +1,6 @@
 """What commands show: tables, progress, errors."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,12 +69,13 @@ def show_table(frame: pl.DataFrame, *, columns: list[str], status: str) -> None:
 
 
 def _printable(text: str) -> str:
-    # the bytes of a path need not be UTF-8, those of a terminal do
+    # the bytes of a path need not be UTF-8, those of a terminal do; and a file's name may not steer the terminal
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: ascii(match[0])[1:-1], text)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    return _printable(text).replace("[", r"\[")
 
 
 @contextmanager

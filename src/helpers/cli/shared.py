@@ -18,9 +18,10 @@ from helpers.errors import RunError, SiteError
 if TYPE_CHECKING:
     from helpers.book.execute import Outcome
     from helpers.book.project import Project
-    from helpers.book.run import Plan
+    from helpers.book.run import Plan, Tell
 
 console = Console()
+_ENDED = ("good", "failed", "reused")
 
 Notebooks = Annotated[list[str] | None, typer.Argument(help="Names or numbers; all if none is named.")]
 Atlas = Annotated[
@@ -34,11 +35,6 @@ Memory = Annotated[
     str | None,
     typer.Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free"),
 ]
-Memory = Annotated[
-    str | None,
-    typer.Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free"),
-]
-Cluster = Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")]
 
 
 @contextmanager
@@ -69,14 +65,17 @@ def prepare(plans: "list[Plan]") -> None:
     if wanted:
         from helpers import sources
 
-        for source in sorted(wanted):
-            with console.status(f"opening the atlas {source}"):
+        for source in sorted(map(str, wanted)):
+            with console.status(f"opening the atlas {escape(source)}"):
                 sources.open_atlas(source)
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, str], None]]:
-    """Give a function that tells how far a notebook is."""
+def progress() -> "Iterator[Tell]":
+    """Give a function that tells how far a notebook is: bars on a terminal, else a line when it starts and ends."""
+    if not console.is_terminal:
+        yield tell_in_lines(screen.say)
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -89,17 +88,33 @@ def progress() -> Iterator[Callable[[str, str], None]]:
         def tell(name: str, words: str) -> None:
             if name not in known:
                 known[name] = bars.add_task(escape(name), total=1, words=words)
-            done = words in {"good", "failed", "reused"}
-            bars.update(known[name], words=words, completed=1 if done else 0)
+            bars.update(known[name], words=words, completed=1 if words in _ENDED else 0)
 
         yield tell
+
+
+def tell_in_lines(say: Callable[[str], None]) -> "Tell":
+    """Return a function that says only when a notebook starts and ends: a log is not silent, and not flooded."""
+    import time
+
+    started: dict[str, float] = {}
+
+    def tell(name: str, words: str) -> None:
+        if words == "started":
+            started[name] = time.monotonic()
+            say(f"{name}: started")
+        elif words in _ENDED:
+            took = f" after {time.monotonic() - started[name]:.0f} s" if name in started else ""
+            say(f"{name}: {words}{took}")
+
+    return tell
 
 
 def print_left_out(plans: "list[Plan]") -> None:
     """Print why notebooks cannot run on this source."""
     for one in plans:
         if one.lacks:
-            console.print(f"{one.notebook.name} is left out. {one.lacks}", soft_wrap=True, markup=False)
+            screen.say(f"{one.notebook.name} is left out. {one.lacks}")
 
 
 def print_outcomes(outcomes: "list[Outcome]") -> None:
@@ -111,3 +126,15 @@ def print_outcomes(outcomes: "list[Outcome]") -> None:
         memory = to_text(one.peak_bytes) if one.peak_bytes else ""
         table.add_row(one.name, one.key, f"[{color}]{one.status}[/]", f"{one.seconds:.0f} s", memory)
     console.print(table)
+
+
+def print_places(outcomes: "list[Outcome]") -> None:
+    """Print where each good run left its notebook, its numbers and its tables."""
+    for one in outcomes:
+        if one.status != "failed":
+            screen.say(f"{one.name}: tables and numbers in {_near(Path(one.folder) / 'files' / one.name)}")
+
+
+def _near(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -193,7 +193,8 @@ class DataSet:
         for side in (split.TRAIN, split.TEST):
             files = sorted((self.folder / side).glob("chunk_*.parquet"))
             read = [
-                pl.read_parquet(path, columns=[column], glob=False)[column].cast(pl.String).unique() for path in files
+                pl.read_parquet(path, columns=[column], glob=False)[column].cast(pl.String).unique()
+                for path in files
             ]
             sides.append({donor for piece in read for donor in piece.to_list() if split.is_known(donor)})
         return sorted(sides[0] & sides[1])

@@ -52,7 +52,9 @@ def read_collections(path: Path) -> pl.DataFrame:
         if path.suffix == ".parquet":
             table = pl.read_parquet(path, glob=False)
         else:
-            table = pl.read_csv(path, separator="," if path.suffix == ".csv" else "\t", infer_schema=False, glob=False)
+            table = pl.read_csv(
+                path, separator="," if path.suffix == ".csv" else "\t", infer_schema=False, glob=False
+            )
     except (OSError, pl.exceptions.PolarsError) as problem:
         msg = f"{path} cannot be read as a table of collections: {problem}"
         raise SentenceError(msg) from problem

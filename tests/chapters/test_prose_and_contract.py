@@ -1,8 +1,10 @@
 import nbformat
 import pytest
 
-from helpers.book import contract, prose
 from helpers.book.project import Record
+
+import contract  # isort: skip  conftest puts this folder on the path
+import prose  # isort: skip
 
 
 def notebook(*cells):

@@ -1,0 +1,52 @@
+"""Stopping: a polite kill is taken as Ctrl-C, and what was started ends with the one who started it."""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import NoReturn
+
+import psutil
+
+_ON_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
+# Put before the code of a child: on Linux the system ends it with its parent, whatever ended that.
+PRELUDE = f"""\
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl({_ON_DEATH_OF_PARENT}, {int(signal.SIGKILL)})
+    if os.getppid() != int(sys.argv.pop(1)):
+        os._exit(1)
+else:
+    sys.argv.pop(1)
+"""
+
+
+def interrupt_when_terminated() -> None:
+    """Take SIGTERM, which `timeout`, Slurm and CI send, as Ctrl-C; only the main thread may ask for it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def child_command(code: str, *arguments: str) -> list[str]:
+    """Return the command of a Python child that ends with this process."""
+    return [sys.executable, "-c", PRELUDE + code, str(os.getpid()), *arguments]
+
+
+def kill_family(pid: int) -> None:
+    """End a process and all that it started."""
+    try:
+        parent = psutil.Process(pid)
+        family = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        return
+    for one in family:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue

@@ -1,0 +1,70 @@
+import pytest
+
+from helpers import parameters
+from helpers.book import key, run
+
+
+def test_a_run_depends_on_what_makes_numbers_and_not_on_what_makes_pages():
+    used = key.package_hashes("03")
+    assert {"stats/permute.py", "facts/study.py", "book/workshop.py", "book/checks/ch03.py"} <= set(used)
+    assert not {"book/site.py", "book/checks/ch04.py", "cli/main.py"} & set(used)
+    assert not [name for name in used if "__pycache__" in name]
+
+
+def test_the_site_depends_on_all_of_the_package():
+    assert {"book/site.py", "book/checks/ch04.py", "cli/main.py"} <= set(key.package_hashes())
+
+
+def parts(project, **values):
+    return run.plan(project, project.choose(["01"]), run.Request(values=values))[0].parts
+
+
+def test_the_key_stays_when_nothing_changes(project):
+    assert parts(project).key == parts(project).key
+
+
+def test_prose_does_not_change_the_key(project):
+    before = parts(project).key
+    book = project.choose(["01"])[0]
+    book.source.write_text(book.source.read_text().replace("How many donors", "How many people"))
+    assert parts(project).key == before
+
+
+@pytest.mark.parametrize("what", ["code", "lock", "parameters"])
+def test_each_part_changes_the_key_and_is_named(project, what):
+    before = parts(project)
+    book = project.choose(["01"])[0]
+    if what == "code":
+        book.source.write_text(book.source.read_text().replace("height=2", "height=3"))
+    if what == "lock":
+        (project.root / "requirements.lock").write_text("other")
+    after = parts(project, **({"count": 4} if what == "parameters" else {}))
+    assert after.key != before.key
+    words = key.differences(before.__dict__, after)
+    assert words == ["parameters (count)"] if what == "parameters" else words == [what]
+
+
+def test_a_value_equal_to_the_default_is_no_change(project):
+    assert parts(project, count=3).key == parts(project).key
+
+
+def test_the_data_behind_a_path_count_and_not_the_path(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.parquet").write_bytes(b"1234")
+    first, second = (key.data_of("atlas", str(tmp_path / name)) for name in ("a", "b"))
+    assert first == second
+    (tmp_path / "b" / "x.parquet").write_bytes(b"1235")
+    assert key.data_of("atlas", str(tmp_path / "b")) != first
+
+
+def test_a_simulated_atlas_is_named_by_what_makes_it():
+    assert key.data_of("atlas", "demo").startswith("demo:")
+    assert key.data_of("atlas", "demo") != key.data_of("atlas", "tiny")
+    assert key.is_word("demo:7")
+    assert not key.is_word("demo.h5ad")
+
+
+def test_other_parameters_name_no_data():
+    assert key.data_of("gene", "MYH7") is None
+    assert isinstance(parameters.ATLAS, str)
