@@ -603,7 +603,7 @@ def test_a_disk_that_fills_while_converting_keeps_the_older_file(folder, h5ad, m
     monkeypatch.setattr(h5py.Group, "create_dataset", full)
     change_cells(folder, lambda frame: frame.assign(scrublet_score=0.5))
     for out in (h5ad, h5ad.with_name("new.h5ad")):
-        code, said = command("convert", folder, out)
+        code, said = command("convert", folder, out, "--force")
         assert code == 2
         assert f"'{out}' cannot be written: No space left on device" in said
     monkeypatch.undo()
@@ -658,7 +658,7 @@ def test_a_disk_that_is_really_full_keeps_the_older_file_and_says_so(folder, tin
     with (small_disk / "filler").open("wb") as filler:  # the rest of the disk, but for a little
         filler.write(bytes(shutil.disk_usage(small_disk).free - len(before) // 2))
     change_cells(folder, lambda frame: frame.assign(scrublet_score=0.5))
-    code, said = command("convert", folder, out)
+    code, said = command("convert", folder, out, "--force")
     assert code == 2
     assert f"'{out}' cannot be written: No space left on device, it needs about" in said
     assert out.read_bytes() == before
@@ -716,13 +716,14 @@ def test_a_killed_conversion_leaves_the_older_file_and_the_next_one_clears_up(fo
     assert len(hidden(h5ad.parent)) == 1
     foreign = h5ad.with_name(".atlas.h5ad.000000-99999999-00000000.part")  # of another machine: may be alive
     foreign.touch()
-    assert command("convert", folder, h5ad)[0] == 0
+    assert command("convert", folder, h5ad, "--force")[0] == 0
     assert hidden(h5ad.parent) == [foreign.name]
     assert sources.open_atlas(h5ad).obs[names.DOUBLET_SCORE].unique().to_list() == [0.5]
 
 
 def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up(tiny, tmp_path, monkeypatch):
     out = Path(shutil.copytree(tiny, tmp_path / "mine"))
+    files.mark(out, kind=release.KIND)
     kill(start(SIMULATE, out), at="half")
     assert sources.open_atlas(out).shape == (170, 60)
     (left,) = hidden(tmp_path)
@@ -741,6 +742,8 @@ def test_a_killed_run_leaves_the_last_good_one_and_the_next_completes(tmp_path, 
     (book,) = project.choose(["02"])
     folder = project.build / "runs" / book.name
     files.write_json(folder / "0123" / execute.RUN_FILE, {"status": "good"})  # the last good run
+    (folder / "0123" / "02_second.ipynb").touch()
+    files.mark(folder / "0123", kind=execute.KIND)
     files.write_json(folder / run.CURRENT, {"key": "0123", "atlas": None, "profile": "demo"})
     before = run.current(project, book)
     plain = book.source.read_text()
@@ -776,7 +779,7 @@ def store(*args, **options):
     time.sleep(1)
     return plain(*args, **options)
 cache.store = store
-def write(folder, *, scale, seed):
+def write(folder, *, scale, seed, **_):
     print("simulated", flush=True)
     shutil.copytree(sys.argv[2], folder)
     (folder / names.TRUTH_FOLDER).mkdir()
@@ -838,9 +841,10 @@ def test_a_folder_that_cannot_take_its_name_gives_the_older_one_back(tmp_path, m
         return plain(path, to)
 
     monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)  # as on a system that cannot trade names
     with (
         pytest.raises(StorageError, match="cannot be written: Input/output error"),
-        files.writing(target) as part,
+        files.writing(target, owned=True) as part,
     ):
         part.mkdir()
     assert (target / "old").exists()

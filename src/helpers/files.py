@@ -197,7 +197,6 @@ def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] 
         If the place is taken, or cannot be written.
     """
     path = Path(path)
-    require_utf8(path)
     if path.is_symlink() or path.is_dir():
         _refuse(path, "is a symbolic link" if path.is_symlink() else "is a folder", "a new file")
     if any(_same_place(path, Path(one)) for one in inputs):
@@ -210,15 +209,26 @@ def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] 
 
 def foreign(folder: Path, *, kind: str) -> list[str]:
     """Return the files of a folder that `writing` did not put there as they are, by relative name."""
-    if not folder.is_dir():
-        return []
+    for _ in range(50):  # another process may replace the folder while it is read: then what was seen is no whole
+        before = _marker(folder)
+        with suppress(FileNotFoundError):
+            lost = _not_ours(folder, before.get("files", {}) if before.get("kind") == kind else {})
+            if not lost or _marker(folder) == before:
+                return lost
+    return ["files that change while they are looked at"]
+
+
+def _marker(folder: Path) -> dict[str, Any]:
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        known = marker["files"] if marker["kind"] == kind else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        known = {}
+        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else {}
+
+
+def _not_ours(folder: Path, known: dict[str, str]) -> list[str]:
     lost = []
-    for path in _everything(folder):
+    for path in _everything(folder) if folder.is_dir() else ():
         name = path.relative_to(folder).as_posix()
         if _CONVERTED.fullmatch(name) and known and not path.is_symlink():
             continue
@@ -229,11 +239,11 @@ def foreign(folder: Path, *, kind: str) -> list[str]:
 
 def intact(folder: Path, *, kind: str) -> bool:
     """Whether all that `mark` listed in a folder is there as it was; what was added does not matter."""
+    marker = _marker(folder)
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        listed = marker["files"].items()
-        return marker["kind"] == kind and all(digest(folder / name) == known for name, known in listed)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        listed = marker.get("files", {}).items()
+        return marker.get("kind") == kind and all(digest(folder / name) == known for name, known in listed)
+    except (OSError, TypeError):
         return False
 
 

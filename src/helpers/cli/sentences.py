@@ -109,6 +109,7 @@ def prompts(
     from helpers import files
     from helpers.sentences import prompts as prompting
 
+    files.require_utf8(out)
     files.claim_file(out, force=force, inputs=[*inputs, *([templates] if templates else [])])
     made = prompting.write(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
