@@ -22,7 +22,6 @@ SHOWN = ("numpy", "polars", "pyarrow", "numba", "scipy", "scanpy", "anndata", "e
 TITLES = {
     "loading": "Loading the full release: this loader and the plain column-block loader, in turn",
     "expression": "Age tests on donors: calibration over seeds, time",
-    "composition": "Composition: coverage over seeds, nulls, time of permutations",
     "sentences": "Cell sentences, 20,000 cells by 20,000 genes, h5ad to Parquet",
     "scprint": "Embedding parts: label tables and moments against raw np.load",
     "growth": "Growth with the number of cells, and what larger data would take",

@@ -26,7 +26,6 @@ from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from helpers import files, findings, names, sources
-from helpers.analysis import composition, donors, labels, pseudobulk
 from helpers.atlas import cache, recovery, validate
 from helpers.atlas import release as release_folder
 from helpers.book import execute, run
@@ -40,8 +39,7 @@ from helpers.errors import (
     StorageError,
     TableError,
 )
-from helpers.figures import atlas as draw
-from helpers.figures import style
+from helpers.facts import study
 from helpers.scprint import parts, twin
 from helpers.sentences import dataset
 from helpers.simulate import damage, edits, release
@@ -212,9 +210,8 @@ def test_a_missing_column_is_named_at_the_door_and_where_it_is_needed(folder):
     damage.DAMAGES["missing column"](folder)
     atlas = sources.open_atlas(folder)
     assert atlas.missing == [names.DONOR]
-    assert composition.missing(atlas.obs)[0] == f"donors ({names.DONOR})"
-    assert donors.by_donor(atlas.obs).is_empty()
-    assert pseudobulk.sum_by_donor(atlas.to_anndata()).n_obs == 0  # no donor is made up
+    assert atlas.donors.is_empty()  # no donor is made up
+    assert not atlas.has(names.DONOR)
     code, said = command("validate", folder)
     assert code == 1
     assert f"damaged: {names.SAMPLE_FILE}: 15 columns, 1 missing: '{names.DONOR}'" in said
@@ -406,16 +403,10 @@ def test_a_donor_who_contradicts_the_study_is_named_and_gets_no_published_age(fo
     (note,) = [note for note in atlas.notes if "study's table" in note]
     assert note.startswith("1 donors have another age group or sex than the study's table states: 339C;")
     assert "339C" in atlas.describe()["notes"]  # shown on every page made from it
-    ages = dict(donors.by_donor(atlas.obs).select(names.DONOR, names.EXACT_AGE).iter_rows())
-    assert ages.pop("339C") is None
+    ages = dict(atlas.donors.select(names.DONOR, "age").iter_rows())
+    assert ages["339C"] == midpoint  # what the cells say, since the table is of somebody else
     assert ages["640C"] == 74
     assert None not in ages.values()
-    aged = composition.with_age(atlas.obs).filter(pl.col(names.DONOR) == "339C")
-    assert aged[names.EXACT_AGE].unique().to_list() == [midpoint]
-    profiles = pseudobulk.sum_by_donor(atlas.to_anndata(), min_cells=1)
-    exact = profiles.obs.groupby(names.DONOR, observed=True)[names.EXACT_AGE].first()
-    assert np.isnan(exact["339C"])
-    assert exact["640C"] == 74
     report = validate.validate(folder).filter(pl.col("check") == "donors", pl.col("status") == "warning")
     assert report["found"].to_list() == ["0 unknown donors ; 1 with another age or sex '339C'"]
 
@@ -423,7 +414,7 @@ def test_a_donor_who_contradicts_the_study_is_named_and_gets_no_published_age(fo
 def test_donors_who_agree_with_the_study_are_left_alone(folder):
     atlas = sources.open_atlas(folder)
     assert atlas.notes == []
-    assert donors.by_donor(atlas.obs)[names.EXACT_AGE].null_count() == 0
+    assert set(atlas.donors["age"]) <= set(study.donors()["Age"])
 
 
 def test_an_unknown_donor_is_named_and_gets_no_age_but_that_of_the_group(folder):
@@ -431,8 +422,8 @@ def test_an_unknown_donor_is_named_and_gets_no_age_but_that_of_the_group(folder)
         folder, lambda frame: frame.assign(DonorID=frame[names.DONOR].astype(str).replace("339C", "999Z"))
     )
     atlas = sources.open_atlas(folder)
-    (row,) = donors.by_donor(atlas.obs).filter(pl.col(names.DONOR) == "999Z").iter_rows(named=True)
-    assert (row[names.EXACT_AGE], row[names.AGE_MIDPOINT]) == (None, 72.5)
+    (row,) = atlas.donors.filter(pl.col(names.DONOR) == "999Z").iter_rows(named=True)
+    assert (row["age"], row[names.AGE_MIDPOINT]) == (72.5, 72.5)
     code, said = command("validate", folder)
     assert code == 0  # another donor is no damage
     assert "1 unknown donors '999Z'" in said
@@ -473,12 +464,7 @@ def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(folde
     atlas = sources.open_atlas(source)
     adata = atlas.to_anndata()
     assert "Ghost" not in adata.obs[names.LEVEL0].cat.categories
-    assert "Ghost" not in labels.count(atlas.obs)["label"].to_list()
-    assert "Ghost" not in composition.composition(atlas.obs)[composition.TYPE].to_list()
-    with_ghost(adata.obs)  # and where somebody else's AnnData brings it along
-    profiles = pseudobulk.sum_by_donor(adata, min_cells=1)
-    assert "Ghost" not in set(profiles.obs[names.LEVEL0])
-    assert profiles.layers[names.COUNTS].sum() == adata.layers[names.COUNTS].sum()
+    assert "Ghost" not in atlas.obs.group_by(names.LEVEL0).len()[names.LEVEL0].to_list()
     chosen = atlas.to_anndata(cells=pl.col(names.LEVEL0) == "FB")
     assert list(chosen.obs[names.LEVEL0].cat.categories) == ["FB"]
     with pytest.raises(TableError, match=r"no cell of .* fits the choice of cells"):
@@ -887,7 +873,7 @@ def relabeled(folder, label):
 )
 def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(folder, tmp_path, page, label):
     atlas = relabeled(folder, label)
-    counted = labels.count(atlas.obs)
+    counted = atlas.obs.group_by(label=names.LEVEL0).agg(total=pl.len())
     assert label in counted["label"].to_list()
     note = findings.Note("01_first", folder=tmp_path / "run", parameters={"cell_type": label})
     note.record("commonest", label)
@@ -901,10 +887,6 @@ def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(fol
     assert html.unescape(page[0]).count(label) == 2  # as it is, no emphasis, no code, no formula
     saved = pl.read_parquet(tmp_path / "run" / "counts.parquet")
     assert saved["label"].to_list() == counted["label"].to_list()  # the file holds the label whole
-    figure = draw.draw_labels(counted)
-    figure.savefig(tmp_path / "figure.svg")
-    assert "<script" not in (tmp_path / "figure.svg").read_text()
-    assert len(style.picture(figure)) < 300_000
     code, said = command("validate", folder)
     assert "[red]" not in label or "[red]" in said
     assert code in (0, 1)
@@ -920,14 +902,9 @@ def test_a_label_of_ten_thousand_characters_is_cut_where_it_is_shown_and_whole_w
     out = atlas.convert(tmp_path / "long.h5ad")
     assert label in sources.open_atlas(out).obs[names.LEVEL0].unique().to_list()
     note = findings.Note("01_first", folder=tmp_path / "run", parameters={})
-    note.table(labels.count(atlas.obs), "Cells.")
+    note.table(atlas.obs.group_by(label=names.LEVEL0).agg(total=pl.len()).sort("total"), "Cells.")
     assert "x" * 117 + "..." in page[0]
     assert "x" * 118 not in page[0]
-    figure = draw.draw_labels(labels.count(atlas.obs))
-    figure.savefig(tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size < 300_000
-    profiles = pseudobulk.sum_by_donor(atlas.to_anndata(), min_cells=1)
-    assert label in set(profiles.obs[names.LEVEL0])
 
 
 # Names that are not UTF-8

@@ -209,7 +209,9 @@ def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] 
 
 def foreign(folder: Path, *, kind: str) -> list[str]:
     """Return the files of a folder that `writing` did not put there as they are, by relative name."""
-    for _ in range(50):  # another process may replace the folder while it is read: then what was seen is no whole
+    for _ in range(
+        50
+    ):  # another process may replace the folder while it is read: then what was seen is no whole
         before = _marker(folder)
         with suppress(FileNotFoundError):
             lost = _not_ours(folder, before.get("files", {}) if before.get("kind") == kind else {})

@@ -246,6 +246,25 @@ def read_yaml(path: Path) -> Any:
         raise yaml.YAMLError(msg) from None
 
 
+def require_known(name: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a value of a parameter that the data do not hold, with the nearest that they do; empty passes.
+
+    Raises
+    ------
+    ParameterError
+        If `value` is none of `known`.
+
+    Examples
+    --------
+    >>> require_known("cell_type", "MuSC", ["FB", "MuSC"])
+    """
+    known = [str(one) for one in known]
+    if value and value not in known:
+        near = difflib.get_close_matches(value, known, n=3, cutoff=0.4) or sorted(known)[:8]
+        msg = f"{name} = {value!r} is not in these data. Near are: {', '.join(near) or 'none'}."
+        raise ParameterError(msg)
+
+
 def parse_options(
     options: Iterable[str], *, files: Iterable[Path] = ()
 ) -> tuple[dict[str, str], dict[str, Any]]:

@@ -96,8 +96,8 @@ class Atlas:
         Parameters
         ----------
         wanted
-            Columns of `obs` with a value, projections, ``counts`` (molecules held or recoverable), ``donors``,
-            ``human`` or ``truth``.
+            Columns of `obs` with a value, ``column=value`` for one value of a column, projections, ``counts``
+            (molecules held or recoverable), ``donors``, ``human`` or ``truth``.
 
         Examples
         --------
@@ -118,7 +118,11 @@ class Atlas:
             return self.simulated and self._source.truth("age_expression") is not None
         if name in names.PROJECTION_FILES:
             return self._source.projection(name) is not None
-        return name in self.obs.columns and self.obs[name].null_count() < self.obs.height
+        column, _, value = name.partition("=")
+        if column not in self.obs.columns:
+            return False
+        held = self.obs[column].drop_nulls().cast(pl.String)
+        return value in held if value else len(held) > 0
 
     @cached_property
     def _has_counts(self) -> bool:

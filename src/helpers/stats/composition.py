@@ -1,0 +1,590 @@
+"""What tissue is made of: counts by donor, tests of shares across age, made-up compositions with a known answer.
+
+One row is one donor (or one library) of one assay and one type, zeros kept: a type that vanishes is a finding, not a
+missing row. Cells and nuclei are never pooled, because what an assay catches differs more between them than between
+young and old. A share is what an assay shows, not abundance: when one type grows, the shares of all others fall.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import edgepython as ep
+import numpy as np
+import polars as pl
+import statsmodels.api as sm
+from scipy import stats
+
+from helpers import names
+from helpers.errors import DesignError, ParameterError, TableError
+from helpers.stats import permute
+
+TYPE, N, TOTAL, GROUP, CHEMISTRY, ALL, CENTER = "type", "n", "total", "group", "chemistry", "all", "center"
+ADJUST = (names.SEX, CHEMISTRY)
+METHODS = ("permutation", "least squares", "moderated", "binomial", "chi-square")
+NOT_STATED = "not stated"
+DECADE, CENTER_AGE = 10.0, 48.0
+MIN_DONORS = 3
+FEW_TYPES, TREND_TYPES = 3, 10  # types below which variances say nothing of each other, or nothing of a trend
+_NUMBERS = ("log2_change", "low", "high", "error", "df", "p")
+SCHEMA = {
+    names.ASSAY: pl.String,
+    TYPE: pl.String,
+    **dict.fromkeys((*_NUMBERS, "q"), pl.Float64),
+    **dict.fromkeys(("donors", TOTAL, "arrangements"), pl.Int64),
+    **dict.fromkeys(("per", "method", "reference", "adjusted_for", "left_out"), pl.String),
+}
+
+
+def count_by_donor(
+    obs: pl.DataFrame, donors: pl.DataFrame, *, level: str = names.LEVEL0, libraries: bool = False
+) -> pl.DataFrame:
+    """Count the barcodes of each type in each donor (or library) of each assay, zeros filled.
+
+    Parameters
+    ----------
+    obs
+        One row a barcode: ``DonorID``, the column `level`, ``batch`` (the assay; one assay where it is not stated)
+        and where present ``10X_version``. Barcodes without donor or label are left out.
+    donors
+        One row a donor: ``DonorID``, ``age`` (years) and where present ``Age_bin`` and ``Sex``, such as
+        ``muscle.donors``. Donors without age are left out.
+    level
+        Column of labels that are counted.
+    libraries
+        Count by ``SampleID`` within donors.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay),
+        what is known of the donor, and ``chemistry`` (of most of these barcodes).
+
+    Raises
+    ------
+    TableError
+        If a column is missing.
+    """
+    key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
+    _require(obs, [*key[1:], level])
+    absent = [
+        pl.lit(None, pl.String).alias(c) for c in (names.ASSAY, names.CHEMISTRY) if c not in obs.columns
+    ]
+    labels = [*key, names.CHEMISTRY, pl.col(level).alias(TYPE)]
+    cells = obs.with_columns(absent).select(labels).cast(pl.String)
+    if cells[names.ASSAY].null_count() == cells.height:
+        cells = cells.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
+    described = [c for c in (names.AGE_BIN, names.SEX) if c in donors.columns]
+    known = donors.select(pl.col(names.DONOR).cast(pl.String), names.EXACT_AGE, *described)
+    known = known.drop_nulls([names.DONOR, names.EXACT_AGE])
+    cells = cells.drop_nulls([*key, TYPE]).join(known, on=names.DONOR)
+    counted = cells.group_by(*key, TYPE).agg(pl.len().cast(pl.Int64).alias(N))
+    units = cells.group_by(key).agg(
+        pl.len().cast(pl.Int64).alias(TOTAL),
+        pl.col(names.EXACT_AGE, *described).first(),
+        pl.col(names.CHEMISTRY).drop_nulls().mode().sort().first().alias(CHEMISTRY),
+    )
+    return _fill(units, counted, key)
+
+
+def composition_from_counts(
+    table: pl.DataFrame,
+    *,
+    donor: str = names.DONOR,
+    kind: str = TYPE,
+    n: str = N,
+    age: str | None = None,
+    group: str | None = None,
+    assay: str | None = None,
+    covariates: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Turn a count table of any study into a composition that every test here takes; all its faults at once.
+
+    Parameters
+    ----------
+    table
+        One row per donor (and assay) and type. Rows that are absent count as zero.
+    donor, kind, n
+        Columns of the donor, the type, and the count (whole numbers, zero or more).
+    age, group
+        Column of ages (years), or of two groups of donors; give one of them.
+    assay
+        Column of the assay; one assay where None.
+    covariates
+        Further columns, one value per donor, that a test may adjust for.
+
+    Raises
+    ------
+    TableError
+        If columns are missing or hold empty cells; counts are negative or not whole; a donor and type come twice; a
+        donor has several ages, groups or covariates, or no counts at all. Every fault is named, with its first place.
+
+    Examples
+    --------
+    >>> counts = pl.DataFrame({"donor": list("abcdef") * 2, "type": ["T"] * 6 + ["B"] * 6, "n": [9, 8, 7, 3, 4, 5] * 2,
+    ...                        "group": (["old"] * 3 + ["young"] * 3) * 2})
+    >>> compare(composition_from_counts(counts, donor="donor", group="group"), exposure="group")["donors"].to_list()
+    [6, 6]
+    """
+    if (age is None) == (group is None):
+        msg = "give one of age (a column of years) and group (a column of two groups of donors)."
+        raise TableError(msg)
+    own = {donor: names.DONOR, kind: TYPE, n: N, str(age or group): names.EXACT_AGE if age else GROUP}
+    own |= {assay: names.ASSAY} if assay else {}
+    _require(table, [*own, *covariates])
+    table = table.select(*own, *covariates).rename(own)
+    table = table if assay else table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
+    constant = [names.EXACT_AGE if age else GROUP, *covariates]
+    if faults := [fault for fault in _faults(table, constant) if fault]:
+        raise TableError("; ".join(faults) + ".")
+    key = [names.ASSAY, names.DONOR]
+    units = table.group_by(key).agg(pl.col(N).cast(pl.Int64).sum().alias(TOTAL), pl.col(constant).first())
+    return _fill(units, table.select(*key, TYPE, pl.col(N).cast(pl.Int64)), key)
+
+
+def compare(
+    counts: pl.DataFrame,
+    *,
+    method: str = "permutation",
+    adjust: Sequence[str] = ADJUST,
+    exposure: str = names.EXACT_AGE,
+    reference: str | Sequence[str] = ALL,
+    min_total: int = 20,
+    draws: int = 1999,
+    seed: int = 1,
+    intervals: bool = True,
+) -> pl.DataFrame:
+    """Test every type of every assay for a change of its share with age, or between two groups of donors.
+
+    Parameters
+    ----------
+    counts
+        From `count_by_donor` or `composition_from_counts`.
+    method
+        ``"permutation"``: slope of log2 shares, ages dealt over the donors within `adjust` as far as that leaves
+        ways (`permute.deal`), interval by inverting the test. ``"least squares"``: a line through log2 shares with
+        `adjust` as terms, each type on its own. ``"moderated"``: the same, residual variances drawn to their trend
+        with counts by limma's method [1]_ [2]_. ``"binomial"``: logistic regression with Pearson dispersion.
+        ``"chi-square"``: all barcodes of the older half against those of the younger, each a witness of its own;
+        only to be held against the rest.
+    adjust
+        Columns to adjust for, the most important first; those that these donors cannot tell from age are left out.
+    exposure
+        Column that is compared: numbers are years (slopes per decade), else two groups.
+    reference
+        What a share is a share of: ``"all"`` barcodes, ``"center"`` (geometric mean of the types), one type, or several.
+        Counts (binomial, chi-square) have no center.
+    min_total
+        Barcodes that a type needs in an assay, in at least three donors.
+    draws, seed
+        Of the dealt ages.
+    intervals
+        Whether the permutation test finds its intervals, which takes most of its time.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per assay and type: change of the share (log2) with its 95 % interval, p, Benjamini-Hochberg q within
+        the assay, error and degrees of freedom where the method has them, arrangements looked at, what was adjusted
+        for; what could not be tested keeps a row with the reason in ``left_out``.
+
+    Raises
+    ------
+    ParameterError
+        If the method, the reference or the exposure is unknown.
+    DesignError
+        If a donor has several rows of one type: libraries of one donor are not replicates.
+
+    References
+    ----------
+    .. [1] Smyth (2004), doi:10.2202/1544-6115.1027
+    .. [2] Phipson et al. (2022), doi:10.1093/bioinformatics/btac582 (shares by donor, tested that way)
+    """
+    _check_request(counts, method, exposure, reference)
+    results = [pl.DataFrame(schema=SCHEMA)]
+    for (assay,), part in counts.group_by(names.ASSAY, maintain_order=True):
+        one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)
+        reasons = _reasons(one, min_total)
+        tested = np.array([reason is None for reason in reasons])
+        columns = {name: np.full(len(one.types), np.nan) for name in (*_NUMBERS, "q")}
+        ways = None
+        if tested.any():
+            answers, ways = _KERNELS[method](one, tested, draws, seed, intervals)
+            for name, values in zip(_NUMBERS, answers, strict=True):
+                columns[name][tested] = values
+            columns["q"][tested] = stats.false_discovery_control(columns["p"][tested])
+        frame = pl.DataFrame(
+            {
+                names.ASSAY: [str(assay)] * len(one.types),
+                TYPE: one.types,
+                **columns,
+                "donors": len(one.donors),
+                TOTAL: one.counts.sum(axis=0).astype(int),
+                "arrangements": ways,
+                "per": one.per,
+                "method": method,
+                "reference": reference if isinstance(reference, str) else " + ".join(reference),
+                "adjusted_for": "" if method == "chi-square" else ", ".join(one.adjusted),
+                "left_out": pl.Series(reasons, dtype=pl.String),
+            }
+        )
+        results.append(frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()))
+    return pl.concat(results).with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def estimable(
+    donors: pl.DataFrame, adjust: Sequence[str] = ADJUST, *, exposure: str = names.EXACT_AGE
+) -> list[str]:
+    """Return those columns that these donors (one row each) can tell from their age or group, in the order given."""
+    part = donors.unique(names.DONOR).with_columns(pl.lit("any").alias(TYPE), pl.lit(1).alias(N))
+    return _lay_out(part, adjust=adjust, exposure=exposure, reference=ALL).adjusted
+
+
+def draw(
+    donors: pl.DataFrame,
+    *,
+    shares: Mapping[str, float],
+    slopes: Mapping[str, float] | None = None,
+    log2_sd: float | Mapping[str, float] = 0.0,
+    seed: int,
+) -> pl.DataFrame:
+    """Draw counts of types for given donors, abundances log-normal between them: a composition with a known answer.
+
+    Parameters
+    ----------
+    donors
+        One row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns, ``batch`` among them.
+    shares
+        Share of each type at 48 years; scaled to one.
+    slopes
+        log2 change per decade of the abundance of a type, before shares are taken; absent means none.
+    log2_sd
+        Standard deviation between donors of log2 abundance, one for all types or one for each.
+    seed
+        Of the draw.
+    """
+    types = list(shares)
+    base = np.array([shares[name] for name in types], dtype=float)
+    if (base <= 0).any():
+        msg = f"shares must be above zero; {types[int(base.argmin())]!r} has {base.min():g}."
+        raise ParameterError(msg)
+    spread = np.array([log2_sd[t] if isinstance(log2_sd, Mapping) else log2_sd for t in types], dtype=float)
+    generator = np.random.default_rng(seed)
+    decades = (donors[names.EXACT_AGE].to_numpy() - CENTER_AGE) / DECADE
+    change = np.outer(decades, [(slopes or {}).get(name, 0.0) for name in types])
+    abundance = base * np.exp2(change + spread * generator.normal(size=change.shape))
+    drawn = generator.multinomial(donors[TOTAL].to_numpy(), abundance / abundance.sum(axis=1, keepdims=True))
+    if names.ASSAY not in donors.columns:
+        donors = donors.with_columns(pl.lit("made up").alias(names.ASSAY))
+    rows = [
+        donors.with_columns(pl.lit(name).alias(TYPE), pl.Series(N, drawn[:, j], dtype=pl.Int64))
+        for j, name in enumerate(types)
+    ]
+    return _order(pl.concat(rows), [names.ASSAY, names.DONOR])
+
+
+def make_donors(
+    n: int = 17, *, total: int = 2_000, low: float = 19, high: float = 74, seed: int
+) -> pl.DataFrame:
+    """Return made-up donors: ages spread over a range, sexes by turns, totals that differ fourfold.
+
+    Examples
+    --------
+    >>> make_donors(3, seed=1).columns
+    ['DonorID', 'age', 'Age_bin', 'Sex', 'total']
+    """
+    ages = np.linspace(low, high, n).round(0)
+    totals = np.exp2(np.log2(total) + np.random.default_rng(seed).uniform(-1, 1, n)).astype(int)
+    return pl.DataFrame(
+        {
+            names.DONOR: [f"D{i:02}" for i in range(n)],
+            names.EXACT_AGE: ages,
+            names.AGE_BIN: [names.YOUNG if age < 40 else names.OLD for age in ages],
+            names.SEX: [names.MALE if i % 2 else names.FEMALE for i in range(n)],
+            TOTAL: totals,
+        }
+    )
+
+
+def estimand(
+    counts: pl.DataFrame,
+    planted: pl.DataFrame,
+    *,
+    adjust: Sequence[str] = ADJUST,
+    exposure: str = names.EXACT_AGE,
+    reference: str | Sequence[str] = ALL,
+) -> pl.DataFrame:
+    """Return what a test would find in endless barcodes of these donors, if they differed in nothing but age.
+
+    Planted is a change of *abundance*. A test of shares estimates that minus the change of everything together, which
+    depends on how common the other types are; their shares are taken from the data, the planted change removed.
+
+    Parameters
+    ----------
+    counts
+        The composition that is tested.
+    planted
+        ``batch``, ``type`` and ``log2_change_per_decade`` of the abundance; types that are absent do not change.
+    adjust, exposure, reference
+        As given to `compare`.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``batch``, ``type``, ``planted`` (abundance) and ``estimand`` (log2 share, in the unit of the test).
+    """
+    schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
+    rows = [pl.DataFrame(schema=schema)]
+    for (assay,), part in counts.group_by(names.ASSAY, maintain_order=True):
+        one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)
+        if one.fault:
+            continue
+        own = planted.filter(pl.col(names.ASSAY) == assay).select(TYPE, "log2_change_per_decade")
+        slopes = np.array([dict(own.iter_rows()).get(name, 0.0) for name in one.types])
+        ages = part.unique(names.DONOR).sort(names.DONOR)[names.EXACT_AGE].to_numpy()
+        change = np.outer((ages - CENTER_AGE) / DECADE, slopes)
+        typical = (one.counts / one.totals[:, None] / np.exp2(change)).mean(axis=0)
+        if reference == CENTER:
+            frame = change.mean(axis=1, keepdims=True)
+        else:
+            typical = typical * np.isin(one.types, one.types if reference == ALL else _as_list(reference))
+            frame = np.log2(np.exp2(change) @ (typical / typical.sum()))[:, None]
+        expected = np.linalg.lstsq(one.matrix, change - frame, rcond=None)[0][-1]
+        found = {names.ASSAY: str(assay), TYPE: one.types, "planted": slopes, "estimand": expected}
+        rows.append(pl.DataFrame(found, schema=schema))
+    return pl.concat(rows)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """One assay, ready for a test: donors x types, and a matrix with the exposure in its last column."""
+
+    types: list[str]
+    donors: pl.DataFrame
+    counts: np.ndarray
+    totals: np.ndarray
+    base: np.ndarray | None
+    matrix: np.ndarray
+    adjusted: list[str]
+    per: str
+    fault: str | None
+
+    def log_shares(self, tested: np.ndarray) -> np.ndarray:
+        """Return log2 shares; half a count is added in a donor of average size, in proportion in others."""
+        prior = 0.5 * self.totals[:, None] / self.totals.mean()
+        if self.base is None:
+            logs = np.log2(self.counts + prior)
+            return (logs - logs.mean(axis=1, keepdims=True))[:, tested]
+        return np.log2((self.counts[:, tested] + prior) / (self.base[:, None] + 2 * prior))
+
+
+def _lay_out(
+    part: pl.DataFrame, *, adjust: Sequence[str], exposure: str, reference: str | Sequence[str]
+) -> _Layout:
+    if part.select(names.DONOR, TYPE).is_duplicated().any():
+        msg = "a donor has several rows of one type: libraries of one donor are not replicates. Count donors."
+        raise DesignError(msg)
+    part = part.filter(pl.col(exposure).is_not_null())
+    if reference not in (ALL, CENTER):
+        held = pl.col(N).filter(pl.col(TYPE).is_in(_as_list(reference))).sum().over(names.DONOR)
+        part = part.with_columns(held.alias("base")).filter(pl.col("base") > 0)
+    donors = part.unique(names.DONOR).sort(names.DONOR)
+    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True).sort(names.DONOR)
+    wide = wide.drop(names.DONOR)
+    totals = donors[TOTAL].to_numpy().astype(float)
+    base = None if reference == CENTER else totals
+    base = donors["base"].to_numpy().astype(float) if "base" in donors.columns else base
+    values, numeric = donors[exposure], donors[exposure].dtype.is_numeric()
+    groups = sorted(values.unique().to_list(), key=lambda g: (g != names.YOUNG, str(g)))
+    fault = None
+    if values.n_unique() < 2:
+        fault = f"{exposure} is the same in all {len(donors)} donors"
+    elif not numeric and len(groups) > 2:
+        fault = f"{exposure} has {len(groups)} groups, two are compared"
+    elif len(donors) < MIN_DONORS or (not numeric and values.value_counts()["count"].min() < MIN_DONORS):
+        fault = f"fewer than {MIN_DONORS} donors" + ("" if numeric else " in a group")
+    coded = (values - values.mean()).to_numpy() / DECADE if numeric else (values == groups[-1]).to_numpy()
+    matrix, adjusted = _adjust(donors, adjust, coded.astype(float), enough=fault is None)
+    per = "decade" if numeric else f"{groups[-1]} over {groups[0]}" if groups else ""
+    return _Layout(
+        wide.columns, donors, wide.to_numpy().astype(float), totals, base, matrix, adjusted, per, fault
+    )
+
+
+def _adjust(
+    donors: pl.DataFrame, adjust: Sequence[str], exposure: np.ndarray, *, enough: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Return intercept, the covariates that can be told from the exposure, and the exposure last."""
+    kept: list[np.ndarray] = [np.ones(len(exposure))]
+    adjusted = []
+    for column in adjust if enough else ():
+        if column not in donors.columns or donors[column].null_count() or donors[column].n_unique() < 2:
+            continue
+        values = donors[column]
+        if values.dtype.is_numeric():
+            new = [(values - values.mean()).to_numpy().astype(float)]
+        else:
+            new = [(values == one).to_numpy().astype(float) for one in values.unique().sort()[1:]]
+        tried = np.column_stack([*kept, *new, exposure])
+        if np.linalg.matrix_rank(tried) == tried.shape[1] and len(exposure) - tried.shape[1] >= MIN_DONORS:
+            kept += new
+            adjusted.append(column)
+    return np.column_stack([*kept, exposure]), adjusted
+
+
+def _permutation(
+    one: _Layout, tested: np.ndarray, draws: int, seed: int, intervals: bool  # noqa: FBT001  as the other kernels
+) -> tuple[tuple[np.ndarray, ...], int]:
+    labels = [column for column in one.adjusted if not one.donors[column].dtype.is_numeric()]
+    dealt = permute.deal(one.matrix[:, -1], strata=one.donors.select(labels), draws=draws, seed=seed)
+    response = one.log_shares(tested)
+    slope, low, high, p = permute.fit_slopes(dealt, response, steps=40 if intervals else 0)
+    unknown = np.full_like(p, np.nan)
+    return (slope, low, high, unknown, unknown, p), dealt.n
+
+
+def _least_squares(
+    one: _Layout, tested: np.ndarray, *_: object, moderate: bool = False
+) -> tuple[tuple[np.ndarray, ...], None]:
+    response, df = one.log_shares(tested), len(one.matrix) - one.matrix.shape[1]
+    slopes, *_rest = np.linalg.lstsq(one.matrix, response, rcond=None)
+    variance = ((response - one.matrix @ slopes) ** 2).sum(axis=0) / df
+    freedom = np.full(len(variance), float(df))
+    if moderate and len(variance) >= FEW_TYPES:
+        trend = np.log(one.counts[:, tested].mean(axis=0)) if len(variance) >= TREND_TYPES else None
+        squeezed = ep.squeeze_var(variance, freedom, covariate=trend)
+        # as limma does: no test has more freedom than all types together
+        freedom = np.minimum(freedom + squeezed["df_prior"], df * len(variance))
+        variance = np.asarray(squeezed["var_post"])
+    error = np.sqrt(variance * np.linalg.inv(one.matrix.T @ one.matrix)[-1, -1])
+    return _with_t(slopes[-1], error, freedom), None
+
+
+def _binomial(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.ndarray, ...], None]:
+    prior = 0.5 * one.totals / one.totals.mean()  # keeps slopes finite where a type is absent from one end
+    trials = one.base + 2 * prior
+    fits = []
+    for j in np.flatnonzero(tested):
+        # shares with their trials as weights: statsmodels' two-column form gets the dispersion wrong
+        whole = trials if one.base is one.totals else trials + one.counts[:, j]
+        share = (one.counts[:, j] + prior) / whole
+        fit = sm.GLM(share, one.matrix, family=sm.families.Binomial(), var_weights=whole).fit(scale="X2")
+        # a slope of log odds b is a slope b (1 - share) of the log share; against a reference it is one of the ratio
+        factor = (1 - fit.fittedvalues.mean() if one.base is one.totals else 1) / np.log(2)
+        fits.append((fit.params[-1] * factor, fit.bse[-1] * factor))
+    slope, error = np.array(fits).T
+    return _with_t(slope, error, np.full(len(slope), float(len(one.matrix) - one.matrix.shape[1]))), None
+
+
+def _chi_square(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.ndarray, ...], None]:
+    old = one.matrix[:, -1] > np.median(one.matrix[:, -1])
+    if one.per != "decade":
+        old = one.matrix[:, -1] > 0.5
+    young_n, old_n = one.counts[~old][:, tested].sum(axis=0), one.counts[old][:, tested].sum(axis=0)
+    young_all, old_all = one.base[~old].sum(), one.base[old].sum()
+    tables = [[[a, young_all - a], [b, old_all - b]] for a, b in zip(young_n, old_n, strict=True)]
+    p = np.array([stats.chi2_contingency(t, correction=False).pvalue for t in tables])
+    change = np.log2((old_n + 0.5) / old_all) - np.log2((young_n + 0.5) / young_all)
+    error = np.sqrt(1 / (young_n + 0.5) + 1 / (old_n + 0.5)) / np.log(2)
+    return (change, change - 1.96 * error, change + 1.96 * error, error, np.full_like(p, np.inf), p), None
+
+
+def _with_t(slope: np.ndarray, error: np.ndarray, df: np.ndarray) -> tuple[np.ndarray, ...]:
+    margin = stats.t.ppf(0.975, df) * error
+    return slope, slope - margin, slope + margin, error, df, 2 * stats.t.sf(np.abs(slope / error), df)
+
+
+_KERNELS = dict(
+    zip(
+        METHODS,
+        (_permutation, _least_squares, partial(_least_squares, moderate=True), _binomial, _chi_square),
+        strict=True,
+    )
+)
+
+
+def _check_request(counts: pl.DataFrame, method: str, exposure: str, reference: str | Sequence[str]) -> None:
+    types = set(counts[TYPE])
+    faults = []
+    if method not in METHODS:
+        faults.append(f"{method!r} is not a test of composition: choose one of {list(METHODS)}")
+    if reference == CENTER and method in ("binomial", "chi-square"):
+        faults.append(f"{method!r} compares counts, and the center of the types is not a count")
+    if exposure not in counts.columns:
+        faults.append(f"{exposure!r} is not a column of the composition; it has {counts.columns}")
+    if reference not in (ALL, CENTER) and (unknown := sorted(set(_as_list(reference)) - types)):
+        faults.append(f"{unknown} cannot be a reference: the types are {sorted(types)}")
+    if faults:
+        raise ParameterError("; ".join(faults) + ".")
+
+
+def _reasons(one: _Layout, min_total: int) -> list[str | None]:
+    """Say for each type why it is not tested, or None."""
+    totals, seen = one.counts.sum(axis=0), (one.counts > 0).sum(axis=0)
+    reasons: list[str | None] = []
+    for j, total in enumerate(totals):
+        reason = one.fault
+        if reason is None and total < min_total:
+            reason = f"{int(total)} counted, fewer than {min_total}"
+        elif reason is None and seen[j] < MIN_DONORS:
+            reason = f"in {seen[j]} donors, fewer than {MIN_DONORS}"
+        elif reason is None and one.base is not None and (one.counts[:, j] == one.base).all():
+            reason = "is the reference"
+        reasons.append(reason)
+    return reasons
+
+
+def _require(table: pl.DataFrame, columns: Sequence[str]) -> None:
+    if missing := [column for column in columns if column not in table.columns]:
+        msg = f"columns {missing} are missing; the table has {table.columns}."
+        raise TableError(msg)
+
+
+def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
+    """Name what is wrong with a count table of another study, the first place of each fault."""
+    faults = []
+    if table.is_empty():
+        return ["the table has no rows"]
+    for column in table.columns:
+        if holes := table[column].null_count():
+            row = table[column].is_null().arg_max()
+            faults.append(f"{holes} empty values in {column!r}, first in row {row}: fill or drop these rows")
+    blank = table.filter(pl.col(names.DONOR).cast(pl.String).str.strip_chars() == "").height
+    faults += [f"{blank} rows name no donor"] if blank else []
+    if not table[N].dtype.is_numeric():
+        faults.append(f"counts are {table[N].dtype}, not numbers")
+    else:
+        whole = (pl.col(N) >= 0) & (pl.col(N) == pl.col(N).round(0)) & pl.col(N).cast(pl.Float64).is_finite()
+        faults += _first(table.filter(~whole), "counts are not whole numbers >= 0", N)
+        held = table.group_by(names.ASSAY, names.DONOR).agg(pl.col(N).sum()).sort(names.DONOR)
+        faults += _first(held.filter(pl.col(N) == 0), "donors have no counts at all: drop them", names.DONOR)
+    twice = table.filter(pl.struct(names.ASSAY, names.DONOR, TYPE).is_duplicated())
+    faults += _first(twice, "rows share donor and type: add them up first", TYPE)
+    for column in constant:
+        several = table.group_by(names.DONOR).agg(pl.col(column).n_unique()).filter(pl.col(column) > 1)
+        what = f"donors have several values of {column!r}: one per donor is needed"
+        faults += _first(several.sort(names.DONOR), what, names.DONOR)
+    return faults
+
+
+def _first(bad: pl.DataFrame, what: str, column: str) -> list[str]:
+    if bad.is_empty():
+        return []
+    return [f"{bad.height} {what}, first {bad[column][0]!r} in donor {bad[names.DONOR][0]!r}"]
+
+
+def _fill(units: pl.DataFrame, counted: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Give every unit of an assay a row for every type of that assay, zero where it has none."""
+    grid = units.join(counted.select(names.ASSAY, TYPE).unique(), on=names.ASSAY)
+    full = grid.join(counted, on=[*key, TYPE], how="left").with_columns(pl.col(N).fill_null(0))
+    return _order(full, key)
+
+
+def _order(table: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    first = [names.ASSAY, TYPE, *key[1:], N, TOTAL]
+    age = [names.EXACT_AGE] if names.EXACT_AGE in table.columns else []
+    return table.select(*first, pl.exclude(first)).sort(names.ASSAY, TYPE, *age, *key[1:])
+
+
+def _as_list(reference: str | Sequence[str]) -> list[str]:
+    return [reference] if isinstance(reference, str) else list(reference)

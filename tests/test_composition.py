@@ -1,0 +1,98 @@
+"""Shares of types against age: answers worked out by hand or by statsmodels, and what is refused."""
+
+import numpy as np
+import polars as pl
+import pytest
+import statsmodels.api as sm
+
+from helpers.errors import DesignError, ParameterError, TableError
+from helpers.stats import composition
+
+
+@pytest.fixture
+def made():
+    """Return sixteen donors of three types, of which only A changes: by one log2 unit a decade, before shares."""
+    return composition.draw(
+        composition.make_donors(16, total=4_000, seed=1),
+        shares={"A": 0.1, "B": 0.5, "C": 0.4}, slopes={"A": 1.0}, log2_sd=0.2, seed=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["permutation", "least squares", "moderated", "binomial"])
+def test_a_planted_change_is_found_with_its_size_and_interval(made, method):
+    found = composition.compare(
+        made, method=method, reference="B" if method != "binomial" else "all", draws=499
+    )
+    (row,) = found.filter(pl.col("type") == "A").iter_rows(named=True)
+    assert row["p"] < 0.01
+    assert row["low"] < row["log2_change"] < row["high"]
+    if method != "binomial":  # against a type that does not change, the slope is the planted one
+        assert row["low"] < 1 < row["high"]
+        assert found.filter(pl.col("type") == "C")["p"].item() > 0.01
+
+
+def test_least_squares_is_that_of_statsmodels(made):
+    found = composition.compare(made, method="least squares", adjust=(), reference="all")
+    one = made.filter(pl.col("type") == "A")
+    prior = 0.5 * one["total"] / one["total"].mean()  # half a count in a donor of average size
+    share = np.log2((one["n"] + prior) / (one["total"] + 2 * prior))
+    fit = sm.OLS(share.to_numpy(), sm.add_constant(one["age"].to_numpy() / 10)).fit()
+    row = found.filter(pl.col("type") == "A").row(0, named=True)
+    assert row["log2_change"] == pytest.approx(fit.params[1], rel=1e-6)
+    assert row["p"] == pytest.approx(fit.pvalues[1], rel=1e-4)
+
+
+def test_without_a_change_few_are_called():
+    called = [
+        composition.compare(
+            composition.draw(
+                composition.make_donors(12, seed=seed), shares={"A": 0.2, "B": 0.8}, log2_sd=0.5, seed=seed
+            ),
+            draws=199, intervals=False,
+        )["p"].head(1).item()
+        < 0.05
+        for seed in range(40)
+    ]  # fmt: skip
+    assert sum(called) <= 7  # of forty, two are expected; eight or more come once in a thousand times
+
+
+def test_the_donors_decide_which_columns_can_be_told_from_age(made):
+    donors = made.unique("DonorID").with_columns(
+        Sex=pl.when(pl.col("age") > 48).then(pl.lit("F")).otherwise(pl.lit("M")), chemistry=pl.lit("v3")
+    )
+    assert composition.estimable(donors, ["Sex", "chemistry"]) == ["Sex"]
+    assert composition.estimable(donors.head(3), ["Sex"]) == []
+
+
+def test_rare_types_keep_a_row_with_the_reason(made):
+    rare = pl.concat(
+        [made, made.filter(pl.col("type") == "A").with_columns(type=pl.lit("rare"), n=pl.lit(0, pl.Int64))]
+    )
+    row = composition.compare(rare, draws=99).filter(pl.col("type") == "rare").row(0, named=True)
+    assert row["p"] is None
+    assert row["left_out"]
+
+
+def test_what_cannot_be_meant_is_refused(made):
+    with pytest.raises(ParameterError, match="not a test of composition"):
+        composition.compare(made, method="t test")
+    with pytest.raises(ParameterError):
+        composition.compare(made, reference="nonsense")
+    with pytest.raises(DesignError):
+        composition.compare(pl.concat([made, made]))
+
+
+def test_a_table_of_counts_names_every_fault_with_its_place():
+    counts = pl.DataFrame(
+        {
+            "who": ["a", "a", "b", None],
+            "what": ["T", "T", "B", "B"],
+            "n": [1, 2, -3, 4],
+            "age": [30, 31, 50, 60],
+        }
+    )
+    with pytest.raises(TableError) as told:
+        composition.composition_from_counts(counts, donor="who", kind="what", n="n", age="age")
+    assert "-3" in str(told.value)
+    with pytest.raises(TableError, match="give one of age"):
+        composition.composition_from_counts(counts, donor="who", kind="what", n="n")
