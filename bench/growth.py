@@ -57,12 +57,12 @@ def compare_ages(folder: Path) -> dict:
 
 def write_sentences(folder: Path) -> dict:
     from helpers import sources
-    from helpers.sentences import dataset
+    from helpers.sentences import write
 
     cells = sources.open_atlas(folder).to_anndata(counts=False, budget="12 GiB")
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        [done] = dataset.write(cells, Path(out) / "sentences", workers=2)
+        [done] = write.write(cells, Path(out) / "sentences", workers=2)
         seconds = time.perf_counter() - started
         written = sum(one["bytes"] for one in done.manifest["files"])
     return {"cells": cells.n_obs, "seconds": seconds, "bytes": written, "values": int(cells.X.nnz)}

@@ -80,11 +80,11 @@ def _labels(group, name, codes, labels):
 COMPILED = Path(tempfile.gettempdir()) / "bench_compiled"
 OWN = """
 import sys, time, json, shutil
-from helpers.sentences import dataset
+from helpers.sentences import write
 from helpers import budget
 source, out, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 started = time.perf_counter()
-[done] = dataset.write(source, out, workers=workers)
+[done] = write.write(source, out, workers=workers)
 print(json.dumps({"seconds": time.perf_counter() - started, "peak": budget.peak_bytes(),
                   "cells": done.manifest["cells"], "bytes": sum(f["bytes"] for f in done.manifest["files"])}))
 """

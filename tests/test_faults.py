@@ -41,7 +41,7 @@ from helpers.errors import (
 )
 from helpers.facts import study
 from helpers.scprint import parts, twin
-from helpers.sentences import dataset
+from helpers.sentences import write
 from helpers.simulate import damage, edits, release
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -1013,7 +1013,7 @@ def test_an_h5ad_with_a_missing_group_names_it(h5ad, tmp_path, groups, message):
 def test_sentences_of_an_h5ad_with_a_missing_group_name_it(h5ad, tmp_path, group, word):
     strip(h5ad, group)
     with pytest.raises(SentenceError, match=rf"{h5ad.name} .*{word}"):
-        dataset.write(h5ad, tmp_path / "sentences")
+        write.write(h5ad, tmp_path / "sentences")
     assert not list((tmp_path / "sentences").rglob("*.parquet"))
 
 

@@ -50,15 +50,15 @@ def test_what_is_wrong_is_said(run, file, tmp_path):
 
 def test_machines_of_a_cluster_write_the_same_bytes(file, tmp_path):
     distributed = pytest.importorskip("distributed")
-    from helpers.sentences import dataset
-    from helpers.sentences.options import Options
+    from helpers.sentences import write
+    from helpers.sentences.write import Options
 
     options = Options(chunk_cells=20, test_fraction=0.2)
-    dataset.write(file, tmp_path / "here", options=options)
+    write.write(file, tmp_path / "here", options=options)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
     ) as cluster:
-        dataset.write(file, tmp_path / "there", options=options, cluster=cluster.scheduler_address)
+        write.write(file, tmp_path / "there", options=options, cluster=cluster.scheduler_address)
     for path in sorted((tmp_path / "here").rglob("*.*")):
         if path.suffix in (".parquet", ".json"):
             assert (

@@ -57,8 +57,7 @@ def test_zeros_nan_infinities_and_negatives_never_enter():
     adata = anndata.AnnData(values, var=pd.DataFrame(index=list("ABCDE")))
     encoded = encode.encode(adata)
     assert encoded.sentences == ["E"]
-    ties = encoded.ties
-    assert (ties.values_stored_zero, ties.values_not_finite, ties.values_negative) == (1, 2, 1)
+    assert [encoded.ties[f"values_{kind}"] for kind in ("stored_zero", "not_finite", "negative")] == [1, 2, 1]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,7 +89,7 @@ def test_doubles_that_single_precision_cannot_tell_apart_are_not_tied():
     adata = make([[1.0, 1.0 + 1e-12]], ["A", "B"], dtype=np.float64)
     encoded = encode.encode(adata)
     assert encoded.sentences == ["B A"]
-    assert encoded.ties.words_in_ties == 0
+    assert encoded.ties["words_in_ties"] == 0
 
 
 def test_more_words_than_two_bytes_can_number_are_ordered():
@@ -161,11 +160,18 @@ def test_file_order_decides_ties_when_asked():
 def test_the_tie_report_counts_by_hand():
     adata = make([[3, 2, 2, 1], [1, 1, 1, 1], [0, 0, 0, 0]], list("ABCD"))
     ties = encode.encode(adata, rule=Rule(top_n=2)).ties
-    assert (ties.cells, ties.empty_cells, ties.expressed, ties.words) == (3, 1, 8, 4)
-    assert ties.words_in_ties == 3  # B of the first cell, A and B of the second
-    assert (ties.cells_cut, ties.cells_cut_within_a_tie) == (2, 2)
-    assert ties.tied_share == 0.75
-    assert encode.encode(adata[2:].copy()).ties.tied_share is None
+    counted = {
+        "cells": 3,
+        "empty_cells": 1,
+        "expressed": 8,
+        "words": 4,
+        "cells_cut": 2,
+        "cells_cut_within_a_tie": 2,
+    }
+    assert counted.items() <= ties.items()
+    assert ties["words_in_ties"] == 3  # B of the first cell, A and B of the second
+    assert ties["tied_share"] == 0.75
+    assert encode.encode(adata[2:].copy()).ties["tied_share"] is None
 
 
 def test_gene_lists_give_sentences_of_their_own(cells):

@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from helpers.sentences import dataset
-from helpers.sentences.options import Options
+from helpers.sentences import write
+from helpers.sentences.write import Options
 
 # One process imports everything and touches nothing, and forks a writer for each attempt: ten writers, one import.
 SERVER = """
 import os, sys
 import numpy as np
-from helpers.sentences import dataset, kernels
-from helpers.sentences.options import Options
+from helpers.sentences import write, kernels
+from helpers.sentences.write import Options
 empty = np.zeros(0, np.uint64)
 kernels.rank_words(
     np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(1, np.int32), 1, np.uint64(0),
@@ -29,7 +29,7 @@ kernels.rank_words(
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        dataset.write(sys.argv[1], line.strip(), options=Options(chunk_cells=150, test_fraction=0.2))
+        write.write(sys.argv[1], line.strip(), options=Options(chunk_cells=150, test_fraction=0.2))
         os._exit(0)
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
@@ -101,7 +101,7 @@ def test_a_writer_killed_at_ten_random_moments_and_resumed_gives_the_same_bytes(
         unfinished += set(half) != set(expected)
         # what is visible is whole
         assert all(expected[name] == half[name] for name in half if not Path(name).name.startswith("."))
-        dataset.write(source, out, options=Options(chunk_cells=150, test_fraction=0.2))
+        write.write(source, out, options=Options(chunk_cells=150, test_fraction=0.2))
         assert content(out) == expected
     writers.server.stdin.close()
     writers.server.wait()

@@ -4,13 +4,13 @@ import polars as pl
 import pytest
 
 from helpers.errors import SentenceError
-from helpers.sentences import dataset, encode, prompts
-from helpers.sentences.options import Options
+from helpers.sentences import encode, prompts, write
+from helpers.sentences.write import Options
 
 
 @pytest.fixture
 def written(file, tmp_path):
-    dataset.write(file, tmp_path / "out", options=Options(test_fraction=0.2))
+    write.write(file, tmp_path / "out", options=Options(test_fraction=0.2))
     return tmp_path / "out"
 
 

@@ -70,11 +70,6 @@ def test_one_donor_cannot_be_split():
         split.split_donors(people(3), target=0, seed=0)
 
 
-def test_texts_that_name_nobody_are_known():
-    assert not any(split.is_known(name) for name in ("unknown", "NA", "", None, " nan "))
-    assert split.is_known("donor_1")
-
-
 def test_the_donor_column_is_found_or_refused():
     assert split.find_donors(["x", "donor_id"]) == "donor_id"
     assert split.find_donors(["x"]) is None

@@ -36,13 +36,14 @@ def sentences(
     ] = None,
     gene_list: Annotated[
         list[Path] | None,
-        typer.Option(help="Text file of symbols; adds a sentence of these genes. Repeatable."),
+        typer.Option(help="File of symbols or Ensembl ids; adds a sentence of these genes. Repeatable."),
     ] = None,
     split: Annotated[str, typer.Option(help="donors, cells (leaks donors), none.")] = "donors",
     test_fraction: Annotated[float, typer.Option(help="Target share of the test side.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Of the split and of seeded ties.")] = 0,
     chunk_cells: Annotated[int, typer.Option(min=1, help="Cells of one file.")] = 10_000,
     missing_age: Annotated[str, typer.Option(help="Cells of unknown age: keep, drop.")] = "keep",
+    copies: Annotated[str, typer.Option(help="Cells with is_primary_data False: drop, keep.")] = "drop",
     donor_column: Annotated[str | None, typer.Option(help="Column of the donor; found if not named.")] = None,
     age_column: Annotated[str | None, typer.Option(help="Column of the age; found if not named.")] = None,
     organism: Annotated[str | None, typer.Option(help="Organism, where the data do not state it.")] = None,
@@ -56,16 +57,17 @@ def sentences(
     """Write cells as sentences: Parquet files, whole donors held out, resumed where interrupted.
 
     Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
+    On machines:  dask scheduler  (prints its address), on each: dask worker tcp://HOST:8786, then --cluster tcp://HOST:8786
     """
-    from helpers.sentences import dataset, options, ranking
+    from helpers.sentences import ranking, write
 
-    chosen = options.Options(
+    chosen = write.Options(
         rule=ranking.Rule(
             top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
-            symbol_column=symbol_column, gene_lists={path.stem: path.read_text().split() for path in gene_list or []},
+            symbol_column=symbol_column, gene_lists=_read_lists(gene_list or []),
         ),
         split=split, test_fraction=test_fraction, seed=seed, chunk_cells=chunk_cells, missing_age=missing_age,
-        donor_column=donor_column, age_column=age_column, organism=organism,
+        copies=copies, donor_column=donor_column, age_column=age_column, organism=organism,
     )  # fmt: skip
     started, done = time.monotonic(), 0
     with screen.progress("Cells written") as bar:
@@ -75,13 +77,21 @@ def sentences(
             done += n_cells
             bar(done, done)
 
-        written = dataset.write(
+        written = write.write(
             _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
             progress=progress,
         )  # fmt: skip
     for one in written:
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
         screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
+        if left := one.manifest["cells_left_out_as_copies"]:
+            screen.say(
+                f"  {left:,} cells left out: they say that they are copies (is_primary_data is False)."
+            )
+        for name, found in one.manifest["gene_lists"].items():
+            screen.say(
+                f"  {name}: {found['found']:,} of {found['genes']:,} genes of the list are in the data."
+            )
     seconds = time.monotonic() - started
     screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
 
@@ -97,7 +107,7 @@ def prompts(
     n_genes: Annotated[int, typer.Option(min=1, help="Words of a sentence at most.")] = 200,
     side: Annotated[str | None, typer.Option(help="train or test; both if not named.")] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of templates.")] = 0,
-    organism: Annotated[str, typer.Option(help="Told where the data do not state it.")] = "human",
+    organism: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
     tissue: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
     templates: Annotated[Path | None, typer.Option(help="YAML file of your own templates.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
@@ -118,18 +128,40 @@ def prompts(
     screen.say(
         f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells left out for want of an answer."
     )
+    if made.trimmed:
+        screen.say(
+            f"Padding was cut off in {made.trimmed:,} of them: words of genes that the cell does not express."
+        )
+    if made.untold:
+        screen.say(
+            f"Whether {made.untold:,} of them are padded with unexpressed genes cannot be told: all their sentences have "
+            "the same number of words, and no column counts the genes of a cell. They were not trimmed."
+        )
+
+
+def _read_lists(paths: list[Path]) -> dict[str, list[str]]:
+    from helpers.errors import SentenceError
+    from helpers.sentences import symbols
+
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        if path.stem in found:
+            msg = f"two gene lists are called {path.stem!r}; rename one, since each names a column."
+            raise SentenceError(msg)
+        found[path.stem] = symbols.read_list(path.expanduser())
+    return found
 
 
 def _open(inputs: list[str]) -> dict[str, object]:
     from helpers import sources
     from helpers.errors import SentenceError
-    from helpers.sentences import h5ad
+    from helpers.sentences import cells
 
     named: dict[str, object] = {}
     for text in inputs:
-        path = Path(text)
+        path = Path(text).expanduser()
         is_file = path.suffix in (".h5ad", ".gz") or path.is_file()
-        name = h5ad.dataset_name(path)
+        name = cells.dataset_name(path)
         if name in named:
             msg = f"two inputs are called {name!r}; rename one, since each gets a folder of its name."
             raise SentenceError(msg)

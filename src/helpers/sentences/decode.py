@@ -2,15 +2,38 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
-from helpers.errors import SentenceError
-from helpers.sentences.fitting import Fit
+from helpers.sentences import symbols
 
 FIRST, MEAN = "first", "mean"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Expression as a line in the logarithm of the rank: ``intercept + slope * log10(1 + rank)``, ranks from zero.
+
+    Make it with ``Fit(*np.polyfit(np.log10(1 + rank), value, 1))`` on some cells, as Cell2Sentence does [1]_.
+
+    References
+    ----------
+    .. [1] Levine et al. (2024), ICML, Cell2Sentence: teaching large language models the language of biology
+
+    Examples
+    --------
+    >>> Fit(slope=-1.0, intercept=3.0).predict([0, 9]).tolist()
+    [3.0, 2.0]
+    """
+
+    slope: float
+    intercept: float
+
+    def predict(self, ranks: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Return the expression at ranks counted from zero, never below zero."""
+        return np.maximum(self.intercept + self.slope * np.log10(1.0 + np.asarray(ranks, float)), 0.0)
 
 
 @dataclass(frozen=True)
@@ -26,19 +49,7 @@ class Cleaned:
 def decode(
     sentence: str, fit: Fit, *, vocabulary: Iterable[str] | None = None, repeats: str = FIRST
 ) -> pl.DataFrame:
-    """Turn a sentence into expression: one row a gene, ``gene`` and ``expression``.
-
-    Parameters
-    ----------
-    sentence
-        Words joined by spaces, read or generated.
-    fit
-        From `fitting.fit`.
-    vocabulary
-        Words that exist; others are left out. None: every word is taken.
-    repeats
-        Where a word that comes twice stands: its ``"first"`` place, or the ``"mean"`` of its places.
-    """
+    """Turn a sentence into expression: one row a gene, ``gene`` and ``expression``. Options as for `clean`."""
     cleaned = clean(sentence, vocabulary, repeats=repeats)
     return pl.DataFrame(
         {"gene": cleaned.words, "expression": fit.predict(np.array(cleaned.ranks))},
@@ -46,32 +57,16 @@ def decode(
     )
 
 
-def decode_all(sentences: Sequence[str], fit: Fit, *, vocabulary: Sequence[str]) -> Any:
-    """Turn sentences into a sparse matrix, cells x vocabulary, of float32.
-
-    Parameters
-    ----------
-    sentences
-        One a cell.
-    fit
-        From `fitting.fit`.
-    vocabulary
-        The columns, each word once.
-    """
-    from scipy import sparse
-
+def decode_all(sentences: Sequence[str], fit: Fit, *, vocabulary: Sequence[str]) -> sparse.csr_matrix:
+    """Turn sentences into a sparse matrix, cells x vocabulary (each word once), of float32."""
     column = {word: number for number, word in enumerate(vocabulary)}
-    starts, indices, values = [0], [], []
-    for sentence in sentences:
-        cleaned = clean(sentence, column)
-        order = np.argsort([column[word] for word in cleaned.words])
-        indices.append(np.array([column[word] for word in cleaned.words], np.int32)[order])
-        values.append(fit.predict(np.array(cleaned.ranks))[order].astype(np.float32))
-        starts.append(starts[-1] + len(order))
-    if not sentences:
-        return sparse.csr_matrix((0, len(column)), dtype=np.float32)
-    matrix = (np.concatenate(values), np.concatenate(indices), np.array(starts))
-    return sparse.csr_matrix(matrix, shape=(len(sentences), len(column)))
+    cleaned = [clean(sentence, column) for sentence in sentences]
+    lengths = [len(one.words) for one in cleaned]
+    rows = np.repeat(np.arange(len(cleaned)), lengths)
+    columns = np.array([column[word] for one in cleaned for word in one.words], dtype=np.int32)
+    ranks = np.concatenate([np.arange(n) for n in lengths] or [np.zeros(0)])
+    values = fit.predict(ranks).astype(np.float32)
+    return sparse.csr_matrix((values, (rows, columns)), shape=(len(cleaned), len(column)))
 
 
 def clean(text: str, vocabulary: Iterable[str] | None = None, *, repeats: str = FIRST) -> Cleaned:
@@ -99,11 +94,9 @@ def clean(text: str, vocabulary: Iterable[str] | None = None, *, repeats: str = 
     >>> clean("MYH7 ttn, XYZ MYH7", ["MYH7", "TTN"])
     Cleaned(words=('MYH7', 'TTN'), ranks=(0.0, 1.0), unknown=('XYZ',), repeats=1)
     """
-    if repeats not in (FIRST, MEAN):
-        msg = f"repeats is {repeats!r}; choose {FIRST!r} or {MEAN!r}."
-        raise SentenceError(msg)
+    symbols.choose("repeats", repeats, (FIRST, MEAN))
     known = None if vocabulary is None else set(vocabulary)
-    folded = _folded(known or ())
+    folded = symbols.fold(known or ())
     places: dict[str, list[int]] = {}
     unknown, position, repeated = [], 0, 0
     for raw in text.split():
@@ -120,10 +113,3 @@ def clean(text: str, vocabulary: Iterable[str] | None = None, *, repeats: str = 
     order = sorted(places, key=lambda word: (np.mean(places[word]), places[word][0]))
     ranks = [float(np.mean(places[word])) for word in order]
     return Cleaned(tuple(order), tuple(ranks), tuple(unknown), repeated)
-
-
-def _folded(words: Iterable[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for word in words:
-        found[word.upper()] = None if word.upper() in found else word
-    return found

@@ -9,12 +9,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from helpers.sentences import arrow, cells, kernels, symbols
-from helpers.sentences import hgnc as hgnc_table
+from helpers.sentences import cells, kernels, ranking, symbols
 from helpers.sentences.ranking import STANDARD, Encoder, Ranked, Rule
-from helpers.sentences.ties import TieReport
 
-SENTENCE = "cell_sentence"
+SENTENCE, EXPRESSED = "cell_sentence", "n_expressed"
 # Cells that are ranked at a time; also the row group of the files written.
 BLOCK = 2_000
 
@@ -23,12 +21,13 @@ BLOCK = 2_000
 class Encoded:
     """Sentences of all cells with what was counted on the way.
 
-    ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list.
+    ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list; ``ties``
+    counts words whose place the rule decides, see `ranking.count_ties`.
     """
 
     table: pl.DataFrame
     vocabulary: symbols.Vocabulary
-    ties: TieReport
+    ties: dict[str, int | float | None]
 
     @property
     def sentences(self) -> list[str]:
@@ -66,18 +65,15 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
     ['MYH7 ACTA1']
     """
     opened = cells.open_cells(source, layer=rule.layer)
-    encoder = Encoder(
-        rule, rule.vocabulary(opened, hgnc=None if hgnc is None else hgnc_table.read_hgnc(hgnc))
-    )
-    ties = TieReport()
-    pieces = []
+    encoder = Encoder(rule, rule.vocabulary(opened, hgnc=None if hgnc is None else symbols.read_hgnc(hgnc)))
+    pieces, statistics = [], [np.zeros((0, kernels.N_STATISTICS), np.int64)]
     for start, stop in slices(opened.n_cells, block):
-        piece, statistics = encode_block(
-            encoder, opened.block(start, stop), barcodes=barcodes(opened, start, stop)
-        )
-        ties.add(statistics)
+        names = barcodes(opened, start, stop)
+        piece, counts = encode_block(encoder, opened.block(start, stop), barcodes=names)
         pieces.append(piece)
-    table = pa.concat_tables(pieces) if pieces else arrow.table({SENTENCE: arrow.text_array([])})
+        statistics.append(counts)
+    table = pa.concat_tables(pieces) if pieces else cells.table({SENTENCE: cells.text_array([])})
+    ties = ranking.add_shares(ranking.count_ties(np.concatenate(statistics)))
     return Encoded(pl.DataFrame(pl.from_arrow(table)), encoder.vocabulary, ties)
 
 
@@ -95,61 +91,21 @@ def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
     """
     opened = cells.open_cells(source, layer=rule.layer)
     encoder = Encoder(rule, rule.vocabulary(opened))
-    seeded = rule.ties == symbols.SEEDED
+    empty = Ranked(
+        encoder.vocabulary, np.zeros(0, np.int32), np.zeros(1, np.int64),
+        np.zeros((0, kernels.N_STATISTICS), np.int64),
+    )  # fmt: skip
     pieces = [
-        encoder.rank(
-            opened.block(start, stop), barcodes=barcodes(opened, start, stop).to_pylist() if seeded else None
-        )
+        encoder.rank(opened.block(start, stop), barcodes=barcodes(opened, start, stop).to_pylist())
         for start, stop in slices(opened.n_cells, block)
-    ]
+    ] or [empty]
     ends = np.cumsum([0] + [len(piece.words) for piece in pieces])
     starts = [piece.starts[:-1] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
     return Ranked(
         encoder.vocabulary,
-        np.concatenate([piece.words for piece in pieces] or [np.zeros(0, np.int32)]),
+        np.concatenate([piece.words for piece in pieces]),
         np.concatenate([*starts, ends[-1:]]).astype(np.int64),
-        np.concatenate(
-            [piece.statistics for piece in pieces] or [np.zeros((0, kernels.N_STATISTICS), np.int64)]
-        ),
-    )
-
-
-def report(ranked: Ranked) -> TieReport:
-    """Return how much of the text of ranked cells the order among equal values decides."""
-    found = TieReport()
-    found.add(ranked.statistics)
-    return found
-
-
-def explain(source: Any, cell: int, *, rule: Rule = STANDARD) -> pl.DataFrame:
-    """Return how one cell becomes its sentence: place, word, value, and how many genes share the value.
-
-    Parameters
-    ----------
-    source
-        AnnData or path of an .h5ad file.
-    cell
-        Row of the cell.
-    rule
-        How a cell becomes a sentence; columns of one word are shown as their sum.
-    """
-    opened = cells.open_cells(source, layer=rule.layer)
-    encoder = Encoder(rule, rule.vocabulary(opened))
-    block = opened.block(cell, cell + 1)
-    ranked = encoder.rank(block, barcodes=barcodes(opened, cell, cell + 1).to_pylist())
-    _, columns, values = block
-    word = encoder.vocabulary.word_of_column[columns]
-    kept = (word >= 0) & (values > 0) & np.isfinite(values)
-    total = np.bincount(word[kept], weights=values[kept], minlength=len(encoder.vocabulary.words))
-    found = total[ranked.words]
-    same = np.unique(total[total > 0], return_counts=True)
-    return pl.DataFrame(
-        {
-            "place": np.arange(1, len(found) + 1),
-            "word": [encoder.vocabulary.words[i] for i in ranked.words],
-            "value": found,
-            "genes_of_this_value": same[1][np.searchsorted(same[0], found)],
-        }
+        np.concatenate([piece.statistics for piece in pieces]),
     )
 
 
@@ -160,11 +116,11 @@ def encode_block(encoder: Encoder, block: cells.Block, *, barcodes: pa.Array) ->
     columns = {
         "barcode": barcodes,
         SENTENCE: ranked.text(),
-        "n_expressed": arrow.masked(ranked.expressed.astype(np.int32)),
+        EXPRESSED: cells.masked(ranked.expressed.astype(np.int32)),
     }
     for name, vocabulary in encoder.lists.items():
         columns[f"gene_sentence_{name}"] = encoder.rank(block, barcodes=keys, vocabulary=vocabulary).text()
-    return arrow.table(columns), ranked.statistics
+    return cells.table(columns), ranked.statistics
 
 
 def barcodes(source: cells.Cells, start: int, stop: int) -> pa.Array:

@@ -10,6 +10,7 @@ from numba import njit
 EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, CUT_IN_TIE, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
 N_STATISTICS = 9
 TOP_WORDS = 200
+LARGEST_LOG = 20.0
 
 
 @njit(nogil=True, cache=True)
@@ -40,11 +41,39 @@ def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - 
 
 
 @njit(nogil=True, cache=True)
+def check(starts, columns, n_columns):  # pragma: no cover - compiled
+    """Return 0 for a sound CSR block, 1 where a row is unsorted or stores a column twice, 2 where indices are damaged."""
+    found = 0
+    for row in range(len(starts) - 1):
+        if starts[row] < 0 or starts[row + 1] < starts[row] or starts[row + 1] > len(columns):
+            return 2
+        for at in range(starts[row], starts[row + 1]):
+            if columns[at] < 0 or columns[at] >= n_columns:
+                return 2
+            if at > starts[row] and columns[at] <= columns[at - 1]:
+                found = 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _is_log(values):  # pragma: no cover - compiled
+    # values of one cell: molecules are whole, and no logarithm of a share of molecules comes near LARGEST_LOG
+    whole = True
+    for v in values:
+        if v > LARGEST_LOG:
+            return False
+        if v > 0:
+            whole = whole and v == np.floor(v)
+    return not whole
+
+
+@njit(nogil=True, cache=True)
 def _gather(
     columns, values, word_of_column, row, stamp, place, value, word, statistics
 ):  # pragma: no cover - compiled
-    # the expressed words of one cell; columns of one word are added up
+    # the expressed words of one cell; columns of one word are added up as molecules, not as logarithms
     m, last, ascending = 0, -1, True
+    log = -1
     for at in range(len(columns)):
         v = np.float64(values[at])
         if not v > 0 or not np.isfinite(v):
@@ -54,7 +83,12 @@ def _gather(
         if here < 0:
             continue
         if stamp[here] == row:
-            value[place[here]] += v
+            if log < 0:
+                log = 1 if _is_log(values) else 0
+            if log == 1:
+                value[place[here]] = np.log1p(np.expm1(value[place[here]]) + np.expm1(v))
+            else:
+                value[place[here]] += v
             continue
         stamp[here] = row
         place[here] = m

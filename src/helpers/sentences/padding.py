@@ -1,6 +1,6 @@
 """Sentences made by others may go on with genes that the cell does not express: find and trim them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,9 +10,13 @@ import polars as pl
 from helpers.errors import SentenceError
 from helpers.sentences.encode import SENTENCE
 
-COUNT, ALPHABET, CONSTANT, NONE = "count", "alphabet", "constant", "none"
-# Columns that say how many genes a cell expresses, as data sets name them.
-COUNT_COLUMNS = ("n_expressed", "n_genes", "n_genes_by_counts", "nFeature_RNA", "n_genes_detected", "nnz")
+COUNT, ALPHABET, CONSTANT, NONE, UNKNOWN = "count", "alphabet", "constant", "none", "cannot tell"
+# Columns that say how many genes a cell expresses, as data sets name them, in lower case.
+COUNT_COLUMNS = (
+    "n_expressed", "n_genes", "n_genes_by_counts", "nfeature_rna", "nfeaturess_rna", "n_genes_detected", "nnz",
+    "ngene", "ngenes", "num_genes", "n_features", "total_features_by_counts", "genes_detected", "detected_genes",
+    "gene_count", "genecount",
+)  # fmt: skip
 # A tail in alphabetical order is chance up to this length (ten words: 1 in 3.6 million).
 SHORTEST_TAIL = 10
 
@@ -22,8 +26,8 @@ class Padding:
     """What was found in some cells.
 
     ``rule`` says how: by the ``count`` of expressed genes, by a tail in the order of the ``alphabet``, by a tail that
-    is ``constant`` over cells; ``none`` if nothing was found. ``keep`` is the number of words of each cell that are
-    meant.
+    is ``constant`` over cells; ``none`` if nothing was found, ``cannot tell`` if every sentence has the same number of
+    words and nothing else is known. ``keep`` is the number of words of each cell that are meant.
     """
 
     rule: str
@@ -32,13 +36,15 @@ class Padding:
 
     @property
     def padded_cells(self) -> float | None:
-        """Share of cells with words too many."""
-        return float((self.keep < self.words).mean()) if len(self.words) else None
+        """Share of cells with words too many; none if that cannot be told."""
+        known = len(self.words) and self.rule != UNKNOWN
+        return float((self.keep < self.words).mean()) if known else None
 
     @property
     def padded_words(self) -> float | None:
-        """Share of words that are too many."""
-        return float(1 - self.keep.sum() / self.words.sum()) if self.words.sum() else None
+        """Share of words that are too many; none if that cannot be told."""
+        known = self.words.sum() and self.rule != UNKNOWN
+        return float(1 - self.keep.sum() / self.words.sum()) if known else None
 
 
 def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] | None = None) -> Padding:
@@ -47,6 +53,8 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
     Where the number of expressed genes is known, it decides. Otherwise two traces of padding are looked for: a long
     tail that runs through the alphabet (up or down), or a long tail that cells share word for word. A fixed order
     among equal values looks like the first, so do not ask this of sentences written by this package: they have none.
+    Without a trace, sentences that all have the same number of words may have been filled up in scrambled order, or
+    cut: then it cannot be told.
 
     Parameters
     ----------
@@ -59,6 +67,8 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
     --------
     >>> find(["B A C D", "D A"], expressed=[2, 2]).keep.tolist()
     [2, 2]
+    >>> find(["B A C D", "D A C B"]).rule
+    'cannot tell'
     """
     split = [(sentence or "").split() for sentence in sentences]
     words = np.array([len(row) for row in split], dtype=np.int64)
@@ -75,7 +85,14 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
     # padding is a habit of the maker: it is in most cells or in none
     if len(words) and (tails[rule] > 0).mean() > 0.5:
         return Padding(rule, words - tails[rule], words)
-    return Padding(NONE, words.copy(), words)
+    alike = len(words) and words.max() > 0 and (words == words.max()).all()
+    return Padding(UNKNOWN if alike else NONE, words.copy(), words)
+
+
+def find_counts(columns: Iterable[str]) -> str | None:
+    """Return the column that counts the expressed genes of a cell, in whatever letter case; none if there is none."""
+    found = {column.lower(): column for column in reversed(list(columns))}
+    return next((found[name] for name in COUNT_COLUMNS if name in found), None)
 
 
 def trim(frame: pl.DataFrame, *, column: str = SENTENCE, count_column: str | None = None) -> pl.DataFrame:
@@ -99,10 +116,14 @@ def trim(frame: pl.DataFrame, *, column: str = SENTENCE, count_column: str | Non
         if named is not None and named not in frame.columns:
             msg = f"no column {named!r}; the table has: {', '.join(frame.columns)}."
             raise SentenceError(msg)
-    counts = count_column or next((name for name in COUNT_COLUMNS if name in frame.columns), None)
-    found = find(frame[column].to_list(), expressed=None if counts is None else frame[counts].to_list())
+    counts = count_column or find_counts(frame.columns)
+    found = find(frame[column].to_list(), expressed=None if counts is None else _numbers(frame[counts]))
     kept = pl.col(column).str.split(" ").list.head(pl.lit(pl.Series(found.keep))).list.join(" ")
     return frame.with_columns(kept.alias(column))
+
+
+def _numbers(counts: pl.Series) -> list[float | None]:
+    return counts.cast(pl.Float64, strict=False).to_list()
 
 
 def _ordered_tail(words: list[str]) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,7 +16,7 @@ import yaml
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.files import writing
-from helpers.sentences import reading
+from helpers.sentences import padding, read
 from helpers.sentences.encode import SENTENCE
 
 # What a template calls a thing, and the columns that hold it, best first.
@@ -26,7 +26,15 @@ COLUMNS = {
     "tissue": ("tissue",),
     "organism": ("organism",),
     "donor": (names.DONOR, "donor_id", "donor"),
-    "barcode": ("barcode", "cell_index"),
+    "barcode": (
+        "barcode",
+        "cell_index",
+        "_index",
+        "observation_joinid",
+        "index",
+        "cell_id",
+        "__index_level_0__",
+    ),
     "dataset": ("dataset",),
     "side": ("side",),
 }
@@ -45,20 +53,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Prompted:
-    """What was written: lines, and cells left out because the answer or the sentence is missing."""
+    """What was written.
+
+    ``lines``; ``left_out``, cells whose answer or sentence is missing or not given ("unknown"); ``trimmed``, cells of
+    whose sentence padding was cut off; ``untold``, cells written of which it cannot be told whether they are padded.
+    """
 
     path: Path
     lines: int
     left_out: int
+    trimmed: int = 0
+    untold: int = 0
 
 
 def read_tasks(path: Path | None = None) -> dict[str, Task]:
     """Read prompt templates: the package's own, or a YAML file of the same form.
-
-    Parameters
-    ----------
-    path
-        YAML file; none: the package's.
 
     Raises
     ------
@@ -69,26 +78,28 @@ def read_tasks(path: Path | None = None) -> dict[str, Task]:
 
 
 def write(
-    paths: str | Path | Sequence[str | Path],
+    paths: read.Paths,
     out: Path,
     *,
     task: str,
     n_genes: int = 200,
     seed: int = 0,
     side: str | None = None,
-    organism: str = "human",
+    organism: str | None = None,
     tissue: str | None = None,
     templates: Path | None = None,
 ) -> Prompted:
     """Write prompts and responses as JSON lines.
 
-    The stated number of genes is the number in the sentence, also where a cell expresses fewer than asked for. The
-    template of a cell depends on seed and barcode, not on the order of cells.
+    The stated number of genes is the number in the sentence, also where a cell expresses fewer than asked for;
+    padding of sentences made by others is cut off where it can be told. The template of a cell depends on seed and
+    barcode, not on the order of cells (on its row, where cells have no name). A fact that stands as "unknown" is no
+    fact: it is neither asked for nor told.
 
     Parameters
     ----------
     paths
-        Sentences, see `reading.read`.
+        Sentences, see `read.read`.
     out
         File of JSON lines.
     task
@@ -100,7 +111,7 @@ def write(
     side
         ``"train"`` or ``"test"``; none: both.
     organism, tissue
-        Told where the data do not state them.
+        Told where the data do not state them; none: templates that tell them are not used there.
     templates
         YAML file of your own templates.
 
@@ -113,7 +124,7 @@ def write(
     if task not in tasks:
         msg = f"no task {task!r}; choose one of {', '.join(tasks)}."
         raise SentenceError(msg)
-    table = reading.read(paths)
+    table = read.read(paths)
     there = table.collect_schema().names()
     columns = {key: next((name for name in found if name in there), None) for key, found in COLUMNS.items()}
     told = {key: value for key, value in {"organism": organism, "tissue": tissue}.items() if value}
@@ -122,30 +133,48 @@ def write(
         msg = f"the sentences have no column for the answer {asked.answer!r}; they have: {', '.join(there)}."
         raise SentenceError(msg)
     if side is not None:
-        table = table.filter(pl.col(reading.SIDE) == side)
-    wanted = {key: pl.col(name).alias(f"_{key}") for key, name in columns.items() if name}
-    selected = table.select(pl.col(SENTENCE), *wanted.values())
-    lines = left_out = 0
-    with writing(Path(out)) as part, part.open("w", encoding="utf-8") as stream:
-        for row in _rows(selected):
-            made = _make(row, asked, told=told, n_genes=n_genes, seed=seed)
-            left_out += made is None
-            if made is not None:
-                lines += 1
-                stream.write(json.dumps(made, ensure_ascii=False) + "\n")
-    return Prompted(Path(out), lines, left_out)
+        table = table.filter(pl.col(read.SIDE) == side)
+    counts = padding.find_counts(there)
+    wanted = [pl.col(name).alias(f"_{key}") for key, name in columns.items() if name]
+    wanted += [pl.col(counts).cast(pl.Float64, strict=False).alias("_count")] if counts else []
+    made_all = left_out = trimmed = untold = 0
+    with writing(Path(out).expanduser()) as part, part.open("w", encoding="utf-8") as stream:
+        for number, (row, words, state) in enumerate(_rows(table.select(pl.col(SENTENCE), *wanted), counts)):
+            made = _make(row, words[:n_genes], asked, told=told, key=f"{seed}", number=number)
+            if made is None:
+                left_out += 1
+                continue
+            made_all += 1
+            trimmed += state == padding.COUNT
+            untold += state == padding.UNKNOWN
+            stream.write(json.dumps(made, ensure_ascii=False) + "\n")
+    return Prompted(Path(out), made_all, left_out, trimmed, untold)
 
 
-def _rows(selected: pl.LazyFrame) -> Iterator[dict[str, Any]]:
+def _rows(selected: pl.LazyFrame, counts: str | None) -> Iterator[tuple[dict[str, Any], list[str], str]]:
+    """Return each cell, its words without padding, and whether some were cut or that cannot be told."""
     for batch in selected.collect_batches(chunk_size=BATCH, maintain_order=True):
-        yield from batch.iter_rows(named=True)
+        found = padding.find(
+            batch[SENTENCE].to_list(), expressed=batch["_count"].to_list() if counts else None
+        )
+        for row, keep, size in zip(
+            batch.iter_rows(named=True), found.keep.tolist(), found.words.tolist(), strict=True
+        ):
+            state = (
+                padding.COUNT
+                if keep < size
+                else found.rule
+                if found.rule == padding.UNKNOWN
+                else padding.NONE
+            )
+            yield row, (row[SENTENCE] or "").split()[:keep], state
 
 
 def _make(
-    row: Mapping[str, Any], task: Task, *, told: Mapping[str, str], n_genes: int, seed: int
+    row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], key: str, number: int
 ) -> dict[str, Any] | None:
-    words = (row[SENTENCE] or "").split()[:n_genes]
-    facts = {key: row.get(f"_{key}") if row.get(f"_{key}") is not None else told.get(key) for key in COLUMNS}
+    facts = {name: row.get(f"_{name}") for name in COLUMNS}
+    facts = {name: value if _is_given(value) else told.get(name) for name, value in facts.items()}
     answer = facts[task.answer]
     if answer is None or not words:
         return None
@@ -153,20 +182,25 @@ def _make(
     usable = [
         text
         for text in task.templates
-        if all(facts.get(key) is not None for key in _fields(text) - {"n", "sentence"})
+        if all(facts.get(name) is not None for name in _fields(text) - {"n", "sentence"})
     ]
     if not usable:
         return None
-    key = hashlib.blake2b(f"{seed}/{facts['dataset']}/{facts['barcode']}".encode(), digest_size=8).digest()
-    template = usable[int.from_bytes(key, "little") % len(usable)]
-    said = {key: _plain(value) for key, value in facts.items()}
+    cell = facts["barcode"] if facts["barcode"] is not None else f"row {number}"
+    draw = hashlib.blake2b(f"{key}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
+    template = usable[int.from_bytes(draw, "little") % len(usable)]
+    said = {name: _plain(value) for name, value in facts.items()}
     return {
         "prompt": template.format(n=len(words), sentence=" ".join(words), **said),
         "response": task.response.format(answer=_plain(answer)),
         "task": task.name,
         "n_genes": len(words),
-        **{key: facts[key] for key in ("dataset", "side", "donor", "barcode")},
+        **{name: facts[name] for name in ("dataset", "side", "donor", "barcode")},
     }
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and names.is_given(str(value))
 
 
 def _plain(value: Any) -> str:

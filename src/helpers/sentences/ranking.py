@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from helpers.errors import SentenceError
 from helpers.sentences import cells, kernels, symbols
-from helpers.sentences import hgnc as hgnc_table
 
 TIES = (symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED)
 
@@ -33,11 +33,11 @@ class Rule:
     case
         ``"given"`` or ``"upper"``.
     duplicates
-        ``"sum"`` or ``"first"``: columns that share a word.
+        Columns that share a word: ``"sum"`` adds their molecules (logarithms are undone first), ``"first"`` takes one.
     symbol_column
         Column of the gene table that holds the symbols; none: found, see `symbols.build`.
     gene_lists
-        Named lists of symbols; each gives a further sentence of its genes alone.
+        Named lists of symbols or Ensembl identifiers; each gives a further sentence of its genes alone.
     """
 
     top_n: int = 2_000
@@ -54,12 +54,10 @@ class Rule:
         if self.top_n < 0:
             msg = f"top_n is {self.top_n}; give the most words a sentence may have, or 0 for all expressed genes."
             raise SentenceError(msg)
-        if self.ties not in TIES:
-            msg = f"ties is {self.ties!r}; choose one of {', '.join(map(repr, TIES))}."
-            raise SentenceError(msg)
+        symbols.choose("ties", self.ties, TIES)
 
     def vocabulary(
-        self, source: cells.Cells, *, hgnc: hgnc_table.Nomenclature | None = None
+        self, source: cells.Cells, *, hgnc: symbols.Nomenclature | None = None
     ) -> symbols.Vocabulary:
         """Return the words of the genes of `source` under this rule."""
         return symbols.build(
@@ -99,15 +97,24 @@ class Ranked:
     def take(self, rows: np.ndarray) -> "Ranked":
         """Return some of the cells, in the order of `rows`."""
         rows = np.asarray(rows, dtype=np.int64)
-        lengths = np.diff(self.starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        at = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths)
+        at, starts = self._places(rows, np.diff(self.starts)[rows])
         return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
+
+    def presence(self, top: int) -> sparse.csr_matrix:
+        """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
+        rows = np.arange(len(self.starts) - 1)
+        at, starts = self._places(rows, np.minimum(np.diff(self.starts), top))
+        shape = (len(rows), len(self.vocabulary.words))
+        return sparse.csr_matrix((np.ones(len(at), np.float32), self.words[at], starts), shape=shape)
 
     @property
     def expressed(self) -> np.ndarray:
         """Genes above zero in each cell, before the cut at `top_n`."""
         return self.statistics[:, kernels.EXPRESSED]
+
+    def _places(self, rows: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths), starts
 
 
 class Encoder:
@@ -122,6 +129,11 @@ class Encoder:
             return np.zeros(0, np.uint64)
         return stable_keys(self.vocabulary.words)
 
+    @cached_property
+    def lists(self) -> dict[str, symbols.Vocabulary]:
+        """The vocabulary of each gene list."""
+        return {name: self.vocabulary.subset(genes)[0] for name, genes in self.rule.gene_lists.items()}
+
     def rank(
         self,
         block: cells.Block,
@@ -129,16 +141,9 @@ class Encoder:
         barcodes: Sequence[str] | None = None,
         vocabulary: symbols.Vocabulary | None = None,
     ) -> Ranked:
-        """Rank the words of a block of cells.
+        """Rank the words of a block of cells, as `cells.Cells.block` gives it.
 
-        Parameters
-        ----------
-        block
-            CSR arrays, from `cells.Cells.block`.
-        barcodes
-            One a cell; needed for the seeded order only.
-        vocabulary
-            A subset of the encoder's, for a gene list; none: all words.
+        `barcodes`, one a cell, are needed for the seeded order only; `vocabulary` is that of a gene list.
         """
         starts, columns, values = block
         words = vocabulary or self.vocabulary
@@ -152,19 +157,39 @@ class Encoder:
         )  # fmt: skip
         return Ranked(words, *ranked)
 
-    @cached_property
-    def lists(self) -> dict[str, symbols.Vocabulary]:
-        """The vocabulary of each gene list."""
-        upper = self.rule.case == symbols.UPPER
-        return {
-            name: self.vocabulary.subset([gene.upper() if upper else gene for gene in genes])
-            for name, genes in self.rule.gene_lists.items()
-        }
+
+def count_ties(statistics: np.ndarray) -> dict[str, int]:
+    """Count how much of the text the order among equal values decides, and which values were left out."""
+    total = statistics.sum(axis=0)
+    expressed, written = statistics[:, kernels.EXPRESSED], statistics[:, kernels.WRITTEN]
+    found = {
+        "cells": len(statistics),
+        "empty_cells": (expressed == 0).sum(),
+        "cells_cut": (written < expressed).sum(),
+        "cells_cut_within_a_tie": total[kernels.CUT_IN_TIE],
+        "expressed": total[kernels.EXPRESSED],
+        "words": total[kernels.WRITTEN],
+        "words_in_ties": total[kernels.TIED],
+        "top_words": total[kernels.TOP],
+        "top_words_in_ties": total[kernels.TOP_TIED],
+        "values_not_finite": total[kernels.NOT_FINITE],
+        "values_negative": total[kernels.NEGATIVE],
+        "values_stored_zero": total[kernels.STORED_ZERO],
+    }
+    return {key: int(value) for key, value in found.items()}
+
+
+def add_shares(ties: Mapping[str, int]) -> dict[str, int | float | None]:
+    """Add the share of words that stand in ties: of all, and of the first 200 of each cell."""
+    tied, top = ties["words_in_ties"], ties["top_words_in_ties"]
+    return {
+        **ties,
+        "tied_share": tied / ties["words"] if ties["words"] else None,
+        "tied_share_of_top": top / ties["top_words"] if ties["top_words"] else None,
+    }
 
 
 def stable_keys(texts: Sequence[str]) -> np.ndarray:
     """Return a 64-bit key of each text that is the same in every run and on every machine."""
-    return np.array(
-        [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts],
-        np.uint64,
-    )
+    keys = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(keys), "<u8").astype(np.uint64)

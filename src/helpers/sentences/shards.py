@@ -2,6 +2,7 @@
 
 import errno
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from helpers import names
+from helpers import ages, names
 from helpers.errors import SentenceError
 from helpers.files import digest, writing
-from helpers.sentences import ages, arrow, cells, encode, ranking
-from helpers.sentences.encode import BLOCK, SENTENCE
-from helpers.sentences.ties import TieReport
+from helpers.sentences import cells, encode, ranking
+from helpers.sentences.encode import BLOCK, EXPRESSED, SENTENCE
 
-EXPRESSED = "n_expressed"
 FINGERPRINT, REPORT = b"musclebook.fingerprint", b"musclebook.report"
 # Cells between two wanted ones that are read and thrown away rather than starting a new read.
 GAP = 256
+# Sentences of fewer words may be alike by chance: they are not compared between train and test.
+FEWEST_COMPARED = 20
 
 
 @dataclass(frozen=True)
@@ -74,51 +75,35 @@ class Shard:
 
 
 def parse_ages(obs: pa.Table, *, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
-    """Return age, age_lower, age_upper, age_kind of the cells of `obs`.
-
-    Parameters
-    ----------
-    obs
-        Annotation with the age column, and the donor column of the atlas where it has one.
-    age_column
-        Column to read; none: ages are unknown.
-    species
-        Whose life stages the labels mean.
-    """
+    """Return age, age_lower, age_upper, age_kind of the cells of `obs`, from the column that states them, if any."""
     if age_column is None:
         return ages.parse_all([None] * obs.num_rows)
     if age_column == names.AGE_GROUP and names.DONOR in obs.column_names:
-        return ages.of_atlas(
-            *(pl.Series(pl.from_arrow(obs[name])) for name in (names.AGE_GROUP, names.DONOR))
-        )
+        columns = (pl.Series(pl.from_arrow(obs[name])) for name in (names.AGE_GROUP, names.DONOR))
+        return ages.of_atlas(*columns)
     return ages.parse_all(pl.Series(pl.from_arrow(obs[age_column])), species=species)
 
 
 def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
     """Write one file, whole or not at all, and return what it holds; a finished one is left as it is.
 
-    Parameters
-    ----------
-    job
-        The data set.
-    shard
-        The file and its cells.
-
     Raises
     ------
     SentenceError
         If the disk is full, the source cannot be read, or a file of other content is in the way.
     """
+    ties: Counter[str] = Counter()
+    seen = []
     if not is_finished(job, shard):
-        ties = TieReport()
         try:
             with writing(shard.path) as part, _writer(part, job) as writer:
                 for start, stop in encode.slices(len(shard.rows), BLOCK):
                     table, statistics = _make_group(job, shard.rows[start:stop])
-                    ties.add(statistics)
+                    ties.update(ranking.count_ties(statistics))
+                    seen.append(_look_back(table, job))
                     writer.write_table(table, row_group_size=max(1, table.num_rows))
                 writer.add_key_value_metadata(
-                    {FINGERPRINT: job.fingerprint.encode(), REPORT: json.dumps(ties.as_dict()).encode()}
+                    {FINGERPRINT: job.fingerprint.encode(), REPORT: json.dumps(dict(ties)).encode()}
                 )
         except OSError as problem:
             if problem.errno != errno.ENOSPC:
@@ -128,6 +113,9 @@ def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
                 "ask for fewer words) and run the same command again, it goes on where it stopped."
             )
             raise SentenceError(msg) from problem
+    else:
+        columns = [SENTENCE, EXPRESSED, *_donor_column(job)]
+        seen.append(_look_back(pq.ParquetFile(shard.path).read(columns), job))
     metadata = pq.read_metadata(shard.path)
     return {
         "file": f"{shard.path.parent.name}/{shard.path.name}" if shard.side else shard.path.name,
@@ -137,7 +125,14 @@ def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
         "bytes": shard.path.stat().st_size,
         "sha256": digest(shard.path),
         "report": json.loads(metadata.metadata[REPORT]),
+        "hashes": np.concatenate([hashes for hashes, _ in seen]),
+        "donors": set().union(*(donors for _, donors in seen)),
     }
+
+
+def hash_sentences(table: pl.DataFrame) -> np.ndarray:
+    """Return a number for each sentence that is long enough to be compared; equal texts have equal numbers."""
+    return table.filter(pl.col(EXPRESSED) >= FEWEST_COMPARED)[SENTENCE].hash(seed=0).to_numpy()
 
 
 def is_finished(job: Job, shard: Shard) -> bool:
@@ -176,19 +171,17 @@ def read_rows(source: cells.Cells, rows: np.ndarray) -> Iterator[tuple[cells.Blo
             wanted = rows[at:to] - start
             block, obs = source.block(start, stop), source.obs(start, stop)
             if len(wanted) < stop - start:
-                block, obs = take_rows(block, wanted), obs.take(arrow.masked(wanted))
+                block, obs = _take_rows(block, wanted), obs.take(cells.masked(wanted))
             yield block, obs
             at = to
 
 
-def take_rows(block: cells.Block, wanted: np.ndarray) -> cells.Block:
-    """Return some rows of a CSR block."""
+def _take_rows(block: cells.Block, wanted: np.ndarray) -> cells.Block:
     starts, columns, values = block
     lengths = np.diff(starts)[wanted]
-    ends = np.cumsum(lengths)
-    new = np.concatenate([[0], ends]).astype(np.int64)
+    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     at = np.arange(int(new[-1])) + np.repeat(starts[:-1][wanted] - new[:-1], lengths)
-    return cells.as_block(new, columns[at], values[at])
+    return new, columns[at], values[at]
 
 
 def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
@@ -200,14 +193,23 @@ def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
         columns = {name: made[name] for name in made.column_names if name != "barcode"}
         found = parse_ages(obs, age_column=job.age_column, species=job.species).to_arrow()
         columns |= {name: found[name] for name in found.column_names}
-        columns |= {name: arrow.text_array([value] * obs.num_rows) for name, value in job.constants.items()}
+        columns |= {name: cells.text_array([value] * obs.num_rows) for name, value in job.constants.items()}
         columns |= {job.renamed.get(name, name): obs[name] for name in obs.column_names}
         pieces.append(
-            arrow.table({piece.name: pc.cast(columns[piece.name], piece.type) for piece in job.schema})
+            cells.table({piece.name: pc.cast(columns[piece.name], piece.type) for piece in job.schema})
         )
-    if not pieces:
-        return job.schema.empty_table(), np.zeros((0, 9), np.int64)
     return pa.concat_tables(pieces).combine_chunks(), np.concatenate(statistics)
+
+
+def _donor_column(job: Job) -> list[str]:
+    return [] if job.donor_column is None else [job.renamed.get(job.donor_column, job.donor_column)]
+
+
+def _look_back(table: pa.Table, job: Job) -> tuple[np.ndarray, set[str | None]]:
+    """Return the numbers of the sentences and the donors of what stands in a file."""
+    columns = [SENTENCE, EXPRESSED, *_donor_column(job)]
+    frame = pl.DataFrame(pl.from_arrow(table.select(columns)))
+    return hash_sentences(frame), set(frame[columns[-1]].cast(pl.String).unique()) if columns[2:] else set()
 
 
 def _writer(path: Path, job: Job) -> pq.ParquetWriter:

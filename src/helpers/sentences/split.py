@@ -14,8 +14,6 @@ TRAIN, TEST = "train", "test"
 DONORS, CELLS, NONE = "donors", "cells", "none"
 # The first of these columns that a data set has names its donors.
 DONOR_COLUMNS = (names.DONOR, "donor_id", "donor", "subject_id", "individual", "patient_id", "patient")
-# Texts that name nobody: such cells may come from anyone, so that they never enter the test side.
-NOBODY = frozenset({"", "unknown", "na", "nan", "none", "not available", "pooled"})
 # Seeded draws among which the one nearest to the target share of cells is taken.
 DRAWS = 16
 
@@ -42,24 +40,6 @@ class Split:
         """Return the side of the cells of a donor."""
         return TEST if donor in self.test_donors else TRAIN
 
-    @property
-    def test_share(self) -> float | None:
-        """Share of cells on the test side, among cells whose donor is known."""
-        total = sum(donor.cells for donor in self.donors)
-        held = sum(donor.cells for donor in self.donors if donor.name in self.test_donors)
-        return held / total if total else None
-
-    def as_dict(self) -> dict[str, object]:
-        """Return plain values, for a manifest."""
-        return {
-            "kind": DONORS,
-            "target_share": self.target,
-            "test_share_of_cells": self.test_share,
-            "seed": self.seed,
-            "test_donors": sorted(self.test_donors),
-            "train_donors": sorted(donor.name for donor in self.donors if donor.name not in self.test_donors),
-        }
-
 
 def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
     """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`.
@@ -73,11 +53,6 @@ def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> s
         msg = f"no column {donor_column!r} for the donor. The cells have: {', '.join(columns)}."
         raise SentenceError(msg)
     return donor_column or next((column for column in DONOR_COLUMNS if column in columns), None)
-
-
-def is_known(donor: str | None) -> bool:
-    """Tell whether a text names one donor."""
-    return donor is not None and donor.strip().lower() not in NOBODY
 
 
 def split_donors(

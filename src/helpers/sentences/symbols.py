@@ -1,17 +1,18 @@
-"""From the gene axis of a matrix to the words of a sentence."""
+"""From the gene axis of a matrix to the words of a sentence; gene lists as people write them."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
-from helpers.sentences.hgnc import Nomenclature
 
 GIVEN, UPPER = "given", "upper"
 SUM, FIRST = "sum", "first"
@@ -27,9 +28,11 @@ SYMBOL_COLUMNS = (
     "symbol",
     "hgnc_symbol",
 )
+HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
-_ENSEMBL = re.compile(r"ENS[A-Z]{0,5}[GTP]\d{11}(?:\.\d+)?(?:_PAR_Y)?")
+_ENSEMBL = re.compile(r"(ENS[A-Z]{0,5})[GTP]\d{11}(?:\.\d+)?(?:_PAR_Y)?")
+_SPECIES = {"ENS": "Homo sapiens", "ENSMUS": "Mus musculus"}
 _SUFFIX = re.compile(r"^(.+)_(ENS[A-Z]{0,5}G\d{11})(?:\.\d+)?$")
 _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
@@ -47,27 +50,13 @@ _COUNTED = (
 
 
 @dataclass(frozen=True)
-class SymbolReport:
-    """What became of the columns of the gene axis."""
+class Nomenclature:
+    """Approved symbols with the older names and the identifiers that lead to them (an HGNC file)."""
 
-    source: str
-    columns: int
-    words: int
-    dropped_without_symbol: int
-    dropped_spike_ins: int
-    mapped_from_ensembl: int
-    renamed_previous: int
-    renamed_alias: int
-    ambiguous_names: int
-    suffixes_removed: int
-    spaces_replaced: int
-    duplicated_words: int
-    duplicate_columns: int
-    case_collisions: int
-
-    def as_dict(self) -> dict[str, str | int]:
-        """Return plain values, for a manifest."""
-        return dict(vars(self))
+    approved: frozenset[str] = frozenset()
+    by_ensembl: Mapping[str, str] = field(default_factory=dict)
+    by_previous: Mapping[str, str | None] = field(default_factory=dict)
+    by_alias: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,12 +64,14 @@ class Vocabulary:
     """The words of a data set and the column that each comes from.
 
     ``words[i]`` has rank ``i`` among equal values; ``word_of_column[j]`` is the word of column ``j`` of the matrix, or
-    -1 where the column has none.
+    -1 where the column has none. ``report`` counts what became of the columns; ``by_id`` leads from the Ensembl
+    identifiers of the gene axis to words.
     """
 
     words: tuple[str, ...]
     word_of_column: np.ndarray
-    report: SymbolReport
+    report: Mapping[str, str | int]
+    by_id: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def letters(self) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +80,22 @@ class Vocabulary:
         starts = np.concatenate([[0], np.cumsum([len(word) for word in encoded])]).astype(np.int64)
         return np.frombuffer(b"".join(encoded), np.uint8), starts
 
-    def subset(self, symbols: Iterable[str]) -> "Vocabulary":
-        """Keep only the given words, for a sentence of a gene list; order among equal values stays."""
-        wanted = set(symbols)
+    def subset(self, genes: Iterable[str]) -> tuple["Vocabulary", list[str]]:
+        """Keep only the words of a gene list, and name its genes that are none; order among equal values stays.
+
+        A gene is a word, an Ensembl identifier, or a word in other letter case where only one can be meant.
+        """
+        own, folded = set(self.words), fold(self.words)
+        genes = list(dict.fromkeys(genes))
+        meant = {}
+        for gene in genes:
+            bare = gene.split(".")[0]
+            symbol = (self.by_id.get(bare) or _ensembl_symbols().get(bare)) if is_ensembl(gene) else gene
+            meant[gene] = symbol if symbol in own else folded.get((symbol or gene).upper())
+        wanted = {word for word in meant.values() if word}
         keep = np.array([word in wanted for word in self.words] + [False])
-        return Vocabulary(
-            self.words, np.where(keep[self.word_of_column], self.word_of_column, -1), self.report
-        )
+        columns = np.where(keep[self.word_of_column], self.word_of_column, -1)
+        return Vocabulary(self.words, columns, self.report), [gene for gene in genes if not meant[gene]]
 
 
 def build(
@@ -116,20 +116,20 @@ def build(
     Parameters
     ----------
     index
-        Names of the genes, one a column of the matrix.
+        Names of the columns.
     columns
-        Further columns of the gene table, each as long as `index`.
+        Text columns of the gene table.
     symbol_column
-        Column of the symbols; none: the first of `SYMBOL_COLUMNS` that is there, else the index.
+        Column that holds the symbols; none: the first of `SYMBOL_COLUMNS`, else the index.
     hgnc
-        From `read_hgnc`; previous symbols and aliases that lead to one approved symbol are renamed.
+        The user's HGNC table: outdated symbols are replaced, identifiers resolved.
     case
-        ``"given"`` or ``"upper"``.
+        ``"given"`` keeps the letters as they are, ``"upper"`` makes them capital.
     duplicates
-        ``"sum"``: columns of one word are added up; ``"first"``: later ones are dropped.
+        ``"sum"``: columns of one word are added up; ``"first"``: only the first is read.
     order
-        What decides among equal values: ``"symbol"``, the order of the words by code point, the same for every file;
-        ``"file"``, the order of the columns.
+        Order of words with equal values: ``"symbol"``, by code point, the same for every file; ``"file"``, the order
+        of the columns.
 
     Raises
     ------
@@ -141,25 +141,92 @@ def build(
     >>> build(["MYH7", "ENSA", "ENSG00000000001"], {}).words
     ('ENSA', 'MYH7')
     """
-    _check_options(case=case, duplicates=duplicates, order=order)
-    source = _choose(columns, symbol_column)
+    choose("case", case, (GIVEN, UPPER))
+    choose("duplicates", duplicates, (SUM, FIRST))
+    choose("order", order, (SYMBOL_ORDER, FILE_ORDER))
+    if symbol_column is not None and symbol_column not in columns:
+        has = ", ".join(columns) or "no columns"
+        msg = f"no column {symbol_column!r} in the gene table; it has: {has}."
+        raise SentenceError(msg)
+    source = symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
     count: Counter[str] = Counter()
     labels = _label(list(columns[source]) if source else list(index), index, hgnc=hgnc, count=count)
     if case == UPPER:
         labels = [None if label is None else label.upper() for label in labels]
-    distinct = dict.fromkeys(label for label in labels if label is not None)
-    if not distinct:
+    times = Counter(label for label in labels if label is not None)
+    if not times:
         msg = (
             f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). "
             "Name the column of symbols, or an HGNC file that knows the identifiers."
         )
         raise SentenceError(msg)
-    words = tuple(sorted(distinct)) if order == SYMBOL_ORDER else tuple(distinct)
+    words = tuple(sorted(times)) if order == SYMBOL_ORDER else tuple(times)
     rank = {word: number for number, word in enumerate(words)}
     word_of_column = np.array([-1 if label is None else rank[label] for label in labels], dtype=np.int32)
     if duplicates == FIRST:
         word_of_column = _keep_first(word_of_column)
-    return Vocabulary(words, word_of_column, _report(source, labels, words, count=count))
+    report = {
+        "source": source or "index",
+        "columns": len(labels),
+        "words": len(words),
+        **{key: count[key] for key in _COUNTED},
+        "duplicated_words": sum(number > 1 for number in times.values()),
+        "duplicate_columns": sum(number - 1 for number in times.values()),
+        "case_collisions": len(words) - len({word.upper() for word in words}),
+    }
+    by_id = {gene.split(".")[0]: label for gene, label in zip(index, labels, strict=True) if is_ensembl(gene)}
+    return Vocabulary(words, word_of_column, report, {gene: label for gene, label in by_id.items() if label})
+
+
+def read_list(path: Path) -> list[str]:
+    """Read a list of genes as people write it: lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` notes.
+
+    Raises
+    ------
+    SentenceError
+        If the file cannot be read as text, or holds nothing.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        msg = f"{path} cannot be read as a list of genes ({problem}). Give a text file (UTF-8) of symbols."
+        raise SentenceError(msg) from problem
+    lines = (line.split("#")[0] for line in text.splitlines())
+    genes = [gene for line in lines for word in re.split(r"[\s,;]+", line) if (gene := word.strip("\"'“”‘’"))]
+    if not genes:
+        msg = f"{path} holds no gene. Give symbols or Ensembl identifiers, one a line or separated by commas."
+        raise SentenceError(msg)
+    return genes
+
+
+def read_hgnc(path: Path) -> Nomenclature:
+    """Read an HGNC table that the user has: tab-separated text or Parquet with the columns `HGNC_COLUMNS`.
+
+    Raises
+    ------
+    SentenceError
+        If the file cannot be read or lacks a column.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path, glob=False)
+        else:
+            table = pl.read_csv(path, separator="\t", infer_schema=False, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        msg = f"{path} cannot be read as an HGNC table: {problem}. Give the complete set as tab-separated text or Parquet."
+        raise SentenceError(msg) from problem
+    if missing := [column for column in HGNC_COLUMNS if column not in table.columns]:
+        msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
+        raise SentenceError(msg)
+    rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
+    approved = frozenset(rows["symbol"])
+    return Nomenclature(
+        approved,
+        {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
+        _older_names(rows, "prev_symbol", approved),
+        _older_names(rows, "alias_symbol", approved),
+    )
 
 
 def is_ensembl(name: str) -> bool:
@@ -173,6 +240,27 @@ def is_ensembl(name: str) -> bool:
     return _ENSEMBL.fullmatch(name) is not None
 
 
+def find_organism(index: Sequence[str]) -> str | None:
+    """Return the organism that most Ensembl identifiers of a gene axis are of; none without such or of another."""
+    found = Counter(match[1] for gene in index if (match := _ENSEMBL.fullmatch(gene)))
+    return _SPECIES.get(found.most_common(1)[0][0]) if found else None
+
+
+def fold(words: Iterable[str]) -> dict[str, str | None]:
+    """Return the word for each spelling in capital letters, none where several are meant."""
+    found: dict[str, str | None] = {}
+    for word in words:
+        found[word.upper()] = None if word.upper() in found else word
+    return found
+
+
+def choose(what: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse an option that is not one of those allowed."""
+    if value not in allowed:
+        msg = f"{what} is {value!r}; choose one of {', '.join(map(repr, allowed))}."
+        raise SentenceError(msg)
+
+
 def _label(
     stated: Sequence[str | None], index: Sequence[str], *, hgnc: Nomenclature | None, count: Counter[str]
 ) -> list[str | None]:
@@ -182,21 +270,6 @@ def _label(
         _word(name, str(gene), known=known, hgnc=naming, count=count)
         for name, gene in zip(stated, index, strict=True)
     ]
-
-
-def _report(
-    source: str | None, labels: Sequence[str | None], words: Sequence[str], *, count: Counter[str]
-) -> SymbolReport:
-    times = Counter(label for label in labels if label is not None)
-    return SymbolReport(
-        source=source or "index",
-        columns=len(labels),
-        words=len(words),
-        duplicated_words=sum(number > 1 for number in times.values()),
-        duplicate_columns=sum(number - 1 for number in times.values()),
-        case_collisions=len(words) - len({word.upper() for word in words}),
-        **{key: count[key] for key in _COUNTED},
-    )
 
 
 def _word(
@@ -235,15 +308,6 @@ def _approved(name: str, gene: str, *, hgnc: Nomenclature, count: Counter[str]) 
     return name
 
 
-def _choose(columns: Mapping[str, Sequence[str | None]], named: str | None) -> str | None:
-    if named is None:
-        return next((column for column in SYMBOL_COLUMNS if column in columns), None)
-    if named not in columns:
-        msg = f"no column {named!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
-        raise SentenceError(msg)
-    return named
-
-
 def _keep_first(word_of_column: np.ndarray) -> np.ndarray:
     kept = np.full_like(word_of_column, -1)
     _, first = np.unique(word_of_column, return_index=True)
@@ -251,15 +315,13 @@ def _keep_first(word_of_column: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _check_options(*, case: str, duplicates: str, order: str) -> None:
-    for value, allowed, what in (
-        (case, (GIVEN, UPPER), "case"),
-        (duplicates, (SUM, FIRST), "duplicates"),
-        (order, (SYMBOL_ORDER, FILE_ORDER), "order"),
-    ):
-        if value not in allowed:
-            msg = f"{what} is {value!r}; choose one of {', '.join(map(repr, allowed))}."
-            raise SentenceError(msg)
+def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for symbol, older in rows.select("symbol", column).drop_nulls().iter_rows():
+        for name in older.split("|"):
+            if name not in approved:
+                found[name] = symbol if found.get(name, symbol) == symbol else None
+    return found
 
 
 @cache

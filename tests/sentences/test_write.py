@@ -11,8 +11,8 @@ import pytest
 
 from helpers import files, names
 from helpers.errors import SentenceError
-from helpers.sentences import dataset, encode, ranking, reading, shards
-from helpers.sentences.options import Options
+from helpers.sentences import encode, ranking, read, shards, write
+from helpers.sentences.write import Options
 
 UUID = "10cc50a0-af80-4fa1-b668-893dd5c0113a"
 
@@ -26,11 +26,19 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_layout_is_that_of_the_public_card(cells, file, tmp_path):
-    [done] = dataset.write(file, tmp_path / "out", options=Options(chunk_cells=20, test_fraction=0.2))
+    [done] = write.write(file, tmp_path / "out", options=Options(chunk_cells=20, test_fraction=0.2))
     written = set(content(tmp_path / "out"))
     train = {f"cells/train/chunk_{i:04d}.parquet" for i in range(3)}
     assert (
-        train | {"cells/test/chunk_0000.parquet", "cells/manifest.json", "cells/plan.json", "split.json"}
+        train
+        | {
+            "cells/test/chunk_0000.parquet",
+            "cells/manifest.json",
+            "cells/plan.json",
+            "cells/README.md",
+            "README.md",
+            "split.json",
+        }
         == written
     )
     table = pl.read_parquet(tmp_path / "out" / "cells" / "*" / "*.parquet")
@@ -50,7 +58,7 @@ def test_the_layout_is_that_of_the_public_card(cells, file, tmp_path):
 
 
 def test_without_a_split_the_chunks_are_in_the_folder_itself(file, tmp_path):
-    dataset.write(file, tmp_path / "out", options=Options(split="none", chunk_cells=25))
+    write.write(file, tmp_path / "out", options=Options(split="none", chunk_cells=25))
     assert sorted(path.name for path in (tmp_path / "out" / "cells").glob("*.parquet")) == [
         "chunk_0000.parquet", "chunk_0001.parquet", "chunk_0002.parquet"
     ]  # fmt: skip
@@ -59,13 +67,13 @@ def test_without_a_split_the_chunks_are_in_the_folder_itself(file, tmp_path):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_chunks_workers_and_storage_do_not_change_split_or_text(cells, file, tmp_path, seed):
     def sides(out, source, **options):
-        dataset.write(
+        write.write(
             source,
             out,
             options=Options(seed=seed, test_fraction=0.2, **options),
             workers=options.get("chunk_cells", 1) % 3 + 1,
         )
-        table = reading.read(out).select("barcode", "side", "donor_id", "cell_sentence", "age").collect()
+        table = read.read(out).select("barcode", "side", "donor_id", "cell_sentence", "age").collect()
         both = table.group_by("donor_id").agg(pl.col("side").n_unique())
         assert both["side"].max() == 1
         return table.sort("barcode").rows()
@@ -86,14 +94,14 @@ def test_chunks_workers_and_storage_do_not_change_split_or_text(cells, file, tmp
 def test_runs_and_workers_give_the_same_bytes(file, tmp_path):
     options = Options(chunk_cells=8, test_fraction=0.2)
     for out, workers in (("one", 1), ("two", 3)):
-        dataset.write(file, tmp_path / out, options=options, workers=workers)
+        write.write(file, tmp_path / out, options=options, workers=workers)
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
 def test_another_seed_holds_out_other_donors(file, tmp_path):
     held = set()
     for seed in range(6):
-        [done] = dataset.write(file, tmp_path / str(seed), options=Options(seed=seed, test_fraction=0.2))
+        [done] = write.write(file, tmp_path / str(seed), options=Options(seed=seed, test_fraction=0.2))
         held.add(tuple(done.manifest["split"]["test_donors"]))
         assert done.manifest["donors_on_both_sides"] == 0
     assert len(held) > 1
@@ -101,7 +109,7 @@ def test_another_seed_holds_out_other_donors(file, tmp_path):
 
 def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
     options = Options(chunk_cells=20, test_fraction=0.2)
-    dataset.write(file, tmp_path, options=options)
+    write.write(file, tmp_path, options=options)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
     (tmp_path / "cells" / "train" / "chunk_0001.parquet").unlink()
     made = []
@@ -109,7 +117,7 @@ def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
     monkeypatch.setattr(
         shards, "_make_group", lambda job, rows: made.append(len(rows)) or original(job, rows)
     )
-    dataset.write(file, tmp_path, options=options)
+    write.write(file, tmp_path, options=options)
     assert made == [20]
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
     assert {path.name for path in before if before[path] != after[path]} == {"chunk_0001.parquet"}
@@ -117,32 +125,33 @@ def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, file, tmp_path):
     out = tmp_path / "out"
-    dataset.write(file, out, options=Options(test_fraction=0.2))
+    write.write(file, out, options=Options(test_fraction=0.2))
     before = content(out)
     with pytest.raises(SentenceError, match=r"holds sentences of another run \(different: options\)"):
-        dataset.write(file, out, options=Options(test_fraction=0.2, rule=ranking.Rule(top_n=5)))
+        write.write(file, out, options=Options(test_fraction=0.2, rule=ranking.Rule(top_n=5)))
     with pytest.raises(SentenceError, match=r"is split with seed 0 and test_fraction 0.2, not 1 and 0.2"):
-        dataset.write(file, out, options=Options(test_fraction=0.2, seed=1))
+        write.write(file, out, options=Options(test_fraction=0.2, seed=1))
     cells.X[0, 0] = 99
     cells.write_h5ad(file)
     with pytest.raises(SentenceError, match=r"different: source"):
-        dataset.write(file, out, options=Options(test_fraction=0.2))
+        write.write(file, out, options=Options(test_fraction=0.2))
     assert content(out) == before
 
 
 def test_a_file_of_another_run_in_the_way_is_refused_even_without_its_plan(file, tmp_path):
     options = Options(split="none")
-    [done] = dataset.write(file, tmp_path, options=options)
+    [done] = write.write(file, tmp_path, options=options)
     (done.folder / "plan.json").unlink()
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet holds sentences of another run"):
-        dataset.write(file, tmp_path, options=Options(split="none", rule=ranking.Rule(top_n=5)))
+        write.write(file, tmp_path, options=Options(split="none", rule=ranking.Rule(top_n=5)))
 
 
 def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
-    dataset.write(file, tmp_path, options=Options(test_fraction=0.2))
+    write.write(file, tmp_path, options=Options(test_fraction=0.2))
     (tmp_path / "notes.txt").write_text("mine")
-    [done] = dataset.write(file, tmp_path, options=Options(split="none", seed=3), replace=True)
+    [done] = write.write(file, tmp_path, options=Options(split="none", seed=3), replace=True)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == [
+        "README.md",
         "cells",
         "cells.h5ad",
         "notes.txt",
@@ -150,13 +159,13 @@ def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
     assert not (done.folder / "train").exists()
     (tmp_path / "other" / "cells").mkdir(parents=True)
     (tmp_path / "other" / "cells" / "mine.txt").write_text("mine")
-    dataset.write(file, tmp_path / "other", replace=True)
+    write.write(file, tmp_path / "other", replace=True)
     assert (tmp_path / "other" / "cells" / "mine.txt").exists()
 
 
 def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_path, monkeypatch):
     options = Options(chunk_cells=20, test_fraction=0.2)
-    dataset.write(file, tmp_path / "whole", options=options)
+    write.write(file, tmp_path / "whole", options=options)
     out = tmp_path / "out"
     original, calls = shards._make_group, []
 
@@ -171,11 +180,11 @@ def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_pat
         SentenceError,
         match=r"the disk is full: .*chunk_0001.parquet could not be written. Finished files are kept",
     ):
-        dataset.write(file, out, options=options)
+        write.write(file, out, options=options)
     assert [path.name for path in out.rglob("*.parquet")] == ["chunk_0000.parquet"]
     assert not list(out.rglob("*.part"))
     monkeypatch.setattr(shards, "_make_group", original)
-    dataset.write(file, out, options=options)
+    write.write(file, out, options=options)
     assert content(out) == content(tmp_path / "whole")
 
 
@@ -189,7 +198,7 @@ def test_a_device_without_space_is_told_from_a_damaged_input(file, tmp_path, mon
 
     monkeypatch.setattr(shards, "writing", no_room)
     with pytest.raises(SentenceError, match=r"the disk is full"):
-        dataset.write(file, tmp_path / "out", options=Options(split="none"))
+        write.write(file, tmp_path / "out", options=Options(split="none"))
 
 
 def test_unreadable_inputs_say_which_and_what_to_do(file, tmp_path):
@@ -198,34 +207,34 @@ def test_unreadable_inputs_say_which_and_what_to_do(file, tmp_path):
     with pytest.raises(
         SentenceError, match=r"cut.h5ad cannot be read as an .h5ad file.*cut short or not HDF5"
     ):
-        dataset.write(cut, tmp_path / "out")
+        write.write(cut, tmp_path / "out")
     text = tmp_path / "text.h5ad"
     text.write_text("no HDF5")
     with pytest.raises(SentenceError, match=r"text.h5ad cannot be read as an .h5ad file"):
-        dataset.write(text, tmp_path / "out")
+        write.write(text, tmp_path / "out")
     with pytest.raises(SentenceError, match=r"absent.h5ad does not exist"):
-        dataset.write(tmp_path / "absent.h5ad", tmp_path / "out")
+        write.write(tmp_path / "absent.h5ad", tmp_path / "out")
     packed = tmp_path / "packed.h5ad.gz"
     packed.write_bytes(b"\x1f\x8b")
     with pytest.raises(
         SentenceError, match=r"packed.h5ad.gz is compressed as a whole.*gunzip packed.h5ad.gz"
     ):
-        dataset.write(packed, tmp_path / "out")
+        write.write(packed, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 def test_values_missing_from_a_file_are_named(file, tmp_path):
     with pytest.raises(SentenceError, match=r"has no 'raw'; it has: X"):
-        dataset.write(file, tmp_path / "out", options=Options(rule=ranking.Rule(layer="raw")))
+        write.write(file, tmp_path / "out", options=Options(rule=ranking.Rule(layer="raw")))
 
 
 def test_damage_in_the_way_is_named(file, tmp_path):
     options = Options(split="none", chunk_cells=20)
-    dataset.write(file, tmp_path, options=options)
+    write.write(file, tmp_path, options=options)
     path = tmp_path / "cells" / "chunk_0001.parquet"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SentenceError, match=r"chunk_0001.parquet is damaged .* Remove it and run again"):
-        dataset.write(file, tmp_path, options=options)
+        write.write(file, tmp_path, options=options)
 
 
 def test_missing_labels_are_nulls_and_not_the_text_nan(cells, tmp_path):
@@ -237,7 +246,7 @@ def test_missing_labels_are_nulls_and_not_the_text_nan(cells, tmp_path):
     path = tmp_path / "cells.h5ad"
     cells.write_h5ad(path)
     for name, source in (("file", path), ("memory", {"cells": cells})):
-        dataset.write(source, tmp_path / name, options=Options(split="none"))
+        write.write(source, tmp_path / name, options=Options(split="none"))
         table = pl.read_parquet(tmp_path / name / "cells" / "*.parquet")
         assert table.select("half", "text", "number", "whole", "truth").head(2).rows() == [
             (None, None, None, None, True), ("x", "y", 1.5, 7, False)
@@ -246,7 +255,7 @@ def test_missing_labels_are_nulls_and_not_the_text_nan(cells, tmp_path):
 
 def test_columns_of_the_source_with_our_names_are_kept_under_another(cells, tmp_path):
     cells.obs["age"] = "old"
-    [done] = dataset.write({"cells": cells}, tmp_path, options=Options(split="none"))
+    [done] = write.write({"cells": cells}, tmp_path, options=Options(split="none"))
     table = pl.read_parquet(done.folder / "*.parquet")
     assert table["obs_age"].unique().to_list() == ["old"]
     assert table["age"].null_count() == 0
@@ -259,14 +268,14 @@ def test_a_uuid_in_the_name_gives_the_id_and_the_users_table_the_publication(fil
         f"dataset_id,collection_id,title,doi\n{UUID.upper()},c1,A title,10.1/x\nother,c2,B,10.1/y\n"
     )
     source = file.rename(tmp_path / f"{UUID}.h5ad")
-    [done] = dataset.write([source], tmp_path / "out", collections=table, options=Options(split="none"))
+    [done] = write.write([source], tmp_path / "out", collections=table, options=Options(split="none"))
     row = pl.read_parquet(done.folder / "*.parquet").row(0, named=True)
     assert (row["dataset_id"], row["publication_doi"], row["publication_title"]) == (
         UUID,
         "10.1/x",
         "A title",
     )
-    [bare] = dataset.write(
+    [bare] = write.write(
         {"unknown": source}, tmp_path / "out2", collections=table, options=Options(split="none")
     )
     row = pl.read_parquet(bare.folder / "*.parquet").row(0, named=True)
@@ -277,10 +286,10 @@ def test_a_table_of_collections_that_contradicts_itself_is_refused(file, tmp_pat
     table = tmp_path / "collections.csv"
     table.write_text(f"dataset_id,title\n{UUID},A\n{UUID},B\n")
     with pytest.raises(SentenceError, match=r"has different rows for data set"):
-        dataset.write(file, tmp_path / "out", collections=table)
+        write.write(file, tmp_path / "out", collections=table)
     table.write_text("id,title\n1,A\n")
     with pytest.raises(SentenceError, match=r"needs a column 'dataset_id'"):
-        dataset.write(file, tmp_path / "out", collections=table)
+        write.write(file, tmp_path / "out", collections=table)
 
 
 @pytest.mark.parametrize("stated", ["obs", "uns"])
@@ -292,7 +301,7 @@ def test_the_organism_comes_from_obs_or_uns(cells, tmp_path, stated):
     cells.obs["development_stage"] = pd.Categorical(["young adult stage"] * 60)
     path = tmp_path / "cells.h5ad"
     cells.write_h5ad(path)
-    [done] = dataset.write(path, tmp_path / "out", options=Options(split="none"))
+    [done] = write.write(path, tmp_path / "out", options=Options(split="none"))
     row = pl.read_parquet(done.folder / "*.parquet").row(0, named=True)
     assert row["organism_ontology_term_id"] == "NCBITaxon:10090"
     assert row["age_upper"] == pytest.approx(10 / 12)  # a mouse's young adult stage
@@ -302,8 +311,8 @@ def test_the_organism_comes_from_obs_or_uns(cells, tmp_path, stated):
 
 def test_cells_without_an_age_are_kept_unless_asked(cells, tmp_path):
     cells.obs["development_stage"] = pd.Categorical(["unknown"] * 30 + ["50-year-old stage"] * 30)
-    [kept] = dataset.write({"cells": cells}, tmp_path / "a", options=Options(test_fraction=0.2))
-    [dropped] = dataset.write(
+    [kept] = write.write({"cells": cells}, tmp_path / "a", options=Options(test_fraction=0.2))
+    [dropped] = write.write(
         {"cells": cells}, tmp_path / "b", options=Options(test_fraction=0.2, missing_age="drop")
     )
     assert (kept.manifest["cells"], dropped.manifest["cells"]) == (60, 30)
@@ -316,60 +325,58 @@ def test_the_columns_of_the_atlas_give_exact_ages_and_donors(cells, tmp_path):
         {names.DONOR: ["470BR"] * 30 + ["582C"] * 30, names.AGE_GROUP: ["15-20"] * 30 + ["55-60"] * 30},
         index=cells.obs_names,
     )
-    [done] = dataset.write({"atlas": cells}, tmp_path, options=Options())
+    [done] = write.write({"atlas": cells}, tmp_path, options=Options())
     table = pl.read_parquet(done.folder / "*" / "*.parquet")
     assert dict(table.select(names.DONOR, "age").unique().iter_rows()) == {"470BR": 19.0, "582C": 58.0}
 
 
 def test_a_donor_of_two_data_sets_is_on_one_side_in_both(cells, tmp_path):
-    done = dataset.write(
+    done = write.write(
         {"a": cells[:40].copy(), "b": cells[20:].copy()}, tmp_path, options=Options(test_fraction=0.3)
     )
-    sides = reading.read(tmp_path).select("donor_id", "side").unique().collect()
+    sides = read.read(tmp_path).select("donor_id", "side").unique().collect()
     assert not sides["donor_id"].is_duplicated().any()
     assert [one.folder.name for one in done] == ["a", "b"]
 
 
 def test_a_data_set_added_later_leaves_the_others_as_they_are(cells, tmp_path):
     options = Options(test_fraction=0.3)
-    dataset.write({"a": cells[:40].copy()}, tmp_path, options=options)
+    write.write({"a": cells[:40].copy()}, tmp_path, options=options)
     before = content(tmp_path / "a")
-    dataset.write({"a": cells[:40].copy(), "b": cells[20:].copy()}, tmp_path, options=options)
+    write.write({"a": cells[:40].copy(), "b": cells[20:].copy()}, tmp_path, options=options)
     assert content(tmp_path / "a") == before
-    sides = reading.read(tmp_path).select("donor_id", "side").unique().collect()
+    sides = read.read(tmp_path).select("donor_id", "side").unique().collect()
     assert not sides["donor_id"].is_duplicated().any()
 
 
 def test_a_split_by_cell_happens_on_request_only_and_says_that_it_leaks(file, tmp_path):
-    [done] = dataset.write(
+    [done] = write.write(
         file, tmp_path / "a", options=Options(split="cells", test_fraction=0.3, chunk_cells=7)
     )
     assert done.manifest["donors_on_both_sides"] > 0
     assert "cells of one donor are in train and in test" in done.manifest["split"]["warning"]
-    dataset.write(file, tmp_path / "b", options=Options(split="cells", test_fraction=0.3, chunk_cells=100))
-    one, other = (
-        reading.read(tmp_path / x).select("barcode", "side").collect().sort("barcode") for x in "ab"
-    )
+    write.write(file, tmp_path / "b", options=Options(split="cells", test_fraction=0.3, chunk_cells=100))
+    one, other = (read.read(tmp_path / x).select("barcode", "side").collect().sort("barcode") for x in "ab")
     assert one.equals(other)
 
 
 def test_data_without_donors_are_refused_unless_the_split_is_given_up(cells, tmp_path):
     del cells.obs["donor_id"]
     with pytest.raises(SentenceError, match=r"names no donors .* Name the column, or ask for no split"):
-        dataset.write({"cells": cells}, tmp_path / "out")
-    dataset.write({"cells": cells}, tmp_path / "out", options=Options(split="none"))
+        write.write({"cells": cells}, tmp_path / "out")
+    write.write({"cells": cells}, tmp_path / "out", options=Options(split="none"))
 
 
 def test_cells_of_nobody_stay_in_train_and_are_counted(cells, tmp_path):
     cells.obs["donor_id"] = pd.Categorical(["unknown"] * 20 + [f"d{i // 5}" for i in range(40)])
-    [done] = dataset.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.4))
+    [done] = write.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.4))
     assert done.manifest["split"]["cells_of_unknown_donors"] == 20
-    table = reading.read(tmp_path).filter(pl.col("donor_id") == "unknown").select("side").collect()
+    table = read.read(tmp_path).filter(pl.col("donor_id") == "unknown").select("side").collect()
     assert table["side"].unique().to_list() == ["train"]
 
 
 def test_row_groups_and_compression_suit_training(file, tmp_path):
-    [done] = dataset.write(file, tmp_path, options=Options(split="none"))
+    [done] = write.write(file, tmp_path, options=Options(split="none"))
     metadata = pq.read_metadata(done.folder / "chunk_0000.parquet")
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"
@@ -380,7 +387,7 @@ def test_row_groups_and_compression_suit_training(file, tmp_path):
 def test_a_block_of_rows_is_cut_into_row_groups_of_fixed_size(cells, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "BLOCK", 16)
     monkeypatch.setattr(shards, "GAP", 2)
-    [done] = dataset.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.2, chunk_cells=40))
+    [done] = write.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.2, chunk_cells=40))
     sizes = [
         pq.read_metadata(path).row_group(i).num_rows
         for path in sorted(done.folder.glob("train/*.parquet"))
@@ -388,11 +395,11 @@ def test_a_block_of_rows_is_cut_into_row_groups_of_fixed_size(cells, tmp_path, m
     ]
     assert sizes == [16, 16, 8, done.manifest["cells_by_side"]["train"] - 40]
     expected = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
-    assert dict(reading.read(tmp_path).select("barcode", "cell_sentence").collect().iter_rows()) == expected
+    assert dict(read.read(tmp_path).select("barcode", "cell_sentence").collect().iter_rows()) == expected
 
 
 def test_the_manifest_has_nothing_that_changes_from_run_to_run(file, tmp_path):
-    [done] = dataset.write(file, tmp_path, options=Options(split="none"))
+    [done] = write.write(file, tmp_path, options=Options(split="none"))
     manifest = json.loads((done.folder / "manifest.json").read_text())
     assert manifest["ties"]["cells"] == manifest["symbols"]["columns"] + 20 == 60
     assert str(tmp_path) not in json.dumps(manifest)
@@ -401,13 +408,13 @@ def test_the_manifest_has_nothing_that_changes_from_run_to_run(file, tmp_path):
 
 def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
     with pytest.raises(SentenceError, match=r"two inputs are called 'cells'"):
-        dataset.write([cells, cells], tmp_path)
+        write.write([cells, cells], tmp_path)
     with pytest.raises(SentenceError, match=r"'a/b' cannot name a folder"):
-        dataset.write({"a/b": cells}, tmp_path)
+        write.write({"a/b": cells}, tmp_path)
     with pytest.raises(SentenceError, match=r"no input"):
-        dataset.write([], tmp_path)
+        write.write([], tmp_path)
     with pytest.raises(SentenceError, match=r"a cluster reads files, and cells is in memory"):
-        dataset.write({"cells": cells}, tmp_path, cluster="tcp://127.0.0.1:1")
+        write.write({"cells": cells}, tmp_path, cluster="tcp://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(

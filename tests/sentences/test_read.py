@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 
 from helpers.errors import SentenceError
-from helpers.sentences import dataset, padding, reading
-from helpers.sentences.options import Options
+from helpers.sentences import padding, read, write
+from helpers.sentences.write import Options
 
 
 def other(folder, name="other", **columns):
@@ -23,22 +23,22 @@ def other(folder, name="other", **columns):
 )
 def test_sentences_are_found_under_every_name(tmp_path, columns, expected):
     other(tmp_path, **columns)
-    assert reading.read(tmp_path).collect()["cell_sentence"].to_list() == [expected]
+    assert read.read(tmp_path).collect()["cell_sentence"].to_list() == [expected]
 
 
 @pytest.mark.parametrize("age", [[50], [50.0], ["50"]])
 def test_whole_and_broken_ages_are_both_years(tmp_path, age):
     other(tmp_path, cell_sentence=["A"], age=age)
-    table = reading.read(tmp_path).collect()
+    table = read.read(tmp_path).collect()
     assert table["age"].to_list() == [50.0]
     assert table.schema["age"] == pl.Float64
 
 
 def test_data_sets_with_other_columns_and_types_are_one_table(file, tmp_path):
-    dataset.write(file, tmp_path / "all", options=Options(test_fraction=0.2))
+    write.write(file, tmp_path / "all", options=Options(test_fraction=0.2))
     other(tmp_path / "all", gene_sentence_2000=["A B"], age=[40], sex=["nan"], donor_id=["x"])
     pl.DataFrame({"cell_sentence": ["C"]}).write_parquet(tmp_path / "all" / "alone.parquet")
-    table = reading.read([tmp_path / "all"]).collect()
+    table = read.read([tmp_path / "all"]).collect()
     assert table.height == 62
     assert set(table["dataset"]) == {"cells", "other", "all"}
     assert set(table["side"]) == {"train", "test", None}
@@ -46,23 +46,23 @@ def test_data_sets_with_other_columns_and_types_are_one_table(file, tmp_path):
 
 
 def test_files_folders_and_patterns_are_all_paths(file, tmp_path):
-    dataset.write(file, tmp_path / "all", options=Options(test_fraction=0.2, chunk_cells=10))
+    write.write(file, tmp_path / "all", options=Options(test_fraction=0.2, chunk_cells=10))
     n_test = (
-        reading.read(str(tmp_path / "all" / "cells" / "test" / "*.parquet")).select(pl.len()).collect().item()
+        read.read(str(tmp_path / "all" / "cells" / "test" / "*.parquet")).select(pl.len()).collect().item()
     )
-    n_train = reading.read(tmp_path / "all" / "cells" / "train").select(pl.len()).collect().item()
+    n_train = read.read(tmp_path / "all" / "cells" / "train").select(pl.len()).collect().item()
     assert n_test + n_train == 60
     with pytest.raises(SentenceError, match=r"no Parquet file in .*absent"):
-        reading.read(tmp_path / "absent")
+        read.read(tmp_path / "absent")
 
 
 def test_a_table_without_sentences_and_a_cut_file_are_named(tmp_path):
     path = other(tmp_path, age=[3])
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet has no sentences .*it has: age"):
-        reading.read(tmp_path)
+        read.read(tmp_path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet cannot be read as Parquet"):
-        reading.read(tmp_path)
+        read.read(tmp_path)
 
 
 ALL = [f"G{i:03d}" for i in range(200)]
@@ -96,7 +96,7 @@ def test_counts_decide_where_they_are_known(tmp_path):
         n_genes=[2, 9, None],
         donor=["x", "y", "z"],
     )
-    table, found = reading.read_trimmed(tmp_path, columns=["donor"])
+    table, found = read.read_trimmed(tmp_path, columns=["donor"])
     assert table.rows() == [("A B", "x"), ("E F G H", "y"), ("I J", "z")]
     assert (found.rule, found.padded_cells) == ("count", pytest.approx(1 / 3))
     assert found.padded_words == pytest.approx(0.2)

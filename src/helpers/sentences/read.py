@@ -7,21 +7,19 @@ from pathlib import Path
 import polars as pl
 
 from helpers.errors import SentenceError
-from helpers.sentences import padding
-from helpers.sentences.ages import AGE
+from helpers.sentences import cells, padding
 from helpers.sentences.encode import SENTENCE
 from helpers.sentences.split import TEST, TRAIN
 
-DATASET, SIDE = "dataset", "side"
+AGE, DATASET, SIDE = "age", "dataset", "side"
 _NUMBERED = re.compile(r"gene_sentence_(\d+)")
 _ALL = "gene_sentence_all"
 
+Paths = str | Path | Sequence[str | Path]
+
 
 def read(
-    paths: str | Path | Sequence[str | Path],
-    *,
-    sentence: str | None = None,
-    null_texts: Sequence[str] = ("nan", "NaN", "<NA>"),
+    paths: Paths, *, sentence: str | None = None, null_texts: Sequence[str] = cells.NULL_TEXTS
 ) -> pl.LazyFrame:
     """Scan one or many data sets of sentences.
 
@@ -45,24 +43,22 @@ def read(
         If there is no file, or a file has no sentences.
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
-    files = [file for path in listed for file in find_files(Path(path))]
+    files = [file for path in listed for file in find_files(Path(path).expanduser())]
     if not files:
         msg = f"no Parquet file in {', '.join(map(str, listed)) or 'an empty list'}. Give files, folders or patterns."
         raise SentenceError(msg)
-    by_schema: dict[tuple[object, ...], list[Path]] = {}
+    alike: dict[tuple[object, ...], list[Path]] = {}
     for file in files:
-        schema = _schema(file)
-        place = _place(file)
-        by_schema.setdefault((place, tuple(schema.items())), []).append(file)
+        alike.setdefault((_place(file), tuple(_schema(file).items())), []).append(file)
     frames = [
         _scan(group, dict(schema), place=place, sentence=sentence, null_texts=null_texts)
-        for (place, schema), group in by_schema.items()
+        for (place, schema), group in alike.items()
     ]
     return pl.concat(frames, how="diagonal_relaxed")
 
 
 def read_trimmed(
-    paths: str | Path | Sequence[str | Path], *, columns: Sequence[str] = (), count_column: str | None = None
+    paths: Paths, *, columns: Sequence[str] = (), count_column: str | None = None
 ) -> tuple[pl.DataFrame, padding.Padding]:
     """Read sentences made by others into memory with the padding cut off, and say what was found.
 
@@ -76,12 +72,12 @@ def read_trimmed(
         Expressed genes of each cell; none: found, see `padding.trim`.
     """
     scanned = read(paths)
-    there = scanned.collect_schema().names()
-    counts = count_column or next((name for name in padding.COUNT_COLUMNS if name in there), None)
-    wanted = list(dict.fromkeys([SENTENCE, *columns, *([counts] if counts else [])]))
-    frame = scanned.select(wanted).collect()
-    found = padding.find(frame[SENTENCE].to_list(), expressed=frame[counts].to_list() if counts else None)
-    return padding.trim(frame, count_column=counts).select(list(dict.fromkeys([SENTENCE, *columns]))), found
+    counts = count_column or padding.find_counts(scanned.collect_schema().names())
+    wanted = list(dict.fromkeys([SENTENCE, *columns]))
+    frame = scanned.select(list(dict.fromkeys([*wanted, *([counts] if counts else [])]))).collect()
+    expressed = frame[counts].cast(pl.Float64, strict=False).to_list() if counts else None
+    found = padding.find(frame[SENTENCE].to_list(), expressed=expressed)
+    return padding.trim(frame, count_column=counts).select(wanted), found
 
 
 def find_files(path: Path) -> list[Path]:
@@ -108,7 +104,8 @@ def find_sentence(columns: Sequence[str]) -> str | None:
 
 def _schema(file: Path) -> dict[str, pl.DataType]:
     try:
-        return dict(pl.read_parquet_schema(file))
+        with file.open("rb") as stream:  # a name with brackets is no pattern
+            return dict(pl.read_parquet_schema(stream))
     except (OSError, pl.exceptions.PolarsError) as problem:
         msg = f"{file} cannot be read as Parquet ({problem}). It may be cut short; make or fetch it again."
         raise SentenceError(msg) from problem
@@ -127,18 +124,19 @@ def _scan(
 ) -> pl.LazyFrame:  # fmt: skip
     column = sentence or find_sentence(list(schema))
     if column not in schema:
-        msg = f"{files[0]} has no sentences (looked for {sentence or 'cell_sentence, gene_sentence_N, gene_sentence_all'}); it has: {', '.join(schema)}."
+        looked = sentence or "cell_sentence, gene_sentence_N, gene_sentence_all"
+        msg = f"{files[0]} has no sentences (looked for {looked}); it has: {', '.join(schema)}."
         raise SentenceError(msg)
-    frame = pl.scan_parquet(files, glob=False)
     texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical) and name != column]
-    frame = frame.with_columns(_nulls(name, null_texts) for name in texts)
-    first = [pl.col(column).cast(pl.String).alias(SENTENCE)]
-    first += [
-        pl.col(AGE).cast(pl.Float64, strict=False) if AGE in schema else pl.lit(None, pl.Float64).alias(AGE)
-    ]
-    first += [pl.lit(place[0], pl.String).alias(DATASET), pl.lit(place[1], pl.String).alias(SIDE)]
-    taken = {SENTENCE, AGE, DATASET, SIDE, column}
-    return frame.select(*first, *(name for name in schema if name not in taken))
+    frame = pl.scan_parquet(files, glob=False).with_columns(_nulls(name, null_texts) for name in texts)
+    years = pl.col(AGE).cast(pl.Float64, strict=False) if AGE in schema else pl.lit(None, pl.Float64)
+    return frame.select(
+        pl.col(column).cast(pl.String).alias(SENTENCE),
+        years.alias(AGE),
+        pl.lit(place[0], pl.String).alias(DATASET),
+        pl.lit(place[1], pl.String).alias(SIDE),
+        *(name for name in schema if name not in {SENTENCE, AGE, DATASET, SIDE, column}),
+    )
 
 
 def _nulls(name: str, null_texts: Sequence[str]) -> pl.Expr:

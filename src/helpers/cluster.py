@@ -1,0 +1,110 @@
+"""Work handed to threads of this machine or to the workers of a Dask cluster, with one clear error where one is lost."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+WAIT = 30.0  # seconds for workers to appear, and for lost ones to come back
+HOW = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`, on machines that see the same paths."
+
+
+class Threads:
+    """Threads of this machine."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.submit = pool.submit
+
+    def share(self, value: Any) -> Any:
+        """Return the value: threads see it."""
+        return value
+
+    def result(self, future: Any) -> Any:
+        """Wait for what was submitted."""
+        return future.result()
+
+
+class Cluster:
+    """Workers of a Dask cluster."""
+
+    def __init__(self, client: Any, address: str, error: type[Exception]) -> None:
+        self.client, self.address, self.error = client, address, error
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Start a call on some worker."""
+        return self.client.submit(function, *arguments, pure=False)
+
+    def share(self, value: Any) -> Any:
+        """Send a value to the workers once."""
+        return self.client.scatter([value], broadcast=True)[0]
+
+    def result(self, future: Any) -> Any:
+        """Wait for what was submitted; give up where the scheduler or all workers are gone for `WAIT` seconds."""
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
+
+        lost = None
+        while True:
+            try:
+                return future.result(timeout=2)
+            except TimeoutError:
+                if future.status == "error":  # the call itself ran out of time
+                    raise
+                if self.client.status == "running" and self.client.scheduler_info()["workers"]:
+                    lost = None
+                elif (lost := lost or time.monotonic()) + WAIT < time.monotonic():
+                    why = "its scheduler or all its workers are gone"
+                    raise self._gone(why) from None
+            except (CancelledError, CommClosedError, KilledWorker) as problem:
+                raise self._gone(str(problem) or type(problem).__name__) from problem
+
+    def _gone(self, why: str) -> Exception:
+        return self.error(
+            f"the cluster at {self.address} was lost ({why[:200]}). Finished files are kept: start it again and repeat "
+            "the command, it goes on where it stopped."
+        )
+
+
+@contextmanager
+def pool(workers: int, address: str | None, *, error: type[Exception]) -> Iterator[Threads | Cluster]:
+    """Give a place that work is submitted to: `workers` threads here, or the cluster at `address`.
+
+    Raises
+    ------
+    Exception
+        Of the class `error`: Dask is not installed, no scheduler answers, or it has no workers.
+    """
+    if address is None:
+        threads = ThreadPoolExecutor(max(1, workers))
+        try:
+            yield Threads(threads)
+        finally:
+            threads.shutdown(cancel_futures=True)
+        return
+    client = _connect(address, error)
+    try:
+        yield Cluster(client, address, error)
+    finally:
+        with suppress(Exception):  # what a lost cluster says when it is left has been said
+            client.close(timeout=2)
+
+
+def _connect(address: str, error: type[Exception]) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        msg = "work on a cluster needs the extra 'cluster': pip install 'musclebook[cluster]'."
+        raise error(msg) from None
+    try:
+        client = Client(address, timeout=10)
+    except Exception as problem:
+        msg = f"no Dask scheduler answers at {address} ({type(problem).__name__}). {HOW}"
+        raise error(msg) from problem
+    try:
+        client.wait_for_workers(1, timeout=WAIT)
+    except TimeoutError:
+        client.close(timeout=2)
+        msg = f"the Dask scheduler at {address} has no workers. Start some: `dask worker {address}`."
+        raise error(msg) from None
+    return client

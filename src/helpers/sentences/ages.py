@@ -1,3 +1,0 @@
-"""The reader of ages under its older name."""
-
-from helpers.ages import *  # noqa: F403

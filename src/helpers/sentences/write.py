@@ -1,0 +1,669 @@
+"""Data sets of sentences on disk: decided once, written in shards, resumed, checked, described."""
+
+import hashlib
+import json
+import logging
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import yaml
+from filelock import FileLock
+
+from helpers import ages, names
+from helpers import cluster as clusters
+from helpers.errors import SentenceError
+from helpers.files import digest, write_json, writing
+from helpers.sentences import cells, encode, ranking, shards, split, symbols
+
+KEEP, DROP = "keep", "drop"
+# Raised when the files written for the same input and options change.
+FORMAT = 2
+MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
+LOCK = ".musclebook-sentences.lock"
+# A README with these words is ours and may be written anew.
+MARK = "Written by musclebook sentences."
+PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
+# Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
+PUBLICATION_COLUMNS = {
+    "collection_id": "collection_id",
+    "title": "publication_title",
+    "doi": "publication_doi",
+    "description": "publication_description",
+    "contact_name": "publication_contact_name",
+    "contact_email": "publication_contact_email",
+}
+_UUID = re.compile(
+    r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
+)
+_PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is written. Checks itself.
+
+    Parameters
+    ----------
+    rule
+        How a cell becomes a sentence.
+    split
+        ``"donors"``: whole donors to train or test; ``"cells"``: single cells, which leaks donors; ``"none"``.
+    test_fraction
+        Target share of the test side.
+    seed
+        Of the split.
+    chunk_cells
+        Cells of one file.
+    missing_age
+        ``"keep"`` or ``"drop"``: cells whose age is not known.
+    copies
+        ``"drop"`` or ``"keep"``: cells that say ``is_primary_data == False``, which are copies of another data set's.
+    donor_column, age_column
+        Columns of the donor and of the age; none: found.
+    organism
+        Organism where the data do not state it; none: that of the Ensembl identifiers of the genes, if there are.
+    level
+        Of the Zstandard compression.
+    """
+
+    rule: ranking.Rule = ranking.STANDARD
+    split: str = split.DONORS
+    test_fraction: float = 0.05
+    seed: int = 0
+    chunk_cells: int = 10_000
+    missing_age: str = KEEP
+    copies: str = DROP
+    donor_column: str | None = None
+    age_column: str | None = None
+    organism: str | None = None
+    level: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        symbols.choose("split", self.split, (split.DONORS, split.CELLS, split.NONE))
+        symbols.choose("missing_age", self.missing_age, (KEEP, DROP))
+        symbols.choose("copies", self.copies, (DROP, KEEP))
+        if self.chunk_cells < 1:
+            msg = f"chunk_cells is {self.chunk_cells}; a file holds at least one cell."
+            raise SentenceError(msg)
+        if not 0 < self.test_fraction < 1:
+            msg = f"test_fraction is {self.test_fraction}; give a share above 0 and below 1, or split='none'."
+            raise SentenceError(msg)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for a manifest."""
+        found = asdict(self)
+        found["rule"]["gene_lists"] = {name: list(genes) for name, genes in self.rule.gene_lists.items()}
+        return found
+
+
+STANDARD = Options()
+
+
+@dataclass(frozen=True)
+class Written:
+    """One data set on disk: its folder and its manifest."""
+
+    folder: Path
+    manifest: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all data sets of a run share."""
+
+    options: Options
+    collections: pl.DataFrame | None
+    hgnc: symbols.Nomenclature | None
+    hgnc_hash: str | None
+    test_donors: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One data set before it is written: the job, what names it, the rows of each side, what the manifest counts."""
+
+    job: shards.Job
+    facts: Mapping[str, Any]
+    sides: Mapping[str, np.ndarray]
+    counts: Mapping[str, Any]
+
+
+def write(
+    inputs: Any,
+    out: Path,
+    *,
+    options: Options = STANDARD,
+    collections: Path | None = None,
+    hgnc: Path | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    replace: bool = False,
+    progress: Callable[[str, int], None] | None = None,
+) -> list[Written]:
+    """Write sentences as Parquet, one folder a data set, ``train`` and ``test`` inside it unless there is no split.
+
+    The split is decided over all inputs before anything is written, and kept in ``split.json``. Run again after an
+    interruption, it goes on; finished files are not touched. The files depend on inputs and options only, not on
+    workers or interruptions. At the end the sentences of both sides are compared: how many of the test side stand
+    word for word in train is in each ``manifest.json``, and is warned of.
+
+    Parameters
+    ----------
+    inputs
+        Path of an .h5ad file or AnnData, several of them, or a mapping of data set names to them.
+    out
+        Folder to write into.
+    options
+        What is written.
+    collections
+        The user's table of publications, see `read_collections`.
+    hgnc
+        The user's HGNC table.
+    workers
+        Threads of this machine.
+    cluster
+        Address of a Dask scheduler whose workers see the same paths; none: this machine.
+    replace
+        Whether to remove what another run left under these names, rather than to refuse the folder.
+    progress
+        Called with data set and number of cells whenever a file is finished.
+
+    Raises
+    ------
+    SentenceError
+        If an input cannot be read, the folder holds another run, donors cannot be split, no cell is left, the disk is
+        full, or the cluster cannot be reached.
+    """
+    named = _name_inputs(inputs)
+    out = Path(out).expanduser()
+    if cluster and (here := [name for name, source in named.items() if not isinstance(source, Path)]):
+        msg = (
+            f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
+        )
+        raise SentenceError(msg)
+    shared = _Shared(
+        options,
+        None if collections is None else read_collections(Path(collections).expanduser()),
+        None if hgnc is None else symbols.read_hgnc(Path(hgnc).expanduser()),
+        None if hgnc is None else digest(Path(hgnc).expanduser()),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / LOCK):
+        _clean(out, named)
+        if replace:
+            _remove(out, named)
+        try:
+            with clusters.pool(workers, cluster, error=SentenceError) as pool:
+                return _run(named, out, shared, pool=pool, progress=progress)
+        finally:
+            _clean(out, named)
+
+
+def read_collections(path: Path) -> pl.DataFrame:
+    """Read the user's table of publications: CSV, tab-separated text or Parquet, one row a data set.
+
+    It has a column ``dataset_id`` and any of `PUBLICATION_COLUMNS` (either name).
+
+    Raises
+    ------
+    SentenceError
+        If it cannot be read, has no ``dataset_id``, or names a data set twice.
+    """
+    try:
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path, glob=False)
+        else:
+            separator = "," if path.suffix == ".csv" else "\t"
+            table = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        msg = f"{path} cannot be read as a table of collections: {problem}"
+        raise SentenceError(msg) from problem
+    table = table.rename({key: new for key, new in PUBLICATION_COLUMNS.items() if key in table.columns})
+    wanted = [column for column in PUBLICATION_COLUMNS.values() if column in table.columns]
+    if DATASET_ID not in table.columns or not wanted:
+        msg = f"{path} needs a column {DATASET_ID!r} and publication columns; it has: {', '.join(table.columns)}."
+        raise SentenceError(msg)
+    table = table.select(DATASET_ID, *wanted).cast(pl.String).unique(maintain_order=True)
+    if table[DATASET_ID].is_duplicated().any():
+        twice = table.filter(pl.col(DATASET_ID).is_duplicated())[DATASET_ID][0]
+        msg = f"{path} has different rows for data set {twice!r}; keep one row for each."
+        raise SentenceError(msg)
+    return table
+
+
+def find_id(name: str) -> str | None:
+    """Return the UUID in the name of a data set, in lower case with dashes; none if there is none.
+
+    Examples
+    --------
+    >>> find_id("10CC50A0AF804FA1B668893DD5C0113A")
+    '10cc50a0-af80-4fa1-b668-893dd5c0113a'
+    """
+    found = _UUID.search(name.lower())
+    return "-".join(found.groups()) if found else None
+
+
+def _run(
+    named: Mapping[str, Any], out: Path, shared: _Shared, *, pool: Any, progress: Callable[[str, int], None] | None
+) -> list[Written]:  # fmt: skip
+    options = shared.options
+    donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
+    if options.split == split.DONORS:
+        waiting = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
+        donors = {name: pool.result(future) for name, future in waiting.items()}
+        decided = _decide(donors.values(), out, options)
+        shared = _Shared(options, shared.collections, shared.hgnc, shared.hgnc_hash, decided.test_donors)
+    sent = pool.share(shared)
+    planned, started, done = deque(named.items()), deque(), []
+
+    def finish() -> None:
+        name, plan, futures = started.popleft()
+        reports = []
+        for future in futures:
+            reports.append(pool.result(future))
+            if progress is not None:
+                progress(name, reports[-1]["cells"])
+        done.append((name, plan, reports))
+
+    # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
+    # the memory
+    plans: deque[tuple[str, Any]] = deque()
+    while planned or plans:
+        while planned and len(plans) < 4:
+            name, source = planned.popleft()
+            plans.append((name, pool.submit(_plan, name, source, sent, donors[name])))
+        name, future = plans.popleft()
+        plan = pool.result(future)
+        pieces = _begin(out / name, plan, options)
+        job = pool.share(plan.job)
+        started.append((name, plan, [pool.submit(shards.make_shard, job, piece) for piece in pieces]))
+        while len(started) > 4:
+            finish()
+    while started:
+        finish()
+    if not any(report["cells"] for _, _, reports in done for report in reports):
+        msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
+        raise SentenceError(msg)
+    copied = _compare_sides(out, {name: reports for name, _, reports in done})
+    written = [_describe(out / name, plan, reports, options, copied[name]) for name, plan, reports in done]
+    _write_readme(
+        out,
+        {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(out.glob(f"*/{MANIFEST}"))},
+    )
+    return written
+
+
+def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
+    """Return the donors of a data set: name, cells, median age; copies and cells of unknown donors are left out."""
+    opened = _open(name, source, options, values=False)
+    column = split.find_donors(opened.schema.names, donor_column=options.donor_column)
+    if column is None:
+        msg = (
+            f"{name} names no donors (columns: {', '.join(opened.schema.names)}), so that whole donors cannot be held "
+            "out. Name the column, or ask for no split, or for a split by cell."
+        )
+        raise SentenceError(msg)
+    age_column = ages.find_source(opened.schema.names, age_column=options.age_column)
+    table = opened.obs(
+        0, opened.n_cells, columns=list({column: 0} | dict.fromkeys(_age_columns(opened, age_column)))
+    )
+    stated = shards.parse_ages(table, age_column=age_column)
+    frame = pl.DataFrame({"name": pl.from_arrow(table[column]).cast(pl.String), "age": stated[ages.AGE]})
+    frame = frame.filter(pl.Series(~_copies(opened, options)))
+    grouped = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
+    return grouped.filter(
+        pl.Series([names.is_somebody(donor) for donor in grouped["name"]], dtype=pl.Boolean)
+    )
+
+
+def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> split.Split:
+    """Put every donor of all inputs on one side, also where several share it; donors decided earlier stay."""
+    here = out / SPLIT
+    rule = {"seed": options.seed, "test_fraction": options.test_fraction}
+    before = _read_json(here) if here.exists() else {**rule, "sides": {}}
+    if any(before[key] != value for key, value in rule.items()):
+        msg = (
+            f"{out} is split with seed {before['seed']} and test_fraction {before['test_fraction']}, not "
+            f"{rule['seed']} and {rule['test_fraction']}. Choose another folder, or remove this one."
+        )
+        raise SentenceError(msg)
+    merged = (
+        pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum()).sort("name")
+    )
+    donors = [split.Donor(*row) for row in merged.select("name", "age", "cells").iter_rows()]
+    found = split.split_donors(
+        donors, target=options.test_fraction, seed=options.seed, settled=before["sides"]
+    )
+    sides = dict(before["sides"]) | {donor.name: found.side(donor.name) for donor in donors}
+    write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
+    return found
+
+
+def _plan(name: str, source: Any, shared: _Shared, donors: pl.DataFrame | None) -> _Planned:
+    """Read what a data set is, make its vocabulary, and decide where each of its cells goes."""
+    options = shared.options
+    opened = _open(name, source, options)
+    columns = opened.schema.names
+    vocabulary = options.rule.vocabulary(opened, hgnc=shared.hgnc)
+    stated = opened.organism() or _organism(opened, options)
+    constants = _describe_source(find_id(name), shared.collections)
+    constants |= {key: value for key, value in stated.items() if key not in columns}
+    facts = {
+        "format": FORMAT,
+        "source": {"name": name, "hash": opened.digest(), "cells": opened.n_cells},
+        "options": options.as_dict(),
+        "donor_column": split.find_donors(columns, donor_column=options.donor_column),
+        "age_column": ages.find_source(columns, age_column=options.age_column),
+        "constants": constants,
+        "hgnc_sha256": shared.hgnc_hash,
+        "words_sha256": hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest(),
+        "split": _describe_split(opened, options, donors, shared.test_donors),
+    }
+    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    job = shards.Job(
+        opened, ranking.Encoder(options.rule, vocabulary), fingerprint, facts["age_column"], facts["donor_column"],
+        _species(opened, stated), constants, options.level,
+    )  # fmt: skip
+    read = opened.obs(0, opened.n_cells, columns=_age_columns(opened, job.age_column) or columns[:1])
+    found = shards.parse_ages(read, age_column=job.age_column, species=job.species)
+    copies = _copies(opened, options)
+    unknown = found[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
+    kept = ~copies & ~unknown
+    counts = {
+        "cells_left_out_as_copies": int(copies.sum()),
+        "cells_left_out_without_age": int((unknown & ~copies).sum()),
+        "gene_lists": _find_lists(name, vocabulary, options.rule),
+        "ages": dict(found.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
+    }
+    return _Planned(job, facts, _sides(opened, options, kept, job.donor_column, shared.test_donors), counts)
+
+
+def _sides(
+    source: cells.Cells, options: Options, kept: np.ndarray, donor_column: str | None, held: frozenset[str]
+) -> dict[str, np.ndarray]:
+    if options.split == split.NONE:
+        return {"": np.flatnonzero(kept)}
+    if options.split == split.CELLS:
+        barcodes = encode.barcodes(source, 0, source.n_cells).to_pylist()
+        test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
+    else:
+        donors = pl.from_arrow(source.obs(0, source.n_cells, columns=[donor_column])[donor_column])
+        test = donors.cast(pl.String).is_in(sorted(held)).fill_null(value=False).to_numpy()
+    return {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
+
+
+def _find_lists(name: str, vocabulary: symbols.Vocabulary, rule: ranking.Rule) -> dict[str, Any]:
+    """Count the words found for each gene list; refuse a list of which none is."""
+    found = {}
+    for title, genes in rule.gene_lists.items():
+        _, absent = vocabulary.subset(genes)
+        given = len(set(genes))
+        found[title] = {"genes": given, "found": given - len(absent), "absent": absent[:20]}
+        if len(absent) == given:
+            msg = (
+                f"none of the {given} genes of the list {title!r} is a gene of {name} (first: "
+                f"{', '.join(map(repr, absent[:3]))}; the data have words such as {', '.join(vocabulary.words[:3])}). "
+                "Give symbols or Ensembl identifiers of the same species."
+            )
+            raise SentenceError(msg)
+    return found
+
+
+def _begin(folder: Path, plan: _Planned, options: Options) -> list[shards.Shard]:
+    """Return the files to write; note the plan, or refuse a folder that follows another one."""
+    here = folder / PLAN
+    if here.exists() and (was := _read_json(here)).get("fingerprint") != plan.job.fingerprint:
+        now = json.loads(json.dumps(plan.facts, default=str))
+        differs = [key for key, value in now.items() if was.get(key) != value]
+        msg = (
+            f"{folder} holds sentences of another run (different: {', '.join(differs)}). "
+            "Choose another folder, or remove this one."
+        )
+        raise SentenceError(msg)
+    if not here.exists():
+        write_json(here, {"fingerprint": plan.job.fingerprint, **plan.facts})
+    return [
+        shards.Shard(side, number, rows[start:stop], folder / side / f"chunk_{number:04d}.parquet")
+        for side, rows in plan.sides.items()
+        for number, (start, stop) in enumerate(encode.slices(len(rows), options.chunk_cells))
+    ]
+
+
+def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, int]:
+    """Count for each data set the test sentences that stand word for word in train, of whatever data set here."""
+
+    def numbers(side: str, found: Iterable[Mapping[str, Any]]) -> np.ndarray:
+        own = [report["hashes"] for report in found if report["side"] == side]
+        return np.concatenate([np.zeros(0, np.uint64), *own])
+
+    everywhere = [report for found in reports.values() for report in found]
+    train, test = numbers(split.TRAIN, everywhere), numbers(split.TEST, everywhere)
+    # what earlier runs left here, as far as it matters
+    for path in sorted(out.glob(f"*/{split.TRAIN}/chunk_*.parquet")) if len(test) else ():
+        if path.parent.parent.name not in reports:
+            there = pq.ParquetFile(path).read([encode.SENTENCE, encode.EXPRESSED])
+            found = shards.hash_sentences(pl.DataFrame(pl.from_arrow(there)))
+            train = np.concatenate([train, found[np.isin(found, test)]])
+    train = np.unique(train)
+    copied = {name: int(np.isin(numbers(split.TEST, found), train).sum()) for name, found in reports.items()}
+    if total := sum(copied.values()):
+        _log.warning(
+            "%s of %s test sentences stand word for word in train: copies of the same cells under other names, so that "
+            "a test on them says nothing. Find the data set that holds the copies and leave it out.",
+            f"{total:,}", f"{len(test):,}",
+        )  # fmt: skip
+    return copied
+
+
+def _describe(
+    folder: Path, plan: _Planned, reports: Sequence[Mapping[str, Any]], options: Options, copied: int
+) -> Written:  # fmt: skip
+    """Check the written files against each other and describe them."""
+    ties: Counter[str] = Counter(ranking.count_ties(np.zeros((0, 9), np.int64)))
+    by_side: Counter[str] = Counter()
+    donors: dict[str, set[str]] = {split.TRAIN: set(), split.TEST: set()}
+    for report in reports:
+        ties.update(report["report"])
+        by_side[report["side"] or "all"] += report["cells"]
+        donors.setdefault(report["side"], set()).update(filter(names.is_somebody, report["donors"]))
+    both = sorted(donors[split.TRAIN] & donors[split.TEST])
+    known = options.split != split.NONE and plan.job.donor_column is not None
+    if options.split == split.DONORS and both:
+        msg = f"{folder}: donors {', '.join(both[:5])} are in train and test. This is a fault; report it."
+        raise SentenceError(msg)
+    manifest = {
+        "fingerprint": plan.job.fingerprint,
+        **plan.facts,
+        "donors_on_both_sides": len(both) if known else None,
+        "test_sentences_in_train": None if options.split == split.NONE else copied,
+        "cells": sum(by_side.values()),
+        "cells_by_side": dict(by_side),
+        **{key: value for key, value in plan.counts.items() if key.startswith("cells_")},
+        "columns": {piece.name: str(piece.type) for piece in plan.job.schema},
+        "renamed_columns": plan.job.renamed,
+        "symbols": dict(plan.job.encoder.vocabulary.report),
+        "gene_lists": plan.counts["gene_lists"],
+        "ties": ranking.add_shares(ties),
+        "ages": plan.counts["ages"],
+        "files": [
+            {key: value for key, value in report.items() if key not in {"report", "hashes", "donors"}}
+            for report in reports
+        ],
+    }
+    write_json(folder / MANIFEST, manifest)
+    _write_readme(folder, {"": manifest})
+    return Written(folder, manifest)
+
+
+def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say which files hold the rows of which side, so that the hub's ``datasets`` loads them and nothing else."""
+    here = folder / README
+    if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
+        return  # somebody's own
+    configs = {}
+    for name, manifest in manifests.items():
+        files: dict[str, list[str]] = {}
+        for file in manifest["files"]:
+            files.setdefault(file["side"] or split.TRAIN, []).append(f"{name}/{file['file']}".lstrip("/"))
+        configs[name or "default"] = [{"split": side, "path": paths} for side, paths in files.items()]
+    if (
+        len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1
+        and "default" not in configs
+    ):
+        sides = [
+            side
+            for side in (split.TRAIN, split.TEST)
+            if any(one["split"] == side for c in configs.values() for one in c)
+        ]
+        every = {
+            side: [
+                path for c in configs.values() for one in c if one["split"] == side for path in one["path"]
+            ]
+            for side in sides
+        }
+        configs = {"default": [{"split": side, "path": paths} for side, paths in every.items()], **configs}
+    head = {
+        "configs": [{"config_name": name, "data_files": files} for name, files in configs.items() if files]
+    }
+    total = sum(manifest["cells"] for manifest in manifests.values())
+    text = (
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# Cell sentences\n\n"
+        f"{total:,} cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, "
+        "counted and left out is in manifest.json, beside the files of each data set.\n"
+    )
+    with writing(here) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _open(name: str, source: Any, options: Options, *, values: bool = True) -> cells.Cells:
+    return cells.open_cells(source, options.rule.layer, name, values=values)
+
+
+def _age_columns(source: cells.Cells, age_column: str | None) -> list[str]:
+    """Return the columns that the ages of a data set are read from."""
+    wanted = [age_column] if age_column else []
+    if age_column == ages.AGE_SOURCES[-1] and split.DONOR_COLUMNS[0] in source.schema.names:
+        wanted.append(split.DONOR_COLUMNS[0])
+    return wanted
+
+
+def _copies(source: cells.Cells, options: Options) -> np.ndarray:
+    """Return which cells say that they are copies of another data set's, and are to be left out."""
+    if options.copies == KEEP or PRIMARY not in source.schema.names:
+        return np.zeros(source.n_cells, bool)
+    stated = pl.Series(pl.from_arrow(source.obs(0, source.n_cells, columns=[PRIMARY])[PRIMARY]))
+    return stated.cast(pl.String).str.to_lowercase().is_in(["false", "0"]).fill_null(value=False).to_numpy()
+
+
+def _organism(source: cells.Cells, options: Options) -> dict[str, str]:
+    found = options.organism or symbols.find_organism(source.genes)
+    return {} if found is None else cells.complete_organism({cells.ORGANISM: found})
+
+
+def _species(source: cells.Cells, stated: Mapping[str, str]) -> str:
+    """Return whose life stages the labels of a data set mean: mouse if it says so, else human."""
+    said = set(stated.values())
+    for column in (cells.ORGANISM, cells.ORGANISM_TERM):
+        if column in source.schema.names:
+            said |= set(source.obs(0, source.n_cells, columns=[column])[column].unique().to_pylist())
+    said.discard(None)
+    return ages.MOUSE if said and said <= {"Mus musculus", "NCBITaxon:10090"} else ages.HUMAN
+
+
+def _describe_source(dataset_id: str | None, collections: pl.DataFrame | None) -> dict[str, str | None]:
+    """Return the constant columns of a data set: its id, and its publication where a table is given.
+
+    All data sets written with one table have the same columns; what is unknown is null.
+    """
+    found: dict[str, str | None] = {DATASET_ID: dataset_id}
+    if collections is not None:
+        found |= dict.fromkeys(column for column in collections.columns if column != DATASET_ID)
+        rows = collections.filter(pl.col(DATASET_ID).str.to_lowercase() == (dataset_id or ""))
+        if rows.height:
+            found |= {key: value for key, value in rows.row(0, named=True).items() if key != DATASET_ID}
+    return found
+
+
+def _describe_split(
+    source: cells.Cells, options: Options, donors: pl.DataFrame | None, held: frozenset[str]
+) -> dict[str, Any]:
+    if options.split == split.NONE:
+        return {"kind": split.NONE}
+    described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
+    if donors is None:
+        return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
+    here = donors.sort("name")
+    test = here["name"].is_in(sorted(held))
+    return described | {
+        "test_donors": here.filter(test)["name"].to_list(),
+        "train_donors": here.filter(~test)["name"].to_list(),
+        "test_share_of_cells": float(here.filter(test)["cells"].sum() / max(1, here["cells"].sum())),
+        "cells_of_unknown_donors": int((~_copies(source, options)).sum() - here["cells"].sum()),
+    }
+
+
+def _name_inputs(inputs: Any) -> dict[str, Any]:
+    """Give each input the name of its folder; cells in memory are looked at once."""
+    if isinstance(inputs, Mapping):
+        named = {str(name): source for name, source in inputs.items()}
+    else:
+        named = {}
+        for source in list(inputs) if isinstance(inputs, list | tuple) else [inputs]:
+            path = source if isinstance(source, str | Path) else getattr(source, "filename", None)
+            name = cells.dataset_name(Path(path)) if path else "cells"
+            if name in named:
+                msg = f"two inputs are called {name!r}; give a mapping of different names to the inputs."
+                raise SentenceError(msg)
+            named[name] = source
+    for name in named:
+        if not name or re.search(r'[\\/:*?"<>|]', name) or name.startswith("."):
+            msg = f"{name!r} cannot name a folder; give a mapping of plain names to the inputs."
+            raise SentenceError(msg)
+    if not named:
+        msg = "no input: give an .h5ad file, an AnnData, or several of them."
+        raise SentenceError(msg)
+    return {
+        name: Path(source) if isinstance(source, str | Path) else source for name, source in named.items()
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    except (OSError, ValueError):
+        pass
+    msg = f"{path} is damaged. Remove it, or choose another folder."
+    raise SentenceError(msg)
+
+
+def _clean(out: Path, named: Iterable[str]) -> None:
+    """Remove what this writer left half done; the lock is ours, so that nobody is writing it."""
+    folders = [out, *(out / name / side for name in named for side in ("", split.TRAIN, split.TEST))]
+    for folder in folders:
+        for path in folder.glob(".*.part") if folder.is_dir() else ():
+            if _PART.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+def _remove(out: Path, named: Iterable[str]) -> None:
+    """Remove the files of another run, and the folders that are empty then: never somebody's own."""
+    (out / SPLIT).unlink(missing_ok=True)
+    for folder in (out / name for name in named):
+        if not (folder / PLAN).exists():
+            continue
+        for place in (folder / split.TRAIN, folder / split.TEST, folder):
+            for path in [*place.glob("chunk_*.parquet"), place / MANIFEST, place / PLAN]:
+                path.unlink(missing_ok=True)
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
