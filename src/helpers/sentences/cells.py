@@ -403,7 +403,7 @@ def _file_digest(path: Path) -> str:
     with path.open("rb") as stream:
         while block := stream.read(4 * 2**20):
             checksum = zlib.crc32(block, checksum)
-    return files.digest_text(f"{files.digest(path, sample=2**20)}-{checksum:08x}")
+    return files.digest_text(f"{files.fingerprint(path)}-{checksum:08x}")
 
 
 def _dense_block(values: Any, start: int, stop: int) -> Block:
