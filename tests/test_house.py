@@ -16,7 +16,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # An import points down. A floor may import any floor above it in this list, and its own room.
 FLOORS = [
     {"names", "errors", "facts"},
-    {"files", "budget", "markup", "ages", "parameters", "style"},
+    {"files", "budget", "markup", "ages", "parameters", "style", "cluster"},
     {"atlas", "simulate"},
     {"stats"},
     {"sources", "analysis", "sentences", "scprint"},
