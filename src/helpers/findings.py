@@ -5,6 +5,7 @@ import json
 import math
 import platform
 import re
+import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -311,6 +312,7 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     folder = Path(out_dir) if out_dir else Path("results") / notebook / key
     # a result file may be published: it names the file that was read, not where it lies on this machine
     shown = {name: _without_folder(value) for name, value in plain.items()}
+    warnings.filterwarnings("ignore", message="IProgress not found")  # a page needs no bar of progress
     return Note(notebook, folder=folder, parameters=shown)
 
 
