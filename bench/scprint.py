@@ -62,7 +62,9 @@ def rates(folder: Path, repeats: int) -> list[tuple[str, int, float, float]]:
             pl.collect_all(asked, engine="streaming")
 
         few = max(3, repeats // 5)
-        near = (pl.col("tissue_score").cast(pl.Float32) - pl.col("tissue_2_score").cast(pl.Float32) <= 0.15).mean()
+        near = (
+            pl.col("tissue_score").cast(pl.Float32) - pl.col("tissue_2_score").cast(pl.Float32) <= 0.15
+        ).mean()
         one = listed[:1]
         found = [
             ("one label table", *timed(lambda: ask(("cell_type", "tissue")), lambda: load("top3"), few)),
@@ -118,7 +120,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "whole"
         twin.simulate_parts(whole, n_cells=arguments.parts * CELLS, n_parts=arguments.parts)
-        print(f"Questions to 20 parts of {CELLS:,} cells, the survey of one of them; uncompressed, in memory:")
+        print(
+            f"Questions to 20 parts of {CELLS:,} cells, the survey of one of them; uncompressed, in memory:"
+        )
         found = rates(some(whole, Path(scratch) / "twenty", 20), arguments.repeats)
         for name, cells, ours, raw in found:
             print(
@@ -133,7 +137,9 @@ def main() -> None:
         print("The whole atlas on one core:")
         for (name, cells, seconds, _), size in zip(found, (46, 46, 46, 940), strict=True):
             core, disk = ATLAS * seconds / cells / 60, ATLAS * size / DISK / 60
-            print(f"  {name}: {core:.1f} min of the processor, {disk:.1f} min of a disk of {DISK / 1e6:.0f} MB/s")
+            print(
+                f"  {name}: {core:.1f} min of the processor, {disk:.1f} min of a disk of {DISK / 1e6:.0f} MB/s"
+            )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from helpers import simulate
 from helpers.simulate import atlas, release
 
+sys.path.insert(0, str(Path(__file__).parent))  # what several folders of tests share
 TINY_SCALE, TINY_SEED = 0.02, 20240613
 
 

@@ -107,7 +107,7 @@ def test_files_links_and_folders_around_us_stay_even_with_force(verb, force, giv
 
 
 def test_a_folder_of_another_kind_is_not_replaced(given, book):
-    refused(run("workshop", given / "parts"), "truth.json")
+    refused(run("workshop", given / "parts"), "label_decoders.json")
     assert (given / "parts" / "truth.json").exists()
 
 

@@ -16,7 +16,8 @@ from helpers.atlas import scan as scanning
 from helpers.atlas import validate
 from helpers.atlas.validate import is_damaged
 from helpers.errors import BudgetError, ReleaseError
-from helpers.simulate import damage
+
+import damage  # isort: skip  the folder tests is put on the path by conftest
 
 TEXTS_FOR_READERS = (names.README_FILE, names.LICENSE_FILE)
 

@@ -19,7 +19,7 @@ from helpers.book.execute import PROGRESS, Outcome, Stop, Task, execute, good_ru
 from helpers.book.project import PROFILES, Notebook, Project
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
-from helpers.files import write_json
+from helpers.files import storing, write_json
 from helpers.parameters import ATLAS, OUT_DIR, Value
 
 CURRENT = "current.json"
@@ -224,6 +224,8 @@ def make(
     places = max(1, min(workers or cores, len(wanted)))
     for number, one in enumerate(plans):
         if number in wanted:
+            with storing(one.folder, any_fault=True):
+                one.folder.mkdir(parents=True, exist_ok=True)
             _clear_leftovers(one.folder)
             kept = failed / (f"{one.notebook.name}-{one.parts.key}" if several else one.notebook.name)
             tasks[number] = _task(one, failed=kept, threads=max(1, cores // places))

@@ -433,7 +433,11 @@ def _adjust(
 
 
 def _permutation(
-    one: _Layout, tested: np.ndarray, draws: int, seed: int, intervals: bool  # noqa: FBT001  as the other kernels
+    one: _Layout,
+    tested: np.ndarray,
+    draws: int,
+    seed: int,
+    intervals: bool,  # noqa: FBT001  as the other kernels
 ) -> tuple[tuple[np.ndarray, ...], int]:
     labels = [column for column in one.adjusted if not one.donors[column].dtype.is_numeric()]
     dealt = permute.deal(one.matrix[:, -1], strata=one.donors.select(labels), draws=draws, seed=seed)

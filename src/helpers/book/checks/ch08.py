@@ -24,17 +24,24 @@ def split(answer: Callable[[list[str], str], tuple[list[int], list[int]]]) -> st
 
 def baseline(answer: Callable[[list[float]], float]) -> str | None:
     """Check the error of predicting each age as the mean of the others."""
-    ages = [20.0, 30.0, 70.0]
-    right = (abs(20 - 50) + abs(30 - 45) + abs(70 - 25)) / 3
+    ages = [
+        20.0,
+        30.0,
+        50.0,
+        70.0,
+    ]  # the mean of the others is 50, 46.67, 40, 33.33; their median 50, 50, 30, 30
+    right = (30 + 50 / 3 + 10 + 110 / 3) / 4
     found = float(answer(ages))
     if math.isclose(found, right):
         return None
-    mean = sum(ages) / 3
-    if math.isclose(found, sum(abs(age - mean) for age in ages) / 3):
+    if math.isclose(found, (30 + 20 + 20 + 40) / 4):
+        return "that predicts the median of the others; their mean is asked for."
+    mean = sum(ages) / 4
+    if math.isclose(found, sum(abs(age - mean) for age in ages) / 4):
         return "that mean includes the donor whose age is predicted: leave it out."
-    if math.isclose(found, math.sqrt((30**2 + 15**2 + 45**2) / 3)):
+    if math.isclose(found, math.sqrt((30**2 + (50 / 3) ** 2 + 10**2 + (110 / 3) ** 2) / 4)):
         return "that is the root of the mean square; the mean absolute error is asked for."
-    return f"for ages 20, 30 and 70 the error is {right:g} years, your function says {found:g}."
+    return f"for ages 20, 30, 50 and 70 the error is {right:.4g} years, your function says {found:.4g}."
 
 
 def macro(answer: Callable[[list[str], list[str]], float]) -> str | None:

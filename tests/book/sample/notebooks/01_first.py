@@ -19,8 +19,7 @@
 # %%
 import polars as pl
 
-from helpers import findings
-from helpers.figures import style
+from helpers import findings, style
 
 style.apply()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from helpers import names
-from helpers.simulate import edits
+
+import edits  # isort: skip  the folder tests is put on the path by conftest
 
 
 @dataclass(frozen=True)

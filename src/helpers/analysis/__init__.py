@@ -1,1 +1,0 @@
-"""AnnData to tables: quality, pseudobulk, expression, composition, signatures, prediction."""
