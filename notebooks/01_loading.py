@@ -17,7 +17,7 @@
 #
 # **Before you start.** You know what a count matrix is. Nothing else is needed.
 #
-# **Time** 35 minutes to read, 25 for the exercises.
+# **Time** 35 minutes to read, 30 for the exercises.
 # **Memory** under 3 GiB on the default atlas, under 7 GiB at full size.
 #
 # **What can go wrong.** The obvious way, one call of pandas on the expression file, makes a dense table of more than
@@ -35,6 +35,7 @@ import seaborn as sns
 from sklearn.neighbors import NearestNeighbors
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.atlas import audit, validate
 from helpers.facts import study
 
@@ -85,9 +86,7 @@ note.table(muscle.files(), "The files of this source.", name="files", rows=12)
 donors = muscle.donors
 years = pl.col("age").round(0).cast(pl.Int64).cast(pl.String).fill_null("?")
 sex = pl.col("Sex").fill_null("?")
-people = donors.with_columns(
-    who=pl.format("{}, {} {}", "DonorID", years, sex)
-)
+people = donors.with_columns(who=pl.format("{}, {} {}", "DonorID", years, sex))
 counted = people.unpivot(["cells", "nuclei"], index="who").to_pandas()
 
 # %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top, with age in years and sex.", "name": "fig-01-donors"}, "image": {"alt": "Bar chart, one row a donor ordered by age, with one bar for single cells and one for single nuclei. A donor without an assay has no bar for it."}}
@@ -122,7 +121,14 @@ note.table(
     "Donors, youngest first. Exact ages come from the study's own notebooks where it lists the donor.",
     name="donors",
     rows=20,
-    columns={"donor": "DonorID", "age": "age", "sex": "Sex", "chemistry of the cells": "chemistry", "cells": "cells", "nuclei": "nuclei"},
+    columns={
+        "donor": "DonorID",
+        "age": "age",
+        "sex": "Sex",
+        "chemistry of the cells": "chemistry",
+        "cells": "cells",
+        "nuclei": "nuclei",
+    },
 )
 
 # %% [markdown]
@@ -145,26 +151,27 @@ if bins.height:
 
 # %% tags=["remove-input"]
 note.table(
-    bins, "Age bins and the donors behind them.", name="age_bins",
+    bins,
+    "Age bins and the donors behind them.",
+    name="age_bins",
     columns={"age bin": "Age_group", "donors": "donors", "cells": "cells", "nuclei": "nuclei"},
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Whose bin is it?
-# :label: ex-01-bins
+# ### Exercise: Whose bin is it? (10 minutes)
+#
 # Which of the study's age bins (`Age_group_5y` in `study.donors()`) are one single donor? Give them as a set.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Group the donor table by bin and count the rows.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
 per_bin = study.donors().group_by("Age_group_5y").len()
 single = set(per_bin.filter(pl.col("len") == 1)["Age_group_5y"])
+print(sorted(single))
 check("01.bins", single)
 
 # %% [markdown]
@@ -227,7 +234,8 @@ if tally.height:
 note.table(
     study.label_meanings().join(tally, on="label", how="inner"),
     "What the commonest coarse labels mean. The saved table holds all, and how some have been misread in public.",
-    name="label_meanings", rows=12,
+    name="label_meanings",
+    rows=12,
     columns={"label": "label", "meaning": "meaning", "cells": "cells", "nuclei": "nuclei"},
 )
 
@@ -305,22 +313,23 @@ note.table(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} How big would it be?
-# :label: ex-01-dense
+# ### Exercise: How big would it be? (10 minutes)
+#
 # Write a function `dense_gib(cells, genes)` that gives the size of a dense float32 table in gibibytes. What does it
 # say of the release as published?
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # A float32 value takes four bytes; a gibibyte is two to the power of thirty bytes.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def dense_gib(cells, genes):
     return cells * genes * 4 / 2**30
 
 
+print(f"{dense_gib(*muscle.shape):.2f} GiB")
 check("01.dense", dense_gib)
 
 # %% [markdown]
@@ -344,7 +353,6 @@ adata.obs["type"] = shown.where(shown.isin(common), "other").astype("category")
 adata.obs["assay"] = adata.obs["batch"].astype("string").fillna("not given")
 adata.obs["donor"] = adata.obs["DonorID"].astype("string").fillna("not given")
 
-
 # %%
 def show_maps(color, palette):
     rows = (len(maps) + 1) // 2
@@ -364,7 +372,6 @@ def show_maps(color, palette):
         for kind, shade in colors
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=4)
-
 
 # %% mystnb={"figure": {"caption": "The projections by type: the six commonest labels in color, all others gray.", "name": "fig-01-maps-type"}, "image": {"alt": "Up to four scatter plots of all cells: scVI, UMAP, PCA and t-SNE. The six commonest labels are colored, the rest is gray."}}
 colors = dict(zip(common, style.CYCLE, strict=False)) | {"other": "0.85"}
@@ -406,7 +413,8 @@ if mixing:
     note.table(
         pl.DataFrame(mixing),
         f"Neighbors from the other assay, in all dimensions of each map, for {shared}; {if_mixed:.0%} if assays mixed fully.",
-        name="mixing", percent=["from the other assay"],
+        name="mixing",
+        percent=["from the other assay"],
     )
 
 # %% [markdown]
@@ -436,27 +444,31 @@ if checks.height:
 # %% tags=["remove-input"]
 note.table(by_file, "Checks of each file.", name="integrity_by_file", rows=12)
 note.table(
-    unusual, "What is not as expected, and what to do.", name="integrity_unusual", rows=8,
+    unusual,
+    "What is not as expected, and what to do.",
+    name="integrity_unusual",
+    rows=8,
     columns={"file": "file", "status": "status", "found": "found", "what to do": "remedy"},
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Two assays of one person
-# :label: ex-01-align
+# ### Exercise: Two assays of one person (10 minutes)
+#
 # The expression file carries no barcodes. Write `same_rows(metadata_rows, expression_rows, barcodes)` that is true
 # only if the two tables can be aligned by position: the numbers of rows agree and no barcode occurs twice.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Compare the two numbers, and the length of the list of barcodes with the length of its set.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def same_rows(metadata_rows, expression_rows, barcodes):
     return metadata_rows == expression_rows == len(barcodes) == len(set(barcodes))
 
 
+print(same_rows(3, 3, ["A", "B", "B"]))
 check("01.align", same_rows)
 
 # %% [markdown]
@@ -523,7 +535,10 @@ verdict = pl.when("holds").then(pl.lit("holds")).otherwise(pl.lit("does not"))
 # %% tags=["remove-input"]
 if claims:
     note.table(
-        by_hand.with_columns(verdict=verdict), "Ten claims of the card, by hand.", name="claims_by_hand", rows=10,
+        by_hand.with_columns(verdict=verdict),
+        "Ten claims of the card, by hand.",
+        name="claims_by_hand",
+        rows=10,
         columns={"claim of the card": "claim", "verdict": "verdict", "found": "found"},
     )
 
@@ -545,16 +560,26 @@ note.record("claims_simulated", card.filter(pl.col("verdict") == "not judged: si
 if card.height:
     note.say(
         "Of {claims_checked:claim|claims}, **{claims_failed.number}** do not hold on these files"
-        + (", and {claims_simulated.number} are not judged because the data are simulated." if muscle.simulated else ".")
+        + (
+            ", and {claims_simulated.number} are not judged because the data are simulated."
+            if muscle.simulated
+            else "."
+        )
     )
 
 # %% tags=["remove-input"]
-note.table(verdicts, "Claims of the card by verdict.", name="claims_by_verdict", columns={"verdict": "verdict", "claims": "len"})
+note.table(
+    verdicts,
+    "Claims of the card by verdict.",
+    name="claims_by_verdict",
+    columns={"verdict": "verdict", "claims": "len"},
+)
 note.table(
     card.sort(pl.col("verdict") != "does not hold", maintain_order=True),
     "The public card, claim by claim: those that do not hold first. The saved table holds all, and says what to know "
     "about each.",
-    name="card_audit", rows=20,
+    name="card_audit",
+    rows=20,
     columns={"claim": "claim", "verdict": "verdict", "found": "found"},
 )
 
@@ -574,7 +599,9 @@ if planted is not None:
 
 # %% tags=["remove-input", "finding"]
 note.record("truth_aligned", None if planted is None else float(right.mean()))
-note.record("truth_mislabeled", None if planted is None else float(scored["mislabeled"].mean()), "of the labels")
+note.record(
+    "truth_mislabeled", None if planted is None else float(scored["mislabeled"].mean()), "of the labels"
+)
 note.say(
     "Labels that come back as planted: {truth_aligned:.2%}; planted wrong on purpose: {truth_mislabeled:.2%}."
     if planted is not None
@@ -639,7 +666,9 @@ whole = bool((own.X.data == np.round(own.X.data)).all())
 note.table(
     sampled.reset_index(),
     f"Donors of the file; {filled:.1%} of its values are not zero, and they are {'whole counts' if whole else 'no whole counts'}.",
-    name="own_donors", rows=6, columns={"donor": "DonorID", "barcodes": "barcodes", "types": "types"},
+    name="own_donors",
+    rows=6,
+    columns={"donor": "DonorID", "barcodes": "barcodes", "types": "types"},
 )
 
 # %% [markdown]
@@ -649,8 +678,28 @@ note.table(
 note.say(
     "The atlas opens from its files without being read whole and holds {cells} of {donors}. Its matrix fits into {sparse_gib} "
     "sparse, where the values of a dense table alone are {dense_gib}. "
-    + ("Of the {claims_checked.number} claims of its public card {claims_failed.number} do not hold." if card.height else "")
+    + (
+        "Of the {claims_checked.number} claims of its public card {claims_failed.number} do not hold."
+        if card.height
+        else ""
+    )
 )
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A donor gave 9,000 cells, another 90. How many independent observations of aging are they together?**
+# <!-- facts: 9000; 90 -->
+#
+# <details><summary>9,090, one for each cell</summary>Not yet: cells of one person share genes, illness and handling.</details>
+# <details><summary>Two, one for each donor</summary>Right: age belongs to the person, so the person is the unit.</details>
+#
+# **A group of the age table holds one donor. What does its average tell?**
+#
+# <details><summary>How people of that age are</summary>Not yet: it cannot be told from what is peculiar to that person.</details>
+# <details><summary>How that person is</summary>Right: one donor is an anecdote, however many cells were sequenced.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

@@ -17,7 +17,7 @@
 #
 # **Before you start.** [Quality control](02_quality), above all its last part: who is compared with whom.
 #
-# **Time** 45 minutes to read, 40 for the exercises.
+# **Time** 45 minutes to read, 45 for the exercises.
 # **Memory** under 2 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** Cells of one donor are not replicates; a rare cell type has too few donors, and the page then
@@ -35,11 +35,10 @@ import statsmodels.formula.api as smf
 from adjustText import adjust_text
 from patsy import dmatrix
 from scipy import stats
-from statsmodels.stats.outliers_influence import (
-    variance_inflation_factor,
-)
+from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.facts import study
 from helpers.stats import expression, permute, score
 
@@ -78,7 +77,10 @@ note = findings.begin("03_age_de", globals())
 muscle = sources.open_atlas(atlas)
 adata = muscle.to_anndata(budget=budget)
 comparison = {
-    "age_as": age_as, "young_max": young_max, "old_min": old_min, "sex": sex,
+    "age_as": age_as,
+    "young_max": young_max,
+    "old_min": old_min,
+    "sex": sex,
 }
 where = {"level": level, "assay": assay, "min_cells": min_cells}
 cell_type = expression.choose_type(
@@ -94,9 +96,7 @@ mine = (adata.obs[level] == cell_type) & (adata.obs["batch"] == assay)
 sizes = adata.obs.loc[mine, "DonorID"].value_counts()
 enough = sizes.index[sizes >= min_cells].astype(str)
 cells = adata[mine & adata.obs["DonorID"].isin(enough)].copy()
-profiles = sc.get.aggregate(
-    cells, by="DonorID", func="sum", layer="counts"
-)
+profiles = sc.get.aggregate(cells, by="DonorID", func="sum", layer="counts")
 
 # %% [markdown]
 # The donors' table gets two columns that belong to these cells: their number, and the chemistry that they were made
@@ -131,31 +131,34 @@ note.table(
     name="donors",
     rows=20,
     columns={
-        "donor": "DonorID", "years": "age", "group": "group", "sex": "Sex", "chemistry": "chemistry", "cells": "n_cells",
+        "donor": "DonorID",
+        "years": "age",
+        "group": "group",
+        "sex": "Sex",
+        "chemistry": "chemistry",
+        "cells": "n_cells",
     },
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} How many cells is a donor worth?
-# :label: ex-03-effective
+# ### Exercise: How many cells is a donor worth? (10 minutes)
+#
 # A donor gives `n` cells whose values correlate within the donor by `icc`. Write `effective(n, icc)`: the number of
 # independent cells that would estimate the donor's mean as precisely. Try it on `donors["n_cells"]`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # The variance of a mean of correlated values is the usual one times $1 + (n - 1)\,\mathrm{icc}$. What happens for many cells?
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
-
 def effective(n, icc):
     return n / (1 + (n - 1) * icc)
 
 
 effective(donors["n_cells"], 0.1)
+print(effective(donors["n_cells"], 0.1).round(1).to_list())
 check("03.effective", effective)
 
 # %% [markdown]
@@ -191,15 +194,19 @@ first, second = look.uns["pca"]["variance_ratio"]
 axis = sns.scatterplot(
     donors, x="PC1", y="PC2", hue="chemistry", style="Sex", s=70
 )
-axis.set(xlabel=f"PC1, {first:.0%} of variance",
-         ylabel=f"PC2, {second:.0%} of variance")
+axis.set(
+    xlabel=f"PC1, {first:.0%} of variance",
+    ylabel=f"PC2, {second:.0%} of variance",
+)
 axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
 years = [
     axis.text(donor.PC1, donor.PC2, f"{donor.age:.0f}")
     for donor in donors.itertuples()
 ]
 adjust_text(
-    years, donors["PC1"].to_numpy(), donors["PC2"].to_numpy(),
+    years,
+    donors["PC1"].to_numpy(),
+    donors["PC2"].to_numpy(),
     expand=(1.6, 1.6),
 );
 
@@ -207,14 +214,16 @@ adjust_text(
 # How much of each component do age, chemistry and sex explain, one at a time?
 
 # %%
-explained = pd.DataFrame({
-    component: {
-        term: smf.ols(f"{component} ~ {term}", donors).fit().rsquared
-        for term in ["coded_age", "Sex", "chemistry"]
-        if donors[term].nunique() > 1
+explained = pd.DataFrame(
+    {
+        component: {
+            term: smf.ols(f"{component} ~ {term}", donors).fit().rsquared
+            for term in ["coded_age", "Sex", "chemistry"]
+            if donors[term].nunique() > 1
+        }
+        for component in ["PC1", "PC2"]
     }
-    for component in ["PC1", "PC2"]
-})
+)
 
 # %% tags=["remove-input", "finding"]
 note.say(
@@ -222,7 +231,9 @@ note.say(
     "the strongest of age, sex and chemistry is **{pc1_strongest}**.",
     pc1_share=first,
     pc1_age=explained.loc["coded_age", "PC1"],
-    pc1_strongest={"coded_age": "age", "Sex": "sex"}.get(explained["PC1"].idxmax(), explained["PC1"].idxmax()),
+    pc1_strongest={"coded_age": "age", "Sex": "sex"}.get(
+        explained["PC1"].idxmax(), explained["PC1"].idxmax()
+    ),
 )
 
 # %% [markdown]
@@ -258,24 +269,21 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Who is missing?
-# :label: ex-03-women
+# ### Exercise: Who is missing? (10 minutes)
+#
 # From `study.donors()`: how many women up to 40 years old have single cells (a known `cells_10X_version`)? Answer with
 # a number, and say to yourself what that does to age within women.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Filter by `Sex`, `Age` and `cells_10X_version`, then count the rows.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-with_cells = study.donors().filter(
-    pl.col("cells_10X_version").is_not_null()
-)
-young_women = with_cells.filter(
-    (pl.col("Sex") == "F") & (pl.col("Age") <= 40)
-).height
+with_cells = study.donors().filter(pl.col("cells_10X_version").is_not_null())
+young_women = with_cells.filter((pl.col("Sex") == "F") & (pl.col("Age") <= 40)).height
+print(young_women)
 check("03.women", young_women)
 
 # %% [markdown]
@@ -290,9 +298,7 @@ check("03.women", young_women)
 offset = np.broadcast_to(np.log(effective_sizes), counts.shape)
 fit = ep.glm_ql_fit(counts, design=design, offset=offset, robust=True)
 tested = ep.glm_ql_ftest(fit, coef=age)
-table = expression.add_intervals(
-    tested, fit, coef=age, genes=counts.index
-)
+table = expression.add_intervals(tested, fit, coef=age, genes=counts.index)
 calls = table.filter(pl.col("q") < fdr)
 
 # %% tags=["remove-input"]
@@ -302,7 +308,11 @@ note.table(
     name="age_de",
     rows=8,
     columns={
-        "gene": "gene", "change": ("log2_change", "low", "high"), "p": "p", "q": "q", "mean log2 CPM": "mean_log2_cpm",
+        "gene": "gene",
+        "change": ("log2_change", "low", "high"),
+        "p": "p",
+        "q": "q",
+        "mean log2 CPM": "mean_log2_cpm",
     },
 )
 
@@ -311,8 +321,11 @@ note.table(
 
 # %% mystnb={"figure": {"caption": "Change with age against p-value, one point a gene; called genes are dark diamonds, the first of them with their names.", "name": "fig-03-volcano"}, "image": {"alt": "Volcano plot: one gray point a gene, called genes as dark diamonds, the leading ones with names that do not overlap."}}
 axis = sns.scatterplot(
-    x=table["log2_change"], y=-np.log10(table["p"]),
-    color="0.75", s=8, linewidth=0,
+    x=table["log2_change"],
+    y=-np.log10(table["p"]),
+    color="0.75",
+    s=8,
+    linewidth=0,
 )
 axis.scatter(
     calls["log2_change"], -np.log10(calls["p"]), marker="D", color="black"
@@ -324,8 +337,10 @@ gene_names = [
     for row in calls.head(8).iter_rows(named=True)
 ]
 adjust_text(
-    gene_names, calls["log2_change"].to_numpy(),
-    -np.log10(calls["p"].to_numpy()), expand=(1.3, 1.9),
+    gene_names,
+    calls["log2_change"].to_numpy(),
+    -np.log10(calls["p"].to_numpy()),
+    expand=(1.3, 1.9),
     arrowprops={"arrowstyle": "-", "color": "0.5"},
 );
 
@@ -337,24 +352,29 @@ marks = {"M": "^", "F": "D", "not stated": "o"}
 figure, axes = plt.subplots(1, 2, figsize=(5.6, 2.5), sharex=True)
 for axis, gene in zip(axes, table["gene"].head(2), strict=True):
     sns.scatterplot(
-        x=donors["age"], y=logs.loc[gene].to_numpy(), hue=donors["Sex"],
-        style=donors["Sex"], markers=marks, legend=False, ax=axis, s=45,
+        x=donors["age"],
+        y=logs.loc[gene].to_numpy(),
+        hue=donors["Sex"],
+        style=donors["Sex"],
+        markers=marks,
+        legend=False,
+        ax=axis,
+        s=45,
     )
     axis.set(title=gene, xlabel="years", ylabel="log2 CPM")
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} From p to q
-# :label: ex-03-adjust
+# ### Exercise: From p to q (15 minutes)
+#
 # Write `adjust(p)`: the values of Benjamini and Hochberg for a list of p-values, in the order given. Hold it against
 # `table["q"]`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Sort, multiply the smallest by the number of tests, the second by half of it, and so on; then no q may exceed a
 # later one, so take the running minimum from the end.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def adjust(p):
@@ -367,6 +387,7 @@ def adjust(p):
 
 
 np.testing.assert_allclose(adjust(table["p"].to_list()), table["q"])
+print([round(q, 3) for q in adjust([0.01, 0.04, 0.02])])
 check("03.adjust", adjust)
 
 # %% [markdown]
@@ -400,9 +421,7 @@ note.say(
 # runs through [`run_test`](../book/api), which makes the four calls above.
 
 # %%
-pair = expression.choose_donors(
-    donors, **comparison | {"age_as": "bin"}
-)
+pair = expression.choose_donors(donors, **comparison | {"age_as": "bin"})
 pair_counts = counts[pair["DonorID"]]
 pair_design = dmatrix(
     expression.write_formula(pair), pair, return_type="dataframe"
@@ -419,8 +438,12 @@ old_young = sc.AnnData(
     var=pd.DataFrame(index=counts.index),
 )
 sc.tl.rank_genes_groups(
-    old_young, "group", groups=["old"], reference="young",
-    method="wilcoxon", tie_correct=True,
+    old_young,
+    "group",
+    groups=["old"],
+    reference="young",
+    method="wilcoxon",
+    tie_correct=True,
 )
 wilcoxon = sc.get.rank_genes_groups_df(old_young, group="old")
 
@@ -431,14 +454,17 @@ wilcoxon = sc.get.rank_genes_groups_df(old_young, group="old")
 # %%
 pooled = pair_counts.T.groupby(group_of).sum().T
 pooled = expression.to_log2_cpm(pooled, pooled.sum().to_numpy())
-by_cells = pl.DataFrame({
-    "gene": pooled.index.to_list(),
-    "change_cells": (pooled["old"] - pooled["young"]).to_list(),
-})
+by_cells = pl.DataFrame(
+    {
+        "gene": pooled.index.to_list(),
+        "change_cells": (pooled["old"] - pooled["young"]).to_list(),
+    }
+)
 both = over_donors.join(by_cells, on="gene").join(
     pl.from_pandas(wilcoxon[["names", "pvals", "pvals_adj"]]).rename(
         {"names": "gene", "pvals": "p_cells", "pvals_adj": "q_cells"}
-    ), on="gene",
+    ),
+    on="gene",
 )
 
 # %% mystnb={"figure": {"caption": "The leading genes of the list over cells: change of old over young by pooled cells (crosses), and by donors with the 95 % interval (diamonds, filled where called).", "name": "fig-03-lists"}, "image": {"alt": "Dot chart, one row a gene that the test over cells ranks first: a cross for the change over pooled cells, a diamond with its interval for the change over donors. Most intervals are wide, few diamonds are filled."}}
@@ -447,11 +473,21 @@ rows = np.arange(len(shown))
 called = shown["q"] < fdr
 figure, axis = plt.subplots(figsize=(5.6, 3.2))
 axis.hlines(rows, shown["low"], shown["high"], color="0.6")
-axis.scatter(shown["change_cells"], rows, marker="x",
-             color=style.VERMILION, label="over cells")
-axis.scatter(shown["log2_change"], rows, marker="D", edgecolor="black",
-             color=np.where(called, "black", "white"),
-             label="over donors")
+axis.scatter(
+    shown["change_cells"],
+    rows,
+    marker="x",
+    color=style.VERMILION,
+    label="over cells",
+)
+axis.scatter(
+    shown["log2_change"],
+    rows,
+    marker="D",
+    edgecolor="black",
+    color=np.where(called, "black", "white"),
+    label="over donors",
+)
 axis.axvline(0, color="0.5", linestyle=":")
 axis.set_yticks(rows, shown["gene"])
 axis.invert_yaxis()
@@ -482,10 +518,14 @@ note.save("two_lists", both.sort("p_cells"));
 blind = dmatrix("coded_age", pair, return_type="dataframe")
 without_sex = expression.run_test(pair_counts, blind)
 on_y = study.genes().filter(pl.col("chromosome") == "Y")["symbol"]
-of_sex = both.filter(pl.col("gene").is_in(on_y.to_list())).join(
-    without_sex.select("gene", change_blind="log2_change", q_blind="q"),
-    on="gene",
-).sort("p_cells")
+of_sex = (
+    both.filter(pl.col("gene").is_in(on_y.to_list()))
+    .join(
+        without_sex.select("gene", change_blind="log2_change", q_blind="q"),
+        on="gene",
+    )
+    .sort("p_cells")
+)
 
 # %% tags=["remove-input", "finding"]
 note.record("sex_genes", of_sex.height, "genes")
@@ -508,7 +548,9 @@ if of_sex.height:
         "{adjusted_sex_fall.number} with it: in these donors the trap did not close."
     )
 else:
-    note.say("No gene of the Y chromosome is expressed by enough donors, so that the trap cannot be shown here.")
+    note.say(
+        "No gene of the Y chromosome is expressed by enough donors, so that the trap cannot be shown here."
+    )
 
 # %% tags=["remove-input"]
 note.table(
@@ -538,15 +580,20 @@ note.table(
 
 # %%
 dealt = permute.deal(
-    donors["coded_age"], strata=donors[["Sex", "chemistry"]],
-    draws=n_permutations, seed=seed,
+    donors["coded_age"],
+    strata=donors[["Sex", "chemistry"]],
+    draws=n_permutations,
+    seed=seed,
 )
 dispersion = float(np.mean(fit["dispersion"]))
 null_donors = []
 for ages in dealt.values[1:]:
     permuted = design.assign(coded_age=ages)
     refit = ep.glm_ql_fit(
-        counts, design=permuted, offset=offset, robust=True,
+        counts,
+        design=permuted,
+        offset=offset,
+        robust=True,
         dispersion=dispersion,
     )
     retest = ep.glm_ql_ftest(refit, coef=age)["table"]
@@ -567,8 +614,12 @@ for ages in dealt.values[1:21]:
     labels = sample.obs["DonorID"].astype(str).map(groups)
     sample.obs["dealt"] = labels.astype("category")
     sc.tl.rank_genes_groups(
-        sample, "dealt", groups=["old"], reference="young",
-        method="wilcoxon", tie_correct=True,
+        sample,
+        "dealt",
+        groups=["old"],
+        reference="young",
+        method="wilcoxon",
+        tie_correct=True,
     )
     found = sample.uns["rank_genes_groups"]["pvals"]["old"]
     null_cells.append(found)
@@ -577,28 +628,23 @@ null_cells = np.array(null_cells)
 # %%
 rate_donors = (null_donors < 0.05).mean(axis=1)
 rate_cells = (null_cells < 0.05).mean(axis=1)
-null_calls = np.array([
-    (stats.false_discovery_control(p) < fdr).sum() for p in null_donors
-])
+null_calls = np.array(
+    [(stats.false_discovery_control(p) < fdr).sum() for p in null_donors]
+)
 as_many = (1 + (null_calls >= calls.height).sum()) / dealt.n
 
 # %% mystnb={"figure": {"caption": "Both tests on dealt ages. Above: all p-values; a valid test follows the dotted line. Below: the share of genes with p below 0.05, one point an arrangement; the dotted line is one in twenty.", "name": "fig-03-null"}, "image": {"alt": "Above, histograms of the p-values of both tests with a dotted line where a valid test would lie: donors follow it, cells pile up near zero. Below, one point an arrangement: the share of genes below 0.05 over donors and over cells."}}
-rates = pd.DataFrame({
-    "share": [*rate_donors, *rate_cells],
-    "test": ["over donors"] * len(rate_donors)
-    + ["over cells"] * len(rate_cells),
-})
+rates = {"over donors": rate_donors, "over cells": rate_cells}
+colors = ["black", style.ORANGE]
 figure, (above, below) = plt.subplots(2, 1, figsize=(5.6, 4.4))
 above.hist(
     [null_donors.ravel(), null_cells.ravel()], np.linspace(0, 1, 21),
-    density=True, color=["black", style.ORANGE],
-    label=["over donors", "over cells"],
-)
+    density=True, color=colors, label=list(rates),
+)  # fmt: skip
 above.axhline(1, color="0.5", linestyle=":")
 above.set(xlabel="p on dealt ages", ylabel="density")
 above.legend()
-sns.stripplot(rates, x="share", y="test", hue="test", legend=False,
-              palette=["black", style.ORANGE], ax=below)
+sns.stripplot(rates, orient="h", palette=colors, ax=below)
 below.axvline(0.05, color="0.5", linestyle=":")
 below.set(xlabel="share of genes with p below 0.05", ylabel="");
 
@@ -627,20 +673,22 @@ note.say(
 # %% tags=["remove-input"]
 note.save(
     "permutation_null",
-    pl.DataFrame({"permutation": range(len(rate_donors)), "false_positive_rate": rate_donors, "calls": null_calls}),
+    pl.DataFrame(
+        {"permutation": range(len(rate_donors)), "false_positive_rate": rate_donors, "calls": null_calls}
+    ),
 );
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} The smallest p of a permutation test
-# :label: ex-03-smallest
+# ### Exercise: The smallest p of a permutation test (10 minutes)
+#
 # Write `smallest_p(young, old)`: the smallest one-sided p-value that an exact permutation test of so many young against
 # so many old donors can give. Try it on the men with single cells.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Count the distinct ways to say who is old. The observed one is among them.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 from scipy.special import comb
@@ -650,6 +698,7 @@ def smallest_p(young, old):
     return 1 / comb(young + old, old, exact=True)
 
 
+print(f"{smallest_p(6, 2):.4f}")
 check("03.smallest", smallest_p)
 
 # %% [markdown]
@@ -670,10 +719,10 @@ for donor in donors["DonorID"]:
     )
     refit = expression.run_test(counts[rest["DonorID"]], without)
     refits.append(refit.with_columns(left_out=pl.lit(donor)))
-refits = pl.concat(refits).join(
-    calls.select("gene", all_donors="log2_change"), on="gene"
-).with_columns(
-    toward=pl.col("log2_change") * pl.col("all_donors").sign(),
+refits = (
+    pl.concat(refits)
+    .join(calls.select("gene", all_donors="log2_change"), on="gene")
+    .with_columns(toward=pl.col("log2_change") * pl.col("all_donors").sign())
 )
 
 # %%
@@ -691,10 +740,22 @@ rows = np.arange(len(shown))
 survives = shown["refits_called"] == len(donors)
 figure, axis = plt.subplots(figsize=(5.6, 3.2))
 axis.hlines(rows, shown["low"], shown["high"], color="0.6")
-axis.scatter(shown["log2_change"], rows, marker="D", edgecolor="black",
-             color=np.where(survives, "black", "white"), zorder=3)
-axis.scatter(shown["smallest_change"], rows, marker="|", s=160,
-             color=style.VERMILION, zorder=4)
+axis.scatter(
+    shown["log2_change"],
+    rows,
+    marker="D",
+    edgecolor="black",
+    color=np.where(survives, "black", "white"),
+    zorder=3,
+)
+axis.scatter(
+    shown["smallest_change"],
+    rows,
+    marker="|",
+    s=160,
+    color=style.VERMILION,
+    zorder=4,
+)
 axis.axvline(0, color="0.5", linestyle=":")
 axis.set_yticks(rows, shown["gene"])
 axis.invert_yaxis()
@@ -733,14 +794,17 @@ del cells, old_young, sample  # copies, before all types are summed
 tests, refusals = expression.screen(
     adata, muscle.donors, level=level, min_cells=min_cells, **comparison
 )
-counted = tests.group_by("cell_type", "assay").agg(
-    pl.col("donors").first(),
-    genes=pl.len(),
-    calls=(pl.col("q") < fdr).sum().cast(pl.Int64),
-    rising=((pl.col("q") < fdr) & (pl.col("log2_change") > 0)).sum(),
-).with_columns(
-    falling=pl.col("calls") - pl.col("rising"),
-).sort("calls", "cell_type", "assay", descending=[True, False, False])
+counted = (
+    tests.group_by("cell_type", "assay")
+    .agg(
+        pl.col("donors").first(),
+        genes=pl.len(),
+        calls=(pl.col("q") < fdr).sum().cast(pl.Int64),
+        rising=((pl.col("q") < fdr) & (pl.col("log2_change") > 0)).sum(),
+    )
+    .with_columns(falling=pl.col("calls") - pl.col("rising"))
+    .sort("calls", "cell_type", "assay", descending=[True, False, False])
+)
 
 # %% mystnb={"figure": {"caption": "Genes called in every cell type with enough donors: rising to the right, falling to the left.", "name": "fig-03-overview"}, "image": {"alt": "Diverging bar chart, one row a cell type and assay: genes that rise with age to the right, genes that fall to the left."}}
 bars = counted.head(24).to_pandas()
@@ -756,7 +820,9 @@ axis.legend(loc="lower right");
 
 # %% tags=["remove-input", "finding"]
 calls_by_gene = tests.filter(pl.col("q") < fdr).select("cell_type", "assay", "gene")
-shared = calls_by_gene.with_columns(types=pl.col("cell_type").n_unique().over("assay", "gene")).filter(pl.col("types") > 1)
+shared = calls_by_gene.with_columns(types=pl.col("cell_type").n_unique().over("assay", "gene")).filter(
+    pl.col("types") > 1
+)
 note.record("types_tested", counted.height, "tests")
 note.record("types_refused", refusals.height, "tests")
 note.record("calls_everywhere", int(counted["calls"].sum()), "calls")
@@ -799,13 +865,20 @@ scored = (
 # %% mystnb={"figure": {"caption": "Found against planted change, genes of the type with a planted effect; bars are 95 % intervals, called genes are dark. The line is equality.", "name": "fig-03-planted"}, "image": {"alt": "Scatter of found against planted change with the diagonal: missed genes gray, called ones dark, each with its interval. On real data the figure is absent."}}
 if scored is not None:
     here = scored.filter(
-        (pl.col("cell_type") == cell_type) & (pl.col("assay") == assay)
-        & ~pl.col("is_null") & pl.col("planted").is_not_null()
+        (pl.col("cell_type") == cell_type)
+        & (pl.col("assay") == assay)
+        & ~pl.col("is_null")
+        & pl.col("planted").is_not_null()
     ).to_pandas()
     figure, axis = plt.subplots()
     axis.vlines(here["planted"], here["low"], here["high"], color="0.85")
-    axis.scatter(here["planted"], here["log2_change"], s=18, zorder=3,
-                 color=np.where(here["called"], "black", "0.6"))
+    axis.scatter(
+        here["planted"],
+        here["log2_change"],
+        s=18,
+        zorder=3,
+        color=np.where(here["called"], "black", "0.6"),
+    )
     axis.axline((0, 0), slope=1, color=style.VERMILION, linestyle=":")
     axis.set(xlabel="planted change, log2", ylabel="found change, log2")
 
@@ -843,7 +916,10 @@ if scored is not None:
         rows=6,
     )
 else:
-    note.say("Nothing is planted in these data; calls are held to a false-discovery rate of {aimed_fdr:.0%}.", aimed_fdr=fdr)
+    note.say(
+        "Nothing is planted in these data; calls are held to a false-discovery rate of {aimed_fdr:.0%}.",
+        aimed_fdr=fdr,
+    )
 
 # %% [markdown]
 # A *false* call here need not be noise: where the mixture of subtypes drifts with age, the coarse type changes in
@@ -859,11 +935,16 @@ else:
 # genes are the matter of the [chapter on signatures](07_signatures).
 
 # %%
-published = tests.join(
-    score.read_published(level=level), on=["cell_type", "assay", "gene"]
-).filter(pl.col("direction").is_in(["up", "down"])).with_columns(
-    agrees=(pl.col("direction") == "up") == (pl.col("log2_change") > 0)
-).sort("cell_type", "assay", "gene")
+published = (
+    tests.join(
+        score.read_published(level=level), on=["cell_type", "assay", "gene"]
+    )
+    .filter(pl.col("direction").is_in(["up", "down"]))
+    .with_columns(
+        agrees=(pl.col("direction") == "up") == (pl.col("log2_change") > 0)
+    )
+    .sort("cell_type", "assay", "gene")
+)
 agree = int(published["agrees"].sum())
 coin = stats.binomtest(agree, published.height) if published.height else None
 
@@ -963,6 +1044,26 @@ else:
         "of the same genes would pass, but on ages dealt at random that test errs at {null_rate_cells:.0%}, the one over "
         "donors at {null_rate_donors:.1%}. Changes much below {detectable_any} would mostly be missed."
     )
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A test over cells lists hundreds of genes with tiny p-values. Ages dealt at random give a list just as long. What follows?**
+#
+# <details><summary>Age changes hundreds of genes</summary>Not yet: the same list comes without any age.</details>
+# <details><summary>The test takes differences between people for age</summary>Right: cells of one donor are alike, so they are not independent observations.</details>
+#
+# **A gene is not called. What may be said of it?**
+#
+# <details><summary>It does not change with age</summary>Not yet: with so few donors most real changes would be missed.</details>
+# <details><summary>A change larger than its interval is unlikely</summary>Right: the interval says what the donors can exclude.</details>
+#
+# **A call vanishes when one donor is left out. What is it?**
+#
+# <details><summary>A false call</summary>Not yet: it may be true, and the donors too few.</details>
+# <details><summary>A statement that rests on one donor</summary>Right: it waits for other donors.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

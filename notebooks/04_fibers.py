@@ -182,6 +182,28 @@ note.say(
     )
 )
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise: Two averages of one table (10 minutes)
+#
+# Write `averages(slow, fast)`: two lists with the nuclei of each donor in, a pair out: the share of slow nuclei when all
+# nuclei are pooled, and the mean of the donors' shares.
+#
+# <details><summary>Hint</summary>
+#
+# Pooled: sums first, then divide. Mean over donors: divide first, then average.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+def averages(slow, fast):
+    slow, fast = np.array(slow), np.array(fast)
+    pooled = slow.sum() / (slow.sum() + fast.sum())
+    return pooled, (slow / (slow + fast)).mean()
+
+
+print([round(float(x), 3) for x in averages([80, 30], [20, 30])])
+check("04.ways", averages)
+
 # %% [markdown]
 # ## Donors as replicates
 #
@@ -395,7 +417,6 @@ def trace(name, of_donor):
         own.height,
     )
 
-
 # %%
 known = {
     "type I among type I and II": dict(
@@ -452,6 +473,23 @@ note.say(
     hybrid_change=finding(f"{hybrid} among nuclei", "log2 per step of age"),
     measures=(traced.height, "measures"),
 )
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise: The smallest p that twelve donors allow (10 minutes)
+#
+# With five young and seven old donors, what is the smallest p that an exact two-sided permutation test of young against
+# old can give, if no arrangement but the observed one is as extreme? Give the number.
+#
+# <details><summary>Hint</summary>
+#
+# How many ways are there to choose five of twelve? The observed one is one of them.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+young = [1] * 5 + [0] * 7
+print(f"{permute.deal(young, draws=999).smallest_p:.5f}")
+check("04.smallest", permute.deal(young, draws=999).smallest_p)
 
 # %% [markdown]
 # ## Fragments
@@ -528,6 +566,24 @@ else:
         "There are no libraries of cells with both chemistries here: nothing can be said about fragments and kits."
     )
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise: Who is missing from the cells assay (10 minutes)
+#
+# From the table of donors in `helpers.facts.study`, find the identifiers of all donors *without* cells (no chemistry in
+# `cells_10X_version`), sorted. These are the donors for whom fragments in cells say nothing.
+#
+# <details><summary>Hint</summary>
+#
+# `study.donors().filter(pl.col("cells_10X_version").is_null())`
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+listed = study.donors()
+nuclei_only = listed.filter(pl.col("cells_10X_version").is_null())["DonorID"]
+print(nuclei_only.sort().to_list())
+check("04.nuclei", nuclei_only.sort().to_list())
+
 # %% [markdown]
 # ## Scored against the plant
 #
@@ -582,7 +638,7 @@ if planted_slope is not None:
 medians = published.PUBLISHED_MEDIANS
 note.say(
     "the median share of type I among all nuclei is {reported_young:.1%} in young and {reported_old:.1%} in old groups of "
-    "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in [the next chapter](10_composition).",
+    "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in the chapter on composition.",
     reported_young=medians["young"]["MF-I"],
     reported_old=medians["old"]["MF-I"],
 )
@@ -617,60 +673,6 @@ note.say(
 #
 # ## Exercises
 
-# %% [markdown] tags=["exercise"]
-# ````{exercise} Two averages of one table
-# :label: ex-04-ways
-# Write `averages(slow, fast)`: two lists with the nuclei of each donor in, a pair out: the share of slow nuclei when all
-# nuclei are pooled, and the mean of the donors' shares.
-# ````
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
-# Pooled: sums first, then divide. Mean over donors: divide first, then average.
-# :::
-
-# %% tags=["solution", "hide-cell"]
-def averages(slow, fast):
-    slow, fast = np.array(slow), np.array(fast)
-    pooled = slow.sum() / (slow.sum() + fast.sum())
-    return pooled, (slow / (slow + fast)).mean()
-
-
-check("04.ways", averages)
-
-# %% [markdown] tags=["exercise"]
-# ````{exercise} The smallest p that twelve donors allow
-# :label: ex-04-smallest
-# With five young and seven old donors, what is the smallest p that an exact two-sided permutation test of young against
-# old can give, if no arrangement but the observed one is as extreme? Give the number.
-# ````
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
-# How many ways are there to choose five of twelve? The observed one is one of them.
-# :::
-
-# %% tags=["solution", "hide-cell"]
-young = [1] * 5 + [0] * 7
-check("04.smallest", permute.deal(young, draws=999).smallest_p)
-
-# %% [markdown] tags=["exercise"]
-# ````{exercise} Who is missing from the cells assay
-# :label: ex-04-nuclei
-# From the table of donors in `helpers.facts.study`, find the identifiers of all donors *without* cells (no chemistry in
-# `cells_10X_version`), sorted. These are the donors for whom fragments in cells say nothing.
-# ````
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
-# `study.donors().filter(pl.col("cells_10X_version").is_null())`
-# :::
-
-# %% tags=["solution", "hide-cell"]
-listed = study.donors()
-nuclei_only = listed.filter(pl.col("cells_10X_version").is_null())["DonorID"]
-check("04.nuclei", nuclei_only.sort().to_list())
-
 # %% [markdown]
 # ## On your own file
 #
@@ -693,6 +695,21 @@ mine["log2_odds"] = np.log2((mine["slow"] + 0.5) / (mine["fast"] + 0.5))
 
 dealt = permute.deal(mine["age"] / 10, draws=999, seed=seed)
 slope, low, high, p = permute.fit_slopes(dealt, mine[["log2_odds"]].to_numpy())
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **The share of type I nuclei rises when all nuclei of a group are pooled and falls when donors are averaged. Which holds?**
+#
+# <details><summary>The pooled one: it uses all nuclei</summary>Not yet: a donor with many nuclei then speaks for the group.</details>
+# <details><summary>Neither alone: the sign hangs on the average</summary>Right: say the donors' mean with its interval, and whose donor moves it.</details>
+#
+# **Fragments of fibers are more frequent with the newer chemistry. What does a share of fragments compare?**
+#
+# <details><summary>Ages</summary>Not yet: it compares kits before it compares ages.</details>
+# <details><summary>Kits first</summary>Right: chemistry has to be in the model, or fragments out of the share.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

@@ -44,6 +44,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.facts import study
 from helpers.sentences import decode, padding, prompts, write
 from helpers.sentences.encode import encode, rank
@@ -222,35 +223,33 @@ ax.yaxis.set_major_formatter("{x:.0%}");
 note.say(
     "Words whose value another gene of the cell shares: **{tied_words:.1%}** of all, {tied_first_words:.1%} of the first "
     "ones of each cell. A cell expresses {median_expressed} at the median. Sentences cut inside a run of equal values: "
-    "{cells_cut_in_tie:,}.",
+    "{cells_cut_in_tie}.",
     tied_words=tied["tied_share"],
     tied_first_words=tied["tied_share_of_top"],
     median_expressed=(float(np.median(ranked.expressed)), "genes"),
-    cells_cut_in_tie=tied["cells_cut_within_a_tie"],
+    cells_cut_in_tie=(tied["cells_cut_within_a_tie"], "cells"),
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Write a sentence
-# :label: ex-05-sentence
+# ### Exercise: Write a sentence (10 minutes)
+#
 # Write `sentence(values, n)`: `values` maps symbols to numbers. Return at most `n` symbols joined by spaces: only
 # those above zero, the highest first, equal values in alphabetical order. Try it on the example cell,
 # `dict(zip(genes, adata.X[middle].toarray()[0]))`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Sort by a pair: the negative value, then the symbol. Leave out zeros before you sort.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
-
 def sentence(values, n):
     ordered = sorted((-v, word) for word, v in values.items() if v > 0)
     return " ".join(word for _, word in ordered[:n])
 
 
+print(sentence(dict(zip(genes, adata.X[middle].toarray()[0], strict=True)), 8))
 check("05.sentence", sentence)
 
 # %% [markdown]
@@ -668,17 +667,16 @@ note.say(
 note.save("reader", donors.with_columns(honest=pl.Series(honest), leaky=pl.Series(leaky)))
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} A split without a leak
-# :label: ex-05-split
+# ### Exercise: A split without a leak (10 minutes)
+#
 # Write `sides(donors, test)`: `donors` lists the donor of each cell, `test` the donors to hold out. Return the rows of
 # train and the rows of test, so that no donor is on both sides whatever the chunk a cell is read in.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # The side belongs to the donor, not to the cell: look it up, never draw it again.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def sides(donors, test):
@@ -686,6 +684,7 @@ def sides(donors, test):
     return [row for row in range(len(donors)) if row not in set(held)], held
 
 
+print(sides(["A", "B", "A", "C"], ["B"]))
 check("05.split", sides)
 
 # %% [markdown]
@@ -775,17 +774,16 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Years from a stage
-# :label: ex-05-decade
+# ### Exercise: Years from a stage (10 minutes)
+#
 # Files of others state ages as stages. Write `bounds(stage)` for labels such as "sixth decade stage" and "62-year-old
 # stage": return the lower bound and the upper bound in years, the upper one exclusive.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # The first decade of a life is the years from birth to ten: the sixth begins at fifty.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def bounds(stage):
@@ -797,6 +795,7 @@ def bounds(stage):
     return years, years + 1
 
 
+print(bounds("sixth decade stage"))
 check("05.decade", bounds)
 
 # %% [markdown]
@@ -911,6 +910,21 @@ note.say(
     "{tied_words:.0%} of its words. Error of a new donor's age: {age_error_guessing:.1f} by guessing, "
     "{age_error:.1f} by reading, and {age_error_leaking:.1f} is what the leaking split claims."
 )
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **Two programs write different sentences for one cell, from the same values. Is one wrong?**
+#
+# <details><summary>Yes</summary>Not necessarily: most genes share their value with others, and each program breaks ties in its own way.</details>
+# <details><summary>No, if they break ties differently</summary>Right: so the rule has to be stated and be the same everywhere.</details>
+#
+# **A reader tells ages well on a random split of cells. What was shown?**
+#
+# <details><summary>That sentences hold age</summary>Not yet: cells of every donor were in training.</details>
+# <details><summary>That the reader knows the donors</summary>Right: leave whole donors out, then look again.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

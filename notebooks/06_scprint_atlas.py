@@ -18,7 +18,7 @@
 #
 # **Before you start.** [Loading the atlas](01_loading) for the muscle atlas. You know what a {term}`logit` is.
 #
-# **Time** 30 minutes to read, 20 for the exercises.
+# **Time** 30 minutes to read, 30 for the exercises.
 # **Memory** under 1 GiB on the default atlas, under 1 GiB at full size.
 #
 # **What can go wrong.** The three files of a part carry no cell names: rows are paired by position alone, so a folder
@@ -37,6 +37,7 @@ import seaborn as sns
 from scipy import stats
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.scprint import labels, layout, plausible, survey, twin
 from helpers.scprint import parts as part_files
 
@@ -76,7 +77,11 @@ note.record("parts_kind", "real" if truth is None else "simulated")
 note.record("classes_decoded", decoder["class"].n_unique())
 note.say(
     "This page reads **{parts_kind}** parts: {parts_found:part|parts}, "
-    + ("{parts_faulty.number} of them with a fault. " if (checked["status"] == "fault").any() else "none with a fault. ")
+    + (
+        "{parts_faulty.number} of them with a fault. "
+        if (checked["status"] == "fault").any()
+        else "none with a fault. "
+    )
     + "Label names are known for {classes_decoded:class|classes}; labels of the others are shown as the numbers they are."
 )
 note.table(
@@ -92,21 +97,18 @@ note.table(
 # array one row shorter than its siblings. A part with a fault is named and left out; the others count.
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Pair the files
-# :label: ex-06-pair
+# ### Exercise: Pair the files (10 minutes)
+#
 # Write `pair(files)` that takes a list of file names in any order and returns a dictionary from stem to the set of
 # kinds (`embs`, `top3`, `scores`) that are there.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Cut the suffix off, then split at the last underscore.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
-
 def pair(files):
     found = {}
     for name in files:
@@ -115,6 +117,8 @@ def pair(files):
     return found
 
 
+names = ["step_0_part_0_0_embs.npz", "step_0_part_0_0_scores.npz"]
+print({stem: sorted(kinds) for stem, kinds in pair(names).items()})
 check("06.pair", pair)
 
 # %% [markdown]
@@ -148,16 +152,16 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Merge two means
-# :label: ex-06-merge
+# ### Exercise: Merge two means (10 minutes)
+#
 # A survey keeps, for each part, the number of cells and the mean of each column. Write `merge(n, mean, m, other)` that
 # returns the number and the mean of both parts together. Each mean may be a number or an array.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # A mean times its number is a sum. Think of a part with no cells.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def merge(n, mean, m, other):
@@ -165,6 +169,7 @@ def merge(n, mean, m, other):
     return total, (n * mean + m * other) / total if total else 0.0
 
 
+print(merge(3, 1.0, 1, 5.0))
 check("06.merge", merge)
 
 # %% [markdown]
@@ -224,7 +229,9 @@ pair_gaps = missing(tissue_age, least=0.01)
 note.record("combinations_possible", possible, "combinations")
 note.record("combinations_filled", triple.height / possible)
 note.record("gaps_common", pair_gaps.height)
-note.record("gap_first", " and ".join(pair_gaps.select("tissue", "age_group").row(0)) if pair_gaps.height else "none")
+note.record(
+    "gap_first", " and ".join(pair_gaps.select("tissue", "age_group").row(0)) if pair_gaps.height else "none"
+)
 note.say(
     "Of {combinations_possible} of the chosen classes {combinations_filled:.1%} hold a cell. "
     + (
@@ -294,7 +301,8 @@ note.record("near_differ_p", float(differ) if np.isfinite(differ) else None)
 note.record("near_highest", max(shares, key=shares.get).replace("_", " ") if differs else "none")
 falls = pl.any_horizontal(
     pl.col(f"{name}{a}_score") < pl.col(f"{name}{b}_score")
-    for name in layout.RANKED for a, b in (("", "_2"), ("_2", "_3"))
+    for name in layout.RANKED
+    for a, b in (("", "_2"), ("_2", "_3"))
 )
 fallen = cells.select(falls.sum()).collect(engine="streaming").item()
 note.record("triples_out_of_order", fallen)
@@ -306,7 +314,11 @@ note.say(
         if differs
         else "no class stands out beyond what parts differ by chance (p {near_differ_p:.2g})."
     )
-    + (" In every cell the labels stand best first." if not fallen else " In {triples_out_of_order:cell|cells} labels are not best first.")
+    + (
+        " In every cell the labels stand best first."
+        if not fallen
+        else " In {triples_out_of_order:cell|cells} labels are not best first."
+    )
 )
 
 # %% [markdown]
@@ -364,17 +376,17 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} From logit to probability
-# :label: ex-06-sigmoid
+# ### Exercise: From logit to probability (10 minutes)
+#
 # Scores are raw outputs, one classifier a label. Write `both_likely(scores)` for a polars frame with the columns
 # `first` and `second`: keep the rows in which *both* labels have a probability of at least one half. Then ask `cells`
 # for how many cells that holds of the cell type (cast the scores to `pl.Float32` first).
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # The sigmoid of zero is one half, and each label has a classifier of its own: nothing has to add up to one.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def both_likely(scores):
@@ -382,8 +394,7 @@ def both_likely(scores):
 
 
 scores = cells.select(
-    first=pl.col("cell_type_score").cast(pl.Float32),
-    second=pl.col("cell_type_2_score").cast(pl.Float32),
+    first=pl.col("cell_type_score").cast(pl.Float32), second=pl.col("cell_type_2_score").cast(pl.Float32)
 )
 print(f"{both_likely(scores).collect().height:,} cells")
 check("06.sigmoid", both_likely)
@@ -654,5 +665,21 @@ impossible = plausible.judge(mine.cells, my_names)
 print(by_tissue.collect(engine="streaming").head(3).write_csv(separator="\t"))
 print(impossible.filter(pl.col("implausible") > 0).height, "rules are broken")
 
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A label is predicted for every cell with a high score. Is it true?**
+#
+# <details><summary>Mostly, since the score is high</summary>Not yet: a score says how sure the model is, and it is also sure of labels that cannot be.</details>
+# <details><summary>It has to be held against what cannot be</summary>Right: cells of a stage or tissue that the data set cannot hold are the test.</details>
+
 # %% tags=["remove-input"]
-note.provenance({"kind": f"{note.findings['parts_kind'].value} parts", "cells": found.parts["cells"].sum(), "parts": len(found.counted)})
+note.provenance(
+    {
+        "kind": f"{note.findings['parts_kind'].value} parts",
+        "cells": found.parts["cells"].sum(),
+        "parts": len(found.counted),
+    }
+)

@@ -39,6 +39,7 @@ from patsy import dmatrix
 from scipy import stats
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.facts import signatures, study
 from helpers.stats import expression, permute
 from helpers.stats.signatures import draw_sets, fit_scores
@@ -112,23 +113,22 @@ note.table(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Which lists overlap?
-# :label: ex-07-overlap
+# ### Exercise: Which lists overlap? (10 minutes)
+#
 # Two signatures that share genes cannot disagree. From the table `signatures.signatures()`, give the set of genes that
 # are in both *senescence* and *inflammaging*.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Filter the table twice and intersect the two sets of genes.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
 table = signatures.signatures()
 senescence = table.filter(pl.col("signature") == "senescence")["gene"]
 inflammaging = table.filter(pl.col("signature") == "inflammaging")["gene"]
+print(sorted(set(senescence) & set(inflammaging)))
 check("07.overlap", set(senescence) & set(inflammaging))
 
 # %% [markdown]
@@ -144,9 +144,7 @@ mine = (adata.obs["annotation_level0"] == cell_type) & (
     adata.obs["batch"] == assay
 )
 cells = adata[mine].copy()
-profiles = expression.sum_profiles(
-    cells, muscle.donors, min_cells=min_cells
-)
+profiles = expression.sum_profiles(cells, muscle.donors, min_cells=min_cells)
 donors = expression.choose_donors(profiles.obs)
 every_gene = profiles.to_df("sum").T[donors["DonorID"]]
 expressed = expression.find_expressed(every_gene)
@@ -165,9 +163,9 @@ present = {
     for name, genes in sets.items()
     if len(centered.index.intersection(genes)) >= 3
 }
-scores = pd.DataFrame({
-    name: centered.loc[genes].mean() for name, genes in present.items()
-})
+scores = pd.DataFrame(
+    {name: centered.loc[genes].mean() for name, genes in present.items()}
+)
 
 # %% [markdown]
 # Then a straight line on age is fitted over donors, with sex and chemistry in the formula where the donors allow it.
@@ -180,11 +178,16 @@ for name in scores:
     data = donors.assign(score=scores[name].to_numpy())
     line = smf.ols(f"score ~ {formula}", data).fit()
     low, high = line.conf_int().loc["coded_age"]
-    lines.append({
-        "set": name, "genes": len(present[name]),
-        "change": line.params["coded_age"], "low": low, "high": high,
-        "p": line.pvalues["coded_age"],
-    })
+    lines.append(
+        {
+            "set": name,
+            "genes": len(present[name]),
+            "change": line.params["coded_age"],
+            "low": low,
+            "high": high,
+            "p": line.pvalues["coded_age"],
+        }
+    )
 slopes = pl.DataFrame(lines)
 
 # %% [markdown]
@@ -214,14 +217,18 @@ random_slopes = {
 
 # %%
 dealt = permute.deal(
-    donors["coded_age"], strata=donors[["Sex", "chemistry"]],
-    draws=n_random, seed=seed,
+    donors["coded_age"],
+    strata=donors[["Sex", "chemistry"]],
+    draws=n_random,
+    seed=seed,
 )
-dealt_slopes = np.array([
-    np.linalg.pinv(design.assign(coded_age=ages).to_numpy())[age]
-    @ scores.to_numpy()
-    for ages in dealt.values
-])
+dealt_slopes = np.array(
+    [
+        np.linalg.pinv(design.assign(coded_age=ages).to_numpy())[age]
+        @ scores.to_numpy()
+        for ages in dealt.values
+    ]
+)
 as_far = np.abs(dealt_slopes) >= np.abs(dealt_slopes[0]) - 1e-9
 
 # %%
@@ -231,22 +238,37 @@ for number, (name, null) in enumerate(random_slopes.items()):
     farther = np.abs(null - middle) >= abs(found - middle) - 1e-12
     bounds = np.quantile(null, [0.025, 0.975])
     reach = np.quantile(dealt_slopes[:, number], [0.025, 0.975])
-    beside.append({
-        "set": name, "random_low": bounds[0], "random_high": bounds[1],
-        "p_random": (1 + farther.sum()) / (1 + n_random),
-        "dealt_low": reach[0], "dealt_high": reach[1],
-        "p_dealt": as_far[:, number].mean(),
-    })
+    beside.append(
+        {
+            "set": name,
+            "random_low": bounds[0],
+            "random_high": bounds[1],
+            "p_random": (1 + farther.sum()) / (1 + n_random),
+            "dealt_low": reach[0],
+            "dealt_high": reach[1],
+            "p_dealt": as_far[:, number].mean(),
+        }
+    )
 slopes = slopes.join(pl.DataFrame(beside), on="set").sort("change")
 
 # %% mystnb={"figure": {"caption": "Change of each signature per decade with its 95 % interval over donors (genes in brackets). Gray bars: the middle 95 % of random sets of like size and expression. Brackets: the same of ages dealt at random.", "name": "fig-07-slopes"}, "image": {"alt": "Dot chart, one row a signature: the slope per decade with its interval over donors, zero as a line, gray bars for what random gene sets do, and brackets for what dealt ages do."}}
 shown = slopes.to_pandas()
 rows = np.arange(len(shown))
 figure, axis = plt.subplots(figsize=(5.6, 1 + 0.32 * len(shown)))
-axis.barh(rows, shown["random_high"] - shown["random_low"],
-          left=shown["random_low"], color="0.85", label="random sets")
-axis.plot([shown["dealt_low"], shown["dealt_high"]], [rows - 0.28] * 2,
-          color=style.SKY, marker="|", linewidth=1)
+axis.barh(
+    rows,
+    shown["random_high"] - shown["random_low"],
+    left=shown["random_low"],
+    color="0.85",
+    label="random sets",
+)
+axis.plot(
+    [shown["dealt_low"], shown["dealt_high"]],
+    [rows - 0.28] * 2,
+    color=style.SKY,
+    marker="|",
+    linewidth=1,
+)
 axis.hlines(rows, shown["low"], shown["high"], color="black")
 axis.scatter(shown["change"], rows, marker="D", color="black", zorder=3)
 axis.axvline(0, color="0.5", linestyle=":")
@@ -275,7 +297,9 @@ note.record("slope_dealt_p", one.get("p_dealt"))
 note.record("slope_lowest", min(rest.values(), default=None))
 note.record("slope_highest", max(rest.values(), default=None))
 note.record("other_signature", other.get("set"))
-note.record("other_slope", other.get("change"), "log2 per decade", (other["low"], other["high"]) if other else None)
+note.record(
+    "other_slope", other.get("change"), "log2 per decade", (other["low"], other["high"]) if other else None
+)
 note.record("other_dealt_p", other.get("p_dealt"))
 note.record("gene_drift", float(np.median(gene_slopes)), "log2 per decade")
 plain = expression.to_log2_cpm(seen, every_gene.sum().to_numpy())
@@ -290,7 +314,9 @@ if one:
         "ages p {slope_dealt_p}. Leaving out one donor moves the slope between {slope_lowest} and {slope_highest}."
     )
 else:
-    note.say("Fewer than three genes of {signature_shown} are expressed in {type_shown}: it has no score there.")
+    note.say(
+        "Fewer than three genes of {signature_shown} are expressed in {type_shown}: it has no score there."
+    )
 if other:
     note.say("Beside it {other_signature}: {other_slope}, against dealt ages p {other_dealt_p}.")
 note.say(dealt.sentence())
@@ -305,7 +331,12 @@ note.table(
     "Change per decade of each signature (log2), and how often random sets and dealt ages do as much.",
     name="random_sets",
     columns={
-        "signature": "set", "genes": "genes", "change": ("change", "low", "high"), "p": "p", "p, random sets": "p_random", "p, dealt ages": "p_dealt",
+        "signature": "set",
+        "genes": "genes",
+        "change": ("change", "low", "high"),
+        "p": "p",
+        "p, random sets": "p_random",
+        "p, dealt ages": "p_dealt",
     },
 )
 
@@ -314,26 +345,39 @@ marks = {"M": "^", "F": "D", "not stated": "o"}
 if signature in scores:
     values = scores[signature].to_numpy()
     figure, axis = plt.subplots(figsize=(5.6, 2.6))
-    sns.scatterplot(x=donors["age"], y=values, style=donors["Sex"],
-                    hue=donors["Sex"], markers=marks, s=60, legend=False)
+    sns.scatterplot(
+        x=donors["age"],
+        y=values,
+        style=donors["Sex"],
+        hue=donors["Sex"],
+        markers=marks,
+        s=60,
+        legend=False,
+    )
     axis.set(xlabel="years", ylabel="score, log2", title=signature)
     adjust_text(
-        [axis.text(*place) for place in
-         zip(donors["age"], values, donors["DonorID"], strict=True)],
-        donors["age"].to_numpy(), values, expand=(1.3, 1.6),
+        [
+            axis.text(*place)
+            for place in zip(
+                donors["age"], values, donors["DonorID"], strict=True
+            )
+        ],
+        donors["age"].to_numpy(),
+        values,
+        expand=(1.3, 1.6),
     )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} A p-value that is never zero
-# :label: ex-07-empirical
+# ### Exercise: A p-value that is never zero (10 minutes)
+#
 # Write `empirical_p(observed, null)`: the two-sided empirical p of `observed` among the values of `null`, which lie around
 # zero. The observed value counts as one of the draws. Try it on a slope and its random sets.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Count the draws at least as far from zero, add one above and below the line.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def empirical_p(observed, null):
@@ -341,6 +385,7 @@ def empirical_p(observed, null):
     return (1 + extreme) / (1 + len(null))
 
 
+print(empirical_p(2.5, np.linspace(-3, 3, 199)))
 check("07.empirical", empirical_p)
 
 # %% [markdown]
@@ -354,9 +399,7 @@ scored_cells = cells[cells.obs["DonorID"].isin(donors["DonorID"])].copy()
 sc.pp.filter_genes(scored_cells, min_cells=3)
 sc.pp.filter_cells(scored_cells, min_genes=1)
 for name, genes in present.items():
-    sc.tl.score_genes(
-        scored_cells, genes, score_name=name, random_state=seed
-    )
+    sc.tl.score_genes(scored_cells, genes, score_name=name, random_state=seed)
 net = pd.DataFrame(
     [(name, gene) for name, genes in present.items() for gene in genes],
     columns=["source", "target"],
@@ -377,13 +420,17 @@ ways = {
     "score_genes": by_means.loc[donors["DonorID"]],
     "aucell": by_ranks.loc[donors["DonorID"]],
 }
-three_ways = pl.concat([
-    fit_scores(table, donors).with_columns(way=pl.lit(way))
-    for way, table in ways.items()
-])
-agreement = three_ways.group_by("set").agg(
-    ways=pl.len(), one_sign=(pl.col("change") > 0).n_unique() == 1
-).filter(pl.col("ways") == len(ways))
+three_ways = pl.concat(
+    [
+        fit_scores(table, donors).with_columns(way=pl.lit(way))
+        for way, table in ways.items()
+    ]
+)
+agreement = (
+    three_ways.group_by("set")
+    .agg(ways=pl.len(), one_sign=(pl.col("change") > 0).n_unique() == 1)
+    .filter(pl.col("ways") == len(ways))
+)
 
 # %% tags=["remove-input", "finding"]
 note.say(
@@ -398,16 +445,16 @@ wide = three_ways.pivot("way", index="set", values=["change", "p"]).join(agreeme
 note.save("three_ways", wide);
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} A score by hand
-# :label: ex-07-score
+# ### Exercise: A score by hand (10 minutes)
+#
 # Write `score(table, genes)`: `table` maps a gene to a list of log values, one a donor. Return one score a donor: the
 # mean over `genes` of the values, each gene first centered on its own mean.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # `pd.DataFrame(table)` has a column a gene: choose columns, subtract their means, then average over `axis=1`.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def score(table, genes):
@@ -415,6 +462,8 @@ def score(table, genes):
     return (values - values.mean()).mean(axis=1).tolist()
 
 
+tried = score({"A": [1, 2, 3], "B": [0, 4, 2]}, ["A", "B"])
+print([round(value, 2) for value in tried])
 check("07.score", score)
 
 # %% [markdown]
@@ -424,7 +473,7 @@ check("07.score", score)
 # false-discovery rate is over all tests of this section.
 
 # %%
-everywhere, effects = [], []
+everywhere = []
 for kind, there, people, table in expression.find_testable(
     adata, muscle.donors, min_cells=min_cells
 ):
@@ -434,17 +483,12 @@ for kind, there, people, table in expression.find_testable(
     table = expression.to_log2_cpm(table[table.mean(axis=1) >= 5], some)
     table = table.sub(table.mean(axis=1), axis=0)
     own = {name: table.index.intersection(sets[name]) for name in sets}
-    found = fit_scores(pd.DataFrame({
-        name: table.loc[genes].mean()
-        for name, genes in own.items() if len(genes) >= 3
-    }), people)
-    everywhere.append(found.select(
-        pl.lit(kind).alias("type"), pl.lit(there).alias("assay"), pl.all(),
-        genes=pl.col("set").replace_strict(
-            {name: list(genes) for name, genes in own.items()},
-            return_dtype=pl.List(pl.String),
-        ),
-    ))
+    own = {name: genes for name, genes in own.items() if len(genes) >= 3}
+    by_set = {name: table.loc[genes].mean() for name, genes in own.items()}
+    found = fit_scores(pd.DataFrame(by_set), people)
+    used = pl.Series([list(own[name]) for name in found["set"]])
+    where = [pl.lit(kind).alias("type"), pl.lit(there).alias("assay")]
+    everywhere.append(found.select(*where, pl.all(), genes=used))
 everywhere = pl.concat(everywhere)
 
 # %%
@@ -453,10 +497,14 @@ everywhere = everywhere.with_columns(
 ).sort("p", "set", "type")
 
 # %% mystnb={"figure": {"caption": "Change per decade of each signature in each type and assay (log2). A sign where the interval leaves zero, a star where the false-discovery rate is met.", "name": "fig-07-everywhere"}, "image": {"alt": "Heatmap, rows signatures, columns cell types by assay: purple for falling, orange for rising; plus or minus signs where the interval leaves zero and stars for calls."}}
-signs = pl.when(pl.col("q") < fdr).then(pl.lit("*")).when(
-    pl.col("low") > 0
-).then(pl.lit("+")).when(pl.col("high") < 0).then(pl.lit("–")).otherwise(
-    pl.lit("")
+signs = (
+    pl.when(pl.col("q") < fdr)
+    .then(pl.lit("*"))
+    .when(pl.col("low") > 0)
+    .then(pl.lit("+"))
+    .when(pl.col("high") < 0)
+    .then(pl.lit("–"))
+    .otherwise(pl.lit(""))
 )
 cell_of = everywhere.with_columns(
     mark=signs, row=pl.col("type") + ", " + pl.col("assay")
@@ -465,7 +513,10 @@ figure, axis = plt.subplots(figsize=(5.6, 3.9))
 sns.heatmap(
     cell_of.pivot(index="set", columns="row", values="change"),
     annot=cell_of.pivot(index="set", columns="row", values="mark"),
-    fmt="", cmap=style.DIVERGING, center=0, ax=axis,
+    fmt="",
+    cmap=style.DIVERGING,
+    center=0,
+    ax=axis,
     cbar_kws={"label": "change per decade, log2"},
 )
 axis.set(xlabel="", ylabel="");
@@ -503,12 +554,16 @@ for name, genes in present.items():
         continue
     total = slope_of[genes].sum()
     without = (total - slope_of[genes]) / (len(genes) - 1)
-    carried.append({
-        "set": name, "change": total / len(genes),
-        "lowest": without.min(), "highest": without.max(),
-        "gene": without.abs().idxmin(),
-        "changes_sign": bool(without.min() * without.max() < 0),
-    })
+    carried.append(
+        {
+            "set": name,
+            "change": total / len(genes),
+            "lowest": without.min(),
+            "highest": without.max(),
+            "gene": without.abs().idxmin(),
+            "changes_sign": bool(without.min() * without.max() < 0),
+        }
+    )
 carried = pl.DataFrame(carried)
 
 # %% tags=["remove-input", "finding"]
@@ -527,25 +582,38 @@ note.save("without_one_gene", carried);
 
 # %%
 days = study.donors().to_pandas().set_index("DonorID")["hospital_days"]
-beside = pd.DataFrame({
-    "age": donors["age"].to_numpy(),
-    "hospital\ndays": days.reindex(donors["DonorID"]).to_numpy(float),
-    "stress\nscore": scores.get(
-        "dissociation stress", pd.Series(np.nan, scores.index)
-    ),
-}, index=scores.index)
+beside = pd.DataFrame(
+    {
+        "age": donors["age"].to_numpy(),
+        "hospital\ndays": days.reindex(donors["DonorID"]).to_numpy(float),
+        "stress\nscore": scores.get(
+            "dissociation stress", pd.Series(np.nan, scores.index)
+        ),
+    },
+    index=scores.index,
+)
 beside = beside.loc[:, beside.notna().sum() >= 5]
-follows = pd.DataFrame({
-    column: scores.corrwith(beside[column], method="spearman")
-    for column in beside
-})
+follows = pd.DataFrame(
+    {
+        column: scores.corrwith(beside[column], method="spearman")
+        for column in beside
+    }
+)
 if "stress\nscore" in follows:
     follows.loc["dissociation stress", "stress\nscore"] = np.nan
 
 # %% mystnb={"figure": {"caption": "Rank correlation of each signature over donors with age, days in hospital, and the dissociation-stress score.", "name": "fig-07-confounders"}, "image": {"alt": "Grid of correlations between minus one and one, rows signatures, columns age, hospital days and dissociation stress, the number written in each square."}}
 figure, axis = plt.subplots(figsize=(5.6, 1 + 0.3 * len(follows)))
-sns.heatmap(follows, annot=True, fmt=".2f", cmap=style.DIVERGING,
-            vmin=-1, vmax=1, ax=axis, cbar_kws={"label": "Spearman"})
+sns.heatmap(
+    follows,
+    annot=True,
+    fmt=".2f",
+    cmap=style.DIVERGING,
+    vmin=-1,
+    vmax=1,
+    ax=axis,
+    cbar_kws={"label": "Spearman"},
+)
 axis.set(xlabel="", ylabel="");
 
 # %% tags=["remove-input", "finding"]
@@ -558,7 +626,12 @@ note.say(
 )
 
 # %% tags=["remove-cell"]
-note.save("confounders", pl.from_pandas(follows.rename(columns=lambda name: name.replace("\n", " ")).rename_axis("set").reset_index()));
+note.save(
+    "confounders",
+    pl.from_pandas(
+        follows.rename(columns=lambda name: name.replace("\n", " ")).rename_axis("set").reset_index()
+    ),
+);
 
 # %% [markdown]
 # ## The card's promise
@@ -636,14 +709,17 @@ note.save("enrichment", pl.DataFrame({"set": enriched.index.to_list(), "score": 
 truth = muscle.truth("age_expression")
 if truth is not None:
     planted = truth.filter(pl.col("annotation_level2").is_null()).select(
-        pl.col("annotation_level0").alias("type"), "assay",
-        pl.col("gene").alias("genes"), "log2_change_per_decade",
+        pl.col("annotation_level0").alias("type"),
+        "assay",
+        pl.col("gene").alias("genes"),
+        "log2_change_per_decade",
     )
     keys = ["set", "type", "assay"]
-    in_sets = everywhere.explode("genes").join(
-        planted, on=["type", "assay", "genes"], how="left"
-    ).group_by(keys).agg(
-        planted=pl.col("log2_change_per_decade").fill_null(0).mean()
+    in_sets = (
+        everywhere.explode("genes")
+        .join(planted, on=["type", "assay", "genes"], how="left")
+        .group_by(keys)
+        .agg(planted=pl.col("log2_change_per_decade").fill_null(0).mean())
     )
     scored = everywhere.join(in_sets, on=keys).with_columns(
         covered=pl.col("planted").is_between(pl.col("low"), pl.col("high"))
@@ -688,7 +764,8 @@ own = own[own.obs["age_numeric"].notna()].copy()
 my_genes = own.var_names.intersection(sets[signature])
 sc.tl.score_genes(own, my_genes, score_name="score", random_state=0)
 by_donor = own.obs.groupby("DonorID", observed=True).agg(
-    score=("score", "mean"), cells=("score", "size"),
+    score=("score", "mean"),
+    cells=("score", "size"),
     decades=("age_numeric", lambda years: years.iloc[0] / 10),
     sex=("Sex", "first"),
 )
@@ -713,6 +790,16 @@ else:
         "{tests_called.number} reached the false-discovery rate. The card's promise of rising genes is met by "
         "{promised_rising:gene|genes}."
     )
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A score of senescence rises with age. Which question comes first?**
+#
+# <details><summary>How small is p?</summary>Not yet.</details>
+# <details><summary>Does it rise without its strongest gene, and with another way to score?</summary>Right: a signature that hangs on one gene is that gene.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

@@ -62,6 +62,7 @@ from sklearn.pipeline import make_pipeline
 
 # %%
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.facts import study
 from helpers.stats import permute
 
@@ -274,26 +275,24 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Beat the mean
-# :label: ex-08-baseline
+# ### Exercise: Beat the mean (10 minutes)
+#
 # Write `baseline_error(ages)`: the mean absolute error, in years, when each donor's age is predicted as the mean of
 # the *other* donors' ages. Try it on `age`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # The mean of the others is the total without the one, divided by one less than the number.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
-
 def baseline_error(ages):
     total, n = sum(ages), len(ages)
     return sum(abs(one - (total - one) / (n - 1)) for one in ages) / n
 
 
+print(f"{baseline_error(age.tolist()):.1f} years")
 check("08.baseline", baseline_error)
 
 # %% [markdown]
@@ -508,17 +507,16 @@ ax.set(xscale="log", xlabel="cells", ylabel="recall", ylim=(-0.05, 1.08))
 adjust_text(lowest, ax=ax, expand=(1.4, 1.9));
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Macro against micro
-# :label: ex-08-macro
+# ### Exercise: Macro against micro (10 minutes)
+#
 # Write `macro_recall(truth, predicted)`: recall computed class by class over the classes in `truth`, then averaged with
 # equal weight. Hold it against `recall["recall"].mean()`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # For each class: of the rows that truly are in it, the share predicted as it.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def macro_recall(truth, predicted):
@@ -530,6 +528,7 @@ def macro_recall(truth, predicted):
     return sum(recalls) / len(recalls)
 
 
+print(f"{macro_recall(truth, guess):.3f}")
 check("08.macro", macro_recall)
 
 # %% [markdown]
@@ -719,17 +718,16 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} A split that does not leak
-# :label: ex-08-split
+# ### Exercise: A split that does not leak (10 minutes)
+#
 # Write `leave_out(donors, name)` that returns two lists of row numbers, training and test, such that all rows of the
 # donor `name`, and only those, are tested.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Go through the rows with `enumerate` and compare each donor with `name`.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def leave_out(donors, name):
@@ -738,6 +736,7 @@ def leave_out(donors, name):
     return train, test
 
 
+print(leave_out(["A", "B", "A"], "B"))
 check("08.split", leave_out)
 
 # %% [markdown]
@@ -795,6 +794,21 @@ note.say(
     "the leaking split would have promised {mae_leaking:.1f}. Coarse labels of unseen donors reach a macro F1 of "
     "{macro_f1_donors}."
 )
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A clock errs by three years on cells split at random and by fourteen on donors left out. What is its error for you?**
+#
+# <details><summary>Three years</summary>Not yet: it had met the donors.</details>
+# <details><summary>Fourteen years, with its interval</summary>Right: you were not in the training data.</details>
+#
+# **Ages are dealt within sex and the error stays smaller than nearly all deals. What is ruled out?**
+#
+# <details><summary>That anything but age was read</summary>Not yet: what goes with age inside each sex is still there.</details>
+# <details><summary>Chance</summary>Right, and nothing more.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

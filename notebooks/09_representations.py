@@ -54,6 +54,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 from helpers.sentences.encode import encode
 from helpers.sentences.ranking import Rule
 from helpers.stats import permute
@@ -108,9 +109,7 @@ note.say(
 n_genes = min(1500, adata.n_vars // 2)
 sc.pp.highly_variable_genes(adata, n_top_genes=n_genes)
 variable = adata[:, adata.var["highly_variable"]]
-adata.obsm["PCA, made here"] = sc.pp.pca(
-    variable.X, n_comps=min(50, n_genes - 1), random_state=seed
-)
+adata.obsm["PCA, made here"] = sc.pp.pca(variable.X, random_state=seed)
 
 # %%
 texts = encode(adata, rule=Rule(top_n=words)).sentences
@@ -292,26 +291,24 @@ note.say(
 note.save("representations", table.reset_index())
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Purity by hand
-# :label: ex-09-purity
+# ### Exercise: Purity by hand (10 minutes)
+#
 # Write `purity(labels, neighbors)`: `neighbors` holds, for each cell, the row numbers of its neighbors. Return the share
 # of all neighbors that carry the cell's own label. Try it on `near["PCA, made here"]`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Go through cells and their neighbors, count the matches, divide by the number of pairs.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
-
 def purity(labels, neighbors):
     pairs = [(cell, one) for cell, row in enumerate(neighbors) for one in row]
     return sum(labels[cell] == labels[one] for cell, one in pairs) / len(pairs)
 
 
+print(f"{purity(labels, near['PCA, made here']):.3f}")
 check("09.purity", purity)
 
 # %% [markdown]
@@ -350,17 +347,16 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} How mixed is mixed?
-# :label: ex-09-entropy
+# ### Exercise: How mixed is mixed? (10 minutes)
+#
 # Write `entropy_of(groups)`: the Shannon entropy, in natural units, of the list of group names. Which list of four names
 # has the largest? Try it on the donors of one cell's neighbors, `list(donors[near["X_pca"][0]])`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Minus the sum, over groups, of share times logarithm of share.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def entropy_of(groups):
@@ -368,6 +364,7 @@ def entropy_of(groups):
     return -sum(share * np.log(share) for share in shares)
 
 
+print(f"{entropy_of(list(donors[near['PCA, made here'][0]])):.2f}")
 check("09.entropy", entropy_of)
 
 # %% [markdown]
@@ -497,16 +494,15 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Edges in common
-# :label: ex-09-jaccard
+# ### Exercise: Edges in common (10 minutes)
+#
 # Write `jaccard(first, second)` for two lists of gene pairs. A pair is undirected: `("A", "B")` is `("B", "A")`.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Turn each pair into a `frozenset`, each list into a set; divide the intersection by the union.
-# :::
-
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def jaccard(first, second):
@@ -514,6 +510,8 @@ def jaccard(first, second):
     return len(one & two) / len(one | two) if one | two else 0.0
 
 
+tried = jaccard([("A", "B"), ("C", "D")], [("B", "A"), ("E", "F")])
+print(f"{tried:.2f}")
 check("09.jaccard", jaccard)
 
 # %% [markdown]
@@ -598,6 +596,16 @@ note.say(
     "{transfer_f1}), and donors mix best on {best_mixed} ({mixing}). Without correction, neighbors of a cell come from its "
     "own donor more than from others: donor mixing of the deposited PCA is {mixing_pca}."
 )
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A view mixes donors perfectly. Is it the best view for aging?**
+#
+# <details><summary>Yes: nothing of the donors is left</summary>Not yet: age differs between donors and may be gone too.</details>
+# <details><summary>It depends on the question</summary>Right: look at what is left of age before choosing.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

@@ -17,7 +17,7 @@
 #
 # **Before you start.** [The embedding atlas](06_scprint_atlas), which checks and surveys the same parts.
 #
-# **Time** 25 minutes to read, 20 for the exercises.
+# **Time** 25 minutes to read, 30 for the exercises.
 # **Memory** under 1 GiB on the default atlas, under 1 GiB at full size.
 #
 # **What can go wrong.** Cells of one part come from the same few data sets: a probe that is tested on cells of the parts
@@ -35,6 +35,7 @@ import seaborn as sns
 from scipy import stats
 
 from helpers import findings, style
+from helpers.book.workshop import check
 from helpers.scprint import labels, layout, survey, twin
 from helpers.scprint import parts as part_files
 from helpers.scprint import sample as sampling
@@ -76,22 +77,21 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Width of the embedding
-# :label: ex-11-offset
+# ### Exercise: Width of the embedding (10 minutes)
+#
 # The blocks lie in this order: other, cell type, tissue, disease, age, assay, ethnicity, sex, organism, cell culture.
 # Which columns hold the age block? Give the first column and the one after the last. `layout.WIDTHS` has the widths.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Add up the widths: everything before age lies in front of it.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
 before = list(layout.WIDTHS).index("age_group")
 start = sum(list(layout.WIDTHS.values())[:before])
+print((start, start + layout.WIDTHS["age_group"]))
 check("11.offset", (start, start + layout.WIDTHS["age_group"]))
 
 # %% [markdown]
@@ -276,26 +276,24 @@ note.say(
 # nothing has shown only that nothing lies on one side of a plane.
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Bent knowledge
-# :label: ex-11-vote
+# ### Exercise: Bent knowledge (10 minutes)
+#
 # Does the cell type block know the tissue better than a plane can tell? Write `vote(points, own, part)` that predicts
 # each cell's label by `KNeighborsClassifier(15)`, held out by part with `GroupKFold(3)`, and returns the balanced
 # accuracy. Try it on `drawn.obsm["cell_type"]` and the tissue, and compare with the figure.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # `cross_val_predict` takes `groups=` and `cv=`, as above.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 from sklearn.neighbors import KNeighborsClassifier
 
 
 def vote(points, own, part):
-    guess = cross_val_predict(
-        KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3)
-    )
+    guess = cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
     return balanced_accuracy_score(own, guess)
 
 
@@ -424,16 +422,16 @@ note.say(
 )
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Purity by hand
-# :label: ex-11-purity
+# ### Exercise: Purity by hand (10 minutes)
+#
 # Write `purity(clusters)` for a polars frame with the columns `cluster`, `cell_type` and `cells`: the share of all cells
 # that carry the most common label of their cluster. Compare with the number above.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # The largest count of each cluster, added up, over all cells.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def purity_of(clusters):
@@ -516,5 +514,21 @@ guess = cross_val_predict(
 )
 print(f"{balanced_accuracy_score(tissue[often], guess):.2f}")
 
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Choose by opening an answer.
+#
+# **A probe reads the tissue from a block that was made for cell types. What follows?**
+#
+# <details><summary>The block is wrong</summary>Not yet: types and tissues go together.</details>
+# <details><summary>Blocks share knowledge</summary>Right: compare with a probe on parts that were held out, and with chance.</details>
+
 # %% tags=["remove-input"]
-note.provenance({"kind": f"{note.findings['parts_kind'].value} parts", "cells": found.parts["cells"].sum(), "parts": len(found.counted)})
+note.provenance(
+    {
+        "kind": f"{note.findings['parts_kind'].value} parts",
+        "cells": found.parts["cells"].sum(),
+        "parts": len(found.counted),
+    }
+)

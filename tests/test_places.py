@@ -36,10 +36,6 @@ def given(tmp_path_factory, small_release):
 def book(tmp_path, monkeypatch):
     root = tmp_path / "book"
     shutil.copytree(SAMPLE, root)
-    chapter = root / "notebooks" / "01_first.py"
-    chapter.write_text(
-        chapter.read_text().replace("\ntwice(count)", '\ntwice(count)  # check("01.twice", twice)')
-    )
     monkeypatch.chdir(root)
     return root
 

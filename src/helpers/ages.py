@@ -94,15 +94,6 @@ def stages() -> pl.DataFrame:
 def parse(label: str | float | None, *, species: str = HUMAN) -> Age:
     """Turn a life-stage term, its label, an age group or a plain age into bounds in years.
 
-    Parameters
-    ----------
-    label
-        Such as ``"HsapDv:0000240"``, ``"sixth decade stage"``, ``"15-19 year-old"``, ``"80 year-old and over stage"``,
-        ``"18-month-old stage"``, ``"15-20"`` (an age group: the upper bound is exclusive), ``45``. Current terms are
-        looked up first, then obsolete ones, then patterns.
-    species
-        ``"human"`` or ``"mouse"``: whose "young adult stage" is meant where both have one.
-
     Examples
     --------
     >>> parse("sixth decade stage")
@@ -123,13 +114,6 @@ def parse_all(labels: Iterable[str | float | None], *, species: str = HUMAN) -> 
     """Parse labels into one row each: age, age_lower, age_upper (years) and age_kind.
 
     Each distinct label is parsed once.
-
-    Parameters
-    ----------
-    labels
-        One for each row; see `parse`.
-    species
-        See `parse`.
     """
     if isinstance(labels, pl.Series) and labels.dtype in (pl.Categorical, pl.Enum):
         labels = labels.cast(pl.String)
@@ -189,13 +173,7 @@ def describe(age: Age, *, species: str = HUMAN) -> dict[str, float | str | None]
 
 
 def find_source(columns: Sequence[str], *, age_column: str | None = None) -> str | None:
-    """Return the column that gives the ages of a data set: the named one, else the first of `AGE_SOURCES`.
-
-    Raises
-    ------
-    SentenceError
-        If `age_column` is named and not there.
-    """
+    """Return the column that gives the ages of a data set: the named one, else the first of `AGE_SOURCES`."""
     if age_column is not None:
         if age_column not in columns:
             msg = f"no column {age_column!r} for the age. The cells have: {', '.join(columns)}."
@@ -212,15 +190,7 @@ def donor_ages() -> dict[str, float]:
 
 
 def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.DataFrame:
-    """Return ages for cells of the muscle atlas: the donor's exact age where published, else the age group.
-
-    Parameters
-    ----------
-    groups
-        ``Age_group`` of each cell.
-    donors
-        ``DonorID`` of each cell, as many.
-    """
+    """Return ages for cells of the muscle atlas: the donor's exact age where published, else the age group."""
     pairs = pl.DataFrame({"group": groups, "donor": donors}, schema={"group": pl.String, "donor": pl.String})
     distinct = pairs.unique()
     meant = [_of_donor(group, donor) for group, donor in distinct.iter_rows()]

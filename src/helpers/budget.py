@@ -49,13 +49,7 @@ def to_text(n_bytes: float) -> str:
 
 
 def require(needed: int, *, budget: str | int, work: str, remedy: str) -> None:
-    """Refuse `work` when the bytes it needs are more than its budget.
-
-    Raises
-    ------
-    BudgetError
-        If `needed` exceeds `budget`; the message names both and `remedy`.
-    """
+    """Refuse `work` when the bytes it needs are more than its budget."""
     if needed > to_bytes(budget):
         msg = f"{work} needs about {to_text(needed)}, the budget is {to_text(to_bytes(budget))}. {remedy}"
         raise BudgetError(msg)

@@ -180,22 +180,7 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
 
 
 def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] = ()) -> None:
-    """Refuse a place for a file that has one already, before any work.
-
-    Parameters
-    ----------
-    path
-        Where the new file goes.
-    force
-        Replace the file there. Never replaced: a link, a folder, an input.
-    inputs
-        What is read meanwhile.
-
-    Raises
-    ------
-    StorageError
-        If the place is taken, or cannot be written.
-    """
+    """Refuse a place for a file that has one already, before any work."""
     path = Path(path)
     if path.is_symlink() or path.is_dir():
         _refuse(path, "is a symbolic link" if path.is_symlink() else "is a folder", "a new file")
@@ -360,13 +345,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def drop_leftovers(path: Path) -> None:
-    """Remove what killed processes of this machine left of `path`; a copy they had moved aside gets its name back.
-
-    Parameters
-    ----------
-    path
-        A name that was given to `writing`. Parts of living processes stay.
-    """
+    """Remove what killed processes of this machine left of `path`; a copy they had moved aside gets its name back."""
     if not path.parent.is_dir():
         return
     pattern = re.compile(rf"\.+{re.escape(path.name[:80])}\.{_machine()}-(\d+)-[0-9a-f]{{8}}\.part(.*)")
@@ -384,21 +363,7 @@ def drop_leftovers(path: Path) -> None:
 
 @contextmanager
 def storing(path: Path, *, any_fault: bool = False) -> Iterator[None]:
-    """Say in words why `path` could not be written.
-
-    Parameters
-    ----------
-    path
-        What is being written.
-    any_fault
-        Whether every fault of the operating system is one of writing; else only those that can be no other, since
-        something may also be read meanwhile.
-
-    Raises
-    ------
-    StorageError
-        In place of the fault.
-    """
+    """Say in words why `path` could not be written."""
     try:
         yield
     except (StorageError, TimeoutError):
@@ -419,13 +384,7 @@ def storing(path: Path, *, any_fault: bool = False) -> Iterator[None]:
 
 
 def require_utf8(path: str | Path) -> None:
-    """Refuse a path whose bytes are not UTF-8: the libraries that read and write Parquet take no other.
-
-    Raises
-    ------
-    StorageError
-        If it is not.
-    """
+    """Refuse a path whose bytes are not UTF-8: the libraries that read and write Parquet take no other."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
@@ -437,18 +396,7 @@ def require_utf8(path: str | Path) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be written, before the costly step that fills it.
-
-    Parameters
-    ----------
-    folder
-        May exist; else it is made later.
-
-    Raises
-    ------
-    StorageError
-        If something else has its name, or the folder around it takes no files.
-    """
+    """Refuse a folder that cannot be written, before the costly step that fills it."""
     require_utf8(folder)
     with storing(folder, any_fault=True):
         if folder.exists() and not folder.is_dir():
@@ -459,20 +407,7 @@ def require_writable(folder: Path) -> None:
 
 
 def require_room(path: Path, needed: int) -> None:
-    """Refuse a file that does not fit on its disk, before it is begun.
-
-    Parameters
-    ----------
-    path
-        The file; its folder exists.
-    needed
-        Bytes it will take.
-
-    Raises
-    ------
-    StorageError
-        If fewer are free.
-    """
+    """Refuse a file that does not fit on its disk, before it is begun."""
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         msg = (
@@ -520,11 +455,6 @@ def fingerprint(path: str | Path) -> str:
     Hashes of large files are remembered in the cache folder, together with the size, the times and the number that
     the file system gives the file; whatever differs in these is read again. Of a release folder the release's own
     files and its truth are hashed, of another folder every file that is not hidden; never our own converted copy.
-
-    Parameters
-    ----------
-    path
-        A file or a folder.
     """
     path = Path(path)
     if path.is_dir():

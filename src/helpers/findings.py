@@ -217,7 +217,7 @@ class Note:
         absent = [
             part for part in (*parts, *percent, *([groups] if groups else [])) if part not in frame.columns
         ]
-        if absent:
+        if absent and frame.height:
             msg = f"the table has no column {absent[0]!r}. There are: {', '.join(frame.columns)}."
             raise FindingError(msg)
         if frame.height:

@@ -115,11 +115,6 @@ def read_parameters(notebook: NotebookNode, *, name: str = "notebook") -> dict[s
     """Return the parameters declared in the cell tagged ``parameters``.
 
     A line reads ``name: type = default  # help [low, high]`` or ``# help {choice, choice}``.
-
-    Raises
-    ------
-    ParameterError
-        If a line is not of that form, or a default breaks its own rule; all faults at once.
     """
     cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if not cells:
@@ -156,19 +151,7 @@ def declare(source: str, *, name: str = "notebook") -> dict[str, Parameter]:
 
 
 def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
-    """Find, among the cells that a kernel has run, what is declared and what was given.
-
-    Parameters
-    ----------
-    cells
-        Sources, oldest first, such as IPython's ``In``.
-
-    Returns
-    -------
-    tuple
-        The parameters of the last cell that declares ``out_dir``, and the names that papermill's cell after it sets.
-        Both empty where there is no such cell.
-    """
+    """Find, among the cells that a kernel has run, what is declared and what was given."""
     places = [place for place, cell in enumerate(cells) if re.search(rf"(?m)^{OUT_DIR}: str =", cell)]
     if not places:
         return {}, []
@@ -232,13 +215,7 @@ class _Plain(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds; aliases are refused.
-
-    Raises
-    ------
-    yaml.YAMLError
-        If it is not YAML, nested beyond reason, or uses an alias.
-    """
+    """Return what a YAML file holds; aliases are refused."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # a safe loader
     except RecursionError:
@@ -268,13 +245,7 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
 def parse_options(
     options: Iterable[str], *, files: Iterable[Path] = ()
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """Split ``name=value`` texts and read YAML files of parameters: (texts by name, typed values by name).
-
-    Raises
-    ------
-    ParameterError
-        If an option has no equals sign, or a file does not hold a mapping; all faults at once.
-    """
+    """Split ``name=value`` texts and read YAML files of parameters: (texts by name, typed values by name)."""
     texts: dict[str, str] = {}
     values: dict[str, Any] = {}
     faults = []

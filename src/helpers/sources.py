@@ -62,35 +62,12 @@ def open_atlas(source: str | Path) -> reader.Atlas:
 
 
 def convert(source: str | Path, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
-    """Write a source as an h5ad with counts, whole or not at all.
-
-    Parameters
-    ----------
-    source
-        As for `open_atlas`.
-    out
-        File to write.
-    budget
-        Memory that the work may take.
-    """
+    """Write a source as an h5ad with counts, whole or not at all."""
     return open_atlas(source).convert(out, budget=budget)
 
 
 def simulated_folder(word: str, *, seed: int = SEED) -> Path:
-    """Return the folder of a simulated release, written now if it is not there yet.
-
-    Parameters
-    ----------
-    word
-        ``"demo"``, ``"tiny"`` or ``"full"``; the last is not written here, since it takes minutes and gigabytes.
-    seed
-        Seed of the simulation.
-
-    Raises
-    ------
-    SourceError
-        If ``"full"`` has not been simulated yet.
-    """
+    """Return the folder of a simulated release, written now if it is not there yet."""
     folder = place(SCALES[word], seed=seed)
     if _written(folder):
         return folder

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from helpers import parameters
-from helpers.book import editions, kit, pairing, run
+from helpers.book import kit, pairing, run, teaching
 from helpers.book.project import Project
 from helpers.errors import ChapterError
 
@@ -44,11 +44,7 @@ def test_what_is_written_keeps_the_promises_of_a_chapter(house):
     recorded = contract.recorded_names(notebook)
     assert recorded == contract.said_names(notebook) == set(book.sidecar.records)
     assert list(parameters.read_parameters(notebook))[-1] == "out_dir"
-    assert {one.name for one in editions.exercises_of(notebook, name=book.name)} == {
-        "03.most",
-        "03.enough",
-        "03.shares",
-    }
+    assert {one.name for one in teaching.exercises_of(notebook, name=book.name)} == {"03.most", "03.enough"}
     assert "$" not in "".join(cell.source for cell in notebook.cells)
 
 
@@ -57,9 +53,7 @@ def test_the_new_chapter_runs(house):
     # the checkers go into the installed package when a person makes a chapter; here its cells are left out
     path = house / "notebooks" / "03_nerve_supply.py"
     head, _, tail = path.read_text().partition('# %% [markdown] tags=["exercise"]')
-    path.write_text(
-        head + "# %% [markdown]\n# ## In one sentence" + tail.partition("# ## In one sentence")[2]
-    )
+    path.write_text(head + "# %% [markdown]\n# ## In short" + tail.partition("# ## In short")[2])
     project = Project(house)
     plans = run.plan(project, project.choose(["03"]), run.Request(profile="test"))
     (outcome,) = run.make(plans, failed=project.build / "failed", workers=1)

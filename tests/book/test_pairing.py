@@ -73,7 +73,7 @@ def test_metadata_that_is_not_kept_is_no_difference(book):
 
 def test_an_added_cell_is_counted(book):
     _edit_pair(book, lambda node: node.cells.append(nbformat.v4.new_code_cell("1")))
-    assert "the .py has 11 cells, the .ipynb 12" in _words(book)
+    assert "the .py has 10 cells, the .ipynb 11" in _words(book)
 
 
 def test_outputs_in_a_pair_are_a_difference(book):

@@ -201,7 +201,7 @@ def test_a_source_that_lacks_what_a_notebook_needs_is_refused_before_anything_ru
         )
     )
     plans = run.plan(project, project.choose(), run.Request(atlas=str(tmp_path)))
-    assert plans[0].lacks.endswith(f"{tmp_path.name} has no X_scVI and no counts.")
+    assert plans[0].lacks.endswith(f"{tmp_path.name} lacks X_scVI, counts.")
     assert run.able(plans, all_or_none=False) == [plans[1]]
     with pytest.raises(SourceError, match="01_first cannot run"):
         run.able(plans, all_or_none=True)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("runs")
 def pages(made):
     (made.root / "welcome.md").write_text(
         "# Welcome\n\n{finding}`01_first:donors`, {finding}`01_first:donors.number`, {finding}`02_second:whole.number:.2e`."
-        "\n\n{ref}`fig-01-dots`, $x_1 + 2$\n\n```{headlines}\n```\n\n```{findings-table}\n```\n\n```{schedule} half-day\n```\n"
+        "\n\n{ref}`fig-01-dots`, $x_1 + 2$\n\n```{headlines}\n```\n\n```{findings-table}\n```\n"
     )
     folder = site.build(made).folder
     return {name: (folder / name).read_text() for name in ("welcome.html", "notebooks/01_first.html")}
@@ -26,11 +26,10 @@ def test_recorded_values_stand_in_prose(pages):
     assert shown == ["3 donors", "3", "1.02e+03"]
 
 
-def test_headlines_findings_and_schedule_come_from_the_runs(pages):
+def test_headlines_and_findings_come_from_the_runs(pages):
     text = pages["welcome.html"]
     assert "Counted <strong>3 donors</strong> of kind FB." in text
     assert 'href="notebooks/01_first.html"' in text
-    assert "A first page: exercises" in text
 
 
 def test_a_figure_has_number_caption_and_alt_text(pages):

@@ -46,7 +46,7 @@ def typed_digits(
 
     Allowed are years, gene names and other names with letters, references, numbers of chapters and lists, the level
     of intervals, defaults of parameters, and in the opening cell the minutes and the memory that the sidecar states.
-    Exercises and hints state their own givens and are left out. A published number is allowed in the cell that names it
+    Exercises and quizzes state their own givens and are left out. A published number is allowed in the cell that names it
     in a comment ``<!-- facts: 338; 22,000 -->``, in a code cell ``# facts: 80``.
 
     Parameters
@@ -61,7 +61,7 @@ def typed_digits(
     found = []
     for number, cell in enumerate(notebook.cells, 1):
         tags = set(cell.metadata.get("tags", []))
-        if tags & {"exercise", "hint", "solution"}:
+        if tags & {"exercise", "quiz", "solution"}:
             continue
         known = [str(value) for value in defaults]
         if cell.cell_type == "code":

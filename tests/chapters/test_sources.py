@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers import parameters
-from helpers.book import editions, pairing, workshop
+from helpers.book import pairing, teaching, workshop
 from helpers.book.project import PROFILES, Project
 from helpers.budget import to_bytes
 
@@ -48,13 +48,12 @@ def test_no_digit_that_a_run_could_change_is_typed_into_prose(book):
 
 @pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
 def test_no_digit_that_a_run_could_change_is_typed_into_a_page(page):
-    assert prose.lines_with_digits(page.read_text()) == []
+    text = re.sub(r"(?m)^\| \d\d:\d\d .*$", "", page.read_text())  # schedules, which a test makes again
+    assert prose.lines_with_digits(text) == []
 
 
 @every_notebook
 def test_no_value_stands_bare_below_a_figure(book):
-    if "hide-input" in book.source.read_text():
-        pytest.skip("not opened yet")
     bare = []
     for cell in book.read().cells:
         if "figure" in cell.metadata.get("mystnb", {}):
@@ -110,8 +109,6 @@ def test_the_header_states_the_minutes_and_memory_of_the_sidecar(book):
 @every_notebook
 def test_visible_cells_are_short_and_narrow(book):
     """What a reader copies fits the page; only bookkeeping and solutions may be longer."""
-    if any("hide-input" in cell.metadata.get("tags", []) for cell in book.read().cells):
-        return  # a chapter that is not open yet
     for number, cell in enumerate(book.read().cells, 1):
         hidden = {"solution", "parameters", "remove-input", "remove-cell", "hide-input"}
         if cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", [])):
@@ -131,27 +128,29 @@ def test_every_figure_has_caption_label_and_alt_text(book):
             assert len(image.get("alt", "")) > 40, f"cell {number}"
 
 
-def test_labels_of_figures_and_exercises_are_unique():
+def test_labels_of_figures_are_unique():
     cells = [cell for book in BOOKS for cell in book.read().cells]
-    figures = [
-        cell.metadata["mystnb"]["figure"]["name"]
-        for cell in cells
-        if "figure" in cell.metadata.get("mystnb", {})
-    ]
-    exercises = [label for cell in cells for label in re.findall(r"(?m)^:label: (\S+)", cell.source)]
-    for labels in (figures, exercises):
-        assert len(labels) == len(set(labels))
+    labels = [one["figure"]["name"] for cell in cells if "figure" in (one := cell.metadata.get("mystnb", {}))]
+    assert len(labels) == len(set(labels))
+
+
+@every_notebook
+def test_nine_of_ten_cells_of_the_analysis_are_seen(book):
+    aside = {"solution", "parameters", "remove-input", "remove-cell"}
+    code = [set(one.metadata.get("tags", [])) for one in book.read().cells if one.cell_type == "code"]
+    analysis = [tags for tags in code if not tags & aside]
+    assert sum(not tags & {"hide-input", "hide-cell"} for tags in analysis) >= 0.9 * len(analysis)
 
 
 @every_notebook
 def test_exercises_have_hint_solution_and_a_checker(book):
-    found = editions.exercises_of(book.read(), name=book.name)
-    assert len(found) >= 3
+    found = teaching.exercises_of(book.read(), name=book.name)
+    assert len(found) >= 2
     assert {one.name for one in found} <= set(workshop.registered())
     assert all(one.name.startswith(f"{book.name[:2]}.") for one in found)
 
 
 def test_every_checker_belongs_to_an_exercise():
-    used = {one.name for book in BOOKS for one in editions.exercises_of(book.read(), name=book.name)}
+    used = {one.name for book in BOOKS for one in teaching.exercises_of(book.read(), name=book.name)}
     chapters = {book.name[:2] for book in BOOKS}
     assert {name for name in workshop.registered() if name[:2] in chapters} == used

@@ -39,13 +39,7 @@ def find(folder: Path, key: str) -> Path | None:
 
 @contextmanager
 def converting(key: str) -> Iterator[None]:
-    """Hold the right to convert a release: a second process waits and then finds the file.
-
-    Parameters
-    ----------
-    key
-        Hash of what the release holds.
-    """
+    """Hold the right to convert a release: a second process waits and then finds the file."""
     folder = files.cache_folder() / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,19 +56,7 @@ def converting(key: str) -> Iterator[None]:
 
 
 def store(folder: Path, key: str, adata: AnnData, *, simulation: dict | None) -> Path | None:
-    """Write the converted file where there is room and leave, else not at all.
-
-    Parameters
-    ----------
-    folder
-        The release.
-    key
-        Hash of what it holds.
-    adata
-        All of it, with counts.
-    simulation
-        What the release says of how it was made up; none for real data.
-    """
+    """Write the converted file where there is room and leave, else not at all."""
     for path in _places(folder, key):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

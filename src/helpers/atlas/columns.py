@@ -41,21 +41,7 @@ LABEL, SOMEBODY, NUMBER, WHOLE, PERCENT, SHARE = (
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the release, what others call it, and what may stand in it.
-
-    Attributes
-    ----------
-    name
-        As the release has it.
-    aliases
-        Columns of other files that mean the same, best first.
-    kind
-        How values are read.
-    labels
-        Labels of others, in lower case, and what they are here; any label if empty.
-    meaning
-        For the page of the book.
-    """
+    """A column of the release, what others call it, and what may stand in it."""
 
     name: str
     aliases: tuple[str, ...]
@@ -153,13 +139,6 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
 
     A column of the release's own name is taken only if it holds what the release has there, or can be translated to
     it; else it is kept as ``NAME_own``, and another column takes its place.
-
-    Parameters
-    ----------
-    frame
-        Cell table as it came; at least one column, so that it has a height.
-    species
-        Whose ages and bins are meant.
     """
     notes: list[str] = []
     made: dict[str, pl.Series] = {}
@@ -327,15 +306,7 @@ def _agree(found: pl.DataFrame, best: pl.DataFrame) -> bool:
 
 
 def map_genes(frame: pl.DataFrame, index: str) -> tuple[pl.DataFrame, list[str]]:
-    """Name genes by symbol and add the columns of genes of the release that others hold under other names.
-
-    Parameters
-    ----------
-    frame
-        Gene table as it came.
-    index
-        Column of the names by which the file indexes its genes.
-    """
+    """Name genes by symbol and add the columns of genes of the release that others hold under other names."""
     labels = frame[index].cast(pl.String)
     by_id = _is_ensembl(labels)
     origin = next(
@@ -383,13 +354,6 @@ def symbols_of(identifiers: Iterable[str]) -> list[str | None]:
 
 def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
     """Return ``human``, ``mouse`` or ``other``: as the file states, else by the prefix of Ensembl ids, else human.
-
-    Parameters
-    ----------
-    stated
-        What the file says of its organism: labels or identifiers, any number.
-    genes
-        Ensembl ids or symbols.
 
     Examples
     --------
@@ -456,15 +420,7 @@ def make_unique(labels: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
-    """Return the column that pandas or another writer used as the row index, or none.
-
-    Parameters
-    ----------
-    schema
-        Arrow schema of the file, with the pandas block if it has one.
-    known
-        Columns that are data whatever their name.
-    """
+    """Return the column that pandas or another writer used as the row index, or none."""
     data = set(known)
     columns = set(schema.names) - data
     block = (schema.metadata or {}).get(b"pandas")
@@ -478,22 +434,7 @@ def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
 def type_columns(
     frame: pl.DataFrame, types: dict[str, pl.DataType], *, origin: str
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Return `frame` with the columns of `types` first and typed, and those that it does not have.
-
-    Parameters
-    ----------
-    frame
-        Any table; columns that `types` does not name follow unchanged, categories as strings.
-    types
-        Columns wanted and their types; those that `frame` lacks are added as nulls.
-    origin
-        What the table is, for the message.
-
-    Raises
-    ------
-    ReleaseError
-        If values of a column cannot be given its type: all such columns at once.
-    """
+    """Return `frame` with the columns of `types` first and typed, and those that it does not have."""
     missing = [name for name in types if name not in frame.columns]
     wrong, wanted = [], []
     for name, dtype in types.items():

@@ -105,15 +105,7 @@ def recover(
 
 
 def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """Return the normalized value of one molecule that recorded totals imply, 0 where they imply none.
-
-    Parameters
-    ----------
-    least
-        Smallest normalized value of each cell.
-    totals
-        Molecules of each cell as recorded.
-    """
+    """Return the normalized value of one molecule that recorded totals imply, 0 where they imply none."""
     product = least * totals
     known = np.isfinite(product) & (product > 0)
     if not known.any():

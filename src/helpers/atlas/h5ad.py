@@ -24,20 +24,7 @@ PRIMARY = "is_primary_data"
 
 
 class H5ad:
-    """An h5ad file, opened and checked; its matrix is not read.
-
-    Parameters
-    ----------
-    path
-        The file.
-    origin
-        What it was converted from, if it is a copy of ours of a file of another kind.
-
-    Raises
-    ------
-    SourceError
-        If it is not HDF5, lacks the tables or the matrix of an h5ad, or is damaged.
-    """
+    """An h5ad file, opened and checked; its matrix is not read."""
 
     kind = "h5ad"
 

@@ -141,28 +141,7 @@ class Expression:
         budget: str | int,
         remedy: str,
     ) -> sp.csr_matrix:
-        """Return the columns as CSR float32, reading a block at a time on two threads.
-
-        Parameters
-        ----------
-        columns
-            Numbers of the columns in the file, in the order wanted.
-        rows
-            Rows of the file in the order wanted; none for all as they come.
-        labels
-            Column of the result to its gene, for messages.
-        budget
-            Memory that the whole may take.
-        remedy
-            What to do where it needs more.
-
-        Raises
-        ------
-        BudgetError
-            As soon as the values found need more than the budget.
-        ReleaseError
-            If a value is missing or not finite.
-        """
+        """Return the columns as CSR float32, reading a block at a time on two threads."""
         pieces = self._read_pieces(columns, rows, labels, _Tally(memory.to_bytes(budget), remedy))
         pa.default_memory_pool().release_unused()
         return _assemble(pieces, self.n_rows if rows is None else len(rows), len(columns))
@@ -261,13 +240,7 @@ def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Pi
 
 
 def refuse_value(gene: str, value: float, row: int) -> NoReturn:
-    """Refuse a value that is missing or not finite.
-
-    Raises
-    ------
-    ReleaseError
-        Always.
-    """
+    """Refuse a value that is missing or not finite."""
     msg = (
         f"the expression of gene {gene} is {value} in row {row:,}, which is not a number that can be read. Fetch the "
         f"file again, or run `musclebook validate` to list every such gene."

@@ -11,11 +11,6 @@ _SHOWN = 5
 def contradicting(obs: pl.DataFrame) -> list[str]:
     """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted.
 
-    Parameters
-    ----------
-    obs
-        One row a cell or more, with ``DonorID``, ``Age_group`` and ``Sex``; what is absent or null contradicts nothing.
-
     Examples
     --------
     >>> cells = pl.DataFrame({"DonorID": ["339C", "390C"], "Age_group": ["20-25", None], "Sex": ["M", None]})

@@ -96,8 +96,9 @@ class Atlas:
         Parameters
         ----------
         wanted
-            Columns of `obs` with a value, ``column=value`` for one value of a column, projections, ``counts``
-            (molecules held or recoverable), ``donors``, ``human`` or ``truth``.
+            Columns of `obs` with a value, ``column=value`` for one value of a column, ``column>=8`` for at least so
+            many different values, ``cells>=100``, projections, ``counts`` (molecules held or recoverable), ``donors``,
+            ``human`` or ``truth``.
 
         Examples
         --------
@@ -118,11 +119,18 @@ class Atlas:
             return self.simulated and self._source.truth("age_expression") is not None
         if name in names.PROJECTION_FILES:
             return self._source.projection(name) is not None
+        if ">=" in name:
+            column, _, least = name.partition(">=")
+            held = self.obs.height if column == "cells" else self._different(column)
+            return held >= int(least)
         column, _, value = name.partition("=")
         if column not in self.obs.columns:
             return False
         held = self.obs[column].drop_nulls().cast(pl.String)
         return value in held if value else len(held) > 0
+
+    def _different(self, column: str) -> int:
+        return self.obs[column].drop_nulls().n_unique() if column in self.obs.columns else 0
 
     @cached_property
     def _has_counts(self) -> bool:
@@ -274,20 +282,7 @@ class Atlas:
             return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
-        """Write all cells and genes with counts as an h5ad that any program of the field opens.
-
-        Parameters
-        ----------
-        out
-            File to write.
-        budget
-            Memory that the work may take.
-
-        Raises
-        ------
-        SourceError
-            If `out` is not a name of an h5ad, or is the source itself.
-        """
+        """Write all cells and genes with counts as an h5ad that any program of the field opens."""
         out = Path(out)
         same = out.exists() and out.resolve() == Path(self._source.path).resolve()
         if out.suffix != ".h5ad" or same:
@@ -392,22 +387,7 @@ class Atlas:
 
 
 def choose_cells(cells: Choice | None, obs: pl.DataFrame, *, origin: str) -> np.ndarray | None:
-    """Return the rows of chosen cells; none where that is all of them.
-
-    Parameters
-    ----------
-    cells
-        A polars expression over `obs`, or one truth value a cell; none for all.
-    obs
-        One row a cell.
-    origin
-        Name of the source, for the message.
-
-    Raises
-    ------
-    TableError
-        If `cells` does not choose cells of this table.
-    """
+    """Return the rows of chosen cells; none where that is all of them."""
     if cells is None:
         return None
     if isinstance(cells, pl.Expr):

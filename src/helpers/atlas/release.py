@@ -21,20 +21,7 @@ PROBED = 48  # columns read to estimate the share of nonzero values
 
 
 class Release:
-    """The files of a release, opened and checked against one another; the matrix is not read.
-
-    Parameters
-    ----------
-    folder
-        The release.
-
-    Raises
-    ------
-    ReleaseError
-        If the expression or the sample metadata is absent or unreadable, or if files disagree.
-    StorageError
-        If the path is not UTF-8.
-    """
+    """The files of a release, opened and checked against one another; the matrix is not read."""
 
     kind = "release folder"
 
@@ -306,22 +293,7 @@ class Release:
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
-    """Return for each barcode of the sample metadata the row of a file with the same barcode.
-
-    Parameters
-    ----------
-    held
-        Barcodes of the file.
-    wanted
-        Barcodes of the sample metadata.
-    origin
-        The file, for messages.
-
-    Raises
-    ------
-    ReleaseError
-        If the file has other barcodes, or those of the metadata are not unique.
-    """
+    """Return for each barcode of the sample metadata the row of a file with the same barcode."""
     if held.equals(wanted):
         return np.arange(len(wanted))
     twice = wanted.filter(wanted.is_duplicated())
@@ -346,27 +318,7 @@ def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarra
 def match_genes(
     frame: pl.DataFrame, wanted: Sequence[str], *, index: str | None
 ) -> tuple[np.ndarray, str | None]:
-    """Return for each gene of the expression its row in the feature table, and the column that says so.
-
-    Parameters
-    ----------
-    frame
-        The feature table.
-    wanted
-        Genes of the expression.
-    index
-        The index column of the feature table, if it has one.
-
-    Returns
-    -------
-    tuple
-        Row numbers, and the column by which the genes were brought into order; none where they stand in order.
-
-    Raises
-    ------
-    ReleaseError
-        If no column names all genes of the expression.
-    """
+    """Return for each gene of the expression its row in the feature table, and the column that says so."""
     tried = []
     for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL):
         if key is None or key not in frame.columns:
@@ -395,13 +347,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:
-    """Return the path and its footer.
-
-    Raises
-    ------
-    ReleaseError
-        If the file is not whole Parquet.
-    """
+    """Return the path and its footer."""
     try:
         return str(path), pq.read_metadata(path)
     except (pa.ArrowInvalid, OSError) as problem:

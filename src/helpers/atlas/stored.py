@@ -74,19 +74,7 @@ def read_csr(
     dtype: type = np.float32,
     log: bool = False,
 ) -> sp.csr_matrix:
-    """Return rows and columns of a stored matrix as CSR, columns sorted, each value once, no zeros.
-
-    Parameters
-    ----------
-    node
-        Group of a sparse matrix, or dataset of a dense one.
-    rows, places
-        Rows in ascending order and columns in the order wanted, each once; none for all.
-    dtype
-        Type of the values returned.
-    log
-        Values are log1p: what is stored twice at one place is added before the log.
-    """
+    """Return rows and columns of a stored matrix as CSR, columns sorted, each value once, no zeros."""
     kind, shape = kind_of(node), shape_of(node)
     n_rows = shape[0] if rows is None else len(rows)
     n_columns = shape[1] if places is None else len(places)

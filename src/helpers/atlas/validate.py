@@ -143,13 +143,7 @@ def is_damaged(report: pl.DataFrame) -> bool:
 
 
 def require_tables(files: Files) -> None:
-    """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing.
-
-    Raises
-    ------
-    ReleaseError
-        If rows, columns, types or values of a table are wrong; a file that is only absent is no reason.
-    """
+    """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing."""
     rows = _run([check for check in CHECKS if check.name != "barcodes"], files)
     faults = [f"{file}: {found.found}" for _, file, found, _ in rows if found.status == DAMAGED]
     if faults:

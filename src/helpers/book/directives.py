@@ -1,14 +1,12 @@
-"""Parts of pages that are made from the runs: what was found, what is left out, schedules, the cell for Colab."""
+"""Parts of pages that are made from the runs: what was found, what is left out, the cell for Colab."""
 
 from typing import Any, ClassVar
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
-from helpers.book import schedule
 from helpers.findings import Finding
 
 INSTALL = "%pip install --quiet 'musclebook @ git+{repository}@{branch}'"
@@ -99,25 +97,6 @@ class FindingsTable(FromRuns):
         made = table(("question", "what the run found"), rows)
         made["classes"] += ["table-findings"]
         return [made] if rows else [nodes.paragraph(text=NO_RUN)]
-
-
-class Schedule(FromRuns):
-    """A schedule of a workshop."""
-
-    required_arguments: ClassVar[int] = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Make a table of the blocks."""
-        length = directives.choice(self.arguments[0], tuple(schedule.LENGTHS))
-        chapters = {name: run for name, run in self.runs.items() if run.get("minutes")}
-        if not chapters:
-            return [nodes.paragraph(text=f"The {length} schedule is made when the chapters were run.")]
-        blocks = schedule.plan(chapters, length=length)
-        rows = [
-            tuple([nodes.paragraph(text=text)] for text in (block.clock, f"{block.minutes} min", block.what))
-            for block in blocks
-        ]
-        return [nodes.rubric(text=length.capitalize()), table(("start", "length", "what"), rows)]
 
 
 class InstallCell(FromRuns):

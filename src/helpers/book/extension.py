@@ -14,7 +14,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from helpers.book import gallery, mathml, reference
-from helpers.book.directives import FindingsTable, Headlines, InstallCell, Schedule, finding_of
+from helpers.book.directives import FindingsTable, Headlines, InstallCell, finding_of
 from helpers.book.shown import banner, foot
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("finding", FindingRole())
     app.add_directive("findings-table", FindingsTable)
     app.add_directive("headlines", Headlines)
-    app.add_directive("schedule", Schedule)
     app.add_directive("install-cell", InstallCell)
     app.connect("config-inited", _load_redirects)
     app.connect("builder-inited", _load_site)

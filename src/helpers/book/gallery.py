@@ -22,13 +22,7 @@ def write_gallery(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def page_of(folder: Path) -> str:
-    """Return what a sweep found as Markdown; a sentence that names the command where it was not run.
-
-    Parameters
-    ----------
-    folder
-        Of the sweep, below the sources of the site.
-    """
+    """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
     if not (folder / FILE).is_file():
         return (
             f"This sweep was not run for this copy of the book. To make it: `musclebook sweep {folder.name}`."
@@ -60,17 +54,7 @@ def page_of(folder: Path) -> str:
 
 
 def html_table(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
-    """Return the table of a sweep, escaped, each row with a link to its executed notebook.
-
-    Parameters
-    ----------
-    table
-        One row a run.
-    about
-        What is known of the sweep.
-    name
-        Of the sweep.
-    """
+    """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
     columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
     units = about["records"]
     heads = [

@@ -68,13 +68,7 @@ def package_folder() -> Path:
 
 
 def package_hashes(number: str = "") -> dict[str, str]:
-    """Return a hash of each file of the package that a run can depend on.
-
-    Parameters
-    ----------
-    number
-        Of the chapter: of the checkers of exercises only its own count. Empty: every file counts, for the site.
-    """
+    """Return a hash of each file of the package that a run can depend on."""
     folder, found = package_folder(), {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -96,21 +90,7 @@ def parts_of(
     project: "Project",
     number: str,
 ) -> Parts:
-    """Return what a run of a notebook would be made from; prose is no part of it.
-
-    Parameters
-    ----------
-    notebook
-        Its cells.
-    declared
-        Its parameters.
-    given
-        Values that differ from the defaults, checked.
-    project
-        The book, for its lock.
-    number
-        Of the chapter.
-    """
+    """Return what a run of a notebook would be made from; prose is no part of it."""
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     effective = {name: given.get(name, one.default) for name, one in declared.items() if name != OUT_DIR}
     data = {name: found for name, value in effective.items() if (found := data_of(name, value))}

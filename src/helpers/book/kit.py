@@ -37,23 +37,6 @@ def new_chapter(project: Project, name: str) -> list[Path]:
     """Write notebook, pair, sidecar, checkers and their test for a chapter of the next free number.
 
     The chapter is entered in ``_toc.yml`` below the last notebook there. Nothing that exists is overwritten.
-
-    Parameters
-    ----------
-    project
-        The book.
-    name
-        Words in lower case joined by underscores, such as ``"nerve_supply"``; the number is put before it.
-
-    Returns
-    -------
-    list of pathlib.Path
-        What was written, the table of contents last.
-
-    Raises
-    ------
-    ChapterError
-        If the name is not of that form, is taken, or no number is left.
     """
     number = _number(project, name)
     toc = project.root / "_toc.yml"
@@ -112,6 +95,7 @@ import polars as pl
 import seaborn as sns
 
 from helpers import findings, sources, style
+from helpers.book.workshop import check
 
 style.apply()
 
@@ -170,64 +154,45 @@ note.table(
 # - What these donors cannot tell.
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Most cells
-# :label: ex-$nn-most
+# ### Exercise: Most cells (5 minutes)
+#
 # Write `most(cells)` that returns the donor with most cells from a dictionary of donor and number of cells.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # `max` takes a key.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
-from helpers.book.workshop import check
-
-
 def most(cells):
     return max(cells, key=cells.get)
 
 
+print(most({"A": 10, "B": 60}))
 check("$nn.most", most)
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Enough cells
-# :label: ex-$nn-enough
+# ### Exercise: Enough cells (10 minutes)
+#
 # Write `enough(cells, least)` that returns the sorted list of donors with at least `least` cells.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # "At least" includes the limit itself.
-# :::
+#
+# </details>
 
 # %% tags=["solution", "hide-cell"]
 def enough(cells, least):
     return sorted(donor for donor, number in cells.items() if number >= least)
 
 
+print(enough({"A": 50, "B": 10}, 50))
 check("$nn.enough", enough)
 
-# %% [markdown] tags=["exercise"]
-# ```{exercise} Shares
-# :label: ex-$nn-shares
-# Write `shares(cells)` that returns, for each donor, the share of all cells.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
-# The shares of all donors add up to one.
-# :::
-
-# %% tags=["solution", "hide-cell"]
-def shares(cells):
-    return {donor: number / sum(cells.values()) for donor, number in cells.items()}
-
-
-check("$nn.shares", shares)
-
 # %% [markdown]
-# ## In one sentence
+# ## In short
 
 # %% tags=["remove-input", "finding"]
 note.say("Of {donors:donor|donors}, {donors_kept.number} hold enough cells.")
@@ -256,7 +221,6 @@ records:
 CHECKS = '''\
 """Checkers of the exercises of chapter $nn."""
 
-import math
 from collections.abc import Callable
 
 _CELLS = {"A": 10, "B": 60, "C": 30}
@@ -280,19 +244,7 @@ def enough(answer: Callable[[dict[str, int], int], list[str]]) -> str | None:
     return f"of A with 10, B with 60 and C with 30 cells, those with at least 30 came back as {found}."
 
 
-def shares(answer: Callable[[dict[str, int]], dict[str, float]]) -> str | None:
-    """Check a function that returns each donor's share of all cells."""
-    found = dict(answer(dict(_CELLS)))
-    if found.keys() != _CELLS.keys():
-        return "give one share for each donor."
-    if not math.isclose(sum(found.values()), 1):
-        return f"the shares add up to {sum(found.values()):g}, not to one."
-    if not math.isclose(found["B"], 0.6):
-        return f"B holds 60 of 100 cells, its share came back as {found['B']:g}."
-    return None
-
-
-CHECKS = {"$nn.most": most, "$nn.enough": enough, "$nn.shares": shares}
+CHECKS = {"$nn.most": most, "$nn.enough": enough}
 '''
 
 TESTS = '''\
@@ -308,7 +260,6 @@ from helpers.book.checks import ch$nn
     [
         (ch$nn.most, lambda cells: max(cells, key=cells.get)),
         (ch$nn.enough, lambda cells, least: sorted(name for name in cells if cells[name] >= least)),
-        (ch$nn.shares, lambda cells: {name: cells[name] / sum(cells.values()) for name in cells}),
     ],
 )
 def test_the_right_answer_passes(checker, right):
@@ -322,8 +273,6 @@ def test_the_right_answer_passes(checker, right):
         (ch$nn.most, lambda cells: min(cells, key=cells.get), "returned 'A'"),
         (ch$nn.enough, lambda cells, least: [name for name in cells if cells[name] > least], "just the least"),
         (ch$nn.enough, lambda cells, least: sorted(cells), "came back as"),
-        (ch$nn.shares, lambda cells: cells, "add up to"),
-        (ch$nn.shares, lambda cells: dict.fromkeys(cells, 1 / len(cells)), "its share came back"),
     ],
 )
 def test_typical_wrong_answers_are_told_what_is_wrong(checker, wrong, message):

@@ -60,20 +60,7 @@ def compare(book: Notebook) -> list[Difference]:
 
 
 def write_pair(book: Notebook, *, force: bool = False) -> bool:
-    """Write the ``.ipynb`` from the text; return whether it changed.
-
-    Parameters
-    ----------
-    book
-        The notebook.
-    force
-        Overwrite the pair even if it was edited.
-
-    Raises
-    ------
-    PairingError
-        If the pair was edited since the two last agreed and differs from the text: the work in it would be lost.
-    """
+    """Write the ``.ipynb`` from the text; return whether it changed."""
     text = book.read()
     if dict(text.metadata.get("kernelspec", {})) != KERNEL:
         msg = f"{book.source.name} has no kernelspec header for python3. Copy the first lines of another notebook."
@@ -88,20 +75,7 @@ def write_pair(book: Notebook, *, force: bool = False) -> bool:
 
 
 def write_text(book: Notebook, *, force: bool = False) -> bool:
-    """Write the text from an ``.ipynb`` edited in Jupyter, and the pair without outputs; return whether it changed.
-
-    Parameters
-    ----------
-    book
-        The notebook.
-    force
-        Overwrite the text even if it was edited.
-
-    Raises
-    ------
-    PairingError
-        If there is no pair, or the text was edited since the two last agreed.
-    """
+    """Write the text from an ``.ipynb`` edited in Jupyter, and the pair without outputs; return whether it changed."""
     if not book.pair.is_file():
         msg = f"{book.pair.name} does not exist, so there is nothing to take from it."
         raise PairingError(msg)

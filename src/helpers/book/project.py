@@ -32,6 +32,17 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Some minutes of a workshop that a chapter offers."""
+
+    what: str
+    minutes: int
+    core: bool = False  # carries the lesson of the book: chosen before the others
+    skip: str = ""  # what may be left out when time is short
+    asked: str = ""  # what learners will ask, and the answer
+
+
+@dataclass(frozen=True)
 class Sidecar:
     """The plan of a notebook, from the YAML file beside it."""
 
@@ -42,6 +53,7 @@ class Sidecar:
     memory_full: str
     profiles: dict[str, dict[str, Any]]
     records: dict[str, Record]
+    teach: tuple[Block, ...] = ()
     needs: tuple[str, ...] = ()  # columns of cells, "counts", "donors" or keys of projections
 
 
@@ -121,13 +133,7 @@ class Project:
 
 
 def find_project(start: Path | None = None) -> Project:
-    """Return the project around a folder, or else the one that the package is installed from.
-
-    Raises
-    ------
-    RunError
-        If neither holds a ``_toc.yml`` beside a folder ``notebooks``.
-    """
+    """Return the project around a folder, or else the one that the package is installed from."""
     here = (start or Path.cwd()).resolve()
     installed = Path(helpers.__file__).resolve().parents[2]
     for folder in (here, *here.parents, installed):
@@ -138,13 +144,7 @@ def find_project(start: Path | None = None) -> Project:
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read and check the plan of a notebook; all faults come in one message.
-
-    Raises
-    ------
-    TableError
-        If keys are missing, unknown or of the wrong kind.
-    """
+    """Read and check the plan of a notebook; all faults come in one message."""
     if not path.is_file():
         msg = f"{path.name} is missing: every notebook has a sidecar with title, question, minutes, memory."
         raise TableError(msg)
@@ -164,6 +164,7 @@ def read_sidecar(path: Path) -> Sidecar:
         memory_full=str(content.get("memory_full", content["memory"])),
         profiles={name: dict(values or {}) for name, values in (content.get("profiles") or {}).items()},
         records={name: _record(name, entry) for name, entry in (content.get("records") or {}).items()},
+        teach=tuple(Block(**entry) for entry in content.get("teach") or ()),
         needs=tuple(content.get("needs") or ()),
     )
 
@@ -174,7 +175,7 @@ def _record(name: str, entry: dict[str, Any]) -> Record:
 
 
 def _faults(content: dict[str, Any]) -> list[str]:
-    known = {"title", "question", "minutes", "memory", "memory_full", "needs", "profiles", "records"}
+    known = {"title", "question", "minutes", "memory", "memory_full", "needs", "profiles", "records", "teach"}
     faults = [f"unknown key {key!r}" for key in content if key not in known]
     faults += [
         f"{key!r} is missing" for key in ("title", "question", "minutes", "memory") if key not in content
@@ -192,6 +193,7 @@ def _faults(content: dict[str, Any]) -> list[str]:
     needs = content.get("needs") or []
     if not isinstance(needs, list) or not all(isinstance(one, str) and one for one in needs):
         faults.append("'needs' is a list of names, such as [DonorID, age_numeric, counts]")
+    faults += [fault for entry in content.get("teach") or [] for fault in _block_faults(entry)]
     profiles = content.get("profiles") or {}
     faults += [
         f"unknown profile {name!r}, choose from {', '.join(PROFILES)}"
@@ -200,6 +202,18 @@ def _faults(content: dict[str, Any]) -> list[str]:
     ]
     for name, entry in (content.get("records") or {}).items():
         faults += _record_faults(name, entry)
+    return faults
+
+
+def _block_faults(entry: Any) -> list[str]:
+    if not isinstance(entry, dict) or not {"what", "minutes"} <= set(entry):
+        return [f"'teach' is a list of blocks with 'what' and 'minutes', not {entry!r}"]
+    faults = [
+        f"block {entry['what']!r} has an unknown key {key!r}"
+        for key in set(entry) - set(Block.__annotations__)
+    ]
+    if type(entry["minutes"]) is not int or entry["minutes"] < 1:
+        faults.append(f"block {entry['what']!r}: minutes are a whole number, not {entry['minutes']!r}")
     return faults
 
 

@@ -160,17 +160,11 @@ def _lack(notebook: Notebook, atlas: Value | None, opened: dict[str, Any]) -> st
     missing = [name for name in needs if not opened[str(atlas)].has(name)]
     if not missing:
         return ""
-    return f"The chapter needs {', '.join(needs)}; {Path(str(atlas)).name} has no {' and no '.join(missing)}."
+    return f"The chapter needs {', '.join(needs)}; {Path(str(atlas)).name} lacks {', '.join(missing)}."
 
 
 def able(plans: list[Plan], *, all_or_none: bool) -> list[Plan]:
-    """Return the plans whose source holds what the notebook needs.
-
-    Raises
-    ------
-    SourceError
-        If one does not and `all_or_none` is asked for, or if none does; every reason is named.
-    """
+    """Return the plans whose source holds what the notebook needs."""
     unable = [one for one in plans if one.lacks]
     if unable and (all_or_none or len(unable) == len(plans)):
         raise SourceError("\n".join(f"{one.notebook.name} cannot run. {one.lacks}" for one in unable))
@@ -241,20 +235,7 @@ def make(
 def run_all(
     tasks: dict[int, Task], *, places: int, memory: int, tell: Tell | None = None
 ) -> dict[int, Outcome]:
-    """Execute tasks, at most so many at once and as many as fit in memory, and return how each ended.
-
-    Parameters
-    ----------
-    tasks
-        By any number.
-    places
-        How many at once. Each has a kernel of its own: what waits for it here is a thread.
-    memory
-        Bytes that all of them together may take: a task starts when what it expects fits beside what runs, or when
-        nothing runs.
-    tell
-        Called with the notebook and how far it is.
-    """
+    """Execute tasks, at most so many at once and as many as fit in memory, and return how each ended."""
     waiting, running, outcomes, stop = dict(tasks), {}, {}, Stop()
     pool = futures.ThreadPoolExecutor(max(1, places))
     try:

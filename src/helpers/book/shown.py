@@ -2,9 +2,11 @@
 
 import html
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from helpers.budget import to_text
+from helpers.markup import links
 
 Runs = Mapping[str, Mapping[str, Any]]
 
@@ -60,10 +62,15 @@ def foot(runs: Runs | None, page: str) -> str:
         f"<tr><th scope='row'>{html.escape(str(key))}</th><td>{html.escape(_text(value))}</td></tr>"
         for key, value in rows.items()
     )
+    tables = "".join(
+        f"<li>{links([Path('files', page, file) for file in files])}</li>"
+        for files in run.get("tables", {}).values()
+    )
+    whole = f"<p>Tables of this chapter, whole:</p><ul>{tables}</ul>" if tables else ""
     return (
         "<details class='provenance'><summary>How this page was made</summary>"
         "<div class='table-scroll' tabindex='0' role='region' aria-label='How this page was made'>"
-        f"<table><tbody>{body}</tbody></table></div></details>"
+        f"<table><tbody>{body}</tbody></table></div>{whole}</details>"
     )
 
 

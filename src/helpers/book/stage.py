@@ -96,8 +96,8 @@ def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
 
 
 def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> NotebookNode:
-    """Make an executed notebook ready to be a page: no traces of the machine, parameters that were changed shown."""
-    cells = []
+    """Make an executed notebook ready to be a page: no traces of the machine, takeaways on top, changed parameters shown."""
+    cells, takeaways = [], said(notebook)
     for cell in notebook.cells:
         if _INJECTED in _tags(cell):
             continue
@@ -106,6 +106,10 @@ def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> Not
             # the foot of the page says the same and more
             cell.metadata["tags"] = [*_tags(cell), "remove-cell"]
         cells.append(cell)
+        if "header" in _tags(cell) and takeaways:
+            lines = "\n".join(f"- {sentence}" for sentence in takeaways)
+            text = f":::{{admonition}} In short, from this run\n:class: tip\n{lines}\n:::"
+            cells.append(nbformat.v4.new_markdown_cell(text, id="in-short"))
         if "parameters" in _tags(cell) and given:
             lines = "\n".join(f"{name} = {shown(value)!r}" for name, value in given.items())
             cells.append(nbformat.v4.new_code_cell(f"# this run was made with\n{lines}", id="run-parameters"))
@@ -220,15 +224,6 @@ def _labels(notebook: NotebookNode) -> set[str]:
 def without_links(text: str, gone: set[str], labels: set[str]) -> str:
     """Return Markdown in which links to pages and labels that are not there are plain words.
 
-    Parameters
-    ----------
-    text
-        Markdown.
-    gone
-        Names of pages, without folder and ending.
-    labels
-        Labels on those pages.
-
     Examples
     --------
     >>> without_links("See [the tests](../notebooks/03_de.ipynb) and {ref}`fig-03`.", {"03_de"}, {"fig-03"})
@@ -328,6 +323,7 @@ def _about(found: dict[str, Any], book: Notebook, staged: Path) -> dict[str, Any
         "parameters": {name: shown(value) for name, value in found["parameters"].items()},
         "versions": {**results.get("versions", {}), **found["versions"]},
         "findings": results.get("findings", {}),
+        "tables": results.get("tables", {}),
         "in_short": sentences,
         "headline": sentences[-1] if sentences else "",
         "sources_hash": key.short(found.get("parts", {}))[:12],

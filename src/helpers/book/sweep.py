@@ -41,22 +41,7 @@ class Sweep:
 
 
 def read_sweep(project: Project, name: str) -> Sweep:
-    """Read and check a sweep from the folder ``sweeps``, by name or path; all faults at once.
-
-    Parameters
-    ----------
-    project
-        The book.
-    name
-        Stem of a file in ``sweeps``, or a path.
-
-    Raises
-    ------
-    RunError
-        If there is no such sweep, or no such notebook.
-    ParameterError
-        If a key is missing, unknown or of the wrong kind, or names what the notebook does not have.
-    """
+    """Read and check a sweep from the folder ``sweeps``, by name or path; all faults at once."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else project.root / "sweeps" / f"{name}.yaml"
     if not path.is_file():
         there = ", ".join(sorted(one.stem for one in (project.root / "sweeps").glob("*.yaml"))) or "none"
@@ -125,24 +110,7 @@ def _name_faults(project: Project, content: dict[str, Any]) -> list[str]:
 def plans_of(
     project: Project, sweep: Sweep, *, atlas: str | None = None, profile: str | None = None
 ) -> list[run.Plan]:
-    """Check every point of the grid before the first one runs.
-
-    Parameters
-    ----------
-    project
-        The book.
-    sweep
-        What to run.
-    atlas, profile
-        As for a run.
-
-    Raises
-    ------
-    ParameterError
-        If a point does not fit the notebook.
-    SourceError
-        If the source lacks what the notebook needs.
-    """
+    """Check every point of the grid before the first one runs."""
     book = project.choose([sweep.notebook])
     plans = []
     for point in sweep.points:
@@ -191,15 +159,7 @@ def make(
 
 
 def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl.DataFrame:
-    """Return one row a run: the parameters of the point, the recorded values, how it ended, its key.
-
-    Parameters
-    ----------
-    sweep
-        What was run.
-    plans, outcomes
-        Of the same order.
-    """
+    """Return one row a run: the parameters of the point, the recorded values, how it ended, its key."""
     promised = plans[0].notebook.sidecar.records
     columns = list(dict.fromkeys(name for point in sweep.points for name in point))
     rows = []

@@ -5,7 +5,10 @@ import html
 import importlib
 import pkgutil
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
+
+import numpy as np
 
 from helpers.book import checks
 from helpers.errors import ExerciseError
@@ -13,14 +16,12 @@ from helpers.errors import ExerciseError
 Checker = Callable[[Any], str | None]
 
 
-def registered() -> dict[str, Checker]:
-    """Return every checker by its name ``"NN.name"``, from all modules of `helpers.book.checks`.
+class NoResultError(Exception):
+    """A function of the learner ended without returning anything."""
 
-    Raises
-    ------
-    ExerciseError
-        If two modules register one name.
-    """
+
+def registered() -> dict[str, Checker]:
+    """Return every checker by its name ``"NN.name"``, from all modules of `helpers.book.checks`."""
     found: dict[str, Checker] = {}
     for module in sorted(pkgutil.iter_modules(checks.__path__), key=lambda info: info.name):
         table = importlib.import_module(f"{checks.__name__}.{module.name}").CHECKS
@@ -37,7 +38,7 @@ def check(name: str, answer: Any) -> None:
     Parameters
     ----------
     name
-        Exercise, such as ``"03.shrink"``; its text names it.
+        Exercise, such as ``"03.smallest"``; its text names it.
     answer
         What the exercise asks for: a function or a value.
 
@@ -59,12 +60,25 @@ def verdict(checker: Checker, answer: Any) -> str | None:
     """Return what is wrong with an answer, or None; an answer that fails when called is wrong, not an error."""
     if answer is None or answer is ...:
         return "there is no answer yet: replace the dots by your own code and run the cell again."
+    if isinstance(answer, np.generic):
+        answer = answer.item()  # a whole number of numpy is a whole number
     try:
-        return checker(answer)
-    except NotImplementedError as error:
-        return f"{error}." if str(error) else "there is no answer yet."
+        return checker(_returning(answer) if callable(answer) else answer)
+    except NoResultError:
+        return "the function returns nothing yet: let it *return* its result (printing it is not enough)."
     except Exception as error:  # noqa: BLE001  the learner's own code can raise anything
         return f"your answer stopped with {type(error).__name__}: {error}"
+
+
+def _returning(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        result = function(*args, **named)
+        if result is None or result is ...:
+            raise NoResultError
+        return result
+
+    return call
 
 
 def _show(name: str, wrong: str | None) -> None:

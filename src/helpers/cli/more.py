@@ -47,21 +47,26 @@ def sweep(
 
 def workshop(
     out: Annotated[Path, typer.Argument(help="New folder for the editions.", show_default=False)],
+    chapters: Annotated[
+        str | None, typer.Option(help="Numbers or names, joined by commas.", show_default="all")
+    ] = None,
+    minutes: Annotated[int, typer.Option(help="From start to end, breaks included.", min=30, max=2400)] = 240,
     force: screen.Force = False,
 ) -> None:
-    """Write a learner edition, a solution edition and an instructor page.
+    """Write a learner edition, a solution edition and the teacher's page with a schedule for the time there is.
 
     A folder that is there is replaced only if an earlier call made it and nothing in it changed since.
 
-    Example: musclebook workshop teaching
+    Example: musclebook workshop teaching --chapters 02,03 --minutes 180
     """
     from helpers import files
-    from helpers.book import editions
+    from helpers.book import teaching
 
     with shared.failures():
         project = shared.project()
-        screen.tell_lost(out, files.claim(out, kind=editions.KIND, force=force, inputs=[project.root]))
-        counts = editions.write(project, out, force=force)
+        screen.tell_lost(out, files.claim(out, kind=teaching.KIND, force=force, inputs=[project.root]))
+        wanted = [one.strip() for one in chapters.split(",")] if chapters else None
+        counts = teaching.write(project, out, chapters=wanted, minutes=minutes, force=force)
         shared.console.print(
             f"{sum(counts.values())} exercises in {len(counts)} chapters: {out}", soft_wrap=True
         )

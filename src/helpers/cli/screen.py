@@ -47,17 +47,7 @@ def say_error(text: str) -> None:
 
 
 def show_table(frame: pl.DataFrame, *, columns: list[str], status: str) -> None:
-    """Print the rows of a table; the column `status` is colored by its word.
-
-    Parameters
-    ----------
-    frame
-        Text columns.
-    columns
-        Those to show.
-    status
-        The column whose words have a color.
-    """
+    """Print the rows of a table; the column `status` is colored by its word."""
     table = Table(*columns, show_lines=False, row_styles=["", "dim"])
     for row in frame.iter_rows(named=True):
         cells = [

@@ -124,13 +124,7 @@ def find(folder: Path | str) -> list[Part]:
 
 
 def open_part(part: Part) -> Opened:
-    """Open the headers of a part and see that they agree.
-
-    Raises
-    ------
-    Damage
-        With its kind: sibling, unreadable, format, pickled, truncated, width, type, rows or size.
-    """
+    """Open the headers of a part and see that they agree."""
     missing = [kind for kind in layout.KINDS if kind not in part.files]
     if missing:
         raise Damage(SIBLING, f"{part.stem} has no {' and no '.join(missing)} file.")
@@ -196,17 +190,7 @@ def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarr
 
 
 def read_rows(opened: Opened, kind: str, rows: np.ndarray) -> np.ndarray:
-    """Read some rows only; where the array is not compressed, nothing else is read from the disk.
-
-    Parameters
-    ----------
-    opened
-        A part.
-    kind
-        embs, top3 or scores.
-    rows
-        Row numbers, sorted.
-    """
+    """Read some rows only; where the array is not compressed, nothing else is read from the disk."""
     file = opened.files[kind]
     if file.start is None or kind == layout.TOP3:
         return read(opened, kind)[rows]

@@ -46,22 +46,7 @@ _WAIT, _PATIENCE = 5, 6  # seconds of one look at a cluster, and looks without a
 
 @dataclass(frozen=True)
 class Survey:
-    """What the parts hold.
-
-    Attributes
-    ----------
-    cells
-        Lazy table of every cell of the sound parts: ``part``, ``row``, the 23 label columns as codes, and their scores
-        (``tissue_score``, ``tissue_2_score``, ...) as float16.
-    parts
-        One row a part: cells and label columns, or the kind of its fault and a message.
-    embedding
-        One row a column of the embedding: block, dimension, mean and variance over every cell.
-    kept
-        Where the cells of each sound part are kept, as Parquet.
-    computed
-        Parts read now; the others were known.
-    """
+    """What the parts hold."""
 
     cells: pl.LazyFrame
     parts: pl.DataFrame

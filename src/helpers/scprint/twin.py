@@ -55,32 +55,7 @@ def simulate_parts(
     width: int = layout.LABEL_WIDTH,
     force: bool = False,
 ) -> Path:
-    """Write simulated parts, one at a time, with their decoder, a small ontology and the planted truth.
-
-    Parameters
-    ----------
-    out
-        Folder to write; one that holds files of others is not replaced.
-    n_cells
-        Cells in all, spread evenly.
-    n_parts
-        Parts, over two runs and four devices.
-    seed
-        Seed of every number; a part depends on the seed and its own number only.
-    compressed
-        Write compressed npz.
-    width
-        Label columns: 23, or 22 without cell culture.
-    force
-        Replace a folder that holds files of others.
-
-    Raises
-    ------
-    PartError
-        If there are fewer cells than parts.
-    StorageError
-        If `out` cannot be written or replaced.
-    """
+    """Write simulated parts, one at a time, with their decoder, a small ontology and the planted truth."""
     if n_parts < 1 or n_cells < n_parts:
         msg = f"{n_cells:,} cells in {n_parts:,} parts: every part needs a cell."
         raise PartError(msg)

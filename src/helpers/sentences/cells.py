@@ -213,24 +213,7 @@ class H5adCells:
 
 
 def open_cells(source: Any, layer: str = X, name: str | None = None, *, values: bool = True) -> Cells:
-    """Open an AnnData, an ``.h5ad`` file or the path of one.
-
-    Parameters
-    ----------
-    source
-        AnnData (in memory or backed) or path.
-    layer
-        ``"X"``, ``"raw"`` or the name of a layer.
-    name
-        What the cells are called; none: the stem of the file.
-    values
-        Whether values will be read; without, a file that must be loaded for them is not.
-
-    Raises
-    ------
-    SentenceError
-        If the source cannot be read or lacks the layer.
-    """
+    """Open an AnnData, an ``.h5ad`` file or the path of one."""
     if getattr(source, "isbacked", False):
         if source.is_view:
             msg = "a view of a backed AnnData cannot be read row by row; call .to_memory() on it, or give the file."
@@ -294,13 +277,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def as_block(starts: np.ndarray, columns: np.ndarray, values: np.ndarray, n_genes: int) -> Block:
-    """Bring the arrays of a CSR block to the types that the kernels are compiled for, each column once a row.
-
-    Raises
-    ------
-    SentenceError
-        If an index points outside of the block.
-    """
+    """Bring the arrays of a CSR block to the types that the kernels are compiled for, each column once a row."""
     if values.dtype == np.float16 or (values.dtype.kind in "iub" and values.dtype.itemsize <= 2):
         values = values.astype(np.float32)
     elif values.dtype not in (np.float32, np.float64):

@@ -96,22 +96,7 @@ def find_counts(columns: Iterable[str]) -> str | None:
 
 
 def trim(frame: pl.DataFrame, *, column: str = SENTENCE, count_column: str | None = None) -> pl.DataFrame:
-    """Cut the padding off the sentences of a table.
-
-    Parameters
-    ----------
-    frame
-        One row a cell.
-    column
-        The sentences.
-    count_column
-        Expressed genes of each cell; none: the first of `COUNT_COLUMNS`, else the traces of padding decide.
-
-    Raises
-    ------
-    SentenceError
-        If a named column is missing.
-    """
+    """Cut the padding off the sentences of a table."""
     for named in (column, count_column):
         if named is not None and named not in frame.columns:
             msg = f"no column {named!r}; the table has: {', '.join(frame.columns)}."

@@ -67,13 +67,7 @@ class Prompted:
 
 
 def read_tasks(path: Path | None = None) -> dict[str, Task]:
-    """Read prompt templates: the package's own, or a YAML file of the same form.
-
-    Raises
-    ------
-    SentenceError
-        If a task has no templates, a template lacks the sentence, or one tells its own answer.
-    """
+    """Read prompt templates: the package's own, or a YAML file of the same form."""
     return _own_tasks() if path is None else _check(Path(path).read_text(encoding="utf-8"), str(path))
 
 

@@ -60,17 +60,7 @@ def read(
 def read_trimmed(
     paths: Paths, *, columns: Sequence[str] = (), count_column: str | None = None
 ) -> tuple[pl.DataFrame, padding.Padding]:
-    """Read sentences made by others into memory with the padding cut off, and say what was found.
-
-    Parameters
-    ----------
-    paths
-        See `read`.
-    columns
-        Columns to keep beside the sentences.
-    count_column
-        Expressed genes of each cell; none: found, see `padding.trim`.
-    """
+    """Read sentences made by others into memory with the padding cut off, and say what was found."""
     scanned = read(paths)
     counts = count_column or padding.find_counts(scanned.collect_schema().names())
     wanted = list(dict.fromkeys([SENTENCE, *columns]))

@@ -85,13 +85,7 @@ def parse_ages(obs: pa.Table, *, age_column: str | None, species: str = ages.HUM
 
 
 def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
-    """Write one file, whole or not at all, and return what it holds; a finished one is left as it is.
-
-    Raises
-    ------
-    SentenceError
-        If the disk is full, the source cannot be read, or a file of other content is in the way.
-    """
+    """Write one file, whole or not at all, and return what it holds; a finished one is left as it is."""
     ties: Counter[str] = Counter()
     seen = []
     if not is_finished(job, shard):
@@ -136,13 +130,7 @@ def hash_sentences(table: pl.DataFrame) -> np.ndarray:
 
 
 def is_finished(job: Job, shard: Shard) -> bool:
-    """Tell whether the file of a shard is there and holds what the job would write.
-
-    Raises
-    ------
-    SentenceError
-        If a file is there that is damaged or holds something else.
-    """
+    """Tell whether the file of a shard is there and holds what the job would write."""
     if not shard.path.exists():
         return False
     try:

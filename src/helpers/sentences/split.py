@@ -42,13 +42,7 @@ class Split:
 
 
 def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
-    """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`.
-
-    Raises
-    ------
-    SentenceError
-        If the given column is not there.
-    """
+    """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`."""
     if donor_column is not None and donor_column not in columns:
         msg = f"no column {donor_column!r} for the donor. The cells have: {', '.join(columns)}."
         raise SentenceError(msg)
@@ -63,22 +57,6 @@ def split_donors(
     The donors are ordered by age and cut into as many neighboring groups as test donors are wanted; one of each group
     is drawn. Of several such draws the one whose share of cells is nearest to the target is taken. The result depends
     on the donors and the seed only: not on the order of cells, files, chunks or workers.
-
-    Parameters
-    ----------
-    donors
-        Each donor once.
-    target
-        Wanted share of donors and of cells on the test side, above 0 and below 1.
-    seed
-        Of the draw.
-    settled
-        Sides decided earlier, which stay: donors that a data set brings in later are split among themselves.
-
-    Raises
-    ------
-    SentenceError
-        If there are fewer than two donors, or the target is not a share.
     """
     if not 0 < target < 1:
         msg = f"the test share is {target}; give a share above 0 and below 1, or ask for no split."

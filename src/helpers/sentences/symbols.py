@@ -179,13 +179,7 @@ def build(
 
 
 def read_list(path: Path) -> list[str]:
-    """Read a list of genes as people write it: lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` notes.
-
-    Raises
-    ------
-    SentenceError
-        If the file cannot be read as text, or holds nothing.
-    """
+    """Read a list of genes as people write it: lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` notes."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
@@ -200,13 +194,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def read_hgnc(path: Path) -> Nomenclature:
-    """Read an HGNC table that the user has: tab-separated text or Parquet with the columns `HGNC_COLUMNS`.
-
-    Raises
-    ------
-    SentenceError
-        If the file cannot be read or lacks a column.
-    """
+    """Read an HGNC table that the user has: tab-separated text or Parquet with the columns `HGNC_COLUMNS`."""
     path = Path(path)
     try:
         if path.suffix == ".parquet":

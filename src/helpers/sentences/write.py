@@ -212,11 +212,6 @@ def read_collections(path: Path) -> pl.DataFrame:
     """Read the user's table of publications: CSV, tab-separated text or Parquet, one row a data set.
 
     It has a column ``dataset_id`` and any of `PUBLICATION_COLUMNS` (either name).
-
-    Raises
-    ------
-    SentenceError
-        If it cannot be read, has no ``dataset_id``, or names a data set twice.
     """
     try:
         if path.suffix == ".parquet":

@@ -56,15 +56,7 @@ def list_slopes() -> pl.DataFrame:
 
 
 def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
-    """Return the age part of log2 abundance, libraries x labels; within a type the subtypes keep its total.
-
-    Parameters
-    ----------
-    table
-        Labels of one assay, as `labels.list_labels` gives them.
-    libraries
-        Libraries of that assay, with the exact age of their donor.
-    """
+    """Return the age part of log2 abundance, libraries x labels; within a type the subtypes keep its total."""
     assay = table[names.ASSAY][0]
     slopes = dict(
         list_slopes().filter(pl.col(names.ASSAY) == assay).select("label", "log2_change_per_decade").rows()

@@ -51,21 +51,7 @@ def _published() -> pl.DataFrame:
 
 
 def list_age_effects(profiles: dict[str, dict[str, np.ndarray]], *, seed: int) -> pl.DataFrame:
-    """Return every planted change of expression with age; what is not listed is exactly zero.
-
-    Parameters
-    ----------
-    profiles
-        For each assay the mean profiles of its finest labels, from `profiles.make_profiles`.
-    seed
-        Names the random effects: which genes, how large.
-
-    Returns
-    -------
-    polars.DataFrame
-        assay, level 0, level 2 (null: every subtype), gene, log2 change per decade, origin. The subtype's change is
-        added to the type's.
-    """
+    """Return every planted change of expression with age; what is not listed is exactly zero."""
     published = _published()
     named = set(published[names.GENE])
     free = (genes.list_genes()["kind"] == "rest").to_numpy() & ~genes.list_genes()[names.GENE].is_in(

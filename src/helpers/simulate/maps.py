@@ -66,19 +66,7 @@ def _unit(rng: np.random.Generator) -> np.ndarray:
 
 
 def make_plane(frame: pl.DataFrame, latent: np.ndarray, *, seed: int, key: str) -> np.ndarray:
-    """Return a two-dimensional map whose islands are the true labels, shaped by the latent values.
-
-    Parameters
-    ----------
-    frame
-        Cells.
-    latent
-        Cells x 30, from `make_latent`.
-    seed
-        Seed of the atlas.
-    key
-        "umap": soft islands; "tsne": islands of even density, without white space between neighbors.
-    """
+    """Return a two-dimensional map whose islands are the true labels, shaped by the latent values."""
     place, radius = _islands(frame, seed=seed, key=key)
     label = frame[cells.TRUE2].to_list()
     turn = generator(seed, key, "turn").normal(size=(LATENT, 2)) / np.sqrt(LATENT)

@@ -75,19 +75,7 @@ def _group_rate(plan: Plan, parts: dict, sample: str, level0: str, level2: str) 
 def draw_counts(
     frame: pl.DataFrame, libraries: pl.DataFrame, *, plan: Plan, threads: int = 2
 ) -> sp.csr_matrix:
-    """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads.
-
-    Parameters
-    ----------
-    frame
-        Cells, from `cells.make_cells`.
-    libraries
-        One row a library: assay, donor, chemistry, sex, exact age.
-    plan
-        Profiles, effects and seed.
-    threads
-        Groups drawn at the same time.
-    """
+    """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads."""
     entries = list_entries(frame)
     kind = genes.list_genes()["kind"].replace_strict(_KINDS, return_dtype=pl.Int64).to_numpy()
     seeds = generator(plan.seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)

@@ -41,19 +41,7 @@ def _fill(indptr, indices, data, first, dense):
 
 
 def write_columns(path: Path, x: sp.csr_matrix, columns: list[str], *, threads: int = 2) -> None:
-    """Write a CSR matrix as dense float32 columns in one row group, with snappy, as pyarrow would.
-
-    Parameters
-    ----------
-    path
-        The file; its blocks are kept beside it until they are joined.
-    x
-        Rows x columns, with sorted indices.
-    columns
-        Their names.
-    threads
-        Blocks written at the same time; each takes about 128 MiB.
-    """
+    """Write a CSR matrix as dense float32 columns in one row group, with snappy, as pyarrow would."""
     width = max(1, min(BLOCK_COLUMNS, BLOCK_BYTES // max(4 * x.shape[0], 1)))
 
     def write(first: int, last: int, block: Path) -> Path:
@@ -94,17 +82,7 @@ def _move(chunk: Struct, shift: int) -> Struct:
 
 
 def join_columns(path: Path, blocks: Iterable[Path], *, schema: pa.Schema) -> None:
-    """Join Parquet files of the same rows and different columns into one file of one row group; blocks are removed.
-
-    Parameters
-    ----------
-    path
-        The file to write.
-    blocks
-        Files of one row group each, in the order of columns.
-    schema
-        All columns.
-    """
+    """Join Parquet files of the same rows and different columns into one file of one row group; blocks are removed."""
     empty = io.BytesIO()
     pq.write_table(schema.empty_table(), empty)
     footer = read_footer(empty.getvalue())[0]

@@ -52,28 +52,7 @@ def make_alias(weight):
 
 @numba.njit(cache=True, nogil=True)
 def draw_cells(rate, kind, molecules, shares, seeds, factor):
-    """Draw the molecules of the cells of one group.
-
-    Parameters
-    ----------
-    rate
-        Expected molecules of each gene, any scale within a class.
-    kind
-        Class of each gene: 0 to 3.
-    molecules
-        Molecules to draw, for each cell.
-    shares
-        Their shares over the four classes, cells x 4.
-    seeds
-        A 64-bit seed for each cell.
-    factor
-        Increasing quantiles of the factor by which a gene's rate differs between cells of the group, as a chance.
-
-    Returns
-    -------
-    tuple of arrays
-        Number of genes of each cell, then genes (increasing within a cell) and counts of all cells.
-    """
+    """Draw the molecules of the cells of one group."""
     n_genes, one, shift = rate.size, np.uint64(1), np.uint64(40)
     word_of, bit_of = np.uint64(6), np.uint64(63)
     members = [np.flatnonzero(kind == k).astype(np.int32) for k in range(4)]

@@ -100,26 +100,7 @@ def arrange(
     limit: int = ENUMERATED,
     seed: int = 0,
 ) -> Arrangements:
-    """Return arrangements of values over units: all of them where they are at most `limit`, else a sample.
-
-    Parameters
-    ----------
-    values
-        One value per unit, such as the age of each donor (years).
-    strata
-        One label per unit: values move only between units of one label.
-    draws
-        Arrangements drawn at random where there are too many to list; the observed one is added to them.
-    limit
-        The largest number of distinct arrangements that is listed in full.
-    seed
-        Seed of the sample.
-
-    Raises
-    ------
-    DesignError
-        If no value can move, so that the observed arrangement is the only one.
-    """
+    """Return arrangements of values over units: all of them where they are at most `limit`, else a sample."""
     observed = np.asarray(values, dtype=float)
     places, parts = _split(observed, strata)
     total = prod(_count_one(part) for part in parts)

@@ -12,26 +12,7 @@ _TRUTH_COLUMNS = ("assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_
 def find_planted(
     truth: pl.DataFrame, *, cell_type: str, assay: str, level: str = names.LEVEL0
 ) -> pl.DataFrame:
-    """Return what was planted in one cell type and assay.
-
-    Parameters
-    ----------
-    truth
-        Planted changes with exact age: assay, level 0, level 2 (missing: every subtype), gene, log2 change per
-        decade, origin. What is not listed is zero.
-    cell_type, assay, level
-        The cell type tested.
-
-    Returns
-    -------
-    gene, planted (log2 per decade; missing where only a part of the type's subtypes change, so that the type's own
-    change depends on its mixture), origin.
-
-    Raises
-    ------
-    TableError
-        If the truth lacks columns.
-    """
+    """Return what was planted in one cell type and assay."""
     missing = [column for column in _TRUTH_COLUMNS if column not in truth.columns]
     if missing:
         msg = f"the planted truth lacks column(s) {', '.join(missing)}; it has {', '.join(truth.columns)}."

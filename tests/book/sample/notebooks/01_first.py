@@ -47,15 +47,17 @@ figure
 note.table(pl.DataFrame({"donor": [f"<script>{i}" for i in range(count)]}), "Donors.", name="donors")
 
 # %% [markdown] tags=["exercise"]
-# ```{exercise} Twice
-# :label: ex-01-twice
+# ## What to try
+#
+# ### Exercise: Twice (5 minutes)
+#
 # Write a function that doubles.
-# ```
-
-# %% [markdown] tags=["hint"]
-# :::{dropdown} Hint
+#
+# <details><summary>Hint</summary>
+#
 # Multiply.
-# :::
+#
+# </details>
 
 
 # %% tags=["solution", "hide-cell"]
@@ -63,7 +65,7 @@ def twice(value):
     return 2 * value
 
 
-twice(count)
+twice(count)  # check("01.twice", twice)
 
 # %% tags=["hide-input"]
 note.provenance({"kind": "made up"})

@@ -1,0 +1,365 @@
+"""A workshop from the chapters: notebooks for learners, the solved ones, a schedule and the teacher's page."""
+
+import ast
+import base64
+import html
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from helpers.book import key
+from helpers.book.pairing import strip
+from helpers.book.project import Block, Notebook, Project
+from helpers.book.run import current
+from helpers.errors import ExerciseError
+from helpers.files import claim, writing
+
+KIND = "workshop"
+HALF_DAY, DAY = 240, 480  # minutes from start to end, breaks included
+_START, _BREAK_AFTER, _BREAK, _LUNCH_AFTER, _LUNCH = 9 * 60, 80, 15, 180, 60
+
+_CHECK = re.compile(r"""\bcheck\(\s*["']([^"']+)["']""")
+_TITLE = re.compile(r"^### Exercise: (?P<title>.+?) \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
+_HINT = re.compile(r"<details>\s*<summary>Hint</summary>(.*?)</details>", re.DOTALL)
+_TAG = re.compile(r"<[^>]+>")
+_SILENT = {"remove-input", "remove-cell"}  # tags of cells whose code is bookkeeping
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a chapter."""
+
+    name: str  # as `check` knows it
+    title: str
+    minutes: int
+    question: str
+    hint: str
+    solution: str
+
+
+def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
+    """Return the exercises of a chapter, in order; `name` is for messages.
+
+    Raises
+    ------
+    ExerciseError
+        If an exercise lacks its title with minutes, its hint, its solution or its check.
+    """
+    found, faults = [], []
+    for place, cell in enumerate(notebook.cells):
+        if "exercise" not in _tags(cell):
+            continue
+        title, hint = _TITLE.search(cell.source), _HINT.search(cell.source)
+        after = notebook.cells[place + 1] if place + 1 < len(notebook.cells) else None
+        check = _CHECK.search(after.source) if after is not None and "solution" in _tags(after) else None
+        if title is None or hint is None or check is None:
+            faults.append(
+                f"cell {place + 1} of {name} is an exercise without '### Exercise: title (N minutes)', a hint, "
+                "or a solution below it that ends in its check"
+            )
+            continue
+        question = _HINT.sub("", cell.source[title.end() :]).strip()
+        found.append(
+            Exercise(check[1], title["title"], int(title["minutes"]), question, hint[1].strip(), after.source)
+        )
+    if faults:
+        msg = f"{'; '.join(faults)}."
+        raise ExerciseError(msg)
+    return found
+
+
+def stub_of(solution: str) -> str:
+    r"""Return what stands in place of a solution: its imports, its names, its check, and no answer.
+
+    Functions keep their signature and end without a result, values become ``...``: a notebook runs on to its end.
+
+    Examples
+    --------
+    >>> print(stub_of("def twice(x):\n    return 2 * x\n\n\nprint(twice(4))\ncheck('01.twice', twice)"))
+    def twice(x):
+        ...  # write it here
+    <BLANKLINE>
+    check('01.twice', twice)
+    """
+    body = ast.parse(solution).body
+    # a value that only leads to the answer would give half of it away
+    asked = {
+        one.id for node in body if _is_check(node) for one in ast.walk(node) if isinstance(one, ast.Name)
+    }
+    parts: list[str] = []
+    imports = "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name in asked:
+            node.body = [ast.Expr(ast.Constant(...))]
+            parts.append(f"{ast.unparse(node)}  # write it here")
+        elif isinstance(node, ast.Assign) and {ast.unparse(target) for target in node.targets} & asked:
+            node.value = ast.Constant(...)
+            parts.append(ast.unparse(node))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_check(node):
+            call = node.value
+            call.args = [
+                one if place == 0 or isinstance(one, ast.Name) else ast.Constant(...)
+                for place, one in enumerate(call.args)
+            ]
+            for named in call.keywords:  # an answer by keyword is an answer too
+                named.value = named.value if isinstance(named.value, ast.Name) else ast.Constant(...)
+            parts.append(ast.unparse(node))
+    return "\n\n".join(filter(None, [imports, *parts]))
+
+
+def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) -> NotebookNode:
+    """Return a chapter with its solutions cut, what they show in their place, in Markdown that any notebook shows.
+
+    Parameters
+    ----------
+    notebook
+        The chapter.
+    expected
+        What each solution shows when it is run, by exercise: outputs of its cell.
+    """
+    cells = []
+    for cell in notebook.cells:
+        if "solution" in _tags(cell):
+            check = _CHECK.search(cell.source)
+            shown = _expected_cell(expected.get(check[1], []) if check else [])
+            cells += [shown] if shown else []
+            cells.append(nbformat.v4.new_code_cell(stub_of(cell.source), metadata={"tags": ["stub"]}))
+            continue
+        if cell.cell_type == "markdown":
+            cell.source = plain_markdown(cell.source)
+        elif _SILENT & set(_tags(cell)):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        cells.append(cell)
+    notebook.cells = cells
+    return strip(notebook)
+
+
+def plain_markdown(source: str) -> str:
+    """Return a text without the roles and fences that only the book's builder understands.
+
+    Examples
+    --------
+    >>> plain_markdown("See {cite}`lun2016step` and [loading](01_loading).")
+    'See (lun2016step) and [loading](01_loading.ipynb).'
+    """
+    source = re.sub(r"\{cite(?::p|:t)?\}`([^`]+)`", r"(\1)", source)
+    source = re.sub(r"\{term\}`(?:([^`<]+?) ?<[^`>]+>|([^`]+))`", lambda found: found[1] or found[2], source)
+    source = re.sub(r"\]\((\d\d_\w+)\)", r"](\1.ipynb)", source)
+    source = re.sub(r"(?m)^[`:]{3,}\{(?:admonition|dropdown)\} *(.*)$", r"**\1**\n", source)
+    source = re.sub(r"(?m)^[`:]{3,}\{(\w+)\}$", lambda found: f"**{found[1].capitalize()}**\n", source)
+    return re.sub(r"(?m)^:{3,}$|^:[a-z-]+: .*$", "", source)
+
+
+def expected_outputs(project: Project, book: Notebook) -> dict[str, list[NotebookNode]]:
+    """Return what the solutions showed in the current run, by exercise; empty where there is no run."""
+    found = current(project, book)
+    if found is None:
+        return {}
+    executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
+    return {
+        check[1]: cell.outputs
+        for cell in executed.cells
+        if "solution" in _tags(cell) and (check := _CHECK.search(cell.source))
+    }
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Some minutes of a workshop: a block of a chapter, a break, or the frame around them."""
+
+    start: int  # minutes after midnight
+    minutes: int
+    what: str
+    block: Block | None = None
+    chapter: str = ""
+
+    @property
+    def clock(self) -> str:
+        """When it starts.
+
+        Examples
+        --------
+        >>> Slot(570, 15, "Break").clock
+        '09:30'
+        """
+        return f"{self.start // 60:02d}:{self.start % 60:02d}"
+
+
+def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
+    """Lay blocks of chapters out in the order of the book, with breaks, from nine o'clock.
+
+    The blocks that carry the lesson come first, in the order of the book; of the others as many as fit.
+
+    Parameters
+    ----------
+    books
+        Chapters to choose from.
+    minutes
+        From the first to the last, breaks included.
+    """
+    every = [(book.name, block) for book in books for block in book.sidecar.teach]
+    chosen: set[int] = set()
+    for place in sorted(range(len(every)), key=lambda place: not every[place][1].core):
+        trial = [every[one] for one in sorted({*chosen, place})]
+        if _length(_lay_out(trial, minutes=minutes)) <= minutes:
+            chosen.add(place)
+    return _lay_out([every[one] for one in sorted(chosen)], minutes=minutes)
+
+
+def schedule_table(slots: list[Slot]) -> str:
+    """Return a schedule as a table in Markdown: when, how long, what, what may be skipped, what will be asked."""
+    lines = [
+        "| start | minutes | what | may be skipped | learners will ask |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for slot in slots:
+        skip, asked = (slot.block.skip, slot.block.asked) if slot.block else ("", "")
+        where = f" ({slot.chapter[:2]})" if slot.chapter else ""
+        lines.append(f"| {slot.clock} | {slot.minutes} | {slot.what}{where} | {skip} | {asked} |")
+    return "\n".join(lines)
+
+
+def write(
+    project: Project,
+    out: Path,
+    *,
+    chapters: list[str] | None = None,
+    minutes: int = HALF_DAY,
+    force: bool = False,
+) -> dict[str, int]:
+    """Write both editions and the teacher's page into a folder, whole or not at all; return exercises by chapter.
+
+    Parameters
+    ----------
+    project
+        The book.
+    out
+        New folder, or one made by this function before in which nothing was edited or added.
+    chapters
+        Names or numbers; all of them if none is named.
+    minutes
+        Length of the schedule on the teacher's page, breaks included.
+    force
+        Replace a folder in which something was edited or added too.
+
+    Raises
+    ------
+    ExerciseError
+        If an exercise is not whole, or the time is too short for a single block.
+    """
+    claim(out, kind=KIND, force=force, inputs=[project.root])
+    books = project.choose(chapters)
+    slots = plan(books, minutes=minutes)
+    if not any(slot.block for slot in slots) and any(book.sidecar.teach for book in books):
+        msg = f"{minutes} minutes are too few for any block of {', '.join(book.name for book in books)}. Give more."
+        raise ExerciseError(msg)
+    exercises = {book.name: exercises_of(book.read(), name=book.name) for book in books}
+    with writing(out, kind=KIND, force=force) as part:
+        for edition in ("learner", "solution"):
+            (part / edition).mkdir(parents=True)
+        for book in books:
+            cut = learner(book.read(), expected=expected_outputs(project, book))
+            nbformat.write(cut, part / "learner" / f"{book.name}.ipynb")
+            nbformat.write(strip(book.read()), part / "solution" / f"{book.name}.ipynb")
+        (part / "teacher.md").write_text(teachers_page(books, exercises, slots), encoding="utf-8")
+    return {name: len(found) for name, found in exercises.items()}
+
+
+def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], slots: list[Slot]) -> str:
+    """Return the schedule, and for each chapter its objectives and every exercise with hint, solution, wrong answers."""
+    lines = ["# For the teacher", "", "## Schedule", "", schedule_table(slots), ""]
+    for book in books:
+        header = next((cell.source for cell in book.read().cells if "header" in _tags(cell)), "")
+        objectives = re.search(r"\*\*You will\*\*(.*?)(?:\n\n|\Z)", header, re.DOTALL)
+        lines += [f"## {book.sidecar.title}", "", f"*{book.sidecar.question}*", ""]
+        if objectives:
+            lines += [f"**Objectives.** Learners {' '.join(plain_markdown(objectives[1]).split())}", ""]
+        lines += [f"`{book.name}`, memory {book.sidecar.memory}.", ""]
+        for one in exercises[book.name]:
+            lines += [f"### {one.title} (`{one.name}`, {one.minutes} minutes)", "", one.question, ""]
+            lines += [f"**Hint.** {one.hint}", "", "```python", one.solution, "```", ""]
+            lines += ["What the check says to wrong answers:", ""]
+            lines += [*(f"- {words}" for words in sentences_of_checker(one.name)), ""]
+    return "\n".join(lines)
+
+
+def sentences_of_checker(name: str) -> list[str]:
+    """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
+    path = key.package_folder() / "book" / "checks" / f"ch{name.partition('.')[0]}.py"
+    if not path.is_file():
+        return []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    table = {
+        ast.literal_eval(key): ast.unparse(value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant)
+    }
+    wanted = table.get(name)
+    found: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == wanted:
+            parts = [one for statement in node.body[1:] for one in ast.walk(statement)]
+            inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
+            texts = [_sentence(one) for one in parts if id(one) not in inside]
+            found += [text for text in texts if " " in text and text.endswith(".")]
+    return found
+
+
+def _sentence(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        return "".join(map(str, parts))
+    return ""
+
+
+def _lay_out(blocks: list[tuple[str, Block]], *, minutes: int) -> list[Slot]:
+    slots, now, worked = [Slot(_START, 10, "Welcome, and `musclebook doctor`")], _START + 10, 10
+    eaten = minutes <= _LUNCH_AFTER + _LUNCH
+    for name, block in blocks:
+        if not eaten and now - _START >= _LUNCH_AFTER:
+            slots.append(Slot(now, _LUNCH, "Lunch"))
+            now, worked, eaten = now + _LUNCH, 0, True
+        elif worked and worked + block.minutes > _BREAK_AFTER:
+            slots.append(Slot(now, _BREAK, "Break"))
+            now, worked = now + _BREAK, 0
+        slots.append(Slot(now, block.minutes, block.what, block, name))
+        now, worked = now + block.minutes, worked + block.minutes
+    return [*slots, Slot(now, 10, "What to take home")]
+
+
+def _length(slots: list[Slot]) -> int:
+    return slots[-1].start + slots[-1].minutes - _START
+
+
+def _is_check(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and _CHECK.search(ast.unparse(node)) is not None
+
+
+def _expected_cell(outputs: list[NotebookNode]) -> NotebookNode | None:
+    parts, pictures = [], {}
+    for output in outputs:
+        data = output.get("data", {})
+        if "musclebook" in output.get("metadata", {}):
+            continue  # the verdict of the check
+        if "image/png" in data:
+            file = f"expected_{len(pictures)}.png"
+            pictures[file] = {"image/png": base64.b64encode(base64.b64decode(data["image/png"])).decode()}
+            parts.append(f"![what the solution draws](attachment:{file})")
+        elif text := output.get("text") or data.get("text/plain"):
+            parts.append(f"```text\n{html.unescape(_TAG.sub('', text)).strip()}\n```")
+    if not parts:
+        return None
+    text = "\n\n".join(["A solution shows:", *parts])
+    return nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))

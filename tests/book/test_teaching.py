@@ -1,0 +1,250 @@
+"""What a teacher and a class rely on: editions without answers, checks with sentences, schedules that fit."""
+
+import ast
+import re
+import symtable
+from itertools import pairwise
+
+import nbformat
+import pytest
+
+from helpers.book import teaching, workshop
+from helpers.book.project import Project, find_project
+from helpers.errors import ExerciseError
+
+BOOK = find_project()
+every_notebook = pytest.mark.parametrize("name", list(BOOK.notebooks))
+
+EXERCISE = """### Exercise: Double (5 minutes)
+
+Write `twice(x)`.
+
+<details><summary>Hint</summary>
+
+Multiply.
+
+</details>"""
+SOLUTION = "def twice(x):\n    return 2 * x\n\n\nprint(twice(4))\ncheck('01.twice', twice)"
+
+
+def solutions(name):
+    return [
+        cell.source
+        for cell in BOOK.notebooks[name].read().cells
+        if "solution" in cell.metadata.get("tags", [])
+    ]
+
+
+def chapter(*cells):
+    made = []
+    for tag, source in cells:
+        new = nbformat.v4.new_markdown_cell if tag in ("exercise", "text") else nbformat.v4.new_code_cell
+        made.append(new(source, metadata={"tags": [tag]}))
+    return nbformat.v4.new_notebook(cells=made)
+
+
+def functions_of(source):
+    return [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+
+
+def verdicts_of(code, monkeypatch, space=None):
+    found = []
+    monkeypatch.setattr(workshop, "_show", lambda exercise, wrong: found.append((exercise, wrong)))
+    exec(compile(code, "cell", "exec"), {"check": workshop.check, **(space or {})})
+    return found
+
+
+@every_notebook
+def test_every_chapter_has_exercises_between_its_sections_in_the_minutes_that_it_states(name):
+    book = BOOK.notebooks[name]
+    found = teaching.exercises_of(book.read(), name=name)
+    assert len(found) >= 3
+    assert sum(one.minutes for one in found) == book.sidecar.minutes["exercises"]
+    assert {one.name for one in found} == {one for one in workshop.registered() if one.startswith(name[:2])}
+    headings = [
+        re.match(r"(##) |(### Exercise)", cell.source)
+        for cell in book.read().cells
+        if cell.cell_type == "markdown"
+    ]
+    kinds = "".join("s" if one[1] else "e" for one in headings if one)
+    assert "eee" not in kinds, "three exercises in a row: put them between sections"
+
+
+@every_notebook
+def test_stubs_keep_names_and_hold_no_answer(name):
+    for source in solutions(name):
+        stub = ast.parse(teaching.stub_of(source))
+        assert teaching.stub_of(source).count("check(") == 1
+        for node in stub.body:
+            if isinstance(node, ast.FunctionDef):
+                assert ast.unparse(node.body) == "..."
+            elif isinstance(node, ast.Assign):
+                assert ast.unparse(node.value) == "..."
+            elif isinstance(node, ast.Expr):
+                given = [*node.value.args[1:], *(one.value for one in node.value.keywords)]
+                assert all(isinstance(one, ast.Name) or ast.unparse(one) == "..." for one in given)
+            else:
+                assert isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def names_of(table):
+    """Names that a cell makes, and names that it or a function in it takes from the notebook."""
+    stored = {one.get_name() for one in table.get_symbols() if one.is_assigned()}
+    used = {one.get_name() for one in table.get_symbols() if one.is_referenced()}
+    inner = list(table.get_children())
+    for one in inner:
+        used |= {symbol.get_name() for symbol in one.get_symbols() if symbol.is_global()}
+        inner += one.get_children()
+    return stored, used
+
+
+@every_notebook
+def test_no_cell_needs_a_name_that_only_a_solution_makes(name):
+    made, faults = set(), []
+    for cell in BOOK.notebooks[name].read().cells:
+        if cell.cell_type != "code":
+            continue
+        plain = "\n".join(line for line in cell.source.splitlines() if not line.startswith("%"))
+        stored, used = names_of(symtable.symtable(plain, "cell", "exec"))
+        faults += sorted((used - stored) & made)
+        made = made | stored if "solution" in cell.metadata.get("tags", []) else made - stored
+    assert faults == []
+
+
+@every_notebook
+def test_unsolved_and_wrong_answers_get_a_sentence(name, monkeypatch):
+    for source in solutions(name):
+        stub = teaching.stub_of(source)
+        ((exercise, wrong),) = verdicts_of(stub, monkeypatch)
+        assert re.search("no answer yet|returns nothing yet", wrong), exercise
+        checker = workshop.registered()[exercise]
+        function = bool(functions_of(stub))
+        for nonsense in (lambda *a, **k: -1, lambda *a, **k: "x") if function else (-1, "x"):
+            assert workshop.verdict(checker, nonsense), (exercise, nonsense)
+
+
+@every_notebook
+def test_functions_of_the_solutions_are_right(name, monkeypatch):
+    cells = [cell.source for cell in BOOK.notebooks[name].read().cells if cell.cell_type == "code"]
+    imports = "\n".join(
+        ast.unparse(node)
+        for source in cells
+        for node in ast.parse(
+            "\n".join(line for line in source.splitlines() if not line.startswith("%"))
+        ).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+    space: dict = {}
+    exec(imports, space)
+    for source in solutions(name):
+        check = next(node for node in ast.parse(source).body if "check(" in ast.unparse(node))
+        made = functions_of(source)
+        if (
+            made
+            and isinstance(check.value.args[1], ast.Name)
+            and check.value.args[1].id in {f.name for f in made}
+        ):
+            code = "\n\n".join(ast.unparse(node) for node in [*made, check])
+            ((exercise, wrong),) = verdicts_of(code, monkeypatch, space)
+            assert wrong is None, exercise
+
+
+def test_a_function_that_prints_is_told_to_return():
+    assert "let it *return*" in workshop.verdict(lambda answer: str(answer(2)), print)
+
+
+def test_an_answer_of_numpy_is_a_number():
+    import numpy as np
+
+    assert workshop.verdict(lambda answer: None if type(answer) is int else "no.", np.int64(0)) is None
+
+
+@pytest.mark.parametrize(
+    "call", ["check('01.x', helper + 4)", "check('01.x', answer=42)", "check('01.x', 42)"]
+)
+def test_an_answer_inside_the_check_is_cut(call):
+    stub = teaching.stub_of(f"helper = 3\n{call}")
+    assert not re.search("[342]", stub.replace("01.x", ""))
+
+
+def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
+    outputs = [
+        nbformat.v4.new_output("stream", text="8\n"),
+        nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="}),
+        nbformat.v4.new_output(
+            "display_data", {"text/html": "right"}, metadata={"musclebook": {"right": True}}
+        ),
+    ]
+    page = teaching.learner(
+        chapter(("exercise", EXERCISE), ("solution", SOLUTION)), expected={"01.twice": outputs}
+    )
+    shown, stub = page.cells[1:]
+    assert "8" in shown.source
+    assert "right" not in shown.source
+    assert shown.attachments["expected_0.png"]["image/png"] == "aGVsbG8="
+    assert "2 * x" not in stub.source
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [("exercise", EXERCISE)],
+        [("exercise", EXERCISE.replace("5 minutes", "soon")), ("solution", SOLUTION)],
+        [("exercise", EXERCISE.replace("Hint", "Help")), ("solution", SOLUTION)],
+        [("exercise", EXERCISE), ("solution", "twice = 2")],
+    ],
+)
+def test_an_exercise_that_is_not_whole_is_refused(cells):
+    with pytest.raises(ExerciseError, match="cell 1 of 01_x is an exercise without"):
+        teaching.exercises_of(chapter(*cells), name="01_x")
+
+
+def test_every_checker_can_say_what_is_wrong():
+    for name in workshop.registered():
+        assert teaching.sentences_of_checker(name), name
+
+
+@pytest.mark.parametrize("minutes", [90, 180, teaching.HALF_DAY, 300, teaching.DAY])
+def test_a_schedule_fits_its_time_without_gaps_and_with_breaks(minutes):
+    slots = teaching.plan(BOOK.choose(), minutes=minutes)
+    for one, after in pairwise(slots):
+        assert one.start + one.minutes == after.start
+    assert slots[-1].start + slots[-1].minutes - slots[0].start <= minutes
+    worked = 0
+    for slot in slots:
+        worked = 0 if slot.what in ("Break", "Lunch") else worked + slot.minutes
+        assert worked <= 95
+    assert any(slot.what == "Lunch" for slot in slots) == (minutes > 240)
+
+
+def test_the_half_day_teaches_the_lesson_whole():
+    slots = teaching.plan(BOOK.choose(), minutes=teaching.HALF_DAY)
+    shown = [slot.block for slot in slots if slot.block]
+    assert [block for book in BOOK.choose() for block in book.sidecar.teach if block.core] == shown
+    assert all(block.skip and block.asked for block in shown)
+
+
+@pytest.mark.parametrize("minutes", [teaching.HALF_DAY, teaching.DAY])
+def test_the_page_for_teachers_shows_the_schedules_of_the_chapters(minutes):
+    page = (BOOK.root / "book" / "workshop.md").read_text()
+    assert teaching.schedule_table(teaching.plan(BOOK.choose(), minutes=minutes)) in page
+
+
+def test_editions_come_from_one_source(tmp_path):
+    counts = teaching.write(
+        Project(BOOK.root, tmp_path / "build"), tmp_path / "out", chapters=["02"], minutes=120
+    )
+    assert counts == {"02_quality": 3}
+    learner = nbformat.read(tmp_path / "out" / "learner" / "02_quality.ipynb", as_version=4)
+    solution = nbformat.read(tmp_path / "out" / "solution" / "02_quality.ipynb", as_version=4)
+    assert not any("solution" in cell.metadata.get("tags", []) for cell in learner.cells)
+    assert any("solution" in cell.metadata.get("tags", []) for cell in solution.cells)
+    assert not any(re.search(r"\{\w+\}`|^:::", cell.source, re.M) for cell in learner.cells)
+    page = (tmp_path / "out" / "teacher.md").read_text()
+    assert "**Hint.**" in page
+    assert "What the check says to wrong answers:" in page
+
+
+def test_too_little_time_is_said(tmp_path):
+    with pytest.raises(ExerciseError, match="20 minutes are too few for any block of 02_quality"):
+        teaching.write(BOOK, tmp_path / "out", chapters=["02"], minutes=20)
