@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := book
-.PHONY: book test env bench notebooks lint lock clean
+.PHONY: book test env bench mutants notebooks lint lock clean
 
 book: env  ## run the notebooks and build _build/html/index.html; ATLAS=FOLDER_OR_H5AD for other data
 	@$(BIN)/musclebook build --atlas "$(ATLAS)" $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
@@ -43,8 +43,11 @@ lint: env
 bench: env  ## measure the budgets at full size; hours of disk and minutes of CPU
 	@$(BIN)/python -m bench $(ARGS)
 
-lock:  ## resolve again; needs uv
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -o requirements.lock
+mutants: env  ## break the code in one place after the other, and say which tests see it
+	@$(BIN)/python tests/mutants.py $(ARGS)
+
+lock:  ## resolve again; needs uv. ARGS=--upgrade raises everything, ARGS="--upgrade-package scanpy" one package
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.lock $(ARGS)
 
 clean:
 	rm -rf _build

@@ -2,12 +2,14 @@
 
 import ast
 import inspect
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "helpers"
@@ -135,9 +137,30 @@ def test_environment_project_and_lock_agree():
     extras = [line for group in project["optional-dependencies"].values() for line in group]
     wanted = {re.split(r"[<>=!\[ ]", line)[0].lower() for line in (*project["dependencies"], *extras)}
     assert wanted - locked == set()
-    python = next(line for line in shell["dependencies"] if str(line).startswith("python "))
-    assert python.removeprefix("python ").replace(" ", "") == project["requires-python"].replace(" ", "")
     assert {"pip": ["-r requirements.lock"]} in shell["dependencies"]
+    assert "-r requirements.lock" not in (ROOT / "postBuild").read_text(encoding="utf-8")
+    python = next(line for line in shell["dependencies"] if str(line).startswith("python")).split("=")[1]
+    assert python in SpecifierSet(project["requires-python"])
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert f"python:{python}-" in container["image"]
+    assert container["postCreateCommand"] == "make env"
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_pin_what_they_use_run_what_readme_says_and_may_do_little(path):
+    text, flow = path.read_text(encoding="utf-8"), yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert flow["permissions"] == {}
+    used = re.findall(r"uses: (\S+)", text)
+    assert [one for one in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", one)] == []
+    assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+    for name, job in flow["jobs"].items():
+        assert job["permissions"] == (
+            {"contents": "read"} if name != "deploy" else {"pages": "write", "id-token": "write"}
+        )
+        assert name == "deploy" or any(step.get("run") == ".ci/run" for step in job["steps"])
 
 
 def test_the_lock_is_hashed_and_names_no_index():

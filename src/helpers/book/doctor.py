@@ -20,7 +20,7 @@ from helpers.errors import MusclebookError
 
 FREE_DISK, FREE_MEMORY = 5 * 2**30, 4 * 2**30
 GOOD, DOUBT, BAD = "ready", "look", "not ready"
-NEEDED = ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel")
+NEEDED = ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel", "jupyterlab", "nbconvert")
 
 
 @dataclass(frozen=True)
