@@ -768,7 +768,7 @@ by_donor = stable["most_influential"].value_counts(sort=True)
 note.record("influential_donor", by_donor["most_influential"][0] if by_donor.height else None)
 if calls.height:
     note.say(
-        "**{kept_calls.number} of {donor_calls.number} calls stay called whichever donor is left out**; the middle call is "
+        "Of {donor_calls.number} calls **{kept_calls.number} stay called whichever donor is left out**; the middle call is "
         "called again in {median_refits_called:.0f} of {donors_tested.number} refits. The donor whose absence most often "
         "shrinks a change most is {influential_donor}."
     )
@@ -897,6 +897,14 @@ if scored is not None:
         "sign, and {planted_coverage:.1%} of the intervals hold the truth. The slope of found on planted changes is "
         "{planted_slope.number}, one being unbiased; {planted_null_rate:.1%} of unplanted genes have p below 0.05.",
         aimed_fdr=fdr,
+    )
+    silent = muscle.truth("silent_types")["annotation_level0"].unique()
+    quiet = scored.filter(pl.col("cell_type").is_in(silent.implode()))
+    note.record("silent_tests", quiet["cell_type"].n_unique(), "types")
+    note.record("silent_calls", int(quiet["called"].sum()), "genes")
+    note.say(
+        "Types planted without any effect of age, among those tested: {silent_tests.number}; called among their genes: "
+        "{silent_calls.number}."
     )
     note.table(
         score.summarize_tests(scored),
@@ -1033,8 +1041,8 @@ answer["table"].set_axis(y.index).nsmallest(3, "PValue")
 # %% tags=["remove-input", "finding"]
 if calls.height:
     note.say(
-        "Tested over donors, {donor_calls:gene changes|genes change} with age in {cell_type_shown}; {kept_calls.number} of "
-        "them stay called whichever donor is left out. Tested over cells, {naive_share:.0%} of the same genes would pass, "
+        "Tested over donors, {donor_calls:gene changes|genes change} with age in {cell_type_shown}, of which "
+        "{kept_calls.number} stay called whichever donor is left out. Tested over cells, {naive_share:.0%} of the same genes would pass, "
         "but on ages dealt at random that test errs at {null_rate_cells:.0%}, the one over donors at {null_rate_donors:.1%}. "
         "Changes much below {detectable_any} would mostly be missed."
     )

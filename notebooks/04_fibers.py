@@ -637,7 +637,7 @@ if planted_slope is not None:
 # %% tags=["remove-input", "finding"]
 medians = published.PUBLISHED_MEDIANS
 note.say(
-    "the median share of type I among all nuclei is {reported_young:.1%} in young and {reported_old:.1%} in old groups of "
+    "The median share of type I among all nuclei is {reported_young:.1%} in young and {reported_old:.1%} in old groups of "
     "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in the chapter on composition.",
     reported_young=medians["young"]["MF-I"],
     reported_old=medians["old"]["MF-I"],

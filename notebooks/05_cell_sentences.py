@@ -828,8 +828,7 @@ if muscle.has("truth"):
         "Of the tested words {words_planted.number} have a planted change. Of {words_called:called word|called words} "
         "{called_planted:has|have} one, in the planted direction {called_right_way.number}; the rest are false calls."
         if called.height
-        else "Of the tested words {words_planted.number} have a planted change, and none of them was called: of "
-        "{called_planted.number} calls {called_right_way.number} have the planted direction."
+        else "Of the tested words {words_planted.number} have a planted change, and no word was called."
     )
 else:
     note.say("Nothing was planted in these data.")

@@ -173,7 +173,8 @@ for ax, color in zip(axes, ["type", "batch", "DonorID"], strict=True):
 # ## Nine measures
 #
 # Each measure asks one thing. Clusters against labels: do the natural groups of the view look like the annotation
-# (adjusted Rand index and normalized mutual information of k-means, adjusted Rand index of Leiden)? Silhouette and
+# (adjusted Rand index, {term}`ARI`, and normalized mutual information, {term}`NMI`, of k-means; ARI of
+# {term}`Leiden`)? {term}`Silhouette <silhouette>` and
 # purity: do cells of a type lie together? Mixing: within a type, do neighbors come from all donors and both assays?
 # Transfer: can the neighbors from *other* donors name a cell? Age: does the mean position of a donor's cells tell the
 # donor's age?
@@ -204,7 +205,7 @@ def mixing(neighbors, groups):
     return np.concatenate(shares).clip(max=1).mean()
 
 # %% [markdown]
-# Age is asked of the commonest type that eight donors have: ridge regression on the donors' mean positions, each donor
+# Age is asked of the commonest type that eight donors have: {term}`ridge regression` on the donors' mean positions, each donor
 # predicted without itself, beside the mean of the others. What counts is how many years the view gains on that guess.
 
 # %%

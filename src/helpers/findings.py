@@ -38,8 +38,9 @@ class Finding:
 
     @property
     def number(self) -> str:
-        """The value alone, as a reader writes it."""
-        return markup.escape(self.text("number"))
+        """The value alone, as a reader writes it: a count of zero is none."""
+        nothing = type(self.value) is int and self.value == 0
+        return "none" if nothing else markup.escape(self.text("number"))
 
     @property
     def range(self) -> str:

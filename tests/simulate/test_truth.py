@@ -10,10 +10,16 @@ from helpers.simulate import atlas, effects, genes, release, truth
 
 COLUMNS = {
     "age_expression": ["assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"],
-    "sex_expression": [names.GENE, "log2_male_over_female"],
+    "late_expression": ["assay", names.LEVEL0, names.GENE, "after_years", "log2_change_per_decade_after"],
+    "sex_expression": [names.GENE, "log2_male_over_female", "origin"],
+    "silent_types": ["assay", names.LEVEL0, "common"],
+    "donor_factors": [names.DONOR, names.LEVEL0, "factor_1", "factor_2", "factor_3", "factor_4"],
+    "ambient": [names.SAMPLE, "assay", names.DONOR, "ambient_share", "foreign_share"],
     "composition": ["assay", "level", "label", "log2_change_per_decade", "origin"],
     "structural_zeros": ["assay", names.GENE],
-    "cells": [names.BARCODE, "true_level0", "true_level1", "true_level2", "mislabeled", "doublet"],
+    "cells": [
+        *(names.BARCODE, "true_level0", "true_level1", "true_level2", "mislabeled", "doublet", "doublet_with")
+    ],
 }
 
 
@@ -30,6 +36,7 @@ def test_donors_of_the_truth_have_exact_ages(tiny_release):
 
 def test_simulation_file_names_seed_scale_and_version(tiny_release):
     made = json.loads((tiny_release / names.TRUTH_FOLDER / "simulation.json").read_text())
+    assert made.pop("planted")["factors"] == 4
     assert made == {"seed": 20240613, "scale": 0.02, "version": truth.VERSION, "simulated": True}
 
 
@@ -88,7 +95,7 @@ def test_a_scale_that_is_no_share_is_refused(scale):
 
 
 def test_sex_changes_are_listed_for_every_gene_that_has_one():
-    listed = set(effects.list_sex_effects()[names.GENE])
+    listed = set(effects.list_sex_effects(1)[names.GENE])
     for sex in (names.MALE, names.FEMALE):
-        changed = np.flatnonzero(effects.sex_log(sex))
+        changed = np.flatnonzero(effects.sex_log(sex, seed=1))
         assert {genes.list_genes()[names.GENE][int(i)] for i in changed} <= listed

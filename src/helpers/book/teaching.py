@@ -42,13 +42,7 @@ class Exercise:
 
 
 def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
-    """Return the exercises of a chapter, in order; `name` is for messages.
-
-    Raises
-    ------
-    ExerciseError
-        If an exercise lacks its title with minutes, its hint, its solution or its check.
-    """
+    """Return the exercises of a chapter, in order; `name` is for messages."""
     found, faults = [], []
     for place, cell in enumerate(notebook.cells):
         if "exercise" not in _tags(cell):

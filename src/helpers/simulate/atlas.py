@@ -10,7 +10,8 @@ from anndata import AnnData
 
 from helpers import names
 from helpers.errors import ParameterError
-from helpers.simulate import cells, donors, effects, genes, maps, matrix, profiles, sampling
+from helpers.simulate import cells, donors, doublets, effects, genes, maps, matrix, profiles, sampling
+from helpers.simulate.planted import DEFAULT, Planted
 
 DEFAULT_SCALE, DEFAULT_SEED = 0.08, 1
 SMALLEST_SCALE = 0.001
@@ -27,6 +28,7 @@ class Simulation:
     variance_ratio: np.ndarray
     scale: float
     seed: int
+    planted: Planted = DEFAULT
 
 
 def list_libraries() -> pl.DataFrame:
@@ -74,7 +76,13 @@ def _describe_genes(counts: sp.csr_matrix) -> pd.DataFrame:
     return var
 
 
-def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED, threads: int = 2) -> Simulation:
+def simulate(
+    *,
+    scale: float = DEFAULT_SCALE,
+    seed: int = DEFAULT_SEED,
+    threads: int = 2,
+    planted: Planted = DEFAULT,
+) -> Simulation:
     """Simulate an atlas with its truth.
 
     Parameters
@@ -85,6 +93,8 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED, threads:
         Everything random follows from it: the same seed gives the same atlas, whatever the number of threads.
     threads
         Threads that draw molecules.
+    planted
+        What is planted beside types and ages, and how strongly.
 
     Raises
     ------
@@ -95,10 +105,12 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED, threads:
         msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
         raise ParameterError(msg)
     means = {assay: profiles.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
-    age_effects = effects.list_age_effects(means, seed=seed)
-    frame = cells.make_cells(scale=scale, seed=seed)
-    plan = matrix.Plan(means, age_effects, seed)
+    age_effects = effects.list_age_effects(means, seed=seed, planted=planted)
+    frame = cells.make_cells(scale=scale, seed=seed, planted=planted)
+    plan = matrix.Plan(means, age_effects, seed, planted)
     counts = matrix.draw_counts(frame, list_libraries(), plan=plan, threads=threads)
+    scored = doublets.score(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
+    frame = frame.with_columns(pl.Series(names.DOUBLET_SCORE, scored))
     total = np.asarray(counts.sum(axis=1)).ravel()
     values = np.empty(counts.nnz, np.float32)
     sampling.log_normalize(counts.indptr, counts.data, total, values)
@@ -112,7 +124,7 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED, threads:
     adata.obsm[names.UMAP] = maps.make_plane(frame, latent, seed=seed, key="umap")
     adata.obsm[names.PCA] = scores
     adata.obsm[names.TSNE] = maps.make_plane(frame, latent, seed=seed, key="tsne")
-    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed)
+    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed, planted)
 
 
 def build(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> AnnData:

@@ -6,8 +6,10 @@ import polars as pl
 from helpers import names
 from helpers.simulate import composition, donors, effects, labels
 from helpers.simulate.chance import generator
+from helpers.simulate.planted import DEFAULT, Planted
 
-MISLABELED, DOUBLETS = 0.02, 0.015
+MISLABELED = 0.02
+DOUBLET_YIELD = 0.8  # of the molecules of each of the two cells: they share the droplet's reagents
 TRUE0, TRUE1, TRUE2 = "true_level0", "true_level1", "true_level2"
 # Median molecules by lineage (cells, nuclei); a type's own value below overrides.
 MOLECULES = {
@@ -17,6 +19,7 @@ MOLECULES = {
     "Neutrophil": (1400, 1400), "B-plasma": (3800, 1500), "Macrophage": (4100, 2000), "Adipocyte": (2300, 1700),
 }  # fmt: skip
 MOLECULES_SD, LIBRARY_SD = 0.7, 0.12
+POOR_MOLECULES, POOR_MITO = 0.4, 0.6  # natural log by unit of a donor's poor quality
 V3_MOLECULES = 0.35  # natural log, v3 over v2
 # Mean shares of mitochondrial and ribosomal molecules (cells; nuclei).
 SHARES = {names.CELLS: (0.055, 0.16), names.NUCLEI: (0.006, 0.018)}
@@ -88,8 +91,8 @@ def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     )
 
 
-def _doublets(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
-    """Mark doublets and give each the row of the second cell, of the same library; scores follow, imperfectly."""
+def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
+    """Mark doublets and give each the row of the second cell, of the same library; -1 for all others."""
     rng = generator(seed, "doublets")
     index = np.arange(len(frame))
     library = frame[names.SAMPLE].to_numpy()
@@ -98,16 +101,14 @@ def _doublets(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     start = np.flatnonzero(np.r_[True, library[1:] != library[:-1]])
     for first, last in zip(start, np.r_[start[1:], len(frame)], strict=True):
         partner[first:last] = rng.permutation(index[first:last])
-    doublet = (rng.random(len(frame)) < DOUBLETS) & (partner != index) & ~single
-    score = np.where(doublet, rng.beta(4, 8, len(frame)), rng.beta(1.6, 18, len(frame)))
+    doublet = (rng.random(len(frame)) < share) & (partner != index) & ~single
+    other = pl.Series("doublet_with", frame[TRUE2].to_numpy()[partner]).set(pl.Series(~doublet), None)
     return frame.with_columns(
-        pl.Series("doublet", doublet),
-        pl.Series("partner", np.where(doublet, partner, -1)),
-        pl.Series(names.DOUBLET_SCORE, score),
+        pl.Series("doublet", doublet), pl.Series("partner", np.where(doublet, partner, -1)), other
     )
 
 
-def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
+def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataFrame:
     """Draw each cell's molecules and their shares over mitochondrial, ribosomal and stress genes."""
     rng = generator(seed, "sizes")
     table = frame.select(names.ASSAY, TRUE0, names.SAMPLE, names.DONOR, names.CHEMISTRY)
@@ -120,9 +121,8 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
     log = np.log(np.where(nuclear, pair[:, 1], pair[:, 0])) + V3_MOLECULES * v3
     log += table[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
-    molecules = (
-        np.clip(np.exp(log) * np.where(frame["doublet"], 1.5, 1.0), 500, 60_000).round().astype(np.int64)
-    )
+    poor = table[names.DONOR].replace_strict(effects.quality(seed, planted)).to_numpy()
+    molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
     shares = np.array(
         [SHARES[a] if a == names.NUCLEI else LINEAGE_SHARES.get(f, SHARES[a])
          for a, f in zip(table[names.ASSAY], lineage, strict=True)]
@@ -131,6 +131,7 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
         {donor: effects.stress_share(seed, donor) for donor in donors.list_donors()[names.DONOR]}
     )
     means = np.c_[shares, stress.to_numpy() * np.where(nuclear, 0.4, 1.0)]
+    means[:, 0] *= np.exp(POOR_MITO * poor)
     drawn = means * np.exp(np.array(SHARE_SD) * rng.normal(size=means.shape))
     drawn = np.minimum(drawn, [MITO_LIMIT, 0.45, 0.15])
     drawn *= np.minimum(1.0, 0.8 / drawn.sum(axis=1))[:, None]
@@ -140,7 +141,7 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     )
 
 
-def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
+def make_cells(*, scale: float, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
     """Return one row a barcode, libraries one after another: what the release shows of it, and what is true."""
     counts = pl.concat(
         composition.count_labels(a, scale=scale, seed=seed) for a in (names.CELLS, names.NUCLEI)
@@ -151,5 +152,5 @@ def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
         names.DONOR, names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, "hospital_days"
     )
     frame = frame.join(people, on=names.DONOR, maintain_order="left")
-    frame = _doublets(_true_labels(frame, seed=seed), seed=seed)
-    return _draw_sizes(frame, seed=seed)
+    frame = _doublets(_true_labels(frame, seed=seed), seed=seed, share=planted.doublets)
+    return _draw_sizes(frame, seed=seed, planted=planted)

@@ -7,14 +7,13 @@ from helpers import names
 from helpers.facts import study
 from helpers.simulate import donors, labels
 from helpers.simulate.chance import generator
+from helpers.simulate.planted import CENTER, DECADE, SILENT
 
-DECADE = 10.0
-CENTER = 48.0  # years; planted effects are linear in age - CENTER
 _MODEL = {names.CELLS: "cells_only", names.NUCLEI: "nuclei_only"}
 # Slopes of subtypes beside their parent's, log2 per decade, in the directions the study reports for neighborhoods.
 SUBTYPE_SLOPES = {
     "ICAM1+MuSCs": -0.25, "TNFRSF12A+MuSCs": -0.45, "MYOG+MuSCs": 0.25, "Adv_FB": 0.3, "Par_FB": -0.15,
-    "Endoneural_FB-CDH19+": -0.2, "Vein-CCL2+": 0.35, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.15,
+    "Endoneural_FB-CDH19+": -0.2, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.15,
     "CD16-NK": 0.25, "CD8+T-CRTAM+": 0.15, "II-OTU+TNF+": 0.2, "I-OTU+TNF+": 0.15,
 }  # fmt: skip
 # Assumed slopes of labels that the study left out of its model (junction nuclei expand, says its abstract).
@@ -48,7 +47,7 @@ def list_slopes() -> pl.DataFrame:
     for assay, label in (
         labels.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
     ):
-        if (_MODEL[assay], label) in slopes:
+        if (_MODEL[assay], label) in slopes and label != SILENT:
             rows.append((assay, label, slopes[_MODEL[assay], label], "published"))
         else:
             rows.append((assay, label, ASSUMED_SLOPES.get(label, 0.0), "assumed"))

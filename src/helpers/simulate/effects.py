@@ -1,5 +1,7 @@
 """What changes expression beside the type: age, sex, chemistry and donor, all known and written down."""
 
+from functools import cache
+
 import numpy as np
 import polars as pl
 
@@ -7,32 +9,26 @@ from helpers import names
 from helpers.facts import study
 from helpers.simulate import donors, genes, labels
 from helpers.simulate.chance import generator
+from helpers.simulate.planted import DECADE, DEFAULT, LATE_TYPE, SILENT, Planted
 
 LN2 = float(np.log(2.0))
 # The study states changes between its old and young donors, on the natural log scale, shrunk toward zero.
 DECADES_OLD_OVER_YOUNG = 3.6
 UNSHRINK = 1.6
 PUBLISHED_DEFAULT = 0.7  # natural log, old over young, where only a direction is published
-# Types whose expression does not change with age beyond the published genes: what a method must stay silent on.
+# Types whose expression does not change with age beyond the published genes.
 AGELESS = (
     "Mesothelium", "RBC", "Eosinophil", "pDC", "Adipocyte", "Hyb", "MF-Isn(fg)", "MF-IIsn(fg)", "B-plasma", "Mast",
-    "nmSchwann", "ArtEC", "Tenocyte",
+    "nmSchwann", "ArtEC", "Tenocyte", SILENT,
 )  # fmt: skip
 RANDOM_GENES = 300
 EXPRESSED = 0.25  # molecules per 10,000 from which a gene can get a random effect
 ESCAPE = {
-    "RPS4X": -0.35,
-    "KDM6A": -0.7,
-    "EIF1AX": -0.5,
-    "ZFX": -0.7,
-    "DDX3X": -0.3,
-    "KDM5C": -0.5,
-    "JPX": -0.6,
-}
+    "RPS4X": -0.35, "KDM6A": -0.7, "EIF1AX": -0.5, "ZFX": -0.7, "DDX3X": -0.3, "KDM5C": -0.5, "JPX": -0.6,
+}  # fmt: skip
 ABSENT = -30.0  # log2: not a molecule
-GENE_SD, GENE_SD_SPREAD, DONOR_SHARE = 0.32, 0.5, 0.3
-PUBLISHED_SD = 0.2  # a direction that a study could see is in a gene that donors share
-CHEMISTRY_SD, LIBRARY_SD = 0.43, 0.04
+TAIL_LIMIT = 6.0  # standard deviations
+FACTOR_WEIGHT = 0.35  # variance of a factor over that of the one before it
 
 
 def _published() -> pl.DataFrame:
@@ -50,93 +46,172 @@ def _published() -> pl.DataFrame:
     )
 
 
-def list_age_effects(profiles: dict[str, dict[str, np.ndarray]], *, seed: int) -> pl.DataFrame:
+@cache
+def _free() -> np.ndarray:
+    """Which genes may get made-up effects: autosomal, of no class of their own, with no published direction."""
+    table = genes.list_genes()
+    named = table[names.GENE].is_in(study.gene_directions()["gene"].to_list())
+    return ((table["kind"] == "rest") & ~named & ~table["chromosome"].is_in(["X", "Y"])).to_numpy()
+
+
+def hinge_slope(assay: str, after: float) -> float:
+    """Return the slope per decade of the line through a change that begins at `after` years and then is 1 per decade."""
+    column = "n_cells" if assay == names.CELLS else "n_nuclei"
+    age = donors.list_donors().filter(pl.col(column) > 0)[names.EXACT_AGE].to_numpy() / DECADE
+    return float(np.polyfit(age, np.maximum(age - after / DECADE, 0), 1)[0])
+
+
+def list_age_effects(
+    profiles: dict[str, dict[str, np.ndarray]], *, seed: int, planted: Planted = DEFAULT
+) -> pl.DataFrame:
     """Return every planted change of expression with age; what is not listed is exactly zero."""
     published = _published()
-    named = set(published[names.GENE])
-    free = (genes.list_genes()["kind"] == "rest").to_numpy() & ~genes.list_genes()[names.GENE].is_in(
-        named
-    ).to_numpy()
-    free &= ~genes.list_genes()["chromosome"].is_in(["X", "Y"]).to_numpy()
     rows = []
     table = labels.list_labels().sort("n", descending=True, maintain_order=True)
+    symbols = genes.list_genes()[names.GENE].to_list()
     for level0 in sorted(set(table[names.LEVEL0]) - set(AGELESS)):
         rng = generator(seed, "age", level0)
         assays = table.filter(pl.col(names.LEVEL0) == level0).unique(names.ASSAY, maintain_order=True)
         rates = {
             row[names.ASSAY]: profiles[row[names.ASSAY]][row[names.LEVEL2]] for row in assays.rows(named=True)
         }
-        expressed = free & (np.max(list(rates.values()), axis=0) > EXPRESSED)
-        chosen = rng.permutation(np.flatnonzero(expressed))[:RANDOM_GENES]
+        expressed = _free() & (np.max(list(rates.values()), axis=0) > EXPRESSED)
+        order = rng.permutation(np.flatnonzero(expressed))
+        chosen = order[:RANDOM_GENES]
         size = (0.15 + rng.exponential(0.4, len(chosen))) * rng.choice([-1.0, 1.0], len(chosen))
+        late = order[RANDOM_GENES : RANDOM_GENES + planted.late_genes * (level0 == LATE_TYPE)]
+        reach = (0.5 + rng.exponential(0.5, len(late))) * rng.choice([-1.0, 1.0], len(late)) / 2
         for assay, rate in sorted(rates.items()):
-            for column, value in zip(chosen, size / DECADES_OLD_OVER_YOUNG / LN2, strict=True):
-                if rate[column] > 0:
-                    rows.append(
-                        (
-                            assay,
-                            level0,
-                            None,
-                            genes.list_genes()[names.GENE][int(column)],
-                            float(value),
-                            "random",
-                        )
-                    )
-    random = pl.DataFrame(rows, schema=published.schema, orient="row")
-    return pl.concat([published, random]).sort(
+            line = hinge_slope(assay, planted.late_after)
+            for columns, slope, origin in (
+                (chosen, size / DECADES_OLD_OVER_YOUNG / LN2, "random"),
+                (late, reach / LN2 * line, "late"),
+            ):
+                rows += [
+                    (assay, level0, None, symbols[column], float(value), origin)
+                    for column, value in zip(columns, slope, strict=True)
+                    if rate[column] > 0
+                ]
+    made_up = pl.DataFrame(rows, schema=published.schema, orient="row")
+    return pl.concat([published, made_up]).sort(
         names.ASSAY, names.LEVEL0, names.LEVEL2, names.GENE, nulls_last=False
     )
 
 
-def list_sex_effects() -> pl.DataFrame:
-    """Return the planted changes between the sexes: gene, log2 male over female, the same in every type."""
+@cache
+def list_sex_effects(seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
+    """Return the planted changes between the sexes: gene, log2 male over female, origin, the same in every type."""
     table = genes.list_genes().filter(pl.col("chromosome") == "Y")
-    rows = [("XIST", ABSENT), *ESCAPE.items(), *((gene, -ABSENT) for gene in table[names.GENE])]
-    return pl.DataFrame(rows, schema=[names.GENE, "log2_male_over_female"], orient="row")
+    rng = generator(seed, "sex")
+    coding = _free() & (genes.list_genes()["biotype"] == "protein_coding").to_numpy()
+    chosen = np.sort(rng.permutation(np.flatnonzero(coding))[: planted.sex_genes])
+    size = (0.1 + rng.exponential(0.3, len(chosen))) * rng.choice([-1.0, 1.0], len(chosen))
+    rows = [("XIST", ABSENT, "X and Y"), *((gene, log2, "X and Y") for gene, log2 in ESCAPE.items())]
+    rows += [(gene, -ABSENT, "X and Y") for gene in table[names.GENE]]
+    symbols = genes.list_genes()[names.GENE].to_list()
+    rows += [(symbols[i], float(log2), "autosomal") for i, log2 in zip(chosen, size, strict=True)]
+    return pl.DataFrame(rows, schema=[names.GENE, "log2_male_over_female", "origin"], orient="row")
 
 
-def sex_log(sex: str) -> np.ndarray:
+def sex_log(sex: str, *, seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return the natural-log change of each gene in a donor of `sex`, against the sex that has more."""
     change = np.zeros(len(genes.list_genes()))
-    for gene, log2 in list_sex_effects().rows():
+    for gene, log2, _ in list_sex_effects(seed, planted).rows():
         lower = names.MALE if log2 < 0 else names.FEMALE
         if sex == lower:
             change[genes.positions()[gene]] = -abs(log2) * LN2
     return change
 
 
-def gene_spread(seed: int) -> np.ndarray:
-    """Return the standard deviation between donors of each gene, natural log: unequal, smaller for published genes."""
-    spread = GENE_SD * np.exp(GENE_SD_SPREAD * generator(seed, "spread").normal(size=len(genes.list_genes())))
-    published = genes.list_genes()[names.GENE].is_in(study.gene_directions()["gene"].to_list()).to_numpy()
-    return np.where(published, PUBLISHED_SD * np.minimum(spread / GENE_SD, 1.2), spread)
+def gene_spread(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
+    """Return the standard deviation between donors of each gene, natural log: unequal, the published ones' as well."""
+    draw = generator(seed, "spread").normal(size=len(genes.list_genes()))
+    return planted.donor_sd * np.exp(planted.donor_sd_spread * draw)
 
 
-def donor_log(seed: int, donor: str, level0: str) -> np.ndarray:
-    """Return a donor's own natural-log change of each gene in one type: a part for all types, a part for this one."""
-    n = len(genes.list_genes())
-    common, own = (generator(seed, "donor", donor, key).normal(size=n) for key in ("", level0))
-    return gene_spread(seed) * (np.sqrt(DONOR_SHARE) * common + np.sqrt(1 - DONOR_SHARE) * own)
+@cache
+def quality(seed: int, planted: Planted = DEFAULT) -> dict[str, float]:
+    """Return how poor each donor's tissue is, natural log: zero on average over cells."""
+    people = donors.list_donors()
+    poor = np.array([generator(seed, "quality", donor).normal() for donor in people[names.DONOR]])
+    weight = (people["n_cells"] + people["n_nuclei"]).to_numpy()
+    poor = planted.quality_sd * (poor - np.average(poor, weights=weight))
+    return dict(zip(people[names.DONOR], poor.tolist(), strict=True))
 
 
-def chemistry_log(seed: int) -> np.ndarray:
+@cache
+def factor_loadings(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
+    """Return factors x genes: how much of a gene's change each latent factor makes; genes of a named set agree."""
+    shape = (planted.factors, len(genes.list_genes()))
+    loading = generator(seed, "loadings").normal(size=shape)
+    for (key,), members in study.gene_sets().group_by("set", maintain_order=True):
+        columns = [genes.positions()[gene] for gene in members["gene"].unique(maintain_order=True)]
+        common = generator(seed, "loadings", str(key)).normal(size=(planted.factors, 1))
+        own = loading[:, columns]
+        loading[:, columns] = np.sqrt(planted.set_share) * common + np.sqrt(1 - planted.set_share) * own
+    weight = FACTOR_WEIGHT ** np.arange(planted.factors)
+    return loading * np.sqrt(weight / weight.sum())[:, None]
+
+
+def factor_scores(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) -> np.ndarray:
+    """Return a donor's score on each latent factor in one type: half is the donor's, half the type's own."""
+    common, own = (
+        generator(seed, "factors", donor, key).normal(size=planted.factors) for key in ("", level0)
+    )
+    return (common + own) / np.sqrt(2)
+
+
+def donor_log(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) -> np.ndarray:
+    """Return a donor's own natural-log change of each gene in one type.
+
+    Latent factors move many genes together; of the rest a part is common to the donor's types and a part is this
+    type's, both with tails heavier than normal. Poor tissue varies more.
+    """
+    n, df = len(genes.list_genes()), planted.tail_df
+    common, own = (
+        np.clip(generator(seed, "donor", donor, key).standard_t(df, size=n), -TAIL_LIMIT, TAIL_LIMIT)
+        for key in ("", level0)
+    )
+    single = np.sqrt(planted.donor_shared) * common + np.sqrt(1 - planted.donor_shared) * own
+    single *= np.sqrt((df - 2) / df)
+    together = factor_scores(seed, donor, level0, planted) @ factor_loadings(seed, planted)
+    share = planted.factor_share if planted.factors else 0.0
+    change = np.sqrt(1 - share) * single + np.sqrt(share) * together
+    return gene_spread(seed, planted) * np.exp(quality(seed, planted)[donor]) * change
+
+
+def chemistry_log(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return the natural-log change of each gene from the second to the third version of the chemistry."""
-    return CHEMISTRY_SD * generator(seed, "chemistry").normal(size=len(genes.list_genes()))
+    return planted.chemistry_sd * generator(seed, "chemistry").normal(size=len(genes.list_genes()))
 
 
-def library_log(seed: int, sample: str) -> np.ndarray:
+def library_log(seed: int, sample: str, planted: Planted = DEFAULT) -> np.ndarray:
     """Return a library's own small natural-log change of each gene."""
-    return LIBRARY_SD * generator(seed, "library", sample).normal(size=len(genes.list_genes()))
+    return planted.library_sd * generator(seed, "library", sample).normal(size=len(genes.list_genes()))
 
 
-def age_log(effects: pl.DataFrame, assay: str, level0: str, level2: str) -> np.ndarray:
-    """Return the planted natural-log change per decade of each gene in one finest label of one assay."""
+def ambient_share(seed: int, sample: str, assay: str, donor: str, planted: Planted = DEFAULT) -> float:
+    """Return the share of a library's molecules that were ambient: poor tissue leaks more."""
+    median = planted.ambient_cells if assay == names.CELLS else planted.ambient_nuclei
+    own = planted.ambient_sd * generator(seed, "ambient", sample).normal()
+    return float(min(median * np.exp(own + 2 * quality(seed, planted)[donor]), 0.3))
+
+
+def age_log(
+    effects: pl.DataFrame, assay: str, level0: str, level2: str, *, late: bool | None = None
+) -> np.ndarray:
+    """Return the planted natural-log change per decade of each gene in one finest label of one assay.
+
+    `late` takes only the genes whose change begins late in life, or only the others; all if none.
+    """
     change = np.zeros(len(genes.list_genes()))
     mine = effects.filter(
         (pl.col(names.ASSAY) == assay)
         & (pl.col(names.LEVEL0) == level0)
         & (pl.col(names.LEVEL2).is_null() | (pl.col(names.LEVEL2) == level2))
     )
+    if late is not None:
+        mine = mine.filter((pl.col("origin") == "late") == late)
     columns = [genes.positions()[gene] for gene in mine[names.GENE]]
     np.add.at(change, columns, mine["log2_change_per_decade"].to_numpy() * LN2)
     return change

@@ -15,9 +15,9 @@ from helpers.simulate.chance import generator
 class Spread:
     """How strongly programs differ: standard deviations on the natural log scale, and shares of genes touched."""
 
-    base: float = 1.4
+    base: float = 1.2
     assay: float = 1.1
-    lineage: float = 1.4
+    lineage: float = 1.5
     lineage_share: float = 0.5
     kind: float = 1.2
     kind_share: float = 0.35

@@ -7,9 +7,9 @@ import polars as pl
 
 from helpers import files, names
 from helpers.simulate import atlas, cells, composition, donors, effects, genes, labels
+from helpers.simulate.planted import DECADE, SILENT
 
-VERSION = 1
-_LABEL_OF = {"level0": names.LEVEL0, "level1": names.LEVEL1, "level2": names.LEVEL2}
+VERSION = 2
 
 
 def age_expression(simulation: atlas.Simulation) -> pl.DataFrame:
@@ -33,7 +33,7 @@ def composition_slopes() -> pl.DataFrame:
             .unique(names.DONOR, maintain_order=True)
         )
         abundance = np.exp2(composition.planted_log2(table, people)) * table["n"].to_numpy()
-        decades = people[names.EXACT_AGE].to_numpy() / composition.DECADE
+        decades = people[names.EXACT_AGE].to_numpy() / DECADE
         for level in names.LEVELS:
             for label in table[level].unique(maintain_order=True):
                 member = (table[level] == label).to_numpy()
@@ -49,24 +49,71 @@ def composition_slopes() -> pl.DataFrame:
 
 
 def donor_effects(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return assay, level 0, gene and the log2 standard deviation between donors that was planted."""
-    table = genes.list_genes()
-    spread = effects.gene_spread(simulation.seed) / effects.LN2
-    frame = pl.DataFrame({names.GENE: table[names.GENE], "log2_sd": spread}).with_columns(
-        pl.col("log2_sd").cast(pl.Float32)
+    """Return assay, level 0 and the log2 standard deviation between donors of a low, a typical and a high gene.
+
+    ``ageless`` types have no planted change of expression but the published genes; `silent_types` have none at all.
+    """
+    spread = effects.gene_spread(simulation.seed, simulation.planted) / effects.LN2
+    low, median, high = np.quantile(spread, (0.1, 0.5, 0.9))
+    kinds = labels.list_labels().select(pl.col(names.ASSAY).alias("assay"), names.LEVEL0)
+    return kinds.unique(maintain_order=True).with_columns(
+        pl.lit(median).alias("median_log2_sd"),
+        pl.lit(low).alias("low_log2_sd"),
+        pl.lit(high).alias("high_log2_sd"),
+        pl.col(names.LEVEL0).is_in(effects.AGELESS).alias("ageless"),
     )
-    kinds = (
-        labels.list_labels()
-        .select(pl.col(names.ASSAY).alias("assay"), names.LEVEL0)
-        .unique(maintain_order=True)
+
+
+def silent_types(simulation: atlas.Simulation) -> pl.DataFrame:
+    """Return assay and level 0 of the types without any effect of age: no gene changes, nor their number of cells."""
+    flat = composition.list_slopes().filter(pl.col("log2_change_per_decade") == 0)
+    kinds = flat.select(pl.col(names.ASSAY).alias("assay"), pl.col("label").alias(names.LEVEL0))
+    changed = age_expression(simulation).select("assay", names.LEVEL0).unique()
+    common = (pl.col(names.LEVEL0) == SILENT).alias("common")
+    return kinds.join(changed, on=["assay", names.LEVEL0], how="anti").with_columns(common)
+
+
+def late_effects(simulation: atlas.Simulation) -> pl.DataFrame:
+    """Return the genes whose change is not linear: none up to an age, then so many log2 a decade."""
+    after = simulation.planted.late_after
+    late = age_expression(simulation).filter(pl.col("origin") == "late")
+    line = pl.col("assay").replace_strict(
+        {a: effects.hinge_slope(a, after) for a in (names.CELLS, names.NUCLEI)}
     )
-    quantile = frame.select(
-        pl.col("log2_sd").median().alias("median_log2_sd"),
-        pl.col("log2_sd").quantile(0.1).alias("low_log2_sd"),
-        pl.col("log2_sd").quantile(0.9).alias("high_log2_sd"),
+    change = (pl.col("log2_change_per_decade") / line).alias("log2_change_per_decade_after")
+    return late.select("assay", names.LEVEL0, names.GENE, pl.lit(after).alias("after_years"), change)
+
+
+def donor_factors(simulation: atlas.Simulation) -> pl.DataFrame:
+    """Return donor, level 0 and the donor's score on each latent factor."""
+    rows = [
+        (donor, level0, *effects.factor_scores(simulation.seed, donor, level0, simulation.planted))
+        for donor in donors.list_donors()[names.DONOR]
+        for level0 in labels.LINEAGE_OF
+    ]
+    columns = [names.DONOR, names.LEVEL0, *_factors(simulation)]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def factor_loadings(simulation: atlas.Simulation) -> pl.DataFrame:
+    """Return gene and its loading on each latent factor, in standard deviations of the gene between donors."""
+    loading = effects.factor_loadings(simulation.seed, simulation.planted).astype(np.float32)
+    columns = dict(zip(_factors(simulation), loading, strict=True))
+    return pl.DataFrame({names.GENE: genes.list_genes()[names.GENE], **columns})
+
+
+def _factors(simulation: atlas.Simulation) -> list[str]:
+    return [f"factor_{k + 1}" for k in range(simulation.planted.factors)]
+
+
+def ambient(simulation: atlas.Simulation) -> pl.DataFrame:
+    """Return library, assay, donor, and the shares of its molecules that were ambient and that are of other libraries."""
+    seed, planted = simulation.seed, simulation.planted
+    table = atlas.list_libraries().select(names.SAMPLE, pl.col(names.ASSAY).alias("assay"), names.DONOR)
+    share = [effects.ambient_share(seed, *row, planted) for row in table.rows()]
+    return table.with_columns(
+        pl.Series("ambient_share", share), (pl.Series(share) * planted.foreign).alias("foreign_share")
     )
-    ageless = pl.col(names.LEVEL0).is_in(effects.AGELESS).alias("ageless")
-    return kinds.join(quantile, how="cross").with_columns(ageless)
 
 
 def structural_zeros() -> pl.DataFrame:
@@ -77,30 +124,38 @@ def structural_zeros() -> pl.DataFrame:
 
 def chemistry_effects(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return gene and the planted log2 change from the second to the third version of the chemistry."""
-    change = effects.chemistry_log(simulation.seed) / effects.LN2
+    change = effects.chemistry_log(simulation.seed, simulation.planted) / effects.LN2
     return pl.DataFrame({names.GENE: genes.list_genes()[names.GENE], "log2_v3_over_v2": change})
 
 
 def true_cells(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return barcode, true labels, and whether the cell is mislabeled or a doublet."""
-    columns = [names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet"]
+    """Return barcode, true labels, whether the cell is mislabeled or a doublet, and the second cell's finest label."""
+    columns = [names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet", "doublet_with"]
     return simulation.cells.select(columns)
 
 
 def true_donors(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return the donors with exact ages and the planted share of dissociation-stress molecules."""
+    """Return the donors with exact ages, the planted share of dissociation-stress molecules, and how poor the tissue is."""
     people = donors.list_donors()
     share = [effects.stress_share(simulation.seed, donor) for donor in people[names.DONOR]]
-    return people.with_columns(pl.Series("stress_share", share))
+    poor = effects.quality(simulation.seed, simulation.planted)
+    return people.with_columns(
+        pl.Series("stress_share", share), pl.col(names.DONOR).replace_strict(poor).alias("poor_quality")
+    )
 
 
 def list_tables(simulation: atlas.Simulation) -> dict[str, pl.DataFrame]:
     """Return every truth table by its name."""
     return {
         "age_expression": age_expression(simulation),
-        "sex_expression": effects.list_sex_effects(),
+        "late_expression": late_effects(simulation),
+        "sex_expression": effects.list_sex_effects(simulation.seed, simulation.planted),
+        "silent_types": silent_types(simulation),
         "composition": composition_slopes(),
         "donor_effects": donor_effects(simulation),
+        "donor_factors": donor_factors(simulation),
+        "factor_loadings": factor_loadings(simulation),
+        "ambient": ambient(simulation),
         "chemistry_effects": chemistry_effects(simulation),
         "structural_zeros": structural_zeros(),
         "cells": true_cells(simulation),
@@ -115,4 +170,5 @@ def write_truth(folder: Path, simulation: atlas.Simulation) -> None:
     for name, table in list_tables(simulation).items():
         table.write_parquet(folder / f"{name}.parquet")
     made = {"seed": simulation.seed, "scale": simulation.scale, "version": VERSION, "simulated": True}
+    made["planted"] = simulation.planted.to_dict()
     files.write_json(folder / "simulation.json", made)
