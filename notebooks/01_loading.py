@@ -91,11 +91,11 @@ counted = people.unpivot(["cells", "nuclei"], index="who").to_pandas()
 
 # %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top, with age in years and sex.", "name": "fig-01-donors"}, "image": {"alt": "Bar chart, one row a donor ordered by age, with one bar for single cells and one for single nuclei. A donor without an assay has no bar for it."}}
 if people.height:
-    figure, ax = plt.subplots(figsize=(5.6, 0.34 * min(people.height, 40) + 1))
+    figure, ax = plt.subplots(figsize=(5.6, 0.26 * min(people.height, 40) + 1))
     sns.barplot(
         counted, x="value", y="who", hue="variable", ax=ax,
         palette=style.ASSAY_COLOR, edgecolor="black",
-    )  # fmt: skip
+    )
     ax.set(xlabel="barcodes", ylabel="")
     sns.move_legend(
         ax, "lower center", bbox_to_anchor=(0.5, 1), title="", ncols=2
@@ -187,8 +187,7 @@ check("01.bins", single)
 named = cells.filter(pl.col(level).is_not_null())
 tally = named.group_by(label=level).agg(
     (pl.col("batch") == "cells").sum().alias("cells"),
-    (pl.col("batch") == "nuclei").sum().alias("nuclei"),
-    pl.len().alias("all"),
+    (pl.col("batch") == "nuclei").sum().alias("nuclei"), pl.len().alias("all"),
 )
 tally = tally.sort("all", "label", descending=[True, False])
 
@@ -201,7 +200,7 @@ if len(most):
     sns.scatterplot(
         most, x="value", y="label", hue="variable", style="variable",
         palette=style.ASSAY_COLOR, edgecolor="black", s=34, ax=ax,
-    )  # fmt: skip
+    )
     ax.set(xscale="log", xlabel="barcodes", ylabel="")
     sns.move_legend(
         ax, "lower center", bbox_to_anchor=(0.5, 1), title="", ncols=2
@@ -235,7 +234,7 @@ note.table(
     study.label_meanings().join(tally, on="label", how="inner"),
     "What the commonest coarse labels mean. The saved table holds all, and how some have been misread in public.",
     name="label_meanings",
-    rows=12,
+    rows=8,
     columns={"label": "label", "meaning": "meaning", "cells": "cells", "nuclei": "nuclei"},
 )
 
@@ -356,14 +355,14 @@ adata.obs["donor"] = adata.obs["DonorID"].astype("string").fillna("not given")
 # %%
 def show_maps(color, palette):
     rows = (len(maps) + 1) // 2
-    figure, axes = plt.subplots(rows, 2, figsize=(5.6, 2.6 * rows + 1))
+    figure, axes = plt.subplots(rows, 2, figsize=(5.6, 2.3 * rows + 1))
     for ax in axes.flat[len(maps) :]:
         ax.set_axis_off()
     for ax, (key, title) in zip(axes.flat, maps.items(), strict=False):
         sc.pl.embedding(
             adata, key, color=color, palette=palette, title=title, ax=ax,
             show=False, legend_loc=None,
-        )  # fmt: skip
+        )
         ax.set(xlabel="", ylabel="")
     kinds = adata.obs[color].astype("category").cat.categories
     colors = zip(kinds, adata.uns[f"{color}_colors"], strict=False)
@@ -442,7 +441,7 @@ if checks.height:
     note.say("Of {checks_made:check|checks}, **{checks_damaged.number}** found damage.")
 
 # %% tags=["remove-input"]
-note.table(by_file, "Checks of each file.", name="integrity_by_file", rows=12)
+note.table(by_file, "Checks of each file.", name="integrity_by_file", rows=5)
 note.table(
     unusual,
     "What is not as expected, and what to do.",
@@ -495,7 +494,7 @@ if muscle.folder and donors.height and bins.height:
          largest < 10 * fewest),
         ("aging by sex can be told", f"{women} young women in cells",
          women > 0),
-    ]  # fmt: skip
+    ]
 
 # %% [markdown]
 # Then what the labels and the assay are worth, and the split that the card advises for training: cells at random,
@@ -516,7 +515,7 @@ if claims:
         ("stem cells are rare", f"{stem:.0%} of all", stem < 0.05),
         ("random test cells are new", f"{leak:.0%} of known donors",
          leak < 0.01),
-    ]  # fmt: skip
+    ]
 
 # %% [markdown]
 # And the values: the card names only a division by the size of the library. If there is a logarithm, undoing it gives
@@ -579,7 +578,7 @@ note.table(
     "The public card, claim by claim: those that do not hold first. The saved table holds all, and says what to know "
     "about each.",
     name="card_audit",
-    rows=20,
+    rows=10,
     columns={"claim": "claim", "verdict": "verdict", "found": "found"},
 )
 

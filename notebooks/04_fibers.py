@@ -118,19 +118,13 @@ one = counts.filter(pl.col("type") == slow).with_columns(
 )
 young_old = one.group_by("Age_bin").agg(
     pooled=pl.col("n").sum() / pl.col("total").sum(),
-    mean=pl.col("share").mean(),
-    median=pl.col("share").median(),
+    mean=pl.col("share").mean(), median=pl.col("share").median(),
 )
 
 # %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei in every donor; the larger the mark, the more nuclei.", "name": "fig-04-ratio"}, "image": {"alt": "Scatter plot, one mark a donor: share of type I nuclei against age, shape by sex, size by the number of nuclei."}}
 points = one.with_columns(pl.col("Sex").fill_null("not stated")).to_pandas()
 axis = sns.scatterplot(
-    points,
-    x="age",
-    y="share",
-    hue="Sex",
-    style="Sex",
-    size="total",
+    points, x="age", y="share", hue="Sex", style="Sex", size="total",
     sizes=(30, 160),
 )
 axis.set(xlabel="age (years)", ylabel=f"share of {slow} nuclei", ylim=(0, 1))
@@ -224,10 +218,8 @@ fits = {
         formula, table, weights=table["total"]
     ).fit(),
     "binomial": smf.glm(
-        formula.replace("log2_odds", "share"),
-        table,
-        family=sm.families.Binomial(),
-        var_weights=table["total"],
+        formula.replace("log2_odds", "share"), table,
+        family=sm.families.Binomial(), var_weights=table["total"],
     ).fit(scale="X2", use_t=True),
 }
 
@@ -320,16 +312,9 @@ kinds = [
 ]
 figure, axis = plt.subplots(figsize=(5.6, 1 + 0.42 * len(order)))
 sns.boxplot(
-    adata.obs,
-    x="fiber_score",
-    y="DonorID",
-    order=order,
-    ax=axis,
-    hue="annotation_level0",
-    hue_order=kinds,
-    palette="Greys_r",
-    showfliers=False,
-    whis=(5, 95),
+    adata.obs, x="fiber_score", y="DonorID", order=order, ax=axis,
+    hue="annotation_level0", hue_order=kinds, palette="Greys_r",
+    showfliers=False, whis=(5, 95),
 )
 axis.set(xlabel="fiber score (slow minus fast genes)", ylabel="")
 sns.move_legend(
@@ -411,10 +396,7 @@ def trace(name, of_donor):
     )
     found = permute.fit_slopes(ways, own["value"].to_numpy()[:, None])
     return (
-        name,
-        *(float(x[0]) for x in found),
-        own["value"].std(),
-        own.height,
+        name, *(float(x[0]) for x in found), own["value"].std(), own.height,
     )
 
 # %%
@@ -425,8 +407,7 @@ known = {
 }
 rows = [trace(name, own) for name, own in (known | values).items()]
 traced = pl.DataFrame(
-    [row for row in rows if row is not None],
-    orient="row",
+    [row for row in rows if row is not None], orient="row",
     schema=["measure", "change", "low", "high", "p", "spread", "donors"],
 )
 
@@ -512,17 +493,11 @@ pieces = (
 
 # %% mystnb={"figure": {"caption": "Share of fragments in every library of cells, by age and chemistry; logarithmic axis.", "name": "fig-04-fragments"}, "image": {"alt": "Scatter plot, one mark a library of cells: share of fragments on a logarithmic axis against age, color and shape by chemistry."}}
 axis = sns.scatterplot(
-    pieces.sort("10X_version").to_pandas(),
-    x="age",
-    y="share",
-    s=60,
-    hue="10X_version",
-    style="10X_version",
+    pieces.sort("10X_version").to_pandas(), x="age", y="share", s=60,
+    hue="10X_version", style="10X_version",
 )
 axis.set(
-    yscale="log",
-    xlabel="age (years)",
-    ylabel="share of fragments",
+    yscale="log", xlabel="age (years)", ylabel="share of fragments",
     title="libraries of cells",
 )
 if pieces.height:
@@ -638,7 +613,7 @@ if planted_slope is not None:
 medians = published.PUBLISHED_MEDIANS
 note.say(
     "The median share of type I among all nuclei is {reported_young:.1%} in young and {reported_old:.1%} in old groups of "
-    "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in the chapter on composition.",
+    "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in the chapter on how far counts of cells reach.",
     reported_young=medians["young"]["MF-I"],
     reported_old=medians["old"]["MF-I"],
 )

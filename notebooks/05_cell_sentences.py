@@ -20,7 +20,7 @@
 # **Before you start.** [Loading](01_loading) for the data; [prediction](08_prediction) for why donors are held out.
 #
 # **Time** 40 minutes to read, 30 for the exercises.
-# **Memory** under 3 GiB on the default atlas, under 5 GiB at full size.
+# **Memory** under 3 GiB on the default atlas, under 6 GiB at full size.
 #
 # **What can go wrong.** Most genes of a cell have the value of many others. Whoever sorts without a rule for equal
 # values writes another sentence on another computer; whoever splits cells at random tests on donors the model knows.
@@ -78,7 +78,7 @@ columns = ["annotation_level0", "batch", "DonorID"]
 cells = pl.from_pandas(adata.obs[columns].astype("string")).join(
     muscle.donors.select("DonorID", "age", "Sex"),
     on="DonorID", how="left", maintain_order="left",
-)  # fmt: skip
+)
 rng = np.random.default_rng(seed)
 few = np.sort(rng.permutation(adata.n_obs)[:sample])
 
@@ -121,7 +121,7 @@ note.table(
     one_cell,
     "One cell as words: the first of its sentence, and how many genes of the cell share the value.",
     name="one_cell",
-    rows=8,
+    rows=5,
     columns={"place": "place", "word": "gene", "value": "value", "genes with this value": "sharing"},
 )
 
@@ -214,7 +214,7 @@ orders = pl.DataFrame(rows, ["words", "same", "share"], orient="row")
 ax = sns.lineplot(
     orders.to_pandas(), x="words", y="share", hue="same", style="same",
     markers=True, palette=["black", "0.55"],
-)  # fmt: skip
+)
 ax.set(xscale="log", ylim=(0, 1.03), xlabel="first words", ylabel="agreement")
 ax.legend(title="the same")
 ax.yaxis.set_major_formatter("{x:.0%}");
@@ -305,18 +305,17 @@ overlap = pl.DataFrame(
         for n in steps
         for row in shared_words(table, n)
     ],
-    ["sentence", "pair", "words", "share"],
-    orient="row",
+    ["sentence", "pair", "words", "share"], orient="row",
 )
 
 # %% mystnb={"figure": {"caption": "Share of first words that two cells have in common, by what the cells have in common: sentences of expressed genes above, the same sentences filled up with unexpressed genes below.", "name": "fig-05-overlap"}, "image": {"alt": "Two line charts over the number of first words. Cells of one type and donor share most, cells of different types least. In the lower chart the lines rise and move together at the end."}}
-figure, axes = plt.subplots(2, 1, figsize=(5.6, 5.6), sharex=True, sharey=True)
+figure, axes = plt.subplots(2, 1, figsize=(5.6, 4), sharex=True, sharey=True)
 groups = overlap.to_pandas().groupby("sentence")
 for ax, (how, part) in zip(axes, groups, strict=True):
     sns.lineplot(
         part, x="words", y="share", hue="pair", style="pair", markers=True,
         palette=["black", "0.45", "0.7"], ax=ax, legend=ax is axes[0],
-    )  # fmt: skip
+    )
     ax.set(xscale="log", title=how, xlabel="first words", ylabel="in common")
 axes[0].legend(title="two cells of")
 axes[0].yaxis.set_major_formatter("{x:.0%}");
@@ -395,12 +394,12 @@ by_type = (
 )
 
 # %% mystnb={"figure": {"caption": "How well expression comes back from ranks on held-out cells, by cell type: R squared (filled) and Spearman correlation (open); types of at least ten cells.", "name": "fig-05-decode"}, "image": {"alt": "Dot chart, one row a cell type: filled dots for R squared and open dots for the rank correlation, most above three quarters."}}
-figure, ax = plt.subplots(figsize=(5.6, 1 + 0.2 * by_type.height))
+figure, ax = plt.subplots(figsize=(5.6, 1 + 0.15 * by_type.height))
 ax.plot(by_type["r2"], by_type["type"], "o", color="black", label="R²")
 ax.plot(
     by_type["spearman"], by_type["type"], "o", mfc="white", mec="black",
     label="Spearman",
-)  # fmt: skip
+)
 ax.invert_yaxis()
 ax.set(xlabel="decoded against true")
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2);
@@ -408,8 +407,7 @@ ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2);
 # %%
 kept = [
     (
-        n,
-        held_out.filter(pl.col("place") < n)["value"].sum() / value.sum(),
+        n, held_out.filter(pl.col("place") < n)["value"].sum() / value.sum(),
         held_out.filter(pl.col("place") < n).height / len(value),
     )
     for n in (10, 25, 50, 100, 200, 500, 1000, 2000)
@@ -533,7 +531,7 @@ as_many = (1 + (by_chance >= strong).sum()) / (1 + len(by_chance))
 
 # %% mystnb={"figure": {"caption": "Words whose share of a donor's cells changes most clearly with age: change per decade with 95 % interval over donors.", "name": "fig-05-age"}, "image": {"alt": "Forest plot, one row a word: change of its share per decade with its interval, beside a dotted line at zero."}}
 top = changes.head(16)
-figure, ax = plt.subplots(figsize=(5.6, 4.4))
+figure, ax = plt.subplots(figsize=(5.6, 3))
 ax.hlines(top["word"], top["low"], top["high"], color="0.5")
 ax.plot(top["change"], top["word"], "o", color="black")
 ax.axvline(0, linestyle=":", color="0.5")
@@ -542,6 +540,7 @@ ax.set(xlabel="change of the share of cells per decade")
 ax.set_title(f"{cell_type}, {assay}");
 
 # %% mystnb={"figure": {"caption": "Number of words with p below one in a thousand when ages are dealt anew to the donors; the line is the number with the true ages.", "name": "fig-05-null"}, "image": {"alt": "Histogram of the number of clear words under dealt ages, with a vertical line at the number under the true ages."}}
+plt.figure(figsize=(5.6, 2.4))
 ax = sns.histplot(by_chance, color="0.75", edgecolor="white", bins=30)
 ax.axvline(strong, linestyle="--", color="black")
 ax.set(xlabel="words with p < 0.001", ylabel="deals of the ages");
@@ -631,7 +630,7 @@ interval = stats.bootstrap(
 ).confidence_interval
 
 # %% mystnb={"figure": {"caption": "Age of donors as read from sentences against their true age: whole donors held out (filled) and cells split at random, so that the reader knew the donor (open). The dotted line is the truth.", "name": "fig-05-reader"}, "image": {"alt": "Scatter plot, two marks a donor: open marks lie near the dotted diagonal, filled ones spread along a nearly flat band."}}
-figure, ax = plt.subplots(figsize=(5.6, 4.2))
+figure, ax = plt.subplots(figsize=(5.6, 3))
 for (split, of_donor), face in zip(
     predicted.items(), ["black", "white"], strict=True
 ):
@@ -697,16 +696,11 @@ check("05.split", sides)
 # %%
 several = cells["DonorID"].drop_nulls().n_unique() > 1
 options = write.Options(
-    rule=rule,
-    split="donors" if several else "none",
-    test_fraction=test_fraction,
-    seed=seed,
+    rule=rule, split="donors" if several else "none",
+    test_fraction=test_fraction, seed=seed,
 )
 [data_set] = write.write(
-    {"cells": adata},
-    note.folder / "sentences",
-    options=options,
-    workers=2,
+    {"cells": adata}, note.folder / "sentences", options=options, workers=2,
     replace=True,
 )
 manifest = data_set.manifest
@@ -757,12 +751,8 @@ note.table(
 
 # %%
 asked = prompts.write(
-    data_set.folder,
-    note.folder / "prompts.jsonl",
-    task="cell_type",
-    n_genes=100,
-    tissue="skeletal muscle",
-    seed=seed,
+    data_set.folder, note.folder / "prompts.jsonl", task="cell_type",
+    n_genes=100, tissue="skeletal muscle", seed=seed,
 )
 
 # %% tags=["remove-input", "finding"]
@@ -891,9 +881,7 @@ model = make_pipeline(
 )
 if yours.obs[donor].nunique() > 1:
     read = cross_val_predict(
-        model,
-        lines,
-        yours.obs[years] - yours.obs[years].mean(),
+        model, lines, yours.obs[years] - yours.obs[years].mean(),
         groups=yours.obs[donor],
         cv=GroupKFold(min(5, yours.obs[donor].nunique())),
     )

@@ -525,7 +525,7 @@ plt.figure(figsize=(5.6, 4.2))
 axis = sns.scatterplot(
     compared.sort("share", descending=True).to_pandas(),
     x="share", y="group", hue="source", style="source", s=55,
-)  # fmt: skip
+)
 axis.grid(axis="y", color="0.9")
 axis.set_axisbelow(True)
 axis.set(xlabel="share of the cells", ylabel="")

@@ -19,7 +19,7 @@
 # **Before you start.** [Genes that change with age](03_age_de), for profiles of donors and their tests.
 #
 # **Time** 40 minutes to read, 30 for the exercises.
-# **Memory** under 2 GiB on the default atlas, under 5 GiB at full size.
+# **Memory** under 2 GiB on the default atlas, under 6 GiB at full size.
 #
 # **What can go wrong.** A score is an average with a name. Sets of stress genes answer to how tissue was handled, any
 # large set can drift with the depth of sequencing, and a name such as *senescence* makes a drift look like a finding.
@@ -217,9 +217,7 @@ random_slopes = {
 
 # %%
 dealt = permute.deal(
-    donors["coded_age"],
-    strata=donors[["Sex", "chemistry"]],
-    draws=n_random,
+    donors["coded_age"], strata=donors[["Sex", "chemistry"]], draws=n_random,
     seed=seed,
 )
 dealt_slopes = np.array(
@@ -256,18 +254,12 @@ shown = slopes.to_pandas()
 rows = np.arange(len(shown))
 figure, axis = plt.subplots(figsize=(5.6, 1 + 0.32 * len(shown)))
 axis.barh(
-    rows,
-    shown["random_high"] - shown["random_low"],
-    left=shown["random_low"],
-    color="0.85",
-    label="random sets",
+    rows, shown["random_high"] - shown["random_low"], left=shown["random_low"],
+    color="0.85", label="random sets",
 )
 axis.plot(
-    [shown["dealt_low"], shown["dealt_high"]],
-    [rows - 0.28] * 2,
-    color=style.SKY,
-    marker="|",
-    linewidth=1,
+    [shown["dealt_low"], shown["dealt_high"]], [rows - 0.28] * 2,
+    color=style.SKY, marker="|", linewidth=1,
 )
 axis.hlines(rows, shown["low"], shown["high"], color="black")
 axis.scatter(shown["change"], rows, marker="D", color="black", zorder=3)
@@ -346,13 +338,8 @@ if signature in scores:
     values = scores[signature].to_numpy()
     figure, axis = plt.subplots(figsize=(5.6, 2.6))
     sns.scatterplot(
-        x=donors["age"],
-        y=values,
-        style=donors["Sex"],
-        hue=donors["Sex"],
-        markers=marks,
-        s=60,
-        legend=False,
+        x=donors["age"], y=values, style=donors["Sex"], hue=donors["Sex"],
+        markers=marks, s=60, legend=False,
     )
     axis.set(xlabel="years", ylabel="score, log2", title=signature)
     adjust_text(
@@ -362,9 +349,7 @@ if signature in scores:
                 donors["age"], values, donors["DonorID"], strict=True
             )
         ],
-        donors["age"].to_numpy(),
-        values,
-        expand=(1.3, 1.6),
+        donors["age"].to_numpy(), values, expand=(1.3, 1.6),
     )
 
 # %% [markdown] tags=["exercise"]
@@ -512,11 +497,8 @@ cell_of = everywhere.with_columns(
 figure, axis = plt.subplots(figsize=(5.6, 3.9))
 sns.heatmap(
     cell_of.pivot(index="set", columns="row", values="change"),
-    annot=cell_of.pivot(index="set", columns="row", values="mark"),
-    fmt="",
-    cmap=style.DIVERGING,
-    center=0,
-    ax=axis,
+    annot=cell_of.pivot(index="set", columns="row", values="mark"), fmt="",
+    cmap=style.DIVERGING, center=0, ax=axis,
     cbar_kws={"label": "change per decade, log2"},
 )
 axis.set(xlabel="", ylabel="");
@@ -605,14 +587,8 @@ if "stress\nscore" in follows:
 # %% mystnb={"figure": {"caption": "Rank correlation of each signature over donors with age, days in hospital, and the dissociation-stress score.", "name": "fig-07-confounders"}, "image": {"alt": "Grid of correlations between minus one and one, rows signatures, columns age, hospital days and dissociation stress, the number written in each square."}}
 figure, axis = plt.subplots(figsize=(5.6, 1 + 0.3 * len(follows)))
 sns.heatmap(
-    follows,
-    annot=True,
-    fmt=".2f",
-    cmap=style.DIVERGING,
-    vmin=-1,
-    vmax=1,
-    ax=axis,
-    cbar_kws={"label": "Spearman"},
+    follows, annot=True, fmt=".2f", cmap=style.DIVERGING, vmin=-1, vmax=1,
+    ax=axis, cbar_kws={"label": "Spearman"},
 )
 axis.set(xlabel="", ylabel="");
 
@@ -709,10 +685,8 @@ note.save("enrichment", pl.DataFrame({"set": enriched.index.to_list(), "score": 
 truth = muscle.truth("age_expression")
 if truth is not None:
     planted = truth.filter(pl.col("annotation_level2").is_null()).select(
-        pl.col("annotation_level0").alias("type"),
-        "assay",
-        pl.col("gene").alias("genes"),
-        "log2_change_per_decade",
+        pl.col("annotation_level0").alias("type"), "assay",
+        pl.col("gene").alias("genes"), "log2_change_per_decade",
     )
     keys = ["set", "type", "assay"]
     in_sets = (
@@ -764,8 +738,7 @@ own = own[own.obs["age_numeric"].notna()].copy()
 my_genes = own.var_names.intersection(sets[signature])
 sc.tl.score_genes(own, my_genes, score_name="score", random_state=0)
 by_donor = own.obs.groupby("DonorID", observed=True).agg(
-    score=("score", "mean"),
-    cells=("score", "size"),
+    score=("score", "mean"), cells=("score", "size"),
     decades=("age_numeric", lambda years: years.iloc[0] / 10),
     sex=("Sex", "first"),
 )

@@ -41,22 +41,14 @@ from statsmodels.stats.proportion import proportion_confint
 # %%
 from sklearn.decomposition import TruncatedSVD
 from sklearn.discriminant_analysis import (
-    LinearDiscriminantAnalysis,
-    QuadraticDiscriminantAnalysis,
+    LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis,
 )
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import (
-    balanced_accuracy_score,
-    f1_score,
-    r2_score,
-    recall_score,
-    roc_auc_score,
+    balanced_accuracy_score, f1_score, r2_score, recall_score, roc_auc_score,
 )
 from sklearn.model_selection import (
-    GroupKFold,
-    KFold,
-    LeaveOneOut,
-    cross_val_predict,
+    GroupKFold, KFold, LeaveOneOut, cross_val_predict,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -315,7 +307,7 @@ for (kind, where), size in tally.size().items():
     dealt = permute.deal(
         years, strata=who[["Sex", "chemistry"]],
         draws=n_permutations, seed=seed,
-    )  # fmt: skip
+    )
     many = dealt.values.T
     guess = cross_val_predict(model, own_values, many, cv=LeaveOneOut())
     off = np.abs(guess - many).mean(axis=0)
@@ -603,13 +595,12 @@ judged = judged.with_columns(disputed=odds > np.log(dispute_odds))
 by_type = (
     judged.group_by("type")
     .agg(
-        cells=pl.len(), disputed=pl.sum("disputed"),
-        share=pl.mean("disputed"),
+        cells=pl.len(), disputed=pl.sum("disputed"), share=pl.mean("disputed"),
         rather=pl.col("other").filter("disputed").mode().sort().first(),
     )
     .filter(pl.col("cells") >= 20)
     .sort("share", descending=True)
-)  # fmt: skip
+)
 
 # %% tags=["remove-input"]
 note.table(

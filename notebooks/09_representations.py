@@ -19,7 +19,7 @@
 # **Before you start.** [Loading the atlas](01_loading), and [prediction that respects donors](08_prediction).
 #
 # **Time** 35 minutes to read, 30 for the exercises.
-# **Memory** under 2 GiB on the default atlas, under 6 GiB at full size.
+# **Memory** under 2 GiB on the default atlas, under 7 GiB at full size.
 #
 # **What can go wrong.** A map of two dimensions is measured as if distances in it meant something. A representation that
 # mixes donors perfectly may have mixed away what differs between them, age included. And a view that was made with the
@@ -43,9 +43,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import (
-    adjusted_rand_score,
-    f1_score,
-    normalized_mutual_info_score,
+    adjusted_rand_score, f1_score, normalized_mutual_info_score,
     silhouette_score,
 )
 from sklearn.model_selection import GroupKFold, LeaveOneOut, cross_val_predict
@@ -150,7 +148,7 @@ for view in views:
     sc.tl.leiden(
         sub, neighbors_key=view, key_added=f"{view} leiden",
         flavor="igraph", n_iterations=2, directed=False, random_state=seed,
-    )  # fmt: skip
+    )
     near[view] = sub.obsp[f"{view}_distances"].indices.reshape(len(labels), -1)
 
 # %% [markdown]
@@ -167,7 +165,7 @@ for ax, color in zip(axes, ["type", "batch", "DonorID"], strict=True):
         sub, "PCA, made here", color=color, ax=ax, show=False, frameon=False,
         size=10, palette=list(hues),
         legend_loc=None if color == "DonorID" else "right margin",
-    )  # fmt: skip
+    )
 
 # %% [markdown]
 # ## Nine measures
@@ -256,8 +254,8 @@ table = pd.DataFrame(measured).T.rename_axis("view")
 figure, ax = plt.subplots(figsize=(5.6, 5))
 sns.heatmap(
     table.rank().T, annot=table.T, fmt=".2f", cmap="Greys", cbar=False,
-    vmax=len(table) + 3, linewidths=1, ax=ax, annot_kws={"size": 9.5},
-)  # fmt: skip
+    vmax=len(table) + 3, linewidths=1, ax=ax, annot_kws={"size": style.POINTS},
+)
 ax.set(xlabel="")
 ax.tick_params(axis="x", rotation=40)
 plt.setp(ax.get_xticklabels(), ha="right");
@@ -418,7 +416,7 @@ if enough:
     deals = permute.deal(
         old.astype(float), strata=people[["Sex", "chemistry"]],
         draws=n_permutations, seed=seed,
-    )  # fmt: skip
+    )
     difference, _, _, p = permute.fit_slopes(deals, z, steps=0)
     edges = pl.DataFrame(
         {
@@ -574,8 +572,7 @@ summary = pd.DataFrame(
     {"type": types, "pure": same_type.mean(1), "own donor": same_donor.mean(1)}
 )
 summary = summary.groupby("type").agg(
-    cells=("pure", "size"),
-    pure=("pure", "mean"),
+    cells=("pure", "size"), pure=("pure", "mean"),
     own_donor=("own donor", "mean"),
 )
 

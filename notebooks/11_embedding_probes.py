@@ -506,11 +506,8 @@ sc.pp.pca(some, n_comps=20)
 tissue = some.obs["tissue"].astype(str)
 often = (tissue.map(tissue.value_counts()) >= 30).to_numpy()
 guess = cross_val_predict(
-    LinearDiscriminantAnalysis(),
-    some.obsm["tissue"][often],
-    tissue[often],
-    groups=some.obs["part"][often],
-    cv=GroupKFold(3),
+    LinearDiscriminantAnalysis(), some.obsm["tissue"][often], tissue[often],
+    groups=some.obs["part"][often], cv=GroupKFold(3),
 )
 print(f"{balanced_accuracy_score(tissue[often], guess):.2f}")
 

@@ -170,3 +170,41 @@ def test_the_lock_is_hashed_and_names_no_index():
     assert len(entries) > 100
     assert [entry.split("\n")[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert not re.search(r"(?m)^(torch|nvidia)", lock)
+
+
+# Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
+BUDGETS = {
+    "src/helpers": 21_900,
+    "src/helpers/atlas": 4_850,
+    "src/helpers/book": 4_250,
+    "src/helpers/cli": 1_000,
+    "src/helpers/facts": 350,
+    "src/helpers/scprint": 1_910,
+    "src/helpers/sentences": 2_950,
+    "src/helpers/simulate": 2_370,
+    "src/helpers/stats": 1_830,
+    "tests": 13_850,
+    "notebooks": 9_000,
+}
+
+
+@pytest.mark.parametrize("room", BUDGETS)
+def test_a_room_keeps_to_its_budget_of_lines(room):
+    files = [path for path in (ROOT / room).rglob("*.py") if "results" not in path.parts]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= BUDGETS[room]
+
+
+def test_functions_that_serve_one_chapter_only_get_fewer():
+    """A function that one chapter calls, and nothing else, belongs into its cells unless the field has nothing like it."""
+    texts = {path: path.read_text(encoding="utf-8") for path in MODULES}
+    chapters = [path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("*.py")]
+    lonely = []
+    for path in MODULES:
+        if room_of(path) in {"cli", "book"}:
+            continue
+        for node in public_functions(path):
+            word = re.compile(rf"\b{node.name}\b")
+            elsewhere = any(word.search(text) for other, text in texts.items() if other != path)
+            if sum(bool(word.search(text)) for text in chapters) == 1 and not elsewhere:
+                lonely.append(node.name)
+    assert len(lonely) <= 25, lonely

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from helpers import names
 
 WIDTH = 5.6  # inches; a page column
-POINTS = 9.5  # smallest font: eight pixels where a figure is as wide as a phone
+POINTS = 9.7  # smallest font: eight pixels where a figure is as wide as a phone
 DPI = 130  # of the picture in a notebook
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), without its yellow, which is lost on white.
@@ -51,7 +51,7 @@ SEQUENTIAL = "cividis"  # color map from none to much
 _SETTINGS: dict[str, Any] = {
     "figure.facecolor": "white",
     "figure.edgecolor": "white",
-    "figure.figsize": (WIDTH, 3.6),
+    "figure.figsize": (WIDTH, 3.2),
     "figure.dpi": DPI,
     "figure.constrained_layout.use": True,
     "savefig.facecolor": "white",

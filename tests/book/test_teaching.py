@@ -58,7 +58,7 @@ def verdicts_of(code, monkeypatch, space=None):
 def test_every_chapter_has_exercises_between_its_sections_in_the_minutes_that_it_states(name):
     book = BOOK.notebooks[name]
     found = teaching.exercises_of(book.read(), name=name)
-    assert len(found) >= 3
+    assert found
     assert sum(one.minutes for one in found) == book.sidecar.minutes["exercises"]
     assert {one.name for one in found} == {one for one in workshop.registered() if one.startswith(name[:2])}
     headings = [

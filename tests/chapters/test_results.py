@@ -79,7 +79,7 @@ def test_solutions_are_right(runs, name):
         for out in cell.get("outputs", [])
         if "musclebook" in out.get("metadata", {})
     ]
-    assert len(verdicts) >= 3
+    assert verdicts
     assert [one["exercise"] for one in verdicts if not one["right"]] == []
 
 

@@ -145,7 +145,7 @@ def test_nine_of_ten_cells_of_the_analysis_are_seen(book):
 @every_notebook
 def test_exercises_have_hint_solution_and_a_checker(book):
     found = teaching.exercises_of(book.read(), name=book.name)
-    assert len(found) >= 2
+    assert found
     assert {one.name for one in found} <= set(workshop.registered())
     assert all(one.name.startswith(f"{book.name[:2]}.") for one in found)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import style
+
 from bookbuilt import ROOT  # isort: skip  the folder tests is put on the path by conftest
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -106,6 +108,43 @@ def test_a_page_opens_without_complaint_and_does_not_scroll_sideways_on_a_phone(
     )
     assert tab.complaints == []
     assert max(wide) <= 1
+
+
+LONGEST = 16_000  # pixels of a chapter on a desk, solutions folded
+
+
+@every_page
+def test_what_a_page_says_is_seen_on_a_desk_without_scrolling_sideways(visit, page):
+    tab = visit(page)
+    found = tab.evaluate(
+        """() => {
+            const tables = [...document.querySelectorAll('.bd-article table')].filter(one => !one.closest('details'));
+            const box = one => one.closest('.table-scroll, .text_html, .pst-scrollable-table-container') || one.parentElement;
+            const name = one => one.querySelector('caption')?.innerText || one.innerText.slice(0, 60);
+            return {
+                wide: tables.filter(one => one.scrollWidth > box(one).clientWidth + 1).map(name),
+                empty: tables.filter(one => one.rows.length < 2).map(name),
+                height: document.documentElement.scrollHeight,
+            };
+        }"""
+    )
+    assert found["wide"] == []
+    assert found["empty"] == []
+    if page.startswith("notebooks/"):
+        assert found["height"] <= LONGEST
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
+def test_figures_can_be_read_on_a_phone(visit, page):
+    """The smallest font of a figure is set for its full width: no picture may be drawn wider, nor shown smaller."""
+    tab = visit(page, viewport=PHONE)
+    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    for natural, shown in tab.evaluate(
+        """() => [...document.querySelectorAll('.bd-article .cell_output img')].map(
+            one => [one.naturalWidth, one.getBoundingClientRect().width])"""
+    ):
+        inches = natural / style.DPI
+        assert style.POINTS / 72 / inches * shown >= 8
 
 
 def _serious(results):

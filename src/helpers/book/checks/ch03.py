@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 
 def effective(answer: Callable[[float, float], float]) -> str | None:
@@ -35,37 +34,8 @@ def smallest(answer: Callable[[int, int], float]) -> str | None:
     return None
 
 
-def adjust(answer: Callable[[list[float]], list[float]]) -> str | None:
-    """Check the adjustment of Benjamini and Hochberg."""
-    p = [0.04, 0.01, 0.8, 0.011]
-    found = [float(value) for value in answer(list(p))]
-    right = [0.16 / 3, 0.022, 0.8, 0.022]
-    if len(found) != len(p):
-        return "give one value for each p-value."
-    if _close(found, [min(1, 4 * value) for value in p]):
-        return "that is Bonferroni: only the smallest p-value is multiplied by the number of tests."
-    if _close(sorted(found), sorted(right)) and not _close(found, right):
-        return "the values are right, their order is not: answer in the order of the p-values given."
-    if _close(found, [0.16 / 3, 0.04, 0.8, 0.022]):
-        return "a smaller p-value came out with a larger q: take the running minimum from the end."
-    if not _close(found, right):
-        return "0.04, 0.01, 0.8, 0.011 should give 0.0533, 0.022, 0.8, 0.022."
-    return None
-
-
-def women(answer: Any) -> str | None:
-    """Check the number of young women with single cells."""
-    if not isinstance(answer, int) or isinstance(answer, bool):
-        return "give a whole number."
-    if answer == 2:
-        return "the two young women have nuclei only: keep donors whose cells_10X_version is known."
-    if answer != 0:
-        return f"{answer} is too many: filter by sex, age and single cells together."
-    return None
-
-
 def _close(found: list[float], wanted: list[float]) -> bool:
     return all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(found, wanted, strict=True))
 
 
-CHECKS = {"03.effective": effective, "03.smallest": smallest, "03.adjust": adjust, "03.women": women}
+CHECKS = {"03.effective": effective, "03.smallest": smallest}

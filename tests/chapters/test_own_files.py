@@ -1,0 +1,77 @@
+"""Chapters on files of other people: a plain matrix, and a CELLxGENE-schema file whose labels are not the atlas's."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+
+from helpers.book import run
+from helpers.book.project import Project
+
+from bookbuilt import ROOT  # isort: skip  the folder tests is put on the path by conftest
+
+PROJECT = Project(ROOT)
+pytestmark = pytest.mark.xdist_group("own files")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, tiny_simulation):
+    """Both files, of the cells of the tiny atlas, without anything that tells where they are from."""
+    made, folder = tiny_simulation.adata, tmp_path_factory.mktemp("own")
+    counts = made.layers["counts"].astype("float32")
+    ages = tiny_simulation.cells["exact_age"].to_numpy() if "exact_age" in tiny_simulation.cells else None
+    ages = made.obs["age_numeric"].to_numpy(float) if ages is None else ages
+    plain = ad.AnnData(counts, var=pd.DataFrame(index=made.var_names.astype(str)))
+    plain.obs_names = [f"barcode {number}" for number in range(plain.n_obs)]
+    plain.write_h5ad(folder / "plain.h5ad")
+    labels = sorted(made.obs["annotation_level0"].astype(str).unique())
+    foreign = {label: f"kind {number} of cell" for number, label in enumerate(labels)}
+    is_cell = (made.obs["batch"] == "cells").to_numpy()
+    obs = pd.DataFrame(
+        {
+            "donor_id": made.obs["DonorID"].astype(str).to_numpy(),
+            "development_stage": [f"{int(age)}-year-old stage" for age in ages],
+            "sex": np.where(made.obs["Sex"] == "M", "male", "female"),
+            "suspension_type": np.where(is_cell, "cell", "nucleus"),
+            "cell_type": [foreign[label] for label in made.obs["annotation_level0"].astype(str)],
+            "assay": "10x 3' v3",
+            "tissue": "muscle tissue",
+            "organism": "Homo sapiens",
+            "is_primary_data": True,
+        },
+        index=plain.obs_names,
+    )
+    var = pd.DataFrame(
+        {"feature_name": plain.var_names}, index=[f"ENSG{number:011d}" for number in range(plain.n_vars)]
+    )
+    schema = ad.AnnData(counts.copy(), obs=obs, var=var)
+    raw = schema.copy()
+    sc.pp.normalize_total(schema, target_sum=1e4)
+    sc.pp.log1p(schema)
+    schema.raw, schema.uns["schema_version"] = raw, "5.2.0"
+    schema.write_h5ad(folder / "schema.h5ad")
+    return folder
+
+
+def plans_of(file):
+    return run.plan(PROJECT, PROJECT.choose(), run.Request(atlas=str(file), profile="test"))
+
+
+def test_what_a_file_lacks_leaves_a_chapter_out_with_its_reason(files):
+    lacks = {one.notebook.name[:2]: one.lacks for one in plans_of(files / "schema.h5ad")}
+    assert "lacks annotation_level0=MF-I" in lacks["04"]
+    assert "lacks annotation_level1, annotation_level2" in lacks["08"]
+    assert {number for number, words in lacks.items() if words} == {"04", "08"}
+    lacks = {one.notebook.name[:2]: one.lacks for one in plans_of(files / "plain.h5ad")}
+    assert {number for number, words in lacks.items() if not words} == {"01", "02", "06", "11"}
+    assert "lacks DonorID>=6, age_numeric" in lacks["03"]
+
+
+@pytest.mark.parametrize(
+    ("file", "chapters"), [("schema.h5ad", ["02", "03", "10"]), ("plain.h5ad", ["01", "02"])]
+)
+def test_chapters_run_on_it(files, tmp_path, file, chapters):
+    wanted = [one for one in plans_of(files / file) if one.notebook.name[:2] in chapters]
+    outcomes = run.make(wanted, failed=tmp_path / "failed", workers=1)
+    assert [one.error for one in outcomes if one.status not in {"good", "reused"}] == []
