@@ -785,14 +785,16 @@ if scored is not None:
         "{planted_slope.number}, one being unbiased; {planted_null_rate:.1%} of unplanted genes have p below 0.05.",
         aimed_fdr=fdr,
     )
-    silent = muscle.truth("silent_types")["annotation_level0"].unique()
-    quiet = scored.filter(pl.col("cell_type").is_in(silent.implode()))
-    note.record("silent_tests", quiet["cell_type"].n_unique(), "types")
-    note.record("silent_calls", int(quiet["called"].sum()), "genes")
-    note.say(
-        "Types planted without any effect of age, among those tested: {silent_tests.number}; called among their genes: "
-        "{silent_calls.number}."
-    )
+    silent = muscle.truth("silent_types")
+    if silent is not None:
+        kinds = silent["annotation_level0"].unique()
+        quiet = scored.filter(pl.col("cell_type").is_in(kinds.implode()))
+        note.record("silent_tests", quiet["cell_type"].n_unique(), "types")
+        note.record("silent_calls", int(quiet["called"].sum()), "genes")
+        note.say(
+            "Types planted without any effect of age, among those tested: {silent_tests.number}; called among their genes: "
+            "{silent_calls.number}."
+        )
     note.table(
         score.summarize_tests(scored),
         "Power and false calls by type, most cells first.",
