@@ -102,3 +102,13 @@ def test_no_symbols_at_all_is_an_error_that_says_what_to_do():
         symbols.build(["ENSG99999999999"], {})
     with pytest.raises(SentenceError, match=r"duplicates is 'mean'; choose one of 'sum', 'first'"):
         symbols.build(["A"], {}, duplicates="mean")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["TTN\nMYH7\n", '﻿"TTN", MYH7;\r\n', "TTN\tMYH7\t\n\n", "'TTN','MYH7'", "# mine\nTTN\nMYH7  # slow"],
+)
+def test_a_list_of_genes_is_read_as_people_write_it(tmp_path, text):
+    path = tmp_path / "genes.txt"
+    path.write_text(text, encoding="utf-8")
+    assert symbols.read_list(path) == ["TTN", "MYH7"]
