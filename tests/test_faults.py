@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import types
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from helpers import files, findings, names, sources
 from helpers.atlas import cache, validate
 from helpers.atlas import release as release_folder
 from helpers.book import execute, run
-from helpers.book.project import Project
 from helpers.cli.main import app
 from helpers.errors import (
     CountsError,
@@ -720,36 +718,6 @@ def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up
         command("simulate", out)
     assert sources.open_atlas(out).shape == (170, 60)
     assert hidden(tmp_path) == []
-
-
-def test_a_killed_run_leaves_the_last_good_one_and_the_next_completes(tmp_path, monkeypatch):
-    root = Path(shutil.copytree(SAMPLE, tmp_path / "book"))
-    monkeypatch.chdir(root)
-    project = Project(root)
-    (book,) = project.choose(["02"])
-    folder = project.build / "runs" / book.name
-    files.write_json(folder / "0123" / execute.RUN_FILE, {"status": "good"})  # the last good run
-    (folder / "0123" / "02_second.ipynb").touch()
-    files.mark(folder / "0123", kind=execute.KIND)
-    files.write_json(folder / run.CURRENT, {"key": "0123", "atlas": None, "profile": "demo"})
-    before = run.current(project, book)
-    plain = book.source.read_text()
-    book.source.write_text(plain.replace("rest: float = 0.0", "rest: float = 50.0"))
-    child = start("from helpers.cli.main import app; app()", "run", "02")
-    until = time.monotonic() + 60
-    while not list(folder.glob(".*.part/progress.txt")) and time.monotonic() < until:
-        time.sleep(0.05)
-    os.killpg(child.pid, signal.SIGKILL)
-    child.stdout.close()
-    child.wait()
-    assert list(folder.glob(".*.part"))
-    assert run.current(project, book) == before
-    assert before["status"] == "good"
-    book.source.write_text(plain.replace("rest: float = 0.0", "rest: float = 0.1"))
-    assert command("run", "02")[0] == 0
-    assert not list(folder.glob(".*.part"))
-    assert run.current(project, book)["parameters"]["rest"] == 0.1
-    assert (folder / "0123").is_dir()
 
 
 # Two at once

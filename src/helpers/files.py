@@ -55,6 +55,17 @@ def cache_folder() -> Path:
     return usual if can_write(usual) else temporary_home() / "musclebook"
 
 
+def pointer_hint(path: Path) -> str:
+    """Return what to do about a file in whose place Git LFS left a pointer; nothing for any other file."""
+    try:
+        with path.open("rb") as stream:
+            held = stream.read(40)
+    except OSError:
+        return ""
+    told = " It is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`."
+    return told if held.startswith(b"version https://git-lfs") else ""
+
+
 def can_write(folder: Path) -> bool:
     """Tell whether a folder, or the nearest folder around it that exists, takes files."""
     there = next((one for one in (folder, *folder.parents) if one.exists()), None)

@@ -14,7 +14,7 @@ import scipy.io
 import scipy.sparse as sp
 
 from helpers import files, names, sources
-from helpers.atlas import columns, h5ad
+from helpers.atlas import columns, h5ad, validate
 from helpers.errors import CountsError, MusclebookError, SourceError
 
 YEARS = (29, 73, 41, 66)
@@ -488,3 +488,40 @@ def test_every_column_that_is_read_is_listed_once():
     assert len(aliases) == len(set(aliases))
     assert {column.name for column in columns.COLUMNS} | set(columns.AGE_COLUMNS) >= set(names.SAMPLE_COLUMNS)
     assert h5ad.PRIMARY == "is_primary_data"
+
+
+def test_what_git_lfs_left_out_is_said(tmp_path, write_release):
+    from helpers.scprint import parts
+    from helpers.sentences import read, write
+
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    folder = write_release(tmp_path / "release")
+    for path in (folder / names.EXPRESSION_FILE, tmp_path / "own.h5ad", tmp_path / "s.parquet"):
+        path.write_text(text)
+    for kind in ("embs", "top3", "scores"):
+        (tmp_path / f"step_0_{kind}.npz").write_text(text)
+    for door in (
+        lambda: sources.open_atlas(folder),
+        lambda: sources.open_atlas(tmp_path / "own.h5ad"),
+        lambda: read.read(tmp_path / "s.parquet"),
+        lambda: write.write(tmp_path / "own.h5ad", tmp_path / "out"),
+    ):
+        with pytest.raises(MusclebookError, match=r"Git LFS pointer.*git lfs pull"):
+            door()
+    found = validate.validate(folder).filter(pl.col("file") == names.EXPRESSION_FILE)["found"].to_list()
+    assert any("git lfs pull" in one for one in found)
+    assert "git lfs pull" in " ".join(parts.check(tmp_path)["message"].drop_nulls())
+
+
+@pytest.mark.parametrize("name", ["rel[1]", "rel*"])
+def test_commands_pair_no_files_of_a_neighbor_by_a_pattern(tmp_path, monkeypatch, write_release, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+    write_release(tmp_path / "rel1", seed=1)
+    write_release(tmp_path / name, seed=2)
+    sources.convert(f"~/{name}", tmp_path / "out.h5ad")
+    wanted = pd.read_parquet(tmp_path / name / names.SAMPLE_FILE)[names.N_COUNTS]
+    held = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert held.obs[names.N_COUNTS].to_list() == wanted.to_list()
+    assert np.asarray(held.layers["counts"].sum(1)).ravel().tolist() == wanted.to_list()
+    assert validate.is_damaged(validate.validate(tmp_path / name)) is False

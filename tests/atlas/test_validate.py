@@ -1,5 +1,4 @@
 import hashlib
-import math
 import re
 import shutil
 
@@ -12,10 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers import names
-from helpers.atlas import scan as scanning
 from helpers.atlas import validate
 from helpers.atlas.validate import is_damaged
-from helpers.errors import BudgetError, ReleaseError
+from helpers.errors import ReleaseError
 
 import damage  # isort: skip  the folder tests is put on the path by conftest
 
@@ -329,25 +327,3 @@ def test_an_unknown_label_of_few_cells_is_a_warning_with_its_name(small_release,
     (row,) = report.filter((pl.col("check") == "labels") & (pl.col("status") == "warning")).to_dicts()
     assert "1 of 680 cells with unknown labels: 'MuSCs'" in row["found"]
     assert not is_damaged(report)
-
-
-def test_the_scan_agrees_with_a_plain_loop(small_release):
-    table = pq.read_table(small_release / names.EXPRESSION_FILE).to_pandas().to_numpy().astype(float)
-    scan = scanning.read(small_release / names.EXPRESSION_FILE)
-    assert scan.cell_genes.tolist() == [sum(v > 0 for v in row) for row in table]
-    assert scan.gene_cells.tolist() == [sum(v > 0 for v in column) for column in table.T]
-    assert scan.cell_sum == pytest.approx([sum(math.expm1(v) for v in row) for row in table])
-    assert scan.cell_max == pytest.approx(table.max(axis=1))
-    assert scan.cell_min == pytest.approx([min(v for v in row if v > 0) for row in table])
-    counts = pl.read_parquet(small_release / names.SAMPLE_FILE)[names.N_COUNTS].to_numpy()
-    assert scan.counts() == pytest.approx(counts, rel=1e-4)
-
-
-def test_the_scan_reads_in_blocks_within_its_budget_and_tells_its_progress(small_release):
-    path, seen = small_release / names.EXPRESSION_FILE, []
-    narrow = scanning.read(path, budget="200 KB", progress=lambda done, total: seen.append((done, total)))
-    assert len(seen) > 10
-    assert seen[-1] == (220, 220)
-    assert narrow.gene_cells.tolist() == scanning.read(path).gene_cells.tolist()
-    with pytest.raises(BudgetError, match="reading one gene of all cells needs about"):
-        scanning.read(path, budget="1 KB")

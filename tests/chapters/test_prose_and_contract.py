@@ -54,24 +54,6 @@ def test_what_no_run_changes_is_allowed(text):
     assert prose.lines_with_digits(text) == []
 
 
-def test_a_fact_allows_its_own_number_only():
-    assert prose.lines_with_digits("It says 338 of 33. <!-- facts: 338 -->") == ["It says  of 33."]
-
-
-def test_defaults_are_allowed_and_longer_numbers_are_not():
-    one = notebook(markdown("Profiles of 10 cells. Not of 100."))
-    assert prose.typed_digits(one, defaults=[10]) == ["cell 1: Profiles of  cells. Not of 100."]
-
-
-def test_minutes_are_allowed_in_the_header_only():
-    one = notebook(markdown("Takes 45 minutes and 3 GiB.", "header"), markdown("Takes 45 minutes."))
-    assert prose.typed_digits(one, minutes=[45]) == ["cell 2: Takes 45 minutes."]
-
-
-def test_exercises_state_their_own_givens():
-    assert prose.typed_digits(notebook(markdown("Given 7 donors", "exercise"))) == []
-
-
 PROMISED = {
     "donors": Record("donors", "int", "donors", 1, 20, demo=(3, 3)),
     "share": Record("share", "float", None, 0, 1, optional=True),
@@ -122,26 +104,3 @@ def test_the_known_answer_counts_on_the_default_atlas_only():
     assert contract.faults(PROMISED, found(donors=4), demo=True) == [
         "donors is 4, the known answer lies between 3 and 3"
     ]
-
-
-def test_names_are_read_from_chains_and_joined_sentences():
-    code = nbformat.v4.new_code_cell(
-        'note.record("a", 1).record("b", 2)\nnote.say("x {a:.1%} "\n  "y {b.number}")'
-    )
-    assert contract.recorded_names(notebook(code)) == {"a", "b"}
-    assert contract.said_names(notebook(code)) == {"a", "b"}
-
-
-def test_sentences_and_captions_are_prose_too():
-    code = nbformat.v4.new_code_cell(
-        'note.say("Of 17 donors {donors:.3g}.")\nnote.table(frame, "First 5 rows.", name="x1")\nx = 3',
-        metadata={"mystnb": {"figure": {"caption": "All 17 donors."}, "image": {"alt": "17 dots"}}},
-    )
-    assert prose.typed_digits(notebook(code)) == [
-        "cell 1: All 17 donors.",
-        "cell 1: 17 dots",
-        "cell 1: Of 17 donors .",
-        "cell 1: First 5 rows.",
-    ]
-    code.source = "# facts: 17; 5\n" + code.source
-    assert prose.typed_digits(notebook(code)) == []

@@ -1,6 +1,3 @@
-import importlib.util
-from pathlib import Path
-
 import anndata
 import numpy as np
 import pandas as pd
@@ -146,13 +143,6 @@ def test_seeded_ties_are_even():
     assert first.min() > 590  # 667 expected, standard deviation 21
 
 
-def test_numpy_s_global_state_is_left_alone(cells):
-    np.random.seed(3)  # noqa: NPY002 - the peer overwrites it
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
-    sentences(cells, ties="seeded", seed=1)
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
-
-
 def test_file_order_decides_ties_when_asked():
     assert sentences(make([[1, 1]], ["B", "A"]), ties="file") == ["B A"]
 
@@ -228,18 +218,3 @@ def test_wrong_options_and_inputs_are_refused_in_words():
 
 def test_a_cell_set_without_cells_gives_no_sentences(cells):
     assert sentences(cells[:0].copy()) == []
-
-
-def test_the_kernels_do_what_the_compiler_was_given():
-    # the same source, run by the interpreter: what numba compiles is what is read
-    from helpers.sentences import kernels
-
-    assert Path(importlib.util.find_spec("helpers.sentences.kernels").origin).exists()
-    starts = np.array([0, 3], np.int64)
-    block = (starts, np.array([0, 1, 2], np.int32), np.array([1.0, 5.0, 1.0], np.float32))
-    words = np.array([2, 0, 1], np.int32)
-    ranked, written, _ = kernels.rank_words(
-        *block, words, 9, np.uint64(0), np.zeros(1, np.uint64), np.zeros(0, np.uint64), 3
-    )
-    assert ranked.tolist() == [0, 1, 2]
-    assert written.tolist() == [0, 3]

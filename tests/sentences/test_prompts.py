@@ -86,3 +86,38 @@ def test_an_unknown_task_or_a_missing_answer_is_refused(written, tmp_path):
         prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="cell_type")
     made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="tissue", tissue="muscle")
     assert made.lines == 1
+
+
+@pytest.mark.parametrize("word", ["unknown", "Unknown ", "na", "N/A", "not available", "nan", "<NA>", ""])
+@pytest.mark.parametrize("task", ["cell_type", "tissue", "organism"])
+def test_a_fact_that_is_not_given_is_neither_asked_nor_told(tmp_path, word, task):
+    own = tmp_path / "own.yaml"
+    own.write_text("organism:\n  templates: ['{n} {sentence}']\n")
+    facts = {"cell_type": "a", "tissue": "b", "organism": "c"} | {task: [word, "fine", word]}
+    pl.DataFrame({"cell_sentence": ["A", "B B", "C C C"], **facts}).write_parquet(tmp_path / "x.parquet")
+    templates = own if task == "organism" else None
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task=task, templates=templates)
+    assert (made.lines, made.left_out) == (1, 2)
+    assert "fine" in lines(tmp_path / "p.jsonl")[0]["response"]
+
+
+def test_sentences_of_one_length_are_not_called_whole(tmp_path):
+    scrambled = ["A B C D", "C A D B", "D B A C"]
+    for table, said in ((scrambled, (0, 3)), (["A B", "C A D", "D"], (0, 0))):
+        pl.DataFrame({"gene_sentence_4": table, "age": [50.0] * 3}).write_parquet(tmp_path / "x.parquet")
+        made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
+        assert (made.trimmed, made.untold) == said
+    counted = {"gene_sentence_4": scrambled, "age": [50.0] * 3, "nFeature_RNA": [2, 4, 3]}
+    pl.DataFrame(counted).write_parquet(tmp_path / "x.parquet")
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
+    assert (made.trimmed, made.untold, lines(tmp_path / "p.jsonl")[0]["n_genes"]) == (2, 0, 2)
+
+
+@pytest.mark.parametrize("column", ["_index", "observation_joinid", "cell_id"])
+def test_cells_of_others_have_names_and_several_templates(tmp_path, column):
+    cells = {"gene_sentence_all": ["A B"] * 40, "age": [50.0] * 40, column: [f"c{i}" for i in range(40)]}
+    pl.DataFrame(cells).write_parquet(tmp_path / "x.parquet")
+    prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
+    rows = lines(tmp_path / "p.jsonl")
+    assert [row["barcode"] for row in rows] == cells[column]
+    assert len({row["prompt"] for row in rows}) > 1

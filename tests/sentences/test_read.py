@@ -114,3 +114,11 @@ def test_sentences_of_expressed_genes_alone_are_left_alone(cells, tmp_path):
 def test_trimming_names_a_column_that_is_missing():
     with pytest.raises(SentenceError, match=r"no column 'n'; the table has: cell_sentence"):
         padding.trim(pl.DataFrame({"cell_sentence": ["A"]}), count_column="n")
+
+
+def test_a_folder_whose_name_is_a_pattern_is_read_and_not_its_neighbor(tmp_path):
+    for name in ("rel[1]", "rel1", "rel*", "relx"):
+        other(tmp_path, name=name, cell_sentence=[name])
+    for name in ("rel[1]", "rel*"):
+        for path in (tmp_path / name, tmp_path / name / "train" / "chunk_0000.parquet"):
+            assert read.read(path).collect()["cell_sentence"].to_list() == [name]

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from helpers import files, names
 from helpers.errors import SentenceError
@@ -429,3 +430,111 @@ def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
 def test_options_check_themselves(wrong, message):
     with pytest.raises(SentenceError, match=message):
         Options(**wrong)
+
+
+def test_copies_that_say_so_are_left_out_and_others_are_counted_on_both_sides(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "FEWEST_COMPARED", 5)
+    copy = cells.copy()
+    copy.obs["donor_id"] = pd.Categorical([f"other {name}" for name in cells.obs["donor_id"]])
+    found = {}
+    for name, primary in (("silent", None), ("said", False), ("text", "False")):
+        if primary is not None:
+            copy.obs["is_primary_data"] = primary
+        inputs = {"study": cells, "atlas": copy}
+        found[name] = [
+            one.manifest
+            for one in write.write(inputs, tmp_path / name, options=Options(test_fraction=0.3, copies="keep"))
+        ]
+        assert sum(one["test_sentences_in_train"] for one in found[name]) > 0
+        dropped = write.write(inputs, tmp_path / f"{name} drop", options=Options(test_fraction=0.3))
+        left = [one.manifest["cells_left_out_as_copies"] for one in dropped]
+        assert left == [0, 0 if primary is None else 60]
+        assert (sum(one.manifest["test_sentences_in_train"] for one in dropped) == 0) == (primary is not None)
+
+
+def test_a_readme_lists_the_files_of_each_side_and_datasets_loads_them(cells, tmp_path):
+    import importlib.util
+
+    inputs = {"a": cells[:40].copy(), "b": cells[20:].copy()}
+    for split in ("donors", "cells", "none"):
+        out = tmp_path / split
+        write.write(inputs, out, options=Options(split=split, test_fraction=0.3, chunk_cells=15))
+        for folder, wanted in ((out, 80), (out / "a", 40), (out / "b", 40)):
+            head = yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
+            first = head["configs"][0]["data_files"]
+            paths = [folder / path for one in first for path in one["path"]]
+            assert sum(pq.read_metadata(path).num_rows for path in paths) == wanted
+            assert {one["split"] for one in first} == ({"train"} if split == "none" else {"train", "test"})
+            if importlib.util.find_spec("datasets"):
+                from datasets import load_dataset
+
+                loaded = load_dataset(
+                    str(folder), head["configs"][0]["config_name"], cache_dir=tmp_path / "hub"
+                )
+                assert sum(one.num_rows for one in loaded.values()) == wanted
+
+
+@pytest.mark.parametrize("word", ["pooled", "Unknown", " NA ", "doublet"])
+def test_nobody_is_tested_as_a_person(cells, tmp_path, word):
+    cells.obs["donor_id"] = pd.Categorical([word] * 30 + [f"d{i // 5}" for i in range(30)])
+    for seed in range(3):
+        [done] = write.write(
+            {"cells": cells}, tmp_path / str(seed), options=Options(test_fraction=0.4, seed=seed)
+        )
+        split = done.manifest["split"]
+        assert word not in split["test_donors"] + split["train_donors"]
+        assert split["cells_of_unknown_donors"] == 30
+
+
+def test_hidden_files_of_others_stay_where_sentences_are_written(file, tmp_path):
+    kept = [
+        ".work/notes",
+        ".log.parquet.0123456789ab.part",
+        "cells/.movie.part",
+        "cells/train/.mine.json.part",
+    ]
+    for name in kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    write.write(file, tmp_path, options=Options(test_fraction=0.2))
+    assert [(tmp_path / name).read_text() for name in kept] == ["mine"] * 4
+
+
+def test_damaged_starts_and_columns_are_refused_before_any_kernel(file, tmp_path):
+    import h5py
+
+    data = file.read_bytes()
+    for name, place, value in (
+        ("indices", 3, 40), ("indices", 3, -1), ("indptr", 5, 0), ("indptr", -1, 10**6), ("indptr", 0, 2)
+    ):  # fmt: skip
+        path = tmp_path / f"{name} {place} {value}.h5ad"
+        path.write_bytes(data)
+        with h5py.File(path, "a") as store:
+            store[f"X/{name}"][place] = value
+        with pytest.raises(SentenceError, match=path.name):
+            write.write(path, tmp_path / "out", options=Options(split="none"))
+
+
+def test_symbols_that_come_twice_are_added_as_molecules(cells, tmp_path):
+    counts = np.array([[3, 2, 4, 6], [1, 1, 0, 3]], float)
+    logs = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)
+    adata = anndata.AnnData(
+        logs, var=pd.DataFrame({"feature_name": ["A", "A", "B", "C"]}, index=list("wxyz"))
+    )
+    adata.uns["log1p"] = {"base": None}
+    assert encode.encode(adata).sentences == ["C A B", "C A"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "NOPE1, NOPE2", "# only words"])
+def test_a_list_without_a_gene_of_the_data_is_refused(cells, tmp_path, text):
+    from helpers.sentences import symbols
+
+    (tmp_path / "mine.txt").write_text(text)
+
+    def ask():
+        lists = {"mine": symbols.read_list(tmp_path / "mine.txt")}
+        options = Options(split="none", rule=ranking.Rule(gene_lists=lists))
+        write.write({"c": cells}, tmp_path / "out", options=options)
+
+    with pytest.raises(SentenceError, match="mine"):
+        ask()

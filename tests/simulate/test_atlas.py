@@ -4,12 +4,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import scipy.sparse as sp
 from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import atlas, cells, effects, genes, labels, levels, maps, sampling, truth
+from helpers.simulate import atlas, cells, effects, genes, labels, levels, maps, truth
 from helpers.simulate.planted import Planted
 
 FACTS = Path(__file__).resolve().parents[3] / "shared" / "facts"
@@ -176,31 +175,6 @@ def test_pca_is_the_one_of_the_matrix(tiny_simulation):
     np.testing.assert_allclose(ratio[:5], value[:5] / value.sum(), rtol=0.02)
     np.testing.assert_allclose(scores.var(axis=0, ddof=1), variance, rtol=1e-3)
     np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-3)
-
-
-def test_alias_tables_draw_with_the_given_chances():
-    weight = np.array([0.0, 1.0, 2.0, 5.0])
-    chance, other = sampling.make_alias(weight)
-    found = np.zeros(4)
-    for slot in range(4):
-        found[slot] += chance[slot] / 4
-        found[other[slot]] += (1 - chance[slot]) / 4
-    np.testing.assert_allclose(found, weight / 8, atol=1e-6)
-
-
-def test_molecules_are_drawn_as_asked_with_known_mean_and_extra_variance():
-    n = 4000
-    rate, kind = np.array([1.0, 2.0, 0.0, 5.0, 1.0, 1.0, 1.0]), np.array([0, 0, 0, 0, 1, 2, 3])
-    molecules, shares = np.full(n, 200), np.tile([0.7, 0.1, 0.1, 0.1], (n, 1))
-    seeds = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
-    out = sampling.draw_cells(rate, kind, molecules, shares, seeds, sampling.gamma_factors(0.2))
-    lengths, columns, counts = out
-    x = sp.csr_matrix((counts, columns, np.r_[0, np.cumsum(lengths)]), shape=(n, 7)).toarray()
-    assert (x.sum(axis=1) == 200).all()
-    assert (x[:, 2] == 0).all()
-    np.testing.assert_array_equal(x[:, 4:], 20)
-    assert x[:, 0].mean() == pytest.approx(140 / 8, rel=0.1)
-    assert x[:, 0].var() > 2 * x[:, 0].mean()
 
 
 def test_gene_space_holds_what_the_study_names():

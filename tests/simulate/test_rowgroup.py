@@ -1,5 +1,3 @@
-import io
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -7,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 
-from helpers.simulate import rowgroup, thrift
+from helpers.simulate import rowgroup
 
 
 @pytest.fixture
@@ -41,14 +39,6 @@ def test_the_bytes_are_those_that_pyarrow_writes(matrix, tmp_path, monkeypatch, 
     rowgroup.write_columns(tmp_path / "joined.parquet", matrix, columns, threads=threads)
     assert pq.ParquetFile(tmp_path / "joined.parquet").metadata.num_row_groups == 1
     assert (tmp_path / "joined.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
-
-
-def test_a_footer_survives_decoding_and_encoding():
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({"a": [1.5, None], "b": ["x", "y"]}), buffer)
-    data = buffer.getvalue()
-    footer, start = rowgroup.read_footer(data)
-    assert thrift.write_struct(footer) == data[start:-8]
 
 
 def test_a_file_that_is_not_parquet_is_refused():

@@ -138,8 +138,8 @@ class H5ad:
             msg = f"{self.path} holds something that cannot be read: {reason}. {stored.AGAIN}"
             if not opened:
                 msg = (
-                    f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}. It may be cut short, or no .h5ad at "
-                    f"all: fetch it again."
+                    f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}."
+                    f"{files.pointer_hint(self.path) or ' It may be cut short, or no .h5ad at all: fetch it again.'}"
                 )
             raise SourceError(msg) from problem
 

@@ -373,5 +373,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _unreadable(path: Path, kind: str, problem: Exception) -> ReleaseError:
     size = path.stat().st_size if path.exists() else 0
-    msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}. Fetch it again with `musclebook download`."
+    remedy = files.pointer_hint(path) or " Fetch it again with `musclebook download`."
+    msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}.{remedy}"
     return ReleaseError(msg)

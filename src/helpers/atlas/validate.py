@@ -203,7 +203,8 @@ def _open(files: Files, path: Path) -> Finding:
             files.texts[path.name] = _object(text) if path.suffix == ".json" else text
     except _UNREADABLE as error:
         files.schemas.pop(path.name, None)
-        return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}")
+        hint = storage.pointer_hint(path)
+        return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
     return _good(f"a {kind}, {size:,} bytes")
 
 

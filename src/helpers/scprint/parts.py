@@ -17,7 +17,7 @@ import polars as pl
 
 from helpers.budget import require
 from helpers.errors import BudgetError, PartError
-from helpers.files import require_utf8
+from helpers.files import pointer_hint, require_utf8
 from helpers.scprint import layout
 
 # one array at most; the largest published parts take a twentieth of it
@@ -276,8 +276,8 @@ def _locate(path: Path, widths: tuple[int, ...]) -> tuple[str, int, int | None, 
         if magic == b"\x93NUMPY":
             return "", os.fstat(stream.fileno()).st_size, 0, _sampled(stream)
         if magic[:2] != b"PK":
-            kind = TRUNCATED if len(magic) < 6 else FORMAT
-            raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.")
+            kind, hint = TRUNCATED if len(magic) < 6 else FORMAT, pointer_hint(path)
+            raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.{hint}")
         with zipfile.ZipFile(stream) as archive:
             inside = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             fitting = inside if len(inside) == 1 else [i for i in inside if _width_of(archive, i) in widths]

@@ -186,7 +186,8 @@ class H5adCells:
                 return _dense_block(node, start, stop)
             starts = node["indptr"][start : stop + 1].astype(np.int64)
             first, last = int(starts[0]), int(starts[-1])
-            if not 0 <= first <= last <= min(len(node["indices"]), len(node["data"])):
+            begins = first == 0 or start > 0
+            if not begins or not 0 <= first <= last <= min(len(node["indices"]), len(node["data"])):
                 msg = "its rows point outside of its values"
                 raise ValueError(msg)  # worded by `reading`
             return as_block(
@@ -259,8 +260,11 @@ def reading(path: Path) -> Iterator[None]:
     """Name the file when its content cannot be read, and say what to do."""
     try:
         yield
-    except SentenceError:
-        raise
+    except SentenceError as problem:
+        if path.name in str(problem):
+            raise
+        msg = f"{path}: {problem}"
+        raise SentenceError(msg) from problem
     except (OSError, LookupError, RuntimeError, ValueError, TypeError) as problem:
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             raise
@@ -271,7 +275,7 @@ def reading(path: Path) -> Iterator[None]:
         else:
             msg = (
                 f"{path} cannot be read as an .h5ad file ({str(problem)[:200]}). It may be cut short or not HDF5: "
-                "compare its size with the source, or fetch it again."
+                f"compare its size with the source, or fetch it again.{files.pointer_hint(path)}"
             )
         raise SentenceError(msg) from problem
 

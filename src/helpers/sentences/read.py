@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from helpers.errors import SentenceError
+from helpers.files import pointer_hint
 from helpers.sentences import cells, padding
 from helpers.sentences.encode import SENTENCE
 from helpers.sentences.split import TEST, TRAIN
@@ -97,7 +98,7 @@ def _schema(file: Path) -> dict[str, pl.DataType]:
         with file.open("rb") as stream:  # a name with brackets is no pattern
             return dict(pl.read_parquet_schema(stream))
     except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{file} cannot be read as Parquet ({problem}). It may be cut short; make or fetch it again."
+        msg = f"{file} cannot be read as Parquet ({problem}). It may be cut short; make or fetch it again.{pointer_hint(file)}"
         raise SentenceError(msg) from problem
 
 
