@@ -179,7 +179,7 @@ BUDGETS = {
     "src/helpers/book": 4_250,
     "src/helpers/cli": 1_000,
     "src/helpers/facts": 350,
-    "src/helpers/scprint": 1_910,
+    "src/helpers/scprint": 1_760,
     "src/helpers/sentences": 2_950,
     "src/helpers/simulate": 2_370,
     "src/helpers/stats": 1_830,

@@ -32,13 +32,9 @@ class _Inert(dict):  # type: ignore[type-arg]
             self.update(state)
 
     def append(self, _: Any) -> None:
-        """Accept an item of a list that is not one here."""
+        """Accept what goes into a list or a set that is none here."""
 
-    def extend(self, _: Any) -> None:
-        """Accept items of a list that is not one here."""
-
-    def add(self, _: Any) -> None:
-        """Accept an item of a set that is not one here."""
+    extend = add = append
 
     def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
@@ -53,15 +49,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the nested dictionaries of a checkpoint.
-
-    Raises
-    ------
-    PartError
-        If the file is not a zip checkpoint or its description cannot be read.
-    BudgetError
-        If the description alone is larger than 256 MiB.
-    """
+    """Read the nested dictionaries of a checkpoint whose description is not larger than 256 MiB."""
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]

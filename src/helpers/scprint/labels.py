@@ -46,25 +46,11 @@ def beside(folder: Path | str, *, named: str = "") -> pl.DataFrame:
 
 
 def read(path: Path | str) -> pl.DataFrame:
-    """Read a decoder file.
+    """Read a decoder file: ``class``, ``code``, ``id`` (empty if there is none) and ``name``, one row a label.
 
-    Parameters
-    ----------
-    path
-        JSON or YAML, or the checkpoint (``.ckpt``) of the model, of which only the hyper-parameters are read
-        and no code is run. For each class an object of index to term, or a list; a term is an identifier, a
-        name, or ``{"id": ..., "name": ...}``. Class names are those of the card or ours; the classes may lie
-        under ``label_decoders``.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``class``, ``code``, ``id`` (empty if there is none) and ``name``, one row a label.
-
-    Raises
-    ------
-    PartError
-        If the file cannot be read or holds no class of the atlas.
+    It is JSON or YAML, or the checkpoint (``.ckpt``) of the model, of which only the hyper-parameters are read and no
+    code is run. For each class an object of index to term, or a list; a term is an identifier, a name, or
+    ``{"id": ..., "name": ...}``. Class names are those of the card or ours; they may lie under ``label_decoders``.
     """
     path = Path(path)
     content = _content(path)
@@ -119,11 +105,6 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
     """Read a table of predicted labels, one row a cell, such as the public 50,000-cell sample.
 
     Returns the classes it holds under our names, as text, and the coordinates ``x`` and ``y`` if there are any.
-
-    Raises
-    ------
-    PartError
-        If the file cannot be read or has no column of predicted labels.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -221,13 +202,9 @@ def _rows(path: Path, key: str, name: str, values: Mapping[Any, Any] | list[Any]
                 f"{path.name}, {key}, {index}: a term is an identifier, a name, or an object of id and name."
             )
             raise PartError(msg)
-        rows.append((name, int(index), *_term(str(identifier or ""), "" if text is None else str(text))))
+        identifier, text = str(identifier or ""), "" if text is None else str(text)
+        prefix, colon, _ = text.partition(":")
+        if not identifier and colon and prefix.isalpha() and " " not in text:
+            identifier = text  # a text such as CL:0000097 is both
+        rows.append((name, int(index), identifier, SEXES.get(text or identifier, text or identifier)))
     return rows
-
-
-def _term(identifier: str, text: str) -> tuple[str, str]:
-    """Return identifier and name; a text such as CL:0000097 is both."""
-    prefix, colon, _ = text.partition(":")
-    if not identifier and colon and prefix.isalpha() and " " not in text:
-        identifier = text
-    return identifier, SEXES.get(text or identifier, text or identifier)

@@ -9,17 +9,6 @@ from itertools import pairwise
 
 from helpers.errors import PartError
 
-CLASSES = (
-    "cell_type",
-    "tissue",
-    "disease",
-    "age_group",
-    "assay",
-    "ethnicity",
-    "sex",
-    "organism",
-    "cell_culture",
-)
 WIDTHS = {
     "other": 256,
     "cell_type": 64,
@@ -32,6 +21,7 @@ WIDTHS = {
     "organism": 8,
     "cell_culture": 2,
 }
+CLASSES = tuple(WIDTHS)[1:]
 LABELS_OF = {name: 1 if name in ("sex", "cell_culture") else 3 for name in CLASSES}
 RANKED = tuple(name for name in CLASSES if LABELS_OF[name] == 3)
 
@@ -65,11 +55,7 @@ ALIASES = {
 
 EMBEDDINGS, TOP3, SCORES = "embs", "top3", "scores"
 KINDS = (EMBEDDINGS, TOP3, SCORES)
-COLUMNS = {
-    EMBEDDINGS: (EMBEDDING_WIDTH,),
-    TOP3: (LABEL_WIDTH, LABEL_WIDTH - 1),
-    SCORES: (LABEL_WIDTH, LABEL_WIDTH - 1),
-}
+COLUMNS = {EMBEDDINGS: (EMBEDDING_WIDTH,), **dict.fromkeys((TOP3, SCORES), (LABEL_WIDTH, LABEL_WIDTH - 1))}
 
 _STEM = re.compile(r"step_(\d+)_(.*?)_predict_part_(\d+)_(\d+)")
 # np.save given a name that ends in .npz appends .npy: such files exist, and so do renamed ones

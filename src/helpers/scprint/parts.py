@@ -27,14 +27,8 @@ SIBLING, UNREADABLE, TRUNCATED, FORMAT, PICKLED = "sibling", "unreadable", "trun
 CHECKSUM, WIDTH, ROWS, TYPE, LABELS, SIZE = "checksum", "width", "rows", "type", "labels", "size"
 NOT_FINITE = "not finite"
 _SAMPLE = 1 << 16
-CHECK_SCHEMA = {
-    "part": pl.String,
-    "cells": pl.Int64,
-    "label_columns": pl.Int64,
-    "status": pl.String,
-    "kind": pl.String,
-    "message": pl.String,
-}
+CHECK_SCHEMA = dict.fromkeys(("part", "cells", "label_columns", "status", "kind", "message"), pl.String)
+CHECK_SCHEMA |= dict.fromkeys(("cells", "label_columns"), pl.Int64)
 
 
 class Damage(PartError):
@@ -91,13 +85,7 @@ class Opened:
 
 
 def find(folder: Path | str) -> list[Part]:
-    """Find the parts below a folder, paired by stem and sorted by run, subset and device.
-
-    Raises
-    ------
-    PartError
-        If there is no such folder or no file of a part in it, or one kind of a part lies there twice.
-    """
+    """Find the parts below a folder, paired by stem and sorted by run, subset and device."""
     folder = Path(folder)
     if not folder.is_dir():
         msg = f"{folder} is not a folder. Name the folder of the *_embs, *_top3 and *_scores files."
@@ -145,12 +133,7 @@ def open_part(part: Part) -> Opened:
 def open_all(folder: Path | str, only: list[str] | None = None) -> Iterator[Opened]:
     """Yield the parts of a folder one after the other; parts with a fault are left out (`check` names them).
 
-    Parameters
-    ----------
-    folder
-        Folder of parts.
-    only
-        Names of the parts wanted, such as those that a survey counted; all if none.
+    `only` names the parts wanted, such as those that a survey counted; all if none.
     """
     for part in find(folder):
         if only is None or part.stem in only:
@@ -172,10 +155,6 @@ def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarr
     columns
         A slice of `layout.BLOCKS` or `layout.LABELS`; every column if none.
 
-    Raises
-    ------
-    Damage
-        If the checksum disagrees, the file ended early, or an index is none.
     """
     file = opened.files[kind]
     with _open_stream(file.path, file.member) as stream:
@@ -195,20 +174,14 @@ def read_rows(opened: Opened, kind: str, rows: np.ndarray) -> np.ndarray:
     if file.start is None or kind == layout.TOP3:
         return read(opened, kind)[rows]
     order = "F" if file.fortran else "C"
-    return np.array(
-        np.memmap(file.path, file.dtype, mode="r", offset=file.start, shape=file.shape, order=order)[rows]
-    )
+    mapped = np.memmap(file.path, file.dtype, mode="r", offset=file.start, shape=file.shape, order=order)
+    return np.array(mapped[rows])
 
 
 def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
     """Check every part of a folder; one row a part, nothing stops at the first fault.
 
-    Parameters
-    ----------
-    folder
-        Folder of parts.
-    deep
-        Read every byte: checksums, NaN and label order. Without it only names, headers and sizes.
+    With `deep` every byte is read: checksums, NaN and label order; without it only names, headers and sizes.
     """
     rows = [_check_part(part, deep=deep) for part in find(folder)]
     return pl.DataFrame(rows, schema=CHECK_SCHEMA, orient="row")

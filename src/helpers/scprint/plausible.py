@@ -12,13 +12,8 @@ import polars as pl
 
 from helpers.scprint import labels
 
-SCHEMA = {
-    "rule": pl.String,
-    "cells": pl.Int64,
-    "implausible": pl.Int64,
-    "share": pl.Float64,
-    "not_judged": pl.Int64,
-}
+SCHEMA = {"rule": pl.String, **dict.fromkeys(("cells", "implausible", "share", "not_judged"), pl.Int64)}
+SCHEMA |= {"share": pl.Float64}
 
 
 def rules() -> pl.DataFrame:

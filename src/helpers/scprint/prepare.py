@@ -37,37 +37,20 @@ def write(
     checkpoint: str = "v2-medium.ckpt",
     force: bool = False,
 ) -> dict[str, int]:
-    """Write slices of raw counts that the model reads, and the script that embeds them.
+    """Write slices of raw counts that the model reads, and the script that embeds them; return cells by slice.
 
     Parameters
     ----------
     pieces
         Cells x genes with a layer of counts: memory holds one piece at a time.
     out
-        Folder to write; one that holds files of others, or embedded slices, is not replaced.
+        Folder to write; one that holds files of others, or embedded slices, is not replaced without `force`.
     slice_cells
         Cells of a slice, at most 20,000.
     organism
         Taxonomy identifier of the cells; read off the gene identifiers if empty.
     checkpoint
         Path of the model's weights, as the script will name it.
-    force
-        Replace a folder that holds files of others.
-
-    Returns
-    -------
-    dict
-        Cells by slice.
-
-    Raises
-    ------
-    PartError
-        If slices are too large, too few genes have identifiers of one organism that the model
-        knows, or it is not the organism stated.
-    CountsError
-        If the counts are missing or not whole numbers.
-    StorageError
-        If `out` may not be replaced, or the slices do not fit on the disk; nothing is kept.
     """
     if not MIN_CELLS <= slice_cells <= MAX_CELLS:
         msg = f"slices of {slice_cells:,} cells: choose {MIN_CELLS} to {MAX_CELLS:,}; larger ones are made dense."
@@ -96,23 +79,10 @@ def write(
 
 
 def read(folder: Path | str) -> ad.AnnData:
-    """Read what the script made of the slices, in the order of the cells that were sent.
+    """Read what the script made of the slices that `write` wrote, in the order of the cells that were sent.
 
-    Parameters
-    ----------
-    folder
-        Folder that `write` filled and the script completed with ``slice_NNNN_embedded.h5ad``.
-
-    Returns
-    -------
-    anndata.AnnData
-        The cells that came back. ``X``: their embedding; ``obs``: row as sent and predicted labels; ``obsm``: the
-        blocks; ``uns["dropped"]``: how many did not come back (the model drops cells with few genes).
-
-    Raises
-    ------
-    PartError
-        If slices are missing, have no embedding, or carry rows that were never sent; the first is named.
+    ``X`` is the embedding of the cells that came back; ``obs``: row as sent and predicted labels; ``obsm``: the blocks;
+    ``uns["dropped"]``: how many did not come back (the model drops cells with few genes).
     """
     folder = Path(folder)
     try:

@@ -52,12 +52,6 @@ def draw(
         block by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``: parts that could not be
         read, with the reason.
 
-    Raises
-    ------
-    PartError
-        If no cell can be drawn.
-    BudgetError
-        If the cells would need more than the budget.
     """
     remedy = "Draw fewer cells or raise the budget."
     require(cells * _BYTES_A_CELL, budget=budget, work=f"a sample of {cells:,} cells", remedy=remedy)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -26,18 +26,12 @@ from helpers.errors import PartError
 from helpers.scprint import layout, parts
 from helpers.scprint.parts import Damage, Opened
 
+Kept = tuple[parts.Part, str | Damage, bool]
+Submit = Callable[[Opened], Callable[[], Any]]
 # part of every name of a kept file: raise it when what is kept changes its meaning
 VERSION = 1
 KIND = "scprint survey"  # what our mark says of a folder
 SKIP, STOP = "skip", "stop"
-PARTS_SCHEMA = {
-    "part": pl.String,
-    "cells": pl.Int64,
-    "label_columns": pl.Int64,
-    "status": pl.String,
-    "kind": pl.String,
-    "message": pl.String,
-}
 _HALF_TO_SINGLE = float(2**112)
 _INFINITE = 0x7C00
 _WINDOW = 16
@@ -95,13 +89,6 @@ def run(
     progress
         Called with parts done and parts in all.
 
-    Raises
-    ------
-    PartError
-        If there is no part, a part is faulty and `on_fault` says stop, no part is sound, or the cluster fails.
-    StorageError
-        If the cache cannot be written; the parts read until then are kept.
-
     Examples
     --------
     Cells by predicted tissue, in the memory of one part::
@@ -138,7 +125,7 @@ def run(
                 kept.append(store / "cells" / f"{name}.parquet")
             if progress is not None:
                 progress(len(rows), len(listed))
-    frame = pl.DataFrame(rows, schema=PARTS_SCHEMA, orient="row")
+    frame = pl.DataFrame(rows, schema=parts.CHECK_SCHEMA, orient="row")
     if not kept:
         msg = f"none of {frame.height} parts can be counted; {rows[0][0]}: {rows[0][5]}"
         raise PartError(msg)
@@ -148,11 +135,8 @@ def run(
 def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
     """Read one part; runs in any process, on any machine that sees the files.
 
-    Returns
-    -------
-    tuple
-        Labels and scores as the bytes of a Parquet file; and an npy: cells, mean and sum of squares about the mean of
-        each column of the embedding, label columns.
+    Returns labels and scores as the bytes of a Parquet file, and an npy of cells, mean and sum of squares about the
+    mean of each column of the embedding, and label columns.
     """
     try:
         embeddings = parts.read(opened, layout.EMBEDDINGS)
@@ -244,13 +228,11 @@ def _embedding(total: np.ndarray) -> pl.DataFrame:
     return pl.DataFrame({"block": block, "dimension": dimension, "mean": total[1], "variance": variance})
 
 
-def _keep(
-    listed: list[parts.Part], store: Path, submit: Callable[[Opened], Callable[[], Any]]
-) -> Iterator[tuple[parts.Part, str | Damage, bool]]:
+def _keep(listed: list[parts.Part], store: Path, submit: Submit) -> Iterator[Kept]:
     """Yield each part in order, the name under which it is kept, and whether it was read now."""
     under_way: deque[tuple[parts.Part, str | Damage, Callable[[], Any] | None]] = deque()
 
-    def finish() -> tuple[parts.Part, str | Damage, bool]:
+    def finish() -> Kept:
         part, name, result = under_way.popleft()
         if result is None or isinstance(name, Damage):
             return part, name, False
@@ -290,7 +272,7 @@ def _is_whole(cells: Path, sums: Path) -> bool:
 
 
 @contextmanager
-def _pool(processes: int, cluster: str) -> Iterator[Callable[[Opened], Callable[[], Any]]]:
+def _pool(processes: int, cluster: str) -> Iterator[Submit]:
     """Give a function that begins the work on a part and returns a function that waits for it."""
     if cluster:
         with _dask(cluster) as submit:
@@ -315,7 +297,7 @@ def _pool(processes: int, cluster: str) -> Iterator[Callable[[Opened], Callable[
 
 
 @contextmanager
-def _dask(address: str) -> Iterator[Callable[[Opened], Callable[[], Any]]]:
+def _dask(address: str) -> Iterator[Submit]:
     try:
         from distributed import Client
     except ImportError:
@@ -343,7 +325,10 @@ def _wait(client: Any, future: Any, address: str) -> tuple[bytes, bytes] | Damag
             return future.result(timeout=_WAIT)
         except Exception as error:  # noqa: BLE001 - sorted out below
             if not future.done() and client.status == "running":
-                lonely = 0 if _workers(client) else lonely + 1
+                workers = 0
+                with suppress(Exception):  # a scheduler that is gone has none
+                    workers = len(client.scheduler_info()["workers"])
+                lonely = 0 if workers else lonely + 1
                 if lonely < _PATIENCE:
                     continue
                 reason = "no worker is left"
@@ -353,10 +338,3 @@ def _wait(client: Any, future: Any, address: str) -> tuple[bytes, bytes] | Damag
             f"the cluster at {address} failed: {reason}. Parts that were read are kept; run the survey again."
         )
         raise PartError(msg)
-
-
-def _workers(client: Any) -> int:
-    try:
-        return len(client.scheduler_info()["workers"])
-    except Exception:  # noqa: BLE001 - a scheduler that is gone has none
-        return 0

@@ -61,13 +61,8 @@ def simulate_parts(
         raise PartError(msg)
     with files.writing(Path(out), kind=KIND, force=force) as folder:
         folder.mkdir()
-        _write(
-            folder,
-            _World(seed),
-            np.linspace(0, n_cells, n_parts + 1).astype(int),
-            width,
-            compressed=compressed,
-        )
+        bounds = np.linspace(0, n_cells, n_parts + 1).astype(int)
+        _write(folder, _World(seed), bounds, width, compressed=compressed)
     return Path(out)
 
 
@@ -85,17 +80,7 @@ def part_name(number: int) -> str:
 def open_parts(parameter: str, *, seed: int = 7) -> Path:
     """Return the folder that a notebook's ``parts`` parameter names.
 
-    Parameters
-    ----------
-    parameter
-        ``demo`` or ``tiny`` (simulated at first use and kept in the cache folder), or a folder.
-    seed
-        Seed of the simulation.
-
-    Raises
-    ------
-    PartError
-        If it is neither a known name nor a folder.
+    It is ``demo`` or ``tiny`` (simulated at first use and kept in the cache folder), or a folder.
     """
     if parameter not in SIZES:
         folder = Path(parameter).expanduser()
