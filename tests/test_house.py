@@ -182,7 +182,7 @@ BUDGETS = {
     "src/helpers/scprint": 1_760,
     "src/helpers/sentences": 2_950,
     "src/helpers/simulate": 2_370,
-    "src/helpers/stats": 1_830,
+    "src/helpers/stats": 1_625,
     "tests": 13_850,
     "notebooks": 9_000,
 }

@@ -60,16 +60,11 @@ def count_by_donor(
         ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay),
         what is known of the donor, and ``chemistry`` (of most of these barcodes).
 
-    Raises
-    ------
-    TableError
-        If a column is missing.
     """
     key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
     _require(obs, [*key[1:], level])
-    absent = [
-        pl.lit(None, pl.String).alias(c) for c in (names.ASSAY, names.CHEMISTRY) if c not in obs.columns
-    ]
+    optional = (names.ASSAY, names.CHEMISTRY)
+    absent = [pl.lit(None, pl.String).alias(c) for c in optional if c not in obs.columns]
     labels = [*key, names.CHEMISTRY, pl.col(level).alias(TYPE)]
     cells = obs.with_columns(absent).select(labels).cast(pl.String)
     if cells[names.ASSAY].null_count() == cells.height:
@@ -112,12 +107,6 @@ def composition_from_counts(
         Column of the assay; one assay where None.
     covariates
         Further columns, one value per donor, that a test may adjust for.
-
-    Raises
-    ------
-    TableError
-        If columns are missing or hold empty cells; counts are negative or not whole; a donor and type come twice; a
-        donor has several ages, groups or covariates, or no counts at all. Every fault is named, with its first place.
 
     Examples
     --------
@@ -188,13 +177,6 @@ def compare(
         the assay, error and degrees of freedom where the method has them, arrangements looked at, what was adjusted
         for; what could not be tested keeps a row with the reason in ``left_out``.
 
-    Raises
-    ------
-    ParameterError
-        If the method, the reference or the exposure is unknown.
-    DesignError
-        If a donor has several rows of one type: libraries of one donor are not replicates.
-
     References
     ----------
     .. [1] Smyth (2004), doi:10.2202/1544-6115.1027
@@ -213,21 +195,12 @@ def compare(
             for name, values in zip(_NUMBERS, answers, strict=True):
                 columns[name][tested] = values
             columns["q"][tested] = stats.false_discovery_control(columns["p"][tested])
-        frame = pl.DataFrame(
-            {
-                names.ASSAY: [str(assay)] * len(one.types),
-                TYPE: one.types,
-                **columns,
-                "donors": len(one.donors),
-                TOTAL: one.counts.sum(axis=0).astype(int),
-                "arrangements": ways,
-                "per": one.per,
-                "method": method,
-                "reference": reference if isinstance(reference, str) else " + ".join(reference),
-                "adjusted_for": "" if method == "chi-square" else ", ".join(one.adjusted),
-                "left_out": pl.Series(reasons, dtype=pl.String),
-            }
-        )
+        columns |= {names.ASSAY: [str(assay)] * len(one.types), TYPE: one.types, "donors": len(one.donors)}
+        columns |= {TOTAL: one.counts.sum(axis=0).astype(int), "arrangements": ways}
+        columns |= {"per": one.per, "method": method, "reference": " + ".join(_as_list(reference))}
+        columns["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
+        columns["left_out"] = pl.Series(reasons, dtype=pl.String)
+        frame = pl.DataFrame(columns)
         results.append(frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()))
     return pl.concat(results).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -276,10 +249,8 @@ def draw(
     drawn = generator.multinomial(donors[TOTAL].to_numpy(), abundance / abundance.sum(axis=1, keepdims=True))
     if names.ASSAY not in donors.columns:
         donors = donors.with_columns(pl.lit("made up").alias(names.ASSAY))
-    rows = [
-        donors.with_columns(pl.lit(name).alias(TYPE), pl.Series(N, drawn[:, j], dtype=pl.Int64))
-        for j, name in enumerate(types)
-    ]
+    counts = [pl.Series(N, column, dtype=pl.Int64) for column in drawn.T]
+    rows = [donors.with_columns(pl.lit(t).alias(TYPE), n) for t, n in zip(types, counts, strict=True)]
     return _order(pl.concat(rows), [names.ASSAY, names.DONOR])
 
 
@@ -295,15 +266,10 @@ def make_donors(
     """
     ages = np.linspace(low, high, n).round(0)
     totals = np.exp2(np.log2(total) + np.random.default_rng(seed).uniform(-1, 1, n)).astype(int)
-    return pl.DataFrame(
-        {
-            names.DONOR: [f"D{i:02}" for i in range(n)],
-            names.EXACT_AGE: ages,
-            names.AGE_BIN: [names.YOUNG if age < 40 else names.OLD for age in ages],
-            names.SEX: [names.MALE if i % 2 else names.FEMALE for i in range(n)],
-            TOTAL: totals,
-        }
-    )
+    bins = [names.YOUNG if age < 40 else names.OLD for age in ages]
+    sexes = [names.MALE if i % 2 else names.FEMALE for i in range(n)]
+    donors = {names.DONOR: [f"D{i:02}" for i in range(n)], names.EXACT_AGE: ages, names.AGE_BIN: bins}
+    return pl.DataFrame(donors | {names.SEX: sexes, TOTAL: totals})
 
 
 def estimand(
@@ -319,19 +285,9 @@ def estimand(
     Planted is a change of *abundance*. A test of shares estimates that minus the change of everything together, which
     depends on how common the other types are; their shares are taken from the data, the planted change removed.
 
-    Parameters
-    ----------
-    counts
-        The composition that is tested.
-    planted
-        ``batch``, ``type`` and ``log2_change_per_decade`` of the abundance; types that are absent do not change.
-    adjust, exposure, reference
-        As given to `compare`.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``batch``, ``type``, ``planted`` (abundance) and ``estimand`` (log2 share, in the unit of the test).
+    `planted` has ``batch``, ``type`` and ``log2_change_per_decade`` of the abundance; types that are absent do not
+    change. The other parameters are those of `compare`. Returned are ``batch``, ``type``, ``planted`` (abundance) and
+    ``estimand`` (log2 share, in the unit of the test).
     """
     schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
     rows = [pl.DataFrame(schema=schema)]
@@ -406,9 +362,8 @@ def _lay_out(
     coded = (values - values.mean()).to_numpy() / DECADE if numeric else (values == groups[-1]).to_numpy()
     matrix, adjusted = _adjust(donors, adjust, coded.astype(float), enough=fault is None)
     per = "decade" if numeric else f"{groups[-1]} over {groups[0]}" if groups else ""
-    return _Layout(
-        wide.columns, donors, wide.to_numpy().astype(float), totals, base, matrix, adjusted, per, fault
-    )
+    counts = wide.to_numpy().astype(float)
+    return _Layout(wide.columns, donors, counts, totals, base, matrix, adjusted, per, fault)
 
 
 def _adjust(
@@ -432,13 +387,8 @@ def _adjust(
     return np.column_stack([*kept, exposure]), adjusted
 
 
-def _permutation(
-    one: _Layout,
-    tested: np.ndarray,
-    draws: int,
-    seed: int,
-    intervals: bool,  # noqa: FBT001  as the other kernels
-) -> tuple[tuple[np.ndarray, ...], int]:
+def _permutation(one: _Layout, tested: np.ndarray, *options: int) -> tuple[tuple[np.ndarray, ...], int]:
+    draws, seed, intervals = options
     labels = [column for column in one.adjusted if not one.donors[column].dtype.is_numeric()]
     dealt = permute.deal(one.matrix[:, -1], strata=one.donors.select(labels), draws=draws, seed=seed)
     response = one.log_shares(tested)
@@ -498,43 +448,34 @@ def _with_t(slope: np.ndarray, error: np.ndarray, df: np.ndarray) -> tuple[np.nd
     return slope, slope - margin, slope + margin, error, df, 2 * stats.t.sf(np.abs(slope / error), df)
 
 
-_KERNELS = dict(
-    zip(
-        METHODS,
-        (_permutation, _least_squares, partial(_least_squares, moderate=True), _binomial, _chi_square),
-        strict=True,
-    )
-)
+_moderated = partial(_least_squares, moderate=True)
+_TESTS = (_permutation, _least_squares, _moderated, _binomial, _chi_square)
+_KERNELS = dict(zip(METHODS, _TESTS, strict=True))
 
 
 def _check_request(counts: pl.DataFrame, method: str, exposure: str, reference: str | Sequence[str]) -> None:
-    types = set(counts[TYPE])
-    faults = []
-    if method not in METHODS:
-        faults.append(f"{method!r} is not a test of composition: choose one of {list(METHODS)}")
-    if reference == CENTER and method in ("binomial", "chi-square"):
-        faults.append(f"{method!r} compares counts, and the center of the types is not a count")
-    if exposure not in counts.columns:
-        faults.append(f"{exposure!r} is not a column of the composition; it has {counts.columns}")
-    if reference not in (ALL, CENTER) and (unknown := sorted(set(_as_list(reference)) - types)):
-        faults.append(f"{unknown} cannot be a reference: the types are {sorted(types)}")
-    if faults:
+    types, center = set(counts[TYPE]), reference == CENTER and method in ("binomial", "chi-square")
+    unknown = [] if reference in (ALL, CENTER) else sorted(set(_as_list(reference)) - types)
+    guards = (
+        (method not in METHODS, f"{method!r} is not a test of composition: choose one of {list(METHODS)}"),
+        (center, f"{method!r} compares counts, and the center of the types is not a count"),
+        (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
+        (unknown, f"{unknown} cannot be a reference: the types are {sorted(types, key=str)}"),
+    )
+    if faults := [sentence for fault, sentence in guards if fault]:
         raise ParameterError("; ".join(faults) + ".")
 
 
 def _reasons(one: _Layout, min_total: int) -> list[str | None]:
     """Say for each type why it is not tested, or None."""
-    totals, seen = one.counts.sum(axis=0), (one.counts > 0).sum(axis=0)
-    reasons: list[str | None] = []
-    for j, total in enumerate(totals):
-        reason = one.fault
-        if reason is None and total < min_total:
-            reason = f"{int(total)} counted, fewer than {min_total}"
-        elif reason is None and seen[j] < MIN_DONORS:
-            reason = f"in {seen[j]} donors, fewer than {MIN_DONORS}"
-        elif reason is None and one.base is not None and (one.counts[:, j] == one.base).all():
-            reason = "is the reference"
-        reasons.append(reason)
+    reasons = [one.fault] * len(one.types)
+    for j, counts in enumerate(one.counts.T if one.fault is None else ()):
+        if counts.sum() < min_total:
+            reasons[j] = f"{int(counts.sum())} counted, fewer than {min_total}"
+        elif (counts > 0).sum() < MIN_DONORS:
+            reasons[j] = f"in {(counts > 0).sum()} donors, fewer than {MIN_DONORS}"
+        elif one.base is not None and (counts == one.base).all():
+            reasons[j] = "is the reference"
     return reasons
 
 

@@ -27,21 +27,11 @@ COVARIATES = (names.SEX, "chemistry")
 _BETWEEN = "between"
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
 _MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
-_SCHEMA = {
-    "gene": pl.String,
-    "log2_change": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "standard_error": pl.Float64,
-    "df": pl.Float64,
-    "F": pl.Float64,
-    "p": pl.Float64,
-    "q": pl.Float64,
-    "mean_log2_cpm": pl.Float64,
-}
-_ABOUT = {"level": pl.String, "cell_type": pl.String, "assay": pl.String}
+_NUMBERS = ("log2_change", "low", "high", "standard_error", "df", "F", "p", "q", "mean_log2_cpm")
+_SCHEMA = {"gene": pl.String, **dict.fromkeys(_NUMBERS, pl.Float64)}
+_ABOUT = dict.fromkeys(("level", "cell_type", "assay"), pl.String)
 _SIZES = {"donors": pl.Int64, "cells_per_donor": pl.Float64, "decades_seen": pl.Float64}
-_REFUSALS = {"cell_type": pl.String, "assay": pl.String, "reason": pl.String}
+_REFUSALS = dict.fromkeys(("cell_type", "assay", "reason"), pl.String)
 
 
 def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -> AnnData:
@@ -109,16 +99,9 @@ def choose_type(
     comparison
         Options of `choose_donors`.
 
-    Raises
-    ------
-    TableError
-        If the label asked for is not among those of the assay; near ones are named.
-    DesignError
-        If no type of the assay has enough donors; the message is that of the most common one.
     """
-    here = (
-        obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]].dropna().astype(str)
-    )
+    here = obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]]
+    here = here.dropna().astype(str)
     labels = here[level].value_counts().index.to_list()
     if wanted and wanted not in labels:
         near = difflib.get_close_matches(wanted, labels, n=3) or labels[:5]
@@ -129,17 +112,14 @@ def choose_type(
     refusals = []
     for label in tried:
         enough = sizes[label][sizes[label] >= min_cells].index.to_list()
+        there = donors.filter(pl.col(names.DONOR).is_in(enough))
         try:
-            choose_donors(
-                donors.filter(pl.col(names.DONOR).is_in(enough)), what=f"{label} in {assay}", **comparison
-            )
+            choose_donors(there, what=f"{label} in {assay}", **comparison)
         except DesignError as refusal:
             refusals.append(str(refusal))
         else:
             return label
-    raise DesignError(
-        refusals[0] if refusals else f"no barcode of {assay} has a label in {level} and a donor."
-    )
+    raise DesignError([*refusals, f"no barcode of {assay} has a label in {level} and a donor."][0])
 
 
 def choose_donors(
@@ -177,12 +157,6 @@ def choose_donors(
     and 0 for young). Missing labels of sex and chemistry read "not stated", and a chemistry of a single donor is
     joined to the commonest: alone it would only take its donor out of the test.
 
-    Raises
-    ------
-    DesignError
-        If young or old donors are too few, or a donor has two rows; the message says how many are missing.
-    ParameterError
-        If the comparison cannot be meant.
     """
     _refuse_nonsense(age_as=age_as, young_max=young_max, old_min=old_min, sex=sex, min_donors=min_donors)
     table = donors.to_pandas() if isinstance(donors, pl.DataFrame) else donors.copy()
@@ -200,11 +174,7 @@ def choose_donors(
         group = np.where(known, group, table[names.AGE_BIN].astype(str))
         known = np.isin(group, [names.YOUNG, names.OLD, _BETWEEN])
     for column in COVARIATES:
-        given = (
-            table[column].astype(object)
-            if column in table
-            else pd.Series(None, index=table.index, dtype=object)
-        )
+        given = table.get(column, pd.Series(None, index=table.index, dtype=object)).astype(object)
         table[column] = given.where(given.notna() & (given != ""), "not stated").astype(str)
     table["group"] = group
     table[AGE_TERM] = (group == names.OLD).astype(float) if age_as == BIN else years / 10
@@ -250,18 +220,12 @@ def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -
             kept.append(term)
         shown = ", ".join(f"{level}: {n}" for level, n in levels.items())
         rows.append({"term": term, "levels": shown, "kept": term in kept, "why": why})
-    return pl.DataFrame(
-        rows, schema={"term": pl.String, "levels": pl.String, "kept": pl.Boolean, "why": pl.String}
-    )
+    schema = {"term": pl.String, "levels": pl.String, "kept": pl.Boolean, "why": pl.String}
+    return pl.DataFrame(rows, schema=schema)
 
 
 def write_formula(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> str:
     """Return the formula of the test: age, and the covariates that `choose_terms` keeps.
-
-    Parameters
-    ----------
-    donors, covariates
-        As in `choose_terms`.
 
     Examples
     --------
@@ -288,22 +252,14 @@ def find_expressed(
     what
         Cell type and assay, for the message of a refusal.
 
-    Raises
-    ------
-    CountsError
-        If a value is not a whole number of at least zero.
-    DesignError
-        If hardly any gene is left, or a donor has no molecule of those.
-
     References
     ----------
     .. [1] Chen, Lun and Smyth (2016), F1000Research, doi:10.12688/f1000research.8987.2
     """
     _refuse_no_counts(counts)
     _refuse_empty(counts, what)
-    keep = ep.filter_by_expr(
-        counts.to_numpy(float), min_count=min_count, min_sample_size=-(-counts.shape[1] // 2)
-    )
+    half = -(-counts.shape[1] // 2)
+    keep = ep.filter_by_expr(counts.to_numpy(float), min_count=min_count, min_sample_size=half)
     if keep.sum() < _MIN_GENES:
         msg = (
             f"{what}: only {int(keep.sum())} genes reach {min_count:g} molecules in half of {counts.shape[1]} donors, "
@@ -318,27 +274,15 @@ def find_expressed(
 def find_sizes(counts: pd.DataFrame) -> np.ndarray:
     """Return the effective library size of each donor: molecules times the TMM factor with singleton pairing.
 
-    Zeros are many in profiles of few cells; TMMwsp was made for those. Every chapter divides by these sizes.
-
-    Parameters
-    ----------
-    counts
-        Expressed genes x donors, molecules: what `find_expressed` returns.
+    Zeros are many in profiles of few cells; TMMwsp was made for those. Every chapter divides by these sizes. The counts
+    are what `find_expressed` returns.
     """
     values = counts.to_numpy(float)
     return values.sum(axis=0) * ep.calc_norm_factors(values, method="TMMwsp")
 
 
 def to_log2_cpm(counts: pd.DataFrame, sizes: np.ndarray) -> pd.DataFrame:
-    """Return log2 counts per million, half a molecule added.
-
-    Parameters
-    ----------
-    counts
-        Genes x donors, molecules; more genes than the sizes were found from may be given.
-    sizes
-        From `find_sizes`.
-    """
+    """Return log2 counts per million, half a molecule added; sizes are those of `find_sizes`, of these genes or fewer."""
     return np.log2((counts + 0.5) / (sizes + 1) * 1e6)
 
 
@@ -383,13 +327,8 @@ def run_test(
     _warn_of_compilation()
     offset = np.broadcast_to(np.log(find_sizes(counts) if sizes is None else sizes), counts.shape)
     # robust: one donor far out must not widen the prior of all genes
-    fit = ep.glm_ql_fit(
-        counts.to_numpy(float),
-        design=design.to_numpy(float),
-        offset=offset,
-        robust=True,
-        dispersion=dispersion,
-    )
+    options = {"offset": offset, "robust": True, "dispersion": dispersion}
+    fit = ep.glm_ql_fit(counts.to_numpy(float), design=design.to_numpy(float), **options)
     if prior_trust != 1:
         _moderate_less(fit, prior_trust)
     place = design.columns.get_loc(coef)
@@ -410,30 +349,17 @@ def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -
         The tested column of the design.
     genes
         Names of the genes, in the order of the fit.
-
-    Returns
-    -------
-    As `run_test`.
     """
     table = tested["table"]
     change, f_value = table["logFC"].to_numpy(float), table["F"].to_numpy(float)
-    p = table["PValue"].to_numpy(float)
+    p, mean = table["PValue"].to_numpy(float), table["logCPM"].to_numpy(float)
     df = np.broadcast_to(np.asarray(tested["df.total"], dtype=float), change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(f_value > 0.1, np.abs(change) / np.sqrt(f_value), _wald_error(fit, coef))
     reach = stats.t.isf(0.025, df) * error
-    columns = {
-        "gene": np.asarray(genes, dtype=str),
-        "log2_change": change,
-        "low": change - reach,
-        "high": change + reach,
-        "standard_error": error,
-        "df": df.copy(),
-        "F": f_value,
-        "p": p,
-        "q": stats.false_discovery_control(p),
-        "mean_log2_cpm": table["logCPM"].to_numpy(float),
-    }
+    q = stats.false_discovery_control(p)
+    numbers = (change, change - reach, change + reach, error, df.copy(), f_value, p, q, mean)
+    columns = {"gene": np.asarray(genes, dtype=str), **dict(zip(_NUMBERS, numbers, strict=True))}
     return pl.DataFrame(columns, schema=_SCHEMA).sort("p", "gene")
 
 
@@ -447,18 +373,7 @@ def find_testable(
 ) -> Iterator[tuple[str, str, pd.DataFrame | None, pd.DataFrame | str]]:
     """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
 
-    Parameters
-    ----------
-    adata
-        Cells x genes with molecules in layer ``counts``.
-    donors
-        ``muscle.donors``.
-    level
-        Column of cell types.
-    min_cells
-        Cells that a donor needs for a profile.
-    comparison
-        Options of `choose_donors`.
+    Parameters are those of `screen`.
 
     Yields
     ------
@@ -518,9 +433,8 @@ def screen(
     the reason.
     """
     work, refused = [], []
-    for cell_type, assay, chosen, found in find_testable(
-        adata, donors, level=level, min_cells=min_cells, **comparison
-    ):
+    listed = find_testable(adata, donors, level=level, min_cells=min_cells, **comparison)
+    for cell_type, assay, chosen, found in listed:
         if chosen is None:
             refused.append((cell_type, assay, found))
         else:
@@ -549,9 +463,8 @@ def _test_one(
 
 
 def _find_years(donors: pd.DataFrame, age_as: str) -> np.ndarray:
-    nothing = np.full(len(donors), np.nan)
-    exact = donors["age"].to_numpy(float) if "age" in donors else nothing
-    middle = donors[names.AGE_MIDPOINT].to_numpy(float) if names.AGE_MIDPOINT in donors else nothing
+    nothing = pd.Series(np.nan, index=donors.index)
+    exact, middle = (donors.get(c, nothing).to_numpy(float) for c in ("age", names.AGE_MIDPOINT))
     if age_as == EXACT:
         return exact
     return middle if age_as == MIDPOINT else np.where(np.isnan(exact), middle, exact)

@@ -114,8 +114,7 @@ def arrange(
     for code, place in enumerate(places):
         codes[place] = code
     if total <= limit:
-        listed = _enumerate(observed, places, parts, total)
-        return Arrangements(listed, codes, exact=True, total=total)
+        return Arrangements(_enumerate(observed, places, parts, total), codes, exact=True, total=total)
     generator = np.random.default_rng(seed)
     drawn = np.tile(observed, (draws + 1, 1))
     for place in places:
@@ -149,11 +148,6 @@ def deal(
         Arrangements that a stratification must leave.
     seed
         Seed of the sample.
-
-    Raises
-    ------
-    DesignError
-        If no value can move at all: every donor has the same one.
 
     Examples
     --------
@@ -189,20 +183,10 @@ def p_values(
 ) -> np.ndarray:
     """Return two-sided permutation p-values, one per column of responses.
 
-    Parameters
-    ----------
-    arrangements
-        From `arrange`; units in the order of the rows of `responses`.
-    responses
-        Units x types.
-    statistic
-        Takes arrangements x units and units x types, returns arrangements x types; larger in size is more extreme.
-    tolerance
-        Share of the largest statistic within which two count as tied. Ties count against the observed one.
-
-    Notes
-    -----
-    The observed arrangement is always among those counted, so that p is never zero: 1 / arrangements at least.
+    Responses are units x types, in the order of the units of the arrangements. The statistic takes arrangements x units
+    and units x types and returns arrangements x types; larger in size is more extreme, and what lies within `tolerance`,
+    a share of the largest, is tied and counts against the observed one. The observed arrangement is always among those
+    counted, so that p is never zero: 1 / arrangements at least.
     """
     # in blocks of types: 200,000 arrangements of all types at once would take hundreds of MB
     blocks = np.array_split(responses, max(1, responses.shape[1] // 16), axis=1)
@@ -268,17 +252,13 @@ def fit_slopes(
     bounds = []
     for sign in (-1.0, 1.0):
         near, far = np.zeros_like(slopes), 100.0 * spread
-        unbounded = _p_shifted(cross, own, slopes + sign * far) > 1 - level
+        unbounded = _p_one(np.abs(cross - own * (slopes + sign * far)), _TIE) > 1 - level
         for _ in range(steps):
             middle = (near + far) / 2
-            kept = _p_shifted(cross, own, slopes + sign * middle) > 1 - level
+            kept = _p_one(np.abs(cross - own * (slopes + sign * middle)), _TIE) > 1 - level
             near, far = np.where(kept, middle, near), np.where(kept, far, middle)
         bounds.append(np.where(unbounded, sign * np.inf, slopes + sign * far))
     return slopes, bounds[0], bounds[1], p_values(arrangements, scores)
-
-
-def _p_shifted(cross: np.ndarray, own: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    return _p_one(np.abs(cross - own * shift), _TIE)
 
 
 def _split(values: np.ndarray, strata: Sequence[object] | None) -> tuple[list[np.ndarray], list[np.ndarray]]:

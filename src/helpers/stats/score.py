@@ -48,8 +48,6 @@ def score_changes(
         From `expression.screen`.
     truth
         As `find_planted` takes it.
-    level
-        Column of the cell types.
     fdr
         q-value below which a gene is called.
 
@@ -68,20 +66,14 @@ def score_changes(
         )
         for cell_type, assay in tests.select("cell_type", "assay").unique().sort(pl.all()).iter_rows()
     ]
-    empty = {"cell_type": pl.String, "assay": pl.String, names.GENE: pl.String, "planted": pl.Float64}
-    planted = pl.concat([pl.DataFrame(schema=empty | {"origin": pl.String}), *known])
-    joined = tests.join(
-        planted,
-        left_on=["cell_type", "assay", "gene"],
-        right_on=["cell_type", "assay", names.GENE],
-        how="left",
-    ).with_columns(pl.col("origin").fill_null("none"), called=pl.col("q") < fdr)
-    joined = joined.with_columns(
-        is_null=pl.col("origin") == "none",
-        planted=pl.when(pl.col("origin") == "none")
-        .then(0.0)
-        .otherwise(pl.col("planted") * pl.col("decades_seen")),
-    )
+    key = ["cell_type", "assay", names.GENE]
+    empty = dict.fromkeys(key, pl.String) | {"planted": pl.Float64, "origin": pl.String}
+    planted = pl.concat([pl.DataFrame(schema=empty), *known])
+    joined = tests.join(planted, left_on=["cell_type", "assay", "gene"], right_on=key, how="left")
+    joined = joined.with_columns(pl.col("origin").fill_null("none"), called=pl.col("q") < fdr)
+    silent = pl.col("origin") == "none"
+    in_unit = pl.when(silent).then(0.0).otherwise(pl.col("planted") * pl.col("decades_seen"))
+    joined = joined.with_columns(is_null=silent, planted=in_unit)
     covered = pl.col("planted").is_between(pl.col("low"), pl.col("high"))
     return joined.with_columns(covered=covered)
 
@@ -102,9 +94,7 @@ def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
     unbiased), ``null_rate`` (share of null genes with p < 0.05). None where nothing is left to average.
     """
     calls = scored.filter(pl.col("called"))
-    planted = scored.filter(
-        ~pl.col("is_null") & pl.col("planted").is_not_null() & pl.col("planted").is_not_nan()
-    )
+    planted = scored.filter(~pl.col("is_null") & pl.col("planted").fill_null(float("nan")).is_not_nan())
     null = scored.filter(pl.col("is_null"))
     true_calls = calls.filter(pl.col("planted").is_not_null() & (pl.col("planted") != 0))
     n_false = int(calls["is_null"].sum())
@@ -126,23 +116,10 @@ def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
 
 
 def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
-    """Sum up each test: power and false discoveries beside cells per donor, most cells first.
-
-    Parameters
-    ----------
-    scored
-        From `score_changes`.
-    """
-    rows = [
-        {
-            "cell_type": cell_type,
-            "assay": assay,
-            "donors": one["donors"][0],
-            "cells_per_donor": one["cells_per_donor"][0],
-        }
-        | summarize_calls(one)
-        for (cell_type, assay), one in scored.group_by("cell_type", "assay", maintain_order=True)
-    ]
+    """Sum up each test of `score_changes`: power and false discoveries beside cells per donor, most cells first."""
+    about = ["cell_type", "assay", "donors", "cells_per_donor"]
+    tests = scored.group_by("cell_type", "assay", maintain_order=True)
+    rows = [one.select(about).row(0, named=True) | summarize_calls(one) for _, one in tests]
     table = pl.DataFrame(rows, infer_schema_length=None)
     return table.sort("cells_per_donor", descending=True) if rows else table
 
@@ -150,15 +127,10 @@ def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
 def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
     """Return the published directions with age of one level of labels: cell_type, assay, gene, direction.
 
-    Parameters
-    ----------
-    level
-        Level 2 for directions stated within a subtype; the others are stated for coarse types.
+    Those of level 2 are stated within a subtype, the others for coarse types.
     """
-    table = study.gene_directions()
-    within = table.filter(
-        pl.col(names.LEVEL2).is_not_null() if level == names.LEVEL2 else pl.col(names.LEVEL2).is_null()
-    )
+    subtype = pl.col(names.LEVEL2).is_not_null()
+    within = study.gene_directions().filter(subtype if level == names.LEVEL2 else ~subtype)
     # level 1 keeps the names of level 0 but for a few types that it splits
     named = names.LEVEL2 if level == names.LEVEL2 else names.LEVEL0
     columns = [pl.col(named).alias("cell_type"), "assay", "gene", "direction"]

@@ -31,12 +31,8 @@ def fit_scores(scores: pd.DataFrame, donors: pd.DataFrame) -> pl.DataFrame:
         low, high = line.conf_int().loc[expression.AGE_TERM]
         change, p = line.params[expression.AGE_TERM], line.pvalues[expression.AGE_TERM]
         rows.append({"set": name, "donors": len(donors), "change": change, "low": low, "high": high, "p": p})
-    schema = {
-        "set": pl.String,
-        "donors": pl.Int64,
-        **dict.fromkeys(("change", "low", "high", "p"), pl.Float64),
-    }
-    return pl.DataFrame(rows, schema=schema)
+    numbers = dict.fromkeys(("change", "low", "high", "p"), pl.Float64)
+    return pl.DataFrame(rows, schema={"set": pl.String, "donors": pl.Int64} | numbers)
 
 
 def draw_sets(
@@ -71,9 +67,8 @@ def draw_sets(
     >>> sets.shape, int(sets[:, 0].max()), int(sets[:, 1].min())
     ((50, 2), 9, 90)
     """
-    band = (
-        np.argsort(np.argsort(expression.to_numpy(), kind="stable"), kind="stable") * bands // len(expression)
-    )
+    rank = np.argsort(np.argsort(expression.to_numpy(), kind="stable"), kind="stable")
+    band = rank * bands // len(expression)
     members = [np.flatnonzero(band == number) for number in range(bands)]
     generator = np.random.default_rng(seed)
     places = expression.index.get_indexer(list(genes))
