@@ -122,3 +122,39 @@ def test_options_and_files_that_say_nothing_are_named_together(tmp_path):
     assert "'cell_type' is not of the form name=value" in str(caught.value)
     assert "does not hold lines" in str(caught.value)
     assert "none.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["1e-2", "0.01", "'1e-2'", "!!str 1e-2"])
+def test_numbers_of_a_file_are_read_by_the_declared_type(declared, tmp_path, number):
+    (tmp_path / "p.yaml").write_text(f"share: {number}\ncell_type: NK\nmin_cells: 2.0\n")
+    _, values = parameters.parse_options([], files=[tmp_path / "p.yaml"])
+    found = parameters.check(declared, parameters.coerce(declared, values))
+    assert found == {"share": 0.01, "cell_type": "NK", "min_cells": 2}
+
+
+def test_a_file_that_grows_without_bound_is_refused(tmp_path):
+    rows = [
+        "a: &a [1]",
+        *(f"{one}: &{one} [{', '.join(['*' + last] * 9)}]" for last, one in ("ab", "bc", "cd")),
+    ]
+    for text in ("\n".join(rows), "x: " + "[" * 20_000, "a: &a [*a]", "!!python/object/apply:os.system [ls]"):
+        (tmp_path / "p.yaml").write_text(text)
+        with pytest.raises(ParameterError, match=r"p\.yaml"):
+            parameters.parse_options([], files=[tmp_path / "p.yaml"])
+
+
+def test_sizes_and_files_are_checked_before_anything_runs(tmp_path):
+    cell = 'budget: str = "4 GiB"  # memory\ngene_sets: str = ""  # CSV with columns; empty: the sets of this book'
+    there = tmp_path / "there.csv"
+    there.touch()
+    found = parameters.read_parameters(notebook(cell))
+    for wrong in (
+        {"budget": "banana"},
+        {"budget": "-1 GiB"},
+        {"gene_sets": "no.csv"},
+        {"gene_sets": "~/no.csv"},
+    ):
+        with pytest.raises(ParameterError, match=next(iter(wrong.values()))):
+            parameters.check(found, wrong)
+    placed = parameters.place(found, {"gene_sets": "there.csv"}, folder=tmp_path)
+    assert parameters.check(found, placed) == {"gene_sets": str(there.resolve())}

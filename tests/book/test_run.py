@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from helpers.book import execute, key, run
+from helpers.book.project import Project
 from helpers.errors import ParameterError, RunError, SourceError, TableError
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -208,3 +211,51 @@ def test_a_source_that_lacks_what_a_notebook_needs_is_refused_before_anything_ru
     run.leave_out(plans)
     assert list(run.left_out(project)) == ["01_first"]
     assert run.plan(project, project.choose(), run.Request())[0].lacks == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.skipif(sys.platform != "linux", reason="children end with their parent on Linux only")
+def test_children_end_with_the_one_who_started_them(number):
+    code = (
+        "import subprocess, time\nfrom helpers.book import stopping\nstopping.interrupt_when_terminated()\n"
+        "child = subprocess.Popen(stopping.child_command('import time; time.sleep(60)'))\n"
+        "print(child.pid, flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('as Ctrl-C', flush=True)\n"
+    )
+    source = str(Path(execute.__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": source},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = psutil.Process(int(parent.stdout.readline()))
+    time.sleep(0.3)
+    parent.send_signal(number)
+    assert parent.communicate(timeout=10)[0] == ("as Ctrl-C\n" if number == signal.SIGTERM else "")
+    _, alive = psutil.wait_procs([child], timeout=5)
+    assert alive == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "run.json").write_text(""),
+        lambda folder: (folder / "run.json").write_text("[]"),
+        lambda folder: (folder / "01_first.ipynb").write_bytes(
+            (folder / "01_first.ipynb").read_bytes()[:400]
+        ),
+        lambda folder: shutil.rmtree(folder / "files"),
+        lambda folder: (folder.parent / "current.json").write_text("[1]"),
+        lambda folder: (folder.parent / "current.json").write_text('{"key": 3}'),
+        lambda folder: (folder.parent / "current.json").write_text('{"key": "../../x"}'),
+    ],
+    ids=["empty record", "list", "cut", "no files", "list of runs", "number", "outside"],
+)
+def test_a_damaged_run_is_none(made, tmp_path, damage):
+    copy = Project(Path(shutil.copytree(made.root, tmp_path / "book")))
+    plans = run.plan(copy, copy.choose(["01"]), run.Request())
+    assert run.good_run(plans[0].target, "01_first")
+    damage(plans[0].target)
+    assert run.current(copy, copy.choose(["01"])[0]) is None
+    assert run.states(copy)["01_first"] is None

@@ -167,6 +167,25 @@ def test_an_answer_inside_the_check_is_cut(call):
     assert not re.search("[342]", stub.replace("01.x", ""))
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "a, b = 7, 8",
+        "(a, [b, c]) = 7, [8, 9]",
+        "a: int = 7\nb: float = 8.0",
+        "a = b = 7",
+        "first, *rest = a, *b = 7, 8",
+    ],
+)
+@pytest.mark.parametrize("magic", ["", "%timeit 1 + 1\n", "%%time\n", "!ls\n"])
+def test_a_stub_keeps_every_name_that_the_check_asks_for(bound, magic):
+    space = {"check": lambda *given: None}
+    stub = teaching.stub_of(f"{magic}{bound}\ncheck('01.x', a, b)")
+    exec(stub, space)
+    assert space["a"] is space["b"] is ...
+    assert not re.search("[789]", stub)
+
+
 def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
     outputs = [
         nbformat.v4.new_output("stream", text="8\n"),

@@ -10,6 +10,7 @@ from helpers import parameters
 from helpers.book import pairing, teaching, workshop
 from helpers.book.project import PROFILES, Project
 from helpers.budget import to_bytes
+from helpers.errors import ParameterError
 
 import contract  # isort: skip  conftest puts this folder on the path
 import prose  # isort: skip
@@ -86,6 +87,17 @@ def test_parameters_are_sound_and_profiles_fit_them(book):
     assert found["out_dir"].default == ""
     for profile in PROFILES:
         parameters.check(found, book.sidecar.profiles.get(profile, {}), name=f"{book.name} {profile}")
+
+
+@every_notebook
+def test_every_choice_of_a_parameter_is_taken_and_no_other(book):
+    found = declared(book)
+    for one in found.values():
+        for choice in one.choices:
+            assert parameters.check(found, {one.name: choice}) == {one.name: choice}
+        if one.choices:
+            with pytest.raises(ParameterError, match=f"{one.name}.*did you mean {one.choices[0]!r}"):
+                parameters.check(found, {one.name: one.choices[0] + "x"}, name=book.name)
 
 
 @every_notebook

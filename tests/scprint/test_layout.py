@@ -4,14 +4,6 @@ from helpers.errors import PartError
 from helpers.scprint import layout
 
 
-def test_blocks_follow_the_card():
-    widths = [256, 64, 32, 32, 8, 12, 8, 2, 8, 2]
-    starts = [0, 256, 320, 352, 384, 392, 404, 412, 414, 422]
-    assert [b.start for b in layout.BLOCKS.values()] == starts
-    assert [b.stop - b.start for b in layout.BLOCKS.values()] == widths
-    assert layout.EMBEDDING_WIDTH == 424
-
-
 def test_label_columns_follow_the_card():
     starts = {
         "cell_type": 0,

@@ -41,6 +41,15 @@ def test_a_site_is_built_once_and_again_only_when_something_changed(project):
     first = site.build(project)
     assert not first.reused
     assert site.build(project).reused
+    html = project.build / "html"
+    (html / "index.html").unlink()
+    (html / "notebooks" / "01_first.html").write_text("cut")
+    shutil.rmtree(html / "_static")
+    assert not site.build(project).reused
+    assert (html / "index.html").exists()
+    assert any((html / "_static").iterdir())
+    assert "01.first" not in page(project)
+    assert len(page(project)) > 1000
     (project.root / "welcome.md").write_text("# Welcome\n\nDonors: {finding}`01_first:donors.number`!\n")
     again = site.build(project)
     assert not again.reused

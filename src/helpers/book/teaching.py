@@ -79,7 +79,7 @@ def stub_of(solution: str) -> str:
     <BLANKLINE>
     check('01.twice', twice)
     """
-    body = ast.parse(solution).body
+    body = _parse(solution).body
     # a value that only leads to the answer would give half of it away
     asked = {
         one.id for node in body if _is_check(node) for one in ast.walk(node) if isinstance(one, ast.Name)
@@ -90,9 +90,12 @@ def stub_of(solution: str) -> str:
         if isinstance(node, ast.FunctionDef) and node.name in asked:
             node.body = [ast.Expr(ast.Constant(...))]
             parts.append(f"{ast.unparse(node)}  # write it here")
-        elif isinstance(node, ast.Assign) and {ast.unparse(target) for target in node.targets} & asked:
-            node.value = ast.Constant(...)
-            parts.append(ast.unparse(node))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            bound = [one for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+            parts += [
+                f"{one.id} = ..." for one in bound if one.id in asked and isinstance(one.ctx, ast.Store)
+            ]
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_check(node):
             call = node.value
             call.args = [
@@ -103,6 +106,14 @@ def stub_of(solution: str) -> str:
                 named.value = named.value if isinstance(named.value, ast.Name) else ast.Constant(...)
             parts.append(ast.unparse(node))
     return "\n\n".join(filter(None, [imports, *parts]))
+
+
+def _parse(code: str) -> ast.Module:
+    """Parse the code of a cell; lines for the kernel alone (%timeit, !ls) are left out where they are no Python."""
+    try:
+        return ast.parse(code)
+    except SyntaxError:
+        return ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", code))
 
 
 def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) -> NotebookNode:
