@@ -33,12 +33,8 @@ def named(decoder, class_name, code, *, to="name"):
 
 def test_organisms_need_no_file(tmp_path):
     decoder = labels.beside(tmp_path)
-    assert [named(decoder, "organism", code) for code in (0, 2, 11, 15)] == [
-        "mouse",
-        "arabidopsis",
-        "human",
-        "rabbit",
-    ]
+    four = [named(decoder, "organism", code) for code in (0, 2, 11, 15)]
+    assert four == ["mouse", "arabidopsis", "human", "rabbit"]
     assert named(decoder, "organism", 11, to="id") == "NCBITaxon:9606"
 
 
@@ -124,15 +120,8 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path, monkeypatch):
 
 
 def test_unknown_objects_of_a_checkpoint_are_passed_over(tmp_path):
-    content = {
-        "hyper_parameters": {
-            "a": collections.OrderedDict(b=1),
-            "c": {1, 2},
-            "io": io.BytesIO,
-            "c2": collections.Counter("aab"),
-        }
-    }
-    read = checkpoint.read(checkpoint_file(tmp_path / "m.ckpt", content))
+    held = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": collections.Counter("aab")}
+    read = checkpoint.read(checkpoint_file(tmp_path / "m.ckpt", {"hyper_parameters": held}))
     assert read["hyper_parameters"]["a"]["b"] == 1
 
 
@@ -151,14 +140,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_a_table_of_predictions_keeps_its_classes(tmp_path):
-    frame = pl.DataFrame(
-        {
-            "pred_cell_type": ["a", "b"],
-            "pred_sex_ontology_term_id": ["PATO:0000383", "PATO:0000384"],
-            "x": [0.1, 0.2],
-            "r": [1, 2],
-        }
-    )
+    sexes = {"pred_sex_ontology_term_id": ["PATO:0000383", "PATO:0000384"]}
+    frame = pl.DataFrame({"pred_cell_type": ["a", "b"], **sexes, "x": [0.1, 0.2], "r": [1, 2]})
     frame.write_parquet(tmp_path / "t.parquet")
     read = labels.read_predicted(tmp_path / "t.parquet")
     assert read.columns == ["cell_type", "sex", "x"]

@@ -5,16 +5,8 @@ from helpers.scprint import layout
 
 
 def test_label_columns_follow_the_card():
-    starts = {
-        "cell_type": 0,
-        "tissue": 3,
-        "disease": 6,
-        "age_group": 9,
-        "assay": 12,
-        "ethnicity": 15,
-        "sex": 18,
-    }
-    starts |= {"organism": 19, "cell_culture": 22}
+    starts = {"cell_type": 0, "tissue": 3, "disease": 6, "age_group": 9, "assay": 12, "ethnicity": 15}
+    starts |= {"sex": 18, "organism": 19, "cell_culture": 22}
     assert {name: columns.start for name, columns in layout.LABELS.items()} == starts
     assert layout.LABEL_WIDTH == len(layout.LABEL_COLUMNS) == 23
     assert layout.LABEL_COLUMNS.index("organism_2") == 20

@@ -38,11 +38,6 @@ def test_parts_of_folders_with_the_same_names_stay_apart(made, tmp_path):
     assert all(len({path.parent for path in part.files.values()}) == 1 for part in found)
 
 
-def test_rows_of_a_part_come_from_its_own_files(made):
-    for part in parts.find(made):
-        assert {path.name.rsplit("_", 1)[0] for path in part.files.values()} == {part.stem}
-
-
 def test_renamed_files_are_found(copied):
     for path in copied.glob("*_scores.npz"):
         path.rename(path.with_name(f"{path.name}.npy"))

@@ -129,18 +129,6 @@ def test_a_worker_that_is_killed_is_said(made, tmp_path, monkeypatch):
         survey.run(made, cache=tmp_path, processes=2)
 
 
-def test_an_interrupted_survey_goes_on(made, surveyed, tmp_path):
-    def stop(done, _):
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        survey.run(made, cache=tmp_path, progress=stop)
-    again = survey.run(made, cache=tmp_path)
-    assert (again.computed, known(again)) == (3, 3)
-    same(surveyed, again)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_killed_survey_goes_on(made, surveyed, tmp_path):
     code = (

@@ -79,16 +79,10 @@ def write(path: Path, decoder: pl.DataFrame) -> None:
 
 
 def decode(frame: Frame, decoder: pl.DataFrame, *, to: str = "name") -> Frame:
-    """Turn label codes into names; a code without a name becomes the number as text.
+    """Turn label codes into names (or with `to` ``id``); a code without a name becomes the number as text.
 
-    Parameters
-    ----------
-    frame
-        Label columns such as ``tissue`` or ``cell_type_2``, as whole numbers; other columns stay as they are.
-    decoder
-        What `read` or `beside` returned.
-    to
-        ``name`` or ``id``.
+    Label columns such as ``tissue`` or ``cell_type_2`` are decoded where they are whole numbers, by a decoder of `read`
+    or `beside`; other columns stay as they are.
     """
     schema = frame.lazy().collect_schema()
     for column in layout.LABEL_COLUMNS:
@@ -132,12 +126,7 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
 
 
 def is_muscle(column: str) -> pl.Expr:
-    """Say whether a tissue or a cell type is one of skeletal muscle, by its name.
-
-    Parameters
-    ----------
-    column
-        ``tissue`` or ``cell_type``, as names.
+    """Say whether a ``tissue`` or a ``cell_type`` is one of skeletal muscle, by its name.
 
     Examples
     --------
@@ -153,11 +142,6 @@ def is_muscle(column: str) -> pl.Expr:
 def broad_group(column: str) -> pl.Expr:
     """Bring cell types to broad groups by name: the muscle atlas's own labels, else the first pattern that fits.
 
-    Parameters
-    ----------
-    column
-        A column of cell types, as names.
-
     Examples
     --------
     >>> frame = pl.DataFrame({"cell_type": ["MF-II", "skeletal muscle satellite stem cell", "podocyte"]})
@@ -171,9 +155,8 @@ def broad_group(column: str) -> pl.Expr:
         pl.when(text.str.contains(f"(?i){row['pattern']}")).then(pl.lit(row["group"]))
         for row in patterns.iter_rows(named=True)
     ]
-    return pl.coalesce(
-        text.replace_strict(own["pattern"], own["group"], default=None), *fits, pl.lit("other")
-    ).alias(column)
+    known = text.replace_strict(own["pattern"], own["group"], default=None)
+    return pl.coalesce(known, *fits, pl.lit("other")).alias(column)
 
 
 def _content(path: Path) -> Any:

@@ -146,15 +146,8 @@ def open_all(folder: Path | str, only: list[str] | None = None) -> Iterator[Open
 def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarray:
     """Read one array of a part whole, its checksum compared, and return it or some of its columns.
 
-    Parameters
-    ----------
-    opened
-        A part.
-    kind
-        ``embs`` (float16 as stored, cells x 424), ``top3`` (label indices, uint16) or ``scores`` (float16).
-    columns
-        A slice of `layout.BLOCKS` or `layout.LABELS`; every column if none.
-
+    The kind is ``embs`` (float16 as stored, cells x 424), ``top3`` (label indices, uint16) or ``scores`` (float16);
+    columns are a slice of `layout.BLOCKS` or `layout.LABELS`.
     """
     file = opened.files[kind]
     with _open_stream(file.path, file.member) as stream:

@@ -37,9 +37,7 @@ def judge(cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = Non
 
     Returns
     -------
-    polars.DataFrame
-        One row a rule: cells it applies to, cells that break it, their share, cells not judged because a label is no
-        name.
+    One row a rule: cells it applies to, cells that break it, their share, cells not judged because a label is no name.
     """
     count = pl.col("cells")
     rows = [
@@ -59,17 +57,7 @@ def judge(cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = Non
 def examples(
     cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = None, *, top: int = 1
 ) -> pl.DataFrame:
-    """List the most common pairs of labels that break each rule.
-
-    Parameters
-    ----------
-    cells
-        As for `judge`.
-    decoder
-        As for `judge`.
-    top
-        Pairs listed for a rule.
-    """
+    """List the most common pairs of labels that break each rule, `top` of each; the rest is as for `judge`."""
     schema = {"rule": pl.String, "given": pl.String, "label": pl.String, "cells": pl.Int64}
     found = [pl.DataFrame(schema=schema)]
     for rule, pairs in _pairs(cells, decoder):

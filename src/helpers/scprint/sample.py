@@ -47,10 +47,9 @@ def draw(
 
     Returns
     -------
-    anndata.AnnData
-        ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same,
-        block by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``: parts that could not be
-        read, with the reason.
+    ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same, block
+    by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``:
+    parts that could not be read, with the reason.
 
     """
     remedy = "Draw fewer cells or raise the budget."
@@ -83,9 +82,8 @@ def draw(
     block = np.repeat(list(layout.WIDTHS), list(layout.WIDTHS.values()))
     dimension = np.concatenate([np.arange(width) for width in layout.WIDTHS.values()])
     names = [f"{name}_{number}" for name, number in zip(block, dimension, strict=True)]
-    drawn = ad.AnnData(
-        np.concatenate(points), obs, pd.DataFrame({"block": block, "dimension": dimension}, index=names)
-    )
+    var = pd.DataFrame({"block": block, "dimension": dimension}, index=names)
+    drawn = ad.AnnData(np.concatenate(points), obs, var)
     for name, where in layout.BLOCKS.items():
         drawn.obsm[name] = drawn.X[:, where]
     drawn.uns["skipped"] = skipped

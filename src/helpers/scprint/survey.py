@@ -153,9 +153,8 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
         return damage
     parquet, npy = io.BytesIO(), io.BytesIO()
     table.write_parquet(parquet, compression="lz4", statistics=False)
-    np.save(
-        npy, np.vstack([moments, np.full(layout.EMBEDDING_WIDTH, opened.label_width)]), allow_pickle=False
-    )
+    widths = np.full(layout.EMBEDDING_WIDTH, opened.label_width)
+    np.save(npy, np.vstack([moments, widths]), allow_pickle=False)
     return parquet.getvalue(), npy.getvalue()
 
 
@@ -195,11 +194,9 @@ def _add_half(bits: np.ndarray, sums: np.ndarray) -> int:
     largest = np.uint16(0)
     for i in range(rows):
         for j in range(width):
-            magnitude = bits[i, j] & np.uint16(0x7FFF)
+            magnitude, sign = bits[i, j] & np.uint16(0x7FFF), bits[i, j] & np.uint16(0x8000)
             largest = max(largest, magnitude)
-            single = (np.uint32(magnitude) << np.uint32(13)) | (
-                np.uint32(bits[i, j] & np.uint16(0x8000)) << np.uint32(16)
-            )
+            single = (np.uint32(magnitude) << np.uint32(13)) | (np.uint32(sign) << np.uint32(16))
             value = np.uint32(single).view(np.float32) * np.float32(_HALF_TO_SINGLE)
             block[0, j] += value
             block[1, j] += value * value

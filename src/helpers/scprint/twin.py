@@ -27,17 +27,8 @@ LEAKS = {
     ("age_group", "disease"): 1.0,
     ("tissue", "cell_type"): 0.7,
 }
-OWN = {
-    "cell_type": 0.35,
-    "tissue": 0.7,
-    "disease": 0.8,
-    "age_group": 1.5,
-    "assay": 1.5,
-    "ethnicity": 1.5,
-    "sex": 2.0,
-    "organism": 2.0,
-    "cell_culture": 2.0,
-}
+OWN = dict.fromkeys(layout.CLASSES, 2.0) | dict.fromkeys(("age_group", "assay", "ethnicity"), 1.5)
+OWN |= {"cell_type": 0.35, "tissue": 0.7, "disease": 0.8}
 # cell types of one group lie near each other: what their group adds to the block
 GROUP_STRENGTH = 0.6
 # shares of cells: a runner-up within 0.15 of the best; a second type of the same group; plants; people; people with the
@@ -91,9 +82,8 @@ def open_parts(parameter: str, *, seed: int = 7) -> Path:
     n_cells, n_parts = SIZES[parameter]
     sources = [Path(__file__), Path(layout.__file__)]
     made_from = b"".join(path.read_bytes() for path in sources) + _terms().write_csv().encode()
-    folder = (
-        files.cache_folder() / "scprint" / f"{parameter}-{hashlib.sha256(made_from).hexdigest()[:10]}-{seed}"
-    )
+    mark = hashlib.sha256(made_from).hexdigest()[:10]
+    folder = files.cache_folder() / "scprint" / f"{parameter}-{mark}-{seed}"
     with files.storing(folder, any_fault=True):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):

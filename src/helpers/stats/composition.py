@@ -56,9 +56,8 @@ def count_by_donor(
 
     Returns
     -------
-    polars.DataFrame
-        ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay),
-        what is known of the donor, and ``chemistry`` (of most of these barcodes).
+    ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay), what is
+    known of the donor, and ``chemistry`` (of most of these barcodes).
 
     """
     key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
@@ -172,10 +171,9 @@ def compare(
 
     Returns
     -------
-    polars.DataFrame
-        One row per assay and type: change of the share (log2) with its 95 % interval, p, Benjamini-Hochberg q within
-        the assay, error and degrees of freedom where the method has them, arrangements looked at, what was adjusted
-        for; what could not be tested keeps a row with the reason in ``left_out``.
+    One row per assay and type: change of the share (log2) with its 95 % interval, p, Benjamini-Hochberg q within the
+    assay, error and degrees of freedom where the method has them, arrangements looked at, what was adjusted for; what
+    could not be tested keeps a row with the reason in ``left_out``.
 
     References
     ----------

@@ -194,16 +194,8 @@ def choose_donors(
 def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> pl.DataFrame:
     """Tell which covariates can be estimated beside age, and why the others cannot.
 
-    Parameters
-    ----------
-    donors
-        From `choose_donors`: one row a donor, ``coded_age`` and the covariates.
-    covariates
-        Columns, most important first.
-
-    Returns
-    -------
-    One row a covariate: term, levels (with their donors), kept, why.
+    Donors are those of `choose_donors`, covariates columns of them, most important first. Returned is one row a
+    covariate: term, levels (with their donors), kept, why.
     """
     rows, kept = [], [AGE_TERM]
     for term in covariates:
@@ -341,14 +333,8 @@ def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -
     The standard error is the one with which a t interval and the F test agree, the change over the root of F; where F
     is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there.
 
-    Parameters
-    ----------
-    tested, fit
-        What ``glm_ql_ftest`` and ``glm_ql_fit`` returned.
-    coef
-        The tested column of the design.
-    genes
-        Names of the genes, in the order of the fit.
+    It takes what ``glm_ql_ftest`` and ``glm_ql_fit`` returned, the tested column of the design, and the names of the
+    genes in the order of the fit.
     """
     table = tested["table"]
     change, f_value = table["logFC"].to_numpy(float), table["F"].to_numpy(float)

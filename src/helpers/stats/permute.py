@@ -230,8 +230,7 @@ def fit_slopes(
     responses
         Units x types.
     weights
-        Units x types: the precision of each response. It goes with the donor, and must not be derived from the
-        values that are exchanged.
+        Units x types: the precision of each response, which must not be derived from the values that are exchanged.
     level
         Coverage.
     steps
