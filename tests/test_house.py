@@ -179,10 +179,10 @@ BUDGETS = {
     "src/helpers/book": 4_250,
     "src/helpers/cli": 1_000,
     "src/helpers/facts": 350,
-    "src/helpers/scprint": 1_705,
+    "src/helpers/scprint": 1_695,
     "src/helpers/sentences": 2_950,
     "src/helpers/simulate": 2_370,
-    "src/helpers/stats": 1_605,
+    "src/helpers/stats": 1_580,
     "tests": 13_850,
     "notebooks": 9_000,
 }

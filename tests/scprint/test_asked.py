@@ -66,9 +66,8 @@ def test_the_real_sample_gives_the_published_counts(real_sample):
     ],
 )  # fmt: skip
 def test_rules_by_name(given, other, is_broken):
-    found = plausible.judge(
-        pl.DataFrame([{**given, **other}], schema=dict.fromkeys([*given, *other], pl.String))
-    )
+    frame = pl.DataFrame([given | other], schema=dict.fromkeys([*given, *other], pl.String))
+    found = plausible.judge(frame)
     assert found["implausible"].sum() == is_broken
 
 

@@ -27,9 +27,7 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
     generator = np.random.default_rng(seed)
     donors = study.donors().filter(pl.col("cells_10X_version").is_not_null()).to_pandas()
     n = len(donors)
-    n_cells = np.asarray(
-        cells if cells is not None else generator.lognormal(np.log(500), 1, n).astype(int) + 20
-    )
+    n_cells = generator.lognormal(np.log(500), 1, n).astype(int) + 20 if cells is None else np.asarray(cells)
     base = generator.normal(0, 1.5, genes)
     slope = np.where(generator.random(genes) < share, generator.normal(0, effect, genes), 0.0)
     sex = np.where(generator.random(genes) < sex_share, generator.choice([-4.0, 4.0], genes), 0.0)
@@ -41,31 +39,24 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
     mean *= n_cells * depth / mean.sum(axis=0)
     molecules = generator.poisson(generator.gamma(n_cells * 2, mean / (n_cells * 2)))
     bounds = donors["Age_group_5y"].str.split("-", expand=True).astype(float)
-    obs = pd.DataFrame(
-        {
-            names.DONOR: donors["DonorID"],
-            names.SEX: donors["Sex"],
-            "age": age,
-            names.AGE_BIN: donors["Age_bin"],
-            names.AGE_MIDPOINT: bounds.mean(axis=1),
-            "chemistry": donors["cells_10X_version"],
-            "n_cells": n_cells,
-        }
-    )
-    counts = pd.DataFrame(
-        molecules.astype(np.int64), [f"G{i}" for i in range(genes)], donors["DonorID"].to_list()
-    )
+    known = {
+        names.DONOR: donors["DonorID"],
+        names.SEX: donors["Sex"],
+        "age": age,
+        names.AGE_BIN: donors["Age_bin"],
+    }
+    known |= {names.AGE_MIDPOINT: bounds.mean(axis=1), "chemistry": donors["cells_10X_version"]}
+    obs = pd.DataFrame(known | {"n_cells": n_cells})
+    symbols = [f"G{i}" for i in range(genes)]
+    counts = pd.DataFrame(molecules.astype(np.int64), symbols, donors["DonorID"].to_list())
     changed = np.flatnonzero(slope)
-    truth = pl.DataFrame(
-        {
-            "assay": names.CELLS,
-            names.LEVEL0: "MuSC",
-            names.LEVEL2: pl.Series([None] * len(changed), dtype=pl.String),
-            names.GENE: [f"G{i}" for i in changed],
-            "log2_change_per_decade": slope[changed],
-            "origin": "random",
-        }
-    )
+    told = {
+        "assay": names.CELLS,
+        names.LEVEL0: "MuSC",
+        names.LEVEL2: pl.Series([None] * len(changed), dtype=pl.String),
+    }
+    told |= {names.GENE: [f"G{i}" for i in changed], "log2_change_per_decade": slope[changed]}
+    truth = pl.DataFrame(told | {"origin": "random"})
     return Planted(counts, obs, slope, sex, truth)
 
 

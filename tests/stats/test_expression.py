@@ -31,9 +31,8 @@ def scored(planted, **comparison):
     donors, _, design, table = run(planted, **comparison)
     seen = np.linalg.lstsq(design, donors["age"] / 10, rcond=None)[0]
     columns = {"decades_seen": seen[design.columns.get_loc("coded_age")], **MUSC, "donors": len(donors)}
-    labeled = table.with_columns(
-        **{name: pl.lit(value) for name, value in columns.items()}, cells_per_donor=1.0
-    )
+    columns = {name: pl.lit(value) for name, value in columns.items()}
+    labeled = table.with_columns(**columns, cells_per_donor=1.0)
     return score.score_changes(labeled, planted.truth)
 
 
@@ -129,10 +128,8 @@ def test_effective_sizes_keep_a_loud_gene_from_moving_the_others(planted):
     loud.iloc[0, :6] = loud.iloc[0, :6] * 10 + loud.sum().to_numpy()[:6] // 2
     quiet = expression.find_expressed(planted.counts).index.drop("G0", errors="ignore")
     drift = {}
-    for name, sizes in (
-        ("plain", loud.sum().to_numpy()),
-        ("effective", expression.find_sizes(loud.loc[["G0", *quiet]])),
-    ):
+    effective = expression.find_sizes(loud.loc[["G0", *quiet]])
+    for name, sizes in (("plain", loud.sum().to_numpy()), ("effective", effective)):
         logs = expression.to_log2_cpm(loud.loc[quiet], sizes)
         drift[name] = abs((logs.iloc[:, :6].mean(axis=1) - logs.iloc[:, 6:].mean(axis=1)).median())
     assert drift["effective"] < 0.1 < drift["plain"]
@@ -185,10 +182,9 @@ def test_too_few_donors_are_refused_with_how_many_of_what_are_missing(planted):
 
 
 def test_all_faults_of_a_comparison_are_named_at_once(planted):
+    nonsense = {"age_as": "years", "sex": "X", "young_max": 50, "old_min": 40, "min_donors": 1}
     with pytest.raises(ParameterError, match=r"age_as is 'years'.*sex is 'X'.*not below.*min_donors is 1"):
-        expression.choose_donors(
-            planted.donors, age_as="years", sex="X", young_max=50, old_min=40, min_donors=1
-        )
+        expression.choose_donors(planted.donors, **nonsense)
 
 
 def test_a_type_of_too_few_molecules_and_a_donor_without_any_are_refused(plant, planted):

@@ -18,23 +18,12 @@ def truth(rows):
 
 
 def table(decades_seen=1.0):
-    return pl.DataFrame(
-        {
-            "cell_type": ["MuSC"] * 4,
-            "assay": ["cells"] * 4,
-            "gene": ["A", "B", "C", "D"],
-            "log2_change": [0.3, -0.2, 0.1, 0.5],
-            "low": [0.1, -0.4, -0.1, 0.3],
-            "high": [0.5, 0.0, 0.3, 0.7],
-            "standard_error": [0.1] * 4,
-            "df": [10.0] * 4,
-            "p": [0.01, 0.06, 0.3, 0.001],
-            "q": [0.02, 0.2, 0.5, 0.01],
-            "donors": [12] * 4,
-            "cells_per_donor": [80.0] * 4,
-            "decades_seen": [decades_seen] * 4,
-        }
-    )
+    change, low, high = [0.3, -0.2, 0.1, 0.5], [0.1, -0.4, -0.1, 0.3], [0.5, 0.0, 0.3, 0.7]
+    tests = {"gene": ["A", "B", "C", "D"], "log2_change": change, "low": low, "high": high}
+    tests |= {"p": [0.01, 0.06, 0.3, 0.001], "q": [0.02, 0.2, 0.5, 0.01]}
+    same = MUSC | {"standard_error": 0.1, "df": 10.0, "donors": 12, "cells_per_donor": 80.0}
+    same["decades_seen"] = decades_seen
+    return pl.DataFrame(tests).with_columns(**{name: pl.lit(value) for name, value in same.items()})
 
 
 PLANTED = truth(

@@ -159,22 +159,20 @@ def _write_h5ad(path: Path, adata: ad.AnnData) -> None:
 
 
 def _script(slices: list[str], organism: str, checkpoint: str) -> str:
-    lines = [
-        "#!/usr/bin/env bash",
-        "# Embeds the slices of this folder with scPRINT-2. Run it in the environment of environments/scprint.yml,",
-        "# on a machine with a GPU and the network. Slices that are done are skipped.",
-        "set -euo pipefail",
-        'cd "$(dirname "$0")"',
-        f"checkpoint=${{1:-{shlex.quote(checkpoint)}}}",
-        f"for slice in {' '.join(slices)}; do",
-        '  if [ ! -f "${slice}_embedded.h5ad" ]; then',
-        '    scprint2 embed --adata "$slice.h5ad" --ckpt_path "$checkpoint" \\',
-        f'      --species {shlex.quote(organism)} --output_filename "${{slice}}_part.h5ad"',
-        '    mv "${slice}_part.h5ad" "${slice}_embedded.h5ad"',
-        "  fi",
-        "done",
-    ]
-    return "\n".join(lines) + "\n"
+    return f"""#!/usr/bin/env bash
+# Embeds the slices of this folder with scPRINT-2. Run it in the environment of environments/scprint.yml,
+# on a machine with a GPU and the network. Slices that are done are skipped.
+set -euo pipefail
+cd "$(dirname "$0")"
+checkpoint=${{1:-{shlex.quote(checkpoint)}}}
+for slice in {" ".join(slices)}; do
+  if [ ! -f "${{slice}}_embedded.h5ad" ]; then
+    scprint2 embed --adata "$slice.h5ad" --ckpt_path "$checkpoint" \\
+      --species {shlex.quote(organism)} --output_filename "${{slice}}_part.h5ad"
+    mv "${{slice}}_part.h5ad" "${{slice}}_embedded.h5ad"
+  fi
+done
+"""
 
 
 def _read_slice(path: Path, sent: int) -> ad.AnnData:

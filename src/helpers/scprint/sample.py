@@ -50,7 +50,6 @@ def draw(
     ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same, block
     by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``:
     parts that could not be read, with the reason.
-
     """
     remedy = "Draw fewer cells or raise the budget."
     require(cells * _BYTES_A_CELL, budget=budget, work=f"a sample of {cells:,} cells", remedy=remedy)

@@ -32,8 +32,7 @@ Submit = Callable[[Opened], Callable[[], Any]]
 VERSION = 1
 KIND = "scprint survey"  # what our mark says of a folder
 SKIP, STOP = "skip", "stop"
-_HALF_TO_SINGLE = float(2**112)
-_INFINITE = 0x7C00
+_HALF_TO_SINGLE, _INFINITE = float(2**112), 0x7C00
 _WINDOW = 16
 _WAIT, _PATIENCE = 5, 6  # seconds of one look at a cluster, and looks without a worker before it is given up
 
@@ -80,10 +79,8 @@ def run(
     cache
         Folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if none.
         A survey that was stopped goes on where it was.
-    processes
-        Processes on this machine.
-    cluster
-        Address of a Dask scheduler whose workers see the same folder; used instead of processes.
+    processes, cluster
+        Processes on this machine, or the address of a Dask scheduler whose workers see the same folder.
     on_fault
         ``skip`` counts the sound parts and lists the others, ``stop`` raises at the first fault.
     progress

@@ -19,6 +19,7 @@ from helpers.scprint import labels, layout
 
 KIND = "scprint parts"  # what our mark says of a folder
 ONTOLOGY_FILE, TRUTH_FILE = "cell_ontology.obo", "truth.json"
+TERMS_TABLE = "embedding_twin_labels.csv"
 SIZES = {"demo": (200_000, 10), "tiny": (12_000, 6)}
 # what a block tells of a class: spread between labels over spread within
 LEAKS = {
@@ -81,7 +82,9 @@ def open_parts(parameter: str, *, seed: int = 7) -> Path:
         return folder
     n_cells, n_parts = SIZES[parameter]
     sources = [Path(__file__), Path(layout.__file__)]
-    made_from = b"".join(path.read_bytes() for path in sources) + _terms().write_csv().encode()
+    made_from = (
+        b"".join(path.read_bytes() for path in sources) + labels.table(TERMS_TABLE).write_csv().encode()
+    )
     mark = hashlib.sha256(made_from).hexdigest()[:10]
     folder = files.cache_folder() / "scprint" / f"{parameter}-{mark}-{seed}"
     with files.storing(folder, any_fault=True):
@@ -115,10 +118,6 @@ def _write(folder: Path, world: "_World", bounds: np.ndarray, width: int, *, com
     files.write_json(folder / TRUTH_FILE, truth)
 
 
-def _terms() -> Any:
-    return labels.table("embedding_twin_labels.csv")
-
-
 def _ontology(world: "_World") -> str:
     """Write the cell types under one parent each."""
     stanzas = ["format-version: 1.2\nontology: twin", "[Term]\nid: TWIN:cell\nname: cell"]
@@ -135,7 +134,7 @@ class _World:
     """The planted structure that all parts share."""
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.terms = seed, _terms()
+        self.seed, self.terms = seed, labels.table(TERMS_TABLE)
         self.sizes = {name: self.terms.filter(self.terms["class"] == name).height for name in layout.CLASSES}
         types, tissues = (self.terms.filter(self.terms["class"] == name) for name in ("cell_type", "tissue"))
         chance = np.random.default_rng([seed, 0])
@@ -151,10 +150,8 @@ class _World:
         self.mouse_type = int(types["name"].str.contains("(Mmus)", literal=True).arg_max())
         held = [np.flatnonzero(np.isin(self.groups, text.split())) for text in tissues["groups"]]
         self.types_of = [found[found != self.mouse_type] for found in held]
-        number = np.arange(len(self.groups))
-        self.siblings = [
-            np.flatnonzero((self.groups == group) & (number != i)) for i, group in enumerate(self.groups)
-        ]
+        alike = (self.groups[:, None] == self.groups) & ~np.eye(len(self.groups), dtype=bool)
+        self.siblings = [np.flatnonzero(row) for row in alike]
 
     def part(self, number: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
         """Make one part: embeddings, labels, scores, and the counts of what was planted."""

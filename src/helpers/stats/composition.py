@@ -58,7 +58,6 @@ def count_by_donor(
     -------
     ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay), what is
     known of the donor, and ``chemistry`` (of most of these barcodes).
-
     """
     key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
     _require(obs, [*key[1:], level])

@@ -83,22 +83,15 @@ def choose_type(
     Parameters
     ----------
     obs
-        One row a cell: donor, assay and labels.
+        One row a cell: donor, assay and labels (a column `level`).
     donors
         ``muscle.donors``.
-    wanted
-        Label asked for; empty to leave the choice to this function.
-    usual
-        Label taken where it is there and none is asked for.
-    level
-        Column of labels.
-    assay
-        Cells or nuclei.
+    wanted, usual
+        Label asked for, and the one taken where it is there and none is asked for.
     min_cells
         Cells that a donor needs for a profile.
     comparison
         Options of `choose_donors`.
-
     """
     here = obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]]
     here = here.dropna().astype(str)
@@ -156,7 +149,6 @@ def choose_donors(
     The chosen rows, with ``group`` ("young", "between", "old") and ``coded_age`` (decades; with ``"bin"`` 1 for old
     and 0 for young). Missing labels of sex and chemistry read "not stated", and a chemistry of a single donor is
     joined to the commonest: alone it would only take its donor out of the test.
-
     """
     _refuse_nonsense(age_as=age_as, young_max=young_max, old_min=old_min, sex=sex, min_donors=min_donors)
     table = donors.to_pandas() if isinstance(donors, pl.DataFrame) else donors.copy()
@@ -398,15 +390,11 @@ def screen(
     Parameters
     ----------
     adata
-        Cells x genes with molecules in layer ``counts``.
+        Cells x genes with molecules in layer ``counts`` and cell types in a column `level`.
     donors
         ``muscle.donors``.
-    level
-        Column of cell types.
     min_cells
         Cells that a donor needs for a profile.
-    prior_trust
-        As in `run_test`.
     workers
         Processes. A fit takes about a fifth of a second, a new process three: worth it for many tests only.
     comparison
@@ -490,10 +478,8 @@ def _refuse_too_few(donors: pd.DataFrame, *, min_donors: int, sex: str, what: st
 def _refuse_empty(counts: pd.DataFrame, what: str) -> None:
     empty = counts.columns[counts.sum() == 0]
     if len(empty):
-        msg = (
-            f"{what}: donor(s) {', '.join(map(str, empty))} have no molecule of a tested gene. "
-            "Raise min_cells to leave them out."
-        )
+        who = ", ".join(map(str, empty))
+        msg = f"{what}: donor(s) {who} have no molecule of a tested gene. Raise min_cells to leave them out."
         raise DesignError(msg)
 
 

@@ -142,12 +142,8 @@ def deal(
     strata
         One row per donor, the column that matters most first. Columns are left off from the right until at least
         `fewest` arrangements remain; ``.within`` of the result names those kept, none if none could be.
-    draws
-        Arrangements drawn where there are more than that; fewer are all counted.
-    fewest
-        Arrangements that a stratification must leave.
-    seed
-        Seed of the sample.
+    draws, fewest
+        Arrangements drawn where there are more than that, and those that a stratification must leave.
 
     Examples
     --------
@@ -225,10 +221,8 @@ def fit_slopes(
 
     Parameters
     ----------
-    arrangements
-        From `arrange`.
-    responses
-        Units x types.
+    arrangements, responses
+        From `arrange` or `deal`, and units x types.
     weights
         Units x types: the precision of each response, which must not be derived from the values that are exchanged.
     level

@@ -81,11 +81,6 @@ def score_changes(
 def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
     """Sum up calls: false-discovery proportion, power, bias and interval coverage.
 
-    Parameters
-    ----------
-    scored
-        From `score_changes`, of one or more tests.
-
     Returns
     -------
     ``genes``, ``planted``, ``calls``, ``false_calls``, ``false_discovery_proportion`` (zero where nothing is
