@@ -32,8 +32,8 @@ MUTANTS = (
     (
         "p-values not adjusted in order",
         "stats/expression.py",
-        'q = stats.false_discovery_control(p)',
-        'q = stats.false_discovery_control(np.sort(p))',
+        "q = stats.false_discovery_control(p)",
+        "q = stats.false_discovery_control(np.sort(p))",
         "tests/stats",
     ),
     (

@@ -837,8 +837,16 @@ def relabeled(folder, label):
 
 @pytest.mark.parametrize(
     "label",
-    [MARKUP, f"[red]{MARKUP}[/]", f"**{MARKUP}** $x$ `y`", "</td></table>" + MARKUP, MARKUP + "x" * 10_000],
-    ids=["script", "rich", "markdown", "table", "long"],
+    [
+        MARKUP,
+        f"[red]{MARKUP}[/]",
+        f"**{MARKUP}** $x$ `y`",
+        "</td></table>" + MARKUP,
+        MARKUP + "x" * 10_000,
+        MARKUP + "筋肉細胞 💪",
+        MARKUP + "\x1b[31m\x07\x9b",
+    ],
+    ids=["script", "rich", "markdown", "table", "long", "CJK", "control"],
 )
 def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(folder, tmp_path, page, label):
     atlas = relabeled(folder, label)

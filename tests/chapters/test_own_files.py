@@ -1,12 +1,15 @@
 """Chapters on files of other people: a plain matrix, and a CELLxGENE-schema file whose labels are not the atlas's."""
 
+import json
 import shutil
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+import scipy.io
 
 from helpers.book import run
 from helpers.book.project import Project
@@ -77,6 +80,26 @@ def test_chapters_run_on_it(files, tmp_path, file, chapters):
     wanted = [one for one in plans_of(files / file) if one.notebook.name[:2] in chapters]
     outcomes = run.make(wanted, failed=tmp_path / "failed", workers=1)
     assert [one.error for one in outcomes if one.status not in {"good", "reused"}] == []
+    place = next(Path(one.folder) for one in outcomes if one.name.startswith("02")) / "files" / "02_quality"
+    found = json.loads((place / "results.json").read_text())["findings"]
+    held = ad.read_h5ad(files / file)  # no column of the file says any of this
+    counts = (held.raw.to_adata() if held.raw is not None else held).X
+    assert found["median_counts"]["value"] == np.median(np.asarray(counts.sum(axis=1)))
+    assert found["median_genes"]["value"] == np.median(np.asarray((counts > 0).sum(axis=1)))
+    assert 0 < found["removed_fixed"]["value"] < 1
+
+
+def test_what_cell_ranger_writes_is_a_source_of_chapters_too(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+    held = ad.read_h5ad(files / "plain.h5ad")[:200]
+    folder = tmp_path / "filtered_feature_bc_matrix"
+    folder.mkdir()
+    scipy.io.mmwrite(folder / "matrix.mtx", held.X.T.astype(int))
+    (folder / "barcodes.tsv").write_text("\n".join(held.obs_names) + "\n")
+    genes = "".join(f"ENSG{number:011d}\t{gene}\n" for number, gene in enumerate(held.var_names))
+    (folder / "genes.tsv").write_text(genes)
+    able = {one.notebook.name[:2] for one in plans_of(folder) if not one.lacks}
+    assert able == {"01", "02", "06", "11"}
 
 
 def test_a_release_simulated_before_something_was_planted_runs(tiny_release, tmp_path):

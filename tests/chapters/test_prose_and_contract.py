@@ -97,10 +97,3 @@ def test_a_missing_name_and_another_unit_are_said():
         "donors has the unit 'cells', promised is 'donors'",
         "kind is promised but not recorded",
     ]
-
-
-def test_the_known_answer_counts_on_the_default_atlas_only():
-    assert contract.faults(PROMISED, found(donors=4)) == []
-    assert contract.faults(PROMISED, found(donors=4), demo=True) == [
-        "donors is 4, the known answer lies between 3 and 3"
-    ]

@@ -38,6 +38,24 @@ def test_a_mistyped_parameter_stops_with_the_nearest_name(book):
     assert not (book / "_build").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--memory", "1 KiB"], "1 KiB is less than what these are expected to need"),
+        (["--memory", "banana"], "'banana' is not a size"),
+        (["--memory", "-1 GiB"], "is not a size"),
+        (["-p", "share=9"], "share = 9.0 is out of range"),
+        (["-f", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(book, words, said):
+    for verb in ("run", *(["build"] if words[0] == "--memory" else [])):
+        code, text = call(verb, *words)
+        assert code == 2
+        assert said in text
+    assert not list((book / "_build").rglob("*.ipynb"))
+
+
 def test_a_run_that_fails_ends_with_one_and_names_cell_and_error(book):
     code, text = call("run", "02", "-p", "breaks=yes")
     assert code == 1

@@ -43,13 +43,6 @@ def test_a_group_by_counts_what_a_plain_loop_counts(made, surveyed, table):
     assert {tuple(row[:-1]): row[-1] for row in counted.iter_rows()} == dict(plain)
 
 
-def test_scores_part_and_row_stand_beside_the_labels(made, surveyed):
-    cells = surveyed.cells.collect()
-    np.testing.assert_array_equal(cells.select(layout.SCORE_COLUMNS).to_numpy(), load(made, "scores"))
-    assert cells["part"].unique(maintain_order=True).to_list() == surveyed.counted
-    assert cells["row"].to_list() == list(range(500)) * 6
-
-
 def test_means_and_variances_are_those_of_numpy(made, surveyed):
     values = load(made, "embs").astype(np.float64)
     np.testing.assert_allclose(surveyed.embedding["mean"], values.mean(axis=0), atol=1e-6)

@@ -376,29 +376,6 @@ def test_cells_of_nobody_stay_in_train_and_are_counted(cells, tmp_path):
     assert table["side"].unique().to_list() == ["train"]
 
 
-def test_row_groups_and_compression_suit_training(file, tmp_path):
-    [done] = write.write(file, tmp_path, options=Options(split="none"))
-    metadata = pq.read_metadata(done.folder / "chunk_0000.parquet")
-    column = metadata.row_group(0).column(0)
-    assert column.compression == "ZSTD"
-    assert not column.is_stats_set  # the smallest and largest sentence would swell the footer
-    assert metadata.row_group(0).num_rows == 60
-
-
-def test_a_block_of_rows_is_cut_into_row_groups_of_fixed_size(cells, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "BLOCK", 16)
-    monkeypatch.setattr(shards, "GAP", 2)
-    [done] = write.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.2, chunk_cells=40))
-    sizes = [
-        pq.read_metadata(path).row_group(i).num_rows
-        for path in sorted(done.folder.glob("train/*.parquet"))
-        for i in range(pq.read_metadata(path).num_row_groups)
-    ]
-    assert sizes == [16, 16, 8, done.manifest["cells_by_side"]["train"] - 40]
-    expected = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
-    assert dict(read.read(tmp_path).select("barcode", "cell_sentence").collect().iter_rows()) == expected
-
-
 def test_the_manifest_has_nothing_that_changes_from_run_to_run(file, tmp_path):
     [done] = write.write(file, tmp_path, options=Options(split="none"))
     manifest = json.loads((done.folder / "manifest.json").read_text())

@@ -105,11 +105,11 @@ def arrange(
     places, parts = _split(observed, strata)
     total = prod(_count_one(part) for part in parts)
     if total < 2:
-        msg = (
+        few = f"ages cannot be dealt over {observed.size} donor(s). Choose a more common cell type or fewer cells a donor."
+        alike = (
             f"{observed.size} units have one arrangement only: within every stratum all values are equal. "
-            "Use coarser strata, or none."
         )
-        raise DesignError(msg)
+        raise DesignError(few if observed.size < 2 else f"{alike}Use coarser strata, or none.")
     codes = np.empty(observed.size, dtype=int)
     for code, place in enumerate(places):
         codes[place] = code
