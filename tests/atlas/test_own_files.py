@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import warnings
 
 import anndata as ad
@@ -525,3 +526,18 @@ def test_commands_pair_no_files_of_a_neighbor_by_a_pattern(tmp_path, monkeypatch
     assert held.obs[names.N_COUNTS].to_list() == wanted.to_list()
     assert np.asarray(held.layers["counts"].sum(1)).ravel().tolist() == wanted.to_list()
     assert validate.is_damaged(validate.validate(tmp_path / name)) is False
+
+
+def test_a_change_is_seen_though_size_and_time_are_set_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "SETTLED", -1)
+    monkeypatch.setattr(files, "REMEMBERED", 10)
+    path = tmp_path / "chunk_0000.parquet"
+    path.write_bytes(bytes(3_000_000))
+    before, state = files.digest(path), path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(1_234_567)
+        stream.write(b"x")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size
+    assert files.digest(path) != before
