@@ -1,13 +1,14 @@
 """The log undone, cell by cell, in compiled loops: from values to whole molecules, or to none."""
 
-import numba as nb
 import numpy as np
+
+from helpers.kernels import kernel
 
 ROUNDING = 5e-7  # relative error of a float32 value after scaling and log, a few units in the last place
 DOUBTFUL = 0.3  # molecules; a value less certain than this waits until the unit is known better
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def sum_rows(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """Return the sum of each row."""
     sums = np.zeros(indptr.size - 1, np.int64)
@@ -17,7 +18,7 @@ def sum_rows(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return sums
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def scan(data: np.ndarray) -> tuple[int, int, int, float, int]:
     """Return the first negative, broken and fractional place, -1 for none, then the largest value, the zeros."""
     negative, broken, fraction, zeros = -1, -1, -1, 0
@@ -37,7 +38,7 @@ def scan(data: np.ndarray) -> tuple[int, int, int, float, int]:
     return negative, broken, fraction, largest, zeros
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _fit(
     x: np.ndarray, slack: np.ndarray, n: int, least: float, least_slack: float, k: int, out: np.ndarray
 ) -> tuple[bool, float, float]:
@@ -71,7 +72,7 @@ def _fit(
         before = open_values
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray) -> tuple[float, float]:
     """Undo the log of one cell; return its smallest value and how far that may be off."""
     least, least_slack = np.inf, 0.0
@@ -84,7 +85,7 @@ def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray
     return least, least_slack
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
     """Whether far more values than chance allows are multiples of `k`: then one molecule was one, and a few are off.
 
@@ -96,7 +97,7 @@ def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
     return molecules.size >= 20 and multiples >= 0.8 * molecules.size
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def solve(
     data: np.ndarray,
     indptr: np.ndarray,

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import h5py
-import numba as nb
 import numpy as np
 import scipy.sparse as sp
 
 from helpers.atlas import matrix
 from helpers.errors import SourceError
+from helpers.kernels import kernel
 
 BLOCK_VALUES = 2**24  # stored values read at a time
 SAMPLED = 200_000
@@ -105,7 +105,7 @@ def _add_up(held: sp.csr_matrix, *, log: bool) -> None:
         held.data = np.log1p(held.data)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _disorder(indptr: np.ndarray, indices: np.ndarray) -> bool:
     """Tell whether a row has its columns out of order or one of them twice."""
     for row in range(indptr.size - 1):
@@ -170,7 +170,7 @@ def _lookup(places: np.ndarray | None, n: int) -> np.ndarray:
     return lookup
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _pick(
     data: np.ndarray, indices: np.ndarray, starts: np.ndarray, stops: np.ndarray, lookup: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
