@@ -20,7 +20,7 @@ from patsy import dmatrix
 from scipy import stats
 
 from helpers import budget, names
-from helpers.atlas import people
+from helpers.atlas.columns import tabulate
 from helpers.simulate import atlas, truth
 from helpers.stats import expression, permute, score
 
@@ -71,7 +71,7 @@ def find_donors(cells):
         names.AGE_MIDPOINT,
     )
     numbers = {names.AGE_MIDPOINT}
-    return people.tabulate(
+    return tabulate(
         pl.DataFrame(
             {
                 name: cells.obs[name].astype(float if name in numbers else str).to_numpy()

@@ -669,14 +669,14 @@ CONVERT = """
 import sys, time
 from helpers import sources
 from helpers.atlas import cache
-plain = cache._write_csr
-def slow(file, name, held, shared):
-    group = plain(file, name, held, shared)
+plain = cache._write_layer
+def slow(file, held, *, shared):
+    plain(file, held, shared=shared)
     file.flush()
     print("half", flush=True)
     time.sleep(60)
 cache.store = lambda *_, **__: None
-cache._write_csr = slow
+cache._write_layer = slow
 sources.convert(sys.argv[1], sys.argv[2])
 """
 SIMULATE = """

@@ -105,7 +105,7 @@ def test_a_stopped_write_leaves_nothing(folder, monkeypatch):
     def stop(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_write_csr", stop)
+    monkeypatch.setattr(cache, "_write_layer", stop)
     open_folder(folder).to_anndata()
     assert not [path for path in folder.iterdir() if ".h5ad" in path.name]
 

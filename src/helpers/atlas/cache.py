@@ -25,15 +25,7 @@ WAIT = 900  # seconds that a second process waits for the first to convert
 
 
 def find(folder: Path, key: str) -> Path | None:
-    """Return the converted file of a release with this key, or none; damaged ones are not used.
-
-    Parameters
-    ----------
-    folder
-        The release.
-    key
-        Hash of what it holds.
-    """
+    """Return the converted file of a release whose content has this hash, or none; damaged ones are not used."""
     return next((path for path in _places(folder, key) if _whole(path, key)), None)
 
 
@@ -78,37 +70,21 @@ def store(folder: Path, key: str, adata: AnnData, *, simulation: dict | None) ->
 def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> None:
     """Write an AnnData as an uncompressed h5ad, whole or not at all; counts share the index arrays of `X`.
 
-    Parameters
-    ----------
-    path
-        File to write.
-    adata
-        `X` CSR, and the layer ``counts`` if there is one.
-    key
-        Hash of what it was made from.
-    simulation
-        What the source says of how it was made up; none for real data.
-
     Raises
     ------
     StorageError
         If it does not fit on the disk, or the place cannot be written.
     """
-    bare = AnnData(obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
+    bare = AnnData(adata.X, obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
     files.drop_leftovers(path)
     with files.writing(path) as part:
-        files.require_room(
-            path, _bytes_of(adata)
-        )  # HDF5 may crash the process later if a disk fills under it
+        # HDF5 may crash the process later if a disk fills under it
+        files.require_room(path, _bytes_of(adata))
         bare.write_h5ad(part)
         with h5py.File(part, "a") as file:
-            if "X" in file:
-                del file["X"]
-            group = _write_csr(file, "X", adata.X, None)
             if names.COUNTS in adata.layers:
                 layer = adata.layers[names.COUNTS]
-                shared = layer.indices is adata.X.indices or np.shares_memory(layer.indices, adata.X.indices)
-                _write_csr(file, f"layers/{names.COUNTS}", layer, group if shared else None)
+                _write_layer(file, layer, shared=np.shares_memory(layer.indices, adata.X.indices))
             if simulation is not None:
                 file.attrs[names.SIMULATION] = json.dumps(simulation)
             file.attrs[KEY] = _stamp(key)  # last: a file without it is not whole
@@ -117,17 +93,7 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
 def read(
     path: Path, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool
 ) -> tuple[sp.csr_matrix, sp.csr_matrix | None]:
-    """Return values and counts of a converted file for these rows and genes.
-
-    Parameters
-    ----------
-    path
-        File that `find` gave.
-    rows, places
-        Cells in ascending order and genes in the order wanted; none for all.
-    counts
-        Whether counts are wanted.
-    """
+    """Return values and counts of a file that `find` gave: cells ascending, genes in the order wanted, none for all."""
     with h5py.File(path, "r") as file:
         values = stored.read_csr(file["X"], rows, places)
         if not counts:
@@ -176,18 +142,12 @@ def _drop_stale(path: Path) -> None:
                 logger.info("an old converted file stays: %s", problem)
 
 
-def _write_csr(file: h5py.File, name: str, held: sp.csr_matrix, shared: h5py.Group | None) -> h5py.Group:
-    group = file.create_group(name)
-    group.attrs["encoding-type"] = "csr_matrix"
-    group.attrs["encoding-version"] = "0.1.0"
-    group.attrs["shape"] = np.array(held.shape, dtype=np.int64)
+def _write_layer(file: h5py.File, held: sp.csr_matrix, *, shared: bool) -> None:
+    group = file.require_group("layers").create_group(names.COUNTS)
+    group.attrs.update(file["X"].attrs)
     group.create_dataset("data", data=held.data)
-    for part in ("indices", "indptr"):
-        if shared is None:
-            group.create_dataset(part, data=getattr(held, part))
-        else:
-            group[part] = shared[part]  # a hard link: the same array under a second name
-    return group
+    for part in ("indices", "indptr"):  # shared: a hard link, the same array under a second name
+        group[part] = file["X"][part] if shared else getattr(held, part)
 
 
 def _bytes_of(adata: AnnData) -> int:

@@ -27,16 +27,9 @@ FEATURE_TYPES: dict[str, pl.DataType] = {
     names.N_CELLS: pl.Int64(),
     names.GENE_IDS: pl.String(),
 }
-INDEX_NAMES = (names.INDEX_COLUMN, names.BARCODE, "barcodes", "index", "_index", "cell_id", "cell", "CellID")
-INDEX_NAMES += ("Unnamed: 0", "")
-LABEL, SOMEBODY, NUMBER, WHOLE, PERCENT, SHARE = (
-    "label",
-    "donor",
-    "number",
-    "whole number",
-    "percent",
-    "share",
-)
+INDEX_NAMES = (names.INDEX_COLUMN, names.BARCODE, "barcodes", "index", "_index", "cell_id", "cell", "CellID", "Unnamed: 0", "")  # fmt: skip
+LABEL, SOMEBODY, NUMBER, WHOLE, PERCENT, SHARE = ("label", "donor", "number", "whole", "percent", "share")
+_MOST = {PERCENT: 100.0, SHARE: 1.0}  # largest value of a kind
 
 
 @dataclass(frozen=True)
@@ -57,62 +50,33 @@ _NUCLEI = dict.fromkeys(("nucleus", "nuclei", "single nucleus", "snrna-seq"), na
 _V2 = dict.fromkeys(("10x 3' v2", "efo:0009899", "3'v2", "v2", "10xv2"), names.V2)
 _V3 = dict.fromkeys(("10x 3' v3", "efo:0009922", "3'v3", "v3", "10xv3"), names.V3)
 
+_SCALED = "shares of one are multiplied by a hundred"
+
 COLUMNS = (
     Column(names.SAMPLE, ("sample_id", "library_id", "sample", "Sample"), LABEL, "library or sample"),
-    Column(
-        names.DONOR,
-        ("donor_id", "donor", "Donor", "subject_id", "individual", "patient_id", "patient"),
-        SOMEBODY,
-        "person; words that name nobody (unknown, pooled, doublet, ...) become empty",
-    ),
+    Column(names.DONOR, ("donor_id", "donor", "Donor", "subject_id", "individual", "patient_id", "patient"), SOMEBODY, "person; words that name nobody (unknown, pooled, doublet, ...) become empty"),
     Column(names.SEX, ("sex", "sex_ontology_term_id", "gender"), LABEL, "M or F", _MALE | _FEMALE),
     Column(names.ASSAY, ("suspension_type",), LABEL, "cells or nuclei", _CELLS | _NUCLEI),
-    Column(
-        names.CHEMISTRY,
-        ("assay", "assay_ontology_term_id"),
-        LABEL,
-        "3'v2 or 3'v3; other assays are left empty",
-        _V2 | _V3 | {"3'v2/v3": names.V2_V3},
-    ),
-    Column(
-        names.LEVEL0,
-        ("cell_type", "author_cell_type", "celltype", "cell_type_ontology_term_id"),
-        LABEL,
-        "cell type; unknown and the like become empty",
-    ),
+    Column(names.CHEMISTRY, ("assay", "assay_ontology_term_id"), LABEL, "3'v2 or 3'v3; other assays are left empty", _V2 | _V3 | {"3'v2/v3": names.V2_V3}),
+    Column(names.LEVEL0, ("cell_type", "author_cell_type", "celltype", "cell_type_ontology_term_id"), LABEL, "cell type; unknown and the like become empty"),
     Column(names.LEVEL1, (), LABEL, "finer cell type"),
     Column(names.LEVEL2, (), LABEL, "finest cell type"),
     Column(names.N_COUNTS, ("total_counts", "nCount_RNA", "n_umi", "nUMIs"), NUMBER, "molecules of the cell"),
-    Column(
-        names.N_GENES, ("n_genes_by_counts", "nFeature_RNA", "n_features"), WHOLE, "genes seen in the cell"
-    ),
-    Column(
-        names.PERCENT_MITO,
-        ("pct_counts_mt", "pct_counts_mito", "percent.mt"),
-        PERCENT,
-        "percent of molecules that are mitochondrial; shares of one are multiplied by a hundred",
-    ),
-    Column(
-        names.PERCENT_RIBO,
-        ("pct_counts_ribo", "percent.ribo"),
-        PERCENT,
-        "percent of molecules that are ribosomal; shares of one are multiplied by a hundred",
-    ),
+    Column(names.N_GENES, ("n_genes_by_counts", "nFeature_RNA", "n_features"), WHOLE, "genes seen in the cell"),
+    Column(names.PERCENT_MITO, ("pct_counts_mt", "pct_counts_mito", "percent.mt"), PERCENT, f"percent of molecules that are mitochondrial; {_SCALED}"),
+    Column(names.PERCENT_RIBO, ("pct_counts_ribo", "percent.ribo"), PERCENT, f"percent of molecules that are ribosomal; {_SCALED}"),
     Column(names.DOUBLET_SCORE, ("doublet_score", "scrublet_scores"), SHARE, "doublet score, 0 to 1"),
-)
+)  # fmt: skip
+_AGE_BIN = Column(names.AGE_BIN, (), LABEL, "young or old", {"young": names.YOUNG, "old": names.OLD})
 # Ages come from the first of these that says one; a plain number is in years unless the name says otherwise.
 STAGES = (ages.STAGE_TERM, ages.STAGE)
 AGE_UNITS = {names.EXACT_AGE: 1.0, "Age": 1.0, "age_years": 1.0, "donor_age": 1.0, "age_months": 1 / 12}
 AGE_UNITS |= {"age_weeks": 7 / 365.25, "age_days": 1 / 365.25, names.AGE_GROUP: 1.0, names.AGE_MIDPOINT: 1.0}
 AGE_COLUMNS = (names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
-_BINS = {"young": names.YOUNG, "old": names.OLD}
-_GROUP = re.compile(r"^\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?|\+)$")
+_UNIT_UNSAID = (names.EXACT_AGE, "Age", "donor_age")
+_GROUP = r"^\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?|\+)$"
 _ALWAYS_PERCENT = ("pct_counts_mt", "pct_counts_mito", "pct_counts_ribo")  # scanpy writes no other unit
-_OWN_FORMAT = {
-    names.LEVEL2,
-    names.DOUBLET_SCORE,
-    names.CHEMISTRY,
-}  # a file of the release's own: its units hold
+_OWN_FORMAT = {names.LEVEL2, names.DOUBLET_SCORE, names.CHEMISTRY}  # of the release's own files: units hold
 
 ORGANISMS = {
     **dict.fromkeys(("homo sapiens", "human", "ncbitaxon:9606", "9606", "hsapiens"), ages.HUMAN),
@@ -120,18 +84,10 @@ ORGANISMS = {
 }
 ORGANISM_COLUMNS = ("organism", "organism_ontology_term_id", "species")
 OTHER = "other"
-SYMBOL_COLUMNS = (
-    "feature_name",
-    "gene_symbols",
-    "gene_symbol",
-    "gene_name",
-    "gene_names",
-    "symbol",
-    "Symbol",
-)
-SYMBOL_COLUMNS += ("gene_short_name", "hgnc_symbol")
+SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "Symbol", "gene_short_name", "hgnc_symbol")  # fmt: skip
 ENSEMBL_COLUMNS = ("gene_ids", "ensembl_id", "ensembl_ids", "feature_id", "gene_id", "ensembl")
 _ENSEMBL = re.compile(r"ENS([A-Z]{0,6})G\d{11}")
+_SHOWN = 5  # donors named in a note
 
 
 def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.DataFrame, list[str]]:
@@ -177,13 +133,10 @@ def _read(values: pl.Series, column: Column, *, trusted: bool) -> tuple[pl.Serie
     if not len(known) or values.dtype == pl.Boolean:
         return None, f"it holds no number, but {_few(_plain(values))}"
     low, high = float(known.min()), float(known.max())
-    most = {PERCENT: 100.0, SHARE: 1.0}.get(column.kind, float("inf"))
-    if low < 0 or high > most or (column.kind == WHOLE and (known != known.round(0)).any()):
-        span = f"its values go from {low:g} to {high:g}"
-        return (
-            None,
-            f"{span}, which is no {column.kind}" if column.kind != WHOLE else f"{span}, not all whole",
-        )
+    broken = column.kind == WHOLE and (known != known.round(0)).any()
+    if broken or low < 0 or high > _MOST.get(column.kind, float("inf")):
+        what = "not all whole" if column.kind == WHOLE else f"which is no {column.kind}"
+        return None, f"its values go from {low:g} to {high:g}, {what}"
     if column.kind == PERCENT and 0 < high <= 1 and not trusted and values.name not in _ALWAYS_PERCENT:
         return numbers * 100, f"values of at most {high:.3g} are taken for shares and multiplied by 100"
     return numbers, ""
@@ -204,19 +157,13 @@ def _read_labels(values: pl.Series, column: Column) -> tuple[pl.Series | None, s
     read = labels.replace_strict(table, default=None, return_dtype=pl.String) if given else labels
     lost = int((labels.is_not_null() & read.is_null()).sum())
     if empty and column.kind == SOMEBODY:
-        return (
-            read,
-            f"{lost:,} cells of {', '.join(sorted(empty))} belong to nobody in particular and have no donor",
-        )
+        who = ", ".join(sorted(empty))
+        return read, f"{lost:,} cells of {who} belong to nobody in particular and have no donor"
     if empty and not column.labels:
         return read, f"{lost:,} cells are {', '.join(sorted(empty))}, which says nothing"
-    changed = [
-        label for label, found in table.items() if found and found != label and values.name == column.name
-    ]
-    return (
-        read,
-        f"{_few(pl.Series(changed, dtype=pl.String))} are read as {column.meaning}" if changed else "",
-    )
+    changed = [one for one, found in table.items() if found not in (None, one) and values.name == column.name]
+    shown = _few(pl.Series(changed, dtype=pl.String))
+    return read, f"{shown} are read as {column.meaning}" if changed else ""
 
 
 def _read_ages(
@@ -227,9 +174,7 @@ def _read_ages(
     refused |= {name for name in AGE_COLUMNS if name in frame.columns and name not in told}
     made: dict[str, pl.Series] = {}
     if names.AGE_BIN in frame.columns:
-        bins, said = _read_labels(
-            frame[names.AGE_BIN], Column(names.AGE_BIN, (), LABEL, "young or old", _BINS)
-        )
+        bins, said = _read_labels(frame[names.AGE_BIN], _AGE_BIN)
         if bins is not None:
             made[names.AGE_BIN] = bins
             refused.discard(names.AGE_BIN)
@@ -237,7 +182,7 @@ def _read_ages(
             notes.append(f"{names.AGE_BIN}: {said}")
     if names.AGE_GROUP in told:  # a group keeps its own words where they are one
         own, read = as_labels(frame[names.AGE_GROUP]), told[names.AGE_GROUP][names.AGE_GROUP]
-        kept = pl.when(own.str.contains(_GROUP.pattern)).then(own).otherwise(read)
+        kept = pl.when(own.str.contains(_GROUP)).then(own).otherwise(read)
         made[names.AGE_GROUP] = pl.select(kept).to_series()
     for name in AGE_COLUMNS:
         for origin in [name] * (name in told) + list(told):
@@ -254,11 +199,7 @@ def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame
     notes = []
     for name in (name for name in (*STAGES, *AGE_UNITS) if name in frame.columns):
         values = _plain(frame[name])
-        if (
-            species != ages.HUMAN
-            and values.dtype.is_numeric()
-            and name in (names.EXACT_AGE, "Age", "donor_age")
-        ):
+        if species != ages.HUMAN and values.dtype.is_numeric() and name in _UNIT_UNSAID:
             notes.append(f"{name} is not taken for an age: the unit of a number is not known for a {species}")
             continue
         found = _tell(values, name, species)
@@ -275,10 +216,8 @@ def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame
 def _tell(values: pl.Series, name: str, species: str) -> pl.DataFrame:
     """Return bounds and the columns of age for each value; each distinct one is read once."""
     unit = AGE_UNITS.get(name, 1.0)
-    schema = {
-        name: pl.String if name in (names.AGE_GROUP, names.AGE_BIN) else pl.Float64 for name in AGE_COLUMNS
-    }
-    schema = {ages.AGE_LOWER: pl.Float64, ages.AGE_UPPER: pl.Float64, **schema}
+    schema = dict.fromkeys((ages.AGE_LOWER, ages.AGE_UPPER, *AGE_COLUMNS), pl.Float64)
+    schema |= dict.fromkeys((names.AGE_GROUP, names.AGE_BIN), pl.String)
     distinct = values.unique()
     rows = []
     for value in distinct:
@@ -289,12 +228,8 @@ def _tell(values: pl.Series, name: str, species: str) -> pl.DataFrame:
             row |= {names.AGE_MIDPOINT: age.years, names.EXACT_AGE: None}
         rows.append(row)
     table = pl.DataFrame(rows, schema=schema).insert_column(0, distinct.alias("_value"))
-    joined = (
-        values.alias("_value")
-        .to_frame()
-        .join(table, on="_value", how="left", nulls_equal=True, maintain_order="left")
-    )
-    return joined.drop("_value")
+    each = pl.DataFrame({"_value": values})
+    return each.join(table, on="_value", how="left", nulls_equal=True, maintain_order="left").drop("_value")
 
 
 def _agree(found: pl.DataFrame, best: pl.DataFrame) -> bool:
@@ -309,47 +244,30 @@ def map_genes(frame: pl.DataFrame, index: str) -> tuple[pl.DataFrame, list[str]]
     """Name genes by symbol and add the columns of genes of the release that others hold under other names."""
     labels = frame[index].cast(pl.String)
     by_id = _is_ensembl(labels)
-    origin = next(
-        (name for name in (*SYMBOL_COLUMNS, names.SYMBOL) if name in frame.columns and name != index), None
-    )
+    held = [name for name in (*SYMBOL_COLUMNS, names.SYMBOL) if name in frame.columns and name != index][:1]
     notes: list[str] = []
     symbols = labels
-    if by_id and origin is not None and not _is_ensembl(frame[origin].cast(pl.String)):
-        symbols = frame[origin].cast(pl.String).fill_null(labels)
+    if by_id and held and not _is_ensembl(frame[held[0]].cast(pl.String)):
+        symbols = frame[held[0]].cast(pl.String).fill_null(labels)
         notes.append("genes are named by symbol, the file by Ensembl id")
     elif by_id:
-        known = symbols_of(labels.to_list())
-        symbols = pl.Series(
-            [symbol or label for symbol, label in zip(known, labels, strict=True)], dtype=pl.String
-        )
-        n_known = sum(symbol is not None for symbol in known)
+        table = study.genes()
+        known = labels.str.split(".").list.first()  # with or without a version
+        known = known.replace_strict(table["ensembl_id"], table["symbol"], default=None)
+        symbols = known.fill_null(labels)
+        n_known = len(known) - known.null_count()
         notes.append(
             f"{n_known:,} of {len(known):,} genes are named by the study's table, the file gives Ensembl ids only"
         )
     made = {}
-    if names.ENSEMBL not in frame.columns:
-        held = next((n for n in ENSEMBL_COLUMNS if n in frame.columns and _is_ensembl(frame[n])), None)
-        if by_id or held is not None:
-            made[names.ENSEMBL] = labels if by_id else frame[held].cast(pl.String)
-    if names.SYMBOL not in frame.columns:
-        named = symbols if not by_id else pl.select(pl.when(symbols != labels).then(symbols)).to_series()
-        if named.null_count() < len(named):
-            made[names.SYMBOL] = named
+    ids = [name for name in ENSEMBL_COLUMNS if name in frame.columns and _is_ensembl(frame[name])]
+    if names.ENSEMBL not in frame.columns and (by_id or ids):
+        made[names.ENSEMBL] = labels if by_id else frame[ids[0]].cast(pl.String)
+    named = pl.select(pl.when(symbols != labels).then(symbols)).to_series() if by_id else symbols
+    if names.SYMBOL not in frame.columns and named.null_count() < len(named):
+        made[names.SYMBOL] = named
     added = [column.alias(name) for name, column in made.items()]
     return frame.with_columns(symbols.alias(names.GENE), *added), notes
-
-
-def symbols_of(identifiers: Iterable[str]) -> list[str | None]:
-    """Return the symbols of human Ensembl ids, with or without a version, by the study's table of genes.
-
-    Examples
-    --------
-    >>> symbols_of(["ENSG00000109061", "ENSG00000092054.13", "ENSMUSG00000033196", "MYH7"])
-    ['MYH1', 'MYH7', None, None]
-    """
-    table = study.genes()
-    known = dict(zip(table["ensembl_id"], table["symbol"], strict=True))
-    return [known.get(label.split(".")[0]) for label in identifiers]
 
 
 def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
@@ -389,16 +307,7 @@ def _few(column: pl.Series) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
-    """Return the known words most like `word`, best first.
-
-    Parameters
-    ----------
-    word
-        What was asked for.
-    known
-        What there is.
-    most
-        Words to return at most.
+    """Return the known words most like `word`, best first, at most so many.
 
     Examples
     --------
@@ -412,11 +321,13 @@ def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
 
 
 def make_unique(labels: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return `labels` made unique the way anndata does, and those that came more than once."""
+    """Return `labels` made unique the way anndata does, and a note on those that came more than once."""
     index = pd.Index(labels, dtype=object)
     if index.is_unique:
         return list(labels), []
-    return list(make_index_unique(index)), sorted(set(index[index.duplicated()]))
+    twice = sorted(set(index[index.duplicated()]))
+    note = f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
+    return list(make_index_unique(index)), [note]
 
 
 def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
@@ -472,12 +383,78 @@ def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     return column.cast(dtype, strict=False)
 
 
-def number_rows(n_rows: int) -> pl.Series:
-    """Return barcodes made from row numbers, for files that hold none.
+def contradicting(obs: pl.DataFrame) -> list[str]:
+    """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted.
 
     Examples
     --------
-    >>> number_rows(2).to_list()
-    ['row-000000', 'row-000001']
+    >>> cells = pl.DataFrame({"DonorID": ["339C", "390C"], "Age_group": ["20-25", None], "Sex": ["M", None]})
+    >>> contradicting(cells)
+    ['339C']
     """
-    return pl.Series(names.BARCODE, [f"row-{i:06d}" for i in range(n_rows)], pl.String)
+    if names.DONOR not in obs.columns:
+        return []
+    wanted = (names.DONOR, names.AGE_GROUP, names.SEX)
+    stated = _with(obs, wanted).select(pl.col(wanted).cast(pl.String)).unique()
+    published = study.donors().select(names.DONOR, "Age", sex="Sex")
+    ends = pl.col(names.AGE_GROUP).str.extract_groups(r"^(\d+)-(\d+)$").struct
+    low, high = (ends.field(end).cast(pl.Float64) for end in "12")
+    wrong = (pl.col(names.SEX) != pl.col("sex")) | (pl.col("Age") < low) | (pl.col("Age") > high)
+    both = stated.join(published, on=names.DONOR)
+    return both.filter(wrong)[names.DONOR].unique().sort().to_list()
+
+
+def look(obs: pl.DataFrame, barcodes: pl.Series) -> list[str]:
+    """Return notes on cells and donors that are not who they seem."""
+    notes = []
+    twice = barcodes.filter(barcodes.is_duplicated())
+    if len(twice):
+        notes.append(
+            f"{len(twice):,} cells share a barcode, first {twice[0]!r}; AnnData gets them made unique by a suffix"
+        )
+    others = contradicting(obs)
+    if others:
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        notes.append(
+            f"{len(others):,} donors have another age group or sex than the study's table states: "
+            f"{', '.join(others[:_SHOWN])}{more}; their published exact ages are not used"
+        )
+    return notes
+
+
+def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
+    """Make the table of donors from the table of cells: see `reader.Atlas.donors`.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"DonorID": ["339C", "339C", "A"], "Sex": ["F", "F", "M"], "age_numeric": [72.5, 72.5, 30]})
+    >>> tabulate(cells).select("DonorID", "age", "cells").rows()
+    [('A', 30.0, 1), ('339C', 73.0, 2)]
+    """
+    said = (names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
+    obs = _with(obs, (names.DONOR, names.ASSAY, names.CHEMISTRY, *said)).drop_nulls(names.DONOR)
+    in_nuclei = (pl.col(names.ASSAY) == names.NUCLEI).fill_null(value=False)
+    known = {name: pl.col(name).drop_nulls() for name in said}
+    donors = obs.group_by(names.DONOR).agg(
+        *(pl.when(one.n_unique() == 1).then(one.first()).alias(name) for name, one in known.items()),
+        chemistry=pl.col(names.CHEMISTRY).filter(~in_nuclei).drop_nulls().unique().sort().str.join(" + "),
+        cells=(~in_nuclei).sum().cast(pl.Int64),
+        nuclei=in_nuclei.sum().cast(pl.Int64),
+    )
+    listed = study.donors().select(names.DONOR, exact="Age")
+    listed = listed.filter(~pl.col(names.DONOR).is_in(contradicting(obs)))
+    stated = pl.coalesce("exact", names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64).alias(names.EXACT_AGE)
+    return (
+        donors.join(listed, on=names.DONOR, how="left")
+        .with_columns(stated, pl.col("chemistry").replace("", None))
+        .select(names.DONOR, names.SEX, names.EXACT_AGE, *said[1:4], "chemistry", names.CELLS, names.NUCLEI)
+        .sort(names.EXACT_AGE, names.DONOR, nulls_last=True)
+    )
+
+
+def _with(obs: pl.DataFrame, wanted: Iterable[str]) -> pl.DataFrame:
+    """Return the table with empty columns where it lacks some."""
+    numbers = (names.AGE_MIDPOINT, names.EXACT_AGE)
+    absent = [name for name in wanted if name not in obs.columns]
+    kinds = [pl.Float64 if name in numbers else pl.String for name in absent]
+    return obs.with_columns(pl.lit(None, k).alias(name) for name, k in zip(absent, kinds, strict=True))

@@ -1,14 +1,11 @@
 """Molecule counts recovered from log-normalized values, and refused where there are none to recover."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import scipy.sparse as sp
 
-from helpers import names
 from helpers.atlas import inversion, matrix
 from helpers.errors import CountsError
 
@@ -17,26 +14,6 @@ USUAL_TARGETS = (1e6, 1e5, 1e4)  # molecules that a cell is scaled to; the large
 MOST = 2**31 - 1  # molecules that a count of 32 bits holds
 LARGEST_LOG = 20.0  # log1p of any count per ten thousand or per million stays far below
 SAMPLED = 20_000
-REPORT = {
-    names.BARCODE: pl.String,
-    "molecules": pl.Int64,
-    "genes": pl.Int64,
-    "unit": pl.Float64,
-    "smallest_count": pl.Int64,
-    "residual": pl.Float64,
-}
-"""Columns of the report: cell, its total, genes seen, normalized value of one molecule, molecules that the smallest
-value stands for, largest distance from a whole number."""
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What one pass over the values saw; places are -1 where there is none."""
-
-    negative: int
-    broken: int  # NaN or infinite
-    fraction: int  # not a whole number
-    largest: float
 
 
 def recover(
@@ -45,7 +22,7 @@ def recover(
     barcodes: Sequence[str] | None = None,
     totals: np.ndarray | None = None,
     units: np.ndarray | None = None,
-) -> tuple[sp.csr_matrix, pl.DataFrame]:
+) -> sp.csr_matrix:
     """Recover whole molecule counts from log1p of normalized counts; whole numbers are taken as counts.
 
     The smallest value of a cell is taken for one molecule and every other value must then be a whole number of
@@ -54,9 +31,9 @@ def recover(
     Parameters
     ----------
     values
-        Cells x genes, not negative. A CSR matrix is left as it is, and the result shares its index arrays.
+        Cells x genes, not negative. A CSR matrix is left as it is; the result, int32, shares its index arrays.
     barcodes
-        Names of the cells for messages and report; row numbers otherwise.
+        Names of the cells for messages; row numbers otherwise.
     totals
         Molecules per cell as recorded elsewhere, NaN where unknown. Settles cells without a single molecule of any
         gene; not believed where it disagrees with the values.
@@ -64,44 +41,54 @@ def recover(
         Normalized value of one molecule per cell, if known. Needed where `values` hold a few genes only; then
         nothing else is tried.
 
-    Returns
-    -------
-    tuple
-        CSR int32, and a report with one row a cell, see `REPORT`.
-
     Raises
     ------
     CountsError
-        If values are negative, missing, not log-transformed, or not whole numbers of molecules in some cell. The
-        message says what was seen and where.
+        If values are negative, missing, not log-transformed, or not whole numbers of molecules in some cell.
 
     Examples
     --------
     >>> molecules = np.array([[1, 0, 3], [2, 5, 0]])
     >>> scaled = molecules / molecules.sum(1, keepdims=True) * 1e4
-    >>> recover(np.log1p(scaled))[0].toarray().tolist()
+    >>> recover(np.log1p(scaled)).toarray().tolist()
     [[1, 0, 3], [2, 5, 0]]
     """
-    held = _to_csr(values)
-    label = _labeler(barcodes)
-    seen = _look(held, label)
-    n_cells = held.shape[0]
-    if seen.fraction < 0:
-        if seen.largest > MOST:
-            msg = f"the largest count, {seen.largest:,.0f}, is more than {MOST:,}: no molecules of a cell are that many."
+    held = values if sp.issparse(values) and values.format == "csr" else sp.csr_matrix(values)
+    if held.dtype not in (np.float32, np.float64):
+        held = held.astype(np.float64)
+    if held.nnz and inversion.scan(held.data)[4]:  # zeros that are stored
+        held = held.copy()
+        held.eliminate_zeros()
+
+    def label(row: int) -> str:
+        return f"{row:,}" if barcodes is None else f"{barcodes[row]!r}"
+
+    negative, broken, fraction, largest, _ = inversion.scan(held.data)
+    for place, saw, cause in (
+        (broken, "a value that is not a number", "The file is damaged or a step divided by zero."),
+        (negative, "a negative value", "Values were scaled, centered or corrected."),
+    ):
+        if place >= 0:
+            msg = (
+                f"counts cannot be recovered: {saw}, {held.data[place]:.4g}, first in cell "
+                f"{label(row_of(held, place))}. {cause} Give raw counts, or log1p of counts per ten thousand."
+            )
             raise CountsError(msg)
-        data = held.data.astype(np.int32)
-        report = _report(held, data, barcodes, np.ones(n_cells), np.full(n_cells, np.nan), np.zeros(n_cells))
-        return matrix.csr(data, held.indices, held.indptr, held.shape), report
-    if seen.largest > LARGEST_LOG:
-        i, row = seen.fraction, _row_of(held, seen.fraction)
+    if fraction < 0 and largest > MOST:
         msg = (
-            f"values are neither whole counts nor log1p of normalized counts: the largest is {seen.largest:.4g}, and "
-            f"{held.data[i]:.4g} in cell {label(row)} is not whole. They may be normalized without log, or corrected. "
-            f"Give raw counts, or log1p of counts per ten thousand."
+            f"the largest count, {largest:,.0f}, is more than {MOST:,}: no molecules of a cell are that many."
         )
         raise CountsError(msg)
-    return _invert(held, label, barcodes, totals, units)
+    if fraction < 0:
+        return matrix.csr(held.data.astype(np.int32), held.indices, held.indptr, held.shape)
+    if largest > LARGEST_LOG:
+        msg = (
+            f"values are neither whole counts nor log1p of normalized counts: the largest is {largest:.4g}, and "
+            f"{held.data[fraction]:.4g} in cell {label(row_of(held, fraction))} is not whole. They may be normalized "
+            f"without log, or corrected. Give raw counts, or log1p of counts per ten thousand."
+        )
+        raise CountsError(msg)
+    return _invert(held, label, totals, units)
 
 
 def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -110,9 +97,8 @@ def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
     known = np.isfinite(product) & (product > 0)
     if not known.any():
         return np.zeros(len(least))
-    lowest = float(
-        np.quantile(product[known], 0.05, method="lower")
-    )  # of cells with a single molecule, surely
+    # of cells with a single molecule, surely
+    lowest = float(np.quantile(product[known], 0.05, method="lower"))
     for target in (*USUAL_TARGETS, lowest):
         times = product[known] / target  # molecules that the smallest value stands for
         agreeing = (np.rint(times) >= 1) & (np.abs(times - np.rint(times)) < 0.01)
@@ -122,44 +108,12 @@ def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
     return np.zeros(len(least))
 
 
-def _to_csr(values: sp.spmatrix | np.ndarray) -> sp.csr_matrix:
-    held = values if sp.issparse(values) and values.format == "csr" else sp.csr_matrix(values)
-    if held.dtype not in (np.float32, np.float64):
-        held = held.astype(np.float64)
-    if held.nnz and inversion.scan(held.data)[4]:  # zeros that are stored
-        held = held.copy()
-        held.eliminate_zeros()
-    return held
-
-
-def _look(held: sp.csr_matrix, label: "_Label") -> Scan:
-    negative, broken, fraction, largest, _ = inversion.scan(held.data)
-    for place, saw, cause in (
-        (broken, "a value that is not a number", "The file is damaged or a step divided by zero."),
-        (negative, "a negative value", "Values were scaled, centered or corrected."),
-    ):
-        if place >= 0:
-            row = _row_of(held, place)
-            msg = (
-                f"counts cannot be recovered: {saw}, {held.data[place]:.4g}, first in cell {label(row)}. {cause} Give "
-                f"raw counts, or log1p of counts per ten thousand."
-            )
-            raise CountsError(msg)
-    return Scan(negative, broken, fraction, largest)
-
-
 def _invert(
-    held: sp.csr_matrix,
-    label: "_Label",
-    barcodes: Sequence[str] | None,
-    totals: np.ndarray | None,
-    units: np.ndarray | None,
-) -> tuple[sp.csr_matrix, pl.DataFrame]:
+    held: sp.csr_matrix, label: Callable[[int], str], totals: np.ndarray | None, units: np.ndarray | None
+) -> sp.csr_matrix:
     n_cells = held.shape[0]
     out = np.empty(held.data.size, np.int32)
-    unit, residual = np.full(n_cells, np.nan), np.zeros(n_cells)
-    smallest, fits = np.zeros(n_cells, np.int64), np.zeros(n_cells, np.bool_)
-    guess = np.zeros(n_cells)
+    residual, fits, guess = np.zeros(n_cells), np.zeros(n_cells, np.bool_), np.zeros(n_cells)
     if units is not None:
         guess = np.nan_to_num(np.asarray(units, dtype=float))
     elif totals is not None:
@@ -169,17 +123,14 @@ def _invert(
     edges = np.linspace(0, n_cells, 8 * matrix.THREADS + 1).astype(int)
 
     def solve(part: int) -> None:
-        inversion.solve(
-            held.data, held.indptr, edges[part], edges[part + 1], guess, most, step,
-            out, unit, smallest, residual, fits,
-        )  # fmt: skip
+        first, last = edges[part : part + 2]
+        inversion.solve(held.data, held.indptr, first, last, guess, most, step, out, residual, fits)
 
     with ThreadPoolExecutor(matrix.THREADS) as pool:
         list(pool.map(solve, range(len(edges) - 1)))
     if not fits.all():
         _refuse(held, label, fits, residual, known=units is not None)
-    report = _report(held, out, barcodes, unit, residual, smallest)
-    return matrix.csr(out, held.indices, held.indptr, held.shape), report
+    return matrix.csr(out, held.indices, held.indptr, held.shape)
 
 
 def smallest_values(held: sp.csr_matrix) -> np.ndarray:
@@ -205,7 +156,7 @@ def _rounding(data: np.ndarray) -> float:
 
 
 def _refuse(
-    held: sp.csr_matrix, label: "_Label", fits: np.ndarray, residual: np.ndarray, *, known: bool
+    held: sp.csr_matrix, label: Callable[[int], str], fits: np.ndarray, residual: np.ndarray, *, known: bool
 ) -> None:
     bad = np.flatnonzero(~fits)
     row = int(bad[0])
@@ -221,58 +172,16 @@ def _refuse(
         parts = other / other.min()
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
             cause = said
-    how = (
-        "with its known size factor"
-        if known
-        else f"with the smallest taken for 1 to {MOST_MOLECULES} molecules"
-    )
+    how = "its known size factor" if known else f"the smallest taken for 1 to {MOST_MOLECULES} molecules"
     msg = (
         f"values are not log1p of normalized counts in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: "
-        f"{how}, not all are whole. For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, "
+        f"with {how}, not all are whole. For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, "
         f"{data.min():.4g} (largest residual {residual[row]:.3g}). {cause} Give raw counts, or natural log1p of counts "
         f"per ten thousand."
     )
     raise CountsError(msg)
 
 
-def _report(
-    held: sp.csr_matrix,
-    data: np.ndarray,
-    barcodes: Sequence[str] | None,
-    unit: np.ndarray,
-    residual: np.ndarray,
-    smallest: np.ndarray,
-) -> pl.DataFrame:
-    n_cells = held.shape[0]
-    sums = inversion.sum_rows(data, held.indptr)
-    cells = [str(i) for i in range(n_cells)] if barcodes is None else list(barcodes)
-    return pl.DataFrame(
-        {
-            names.BARCODE: cells,
-            "molecules": sums,
-            "genes": np.diff(held.indptr),
-            "unit": unit,
-            "smallest_count": smallest,
-            "residual": np.nan_to_num(residual),
-        },
-        schema=REPORT,
-        strict=False,
-    )
-
-
-class _Label:
-    """Names of cells for messages."""
-
-    def __init__(self, barcodes: Sequence[str] | None) -> None:
-        self.barcodes = barcodes
-
-    def __call__(self, row: int) -> str:
-        return f"{row:,}" if self.barcodes is None else f"{self.barcodes[row]!r}"
-
-
-def _labeler(barcodes: Sequence[str] | None) -> _Label:
-    return _Label(barcodes)
-
-
-def _row_of(held: sp.csr_matrix, place: int) -> int:
+def row_of(held: sp.csr_matrix, place: int) -> int:
+    """Return the row of a stored value."""
     return int(np.searchsorted(held.indptr, place, side="right")) - 1

@@ -42,7 +42,7 @@ _NONSENSE = (
     TypeError,
     KeyError,
     AttributeError,
-)  # how the client stumbles over the page of a guest network
+)  # how the client stumbles over a guest network's page
 
 
 @dataclass(frozen=True)
@@ -142,17 +142,12 @@ def download(
 
     Parameters
     ----------
-    folder
-        Made if it is not there.
-    repository
-        Dataset on the hub, owner/name.
     revision
         Commit, branch or tag; the newest commit of the main branch if none. The commit is fixed at the start.
     endpoint
         Address of another hub; the public one if none.
     token
-        For a repository that is not public or is gated; anonymous if none. It is sent to the hub alone and kept
-        nowhere.
+        For a repository that is private or gated; anonymous if none. It is sent to the hub alone and kept nowhere.
     force
         Replace files of a release's names that are neither the hub's nor what an earlier call fetched.
     progress
@@ -161,16 +156,13 @@ def download(
     Returns
     -------
     dict
-        The record, also written as ``download.json``: repository, revision asked for, commit, files with size and
-        hash, date.
+        The record, also written as ``download.json``: repository, revision, commit, files with size and hash, date.
 
     Raises
     ------
     DownloadError
         If the hub cannot be reached or answers with something else, the repository lacks files, the disk is too
         small, or a file arrives damaged. Nothing is left under the name of a file that is not whole.
-    StorageError
-        If the folder cannot be written.
     """
     folder = Path(folder)
     api = huggingface_hub.HfApi(endpoint=endpoint, token=token or False)
@@ -229,9 +221,8 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
             error,
         )
     if not re.fullmatch(r"[0-9a-f]{40}", str(commit)):
-        work.fail(
-            f"{api.endpoint} names no commit of {repository} but {str(commit)[:60]!r}. Check --endpoint."
-        )
+        named = str(commit)[:60]
+        work.fail(f"{api.endpoint} names no commit of {repository} but {named!r}. Check --endpoint.")
     work.commit = commit
     missing = [name for name in names.RELEASE_FILES if name not in listed]
     if missing:
@@ -247,10 +238,9 @@ def _describe(work: _Work, listed: Any) -> _Remote:
     large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
     size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
     if size is None or not value:
+        url = work.url(listed.rfilename)
         try:
-            stated = huggingface_hub.get_hf_file_metadata(
-                work.url(listed.rfilename), token=work.api.token, timeout=30
-            )
+            stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
             size, value = stated.size, stated.etag
         except GatedRepoError as error:
             _say_gated(work, error)
@@ -273,9 +263,8 @@ def _alone(work: _Work) -> Iterator[None]:
     except filelock.Timeout:
         work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
     except (OSError, NotImplementedError) as error:
-        work.fail(
-            f"{work.folder / _LOCK} cannot be made ({work.first_line(error)}). Give another folder.", error
-        )
+        said = work.first_line(error)
+        work.fail(f"{work.folder / _LOCK} cannot be made ({said}). Give another folder.", error)
     try:
         yield
     finally:
@@ -326,10 +315,8 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
         if not remote.matches(part):
             found = f"{part.stat().st_size:,} bytes, {remote.kind} {remote.hash_of(part)[:12]}…"
             part.unlink()
-            return (
-                f"{remote.name} arrived damaged ({found} instead of {remote.size:,} bytes, {remote.hash[:12]}…) and was "
-                "removed"
-            )
+            wanted = f"{remote.size:,} bytes, {remote.hash[:12]}…"
+            return f"{remote.name} arrived damaged ({found} instead of {wanted}) and was removed"
         part.replace(work.folder / remote.name)
     except GatedRepoError as error:
         _say_gated(work, error)
@@ -419,11 +406,8 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
 
 
 def _say_gated(work: _Work, error: BaseException) -> NoReturn:
-    given = (
-        "the token given has none"
-        if work.api.token
-        else "give a token of an account that has it: --token or HF_TOKEN"
-    )
+    given = "give a token of an account that has it: --token or HF_TOKEN"
+    given = "the token given has none" if work.api.token else given
     work.fail(
         f"{work.repository} is gated: its owner grants access on the page of the dataset, and {given}. Ask there, then run "
         "it again.",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from helpers import ages, files, names
-from helpers.atlas import columns, counts, inversion, people, stored
+from helpers.atlas import columns, counts, inversion, stored
 from helpers.errors import MusclebookError, SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
@@ -91,7 +91,9 @@ class H5ad:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
             if not self._derived:
-                return self._finite(stored.read_csr(file[self._values], rows, places, log=self._logged), rows)
+                held = stored.read_csr(file[self._values], rows, places, log=self._logged)
+                self._require_finite(held, rows)
+                return held
             held = stored.read_csr(file[self._values], rows)
         totals = np.asarray(held.sum(axis=1)).ravel()
         factors = np.divide(TARGET, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0)
@@ -108,19 +110,18 @@ class H5ad:
         with self._open() as file:
             held = stored.read_csr(file[self._counts], rows, wanted)
         barcodes = self.obs[names.BARCODE]
-        return counts.recover(held, barcodes=(barcodes if rows is None else barcodes[rows]).to_list())[0]
+        return counts.recover(held, barcodes=(barcodes if rows is None else barcodes[rows]).to_list())
 
-    def _finite(self, held: sp.csr_matrix, rows: np.ndarray | None) -> sp.csr_matrix:
+    def _require_finite(self, held: sp.csr_matrix, rows: np.ndarray | None) -> None:
         place = inversion.scan(held.data)[1]
         if place >= 0:
-            row = int(np.searchsorted(held.indptr, place, side="right")) - 1
+            row = counts.row_of(held, place)
             barcode = self.obs[names.BARCODE][row if rows is None else int(rows[row])]
             msg = (
                 f"{self.path}: {self._values} holds {held.data[place]}, which is no number that can be used, first in cell "
                 f"{barcode!r}. A step before divided by zero, or the file is damaged: write or fetch it again."
             )
             raise SourceError(msg)
-        return held
 
     @contextmanager
     def _open(self) -> Iterator[h5py.File]:
@@ -135,12 +136,12 @@ class H5ad:
         except Exception as problem:
             size = self.path.stat().st_size if self.path.exists() else 0
             reason = " ".join(str(problem).split())[:300] or type(problem).__name__
-            msg = f"{self.path} holds something that cannot be read: {reason}. {stored.AGAIN}"
-            if not opened:
-                msg = (
-                    f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}."
-                    f"{files.pointer_hint(self.path) or ' It may be cut short, or no .h5ad at all: fetch it again.'}"
-                )
+            hint = (
+                files.pointer_hint(self.path) or " It may be cut short, or no .h5ad at all: fetch it again."
+            )
+            msg = f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}.{hint}"
+            if opened:
+                msg = f"{self.path} holds something that cannot be read: {reason}. {stored.AGAIN}"
             raise SourceError(msg) from problem
 
     def _require_groups(self, file: h5py.File) -> None:
@@ -157,23 +158,20 @@ class H5ad:
     def _choose_matrices(self, file: h5py.File) -> None:
         """Find the matrix of log values and the one of counts by what they hold, not by what they are called."""
         layers = list(stored.matrices(file.get("layers")))
-        ordered = [name for name in COUNT_LAYERS if name in layers]
-        ordered += [name for name in layers if name not in ordered]
+        ordered = dict.fromkeys([*(name for name in COUNT_LAYERS if name in layers), *layers])
         held = [name for name in ("X", *(f"layers/{name}" for name in ordered), "raw/X") if name in file]
         looks = {}
-        for name in list(held):
+        for name in held:
             try:
                 stored.kind_of(file[name])
                 looks[name] = _look_at(stored.sample(file[name]))
             except SourceError as problem:
-                if len(held) == 1 or name == "X":
+                if name in ("X", held[-1]) and not looks:
                     raise
-                held.remove(name)
                 self.notes.append(f"{name} is left out: {problem}")
-        logs = [name for name in held if looks[name] == "log"]
-        whole = [name for name in held if looks[name] == "counts"]
-        logs.sort(key=lambda name: ("X", "raw/X").index(name) if name in ("X", "raw/X") else 2)
-        self._values = (logs or whole or held)[0]
+        logs = [name for name in ("X", "raw/X", *looks) if looks.get(name) == "log"]
+        whole = [name for name, look in looks.items() if look == "counts"]
+        self._values = [*logs, *whole, *looks][0]
         self._logged, self._derived = bool(logs), not logs and bool(whole)
         self._counts = whole[0] if whole else None
         if not logs and not whole:
@@ -193,23 +191,21 @@ class H5ad:
         if frame.height != rows:
             msg = f"{self.path}: obs has {frame.height:,} rows, {self._values} has {rows:,}. Fetch the file again."
             raise SourceError(msg)
-        self.species = columns.species_of(self._stated_organisms(file, frame), self._gene_names())
+        known = self.var[names.ENSEMBL].drop_nulls()
+        known = known if len(known) else self.var[names.GENE]
+        self.species = columns.species_of(_stated_organisms(file, frame), known)
         if self.species != ages.HUMAN:
             self.notes.append(f"the organism is {self.species}: chapters of human donors do not fit")
         self.simulation = _read_simulation(file, frame)
         frame, notes = columns.map_cells(frame, species=self.species)
         self.notes += notes
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=self.name)
-        self.notes += people.look(typed, barcodes)
-        if PRIMARY in frame.columns:
-            copies = int((columns.as_labels(frame[PRIMARY]).str.to_lowercase() == "false").sum())
-            if copies:
-                self.notes.append(
-                    f"{copies:,} cells are copies of cells of other data sets ({PRIMARY} is False)"
-                )
-        missing += [
-            name for name in columns.TYPES if name not in missing and typed[name].null_count() == typed.height
-        ]
+        self.notes += columns.look(typed, barcodes)
+        copies = _says(frame, PRIMARY, ["false"])
+        if copies:
+            self.notes.append(f"{copies:,} cells are copies of cells of other data sets ({PRIMARY} is False)")
+        empty = [name for name in columns.TYPES if typed[name].null_count() == typed.height]
+        missing += [name for name in empty if name not in missing]
         return typed.select(names.BARCODE, pl.exclude(names.BARCODE)), missing
 
     def _read_var(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
@@ -220,9 +216,8 @@ class H5ad:
         if raw:
             more = self._read_table(file["var"], "_name")[0]
             extra = [name for name in more.columns if name not in frame.columns or name == "_name"]
-            frame = frame.join(
-                more.select(extra).unique("_name"), on="_name", how="left", maintain_order="left"
-            )
+            more = more.select(extra).unique("_name")
+            frame = frame.join(more, on="_name", how="left", maintain_order="left")
         n_genes = stored.shape_of(file[self._values])[1]
         if frame.height != n_genes:
             msg = f"{self.path}: var has {frame.height:,} rows, {self._values} has {n_genes:,} columns. Fetch it again."
@@ -231,13 +226,9 @@ class H5ad:
         frame, notes = columns.map_genes(frame, "_name")
         self.notes += notes
         labels, twice = columns.make_unique(frame[names.GENE].to_list())
-        if twice:
-            self.notes.append(
-                f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
-            )
-        typed, missing = columns.type_columns(
-            frame.drop("_name", names.GENE), columns.FEATURE_TYPES, origin=f"{self.name} var"
-        )
+        self.notes += twice
+        frame = frame.drop("_name", names.GENE)
+        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=f"{self.name} var")
         return typed.insert_column(0, pl.Series(names.GENE, labels, pl.String)), missing
 
     def _match_counts(self, file: h5py.File, index: pl.Series) -> np.ndarray | None:
@@ -281,40 +272,45 @@ class H5ad:
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
-        found = {}
+        found, known = {}, {name.casefold() for name in names.PROJECTION_FILES}
         for key in file.get("obsm", ()):
-            node = file["obsm"].get(key)
-            held = node.get("data", node) if isinstance(node, h5py.Group) else node
-            numbers = isinstance(held, h5py.Dataset) and held.dtype.kind in "biuf"
-            rows = (
-                node.attrs.get("shape", [None])[0]
-                if isinstance(node, h5py.Group)
-                else getattr(node, "shape", [None])[0]
-            )
-            if numbers and rows == self.obs.height:
-                found[key.casefold()] = key
-            elif key.casefold() in {name.casefold() for name in names.PROJECTION_FILES}:
+            node = file["obsm"].get(key)  # none for a link to nowhere
+            with suppress(SourceError, TypeError):
+                if node is not None and stored.kind_of(node) and stored.shape_of(node)[0] == self.obs.height:
+                    found[key.casefold()] = key
+            if key.casefold() in known - set(found):
                 self.notes.append(
                     f"obsm/{key} is no map of {self.obs.height:,} cells in numbers and is left out"
                 )
         return found
 
-    def _gene_names(self) -> list[str]:
-        known = self.var[names.ENSEMBL].drop_nulls()
-        return (known if len(known) else self.var[names.GENE]).to_list()
 
-    def _stated_organisms(self, file: h5py.File, obs: pl.DataFrame) -> set[str]:
-        said: set[str] = set()
-        for name in columns.ORGANISM_COLUMNS:
-            if name in obs.columns:
-                said |= set(columns.as_labels(obs[name]).drop_nulls().unique())
-            node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
-            if isinstance(node, h5py.Dataset) and not node.shape:
-                value = node[()]
-                said.add(value.decode() if isinstance(value, bytes) else str(value))
-            if said:
-                return said
-        return said
+def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
+    """Return what the first place that says something of the organism says."""
+    for name in columns.ORGANISM_COLUMNS:
+        said = set(columns.as_labels(obs[name]).drop_nulls()) if name in obs.columns else set()
+        said |= {_unstructured(file, name)} - {None}
+        if said:
+            return said
+    return set()
+
+
+def _unstructured(file: h5py.File, name: str) -> str | None:
+    """Return a single value that a file holds beside its tables, as text."""
+    node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
+    if not isinstance(node, h5py.Dataset) or node.shape:
+        return None
+    value = node[()]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:
+    """Count the cells with one of these words in a column, in any case."""
+    return (
+        int(columns.as_labels(obs[column]).str.to_lowercase().is_in(words).sum())
+        if column in obs.columns
+        else 0
+    )
 
 
 def _look_at(values: np.ndarray) -> str:
@@ -355,19 +351,10 @@ def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
 
 def _read_simulation(file: h5py.File, obs: pl.DataFrame) -> dict[str, Any] | None:
     """Return what a file made from a simulated release says of itself, in any of the places that may survive."""
-    said = file.attrs.get(names.SIMULATION)
-    node = file["uns"].get(names.SIMULATION) if isinstance(file.get("uns"), h5py.Group) else None
-    if said is None and isinstance(node, h5py.Dataset) and not node.shape:
-        said = node[()]
-    if said is not None:
-        try:
-            found = json.loads(said)
-        except ValueError:
-            found = None
+    said = file.attrs.get(names.SIMULATION, _unstructured(file, names.SIMULATION))
+    if said is None:
+        return {} if _says(obs, names.SIMULATED, ["true", "1"]) else None
+    with suppress(ValueError):
+        found = json.loads(said)
         return found if isinstance(found, dict) else {}
-    if (
-        names.SIMULATED in obs.columns
-        and columns.as_labels(obs[names.SIMULATED]).str.to_lowercase().is_in(["true", "1"]).any()
-    ):
-        return {}
-    return None
+    return {}

@@ -1,24 +1,13 @@
 """The log undone, cell by cell, in compiled loops: from values to whole molecules, or to none."""
 
+import numba as nb
 import numpy as np
-
-from helpers.kernels import kernel
 
 ROUNDING = 5e-7  # relative error of a float32 value after scaling and log, a few units in the last place
 DOUBTFUL = 0.3  # molecules; a value less certain than this waits until the unit is known better
 
 
-@kernel
-def sum_rows(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
-    """Return the sum of each row."""
-    sums = np.zeros(indptr.size - 1, np.int64)
-    for row in range(sums.size):
-        for i in range(indptr[row], indptr[row + 1]):
-            sums[row] += data[i]
-    return sums
-
-
-@kernel
+@nb.njit(nogil=True, cache=True)
 def scan(data: np.ndarray) -> tuple[int, int, int, float, int]:
     """Return the first negative, broken and fractional place, -1 for none, then the largest value, the zeros."""
     negative, broken, fraction, zeros = -1, -1, -1, 0
@@ -38,11 +27,9 @@ def scan(data: np.ndarray) -> tuple[int, int, int, float, int]:
     return negative, broken, fraction, largest, zeros
 
 
-@kernel
-def _fit(
-    x: np.ndarray, slack: np.ndarray, n: int, least: float, least_slack: float, k: int, out: np.ndarray
-) -> tuple[bool, float, float]:
-    """Write whole molecules of one cell; return whether all fit, the largest residual, the unit.
+@nb.njit(nogil=True, cache=True)
+def _fit(x, slack, n, least, least_slack, k, out):
+    """Write whole molecules of one cell; return whether all fit and the largest residual.
 
     The unit lies between `low` and `high`. Each value that is surely `count` molecules narrows that further, and
     the narrower it is, the larger the counts that can be told. It is no fit once nothing is left between the two.
@@ -63,16 +50,16 @@ def _fit(
             worst = max(worst, residual)
             low, high = max(low, (x[i] - slack[i]) / count), min(high, (x[i] + slack[i]) / count)
             if low > high:
-                return False, max(worst, residual), unit
+                return False, max(worst, residual)
             out[i] = np.int32(count)
         if open_values == 0:
-            return True, worst, 0.5 * (low + high)
+            return True, worst
         if open_values == before:
-            return False, max(worst, 0.5), 0.5 * (low + high)
+            return False, max(worst, 0.5)
         before = open_values
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray) -> tuple[float, float]:
     """Undo the log of one cell; return its smallest value and how far that may be off."""
     least, least_slack = np.inf, 0.0
@@ -85,7 +72,7 @@ def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray
     return least, least_slack
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
     """Whether far more values than chance allows are multiples of `k`: then one molecule was one, and a few are off.
 
@@ -97,21 +84,8 @@ def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
     return molecules.size >= 20 and multiples >= 0.8 * molecules.size
 
 
-@kernel
-def solve(
-    data: np.ndarray,
-    indptr: np.ndarray,
-    start: int,
-    stop: int,
-    guess: np.ndarray,
-    most: int,
-    step: float,
-    out: np.ndarray,
-    unit: np.ndarray,
-    smallest: np.ndarray,
-    residual: np.ndarray,
-    fits: np.ndarray,
-) -> None:
+@nb.njit(nogil=True, cache=True)
+def solve(data, indptr, start, stop, guess, most, step, out, residual, fits):
     """Recover the cells `start` to `stop`: the guess first, then one molecule, two, and so on to `most`."""
     longest = 0
     for row in range(start, stop):
@@ -133,9 +107,9 @@ def solve(
                 tried = int(np.rint(least / guess[row]))
                 if tried < 1 or abs(least / guess[row] - tried) > 0.02 + tried * 2e-3:
                     continue
-            ok, worst, better = _fit(x, slack, n, least, least_slack, tried, out[first:last])
+            ok, worst = _fit(x, slack, n, least, least_slack, tried, out[first:last])
             if ok and not (k > 1 and _mostly_multiples(out[first:last], k)):
-                unit[row], smallest[row], residual[row], fits[row] = better, tried, worst, True
+                residual[row], fits[row] = worst, True
                 break
             if k == 1:
                 residual[row] = worst

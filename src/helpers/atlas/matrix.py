@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,6 @@ import scipy.sparse as sp
 
 from helpers import budget as memory
 from helpers.errors import ReleaseError
-from helpers.kernels import kernel
 
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
@@ -38,7 +38,7 @@ class Piece:
     tiles: np.ndarray  # int64, first value of each tile of rows
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     """Count nonzero values per row; return the place of a value that is not finite, or -1, -1."""
     n_columns, n_rows = block.shape
@@ -57,10 +57,8 @@ def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     return -1, -1
 
 
-@kernel
-def _fill(
-    block: np.ndarray, counts: np.ndarray, offsets: np.ndarray, values: np.ndarray, tiles: np.ndarray
-) -> None:
+@nb.njit(nogil=True, cache=True)
+def _fill(block, counts, offsets, values, tiles):
     """Write the nonzero values row by row; note where each tile of rows begins."""
     n_columns, n_rows = block.shape
     cursor = np.empty(4096, np.int64)
@@ -82,19 +80,8 @@ def _fill(
                     cursor[i - start] = place + 1
 
 
-@kernel
-def _join(
-    first: int,
-    offsets: np.ndarray,
-    values: np.ndarray,
-    counts: np.ndarray,
-    begin: int,
-    start: int,
-    stop: int,
-    cursor: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
-) -> None:
+@nb.njit(nogil=True, cache=True)
+def _join(first, offsets, values, counts, begin, start, stop, cursor, indices, data):
     """Append the values of rows `start` to `stop` of one piece to the rows of the matrix."""
     place = begin
     for i in range(start, stop):
@@ -142,15 +129,8 @@ class Expression:
         remedy: str,
     ) -> sp.csr_matrix:
         """Return the columns as CSR float32, reading a block at a time on two threads."""
-        pieces = self._read_pieces(columns, rows, labels, _Tally(memory.to_bytes(budget), remedy))
-        pa.default_memory_pool().release_unused()
-        return _assemble(pieces, self.n_rows if rows is None else len(rows), len(columns))
-
-    def _read_pieces(
-        self, columns: np.ndarray, rows: np.ndarray | None, labels: Callable[[int], str], found: "_Tally"
-    ) -> list[Piece]:
-        n_rows = self.n_rows if rows is None else len(rows)
-        width = block_width(self.n_rows)
+        n_rows, width = self.n_rows if rows is None else len(rows), block_width(self.n_rows)
+        found = _Tally(memory.to_bytes(budget), remedy)
         local = threading.local()  # each thread its own file and its own block, used again and again
 
         def work(first: int) -> Piece:
@@ -168,10 +148,13 @@ class Expression:
         with ThreadPoolExecutor(THREADS) as pool:
             jobs = [pool.submit(work, first) for first in range(0, len(columns), width)]
             try:
-                return [job.result() for job in jobs]
+                pieces = [job.result() for job in jobs]
             finally:
                 for job in jobs:
                     job.cancel()  # after a failure the rest need not be read
+        jobs.clear()
+        pa.default_memory_pool().release_unused()
+        return _assemble(pieces, n_rows, len(columns))
 
 
 def block_width(n_rows: int) -> int:
@@ -263,18 +246,8 @@ def _assemble(pieces: list[Piece], n_rows: int, n_columns: int) -> sp.csr_matrix
         start, stop = tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, n_rows)
         for piece in pieces:
             begin = piece.tiles[tile]
-            _join(
-                piece.first,
-                piece.offsets,
-                piece.values,
-                piece.counts,
-                begin,
-                start,
-                stop,
-                cursor,
-                indices,
-                data,
-            )
+            where = begin, start, stop
+            _join(piece.first, piece.offsets, piece.values, piece.counts, *where, cursor, indices, data)
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(join, range(-(-n_rows // TILE_ROWS))))

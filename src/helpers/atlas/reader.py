@@ -14,7 +14,7 @@ from anndata import AnnData
 
 from helpers import ages, names
 from helpers import budget as memory
-from helpers.atlas import cache, columns, matrix, people
+from helpers.atlas import cache, columns, matrix
 from helpers.atlas import counts as molecules
 from helpers.errors import CountsError, SourceError, TableError
 
@@ -88,7 +88,7 @@ class Atlas:
         " + "), cells, nuclei (barcodes of each assay). ``age`` is the published exact age where the study lists the
         donor and the cells do not contradict it, else what the source says, else the middle of the age group.
         """
-        return people.tabulate(self.obs)
+        return columns.tabulate(self.obs)
 
     def has(self, *wanted: str) -> bool:
         """Say whether the source holds every one of these.
@@ -109,28 +109,24 @@ class Atlas:
         return all(self._has(name) for name in wanted)
 
     def _has(self, name: str) -> bool:
+        if name in names.PROJECTION_FILES:
+            return self._source.projection(name) is not None
         if name == "counts":
             return self._has_counts
-        if name == "donors":
-            return self._has(names.DONOR)
         if name == "human":
             return self.species == ages.HUMAN
         if name == "truth":
-            return self.simulated and self._source.truth("age_expression") is not None
-        if name in names.PROJECTION_FILES:
-            return self._source.projection(name) is not None
-        if ">=" in name:
-            column, _, least = name.partition(">=")
-            held = self.obs.height if column == "cells" else self._different(column)
-            return held >= int(least)
-        column, _, value = name.partition("=")
+            return self.truth("age_expression") is not None
+        column, least, value = name.partition(">=" if ">=" in name else "=")
+        if (column, least) == ("cells", ">="):
+            return self.obs.height >= int(value)
+        column = names.DONOR if column == "donors" else column
         if column not in self.obs.columns:
             return False
         held = self.obs[column].drop_nulls().cast(pl.String)
+        if least == ">=":
+            return held.n_unique() >= int(value)
         return value in held if value else len(held) > 0
-
-    def _different(self, column: str) -> int:
-        return self.obs[column].drop_nulls().n_unique() if column in self.obs.columns else 0
 
     @cached_property
     def _has_counts(self) -> bool:
@@ -150,12 +146,7 @@ class Atlas:
         Parameters
         ----------
         genes
-            Symbols or Ensembl ids.
-
-        Raises
-        ------
-        TableError
-            If a gene is unknown; the message names the nearest.
+            Symbols or Ensembl ids. An unknown one is a `TableError` that names the nearest.
         """
         return self._source.genes(self._find_genes(genes))
 
@@ -165,12 +156,7 @@ class Atlas:
         Parameters
         ----------
         key
-            ``X_scVI``, ``X_umap``, ``X_pca`` or ``X_tsne``.
-
-        Raises
-        ------
-        TableError
-            If `key` is none of these.
+            ``X_scVI``, ``X_umap``, ``X_pca`` or ``X_tsne``; another one is a `TableError`.
         """
         if key not in names.PROJECTION_FILES:
             msg = f"no projection is called {key!r}. Ask for one of {', '.join(names.PROJECTION_FILES)}."
@@ -178,27 +164,18 @@ class Atlas:
         return self._source.projection(key)
 
     def truth(self, table: str) -> pl.DataFrame | None:
-        """Return a table of what was planted in a simulated release; none for real data.
-
-        Parameters
-        ----------
-        table
-            For example ``age_expression``.
-        """
+        """Return a table of what was planted in a simulated release, such as ``age_expression``; none for real data."""
         return self._source.truth(table) if self.simulated else None
 
     def files(self) -> pl.DataFrame:
         """List the files of this source: file, found (or not), size in MB."""
         path = Path(self._source.path)
         listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
-        return pl.DataFrame(
-            [
-                (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
-                for file in listed
-            ],
-            schema={"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64},
-            orient="row",
+        sizes = [file.stat().st_size / 1e6 if file.exists() else None for file in listed]
+        table = pl.DataFrame(
+            {"file": [file.name for file in listed], "size_mb": pl.Series(sizes, dtype=pl.Float64)}
         )
+        return table.select("file", pl.col("size_mb").is_not_null().alias("found"), "size_mb")
 
     @property
     def folder(self) -> Path | None:
@@ -253,33 +230,26 @@ class Atlas:
             If a gene is unknown, or `cells` does not choose cells of this atlas.
         """
         if counts == "try":
-            return self._try_counts(cells=cells, genes=genes, budget=budget)
+            try:
+                return self.to_anndata(cells=cells, genes=genes, budget=budget)
+            except CountsError as problem:
+                adata = self.to_anndata(cells=cells, genes=genes, counts=False, budget=budget)
+                adata.uns["no_counts"] = str(problem)
+                return adata
         rows = choose_cells(cells, self.obs, origin=self._source.name)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
-        folder = getattr(self._source, "folder", None)
-        if folder is None:
-            return self._read(rows, places, counts=counts, budget=budget)
-        held = cache.find(folder, self._source.key)
-        if held is not None:
-            return self._read_converted(held, rows, places, counts=counts)
-        if rows is not None or places is not None or not counts:
-            return self._read(rows, places, counts=counts, budget=budget)
-        with cache.converting(self._source.key):
-            held = cache.find(folder, self._source.key)  # another process may have converted it meanwhile
-            if held is not None:
-                return self._read_converted(held, rows, places, counts=counts)
-            adata = self._read(rows, places, counts=counts, budget=budget)
-            cache.store(folder, self._source.key, adata, simulation=self._source.simulation)
+        folder, key = self.folder, self._source.key
+        held = None if folder is None else cache.find(folder, key)
+        whole = rows is None and places is None and counts
+        if folder is None or held is not None or not whole:
+            return self._read(held, rows, places, counts=counts, budget=budget)
+        with cache.converting(key):
+            held = cache.find(folder, key)  # another process may have converted it meanwhile
+            adata = self._read(held, rows, places, counts=counts, budget=budget)
+            if held is None:
+                cache.store(folder, key, adata, simulation=self._source.simulation)
         return adata
-
-    def _try_counts(self, **choice: Any) -> AnnData:
-        try:
-            return self.to_anndata(counts=True, **choice)
-        except CountsError as problem:
-            adata = self.to_anndata(counts=False, **choice)
-            adata.uns["no_counts"] = str(problem)
-            return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
         """Write all cells and genes with counts as an h5ad that any program of the field opens."""
@@ -306,21 +276,33 @@ class Atlas:
         memory.require(values * each + blocks, budget=budget, work=work, remedy=REMEDY)
 
     def _read(
-        self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
+        self,
+        held: Path | None,
+        rows: np.ndarray | None,
+        places: np.ndarray | None,
+        *,
+        counts: bool,
+        budget: str | int,
     ) -> AnnData:
-        data = self._source.read_csr(rows, places, budget=budget, remedy=REMEDY)
-        adata = self._dress(data, rows, places)
-        if counts:
-            adata.layers[names.COUNTS] = self._recover(data, rows, places, budget=budget)
-        return adata
-
-    def _read_converted(
-        self, held: Path, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool
-    ) -> AnnData:
-        data, counted = cache.read(held, rows, places, counts=counts)
-        adata = self._dress(data, rows, places)
+        """Return chosen cells and genes with their tables and maps, from a converted copy where there is one."""
+        if held is not None:
+            data, counted = cache.read(held, rows, places, counts=counts)
+        else:
+            data = self._source.read_csr(rows, places, budget=budget, remedy=REMEDY)
+            counted = self._recover(data, rows, places, budget=budget) if counts else None
+        cells = self.obs if rows is None else self.obs[rows]
+        genes = self.var if places is None else self.var[places]
+        obs, var = _to_pandas(cells, names.BARCODE), _to_pandas(genes, names.GENE)
+        adata = AnnData(X=data, obs=obs, var=var, uns=self._source.unstructured())
         if counted is not None:
             adata.layers[names.COUNTS] = counted
+        if self.simulated:  # in both places: either is lost by something that others do with files
+            adata.uns[names.SIMULATION] = json.dumps(self._source.simulation)
+            adata.obs[names.SIMULATED] = True
+        for key in names.PROJECTION_FILES:
+            projection = self._source.projection(key)
+            if projection is not None:
+                adata.obsm[key] = projection if rows is None else projection[rows]
         return adata
 
     def _recover(
@@ -334,42 +316,25 @@ class Atlas:
         barcodes = cells[names.BARCODE].to_list()
         totals = cells[names.N_COUNTS].fill_null(np.nan).to_numpy()
         if places is None:
-            return molecules.recover(data, barcodes=barcodes, totals=totals)[0]
+            return molecules.recover(data, barcodes=barcodes, totals=totals)
         units = molecules.unit_from_totals(molecules.smallest_values(data), totals)
         try:
-            return molecules.recover(data, barcodes=barcodes, units=units)[0]
+            return molecules.recover(data, barcodes=barcodes, units=units)
         except CountsError:  # totals do not fit: only the whole cell shows what one molecule is worth
             self._require(rows, None, counts=True, budget=budget)
             whole = self._source.read_csr(rows, None, budget=budget, remedy=REMEDY)
-            counted = molecules.recover(whole, barcodes=barcodes, totals=totals)[0]
+            counted = molecules.recover(whole, barcodes=barcodes, totals=totals)
             return counted[:, places].tocsr()
-
-    def _dress(self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None) -> AnnData:
-        """Add the tables and maps of the chosen cells and genes."""
-        cells = self.obs if rows is None else self.obs[rows]
-        genes = self.var if places is None else self.var[places]
-        obs, var = to_pandas(cells, names.BARCODE), to_pandas(genes, names.GENE)
-        adata = AnnData(X=data, obs=obs, var=var, uns=self._source.unstructured())
-        if self.simulated:  # in both places: either is lost by something that others do with files
-            adata.uns[names.SIMULATION] = json.dumps(self._source.simulation)
-            adata.obs[names.SIMULATED] = True
-        for key in names.PROJECTION_FILES:
-            projection = self._source.projection(key)
-            if projection is not None:
-                adata.obsm[key] = projection if rows is None else projection[rows]
-        return adata
 
     def _find_genes(self, genes: Sequence[str]) -> list[int]:
         """Return the places of genes, each once, in the order asked for."""
         wanted = [genes] if isinstance(genes, str) else list(genes)
         unknown = [gene for gene in wanted if gene not in self._places]
         if unknown:
-            near = [
-                f"{gene!r} (nearest: {', '.join(columns.nearest(gene, self._places)) or 'none'})"
-                for gene in unknown[:5]
-            ]
+            near = {gene: ", ".join(columns.nearest(gene, self._places)) or "none" for gene in unknown[:5]}
+            shown = ", ".join(f"{gene!r} (nearest: {known})" for gene, known in near.items())
             msg = (
-                f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {', '.join(near)}. "
+                f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {shown}. "
                 f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
             )
             raise TableError(msg)
@@ -411,38 +376,14 @@ def choose_cells(cells: Choice | None, obs: pl.DataFrame, *, origin: str) -> np.
     return None if rows.size == obs.height else rows
 
 
-def to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:
-    """Return a table as AnnData wants it: labels as categories, the column `index` as the index.
-
-    Parameters
-    ----------
-    frame
-        Cells or genes.
-    index
-        Column of their names; made unique where it is not.
-    """
+def _to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:
+    """Return a table as AnnData wants it: the column `index` as the index, unique; labels as sorted categories."""
     table = {}
-    for name in frame.columns:
-        column = frame[name]
-        if name == index:
-            continue
-        if column.dtype == pl.String and (name in names.LABEL_COLUMNS or _repeats(column)):
-            table[name] = pd.Categorical.from_codes(*_categories(column))
-        elif column.dtype == pl.String:
-            table[name] = column.fill_null("").to_numpy()
-        else:
-            table[name] = column.to_numpy()
+    for name, column in frame.drop(index).to_dict().items():
+        values = column.to_numpy()
+        if column.dtype == pl.String:
+            repeats = column.null_count() > 0 or column.n_unique() <= max(10, len(column) // 2)
+            values = pd.Categorical(values) if repeats or name in names.LABEL_COLUMNS else values
+        table[name] = values
     labels = columns.make_unique(frame[index].to_list())[0]
     return pd.DataFrame(table, index=pd.Index(labels, dtype=object))
-
-
-def _repeats(column: pl.Series) -> bool:
-    return column.null_count() > 0 or column.n_unique() <= max(10, len(column) // 2)
-
-
-def _categories(column: pl.Series) -> tuple[np.ndarray, list[str]]:
-    """Return codes and categories, which sort as text: the age groups then stand in order of age."""
-    found = sorted(column.drop_nulls().unique().to_list())
-    place = {label: i for i, label in enumerate(found)}
-    codes = column.replace_strict(place, default=None, return_dtype=pl.Int32)
-    return codes.fill_null(-1).to_numpy(), found

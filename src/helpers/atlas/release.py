@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.atlas import columns, matrix, people
+from helpers.atlas import columns, matrix
 from helpers.errors import ReleaseError
 
 PROBED = 48  # columns read to estimate the share of nonzero values
@@ -27,27 +27,20 @@ class Release:
 
     def __init__(self, folder: Path) -> None:
         self.path = Path(folder)
-        self.folder = self.path  # where a converted copy may be kept
         self.name = self.path.resolve().name
         self.notes: list[str] = []
         files.require_utf8(self.path)
         self._require_files()
-        self.expression = matrix.Expression(*_open_parquet(self._file(names.EXPRESSION_FILE)))
+        path = self._file(names.EXPRESSION_FILE)
+        self.expression = matrix.Expression(str(path), _read_footer(path))
         self._name_columns()
         self.obs, self.missing = self._read_obs()
         self._align_rows()
         self.var, absent = self._read_var()
         self.missing += absent
-        self.missing += [name for name in names.RELEASE_FILES if not self._file(name).is_file()]
-        self.missing += [
-            key for key, name in names.PROJECTION_FILES.items() if not self._file(name).is_file()
-        ]
+        lacking = [name for name in names.RELEASE_FILES if not self._file(name).is_file()]
+        self.missing += lacking + [key for key, name in names.PROJECTION_FILES.items() if name in lacking]
         self.species = columns.species_of([], self.var[names.ENSEMBL].drop_nulls().to_list())
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Cells, genes."""
-        return self.obs.height, len(self.columns)
 
     @cached_property
     def simulation(self) -> dict[str, Any] | None:
@@ -63,12 +56,9 @@ class Release:
     @cached_property
     def key(self) -> str:
         """Hash of what the files hold that a converted copy is made from."""
-        parts = []
-        for name in (*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()):
-            path = self._file(name)
-            if path.is_file():
-                parts.append((name, files.fingerprint(path)))
-        return files.digest_text(repr(parts))
+        made_from = [*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()]
+        there = [name for name in made_from if self._file(name).is_file()]
+        return files.digest_text(repr([(name, files.fingerprint(self._file(name))) for name in there]))
 
     def genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
@@ -88,20 +78,17 @@ class Release:
         path = self._file(names.PROJECTION_FILES[key])
         if not path.is_file():
             return None
-        schema = pq.read_schema(_open_parquet(path)[0])
+        schema = _read_footer(path).schema.to_arrow_schema()
         frame = _read_table(path)
         index = columns.find_index(schema, known=names.PROJECTION_COLUMNS[key])
-        if frame.height != self.obs.height:
-            msg = (
-                f"{path.name} has {frame.height:,} rows, {names.SAMPLE_FILE} has {self.obs.height:,}. Files of two "
-                f"releases are mixed in {self.path}: fetch it again."
-            )
-            raise ReleaseError(msg)
+        self._require_same(
+            f"{frame.height:,} rows", path.name, names.SAMPLE_FILE, f"{self.obs.height:,} rows"
+        )
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
             frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
-        expected = [name for name in names.PROJECTION_COLUMNS[key] if name in frame.columns]
-        numeric = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
-        chosen = expected if len(expected) == len(names.PROJECTION_COLUMNS[key]) else numeric
+        chosen = list(names.PROJECTION_COLUMNS[key])
+        if not set(chosen) <= set(frame.columns):
+            chosen = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
         return np.ascontiguousarray(frame.select(pl.col(chosen).cast(pl.Float32)).to_numpy())
 
     def unstructured(self) -> dict[str, Any]:
@@ -116,33 +103,27 @@ class Release:
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
-        chosen = np.arange(self.shape[1]) if places is None else places
+        chosen = np.arange(len(self.columns)) if places is None else places
         if not len(chosen):
             return 0
         probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
         table = self.expression.read(self.columns[probe])
-        share = np.mean(
-            [np.count_nonzero(column.to_numpy()) / max(len(column), 1) for column in table.columns]
-        )
-        by_probe = share * self.expression.n_rows * self.shape[1]
-        genes_seen = self.obs[names.N_GENES]
-        total = genes_seen.sum() if places is None and genes_seen.null_count() == 0 else by_probe
+        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns) / len(probe)
+        by_probe = seen * len(chosen)
+        stated = self.obs[names.N_GENES]
+        total = max(stated.sum(), by_probe) if places is None and not stated.null_count() else by_probe
         cells = self.obs.height if rows is None else len(rows)
-        return int(
-            max(total, by_probe) * cells / max(self.obs.height, 1) * len(chosen) / max(self.shape[1], 1)
-        )
+        return int(total * cells / max(self.obs.height, 1))
 
     def read_csr(
         self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
     ) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
-        in_file = self.rows
-        if rows is not None:
-            in_file = rows if in_file is None else in_file[rows]
+        if self.rows is not None:
+            rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
-        labels = self._labels
         return self.expression.read_csr(
-            chosen, rows=in_file, labels=lambda j: labels[chosen[j]], budget=budget, remedy=remedy
+            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget, remedy=remedy
         )
 
     def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> None:
@@ -157,17 +138,12 @@ class Release:
         if not absent:
             return
         here = sorted(path.name for path in self.path.iterdir())
-        near = [
-            f"{name} (is {hit[0]} it?)" if (hit := columns.nearest(name, here, most=1)) else name
-            for name in absent
-        ]
+        hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
+        near = [f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits]
         shown = ", ".join(here[:8]) + (f" and {len(here) - 8} more" if len(here) > 8 else "")
         h5ad = [name for name in here if name.endswith(".h5ad")]
-        remedy = (
-            f"To open the .h5ad inside, name it: {self.path / h5ad[0]}."
-            if h5ad
-            else "Fetch the release with `musclebook download`, or name the folder that holds it."
-        )
+        remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
+        remedy = f"To open the .h5ad inside, name it: {self.path / h5ad[0]}." if h5ad else remedy
         msg = f"{self.path} is not a release: it lacks {', '.join(near)}. It holds {shown or 'nothing'}. {remedy}"
         raise ReleaseError(msg)
 
@@ -176,11 +152,13 @@ class Release:
         schema = self.expression.footer.schema.to_arrow_schema()
         self._labels, types = schema.names, schema.types  # each is made anew when asked for
         index = columns.find_index(schema, known=())
-        strings = [name for name, kind in zip(self._labels, types, strict=True) if _is_text(kind)]
+        kinds = list(zip(self._labels, types, strict=True))
+        strings = [name for name, kind in kinds if kind in (pa.string(), pa.large_string())]
         if index is None and len(strings) == 1:
             index = strings[0]
-        genes = [(name, kind) for name, kind in zip(self._labels, types, strict=True) if name != index]
-        wrong = [f"{name} ({kind})" for name, kind in genes if not _is_number(kind)]
+        genes = [(name, kind) for name, kind in kinds if name != index]
+        numbers = {kind for kind in types if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
+        wrong = [f"{name} ({kind})" for name, kind in genes if kind not in numbers]
         if wrong:
             msg = (
                 f"{names.EXPRESSION_FILE}: {len(wrong):,} gene columns are not numbers, first "
@@ -193,38 +171,29 @@ class Release:
         self._index = index
         self.columns = np.array([i for i, name in enumerate(self._labels) if name != index], dtype=np.int64)
         self.gene_names, twice = columns.make_unique([name for name, _ in genes])
-        if twice:
-            self.notes.append(
-                f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
-            )
+        self.notes += twice
 
     def _read_obs(self) -> tuple[pl.DataFrame, list[str]]:
         path = self._file(names.SAMPLE_FILE)
-        footer = _open_parquet(path)[1]
-        if footer.num_rows != self.expression.n_rows:
-            msg = (
-                f"{names.SAMPLE_FILE} has {footer.num_rows:,} rows, {names.EXPRESSION_FILE} has "
-                f"{self.expression.n_rows:,}. Files of two releases are mixed in {self.path}: fetch it again."
-            )
-            raise ReleaseError(msg)
+        footer, n_rows = _read_footer(path), self.expression.n_rows
+        self._require_same(f"{footer.num_rows:,} rows", path.name, names.EXPRESSION_FILE, f"{n_rows:,} rows")
         frame = _read_table(path)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=names.SAMPLE_COLUMNS)
-        self._barcoded = index is not None and frame[index].cast(pl.String).null_count() == 0
-        self._barcoded &= index is not None and not frame[index].dtype.is_numeric()
+        self._barcoded = False
         if index is not None:
             barcodes = frame[index].cast(pl.String)
+            self._barcoded = not barcodes.null_count() and not frame[index].dtype.is_numeric()
             frame = frame.drop(index)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
-        nobody = ~typed[names.DONOR].map_elements(names.is_somebody, return_dtype=pl.Boolean).fill_null(
-            value=True
-        )
+        given = typed[names.DONOR].drop_nulls().unique()
+        nobody = typed[names.DONOR].is_in([one for one in given if not names.is_somebody(one)])
         if nobody.any():
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
         if not self._barcoded:
             barcodes = self._barcodes_elsewhere()
             missing.append(names.BARCODE)
-        self.notes += people.look(typed, barcodes)
+        self.notes += columns.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
 
     def _barcodes_elsewhere(self) -> pl.Series:
@@ -237,7 +206,7 @@ class Release:
             self._barcoded = True
             return held
         self.notes.append("no file has barcodes: they were made from row numbers")
-        return columns.number_rows(self.expression.n_rows)
+        return pl.Series([f"row-{i:06d}" for i in range(self.expression.n_rows)], dtype=pl.String)
 
     def _expression_barcodes(self) -> pl.Series | None:
         if self._index is None:
@@ -267,29 +236,29 @@ class Release:
         path = self._file(names.FEATURE_FILE)
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
         if not path.is_file():
-            empty, missing = columns.type_columns(
-                pl.DataFrame(genes), columns.FEATURE_TYPES, origin=path.name
-            )
+            bare = pl.DataFrame(genes)
+            empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
-        footer = _open_parquet(path)[1]
-        if footer.num_rows != len(genes):
-            msg = (
-                f"{names.FEATURE_FILE} has {footer.num_rows:,} genes, {names.EXPRESSION_FILE} has {len(genes):,}. "
-                f"Files of two releases are mixed in {self.path}: fetch it again."
-            )
-            raise ReleaseError(msg)
+        footer = _read_footer(path)
+        self._require_same(
+            f"{footer.num_rows:,} genes", path.name, names.EXPRESSION_FILE, f"{len(genes):,} genes"
+        )
         frame = _read_table(path)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=names.FEATURE_COLUMNS)
         rows, key = match_genes(frame, self.gene_names, index=index)
         if key is not None:
             self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
-        frame = frame[rows]
-        if index is not None:
-            frame = frame.drop(index)
+        frame = frame[rows].drop([name for name in (index, names.GENE) if name in frame.columns])
         typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
-        if names.GENE in typed.columns:
-            typed = typed.drop(names.GENE)
         return typed.insert_column(0, genes), missing
+
+    def _require_same(self, found: str, file: str, other: str, wanted: str) -> None:
+        if found != wanted:
+            msg = (
+                f"{file} has {found}, {other} has {wanted.split()[0]}. Files of two releases are mixed in {self.path}: "
+                f"fetch it again."
+            )
+            raise ReleaseError(msg)
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
@@ -338,18 +307,9 @@ def match_genes(
     raise ReleaseError(msg)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
-def _open_parquet(path: Path) -> tuple[str, pq.FileMetaData]:
-    """Return the path and its footer."""
+def _read_footer(path: Path) -> pq.FileMetaData:
     try:
-        return str(path), pq.read_metadata(path)
+        return pq.read_metadata(path)
     except (pa.ArrowInvalid, OSError) as problem:
         raise _unreadable(path, "Parquet", problem) from problem
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers import budget as memory
 from helpers.atlas import columns
-from helpers.kernels import kernel
 
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
 KINDS = ("negative", "infinite", "NaN")
@@ -78,15 +78,13 @@ class Scan:
             _add_values(values, *(sums[part] for sums in by_cell), found)
             self.gene_cells[at] += found[0]
             self.fractions += int(found[1])
-            self.faults += [
-                Fault(kind, int(found[2 + k]), start + int(found[5 + k]), name)
-                for k, kind in enumerate(KINDS)
-                if found[2 + k]
-            ]
+            for kind, times, row in zip(KINDS, found[2:5], found[5:], strict=True):
+                if times:
+                    self.faults.append(Fault(kind, int(times), start + int(row), name))
             start += len(values)
 
 
-@kernel
+@numba.njit(cache=True, nogil=True)
 def _add_values(values, genes, total, low, high, found):
     # found: how many above zero, not whole, negative, infinite, NaN; then the first row of each of the last three
     for row in range(values.size):
@@ -113,37 +111,14 @@ def _add_values(values, genes, total, low, high, found):
 def read(
     path: Path, *, budget: str | int = "3 GiB", progress: Callable[[int, int], None] | None = None
 ) -> Scan:
-    """Read every value of an expression file once, a block of columns at a time.
-
-    Parameters
-    ----------
-    path
-        Parquet file, cells x genes; its index, under any of its usual names, is left out.
-    budget
-        Memory for one block of columns and the sums.
-    progress
-        Called with the columns read so far and all columns.
-
-    Returns
-    -------
-    Scan
-        Sums by cell and by gene, and the faults met on the way.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read to its end (``pyarrow.ArrowInvalid`` is a ``ValueError``).
-    BudgetError
-        If one column and the sums do not fit the budget.
-    """
+    """Read every value of an expression file once, a block of columns at a time; its index is left out."""
     with pq.ParquetFile(path, memory_map=True) as file:
         schema, n_cells = file.schema_arrow, file.metadata.num_rows
         index = columns.find_index(schema, known=())
         wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
         sums, column = 40 * n_cells, 12 * max(n_cells, 1)
-        memory.require(
-            sums + column, budget=budget, work="reading one gene of all cells", remedy="Raise the budget."
-        )
+        work = "reading one gene of all cells"
+        memory.require(sums + column, budget=budget, work=work, remedy="Raise the budget.")
         width = int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
         by_cell = (np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32))
         scan = Scan([name for _, name in wanted], *by_cell, np.zeros(len(wanted), np.int64))

@@ -6,14 +6,11 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from helpers.atlas import matrix
 from helpers.errors import SourceError
-from helpers.kernels import kernel
 
 BLOCK_VALUES = 2**24  # stored values read at a time
 SAMPLED = 200_000
 AGAIN = "The file is damaged, or was written by a faulty program: fetch or write it again."
-Piece = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def kind_of(node: h5py.Dataset | h5py.Group) -> str:
@@ -59,9 +56,11 @@ def count_values(node: h5py.Dataset | h5py.Group) -> int:
 
 def sample(node: h5py.Dataset | h5py.Group) -> np.ndarray:
     """Return values from the start, the middle and the end."""
-    held, part = (node, max(1, SAMPLED // (3 * max(node.shape[1], 1)))) if isinstance(node, h5py.Dataset) else (
-        node["data"], SAMPLED // 3,
-    )  # fmt: skip
+    held, part = node, SAMPLED // 3
+    if isinstance(node, h5py.Dataset):
+        part = max(1, part // max(node.shape[1], 1))
+    else:
+        held = node["data"]
     starts = sorted({0, max(0, held.shape[0] // 2), max(0, held.shape[0] - part)})
     return np.concatenate([held[start : start + part].ravel() for start in starts])
 
@@ -74,45 +73,27 @@ def read_csr(
     dtype: type = np.float32,
     log: bool = False,
 ) -> sp.csr_matrix:
-    """Return rows and columns of a stored matrix as CSR, columns sorted, each value once, no zeros."""
+    """Return rows (ascending) and columns of a stored matrix as CSR, columns sorted, each value once, no zeros."""
     kind, shape = kind_of(node), shape_of(node)
-    n_rows = shape[0] if rows is None else len(rows)
-    n_columns = shape[1] if places is None else len(places)
-    if kind == "dense":
-        held = _stack(list(_dense_pieces(node, rows, places)), n_rows, n_columns, dtype)
-    elif kind == "csc":
-        held = _read_csc(node, rows, places, dtype)
-    elif rows is None and places is None:
+    if kind == "csr" and rows is None and places is None:
         held = _read_all(node, shape, dtype)
+    elif kind == "csc":  # its columns are rows of the transpose, and read in their own order
+        wanted = np.arange(shape[1]) if places is None else places
+        order = np.argsort(wanted)
+        turned = _stack(_blocks(node, shape[::-1], wanted[order], dtype), len(wanted), rows, shape[0], dtype)
+        held = (turned if places is None else turned[np.argsort(order)]).T.tocsr()
     else:
-        held = _stack(list(_pieces(node, shape, rows, _lookup(places, shape[1]))), n_rows, n_columns, dtype)
+        wanted = np.arange(shape[0]) if rows is None else np.asarray(rows)
+        blocks = (_dense_blocks if kind == "dense" else _blocks)(node, shape, wanted, dtype)
+        held = _stack(blocks, len(wanted), places, shape[1], dtype)
     if held.nnz and not held.data.all():
         held.eliminate_zeros()
-    if _disorder(held.indptr, held.indices):
-        held.has_sorted_indices = False
-        held.sort_indices()
-        if _disorder(held.indptr, held.indices):
-            _add_up(held, log=log)
+    held.sort_indices()
+    if not held.has_canonical_format:  # a value in two parts: they are added before the logarithm
+        held.data = np.expm1(held.data) if log else held.data
+        held.sum_duplicates()
+        held.data = np.log1p(held.data) if log else held.data
     return held
-
-
-def _add_up(held: sp.csr_matrix, *, log: bool) -> None:
-    held.has_canonical_format = False
-    if log:
-        held.data = np.expm1(held.data)
-    held.sum_duplicates()
-    if log:
-        held.data = np.log1p(held.data)
-
-
-@kernel
-def _disorder(indptr: np.ndarray, indices: np.ndarray) -> bool:
-    """Tell whether a row has its columns out of order or one of them twice."""
-    for row in range(indptr.size - 1):
-        for i in range(indptr[row] + 1, indptr[row + 1]):
-            if indices[i] <= indices[i - 1]:
-                return True
-    return False
 
 
 def _starts(node: h5py.Group, n: int) -> np.ndarray:
@@ -136,6 +117,7 @@ def _places(node: h5py.Group, first: int, last: int, n: int) -> np.ndarray:
 
 
 def _read_all(node: h5py.Group, shape: tuple[int, int], dtype: type) -> sp.csr_matrix:
+    """Read a whole matrix into its own arrays: no copy is made of it."""
     starts = _starts(node, shape[0])
     size = int(starts[-1])
     data, indices = np.empty(size, dtype), np.empty(size, np.int32)
@@ -143,93 +125,44 @@ def _read_all(node: h5py.Group, shape: tuple[int, int], dtype: type) -> sp.csr_m
         last = min(first + BLOCK_VALUES, size)
         node["data"].read_direct(data, np.s_[first:last], np.s_[first:last])  # converts on the way
         indices[first:last] = _places(node, first, last, shape[1])
-    small = size < np.iinfo(np.int32).max
-    return matrix.csr(data, indices, starts.astype(np.int32 if small else np.int64), shape)
+    return sp.csr_matrix((data, indices, starts), shape=shape)
 
 
-def _read_csc(
-    node: h5py.Group, rows: np.ndarray | None, places: np.ndarray | None, dtype: type
-) -> sp.csr_matrix:
-    """Read the wanted columns; the rows of each are then chosen."""
-    n_rows, n_columns = shape_of(node)
-    wanted = np.arange(n_columns) if places is None else places
-    order = np.argsort(wanted)
-    lookup = _lookup(rows, n_rows)  # columns of CSC are rows of its transpose
-    pieces = list(_pieces(node, (n_columns, n_rows), wanted[order], lookup))
-    n_rows = n_rows if rows is None else len(rows)
-    held = _stack(pieces, len(wanted), n_rows, dtype)
-    turned = sp.csc_matrix((held.data, held.indices, held.indptr), shape=(n_rows, len(wanted)))
-    return (turned if places is None else turned[:, np.argsort(order)]).tocsr()
-
-
-def _lookup(places: np.ndarray | None, n: int) -> np.ndarray:
-    if places is None:
-        return np.arange(n, dtype=np.int32)
-    lookup = np.full(n, -1, np.int32)
-    lookup[places] = np.arange(len(places), dtype=np.int32)
-    return lookup
-
-
-@kernel
-def _pick(
-    data: np.ndarray, indices: np.ndarray, starts: np.ndarray, stops: np.ndarray, lookup: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values, new columns and lengths of the rows between `starts` and `stops`."""
-    lengths = np.zeros(starts.size, np.int64)
-    for row in range(starts.size):
-        for i in range(starts[row], stops[row]):
-            lengths[row] += lookup[indices[i]] >= 0
-    total = lengths.sum()
-    values, columns = np.empty(total, data.dtype), np.empty(total, np.int32)
-    at = 0
-    for row in range(starts.size):
-        for i in range(starts[row], stops[row]):
-            column = lookup[indices[i]]
-            if column >= 0:
-                values[at] = data[i]
-                columns[at] = column
-                at += 1
-    return values, columns, lengths
-
-
-def _pieces(
-    node: h5py.Group, shape: tuple[int, int], rows: np.ndarray | None, lookup: np.ndarray
-) -> Iterator[Piece]:
+def _blocks(
+    node: h5py.Group, shape: tuple[int, int], wanted: np.ndarray, dtype: type
+) -> Iterator[sp.csr_matrix]:
+    """Give the wanted rows, ascending, a block of stored values at a time."""
     starts = _starts(node, shape[0])
-    wanted = np.arange(shape[0]) if rows is None else np.asarray(rows)
     at = 0
     while at < len(wanted):
         first = starts[wanted[at]]
         stop = at + max(1, int(np.searchsorted(starts[wanted[at:] + 1], first + BLOCK_VALUES, side="right")))
-        last = starts[wanted[stop - 1] + 1]
-        data, indices = node["data"][first:last], _places(node, first, last, shape[1])
-        begin, end = starts[wanted[at:stop]] - first, starts[wanted[at:stop] + 1] - first
-        yield _pick(data, indices, begin, end, lookup)
+        begin, end = wanted[at], wanted[stop - 1] + 1
+        places = _places(node, first, starts[end], shape[1]).astype(np.int32)
+        values = node["data"][first : starts[end]].astype(dtype)
+        block = sp.csr_matrix(
+            (values, places, starts[begin : end + 1] - first), shape=(end - begin, shape[1])
+        )
+        yield block[wanted[at:stop] - begin]
         at = stop
 
 
-def _dense_pieces(node: h5py.Dataset, rows: np.ndarray | None, places: np.ndarray | None) -> Iterator[Piece]:
-    height = max(1, BLOCK_VALUES // max(node.shape[1], 1))
-    for start in range(0, node.shape[0], height):
-        stop = min(start + height, node.shape[0])
-        inside = np.arange(start, stop) if rows is None else rows[(rows >= start) & (rows < stop)]
+def _dense_blocks(
+    node: h5py.Dataset, shape: tuple[int, int], wanted: np.ndarray, dtype: type
+) -> Iterator[sp.csr_matrix]:
+    height = max(1, BLOCK_VALUES // max(shape[1], 1))
+    for start in range(0, shape[0], height):
+        inside = wanted[(wanted >= start) & (wanted < start + height)]
         if inside.size:
-            block = node[start:stop][inside - start]
-            held = sp.csr_matrix(block if places is None else block[:, places])
-            yield held.data, held.indices, np.diff(held.indptr).astype(np.int64)
+            yield sp.csr_matrix(node[start : start + height][inside - start].astype(dtype))
 
 
-def _stack(pieces: list[Piece], n_rows: int, n_columns: int, dtype: type) -> sp.csr_matrix:
-    lengths = np.concatenate([piece[2] for piece in pieces]) if pieces else np.zeros(n_rows, np.int64)
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    data, indices = np.empty(indptr[-1], dtype), np.empty(indptr[-1], np.int32)
-    at = 0
-    for values, columns, _ in pieces:
-        data[at : at + values.size], indices[at : at + values.size] = values, columns
-        at += values.size
-    if at < np.iinfo(np.int32).max:
-        indptr = indptr.astype(np.int32)
-    return matrix.csr(data, indices, indptr, (n_rows, n_columns))
+def _stack(
+    blocks: Iterator[sp.csr_matrix], n_rows: int, places: np.ndarray | None, width: int, dtype: type
+) -> sp.csr_matrix:
+    chosen = [block if places is None else block[:, places] for block in blocks]
+    width = width if places is None else len(places)
+    return sp.vstack(chosen, format="csr") if chosen else sp.csr_matrix((n_rows, width), dtype=dtype)
 
 
 def _refuse(node: h5py.Dataset | h5py.Group, why: str) -> SourceError:

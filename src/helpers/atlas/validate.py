@@ -351,7 +351,8 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
     tree = study.hierarchy().select(names.LEVELS)
     paths = sample.select(names.LEVELS).group_by(names.LEVELS).len()
     known = pl.all_horizontal(*(pl.col(level).is_in(tree[level].to_list()) for level in names.LEVELS))
-    breaks = paths.filter(known).join(tree, on=names.LEVELS, how="anti").sort("len", descending=True)
+    breaks = paths.filter(known).join(tree, on=names.LEVELS, how="anti")
+    breaks = breaks.sort("len", *names.LEVELS, descending=[True, False, False, False])
     if breaks.is_empty():
         return _good("no cell breaks the tree")
     shown = _list([" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks.iter_rows()])
