@@ -1,5 +1,6 @@
 """A release of a few cells with every number known, written the ways other programs write it."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,10 +94,14 @@ class Micro:
     def write_expression(self, folder: Path, frame: pd.DataFrame | pl.DataFrame, **options) -> Path:
         """Replace the expression file."""
         path = folder / names.EXPRESSION_FILE
-        frame.write_parquet(path, **options) if isinstance(frame, pl.DataFrame) else frame.to_parquet(
-            path, **options
-        )
+        (frame.write_parquet if isinstance(frame, pl.DataFrame) else frame.to_parquet)(path, **options)
         return folder
+
+
+@pytest.fixture
+def copy(small_release, tmp_path):
+    """Return a copy of the small release, to be changed."""
+    return shutil.copytree(small_release, tmp_path / "copy")
 
 
 @pytest.fixture

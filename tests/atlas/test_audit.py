@@ -44,28 +44,18 @@ def changed(release, folder, file, *expressions):
     return copy
 
 
-def test_every_known_error_of_the_card_is_found_on_a_faithful_release(tiny_audit):
-    assert {claim for claim in WRONG if tiny_audit[claim]["verdict"] != "does not hold"} == set()
-
-
-def test_what_the_card_has_right_holds(tiny_audit):
-    assert {claim for claim in RIGHT if tiny_audit[claim]["verdict"] != "holds"} == set()
-
-
-def test_what_files_cannot_show_is_left_open(tiny_audit):
-    assert {claim for claim, row in tiny_audit.items() if row["verdict"] == "cannot be checked"} == OPEN
-
-
-def test_values_that_were_drawn_are_shown_but_not_judged(tiny_audit):
-    found = {claim for claim, row in tiny_audit.items() if row["verdict"] == "not judged: simulated"}
-    assert found == DRAWN
+def test_a_faithful_release_shows_what_the_card_has_right_and_wrong_and_what_it_cannot_show(tiny_audit):
+    found = {}
+    for claim, row in tiny_audit.items():
+        found.setdefault(row["verdict"], set()).add(claim)
+    assert found["does not hold"] >= WRONG
+    assert found["holds"] >= RIGHT
+    assert found["cannot be checked"] == OPEN
+    assert found["not judged: simulated"] == DRAWN
+    assert len(found) == 5
     assert all(re.search(r"\d", tiny_audit[claim]["found"]) for claim in DRAWN)
-
-
-def test_every_verdict_is_one_of_five(tiny_audit):
-    assert {row["verdict"] for row in tiny_audit.values()} == {
-        "holds", "does not hold", "cannot be checked", "not comparable", "not judged: simulated"
-    }  # fmt: skip
+    assert len(tiny_audit) == len(audit.CLAIMS)  # each has a name of its own
+    assert all(row["found"] and row["card"] and row["explanation"] for row in tiny_audit.values())
 
 
 def test_the_same_values_are_judged_where_nothing_says_simulated(tiny_release, tmp_path):
@@ -81,11 +71,6 @@ def test_sizes_of_a_part_are_not_comparable_and_say_what_part_it_is(tiny_audit):
         assert tiny_audit[claim]["verdict"] == "not comparable"
         assert "(simulated part: 3," in tiny_audit[claim]["found"]
         assert "of 183,161 cells)" in tiny_audit[claim]["found"]
-
-
-def test_every_claim_has_a_name_of_its_own_and_says_what_was_found(tiny_audit):
-    assert len(tiny_audit) == len(audit.CLAIMS)
-    assert all(row["found"] and row["card"] and row["explanation"] for row in tiny_audit.values())
 
 
 def test_numbers_agree_with_the_published_facts(tiny_release, tiny_audit):
@@ -130,11 +115,7 @@ FLIPS = {  # claim: (file, change, verdict then)
     "reference": (names.FEATURE_FILE, pl.format("X{}", names.ENSEMBL).alias(names.ENSEMBL), "cannot be checked"),
     "symbols": (names.FEATURE_FILE, pl.lit("MYH7").alias(names.SYMBOL), "holds"),
     "variable genes": (names.FEATURE_FILE, pl.lit(True).alias("highly_variable"), "holds"),
-    "range of X_umap": (
-        names.PROJECTION_FILES[names.UMAP],
-        pl.int_range(pl.len()).cast(pl.Float64).mul(11.7 / 679).add(7.5).alias("UMAP1"),
-        "holds",
-    ),
+    "range of X_umap": (names.PROJECTION_FILES[names.UMAP], pl.int_range(pl.len()).cast(pl.Float64).mul(11.7 / 679).add(7.5).alias("UMAP1"), "holds"),
 }  # fmt: skip
 
 
@@ -152,21 +133,14 @@ def test_a_claim_turns_with_the_files(small_release, tmp_path, monkeypatch, clai
 
 
 JSON_FLIPS = {
-    "PCA settings": (
-        names.UNSTRUCTURED_FILE,
-        {"pca": {"params": {"n_comps": 50, "use_highly_variable": True}}},
-    ),
-    "neighbors settings": (
-        names.UNSTRUCTURED_FILE,
-        {"neighbors": {"params": {"n_neighbors": 15, "n_pcs": 50}}},
-    ),
+    "PCA settings": (names.UNSTRUCTURED_FILE, {"pca": {"params": {"n_comps": 50, "use_highly_variable": True}}}),
+    "neighbors settings": (names.UNSTRUCTURED_FILE, {"neighbors": {"params": {"n_neighbors": 15, "n_pcs": 50}}}),
     "origin of maps": (names.STRUCTURE_FILE, {"obsm_keys": ["X_scVI", "X_umap", "X_pca", "X_tsne"]}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("claim", JSON_FLIPS)
-def test_a_claim_about_settings_turns_with_the_json(small_release, tmp_path, claim):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_a_claim_about_settings_turns_with_the_json(copy, claim):
     file, value = JSON_FLIPS[claim]
     (copy / file).write_text(json.dumps(value))
     assert verdicts(copy)[claim]["verdict"] == "holds"
@@ -179,8 +153,7 @@ def test_barcodes_in_the_expression_file_turn_three_claims(write_release, tmp_pa
     ]  # fmt: skip
 
 
-def test_the_text_of_the_card_is_read(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_the_text_of_the_card_is_read(copy):
     (copy / names.README_FILE).write_text("---\nconfigs:\n- data\n---\n183,161 √ó 29,400 ‚Äî cells")
     found = verdicts(copy)
     assert found["loading by name"]["verdict"] == "holds"
@@ -188,8 +161,7 @@ def test_the_text_of_the_card_is_read(small_release, tmp_path):
     assert "2 garbled" in found["text"]["found"]
 
 
-def test_sex_genes_follow_the_donors(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_sex_genes_follow_the_donors(copy, small_release):
     expression = pl.read_parquet(copy / names.EXPRESSION_FILE)
     women = pl.read_parquet(copy / names.SAMPLE_FILE)[names.SEX].eq("F").to_numpy()
     expression.with_columns(
@@ -200,17 +172,13 @@ def test_sex_genes_follow_the_donors(small_release, tmp_path):
     assert verdicts(small_release)["sex genes"]["verdict"] == "does not hold"
 
 
-def test_a_missing_file_leaves_its_claims_open_and_the_others_answered(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_a_missing_file_leaves_its_claims_open_and_the_others_answered(copy):
     for file in (names.EXPRESSION_FILE, names.UNSTRUCTURED_FILE):
         (copy / file).unlink()
     found = verdicts(copy)
     assert found["sparsity"]["verdict"] == found["PCA settings"]["verdict"] == "cannot be checked"
     assert found["sparsity"]["found"] == f"not in the release: {names.EXPRESSION_FILE}"
-    assert (found["12 files"]["found"], found["12 files"]["verdict"]) == (
-        "10 of the 12 files",
-        "does not hold",
-    )
+    assert found["12 files"]["found"] == "10 of the 12 files"
     assert found["donors"]["verdict"] == "holds"
 
 

@@ -102,14 +102,13 @@ def test_an_own_column_that_is_not_taken_stays_under_another_name(tmp_path):
 def test_shares_of_one_become_percent_and_percent_stays(tmp_path):
     share = np.random.default_rng(0).gamma(2, 0.04, 80).clip(0, 1)
     mito = opened(tmp_path, obs={"percent_mito": share})
-    assert mito.obs["percent_mito"].to_list() == pytest.approx(share * 100)
     assert noted(mito, "percent_mito", "multiplied by 100")
-    assert opened(tmp_path, obs={"percent_mito": share * 100}).obs["percent_mito"].to_list() == pytest.approx(
-        share * 100
-    )
-    assert opened(tmp_path, obs={"pct_counts_mt": share}).obs["percent_mito"].to_list() == pytest.approx(
-        share
-    )
+    for obs, wanted in (
+        ({"percent_mito": share}, 100),
+        ({"percent_mito": share * 100}, 100),
+        ({"pct_counts_mt": share}, 1),
+    ):
+        assert opened(tmp_path, obs=obs).obs["percent_mito"].to_list() == pytest.approx(share * wanted)
     assert names.PERCENT_MITO in opened(tmp_path, obs={"percent_mito": 300.0}).missing
 
 
@@ -117,9 +116,8 @@ def test_shares_of_one_become_percent_and_percent_stays(tmp_path):
     "word", ["pooled", "Unknown", "N/A", "<NA>", "Doublet", "unassigned", " ambiguous ", "missing"]
 )
 def test_nobody_is_no_donor(tmp_path, word):
-    atlas = opened(
-        tmp_path, obs={"donor_id": lambda kind: np.where(kind == 3, word, np.char.add("P", kind.astype(str)))}
-    )
+    obs = {"donor_id": lambda kind: np.where(kind == 3, word, np.char.add("P", kind.astype(str)))}
+    atlas = opened(tmp_path, obs=obs)
     assert atlas.donors[names.DONOR].to_list() == ["P0", "P2", "P1"]
     assert noted(atlas, "20 cells", word.strip(), "nobody")
 
@@ -164,12 +162,12 @@ def test_a_file_without_columns_opens_and_has_no_donors(tmp_path):
         np.arange(80, dtype=">f4"),
     ],
     ids=[
-        "categories 1 2",
-        "one missing",
+        "categories",
+        "missing",
         "fractions",
         "truth",
         "nullable",
-        "nullable truth",
+        "nullable-truth",
         "complex",
         "big-endian",
     ],
@@ -181,9 +179,8 @@ def test_no_column_keeps_a_file_from_opening(tmp_path, values):
 
 
 def test_whole_numbers_as_labels_have_no_point(tmp_path):
-    assert set(
-        opened(tmp_path, obs={"cell_type": pd.Categorical([1, 2, None, 2] * 20)}).obs[names.LEVEL0]
-    ) == {"1", "2", None}
+    atlas = opened(tmp_path, obs={"cell_type": pd.Categorical([1, 2, None, 2] * 20)})
+    assert set(atlas.obs[names.LEVEL0]) == {"1", "2", None}
 
 
 def test_a_layer_with_a_slash_in_its_name_is_found(tmp_path):
@@ -207,9 +204,8 @@ def test_entries_stored_twice_are_added_before_the_log(tmp_path):
     unit = np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1) * 1e4)
     half = np.log1p(np.expm1(unit) / 2).astype(np.float32)
     held = sp.csr_matrix(half)
-    twice = sp.csr_matrix(
-        (np.repeat(held.data, 2), np.repeat(held.indices, 2), held.indptr * 2), shape=held.shape
-    )
+    twice = np.repeat(held.data, 2), np.repeat(held.indices, 2), held.indptr * 2
+    twice = sp.csr_matrix(twice, shape=held.shape)
     with h5py.File(path, "a") as file:
         del file["X"]
         ad.io.write_elem(file, "X", twice)
@@ -262,34 +258,29 @@ def test_a_mouse_is_told_by_what_it_says_and_by_its_ids(tmp_path):
 def cell_ranger(tmp_path):
     matrix = sp.csc_matrix(np.random.default_rng(3).poisson(0.7, (12, 30)))
     ids, barcodes = ids_of(SYMBOLS), [f"AAAC{i:04d}-1" for i in range(30)]
-    path = tmp_path / "filtered_feature_bc_matrix.h5"
+    path, folder = tmp_path / "filtered_feature_bc_matrix.h5", tmp_path / "filtered_feature_bc_matrix"
+    features = {
+        "id": ids,
+        "name": SYMBOLS,
+        "feature_type": ["Gene Expression"] * 12,
+        "genome": ["GRCh38"] * 12,
+    }
     with h5py.File(path, "w") as file:
         group = file.create_group("matrix")
-        for name, values in (
-            ("data", matrix.data.astype(np.int32)),
-            ("indices", matrix.indices),
-            ("indptr", matrix.indptr),
-        ):
-            group[name] = values
+        group["data"], group["indices"], group["indptr"] = (
+            matrix.data.astype(np.int32),
+            matrix.indices,
+            matrix.indptr,
+        )
         group["shape"], group["barcodes"] = matrix.shape, np.array(barcodes, "S")
-        features = group.create_group("features")
-        for name, values in (
-            ("id", ids),
-            ("name", SYMBOLS),
-            ("feature_type", ["Gene Expression"] * 12),
-            ("genome", ["GRCh38"] * 12),
-        ):
-            features[name] = np.array(values, "S")
-    folder = tmp_path / "filtered_feature_bc_matrix"
+        for name, values in features.items():
+            group[f"features/{name}"] = np.array(values, "S")
     folder.mkdir()
     with gzip.open(folder / "matrix.mtx.gz", "wb") as stream:
         scipy.io.mmwrite(stream, matrix)
-    for name, lines in (
-        ("features.tsv.gz", [f"{i}\t{s}\tGene Expression" for i, s in zip(ids, SYMBOLS, strict=True)]),
-        ("barcodes.tsv.gz", barcodes),
-    ):
-        with gzip.open(folder / name, "wt") as stream:
-            stream.write("\n".join(lines) + "\n")
+    lines = [f"{i}\t{s}\tGene Expression" for i, s in zip(ids, SYMBOLS, strict=True)]
+    (folder / "features.tsv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress("\n".join(barcodes).encode()))
     return matrix.T.toarray(), path, folder
 
 
@@ -384,9 +375,8 @@ DAMAGE = {
 @pytest.mark.parametrize("layout", ["csr", "csc"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_refused_in_words_before_any_kernel(tmp_path, damage, layout):
-    path = own_file(
-        tmp_path / "own.h5ad", obs={"donor_id": lambda kind: pd.Categorical([f"P{k}" for k in kind])}
-    )
+    obs = {"donor_id": lambda kind: pd.Categorical([f"P{k}" for k in kind])}
+    path = own_file(tmp_path / "own.h5ad", obs=obs)
     if layout == "csc":
         with h5py.File(path, "a") as file:
             held = ad.io.read_elem(file["X"])
@@ -460,18 +450,6 @@ def test_a_fingerprint_is_of_content_and_leaves_out_what_we_add(tmp_path, write_
     one = files.fingerprint(parts)
     (parts / "one").rename(parts / "two")
     assert files.fingerprint(parts) != one
-
-
-def test_a_folder_whose_name_is_a_pattern_is_not_mixed_with_another(tmp_path, write_release):
-    one = write_release(tmp_path / "rel1", seed=1)
-    other = write_release(tmp_path / "rel[1]", seed=2)
-    wanted = pd.read_parquet(other / names.SAMPLE_FILE)
-    atlas = sources.open_atlas(other)
-    assert atlas.obs[names.N_COUNTS].to_list() == wanted[names.N_COUNTS].tolist()
-    assert not sources.open_atlas(one).obs.equals(atlas.obs)
-    np.testing.assert_array_equal(
-        atlas.projection(names.UMAP), pd.read_parquet(other / names.PROJECTION_FILES[names.UMAP]).to_numpy()
-    )
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "[" * 100_000, "not json", '"text"'])

@@ -65,9 +65,8 @@ def test_many_row_groups_are_read_as_one(folder, micro, rows):
 @pytest.mark.parametrize("index", [names.INDEX_COLUMN, "barcode", "index"])
 def test_barcodes_in_the_expression_align_its_rows(folder, micro, index):
     order = np.random.default_rng(0).permutation(micro.n_cells)
-    frame = pl.DataFrame({index: [micro.barcodes[i] for i in order]}).hstack(
-        pl.DataFrame(micro.x[order], schema=micro.genes)
-    )
+    frame = pl.DataFrame(micro.x[order], schema=micro.genes)
+    frame = frame.insert_column(0, pl.Series(index, [micro.barcodes[i] for i in order]))
     atlas = open_folder(micro.write_expression(folder, frame))
     assert_same(atlas, micro)
     assert any("aligned by barcode" in note for note in atlas.notes)
@@ -97,10 +96,8 @@ def test_the_metadata_index_may_be_named(folder, micro, name):
 
 
 def test_metadata_written_by_polars_as_plain_strings(folder, micro):
-    table = pl.DataFrame({"barcode": micro.barcodes}).hstack(
-        pl.from_pandas(micro.obs.astype({**dict.fromkeys(names.LEVELS, str)}))
-    )
-    table.write_parquet(folder / names.SAMPLE_FILE)
+    table = pl.from_pandas(micro.obs.astype(dict.fromkeys(names.LEVELS, str)))
+    table.insert_column(0, pl.Series("barcode", micro.barcodes)).write_parquet(folder / names.SAMPLE_FILE)
     assert_same(open_folder(folder), micro)
 
 
@@ -129,9 +126,8 @@ def test_absent_columns_are_null_and_named(folder, micro):
 
 def test_columns_of_a_wrong_type_are_refused_all_at_once(folder, micro):
     micro.obs.assign(n_genes="many", n_counts="few").to_parquet(folder / names.SAMPLE_FILE)
-    with pytest.raises(
-        ReleaseError, match=r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"
-    ):
+    said = r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"
+    with pytest.raises(ReleaseError, match=said):
         open_folder(folder)
 
 
@@ -152,19 +148,14 @@ def test_a_projection_of_other_cells_is_refused(folder, micro):
         open_folder(folder).projection(names.UMAP)
 
 
-def test_genes_of_the_feature_table_are_aligned_by_name(folder, micro):
-    micro.var.iloc[::-1].to_parquet(folder / names.FEATURE_FILE)
-    atlas = open_folder(folder)
-    assert_same(atlas, micro)
-    assert atlas.var[names.ENSEMBL].to_list() == list(micro.var[names.ENSEMBL])
-
-
-@pytest.mark.parametrize("index", [names.ENSEMBL, "row"])
-def test_a_feature_table_indexed_otherwise_still_finds_its_genes(folder, micro, index):
-    table = micro.var.iloc[::-1].assign(row=range(12)).set_index(index, drop=index == "row")
+@pytest.mark.parametrize("index", [None, names.ENSEMBL, "row"])
+def test_a_feature_table_in_another_order_finds_its_genes_by_name(folder, micro, index):
+    table = micro.var.iloc[::-1].assign(row=range(12))
+    table = table if index is None else table.set_index(index, drop=index == "row")
     table.to_parquet(folder / names.FEATURE_FILE)
     atlas = open_folder(folder)
     assert atlas.var[names.N_CELLS].to_list() == list(micro.var[names.N_CELLS])
+    assert_same(atlas, micro)
 
 
 def test_a_feature_table_of_other_genes_is_refused(folder, micro):
@@ -197,9 +188,8 @@ def test_a_symbol_with_a_dot_is_not_taken_for_nesting(folder, micro):
 @pytest.mark.parametrize("dtype", ["float64", "int32"])
 def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     values = micro.counts if dtype == "int32" else micro.x
-    atlas = open_folder(
-        micro.write_expression(folder, pd.DataFrame(values.astype(dtype), columns=micro.genes))
-    )
+    frame = pd.DataFrame(values.astype(dtype), columns=micro.genes)
+    atlas = open_folder(micro.write_expression(folder, frame))
     assert any("12 expression columns are not float32" in note for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.X.dtype == np.float32
@@ -215,14 +205,9 @@ def test_text_in_expression_columns_is_refused(folder, micro):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, None])
 def test_values_that_are_no_numbers_are_refused_with_gene_and_row(folder, micro, bad):
     frame = pd.DataFrame(micro.x, columns=micro.genes)
+    frame.loc[5, "TP53"] = bad
     if bad is None:  # a null of Parquet, not a NaN
-        columns = {
-            gene: [None if (i, gene) == (5, "TP53") else float(v) for i, v in enumerate(frame[gene])]
-            for gene in frame
-        }
-        frame = pl.DataFrame(columns, schema=dict.fromkeys(micro.genes, pl.Float32))
-    else:
-        frame.loc[5, "TP53"] = bad
+        frame = pl.from_pandas(frame, nan_to_null=True)
     with pytest.raises(ReleaseError, match=r"gene TP53 is .* in row 5"):
         open_folder(micro.write_expression(folder, frame)).to_anndata()
 
@@ -233,26 +218,9 @@ def test_files_of_two_releases_are_told_apart(folder, micro):
         open_folder(folder)
 
 
-@pytest.mark.parametrize("file", [names.EXPRESSION_FILE, names.SAMPLE_FILE, names.FEATURE_FILE])
-def test_a_cut_file_is_named_with_its_size(folder, file):
-    path = folder / file
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ReleaseError, match=rf"{file} \([\d,]+ bytes\) cannot be read as Parquet"):
-        open_folder(folder)
-
-
-def test_a_cut_projection_is_named_when_asked_for(folder):
-    path = folder / names.PROJECTION_FILES[names.UMAP]
-    path.write_bytes(b"PAR1")
-    with pytest.raises(ReleaseError, match=r"X_umap.parquet .* cannot be read"):
-        open_folder(folder).projection(names.UMAP)
-
-
 def test_a_missing_file_is_named_with_what_is_there(folder):
     (folder / names.EXPRESSION_FILE).rename(folder / "skeletal_muscle_10x_expresion.parquet")
-    with pytest.raises(
-        ReleaseError, match=r"is not a release: it lacks .*\(is skeletal_muscle_10x_expresion.parquet it\?\)"
-    ):
+    with pytest.raises(ReleaseError, match=r"is not a release: it lacks .*\(is \S+_expresion.parquet it\?\)"):
         open_folder(folder)
 
 

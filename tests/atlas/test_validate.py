@@ -1,6 +1,5 @@
 import hashlib
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -38,19 +37,6 @@ def test_a_whole_release_passes_and_nothing_is_written(small_release):
         "values", "zeros", "recomputed", "normalization", "whole counts", "aligned", "reports",
     }  # fmt: skip
     assert snapshot(small_release) == before
-
-
-@pytest.mark.parametrize(
-    "name", [name for name, what in damage.DAMAGES.items() if what.file not in TEXTS_FOR_READERS]
-)
-def test_every_damage_is_found_and_its_file_named(small_release, tmp_path, name):
-    copy = damage.copy(small_release, tmp_path / "copy", damage=name)
-    report = validate.validate(copy)
-    bad = damaged(report)
-    text = " ".join(f"{row['file']} {row['expected']} {row['remedy']}" for row in bad.to_dicts())
-    assert len(bad), f"{name} was not found"
-    assert damage.DAMAGES[name].file in text
-    assert bad["remedy"].str.len_chars().min() > 10
 
 
 MESSAGES = {  # damage: (check, words that the row must hold)
@@ -93,15 +79,17 @@ MESSAGES = {  # damage: (check, words that the row must hold)
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_the_message_says_what_where_and_what_to_do(small_release, tmp_path, name):
-    check, words = MESSAGES[name]
+@pytest.mark.parametrize(
+    "name", [name for name, what in damage.DAMAGES.items() if what.file not in TEXTS_FOR_READERS]
+)
+def test_every_damage_is_found_with_what_where_and_what_to_do(small_release, tmp_path, name):
     bad = damaged(validate.validate(damage.copy(small_release, tmp_path / "copy", damage=name)))
     rows = [" ".join(r) for r in bad.select(pl.exclude("check")).iter_rows()]
-    hits = [
-        r for c, r in zip(bad["check"], rows, strict=True) if re.fullmatch(check, c) and re.search(words, r)
-    ]
-    assert hits, "\n".join(f"{c}: {r}" for c, r in zip(bad["check"], rows, strict=True))
+    assert damage.DAMAGES[name].file in " ".join(rows), f"{name} was not found"
+    assert bad["remedy"].str.len_chars().min() > 10
+    check, words = MESSAGES.get(name, (".*", ""))
+    both = zip(bad["check"], rows, strict=True)
+    assert any(re.fullmatch(check, c) and re.search(words, row) for c, row in both), rows
 
 
 def test_all_faults_are_named_at_once(small_release, tmp_path):
@@ -115,14 +103,11 @@ def test_all_faults_are_named_at_once(small_release, tmp_path):
     }  # fmt: skip
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path):
+def test_no_folder_is_refused_and_an_empty_one_misses_twelve_files(tmp_path):
     with pytest.raises(
-        ReleaseError, match=r"nowhere' is not a folder\. Give the folder that holds the twelve files"
+        ReleaseError, match=r"nowhere' is not a folder\. Give the folder that holds the twelve"
     ):
         validate.validate(tmp_path / "nowhere")
-
-
-def test_an_empty_folder_misses_twelve_files(tmp_path):
     report = validate.validate(tmp_path)
     assert sorted(report["file"]) == sorted(names.RELEASE_FILES)
     assert set(report["found"]) == {"missing"}
@@ -133,8 +118,7 @@ def test_an_empty_folder_misses_twelve_files(tmp_path):
 @pytest.mark.parametrize(
     "spoil", [lambda p: p.unlink(), lambda p: p.write_bytes(b""), lambda p: p.write_bytes(b"\xff")]
 )
-def test_texts_on_which_no_number_rests_are_warned_of_only(small_release, tmp_path, file, spoil):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_texts_on_which_no_number_rests_are_warned_of_only(copy, file, spoil):
     spoil(copy / file)
     report = validate.validate(copy)
     assert not is_damaged(report)
@@ -148,31 +132,22 @@ JSON = {  # file, text, words of the row
     "a list": (names.STRUCTURE_FILE, "[1]", "holds a list, not an object"),
     "text for settings": (names.UNSTRUCTURED_FILE, '{"pca": "fifty"}', "wrong kind under 'pca'"),
     "text for params": (names.UNSTRUCTURED_FILE, '{"tsne": {"params": [1]}}', "wrong kind under 'tsne'"),
-    "text for numbers": (
-        names.UNSTRUCTURED_FILE,
-        '{"pca": {"variance": [1, "2"]}}',
-        "wrong kind under 'pca'",
-    ),
+    "text for numbers": (names.UNSTRUCTURED_FILE, '{"pca": {"variance": [1, "2"]}}', "wrong kind under 'pca'"),
     "text for labels": (names.STRUCTURE_FILE, '{"annotation_mapping": "many"}', "of the wrong kind"),
     "number for keys": (names.STRUCTURE_FILE, '{"obsm_keys": 4}', "of the wrong kind"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", JSON)
-def test_json_that_later_steps_would_stumble_on_is_damage(small_release, tmp_path, kind):
+def test_json_that_later_steps_would_stumble_on_is_damage(copy, kind):
     file, text, words = JSON[kind]
-    copy = shutil.copytree(small_release, tmp_path / "copy")
     (copy / file).write_text(text)
     bad = damaged(validate.validate(copy))
     assert bad["file"].to_list() == [file]
     assert re.search(words, bad["found"][0])
 
 
-def test_a_gene_column_that_comes_twice_is_damage_also_where_the_gene_table_has_it_twice(
-    small_release, tmp_path
-):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
-
+def test_a_gene_column_that_comes_twice_is_damage_also_where_the_gene_table_has_it_twice(copy):
     def twice(table):
         return table.append_column("MYH7", table.column("MYH7"))
 
@@ -212,8 +187,7 @@ def wide(table):
     ],
     ids=["row groups", "phantom index", "float64", "no pandas block", "named index", "no barcodes", "no pandas block in map"],
 )  # fmt: skip
-def test_other_ways_to_write_the_same_release_pass(small_release, tmp_path, file, options, status):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_other_ways_to_write_the_same_release_pass(copy, file, options, status):
     rewrite(copy / file, **dict(options))
     report = validate.validate(copy)
     assert damaged(report).to_dicts() == []
@@ -231,8 +205,7 @@ def test_barcodes_in_the_expression_file_are_compared_too(write_release, tmp_pat
     assert bad.filter(pl.col("check") == "barcodes")["file"].to_list() == [names.EXPRESSION_FILE]
 
 
-def test_counts_over_more_genes_than_released_are_a_note_not_damage(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_counts_over_more_genes_than_released_are_a_note_not_damage(copy):
     more = pa.array((np.arange(680) % 3).astype(np.int64))
     rewrite(
         copy / names.SAMPLE_FILE,
@@ -244,8 +217,7 @@ def test_counts_over_more_genes_than_released_are_a_note_not_damage(small_releas
     assert re.search(r"n_genes differs in 453 of 680 rows, first row 1: .*alike throughout", row["found"])
 
 
-def test_larger_numbers_that_have_nothing_to_do_with_the_matrix_are_damage(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_larger_numbers_that_have_nothing_to_do_with_the_matrix_are_damage(copy):
     unrelated = pa.array(np.random.default_rng(3).integers(500, 5000, 680))
     rewrite(
         copy / names.SAMPLE_FILE,
@@ -265,25 +237,21 @@ def per_cell(factor):
 
 
 @pytest.mark.parametrize(("factor", "status"), [(0.95, "warning"), (0.5, "damaged")])
-def test_counts_per_another_total_are_noted_or_damage(small_release, tmp_path, factor, status):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_counts_per_another_total_are_noted_or_damage(copy, factor, status):
     rewrite(copy / names.EXPRESSION_FILE, edit=per_cell(factor))
     (row,) = validate.validate(copy).filter(pl.col("check") == "normalization").to_dicts()
     assert row["status"] == status
     assert re.search(rf"680 of 680 cells do not, first row 0: {10000 * factor:,.0f}", row["found"])
 
 
-def test_one_cell_on_another_scale_is_damage(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_one_cell_on_another_scale_is_damage(copy):
     rewrite(copy / names.EXPRESSION_FILE, edit=per_cell(np.where(np.arange(680) == 11, 0.97, 1.0)))
     bad = damaged(validate.validate(copy))
     assert bad["check"].to_list() == ["normalization"]
     assert "1 of 680 cells do not, first row 11: 9,700" in bad["found"][0]
 
 
-def test_values_that_are_no_whole_counts_are_noted(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
-
+def test_values_that_are_no_whole_counts_are_noted(copy):
     def smear(table):
         rng = np.random.default_rng(2)
         values = np.stack([np.expm1(c.to_numpy()) * rng.uniform(0.7, 1.3, 680) for c in table.columns])
@@ -298,8 +266,7 @@ def test_values_that_are_no_whole_counts_are_noted(small_release, tmp_path):
     assert "count models will refuse this release" in row["remedy"]
 
 
-def test_the_known_break_of_the_label_tree_is_reported_and_passes(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_the_known_break_of_the_label_tree_is_reported_and_passes(copy, small_release):
     table = pl.read_parquet(copy / names.SAMPLE_FILE)
     cdc1 = (pl.col(names.LEVEL0) == "FB") & (pl.int_range(pl.len()) < 40)
     changed = table.with_columns(
@@ -313,8 +280,7 @@ def test_the_known_break_of_the_label_tree_is_reported_and_passes(small_release,
     assert "cDC2 > cDC2 > cDC1" in clean["found"]
 
 
-def test_an_unknown_label_of_few_cells_is_a_warning_with_its_name(small_release, tmp_path):
-    copy = shutil.copytree(small_release, tmp_path / "copy")
+def test_an_unknown_label_of_few_cells_is_a_warning_with_its_name(copy):
     table = pl.read_parquet(copy / names.SAMPLE_FILE)
     first = pl.int_range(pl.len()) == 0
     table.with_columns(

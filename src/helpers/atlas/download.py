@@ -37,12 +37,8 @@ _SLOWEST, _WINDOW = 1024, 60.0  # bytes a second, over that many seconds, below 
 _SPARE = 64 * 2**20  # bytes to leave free on the disk
 _TRANSPORT = HfHubHTTPError.__bases__[0]  # the error of the hub's own HTTP client, whichever that is
 _NO_ANSWER = (OfflineModeIsEnabled, _TRANSPORT, OSError)
-_NONSENSE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-)  # how the client stumbles over a guest network's page
+# how the client stumbles over the page of a guest network
+_NONSENSE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -199,27 +195,8 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
     try:
         info = api.dataset_info(repository, revision=revision, files_metadata=True, timeout=30)
         commit, listed = info.sha, {sibling.rfilename: sibling for sibling in info.siblings or []}
-    except GatedRepoError as error:
-        _say_gated(work, error)
-    except RevisionNotFoundError as error:
-        work.fail(
-            f"{repository} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest.",
-            error,
-        )
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        work.fail(
-            f"there is no public dataset {repository!r} at {api.endpoint}. Check owner and name; a private one needs "
-            "--token or HF_TOKEN.",
-            error,
-        )
-    except _NO_ANSWER as error:
-        work.fail(_explain(work, error), error)
-    except _NONSENSE as error:
-        work.fail(
-            f"{api.endpoint} answers, but not with the description of a dataset ({type(error).__name__}: "
-            f"{work.first_line(error)[:100]}). Log in if this network shows a page of its own, or check --endpoint.",
-            error,
-        )
+    except (*_NO_ANSWER, *_NONSENSE) as error:
+        work.fail(_explain(work, error, revision), error)
     if not re.fullmatch(r"[0-9a-f]{40}", str(commit)):
         named = str(commit)[:60]
         work.fail(f"{api.endpoint} names no commit of {repository} but {named!r}. Check --endpoint.")
@@ -242,10 +219,10 @@ def _describe(work: _Work, listed: Any) -> _Remote:
         try:
             stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
             size, value = stated.size, stated.etag
-        except GatedRepoError as error:
-            _say_gated(work, error)
-        except (*_NO_ANSWER, *_NONSENSE):  # a mirror of files alone
-            size = None
+        except (*_NO_ANSWER, *_NONSENSE) as error:
+            if isinstance(error, GatedRepoError):
+                work.fail(_explain(work, error), error)
+            size = None  # a mirror of files alone
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
         work.fail(
             f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
@@ -319,7 +296,7 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
             return f"{remote.name} arrived damaged ({found} instead of {wanted}) and was removed"
         part.replace(work.folder / remote.name)
     except GatedRepoError as error:
-        _say_gated(work, error)
+        work.fail(_explain(work, error), error)
     except HfHubHTTPError as error:
         status = error.response.status_code
         what = "is not there (404)" if status == 404 else f"was refused ({status})"
@@ -405,24 +382,26 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
             work.require_pace()
 
 
-def _say_gated(work: _Work, error: BaseException) -> NoReturn:
-    given = "give a token of an account that has it: --token or HF_TOKEN"
-    given = "the token given has none" if work.api.token else given
-    work.fail(
-        f"{work.repository} is gated: its owner grants access on the page of the dataset, and {given}. Ask there, then run "
-        "it again.",
-        error,
-    )
-
-
-def _explain(work: _Work, error: BaseException) -> str:
-    """Say in words why the hub did not answer."""
-    said = f"({type(error).__name__}: {work.first_line(error)})"
+def _explain(work: _Work, error: BaseException, revision: str | None = None) -> str:
+    """Say in words why the hub did not answer with a dataset, and what to do."""
+    name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
+    if isinstance(error, GatedRepoError):
+        given = "give a token of an account that has it: --token or HF_TOKEN"
+        given = "the token given has none" if work.api.token else given
+        access = "its owner grants access on the page of the dataset"
+        return f"{name} is gated: {access}, and {given}. Ask there, then run it again."
+    if isinstance(error, RevisionNotFoundError):
+        remedy = "Give a commit, branch or tag of it, or none for the newest."
+        return f"{name} has no revision {revision!r}. {remedy}"
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        remedy = "Check owner and name; a private one needs --token or HF_TOKEN."
+        return f"there is no public dataset {name!r} at {hub}. {remedy}"
     if isinstance(error, HfHubHTTPError):
-        return f"the hub at {work.api.endpoint} refused: {work.first_line(error)}. Try again later."
+        return f"the hub at {hub} refused: {work.first_line(error)}. Try again later."
     if type(error).__name__ == "TooManyRedirects":
-        return f"the hub at {work.api.endpoint} sends from one address to the next without end {said}. Check --endpoint."
-    return (
-        f"the hub at {work.api.endpoint} cannot be reached {said}. This machine looks offline: connect it, or make a release "
-        "up with `musclebook simulate`."
-    )
+        return f"the hub at {hub} sends from one address to the next without end ({said}). Check --endpoint."
+    if isinstance(error, _NO_ANSWER):
+        remedy = "This machine looks offline: connect it, or make a release up with `musclebook simulate`."
+        return f"the hub at {hub} cannot be reached ({said}). {remedy}"
+    remedy = "Log in if this network shows a page of its own, or check --endpoint."
+    return f"{hub} answers, but not with the description of a dataset ({said[:120]}). {remedy}"

@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from helpers import ages, files, names
-from helpers.atlas import columns, counts, inversion, stored
+from helpers.atlas import columns, counts, stored
 from helpers.errors import MusclebookError, SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
@@ -113,7 +113,7 @@ class H5ad:
         return counts.recover(held, barcodes=(barcodes if rows is None else barcodes[rows]).to_list())
 
     def _require_finite(self, held: sp.csr_matrix, rows: np.ndarray | None) -> None:
-        place = inversion.scan(held.data)[1]
+        place = counts.scan(held.data)[1]
         if place >= 0:
             row = counts.row_of(held, place)
             barcode = self.obs[names.BARCODE][row if rows is None else int(rows[row])]

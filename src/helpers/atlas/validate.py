@@ -75,18 +75,23 @@ class Files:
     scan: scanning.Scan | None = None
 
     def get(self, what: str) -> Any:
-        """Return the files themselves, a table with its columns right, the scan of a matrix of numbers or of logarithms."""
-        if what == "files":
-            return self
-        if what in self.texts:
-            return self.texts[what]
-        if what in _COLUMNS:
-            table = self.tables.get(what)
-            return None if table is None or _lacking(table, what) or _mistyped(table, what) else table
-        if what not in ("scan", "logs") or self.scan is None or not self.scan.is_numeric:
-            return None
-        logs = not self.scan.faults and self.scan.fractions and self.scan.cell_max.max() <= _TOP
-        return self.scan if what == "scan" or logs else None
+        """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
+        scan, table = self.scan, self.tables.get(what)
+        numbers = scan is not None and scan.is_numeric
+        logs = numbers and not scan.faults and scan.fractions and scan.cell_max.max() <= _TOP
+        right = (
+            table is not None
+            and what in _COLUMNS
+            and not _lacking(table, what)
+            and not _mistyped(table, what)
+        )
+        others = {
+            "files": self,
+            "matrix": scan,
+            "scan": scan if numbers else None,
+            "logs": scan if logs else None,
+        }
+        return table if right else {**self.texts, **others}.get(what)
 
     def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
         """Read the whole matrix once; return why not, if it cannot be."""
@@ -165,15 +170,7 @@ def _run(checks: Iterable[Check], files: Files) -> list[tuple[str, str, Finding,
 
 
 def read(folder: str | Path) -> Files:
-    """Open what can be opened of the twelve files; the matrix is not read.
-
-    Raises
-    ------
-    ReleaseError
-        If there is no such folder.
-    StorageError
-        If its path is not UTF-8.
-    """
+    """Open what can be opened of the twelve files; the matrix is not read."""
     folder = Path(folder)
     if not folder.is_dir():
         msg = f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
@@ -383,9 +380,13 @@ def _check_genes_once(features: pl.DataFrame) -> Finding:
     return _good(f"{len(features):,} genes, {features[names.SYMBOL].n_unique():,} symbols")
 
 
+def _numbers(table: pl.DataFrame | pl.Series) -> np.ndarray:
+    return table.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
 def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
     table = table.select(_COLUMNS[file])
-    bad = ~np.isfinite(table.cast(pl.Float64).fill_null(float("nan")).to_numpy())
+    bad = ~np.isfinite(_numbers(table))
     if not bad.any():
         return _good("finite")
     row, column = (int(i) for i in np.argwhere(bad)[0])
@@ -395,7 +396,7 @@ def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
 
 def _check_aligned(table: pl.DataFrame, sample: pl.DataFrame, *, file: str) -> Finding | None:
     """Cells of one label lie together on a map; where they do not, its rows are not those of the metadata."""
-    values = table.select(_COLUMNS[file]).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    values = _numbers(table.select(_COLUMNS[file]))
     if len(table) != len(sample) or not np.isfinite(values).all():
         return None
     codes = sample[names.LEVEL0].fill_null("").rank("dense").to_numpy() - 1
@@ -433,11 +434,10 @@ def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
 
 
 def _check_settings(stated: dict[str, Any]) -> Finding:
-    steps = {step: stated[step] for step in _STEPS if step in stated}
-    wrong = [step for step, value in steps.items() if not _is_step(value)]
+    wrong = [step for step in _STEPS if step in stated and not _is_step(stated[step])]
     if wrong:
         return _bad(f"settings of the wrong kind under {_list(wrong)}")
-    missing = [step for step in _STEPS if step not in steps]
+    missing = [step for step in _STEPS if step not in stated]
     if missing:
         return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
     return _good("all three")
@@ -453,15 +453,12 @@ def _is_step(value: Any) -> bool:
 # The whole matrix
 
 
-def _check_matrix_types(files: Files) -> Finding | None:
-    if files.scan is None:
-        return None
-    types, genes, n_cells = files.scan.types, files.scan.genes, files.n_rows[_MATRIX]
-    strange = {
-        column: kind for kind, held in types.items() for column in held if kind not in ("float", "double")
-    }
+def _check_matrix_types(scan: scanning.Scan) -> Finding:
+    types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
+    others = {kind: held for kind, held in types.items() if kind not in ("float", "double")}
+    strange = [(column, kind) for kind, held in others.items() for column in held]
     if strange:
-        first = f"first {next(iter(strange))!r}: {next(iter(strange.values()))}"
+        first = "first {!r}: {}".format(*strange[0])
         return _bad(f"{len(strange):,} of {len(genes):,} columns are not float32, {first}", _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
@@ -471,10 +468,8 @@ def _check_matrix_types(files: Files) -> Finding | None:
     return _good("float32")
 
 
-def _check_gene_names(files: Files, features: pl.DataFrame) -> Finding | None:
-    if files.scan is None:
-        return None
-    genes, remedy = files.scan.genes, f"Fetch or write both {_MATRIX} and {_FEATURES} again."
+def _check_gene_names(scan: scanning.Scan, features: pl.DataFrame) -> Finding:
+    genes, remedy = scan.genes, f"Fetch or write both {_MATRIX} and {_FEATURES} again."
     if len(features) != len(genes):
         return _bad(f"{len(genes):,} columns, {len(features):,} genes in {_FEATURES}", remedy)
     lists = [features[column].to_list() for column in (names.GENE_IDS, names.SYMBOL, names.ENSEMBL)]
@@ -523,10 +518,11 @@ def _check_normalization(scan: scanning.Scan) -> Finding:
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
-        remedy = (
-            "Size factors were taken over more genes than the release has; counts are recovered all the same."
+        found += f"; median off by {np.median(off):.2%}"
+        return _note(
+            found,
+            "Size factors were taken over more genes than the release has; counts are recovered all the same.",
         )
-        return _note(f"{found}; median off by {np.median(off):.2%}", remedy)
     return _bad(found, _NOT_LOG)
 
 
@@ -552,7 +548,7 @@ def _check_counts(files: Files, scan: scanning.Scan, sample: pl.DataFrame) -> Fi
     if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
         return None
     counts = np.rint(scan.counts())
-    stated = sample[names.N_COUNTS].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    stated = _numbers(sample[names.N_COUNTS])
     # a few cells have no gene with one single molecule: their smallest value stands for two or three
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.rint(stated / counts)
@@ -568,7 +564,7 @@ def _compare(found: np.ndarray, stated: pl.Series, file: str, *, one_sided: bool
     """
     if len(found) != len(stated):
         return None
-    column, values = stated.name, stated.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    column, values = stated.name, _numbers(stated)
     differ = np.flatnonzero(~(np.abs(values - found) <= 0.5))
     if not len(differ):
         return _good(f"{column} agrees in all {len(values):,} rows")
@@ -602,26 +598,14 @@ _LOW, _HIGH = (pl.col(names.AGE_GROUP).str.extract(e).cast(pl.Float64) for e in 
 _BIN = pl.when(_HIGH <= 40).then(pl.lit(names.YOUNG)).otherwise(pl.lit(names.OLD))
 _AGES = (names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT)
 _WORDS = {
-    names.AGE_GROUP: names.AGE_GROUPS,
-    names.AGE_BIN: (names.YOUNG, names.OLD),
-    names.SEX: (names.MALE, names.FEMALE),
-    names.ASSAY: (names.CELLS, names.NUCLEI),
-    names.CHEMISTRY: (names.V2, names.V3, names.V2_V3),
-}
+    names.AGE_GROUP: names.AGE_GROUPS, names.AGE_BIN: (names.YOUNG, names.OLD), names.SEX: (names.MALE, names.FEMALE),
+    names.ASSAY: (names.CELLS, names.NUCLEI), names.CHEMISTRY: (names.V2, names.V3, names.V2_V3),
+}  # fmt: skip
 _LIMITS = {
-    names.N_COUNTS: (0, float("inf")),
-    names.N_GENES: (0, float("inf")),
-    names.PERCENT_MITO: (0, 100),
-    names.PERCENT_RIBO: (0, 100),
-    names.DOUBLET_SCORE: (0, 1),
-    names.AGE_MIDPOINT: (0, 120),
-}
-_UNITS = {
-    names.AGE_GROUP: names.DONOR,
-    names.SEX: names.DONOR,
-    names.DONOR: names.SAMPLE,
-    names.ASSAY: names.SAMPLE,
-}
+    names.N_COUNTS: (0, float("inf")), names.N_GENES: (0, float("inf")), names.PERCENT_MITO: (0, 100),
+    names.PERCENT_RIBO: (0, 100), names.DOUBLET_SCORE: (0, 1), names.AGE_MIDPOINT: (0, 120),
+}  # fmt: skip
+_UNITS = {names.AGE_GROUP: names.DONOR, names.SEX: names.DONOR, names.DONOR: names.SAMPLE, names.ASSAY: names.SAMPLE}  # fmt: skip
 _RULES = [  # of every cell: the check, the rule, what breaks it, what to show of the first cell that does
     *(("vocabulary", f"{c} is one of {_list(words, most=8)}", ~pl.col(c).is_in(words), [c]) for c, words in _WORDS.items()),
     ("ages", "age_numeric is the middle of Age_group", (pl.col(names.AGE_MIDPOINT) - (_LOW + _HIGH) / 2).abs() > 1e-3, _AGES),
@@ -649,8 +633,8 @@ CHECKS: tuple[Check, ...] = (
     Check("genes", _FEATURES, "each gene once", (_FEATURES,), _check_genes_once),
     Check("reports", names.STRUCTURE_FILE, "shape and label counts of these files", ("files", names.STRUCTURE_FILE), _check_structure),
     Check("reports", names.UNSTRUCTURED_FILE, "parameters of pca, neighbors, tsne", (names.UNSTRUCTURED_FILE,), _check_settings),
-    Check("types", _MATRIX, "float32 in every column", _HAVE, _check_matrix_types),
-    Check("genes", _MATRIX, f"the genes of {_FEATURES}, in its order", ("files", _FEATURES), _check_gene_names),
+    Check("types", _MATRIX, "float32 in every column", ("matrix",), _check_matrix_types),
+    Check("genes", _MATRIX, f"the genes of {_FEATURES}, in its order", ("matrix", _FEATURES), _check_gene_names),
     Check("values", _MATRIX, "finite values, none below 0", _SCAN, _check_values),
     Check("value range", _MATRIX, f"0 to {_TOP:.2f}, log1p of counts per 10,000", _SCAN, _check_range),
     Check("zeros", _MATRIX, f"a gene in every cell; published: {study.ZERO_SHARE:.2%} zeros", _SCAN, _check_zeros),
