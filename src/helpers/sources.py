@@ -50,12 +50,12 @@ def open_atlas(source: str | Path) -> reader.Atlas:
     text = str(source)
     match = re.fullmatch(r"([a-z]+)(?::(\d+))?", text)
     if match is not None and match[1] in SCALES:
-        return reader.Atlas(release.Release(simulated_folder(match[1], seed=int(match[2] or SEED))))
+        return release.Release(simulated_folder(match[1], seed=int(match[2] or SEED)))
     path = Path(source).expanduser()
     if text.strip() and path.is_dir():
         if (path / "matrix.mtx").is_file() or (path / "matrix.mtx.gz").is_file():
             return _import_cell_ranger(path)
-        return reader.Atlas(release.Release(path))
+        return release.Release(path)
     if text.strip() and path.is_file():
         return _open_file(path)
     raise SourceError(_explain_absent(text, path))
@@ -164,7 +164,7 @@ def _open_file(path: Path) -> reader.Atlas:
         unpack = f" Unpack it first: gunzip {path.name}." if path.suffix == ".gz" else ""
         msg = f"{path} is a file of another kind ({path.suffix or 'no ending'!r}).{unpack} {EXPECTED}"
         raise SourceError(msg)
-    return reader.Atlas(h5ad.H5ad(path))
+    return h5ad.H5ad(path)
 
 
 def _is_h5ad(path: Path) -> bool:
@@ -192,7 +192,7 @@ def _import_cell_ranger(path: Path) -> reader.Atlas:
                 raise SourceError(msg) from problem
             with files.writing(copy) as part:
                 adata.write_h5ad(part)
-    return reader.Atlas(h5ad.H5ad(copy, origin=path))
+    return h5ad.H5ad(copy, origin=path)
 
 
 def _explain_absent(text: str, path: Path) -> str:

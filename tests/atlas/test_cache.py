@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from helpers import files, names
-from helpers.atlas import cache, h5ad, reader, release
+from helpers.atlas import cache, h5ad, release
 from helpers.errors import SourceError
 
 
 def open_folder(folder):
-    return reader.Atlas(release.Release(folder))
+    return release.Release(folder)
 
 
 def assert_same(adata, micro):
@@ -94,7 +94,7 @@ def test_a_converted_file_carries_everything_but_the_truth(folder, micro, tmp_pa
     (folder / "truth").mkdir()
     (folder / "truth" / "simulation.json").write_text('{"seed": 7}')
     out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
-    atlas = reader.Atlas(h5ad.H5ad(out))
+    atlas = h5ad.H5ad(out)
     assert_same(atlas.to_anndata(), micro)
     assert atlas.obs.select(names.BARCODE, *names.SAMPLE_COLUMNS).equals(open_folder(folder).obs)
     np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)
@@ -107,4 +107,4 @@ def test_conversion_refuses_a_name_that_would_mislead(folder, tmp_path):
         open_folder(folder).convert(tmp_path / "atlas.parquet")
     out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
     with pytest.raises(SourceError, match="is the source itself"):
-        reader.Atlas(h5ad.H5ad(out)).convert(out)
+        h5ad.H5ad(out).convert(out)

@@ -11,12 +11,12 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from helpers import names
-from helpers.atlas import h5ad, reader
+from helpers.atlas import h5ad
 from helpers.errors import CountsError, SourceError
 
 
 def open_file(path):
-    return reader.Atlas(h5ad.H5ad(path))
+    return h5ad.H5ad(path)
 
 
 def write(path, adata):

@@ -161,17 +161,8 @@ def test_a_file_without_columns_opens_and_has_no_donors(tmp_path):
         np.ones(80, complex),
         np.arange(80, dtype=">f4"),
     ],
-    ids=[
-        "categories",
-        "missing",
-        "fractions",
-        "truth",
-        "nullable",
-        "nullable-truth",
-        "complex",
-        "big-endian",
-    ],
-)
+    ids=["categories", "missing", "fractions", "truth", "nullable", "nullable-truth", "complex", "big-endian"],
+)  # fmt: skip
 def test_no_column_keeps_a_file_from_opening(tmp_path, values):
     atlas = opened(tmp_path, obs={"cluster": values})
     assert ("cluster" in atlas.obs.columns) == (np.asarray(values).dtype.kind != "c")
@@ -259,19 +250,12 @@ def cell_ranger(tmp_path):
     matrix = sp.csc_matrix(np.random.default_rng(3).poisson(0.7, (12, 30)))
     ids, barcodes = ids_of(SYMBOLS), [f"AAAC{i:04d}-1" for i in range(30)]
     path, folder = tmp_path / "filtered_feature_bc_matrix.h5", tmp_path / "filtered_feature_bc_matrix"
-    features = {
-        "id": ids,
-        "name": SYMBOLS,
-        "feature_type": ["Gene Expression"] * 12,
-        "genome": ["GRCh38"] * 12,
-    }
+    kinds, genomes = ["Gene Expression"] * 12, ["GRCh38"] * 12
+    features = {"id": ids, "name": SYMBOLS, "feature_type": kinds, "genome": genomes}
     with h5py.File(path, "w") as file:
         group = file.create_group("matrix")
-        group["data"], group["indices"], group["indptr"] = (
-            matrix.data.astype(np.int32),
-            matrix.indices,
-            matrix.indptr,
-        )
+        for name in ("data", "indices", "indptr"):
+            group[name] = getattr(matrix, name).astype(np.int32)
         group["shape"], group["barcodes"] = matrix.shape, np.array(barcodes, "S")
         for name, values in features.items():
             group[f"features/{name}"] = np.array(values, "S")

@@ -5,13 +5,13 @@ import polars as pl
 import pytest
 
 from helpers import names
-from helpers.atlas import matrix, reader, release
+from helpers.atlas import matrix, release
 from helpers.errors import BudgetError, CountsError, TableError
 
 
 @pytest.fixture
 def atlas(folder):
-    return reader.Atlas(release.Release(folder))
+    return release.Release(folder)
 
 
 def test_cells_by_expression_and_by_mask_agree(atlas, micro):
@@ -44,7 +44,7 @@ def test_counts_of_few_genes_need_the_whole_cell_where_totals_do_not_fit(micro, 
     for recorded in (totals, totals * 0 + 5, np.full(40, np.nan)):
         micro.obs[names.N_COUNTS] = recorded
         where = tmp_path / f"release-{recorded[0]}"
-        adata = reader.Atlas(release.Release(micro.write(where))).to_anndata(genes=["TTN"])
+        adata = release.Release(micro.write(where)).to_anndata(genes=["TTN"])
         np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts[:, [3]])
 
 
@@ -95,13 +95,13 @@ def test_a_budget_is_held_on_the_way_when_the_estimate_was_wrong(atlas, monkeypa
 
 
 def test_the_estimate_is_near_what_is_found(atlas, micro):
-    source = release.Release(micro.write(atlas._source.path))
+    source = release.Release(micro.write(atlas.path))
     assert source.estimate_values(None, None) == pytest.approx((micro.counts > 0).sum(), rel=0.1)
 
 
 def test_values_that_are_not_counts_are_refused_unless_counts_are_not_asked_for(micro, tmp_path):
     micro.x = np.where(micro.x > 0, micro.x * 1.01, 0).astype(np.float32)
-    atlas = reader.Atlas(release.Release(micro.write(tmp_path / "r")))
+    atlas = release.Release(micro.write(tmp_path / "r"))
     with pytest.raises(CountsError, match="not log1p of normalized counts in"):
         atlas.to_anndata()
     assert not list((tmp_path / "r").glob("*.h5ad"))  # nothing half-right is kept

@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from helpers import ages, files, names
-from helpers.atlas import columns, counts, stored
+from helpers.atlas import columns, counts, reader, stored
 from helpers.errors import MusclebookError, SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
@@ -23,7 +23,7 @@ TARGET = 1e4  # molecules a cell is scaled to before the log, where only counts 
 PRIMARY = "is_primary_data"
 
 
-class H5ad:
+class H5ad(reader.Atlas):
     """An h5ad file, opened and checked; its matrix is not read."""
 
     kind = "h5ad"
@@ -46,14 +46,14 @@ class H5ad:
         """Hash of the file."""
         return files.fingerprint(self.path)
 
-    def genes(self, places: Sequence[int]) -> pl.DataFrame:
+    def _genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`."""
         wanted = np.array(places, dtype=np.int64)
         dense = self.read_csr(None, wanted).toarray()
         labels = self.var[names.GENE].gather(list(places)).to_list()
         return pl.DataFrame({label: dense[:, j] for j, label in enumerate(labels)})
 
-    def projection(self, key: str) -> np.ndarray | None:
+    def _projection(self, key: str) -> np.ndarray | None:
         """Return a map of the file, cells x dimensions float32, or none."""
         held = self._maps.get(key.casefold())
         if held is None:
@@ -62,13 +62,6 @@ class H5ad:
             value = anndata.io.read_elem(file["obsm"][held])
             dense = value.toarray() if sp.issparse(value) else np.asarray(value)
             return np.ascontiguousarray(dense, dtype=np.float32)
-
-    def truth(self, table: str) -> None:
-        """Return none: an h5ad carries no truth, even one converted from a simulated release."""
-
-    def unstructured(self) -> dict[str, Any]:
-        """Return nothing: what else a file holds is its own."""
-        return {}
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
         """Return about how many values these rows and genes hold."""
@@ -136,9 +129,8 @@ class H5ad:
         except Exception as problem:
             size = self.path.stat().st_size if self.path.exists() else 0
             reason = " ".join(str(problem).split())[:300] or type(problem).__name__
-            hint = (
-                files.pointer_hint(self.path) or " It may be cut short, or no .h5ad at all: fetch it again."
-            )
+            cut_short = " It may be cut short, or no .h5ad at all: fetch it again."
+            hint = files.pointer_hint(self.path) or cut_short
             msg = f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}.{hint}"
             if opened:
                 msg = f"{self.path} holds something that cannot be read: {reason}. {stored.AGAIN}"
@@ -262,9 +254,8 @@ class H5ad:
                 continue
             column = _to_polars(str(name), table[name])
             if column is None:
-                self.notes.append(
-                    f"{group.name}/{name} holds {table[name].dtype}, which no table here can take: left out"
-                )
+                found = f"{group.name}/{name} holds {table[name].dtype}"
+                self.notes.append(f"{found}, which no table here can take: left out")
             else:
                 held[str(name)] = column
         frame = pl.DataFrame(held)
@@ -279,9 +270,8 @@ class H5ad:
                 if node is not None and stored.kind_of(node) and stored.shape_of(node)[0] == self.obs.height:
                     found[key.casefold()] = key
             if key.casefold() in known - set(found):
-                self.notes.append(
-                    f"obsm/{key} is no map of {self.obs.height:,} cells in numbers and is left out"
-                )
+                n_cells = f"{self.obs.height:,} cells"
+                self.notes.append(f"obsm/{key} is no map of {n_cells} in numbers and is left out")
         return found
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,6 @@ from helpers.atlas import cache, columns, matrix
 from helpers.atlas import counts as molecules
 from helpers.errors import CountsError, SourceError, TableError
 
-if TYPE_CHECKING:
-    from helpers.atlas.h5ad import H5ad
-    from helpers.atlas.release import Release
-
 Choice = pl.Expr | pl.Series | np.ndarray | Sequence[bool]
 
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
@@ -30,46 +26,30 @@ COUNTS_BYTES = 4  # int32; columns are shared with the values
 
 
 class Atlas:
-    """An opened source: nothing big is read until asked.
+    """An opened source, a `release.Release` or an `h5ad.H5ad`: nothing big is read until asked."""
 
-    Parameters
-    ----------
-    source
-        A release folder or an h5ad, already opened.
-    """
-
-    def __init__(self, source: "Release | H5ad") -> None:
-        self._source = source
-
-    @property
-    def obs(self) -> pl.DataFrame:
-        """One row a cell: barcode, the 16 columns of the release (null where absent), then what else there is."""
-        return self._source.obs
-
-    @property
-    def var(self) -> pl.DataFrame:
-        """One row a gene: its name here, then ENSEMBL, SYMBOL, n_cells, gene_ids and what else there is."""
-        return self._source.var
-
-    @property
-    def missing(self) -> list[str]:
-        """Columns, files and projections that the source does not have."""
-        return list(self._source.missing)
-
-    @property
-    def notes(self) -> list[str]:
-        """What was made, converted, matched or renamed while the source was opened."""
-        return list(self._source.notes)
+    kind: str
+    name: str
+    path: Path
+    key: str
+    """Hash of what the source holds."""
+    obs: pl.DataFrame
+    """One row a cell: barcode, the 16 columns of the release (null where absent), then what else there is."""
+    var: pl.DataFrame
+    """One row a gene: its name here, then ENSEMBL, SYMBOL, n_cells, gene_ids and what else there is."""
+    missing: list[str]
+    """Columns, files and projections that the source does not have."""
+    notes: list[str]
+    """What was made, converted, matched or renamed while the source was opened."""
+    species: str
+    """``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human."""
+    simulation: dict[str, Any] | None
+    """What the source says of how it was made up; none for real data."""
 
     @property
     def simulated(self) -> bool:
         """Whether the source says that it was made up."""
-        return self._source.simulation is not None
-
-    @property
-    def species(self) -> str:
-        """``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human."""
-        return self._source.species
+        return self.simulation is not None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -78,7 +58,7 @@ class Atlas:
 
     def __repr__(self) -> str:
         """Return kind, name and size."""
-        return f"Atlas({self._source.kind} {self._source.name!r}, {self.shape[0]:,} cells x {self.shape[1]:,} genes)"
+        return f"Atlas({self.kind} {self.name!r}, {self.shape[0]:,} cells x {self.shape[1]:,} genes)"
 
     @cached_property
     def donors(self) -> pl.DataFrame:
@@ -110,7 +90,7 @@ class Atlas:
 
     def _has(self, name: str) -> bool:
         if name in names.PROJECTION_FILES:
-            return self._source.projection(name) is not None
+            return self._projection(name) is not None
         if name == "counts":
             return self._has_counts
         if name == "human":
@@ -135,7 +115,7 @@ class Atlas:
             return self.folder is not None
         rows = np.arange(min(_PROBED, self.obs.height))
         try:
-            self._recover(self._source.read_csr(rows, None), rows, None, budget="8 GiB")
+            self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB")
         except CountsError:
             return False
         return True
@@ -148,7 +128,7 @@ class Atlas:
         genes
             Symbols or Ensembl ids. An unknown one is a `TableError` that names the nearest.
         """
-        return self._source.genes(self._find_genes(genes))
+        return self._genes(self._find_genes(genes))
 
     def projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32, or none where the source has none.
@@ -161,16 +141,26 @@ class Atlas:
         if key not in names.PROJECTION_FILES:
             msg = f"no projection is called {key!r}. Ask for one of {', '.join(names.PROJECTION_FILES)}."
             raise TableError(msg)
-        return self._source.projection(key)
+        return self._projection(key)
 
     def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted in a simulated release, such as ``age_expression``; none for real data."""
-        return self._source.truth(table) if self.simulated else None
+        return self._truth(table) if self.simulated else None
+
+    def _truth(self, table: str) -> pl.DataFrame | None:  # noqa: ARG002  a kind of source without truth
+        return None
+
+    def unstructured(self) -> dict[str, Any]:
+        """Return the settings that came with the maps, or nothing."""
+        return {}
+
+    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix | None:  # noqa: ARG002
+        """Return the counts that the source holds for these cells and genes, or none."""
+        return None
 
     def files(self) -> pl.DataFrame:
         """List the files of this source: file, found (or not), size in MB."""
-        path = Path(self._source.path)
-        listed = [path / name for name in names.RELEASE_FILES] if path.is_dir() else [path]
+        listed = [self.path] if self.folder is None else [self.path / name for name in names.RELEASE_FILES]
         sizes = [file.stat().st_size / 1e6 if file.exists() else None for file in listed]
         table = pl.DataFrame(
             {"file": [file.name for file in listed], "size_mb": pl.Series(sizes, dtype=pl.Float64)}
@@ -180,22 +170,21 @@ class Atlas:
     @property
     def folder(self) -> Path | None:
         """The release folder, or none where the source is a single file."""
-        path = Path(self._source.path)
-        return path if path.is_dir() else None
+        return self.path if self.path.is_dir() else None
 
     def describe(self) -> dict[str, Any]:
         """Return plain values that say which data these are."""
-        simulation = self._source.simulation or {}
+        simulation = self.simulation or {}
         return {
-            "kind": self._source.kind,
-            "name": self._source.name,
+            "kind": self.kind,
+            "name": self.name,
             "cells": self.shape[0],
             "genes": self.shape[1],
             "simulated": self.simulated,
             **{key: simulation[key] for key in ("seed", "scale", "version") if key in simulation},
-            "manifest": self._source.key[:16],
+            "manifest": self.key[:16],
             "missing": ", ".join(self.missing),
-            "notes": "; ".join(self._source.notes),
+            "notes": "; ".join(self.notes),
         }
 
     def to_anndata(
@@ -236,10 +225,10 @@ class Atlas:
                 adata = self.to_anndata(cells=cells, genes=genes, counts=False, budget=budget)
                 adata.uns["no_counts"] = str(problem)
                 return adata
-        rows = choose_cells(cells, self.obs, origin=self._source.name)
+        rows = choose_cells(cells, self.obs, origin=self.name)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
-        folder, key = self.folder, self._source.key
+        folder, key = self.folder, self.key
         held = None if folder is None else cache.find(folder, key)
         whole = rows is None and places is None and counts
         if folder is None or held is not None or not whole:
@@ -248,26 +237,26 @@ class Atlas:
             held = cache.find(folder, key)  # another process may have converted it meanwhile
             adata = self._read(held, rows, places, counts=counts, budget=budget)
             if held is None:
-                cache.store(folder, key, adata, simulation=self._source.simulation)
+                cache.store(folder, key, adata, simulation=self.simulation)
         return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
         """Write all cells and genes with counts as an h5ad that any program of the field opens."""
         out = Path(out)
-        same = out.exists() and out.resolve() == Path(self._source.path).resolve()
+        same = out.exists() and out.resolve() == self.path.resolve()
         if out.suffix != ".h5ad" or same:
             why = "is the source itself" if same else "does not end in .h5ad"
             msg = f"{out} {why}. Name another file to write, for example atlas.h5ad."
             raise SourceError(msg)
         adata = self.to_anndata(budget=budget)
-        cache.write(out, adata, key=self._source.key, simulation=self._source.simulation)
+        cache.write(out, adata, key=self.key, simulation=self.simulation)
         return out
 
     def _require(
         self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
     ) -> None:
         """Refuse before anything is allocated."""
-        values = self._source.estimate_values(rows, places)
+        values = self.estimate_values(rows, places)
         each = matrix.ENTRY_BYTES + max(matrix.PIECE_BYTES, COUNTS_BYTES * counts)
         n_cells = self.shape[0] if rows is None else len(rows)
         n_genes = self.shape[1] if places is None else len(places)
@@ -288,19 +277,19 @@ class Atlas:
         if held is not None:
             data, counted = cache.read(held, rows, places, counts=counts)
         else:
-            data = self._source.read_csr(rows, places, budget=budget, remedy=REMEDY)
+            data = self.read_csr(rows, places, budget=budget, remedy=REMEDY)
             counted = self._recover(data, rows, places, budget=budget) if counts else None
         cells = self.obs if rows is None else self.obs[rows]
         genes = self.var if places is None else self.var[places]
         obs, var = _to_pandas(cells, names.BARCODE), _to_pandas(genes, names.GENE)
-        adata = AnnData(X=data, obs=obs, var=var, uns=self._source.unstructured())
+        adata = AnnData(X=data, obs=obs, var=var, uns=self.unstructured())
         if counted is not None:
             adata.layers[names.COUNTS] = counted
         if self.simulated:  # in both places: either is lost by something that others do with files
-            adata.uns[names.SIMULATION] = json.dumps(self._source.simulation)
+            adata.uns[names.SIMULATION] = json.dumps(self.simulation)
             adata.obs[names.SIMULATED] = True
         for key in names.PROJECTION_FILES:
-            projection = self._source.projection(key)
+            projection = self._projection(key)
             if projection is not None:
                 adata.obsm[key] = projection if rows is None else projection[rows]
         return adata
@@ -309,7 +298,7 @@ class Atlas:
         self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return counts: those that the source holds, else recovered from whole cells."""
-        held = self._source.read_counts(rows, places)
+        held = self.read_counts(rows, places)
         if held is not None:
             return held
         cells = self.obs if rows is None else self.obs[rows]
@@ -322,7 +311,7 @@ class Atlas:
             return molecules.recover(data, barcodes=barcodes, units=units)
         except CountsError:  # totals do not fit: only the whole cell shows what one molecule is worth
             self._require(rows, None, counts=True, budget=budget)
-            whole = self._source.read_csr(rows, None, budget=budget, remedy=REMEDY)
+            whole = self.read_csr(rows, None, budget=budget, remedy=REMEDY)
             counted = molecules.recover(whole, barcodes=barcodes, totals=totals)
             return counted[:, places].tocsr()
 
@@ -334,7 +323,7 @@ class Atlas:
             near = {gene: ", ".join(columns.nearest(gene, self._places)) or "none" for gene in unknown[:5]}
             shown = ", ".join(f"{gene!r} (nearest: {known})" for gene, known in near.items())
             msg = (
-                f"{len(unknown):,} of {len(wanted):,} genes are not in {self._source.name}: {shown}. "
+                f"{len(unknown):,} of {len(wanted):,} genes are not in {self.name}: {shown}. "
                 f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
             )
             raise TableError(msg)

@@ -1,8 +1,8 @@
 """A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.atlas import columns, matrix
+from helpers.atlas import columns, matrix, reader
 from helpers.errors import ReleaseError
 
 PROBED = 48  # columns read to estimate the share of nonzero values
 
 
-class Release:
+class Release(reader.Atlas):
     """The files of a release, opened and checked against one another; the matrix is not read."""
 
     kind = "release folder"
@@ -60,7 +60,7 @@ class Release:
         there = [name for name in made_from if self._file(name).is_file()]
         return files.digest_text(repr([(name, files.fingerprint(self._file(name))) for name in there]))
 
-    def genes(self, places: Sequence[int]) -> pl.DataFrame:
+    def _genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
         table = self.expression.read([self.columns[place] for place in places])
         labels = self.var[names.GENE].gather(list(places)).to_list()
@@ -73,20 +73,16 @@ class Release:
             values[label] = dense if self.rows is None else dense[self.rows]
         return pl.DataFrame(values)
 
-    def projection(self, key: str) -> np.ndarray | None:
+    def _projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
         path = self._file(names.PROJECTION_FILES[key])
         if not path.is_file():
             return None
-        schema = _read_footer(path).schema.to_arrow_schema()
-        frame = _read_table(path)
-        index = columns.find_index(schema, known=names.PROJECTION_COLUMNS[key])
-        self._require_same(
-            f"{frame.height:,} rows", path.name, names.SAMPLE_FILE, f"{self.obs.height:,} rows"
-        )
+        known = names.PROJECTION_COLUMNS[key]
+        frame, index = self._open_table(path.name, known, names.SAMPLE_FILE, f"{self.obs.height:,} rows")
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
             frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
-        chosen = list(names.PROJECTION_COLUMNS[key])
+        chosen = list(known)
         if not set(chosen) <= set(frame.columns):
             chosen = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
         return np.ascontiguousarray(frame.select(pl.col(chosen).cast(pl.Float32)).to_numpy())
@@ -96,7 +92,7 @@ class Release:
         path = self._file(names.UNSTRUCTURED_FILE)
         return _read_json(path) if path.is_file() else {}
 
-    def truth(self, table: str) -> pl.DataFrame | None:
+    def _truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted, or none where nothing was."""
         path = self._file(names.TRUTH_FOLDER) / f"{table}.parquet"
         return _read_table(path) if path.is_file() else None
@@ -125,9 +121,6 @@ class Release:
         return self.expression.read_csr(
             chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget, remedy=remedy
         )
-
-    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> None:
-        """Return none: a release holds no counts, they are recovered from its log values."""
 
     def _file(self, name: str) -> Path:
         return self.path / name
@@ -174,11 +167,10 @@ class Release:
         self.notes += twice
 
     def _read_obs(self) -> tuple[pl.DataFrame, list[str]]:
-        path = self._file(names.SAMPLE_FILE)
-        footer, n_rows = _read_footer(path), self.expression.n_rows
-        self._require_same(f"{footer.num_rows:,} rows", path.name, names.EXPRESSION_FILE, f"{n_rows:,} rows")
-        frame = _read_table(path)
-        index = columns.find_index(footer.schema.to_arrow_schema(), known=names.SAMPLE_COLUMNS)
+        n_rows = f"{self.expression.n_rows:,} rows"
+        frame, index = self._open_table(
+            names.SAMPLE_FILE, names.SAMPLE_COLUMNS, names.EXPRESSION_FILE, n_rows
+        )
         self._barcoded = False
         if index is not None:
             barcodes = frame[index].cast(pl.String)
@@ -239,12 +231,8 @@ class Release:
             bare = pl.DataFrame(genes)
             empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
-        footer = _read_footer(path)
-        self._require_same(
-            f"{footer.num_rows:,} genes", path.name, names.EXPRESSION_FILE, f"{len(genes):,} genes"
-        )
-        frame = _read_table(path)
-        index = columns.find_index(footer.schema.to_arrow_schema(), known=names.FEATURE_COLUMNS)
+        n_genes = f"{len(genes):,} genes"
+        frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, names.EXPRESSION_FILE, n_genes)
         rows, key = match_genes(frame, self.gene_names, index=index)
         if key is not None:
             self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
@@ -252,13 +240,19 @@ class Release:
         typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
         return typed.insert_column(0, genes), missing
 
-    def _require_same(self, found: str, file: str, other: str, wanted: str) -> None:
-        if found != wanted:
+    def _open_table(
+        self, file: str, known: Sequence[str], other: str, wanted: str
+    ) -> tuple[pl.DataFrame, str | None]:
+        """Return a table with as many rows as another file wants, and the name of its index column."""
+        footer, (number, unit) = _read_footer(self._file(file)), wanted.split()
+        if f"{footer.num_rows:,}" != number:
             msg = (
-                f"{file} has {found}, {other} has {wanted.split()[0]}. Files of two releases are mixed in {self.path}: "
-                f"fetch it again."
+                f"{file} has {footer.num_rows:,} {unit}, {other} has {number}. Files of two releases are mixed in "
+                f"{self.path}: fetch it again."
             )
             raise ReleaseError(msg)
+        index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
+        return _read_table(self._file(file)), index
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
@@ -307,32 +301,32 @@ def match_genes(
     raise ReleaseError(msg)
 
 
-def _read_footer(path: Path) -> pq.FileMetaData:
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    """Say in words why a file cannot be read."""
     try:
+        yield
+    except (ValueError, OSError, RecursionError, pl.exceptions.PolarsError) as problem:
+        size = path.stat().st_size if path.exists() else 0
+        remedy = files.pointer_hint(path) or " Fetch it again with `musclebook download`."
+        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}.{remedy}"
+        raise ReleaseError(msg) from problem
+
+
+def _read_footer(path: Path) -> pq.FileMetaData:
+    with _reading(path, "Parquet"):
         return pq.read_metadata(path)
-    except (pa.ArrowInvalid, OSError) as problem:
-        raise _unreadable(path, "Parquet", problem) from problem
 
 
 def _read_table(path: Path) -> pl.DataFrame:
-    try:
+    with _reading(path, "Parquet"):
         return pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as problem:
-        raise _unreadable(path, "Parquet", problem) from problem
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
+    with _reading(path, "JSON"):
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as problem:
-        raise _unreadable(path, "JSON", problem) from problem
-    if not isinstance(found, dict):
-        raise _unreadable(path, "JSON", TypeError(f"it holds a {type(found).__name__}, not names and values"))
-    return found
-
-
-def _unreadable(path: Path, kind: str, problem: Exception) -> ReleaseError:
-    size = path.stat().st_size if path.exists() else 0
-    remedy = files.pointer_hint(path) or " Fetch it again with `musclebook download`."
-    msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}.{remedy}"
-    return ReleaseError(msg)
+        if isinstance(found, dict):
+            return found
+        msg = f"it holds a {type(found).__name__}, not names and values"
+        raise ValueError(msg)

@@ -270,9 +270,8 @@ def _check_columns(files: Files, *, file: str) -> Finding | None:
     if missing:
         return _bad(f"{len(have)} columns, {len(missing)} missing: {_list(missing)}")
     if extra:
-        return _note(
-            f"{len(extra)} more: {_list(extra)}", "Nothing to do if they are meant; they are not used."
-        )
+        remedy = "Nothing to do if they are meant; they are not used."
+        return _note(f"{len(extra)} more: {_list(extra)}", remedy)
     if wanted and have != wanted:
         return _note("the columns in another order", "Nothing to do: columns are found by name.")
     return _good(f"{len(have):,} columns")
