@@ -175,7 +175,7 @@ def test_the_lock_is_hashed_and_names_no_index():
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
     "src/helpers": 21_900,
-    "src/helpers/atlas": 4_175,
+    "src/helpers/atlas": 4_155,
     "src/helpers/book": 4_250,
     "src/helpers/cli": 1_000,
     "src/helpers/facts": 350,

@@ -23,25 +23,13 @@ SCHEMA = dict.fromkeys(("claim", "card", "found", "verdict", "explanation"), pl.
 _LABEL, _DONOR, _ASSAY, _GROUP = names.LEVEL0, names.DONOR, names.ASSAY, names.AGE_GROUP
 _MATRIX, _SAMPLE, _FEATURES = names.EXPRESSION_FILE, names.SAMPLE_FILE, names.FEATURE_FILE
 _SETTINGS, _STRUCTURE = names.UNSTRUCTURED_FILE, names.STRUCTURE_FILE
-_MEGABYTES = {  # as the card lists them
-    _MATRIX: 1500,
-    _SAMPLE: 4.3,
-    _FEATURES: 1.0,
-    names.PROJECTION_FILES[names.PCA]: 57,
-    names.PROJECTION_FILES[names.TSNE]: 4.1,
-    names.PROJECTION_FILES[names.UMAP]: 4.1,
-    names.PROJECTION_FILES[names.SCVI]: 35,
-}
-_RANGES = {
-    names.SCVI: (-2.90, 3.64),
-    names.UMAP: (7.50, 19.20),
-    names.PCA: (-30.80, 17.86),
-    names.TSNE: (-51.03, -4.97),
-}
+_MEGABYTES = {_MATRIX: 1500, _SAMPLE: 4.3, _FEATURES: 1.0}  # as the card lists them
+_MEGABYTES |= dict(zip(names.PROJECTION_FILES.values(), (35, 4.1, 57, 4.1), strict=True))
+_RANGES = {names.SCVI: (-2.90, 3.64), names.UMAP: (7.50, 19.20), names.PCA: (-30.80, 17.86), names.TSNE: (-51.03, -4.97)}  # fmt: skip
 _CLONE = r"^(?:A[A-Z]|B[XS]|C[RTUHF]|F[OP]|KC|LA|R[SP]|U|Z)[0-9]{5,6}\.[0-9]+$"
 _GARBLED = re.compile("ðŸ|â€|Ã.|√[óÇ≥]|‚[ÄÜ]|œÜ|üß|üî|Ô∏è")
 _LEAST = 20  # cells of one assay that a donor needs for a share
-_STATED = {"pca": {"n_comps": 50, "use_highly_variable": True}, "neighbors": {"n_neighbors": 15, "n_pcs": 50}}
+_STATED = {"pca": {"n_comps": 50, "use_highly_variable": True}, "neighbors": {"n_neighbors": 15, "n_pcs": 50}}  # fmt: skip
 
 Answer = tuple[str, bool | None]  # what was found, and whether the claim holds, if files can tell
 Answers = Iterator[tuple[str, str, bool | None]]  # the same for several claims, each with its name

@@ -183,22 +183,16 @@ class Release(reader.Atlas):
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
         if not self._barcoded:
-            barcodes = self._barcodes_elsewhere()
             missing.append(names.BARCODE)
+            barcodes, said = self._expression_barcodes(), f"those of {names.EXPRESSION_FILE} are used"
+            self._barcoded = barcodes is not None
+            if self._barcoded:
+                self.notes.append(f"{names.SAMPLE_FILE} has no barcodes; {said}")
+            else:
+                self.notes.append("no file has barcodes: they were made from row numbers")
+                barcodes = pl.Series([f"row-{i:06d}" for i in range(self.expression.n_rows)], dtype=pl.String)
         self.notes += columns.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
-
-    def _barcodes_elsewhere(self) -> pl.Series:
-        """Return the barcodes of the expression file, or make them from row numbers."""
-        held = self._expression_barcodes()
-        if held is not None:
-            self.notes.append(
-                f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used"
-            )
-            self._barcoded = True
-            return held
-        self.notes.append("no file has barcodes: they were made from row numbers")
-        return pl.Series([f"row-{i:06d}" for i in range(self.expression.n_rows)], dtype=pl.String)
 
     def _expression_barcodes(self) -> pl.Series | None:
         if self._index is None:

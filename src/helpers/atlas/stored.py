@@ -49,11 +49,6 @@ def shape_of(node: h5py.Dataset | h5py.Group) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
-def count_values(node: h5py.Dataset | h5py.Group) -> int:
-    """Return how many values are stored."""
-    return int(np.prod(node.shape)) if isinstance(node, h5py.Dataset) else int(node["data"].shape[0])
-
-
 def sample(node: h5py.Dataset | h5py.Group) -> np.ndarray:
     """Return values from the start, the middle and the end."""
     held, part = node, SAMPLED // 3
