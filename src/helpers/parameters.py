@@ -9,13 +9,15 @@ import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from nbformat import NotebookNode
 
 from helpers.budget import to_bytes
 from helpers.errors import BudgetError, ParameterError
+
+if TYPE_CHECKING:  # a second and a half that no kernel need wait for
+    from nbformat import NotebookNode
 
 Value = str | int | float | bool
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -111,7 +113,7 @@ class Parameter:
         return int(value) if self.type == "int" and whole else value
 
 
-def read_parameters(notebook: NotebookNode, *, name: str = "notebook") -> dict[str, Parameter]:
+def read_parameters(notebook: "NotebookNode", *, name: str = "notebook") -> dict[str, Parameter]:
     """Return the parameters declared in the cell tagged ``parameters``.
 
     A line reads ``name: type = default  # help [low, high]`` or ``# help {choice, choice}``.

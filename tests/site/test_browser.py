@@ -97,7 +97,8 @@ def _foreign(url, address):
 
 
 @every_page
-def test_a_page_opens_without_complaint_and_does_not_scroll_sideways_on_a_phone(visit, page):
+def test_a_page_on_a_phone_opens_without_complaint_and_does_not_scroll_sideways(visit, page):
+    """The smallest font of a figure is set for its full width: no picture may be drawn wider, nor shown smaller."""
     tab = visit(page, viewport=PHONE)
     wide = tab.evaluate(
         """() => {
@@ -108,13 +109,19 @@ def test_a_page_opens_without_complaint_and_does_not_scroll_sideways_on_a_phone(
     )
     assert tab.complaints == []
     assert max(wide) <= 1
+    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    for natural, shown in tab.evaluate(
+        """() => [...document.querySelectorAll('.bd-article .cell_output img')].map(
+            one => [one.naturalWidth, one.getBoundingClientRect().width])"""
+    ):
+        assert style.POINTS / 72 / (natural / style.DPI) * shown >= 8
 
 
 LONGEST = 16_000  # pixels of a chapter on a desk, solutions folded
 
 
 @every_page
-def test_what_a_page_says_is_seen_on_a_desk_without_scrolling_sideways(visit, page):
+def test_a_page_on_a_desk_shows_its_tables_whole_and_axe_finds_nothing_serious(visit, page):
     tab = visit(page)
     found = tab.evaluate(
         """() => {
@@ -132,44 +139,27 @@ def test_what_a_page_says_is_seen_on_a_desk_without_scrolling_sideways(visit, pa
     assert found["empty"] == []
     if page.startswith("notebooks/"):
         assert found["height"] <= LONGEST
+    assert _serious(tab) == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
-def test_figures_can_be_read_on_a_phone(visit, page):
-    """The smallest font of a figure is set for its full width: no picture may be drawn wider, nor shown smaller."""
-    tab = visit(page, viewport=PHONE)
-    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    for natural, shown in tab.evaluate(
-        """() => [...document.querySelectorAll('.bd-article .cell_output img')].map(
-            one => [one.naturalWidth, one.getBoundingClientRect().width])"""
-    ):
-        inches = natural / style.DPI
-        assert style.POINTS / 72 / inches * shown >= 8
-
-
-def _serious(results):
+def _serious(tab):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    # the page of all functions says the same thing a thousand times: the first fifty stand for all
+    tab.evaluate("[...document.querySelectorAll('dl.py')].slice(50).forEach(one => one.remove())")
     return [
         f"{one['id']} ({one['impact']}): {node['html'][:160]}"
-        for one in results.response["violations"]
+        for one in axe.Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
         if one["impact"] in {"serious", "critical"}
         for node in one["nodes"]
     ]
 
 
 # the dark theme is one style sheet: a chapter, a page of tables, a page of cards and the reference stand for all
-DARK = ("book/welcome.html", "book/workshop.html", "book/api.html", "notebooks/03_age_de.html")
-
-
 @pytest.mark.parametrize(
-    ("page", "dark"), [*((page, False) for page in PAGES), *((page, True) for page in DARK)]
+    "page", ["book/welcome.html", "book/workshop.html", "book/api.html", "notebooks/03_age_de.html"]
 )
-def test_axe_finds_nothing_serious(visit, page, dark):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    tab = visit(page, dark=dark)
-    # the page of all functions says the same thing a thousand times: the first fifty stand for all
-    tab.evaluate("[...document.querySelectorAll('dl.py')].slice(50).forEach(one => one.remove())")
-    found = _serious(axe.Axe().run(tab, options={"resultTypes": ["violations"]}))
-    assert found == []
+def test_axe_finds_nothing_serious_in_the_dark(visit, page):
+    assert _serious(visit(page, dark=True)) == []
 
 
 def test_search_finds_a_gene(visit):
