@@ -43,7 +43,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis,
 )
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import RidgeClassifier, RidgeCV
 from sklearn.metrics import (
     balanced_accuracy_score, f1_score, r2_score, recall_score, roc_auc_score,
 )
@@ -645,10 +645,9 @@ def sex_right(genes):
     means = sc.get.aggregate(part, by="DonorID", func="mean")
     sex = part.obs.groupby("DonorID", observed=True)["Sex"].first()
     sex = (sex[means.obs_names] == "F").to_numpy()
-    reader = LinearDiscriminantAnalysis(
-        solver="lsqr", shrinkage="auto", priors=[0.5, 0.5]
+    reader = make_pipeline(
+        StandardScaler(), RidgeClassifier(class_weight="balanced")
     )
-    reader = make_pipeline(StandardScaler(), reader)
     told = cross_val_predict(
         reader, means.layers["mean"], sex, cv=LeaveOneOut()
     )
