@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numba as nb
 import numpy as np
 import scipy.sparse as sp
 
 from helpers.atlas import matrix
 from helpers.errors import CountsError
+from helpers.kernels import kernel
 
 MOST_MOLECULES = 60  # molecules that the smallest value of a cell may stand for
 USUAL_TARGETS = (1e6, 1e5, 1e4)  # molecules that a cell is scaled to; the largest that fits is meant
@@ -193,7 +193,7 @@ def row_of(held: sp.csr_matrix, place: int) -> int:
 # The log undone, cell by cell, in compiled loops: from values to whole molecules, or to none
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def scan(data: np.ndarray) -> tuple[int, int, int, float, int]:
     """Return the first negative, broken and fractional place, -1 for none, then the largest value, the zeros."""
     negative, broken, fraction, zeros = -1, -1, -1, 0
@@ -213,7 +213,7 @@ def scan(data: np.ndarray) -> tuple[int, int, int, float, int]:
     return negative, broken, fraction, largest, zeros
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _fit(x, slack, n, least, least_slack, k, out):
     """Write whole molecules of one cell; return whether all fit and the largest residual.
 
@@ -245,7 +245,7 @@ def _fit(x, slack, n, least, least_slack, k, out):
         before = open_values
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray) -> tuple[float, float]:
     """Undo the log of one cell; return its smallest value and how far that may be off."""
     least, least_slack = np.inf, 0.0
@@ -258,7 +258,7 @@ def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray
     return least, least_slack
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
     """Whether far more values than chance allows are multiples of `k`: then one molecule was one, and a few are off.
 
@@ -270,7 +270,7 @@ def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
     return molecules.size >= 20 and multiples >= 0.8 * molecules.size
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _solve(data, indptr, start, stop, guess, most, step, out, residual, fits):
     """Recover the cells `start` to `stop`: the guess first, then one molecule, two, and so on to `most`."""
     longest = 0

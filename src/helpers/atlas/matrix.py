@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +14,7 @@ import scipy.sparse as sp
 
 from helpers import budget as memory
 from helpers.errors import ReleaseError
+from helpers.kernels import kernel
 
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
@@ -38,7 +38,7 @@ class Piece:
     tiles: np.ndarray  # int64, first value of each tile of rows
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     """Count nonzero values per row; return the place of a value that is not finite, or -1, -1."""
     n_columns, n_rows = block.shape
@@ -57,7 +57,7 @@ def _count(block: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     return -1, -1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _fill(block, counts, offsets, values, tiles):
     """Write the nonzero values row by row; note where each tile of rows begins."""
     n_columns, n_rows = block.shape
@@ -80,7 +80,7 @@ def _fill(block, counts, offsets, values, tiles):
                     cursor[i - start] = place + 1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _join(first, offsets, values, counts, begin, start, stop, cursor, indices, data):
     """Append the values of rows `start` to `stop` of one piece to the rows of the matrix."""
     place = begin

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers import budget as memory
 from helpers.atlas import columns
+from helpers.kernels import kernel
 
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
 KINDS = ("negative", "infinite", "NaN")
@@ -84,7 +84,7 @@ class Scan:
             start += len(values)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_values(values, genes, total, low, high, found):
     # found: how many above zero, not whole, negative, infinite, NaN; then the first row of each of the last three
     for row in range(values.size):

@@ -17,12 +17,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import polars as pl
 
 from helpers import files
 from helpers.errors import PartError
+from helpers.kernels import kernel
 from helpers.scprint import layout, parts
 from helpers.scprint.parts import Damage, Opened
 
@@ -183,7 +183,7 @@ def _moments(embeddings: np.ndarray) -> np.ndarray | None:
     return np.vstack([np.full(width, cells), mean, np.maximum(sums[1] - cells * mean**2, 0)])
 
 
-@numba.njit(cache=True)
+@kernel
 def _add_half(bits: np.ndarray, sums: np.ndarray) -> int:
     # half-precision bits, moved into the fields of a single-precision number: numpy's own conversion takes ten times longer
     rows, width = bits.shape

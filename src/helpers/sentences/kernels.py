@@ -4,7 +4,8 @@ They hold no lock, so that threads work side by side.
 """
 
 import numpy as np
-from numba import njit
+
+from helpers.kernels import kernel
 
 # Columns of the statistics that `rank_words` returns, one row a cell.
 EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, CUT_IN_TIE, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
@@ -13,7 +14,7 @@ TOP_WORDS = 200
 LARGEST_LOG = 20.0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _mix(seed, cell, word):  # pragma: no cover - compiled
     # splitmix64 finalizer: an order among equal values that depends on seed, cell and word only
     z = seed ^ (cell * np.uint64(0x9E3779B97F4A7C15)) ^ (word * np.uint64(0xBF58476D1CE4E5B9))
@@ -22,7 +23,7 @@ def _mix(seed, cell, word):  # pragma: no cover - compiled
     return z ^ (z >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - compiled
     for i in range(256):
         count[i] = 0
@@ -40,7 +41,7 @@ def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - 
         word_out[at] = word[i]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def check(starts, columns, n_columns):  # pragma: no cover - compiled
     """Return 0 for a sound CSR block, 1 where a row is unsorted or stores a column twice, 2 where indices are damaged."""
     found = 0
@@ -55,7 +56,7 @@ def check(starts, columns, n_columns):  # pragma: no cover - compiled
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _is_log(values):  # pragma: no cover - compiled
     # values of one cell: molecules are whole, and no logarithm of a share of molecules comes near LARGEST_LOG
     whole = True
@@ -67,7 +68,7 @@ def _is_log(values):  # pragma: no cover - compiled
     return not whole
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gather(
     columns, values, word_of_column, row, stamp, place, value, word, statistics
 ):  # pragma: no cover - compiled
@@ -101,7 +102,7 @@ def _gather(
     return m, ascending
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):  # pragma: no cover - compiled
     # Radix sort from the least to the most important digit: word number, seeded key, value. Stable, so that each
     # later pass keeps the order of the earlier ones among equals. `keys` is (in order already, seeded, seed, cell).
@@ -132,7 +133,7 @@ def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):  # pra
     return key_a, word_a
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count_ties(key, m, kept, statistics):  # pragma: no cover - compiled
     for i in range(kept):
         if (i > 0 and key[i] == key[i - 1]) or (i + 1 < m and key[i] == key[i + 1]):
@@ -145,7 +146,7 @@ def _count_ties(key, m, kept, statistics):  # pragma: no cover - compiled
         statistics[CUT_IN_TIE] = 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def rank_words(
     starts, columns, values, word_of_column, top_n, seed, cell_keys, word_keys, n_words
 ):  # pragma: no cover - compiled
@@ -192,7 +193,7 @@ def rank_words(
     return ranked[: written[n_cells]], written, statistics
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def measure_text(ranked, starts, lengths):  # pragma: no cover - compiled
     """Return where the sentence of each cell starts in the text, in bytes; one space between words."""
     offsets = np.zeros(len(starts), np.int64)
@@ -204,7 +205,7 @@ def measure_text(ranked, starts, lengths):  # pragma: no cover - compiled
     return offsets
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def write_text(ranked, starts, offsets, letters, word_starts, text):  # pragma: no cover - compiled
     """Write the sentences into `text`, a byte buffer as long as `measure_text` says."""
     for row in range(len(starts) - 1):

@@ -3,13 +3,13 @@
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from helpers import names
+from helpers.kernels import kernel, njit
 from helpers.simulate import cells, labels
 from helpers.simulate.chance import generator
 
@@ -80,7 +80,7 @@ def make_plane(frame: pl.DataFrame, latent: np.ndarray, *, seed: int, key: str) 
     return (flat * (7.0 if key == "tsne" else 1.0) + (0.0 if key == "tsne" else 5.0)).astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _times(indptr, indices, data, first, last, dense, out):
     """Add the rows `first` to `last` of a CSR matrix times `dense` to `out`."""
     for row in range(first, last):
@@ -90,7 +90,7 @@ def _times(indptr, indices, data, first, last, dense, out):
                 out[row, k] += value * dense[column, k]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _times_transposed(indptr, indices, data, first, last, dense, out):
     """Add the transpose of the rows `first` to `last` times `dense` to `out`."""
     for row in range(first, last):
@@ -100,7 +100,7 @@ def _times_transposed(indptr, indices, data, first, last, dense, out):
                 out[column, k] += value * dense[row, k]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def sum_columns(indices, data, n_columns):
     """Return the sum and the number of the stored values of each column of a CSR matrix, without a copy of them."""
     total, number = np.zeros(n_columns), np.zeros(n_columns, np.int64)

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
+from helpers.kernels import kernel
 from helpers.simulate.thrift import I64, LIST, STRUCT, Reader, Struct, write_struct
 
 MAGIC = b"PAR1"
@@ -28,7 +28,7 @@ _CHUNK_OFFSET, _CHUNK_META = 2, 3
 _META_OFFSETS = (9, 10, 11)  # data, index and dictionary page
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(indptr, indices, data, first, dense):
     """Fill `dense` (columns x rows) with the columns of a CSR matrix from `first` on."""
     last = first + dense.shape[0]

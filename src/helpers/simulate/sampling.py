@@ -1,8 +1,9 @@
 """Molecules of each cell, drawn one by one: alias tables per group, a gamma factor per cell and gene, own seeds."""
 
-import numba
 import numpy as np
 from scipy.special import gammaincinv
+
+from helpers.kernels import kernel
 
 # Positions in the array of shares of a cell's molecules.
 REST, MITO, RIBO, STRESS = range(4)
@@ -10,7 +11,7 @@ FACTORS = 256  # quantiles of the gamma factor
 FACTOR_LIMIT = 3.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mix(state):
     """Turn 64 bits into 64 others that look random (splitmix64)."""
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -18,7 +19,7 @@ def _mix(state):
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def make_alias(weight):
     """Return the two arrays of Walker's alias method for drawing a position with a chance as its `weight`."""
     n = weight.size
@@ -50,7 +51,7 @@ def make_alias(weight):
     return chance.astype(np.float32), other
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def draw_cells(rate, kind, molecules, shares, seeds, factor):
     """Draw the molecules of the cells of one group."""
     n_genes, one, shift = rate.size, np.uint64(1), np.uint64(40)
@@ -87,7 +88,7 @@ def draw_cells(rate, kind, molecules, shares, seeds, factor):
     return lengths, genes[:used].copy(), counts[:used].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _empty(seen, count, used, genes, counts):
     """Write the genes seen in a cell behind the `used` ones, forget them, and return how many are used now."""
     for word in range(seen.size):
@@ -103,7 +104,7 @@ def _empty(seen, count, used, genes, counts):
     return used
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def place(start, lengths, genes, counts, rows, filled, out_genes, out_counts):
     """Copy the cells of one group to their `rows` of the matrix; a row may be filled from two groups."""
     source = 0
@@ -115,7 +116,7 @@ def place(start, lengths, genes, counts, rows, filled, out_genes, out_counts):
         source += lengths[cell]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_repeats(start, genes, counts, rows):
     """Sort each of `rows` by gene and add up repeated genes, in place; return how many genes each keeps."""
     kept = np.zeros(rows.size, np.int64)
@@ -134,7 +135,7 @@ def add_repeats(start, genes, counts, rows):
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def close_gaps(start, length, genes, counts):
     """Move every row up to the end of the one before, in place; return the number of values that are left."""
     used = 0
@@ -145,7 +146,7 @@ def close_gaps(start, length, genes, counts):
     return used
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def log_normalize(indptr, counts, total, out):
     """Fill `out` with the natural log of one plus the counts per 10,000 of each cell."""
     for row in range(indptr.size - 1):

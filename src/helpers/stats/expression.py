@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from patsy import dmatrix
 from scipy import stats
 
+import helpers.kernels  # noqa: F401  edgePython compiles in several processes at once
 from helpers import names
 from helpers.errors import CountsError, DesignError, ParameterError, TableError
 

@@ -1,0 +1,28 @@
+"""The cache of compiled kernels, written by several processes."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from numba.core.caching import IndexDataCacheFile
+
+import helpers.kernels  # noqa: F401  what puts the lock there
+
+
+def test_two_who_compile_one_function_for_different_types_keep_both_kernels(tmp_path, monkeypatch):
+    read = IndexDataCacheFile._load_index
+
+    def read_and_dawdle(self):
+        found = read(self)
+        time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(IndexDataCacheFile, "_load_index", read_and_dawdle)
+    kernels = {"for floats": b"one", "for integers": b"two", "for bytes": b"three"}
+    with ThreadPoolExecutor(3) as pool:
+        for done in [
+            pool.submit(IndexDataCacheFile(str(tmp_path), "loop", "stamp").save, *item)
+            for item in kernels.items()
+        ]:
+            done.result()
+    held = IndexDataCacheFile(str(tmp_path), "loop", "stamp")
+    assert {name: held.load(name) for name in kernels} == kernels
