@@ -215,7 +215,7 @@ def test_a_full_disk_keeps_the_older_tables_and_says_so(made, tmp_path, monkeypa
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_cluster_of_two_processes_gives_identical_tables(made, surveyed, tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         same(surveyed, survey.run(made, cache=tmp_path, cluster=cluster.scheduler_address))
 
 
@@ -241,7 +241,7 @@ def scheduler(tmp_path):
         code = (
             "import distributed, json, time\n"
             "if __name__ == '__main__':\n"
-            f"    cluster = distributed.LocalCluster(n_workers={workers}, threads_per_worker=1, dashboard_address=None)\n"
+            f"    cluster = distributed.LocalCluster(n_workers={workers}, threads_per_worker=1, dashboard_address=':0')\n"
             "    print(json.dumps(cluster.scheduler_address), flush=True)\n"
             "    time.sleep(120)\n"
         )

@@ -56,7 +56,7 @@ def test_machines_of_a_cluster_write_the_same_bytes(file, tmp_path):
     options = Options(chunk_cells=20, test_fraction=0.2)
     write.write(file, tmp_path / "here", options=options)
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="tcp"
     ) as cluster:
         write.write(file, tmp_path / "there", options=options, cluster=cluster.scheduler_address)
     for path in sorted((tmp_path / "here").rglob("*.*")):

@@ -6,7 +6,6 @@ identifiers and slices of at most 20,000 cells are needed because the model's da
 about 70,000 genes.
 """
 
-import io
 import json
 import shlex
 from collections.abc import Iterable
@@ -152,10 +151,10 @@ def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
 
 def _write_h5ad(path: Path, adata: ad.AnnData) -> None:
     # written in memory first: HDF5 dies in compiled code where a disk fills up under it
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as stream:
+    with h5py.File(path, "w", driver="core", backing_store=False) as stream:
         ad.io.write_elem(stream, "/", adata)
-    path.write_bytes(buffer.getbuffer())
+        stream.flush()
+        path.write_bytes(stream.id.get_file_image())
 
 
 def _script(slices: list[str], organism: str, checkpoint: str) -> str:
