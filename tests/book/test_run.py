@@ -187,6 +187,35 @@ def test_a_missing_sidecar_is_named(project):
         book.sidecar  # noqa: B018
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="children end with their parent on Linux only")
+def test_a_command_that_is_told_to_end_takes_its_kernels_along(project):
+    """As `timeout`, Slurm and CI do: nothing goes on, nothing half-made is left under a good name."""
+    book = project.choose(["02"])[0]
+    book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
+    source = str(Path(execute.__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "from helpers.cli.main import app; app()", "run", "02"],
+        cwd=project.root,
+        env={**os.environ, "PYTHONPATH": source},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    folder = project.build / "runs" / "02_second"
+    deadline = time.monotonic() + 90
+    while not list(folder.glob(".*.part/progress.txt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    family = psutil.Process(parent.pid).children(recursive=True)
+    assert family
+    parent.terminate()
+    said = parent.communicate(timeout=20)[0]
+    assert parent.returncode not in (0, 1)
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    assert run.current(project, book) is None
+
+
 class _Bare:
     def has(self, *names):
         return not set(names) - {"DonorID", "annotation_level0"}

@@ -1,5 +1,6 @@
 """Chapters on files of other people: a plain matrix, and a CELLxGENE-schema file whose labels are not the atlas's."""
 
+import io
 import json
 import shutil
 
@@ -8,10 +9,12 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scanpy as sc
 import scipy.io
 
+from helpers import names, sources
 from helpers.book import run
 from helpers.book.project import Project
 
@@ -32,7 +35,7 @@ def files(tmp_path_factory, tiny_simulation):
     plain.obs_names = [f"barcode {number}" for number in range(plain.n_obs)]
     plain.write_h5ad(folder / "plain.h5ad")
     labels = sorted(made.obs["annotation_level0"].astype(str).unique())
-    foreign = {label: f"kind {number} of cell" for number, label in enumerate(labels)}
+    foreign = {label: f"kind {number} of 細胞 $_{{x}}$" for number, label in enumerate(labels)}
     is_cell = (made.obs["batch"] == "cells").to_numpy()
     obs = pd.DataFrame(
         {
@@ -83,17 +86,26 @@ def run_here(plan, out_dir):
         exec(compile(cell.source, plan.notebook.name, "exec"), space)
         if "parameters" in cell.metadata.get("tags", []):
             space |= plan.effective | {"out_dir": str(out_dir)}
-    plt.close("all")
+        for number in plt.get_fignums():  # as Jupyter does after a cell
+            plt.figure(number).savefig(io.BytesIO())
+        plt.close("all")
     return json.loads((out_dir / "results.json").read_text())["findings"]
 
 
-@pytest.mark.filterwarnings("default", "error:.*palette:UserWarning", "error:Mean of empty")  # as in a kernel
+@pytest.mark.filterwarnings(
+    "default", "error:.*palette:UserWarning", "error:Mean of empty", "error:Glyph"
+)  # as in a kernel
 @pytest.mark.parametrize(
-    ("file", "chapters"), [("schema.h5ad", ["02", "03", "07", "10", "12"]), ("plain.h5ad", ["01", "02"])]
+    ("file", "chapters"),
+    [("schema.h5ad", ["01", "02", "03", "07", "10", "12"]), ("plain.h5ad", ["01", "02"])],
 )
 def test_chapters_run_on_it(files, tmp_path, file, chapters):
     plans = {one.notebook.name[:2]: one for one in plans_of(files / file)}
-    found = {number: run_here(plans[number], tmp_path / number) for number in chapters}["02"]
+    results = {number: run_here(plans[number], tmp_path / number) for number in chapters}
+    if file == "schema.h5ad":
+        assert results["01"]["donors"]["value"] == 17
+        assert pl.read_parquet(tmp_path / "01" / "donors.parquet")["age"].null_count() == 0
+    found = results["02"]
     held = ad.read_h5ad(files / file)  # no column of the file says any of this
     counts = (held.raw.to_adata() if held.raw is not None else held).X
     assert found["median_counts"]["value"] == np.median(np.asarray(counts.sum(axis=1)))
@@ -124,3 +136,15 @@ def test_a_release_simulated_before_something_was_planted_runs(tiny_release, tmp
     found = run_here(chapter, tmp_path / "03")
     assert found["planted_power"]["value"] is not None
     assert "silent_tests" not in found
+
+
+def test_what_a_run_leaves_beside_a_release_does_not_make_it_stale(write_release, tmp_path):
+    folder = write_release(tmp_path / "release")
+    chapter = next(one for one in plans_of(folder) if one.notebook.name[:2] == "01")
+    before = chapter.parts.key
+    sources.open_atlas(folder).convert(folder / "converted.h5ad")
+    (folder / "notes.txt").write_text("what a lab keeps there")
+    assert next(one for one in plans_of(folder) if one.notebook.name[:2] == "01").parts.key == before
+    with (folder / names.UNSTRUCTURED_FILE).open("ab") as file:  # its own file is another matter
+        file.write(b" ")
+    assert next(one for one in plans_of(folder) if one.notebook.name[:2] == "01").parts.key != before

@@ -1,6 +1,7 @@
 """How a site is built, on a tiny book of two notebooks."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bookbuilt
 import nbformat
 import pytest
 import standin
@@ -64,6 +66,25 @@ def test_a_site_is_built_once_and_again_only_when_something_changed(project):
     with pytest.raises(SiteError, match="01_first does not record it"):
         site.build(project)
     assert '<span class="finding">3</span>!' in (project.build / "html" / "welcome.html").read_text()
+
+
+@pytest.mark.xdist_group("book")
+def test_the_book_of_a_file_that_cannot_serve_two_chapters_is_built_without_them(html, tmp_path):
+    """Chapters 04 and 08 lack labels on a plain file in the schema of CELLxGENE; what refers to them steps aside."""
+    made = Project(
+        ROOT, build=Path(shutil.copytree(bookbuilt.PROJECT.build, tmp_path / "build", symlinks=True))
+    )
+    reason = "own.h5ad lacks annotation_level1, annotation_level2."
+    for name in ("04_fibers", "08_prediction"):
+        (made.build / "runs" / name / run.CURRENT).write_text(json.dumps({"left_out": reason}))
+    pages = site.build(made).folder
+    shown = {path.stem for path in (pages / "notebooks").glob("[0-9]*.html")}
+    assert shown == set(made.notebooks) - {"04_fibers", "08_prediction"}
+    assert reason in (pages / "book" / "summary.html").read_text()
+    links = {
+        link for path in pages.rglob("*.html") for link in re.findall(r'href="([^"#]+)"', path.read_text())
+    }
+    assert [link for link in links if "04_fibers" in link or "08_prediction" in link] == []
 
 
 def test_nothing_to_show_is_said(tmp_path):
