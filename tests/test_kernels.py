@@ -1,5 +1,7 @@
 """The cache of compiled kernels, written by several processes."""
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,3 +28,14 @@ def test_two_who_compile_one_function_for_different_types_keep_both_kernels(tmp_
             done.result()
     held = IndexDataCacheFile(str(tmp_path), "loop", "stamp")
     assert {name: held.load(name) for name in kernels} == kernels
+
+
+def test_two_processes_never_give_two_loops_one_name():
+    code = (
+        "import helpers.kernels, numba\n"
+        "loop = numba.njit(lambda x: x + 1)\n"
+        "loop(1)\n"
+        "print(next(iter(loop.overloads.values())).fndesc.mangled_name)\n"
+    )
+    names = [subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2)]
+    assert names[0] != names[1]

@@ -1,10 +1,19 @@
-"""Compiled loops: numba, with a cache that several processes may write at once."""
+"""Compiled loops: numba, with caches that several processes may write and others load together.
 
+Two faults of numba's cache were seen in chapters that ran on a new machine, both as a segmentation fault: two processes
+that compile one function for different types pick one file for both; and machine code of two processes carries the same
+names for different loops (the two ways to sort, in edgePython's and decoupler's), so that whoever loads both runs the
+first under both names.
+"""
+
+import itertools
+import secrets
 from pathlib import Path
 from typing import Any
 
 import filelock
 from numba import njit
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import IndexDataCacheFile
 
 kernel = njit(nogil=True, cache=True)
@@ -12,14 +21,11 @@ _save = IndexDataCacheFile.save
 
 
 def save(self: Any, key: Any, data: Any) -> None:
-    """Keep one compiled kernel, one process at a time.
-
-    Numba reads its index, picks a free file name and writes both. Two processes that compile one function for other
-    types pick one name, and the next to load it runs code for other types: seen as a segmentation fault in edgePython,
-    in a chapter that ran beside another one on a new machine.
-    """
+    """Keep one compiled kernel, one process at a time."""
     with filelock.FileLock(Path(self._cache_path, ".lock")):
         _save(self, key, data)
 
 
 IndexDataCacheFile.save = save
+# names of machine code end in this number: no two processes may count from one
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
