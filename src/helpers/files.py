@@ -205,15 +205,22 @@ def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] 
 
 def foreign(folder: Path, *, kind: str) -> list[str]:
     """Return the files of a folder that `writing` did not put there as they are, by relative name."""
-    for _ in range(
-        50
-    ):  # another process may replace the folder while it is read: then what was seen is no whole
-        before = _marker(folder)
+    # another process may replace the folder while it is read: then what was seen is no whole
+    for _ in range(50):
+        state, before = _state(folder), _marker(folder)
         with suppress(FileNotFoundError):
             lost = _not_ours(folder, before.get("files", {}) if before.get("kind") == kind else {})
-            if not lost or _marker(folder) == before:
+            if not lost or _state(folder) == state:
                 return lost
     return ["files that change while they are looked at"]
+
+
+def _state(folder: Path) -> tuple[int, int] | None:
+    """Tell one writing of a folder from the next, also where both wrote the same."""
+    with suppress(OSError):
+        found = (folder / MARKER).stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _marker(folder: Path) -> dict[str, Any]:
