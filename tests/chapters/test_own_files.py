@@ -75,6 +75,7 @@ def test_what_a_file_lacks_leaves_a_chapter_out_with_its_reason(files):
     lacks = {one.notebook.name[:2]: one.lacks for one in plans_of(files / "plain.h5ad")}
     assert {number for number, words in lacks.items() if not words} == {"01", "02", "06", "11"}
     assert "lacks DonorID>=6, age_numeric" in lacks["03"]
+    assert "batch or suspension_type (cells or nuclei)" in lacks["03"]
 
 
 def run_here(plan, out_dir):

@@ -154,13 +154,20 @@ def _lack(notebook: Notebook, atlas: Value | None, opened: dict[str, Any]) -> st
     if not needs or atlas is None or key.is_word(str(atlas)):
         return ""  # a simulated atlas holds everything
     from helpers import sources
+    from helpers.atlas import columns
 
     if str(atlas) not in opened:
         opened[str(atlas)] = sources.open_atlas(str(atlas))
     missing = [name for name in needs if not opened[str(atlas)].has(name)]
     if not missing:
         return ""
-    return f"The chapter needs {', '.join(needs)}; {Path(str(atlas)).name} lacks {', '.join(missing)}."
+    lacks = f"The chapter needs {', '.join(needs)}; {Path(str(atlas)).name} lacks {', '.join(missing)}."
+    would_do = [
+        f"{' or '.join((one.name, *one.aliases[:2]))} ({one.meaning})"
+        for one in columns.COLUMNS
+        if one.aliases and any(name.partition(">=")[0] == one.name for name in missing)
+    ]
+    return f"{lacks} Columns that would do: {'; '.join(would_do)}." if would_do else lacks
 
 
 def able(plans: list[Plan], *, all_or_none: bool) -> list[Plan]:
