@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
 from helpers.errors import DesignError, ParameterError, TableError
 from helpers.stats import composition
@@ -29,6 +30,19 @@ def test_a_planted_change_is_found_with_its_size_and_interval(made, method):
     if method != "binomial":  # against a type that does not change, the slope is the planted one
         assert row["low"] < 1 < row["high"]
         assert found.filter(pl.col("type") == "C")["p"].item() > 0.01
+
+
+def test_chi_square_sets_a_type_beside_its_reference_also_where_it_outnumbers_it(made):
+    found = composition.compare(made, method="chi-square", reference="A", adjust=())
+    half = pl.col("age") > made.unique("DonorID")["age"].median()
+    table = [
+        [made.filter(half == old, pl.col("type") == one)["n"].sum() for one in "BA"] for old in (False, True)
+    ]
+    row = found.filter(pl.col("type") == "B").row(0, named=True)
+    assert row["p"] == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+    same = made.with_columns(age=pl.when(half | (pl.col("DonorID") == "D07")).then(70.0).otherwise("age"))
+    with pytest.raises(DesignError, match="most donors share the highest age: choose another method"):
+        composition.compare(same, method="chi-square", adjust=())
 
 
 def test_least_squares_is_that_of_statsmodels(made):

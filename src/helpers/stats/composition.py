@@ -428,13 +428,15 @@ def _binomial(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.nd
 
 
 def _chi_square(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.ndarray, ...], None]:
-    old = one.matrix[:, -1] > np.median(one.matrix[:, -1])
-    if one.per != "decade":
-        old = one.matrix[:, -1] > 0.5
+    old = one.matrix[:, -1] > (np.median(one.matrix[:, -1]) if one.per == "decade" else 0.5)
+    if not old.any():
+        msg = "chi-square holds an older half against a younger, but most donors share the highest age: choose another method."
+        raise DesignError(msg)
     young_n, old_n = one.counts[~old][:, tested].sum(axis=0), one.counts[old][:, tested].sum(axis=0)
     young_all, old_all = one.base[~old].sum(), one.base[old].sum()
-    tables = [[[a, young_all - a], [b, old_all - b]] for a, b in zip(young_n, old_n, strict=True)]
-    p = np.array([stats.chi2_contingency(t, correction=False).pvalue for t in tables])
+    inside = one.base is one.totals  # a type is a part of all barcodes, and stands beside another reference
+    halves = zip(young_n, young_all - young_n * inside, old_n, old_all - old_n * inside, strict=True)
+    p = np.array([stats.chi2_contingency([[a, b], [c, d]], correction=False).pvalue for a, b, c, d in halves])
     change = np.log2((old_n + 0.5) / old_all) - np.log2((young_n + 0.5) / young_all)
     error = np.sqrt(1 / (young_n + 0.5) + 1 / (old_n + 0.5)) / np.log(2)
     return (change, change - 1.96 * error, change + 1.96 * error, error, np.full_like(p, np.inf), p), None
