@@ -23,6 +23,7 @@ TITLES = {
     "loading": "Loading the full release: this loader and the plain column-block loader, in turn",
     "expression": "Age tests on donors: calibration over seeds, time",
     "sentences": "Cell sentences, 20,000 cells by 20,000 genes, h5ad to Parquet",
+    "cluster": "Cell sentences on a Dask cluster: one worker and two",
     "scprint": "Embedding parts: label tables and moments against raw np.load",
     "growth": "Growth with the number of cells, and what larger data would take",
     "book": "The whole book at full size",

@@ -179,7 +179,7 @@ BUDGETS = {
     "src/helpers/atlas": 4_155,
     "src/helpers/book": 4_240,
     "src/helpers/cli": 1_000,
-    "src/helpers/facts": 340,
+    "src/helpers/facts": 330,
     "src/helpers/scprint": 1_695,
     "src/helpers/sentences": 2_950,
     "src/helpers/simulate": 2_370,

@@ -9,9 +9,6 @@ References
 .. [2] Murgia et al. (2021), Skeletal Muscle, doi:10.1186/s13395-021-00279-0
 """
 
-from functools import cache
-from importlib import resources
-
 import polars as pl
 
 from helpers.facts import study
@@ -25,16 +22,9 @@ MYOSINS = {"type I": "MYH7", "type IIa": "MYH2", "type IIx": "MYH1"}
 PUBLISHED_MEDIANS = {"young": {"MF-I": 0.545, "MF-II": 0.282}, "old": {"MF-I": 0.407, "MF-II": 0.366}}
 
 
-@cache
-def _read(name: str) -> pl.DataFrame:
-    source = resources.files("helpers.facts").joinpath("tables", name)
-    with resources.as_file(source) as path:
-        return pl.read_csv(path, null_values=[""])
-
-
 def gene_sets() -> pl.DataFrame:
     """Return the slow and the fast genes of skeletal muscle fibers, each with the evidence for it."""
-    return _read("fiber_gene_sets.csv")
+    return study.read("fiber_gene_sets.csv")
 
 
 def slow_genes() -> list[str]:
@@ -49,7 +39,7 @@ def fast_genes() -> list[str]:
 
 def rank_tests() -> pl.DataFrame:
     """Return the study's own rank-sum tests of young against old fractions: smallest raw p-values, U where stated."""
-    return _read("rank_tests.csv")
+    return study.read("rank_tests.csv")
 
 
 def completed_fractions() -> pl.DataFrame:
@@ -60,7 +50,7 @@ def completed_fractions() -> pl.DataFrame:
     points it should have (``groups``) and the number still ``lost``.
     """
     read = study.library_fractions().with_columns(pl.lit("digitized").alias("reading"))
-    extra = _read("library_fraction_additions.csv").with_columns(pl.col("fraction").cast(pl.Float64))
+    extra = study.read("library_fraction_additions.csv").with_columns(pl.col("fraction").cast(pl.Float64))
     expected = pl.DataFrame(
         [{"batch": assay, "Age_bin": group, "groups": n} for (assay, group), n in FRACTION_GROUPS.items()]
     )

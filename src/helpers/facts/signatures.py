@@ -2,13 +2,12 @@
 
 import difflib
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import polars as pl
 
 from helpers.errors import TableError
+from helpers.facts import study
 
 CARD_GENES = ("CDKN2A", "TP53")  # the public card says that these rise with age
 SHORT, LONG = "ribosome biogenesis (short list)", "ribosome biogenesis (long list)"
@@ -16,7 +15,6 @@ SET, GENE = "set", "gene"
 ALIAS = "signature"  # the other spelling of the first column
 
 
-@cache
 def signatures() -> pl.DataFrame:
     """Return the sets: signature, gene, expected (direction claimed with age: up, down, none), source.
 
@@ -24,8 +22,7 @@ def signatures() -> pl.DataFrame:
     which also have dissociation stress. The others were put together for this book from genes that the field commonly
     names for each process; replace them with your own by a file of the same columns.
     """
-    with resources.as_file(resources.files("helpers.facts").joinpath("tables", "signatures.csv")) as path:
-        return pl.read_csv(path)
+    return study.read("signatures.csv")
 
 
 def read_sets(path: str | Path = "") -> dict[str, list[str]]:

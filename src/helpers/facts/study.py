@@ -48,7 +48,8 @@ HUB_REPOSITORY = "longevity-db/skeletal-muscle-atlas"
 
 
 @cache
-def _read(name: str) -> pl.DataFrame:
+def read(name: str) -> pl.DataFrame:
+    """Return one table of ``facts/tables`` by its file name; empty fields are missing."""
     source = resources.files("helpers.facts").joinpath("tables", name)
     with resources.as_file(source) as path:
         if name.endswith(".parquet"):
@@ -61,12 +62,12 @@ def donors() -> pl.DataFrame:
 
     Source: authors' notebooks.
     """
-    return _read("donors.csv")
+    return read("donors.csv")
 
 
 def libraries() -> pl.DataFrame:
     """Return the 43 libraries: assay, and donor and chemistry where the authors state them."""
-    return _read("libraries.csv").with_columns(
+    return read("libraries.csv").with_columns(
         pl.when(pl.col(name) == "not stated").then(None).otherwise(pl.col(name)).alias(name)
         for name in ("DonorID", "10X_version")
     )
@@ -74,52 +75,52 @@ def libraries() -> pl.DataFrame:
 
 def hierarchy() -> pl.DataFrame:
     """Return the 82 finest labels under their parents, with counts in total and by assay."""
-    return _read("hierarchy.csv")
+    return read("hierarchy.csv")
 
 
 def level1_by_assay() -> pl.DataFrame:
     """Return the 43 middle labels with their counts in cells and nuclei."""
-    return _read("level1_by_assay.csv")
+    return read("level1_by_assay.csv")
 
 
 def label_meanings() -> pl.DataFrame:
     """Return what each of the 36 coarse labels means, and how it has been misread in public."""
-    return _read("label_meanings.csv")
+    return read("label_meanings.csv")
 
 
 def markers() -> pl.DataFrame:
     """Return marker genes of the coarse labels (authors' notebooks; fiber genes from their dot plots)."""
-    return _read("markers.csv")
+    return read("markers.csv")
 
 
 def genes() -> pl.DataFrame:
     """Return the 33,538 genes of the 10x reference: Ensembl id, symbol, chromosome, biotype."""
-    return _read("genes.parquet")
+    return read("genes.parquet")
 
 
 def gene_sets() -> pl.DataFrame:
     """Return the study's gene sets: ribosome biogenesis (full, dot plot) and dissociation stress."""
-    return _read("gene_sets.csv")
+    return read("gene_sets.csv")
 
 
 def gene_directions() -> pl.DataFrame:
     """Return published directions of expression with age, per cell type, assay and gene."""
-    return _read("gene_directions.csv")
+    return read("gene_directions.csv")
 
 
 def cytokine_directions() -> pl.DataFrame:
     """Return published cytokine directions with age, those reported unchanged included."""
-    return _read("cytokine_directions.csv")
+    return read("cytokine_directions.csv")
 
 
 def composition_age_slopes() -> pl.DataFrame:
     """Return published age slopes of composition, log2 fold change per SD of age (read off a figure)."""
-    return _read("composition_age_slopes.csv")
+    return read("composition_age_slopes.csv")
 
 
 def library_fractions() -> pl.DataFrame:
     """Return per-library-group fractions of each type within its assay (read off figures, about 0.005)."""
-    return _read("library_fractions.csv")
+    return read("library_fractions.csv")
 
 
 def loading() -> pl.DataFrame:
@@ -127,4 +128,4 @@ def loading() -> pl.DataFrame:
 
     Source: ``bench/RESULTS.md``; the row of pandas was measured the same way on the default atlas.
     """
-    return _read("loading.csv")
+    return read("loading.csv")
