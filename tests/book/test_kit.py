@@ -44,7 +44,7 @@ def test_what_is_written_keeps_the_promises_of_a_chapter(house):
     recorded = contract.recorded_names(notebook)
     assert recorded == contract.said_names(notebook) == set(book.sidecar.records)
     assert list(parameters.read_parameters(notebook))[-1] == "out_dir"
-    assert {one.name for one in teaching.exercises_of(notebook, name=book.name)} == {"03.most", "03.enough"}
+    assert {one.name for one in teaching.exercises_of(notebook, name=book.name)} == {"03.enough"}
     assert "$" not in "".join(cell.source for cell in notebook.cells)
 
 

@@ -4,7 +4,7 @@ import nbformat
 import polars as pl
 import pytest
 
-from helpers.book import gallery, sweep
+from helpers.book import shown, sweep
 from helpers.book.project import Project
 from helpers.errors import ParameterError, RunError
 
@@ -61,7 +61,7 @@ def test_a_sweep_makes_one_table_and_goes_on_where_it_stopped(written):
     assert ("FB 6", "good") in told
 
     # the page of the sweep: escaped, sortable, linked, on its data
-    page = gallery.page_of(folder)
+    page = shown.sweep_page(folder)
     assert "class='dataframe sortable'" in page
     assert "aria-label='Counts &lt;b&gt;'" in page
     assert page.count(" download>") == 6 + 2
@@ -80,7 +80,7 @@ def test_a_point_that_fails_is_a_row_and_the_others_are_there(written):
     assert table["donors"].to_list() == [2, None, 2, None]
     assert table["error"][1] == "AssertionError: too <many>"
     assert len(list((written.build / "failed" / "counts").iterdir())) == 2
-    page = gallery.page_of(folder)
+    page = shown.sweep_page(folder)
     assert "failed: AssertionError: too &lt;many&gt;" in page
     assert "Runs that failed: 2." in page
 
@@ -120,7 +120,7 @@ def test_grids_are_joined(written):
 
 
 def test_a_page_of_a_sweep_that_was_not_run_names_the_command(tmp_path):
-    assert "`musclebook sweep counts`" in gallery.page_of(tmp_path / "counts")
+    assert "`musclebook sweep counts`" in shown.sweep_page(tmp_path / "counts")
 
 
 def test_the_sweeps_of_this_book_are_sound():

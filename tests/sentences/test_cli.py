@@ -2,16 +2,13 @@ import json
 
 import polars as pl
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from helpers.cli import sentences as commands
+from helpers.cli.main import app
 
 
 @pytest.fixture
 def run():
-    app = typer.Typer()
-    commands.add_to(app)
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
@@ -43,9 +40,9 @@ def test_files_become_sentences_and_sentences_become_prompts(run, file, tmp_path
 
 def test_what_is_wrong_is_said(run, file, tmp_path):
     twice = run("sentences", file, file, tmp_path / "out")
-    assert "two inputs are called 'cells'" in str(twice.exception)
+    assert "two inputs are called 'cells'" in twice.output
     wrong = run("sentences", file, tmp_path / "out", "--split", "donor")
-    assert "split is 'donor'" in str(wrong.exception)
+    assert "split is 'donor'" in wrong.output
 
 
 def test_machines_of_a_cluster_write_the_same_bytes(file, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 import standin
 import yaml
 
-from helpers.book import directives, pairing, run, site, stage
+from helpers.book import extension, pairing, run, site, stage
 from helpers.book.project import Project
 from helpers.errors import SiteError
 
@@ -152,7 +152,7 @@ def test_every_launch_target_exists_in_the_tree():
 
 
 def test_the_cell_for_colab_is_sound():
-    cell = directives.install_cell("https://example.org/a/b", "main")
+    cell = extension.install_cell("https://example.org/a/b", "main")
     assert cell.startswith("%pip install ")
     ast.parse(
         "\n".join(f"shell({line[1:]!r})" if line.startswith("%") else line for line in cell.splitlines())

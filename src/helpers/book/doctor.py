@@ -5,7 +5,6 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
 
 import nbformat
@@ -21,54 +20,47 @@ from helpers.errors import MusclebookError
 FREE_DISK, FREE_MEMORY = 5 * 2**30, 4 * 2**30
 GOOD, DOUBT, BAD = "ready", "look", "not ready"
 NEEDED = ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel", "jupyterlab", "nbconvert")
+State = tuple[str, str]  # GOOD, DOUBT or BAD, and what was found
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was checked."""
-
-    what: str
-    state: str  # GOOD, DOUBT or BAD
-    words: str
-
-
-def examine(project: Project) -> list[Finding]:
-    """Check interpreter, packages, memory, disk, folders, pairs, the simulated atlas and a kernel.
-
-    Parameters
-    ----------
-    project
-        The book.
-    """
-    checks = (_python, _packages, _memory, _disk, _folders, _pairs, _atlas, _kernel)
-    return [_safely(check, project) for check in checks]
+def examine(project: Project) -> list[tuple[str, str, str]]:
+    """Check interpreter, packages, memory, disk, folders, pairs, the simulated atlas and a kernel; what, state, words."""
+    checks: dict[str, Callable[[Project], State]] = {
+        "python": _python,
+        "packages": _packages,
+        "memory": _memory,
+        "disk": _disk,
+        "folders": _folders,
+        "notebooks": _notebooks,
+        "atlas": _atlas,
+        "kernel": _kernel,
+    }
+    return [(what, *_safely(check, project)) for what, check in checks.items()]
 
 
-def _safely(check: Callable[[Project], tuple[str, str, str]], project: Project) -> Finding:
+def _safely(check: Callable[[Project], State], project: Project) -> State:
     try:
-        return Finding(*check(project))
+        return check(project)
     except (OSError, MusclebookError) as error:
-        return Finding(check.__name__.strip("_"), BAD, str(error))
+        return BAD, str(error)
 
 
-def _python(_: Project) -> tuple[str, str, str]:
+def _python(_: Project) -> State:
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] < (3, 14):
-        return "python", GOOD, version
-    return "python", BAD, f"{version}; needed is 3.11 to 3.13"
+        return GOOD, version
+    return BAD, f"{version}; needed is 3.11 to 3.13"
 
 
-def _packages(project: Project) -> tuple[str, str, str]:
-    missing = [name for name in NEEDED if _version(name) is None]
-    if missing:
-        return "packages", BAD, f"missing: {', '.join(missing)}. Run: make env"
+def _packages(project: Project) -> State:
+    if missing := [name for name in NEEDED if _version(name) is None]:
+        return BAD, f"missing: {', '.join(missing)}. Run: make env"
     locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
     pairs = ((name, _version(name), wanted) for name, wanted in locked.items())
     others = [f"{name} {found} for {wanted}" for name, found, wanted in pairs if found not in (None, wanted)]
     if others:
-        words = f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
-        return "packages", DOUBT, words
-    return "packages", GOOD, "as in the lock"
+        return DOUBT, f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
+    return GOOD, "as in the lock"
 
 
 def locked_versions(lock: str) -> dict[str, str]:
@@ -85,45 +77,39 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _memory(_: Project) -> tuple[str, str, str]:
+def _memory(_: Project) -> State:
     free = free_bytes()
     words = f"{to_text(free)} free, {os.cpu_count()} cores"
-    enough = free >= FREE_MEMORY
-    return "memory", GOOD if enough else DOUBT, words if enough else f"{words}; close other programs"
+    return (GOOD, words) if free >= FREE_MEMORY else (DOUBT, f"{words}; close other programs")
 
 
-def _disk(project: Project) -> tuple[str, str, str]:
+def _disk(project: Project) -> State:
     free = shutil.disk_usage(project.root).free
-    return "disk", GOOD if free >= FREE_DISK else DOUBT, f"{to_text(free)} free"
+    return GOOD if free >= FREE_DISK else DOUBT, f"{to_text(free)} free"
 
 
-def _folders(project: Project) -> tuple[str, str, str]:
+def _folders(project: Project) -> State:
     for folder in (project.build, files.cache_folder()):
         probe = folder / ".doctor"
         with files.writing(probe) as part:
             part.write_text("", encoding="utf-8")
         probe.unlink()
-    return "folders", GOOD, f"{project.build.name} and the cache can be written"
+    return GOOD, f"{project.build.name} and the cache can be written"
 
 
-def _pairs(project: Project) -> tuple[str, str, str]:
-    faults = [str(one) for book in project.choose() for one in pairing.compare(book)]
-    if faults:
-        return "notebooks", DOUBT, f"{faults[0]} Run: musclebook pair"
-    return "notebooks", GOOD, f"{len(project.notebooks)} chapters, paired"
+def _notebooks(project: Project) -> State:
+    if faults := [fault for book in project.choose() for fault in pairing.compare(book)]:
+        return DOUBT, f"{faults[0]} Run: musclebook pair"
+    return GOOD, f"{len(project.notebooks)} chapters, paired"
 
 
-def _atlas(_: Project) -> tuple[str, str, str]:
+def _atlas(_: Project) -> State:
     if any((files.cache_folder() / "simulated").glob("demo-*")):
-        return "atlas", GOOD, "the simulated atlas is there"
-    return (
-        "atlas",
-        DOUBT,
-        "the simulated atlas is made on first use, in about a minute. To do it now: make book",
-    )
+        return GOOD, "the simulated atlas is there"
+    return DOUBT, "the simulated atlas is made on first use, in about a minute. To do it now: make book"
 
 
-def _kernel(project: Project) -> tuple[str, str, str]:
+def _kernel(project: Project) -> State:
     probe = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import scanpy, helpers\n1 + 1")])
     place = project.build / ".doctor"
     task = Task("probe", "probe", plain_json(probe), {}, str(place / "good"), str(place / "failed"))
@@ -132,5 +118,5 @@ def _kernel(project: Project) -> tuple[str, str, str]:
     finally:
         shutil.rmtree(place, ignore_errors=True)
     if outcome.status == "good":
-        return "kernel", GOOD, f"a notebook ran in {outcome.seconds:.0f} s"
-    return "kernel", BAD, outcome.error
+        return GOOD, f"a notebook ran in {outcome.seconds:.0f} s"
+    return BAD, outcome.error

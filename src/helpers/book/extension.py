@@ -1,23 +1,51 @@
-"""Sphinx extension of the book: the banner and foot of a page, recorded values in prose, math without scripts."""
+"""Sphinx extension of the book: what pages show of the runs, the package's functions, math without scripts."""
 
 import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from docutils import nodes
+from docutils.statemachine import StringList
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxRole
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.writers.html5 import HTML5Translator
 
-from helpers.book import gallery, mathml, reference
-from helpers.book.directives import FindingsTable, Headlines, InstallCell, finding_of
-from helpers.book.shown import banner, foot
+from helpers.book.key import package_folder
+from helpers.book.shown import banner, foot, sweep_page
+from helpers.findings import Finding
 
+INSTALL = "%pip install --quiet 'musclebook @ git+{repository}@{branch}'"
+_NO_RUN = "No chapter was run before this site was built."
+_ROOM = re.compile(r"^\.\. room:: (\S+)$", re.MULTILINE)
+_SWEEP = re.compile(r"^<!-- sweep: (\S+) -->$", re.MULTILINE)
 _log = logging.getLogger(__name__)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register everything with Sphinx."""
+    app.add_config_value("musclebook_site", "", "env", [str])
+    app.add_role("finding", FindingRole())
+    app.add_directive("findings-table", FindingsTable)
+    app.add_directive("headlines", Headlines)
+    app.add_directive("install-cell", InstallCell)
+    app.connect("config-inited", _load_redirects)
+    app.connect("builder-inited", _load_site)
+    app.connect("build-finished", _copy_results)
+    app.connect("html-page-context", _dress_page, priority=900)
+    app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.napoleon")
+    app.connect("source-read", _fill_page)
+    app.connect("autodoc-process-docstring", _number_footnotes, priority=100)
+    # every current browser draws MathML, nothing is fetched, screen readers read it
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class FindingRole(SphinxRole):
@@ -42,28 +70,104 @@ class FindingRole(SphinxRole):
             where = "was not run" if notebook not in runs else "does not record it"
             _log.warning("finding %r: %s %s", self.text, notebook, where, location=self.get_location())
             return [nodes.Text(self.text)], []
-        return [nodes.inline("", finding_of(name, found).text(part, spec), classes=["finding"])], []
+        interval = found.get("interval")
+        finding = Finding(name, found["value"], found.get("unit"), tuple(interval) if interval else None)
+        return [nodes.inline("", finding.text(part, spec), classes=["finding"])], []
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Register everything with Sphinx."""
-    app.add_config_value("musclebook_site", "", "env", [str])
-    app.add_role("finding", FindingRole())
-    app.add_directive("findings-table", FindingsTable)
-    app.add_directive("headlines", Headlines)
-    app.add_directive("install-cell", InstallCell)
-    app.connect("config-inited", _load_redirects)
-    app.connect("builder-inited", _load_site)
-    app.connect("build-finished", _copy_results)
-    app.connect("html-page-context", _dress_page, priority=900)
-    reference.register(app)
-    app.connect("source-read", gallery.write_gallery)
-    mathml.register(app)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+class FromRuns(SphinxDirective):
+    """A part of a page that is made anew when the runs of the site change."""
+
+    @property
+    def site(self) -> dict[str, Any]:
+        """What the site shows."""
+        if self.config.musclebook_site:
+            self.env.note_dependency(self.config.musclebook_site)
+        return self.env.app.musclebook_site or {}  # type: ignore[attr-defined]
+
+    @property
+    def runs(self) -> dict[str, Any]:
+        """The runs by chapter."""
+        return self.site.get("runs", {})
+
+    def markdown(self, text: str) -> list[nodes.Node]:
+        """Return a sentence of a run as nodes; values in it were escaped when it was written."""
+        holder = nodes.container()
+        self.state.nested_parse(StringList(text.splitlines(), source="sentence"), 0, holder)
+        return holder.children
+
+    def link(self, name: str, title: str) -> nodes.paragraph:
+        """Return a paragraph that links from this page to a chapter."""
+        place = {"refdomain": "std", "reftype": "doc", "reftarget": f"/notebooks/{name}", "refexplicit": True}
+        link = addnodes.pending_xref("", nodes.strong(text=title), **place)
+        link["refdoc"] = self.env.docname
+        return nodes.paragraph("", "", link)
 
 
-def _script_text(script: Any) -> str:
-    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {}).get('body', '')}"
+class Headlines(FromRuns):
+    """What each chapter found, in a sentence of its run, and which chapters are left out and why."""
+
+    optional_arguments: ClassVar[int] = 1
+    final_argument_whitespace: ClassVar[bool] = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make a list of chapters; those named, or all."""
+        runs, missing = self.runs, self.site.get("missing", {})
+        wanted = self.arguments[0].split() if self.arguments else [*runs, *missing]
+        made = nodes.bullet_list()
+        for name in sorted(wanted):
+            if runs.get(name, {}).get("headline"):
+                item = nodes.list_item("", self.link(name, runs[name]["title"]))
+                item += self.markdown(runs[name]["headline"])
+                made += item
+            elif name in missing:
+                words = f"{self.site['titles'][name]}: not in this copy of the book. {missing[name]}"
+                made += nodes.list_item("", nodes.paragraph(text=words))
+        return [made] if made.children else [nodes.paragraph(text=_NO_RUN)]
+
+
+class FindingsTable(FromRuns):
+    """What the chapters found, in the words of their runs, by the question that each asks."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make a table with one row a chapter, whose cells are nodes: nothing in the data is read as markup."""
+        rows = [[[nodes.paragraph(text=one)] for one in ("question", "what the run found")]]
+        for name, run in self.runs.items():
+            said = [one for sentence in run["in_short"] for one in self.markdown(sentence)]
+            rows.append([[self.link(name, run["title"]), nodes.paragraph(text=run["question"])], said])
+        for name, reason in self.site.get("missing", {}).items():
+            words = (self.site["titles"][name], f"Left out. {reason}")
+            rows.append([[nodes.paragraph(text=one)] for one in words])
+        if len(rows) == 1:
+            return [nodes.paragraph(text=_NO_RUN)]
+        made = [nodes.row("", *[nodes.entry("", *cell) for cell in row]) for row in rows]
+        parts = [nodes.colspec(colwidth=1), nodes.colspec(colwidth=1)]
+        parts += [nodes.thead("", made[0]), nodes.tbody("", *made[1:])]
+        return [nodes.table("", nodes.tgroup("", *parts, cols=2), classes=["table-plain", "table-findings"])]
+
+
+class InstallCell(FromRuns):
+    """How to open the chapters elsewhere, for a site that knows its repository; else how to run them here."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make the text and the block of code, or one sentence."""
+        repository = self.site.get("repository")
+        if not repository:
+            words = (
+                "This copy was built without the address of its repository, so nothing can be launched from its "
+                "pages. Run the chapters on your own machine, as above."
+            )
+            return [nodes.paragraph(text=words)]
+        cell = install_cell(repository, self.site.get("branch") or "main")
+        text = self.markdown("\n".join(self.content))
+        return [*text, nodes.literal_block(cell, cell, language="ipython3")]
+
+
+def install_cell(repository: str, branch: str) -> str:
+    """Return the cell that installs the package in a hosted notebook."""
+    return INSTALL.format(repository=repository.rstrip("/"), branch=branch)
 
 
 def _load_redirects(app: Sphinx, config: Config) -> None:
@@ -82,10 +186,9 @@ def _load_site(app: Sphinx) -> None:
 
 def _copy_results(app: Sphinx, failure: Exception | None) -> None:
     # a book built by hand writes result files beside its notebooks; the tables on the pages link to them
-    for folder in (
-        Path(app.srcdir).glob("*/results") if failure is None and not app.config.musclebook_site else ()
-    ):
-        shutil.copytree(folder, Path(app.outdir) / folder.relative_to(app.srcdir), dirs_exist_ok=True)
+    if failure is None and not app.config.musclebook_site:
+        for folder in Path(app.srcdir).glob("*/results"):
+            shutil.copytree(folder, Path(app.outdir) / folder.relative_to(app.srcdir), dirs_exist_ok=True)
 
 
 def _dress_page(
@@ -99,8 +202,54 @@ def _dress_page(
         return
     runs = app.musclebook_runs  # type: ignore[attr-defined]
     name = Path(pagename).name
-    context["body"] = banner(runs, name) + context["body"] + foot(runs, name)
+    body = banner(runs, name) + context["body"] + foot(runs, name)
     # a wide table scrolls in its own box, which the keyboard can reach
-    context["body"] = re.sub(
-        r"(<div class=\"pst-scrollable-table-container\")", r'\1 tabindex="0"', context["body"]
+    context["body"] = re.sub(r"(<div class=\"pst-scrollable-table-container\")", r'\1 tabindex="0"', body)
+
+
+def _script_text(script: Any) -> str:
+    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {}).get('body', '')}"
+
+
+def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Replace ``<!-- sweep: NAME -->`` by what the sweep found, ``.. room:: NAME`` by the modules of a room."""
+    source[0] = _SWEEP.sub(lambda match: sweep_page(Path(app.srcdir) / "sweeps" / match[1]), source[0])
+    if docname.startswith("book/api"):
+        source[0] = _ROOM.sub(lambda match: "\n".join(map(_module, _modules_of(match[1]))), source[0])
+
+
+def _modules_of(room: str) -> list[str]:
+    """Return the modules of a room, ``.`` for those that lie in the package itself."""
+    folder = package_folder() / ("" if room == "." else room)
+    prefix = "helpers" if room == "." else f"helpers.{room.replace('/', '.')}"
+    return [f"{prefix}.{path.stem}" for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+
+
+def _module(name: str) -> str:
+    title = name.removeprefix("helpers.")
+    return f"{title}\n{'~' * len(title)}\n\n.. automodule:: {name}\n   :members:\n\n"
+
+
+def _number_footnotes(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    # footnote numbers start anew in every docstring, but the page is one
+    del app, what, obj, options
+    stem = re.sub(r"[^A-Za-z0-9]", "-", name).lower()
+    text = "\n".join(lines)
+    cited = set(re.findall(r"\[(\d+)\]_", text))
+    text = re.sub(r"\[(\d+)\]_", rf"[#{stem}-\1]_", text)
+    text = re.sub(
+        r"(?m)^(\s*)\.\. \[(\d+)\]",
+        lambda match: f"{match[1]}.. [#{stem}-{match[2]}]" if match[2] in cited else f"{match[1]}-",
+        text,
     )
+    lines[:] = text.split("\n")
+
+
+def _inline_math(self: HTML5Translator, node: nodes.math) -> None:
+    self.body.append(tex2mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
+
+
+def _display_math(self: HTML5Translator, node: nodes.math_block) -> None:
+    self.body.append(f"<div class='math' tabindex='0'>{tex2mathml(node.astext(), as_block=True)}</div>")
+    raise nodes.SkipNode

@@ -1,8 +1,8 @@
 """A text notebook and its ``.ipynb`` pair: compared and written by content, never by timestamp."""
 
 import hashlib
+import itertools
 import json
-from dataclasses import dataclass
 
 import jupytext
 import nbformat
@@ -19,28 +19,10 @@ _BLANK = "lines_to_next_cell"
 STORED = "pair"  # key under which a pair remembers the content it was made with
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One way in which a pair is wrong, in words."""
-
-    notebook: str
-    words: str
-
-    def __str__(self) -> str:
-        """Write it on one line."""
-        return f"{self.notebook}: {self.words}"
-
-
-def compare(book: Notebook) -> list[Difference]:
-    """Say how a text and its pair differ: cells, kept metadata, outputs, kernel header, size.
-
-    Parameters
-    ----------
-    book
-        The notebook; both files are read, nothing is written.
-    """
+def compare(book: Notebook) -> list[str]:
+    """Say how a text and its pair differ, a line each: cells, kept metadata, outputs, kernel header, size."""
     if not book.pair.is_file():
-        return [Difference(book.name, f"{book.pair.name} is missing. Run: musclebook pair")]
+        return [f"{book.name}: {book.pair.name} is missing. Run: musclebook pair"]
     text, pair = book.read(), nbformat.read(book.pair, as_version=4)
     faults = _cell_differences(text, pair)
     faults += [
@@ -56,7 +38,7 @@ def compare(book: Notebook) -> list[Difference]:
     size = book.pair.stat().st_size
     if size > LARGEST:
         faults.append(f"the .ipynb has {size:,} bytes, allowed are {LARGEST:,}")
-    return [Difference(book.name, fault) for fault in faults]
+    return [f"{book.name}: {fault}" for fault in faults]
 
 
 def write_pair(book: Notebook, *, force: bool = False) -> bool:
@@ -69,8 +51,7 @@ def write_pair(book: Notebook, *, force: bool = False) -> bool:
         if not compare(book):
             return False
         _refuse_to_lose(book, text, nbformat.read(book.pair, as_version=4), force=force, losing=".ipynb")
-    with writing(book.pair) as part:
-        part.write_text(nbformat.writes(strip(text)) + "\n", encoding="utf-8")
+    _write(book, text)
     return True
 
 
@@ -96,9 +77,13 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
         start, header, _ = _header(book.source.read_text(encoding="utf-8"))
         with writing(book.source) as part:
             part.write_text(start + header + body, encoding="utf-8")
-    with writing(book.pair) as part:
-        part.write_text(nbformat.writes(strip(book.read())) + "\n", encoding="utf-8")
+    _write(book, book.read())
     return changed
+
+
+def _write(book: Notebook, text: NotebookNode) -> None:
+    with writing(book.pair) as part:
+        part.write_text(nbformat.writes(strip(text)) + "\n", encoding="utf-8")
 
 
 def content_hash(notebook: NotebookNode) -> str:
@@ -128,13 +113,11 @@ def _cell_differences(text: NotebookNode, pair: NotebookNode) -> list[str]:
 
 
 def _first_unlike(one: str, other: str) -> str:
-    ours, theirs = one.splitlines() or [""], other.splitlines() or [""]
-    for left, right in zip(ours, theirs, strict=False):
-        if left != right:
-            return f".py {left[:60]!r}, .ipynb {right[:60]!r}"
-    longer = ours if len(ours) > len(theirs) else theirs
-    side = ".py" if longer is ours else ".ipynb"
-    return f"only {side} {longer[min(len(ours), len(theirs))][:60]!r}"
+    pairs = itertools.zip_longest(one.splitlines() or [""], other.splitlines() or [""])
+    left, right = next(pair for pair in pairs if pair[0] != pair[1])
+    if left is None or right is None:
+        return f"only .ipynb {right[:60]!r}" if left is None else f"only .py {left[:60]!r}"
+    return f".py {left[:60]!r}, .ipynb {right[:60]!r}"
 
 
 def _header(text: str) -> tuple[str, str, str]:
@@ -158,24 +141,13 @@ def _kept(notebook: NotebookNode) -> NotebookNode:
 
 
 def strip(text: NotebookNode) -> NotebookNode:
-    """Return a notebook without outputs, with the metadata that are kept and ids made from place and content.
-
-    Parameters
-    ----------
-    text
-        The notebook; it is changed.
-    """
+    """Return the notebook, changed: without outputs, with the metadata that are kept and ids of place and content."""
     stripped = _kept(text)
     for place, cell in enumerate(stripped.cells):
         # the place and the content name a cell: the same text gives the same file on every machine
         cell["id"] = hashlib.sha256(f"{place}\n{cell.source}".encode()).hexdigest()[:8]
-    stripped.metadata = nbformat.from_dict(
-        {
-            "kernelspec": KERNEL,
-            "language_info": {"name": "python"},
-            STORED: content_hash(stripped),
-        }
-    )
+    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, STORED: content_hash(stripped)}
+    stripped.metadata = nbformat.from_dict(about)
     stripped.nbformat, stripped.nbformat_minor = 4, 5
     return stripped
 

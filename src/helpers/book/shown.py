@@ -1,14 +1,19 @@
-"""What every page says about itself: which data, which run, and how it was made."""
+"""What a page shows of the runs it was made from: banner and foot of a chapter, the table of a sweep."""
 
 import html
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from helpers.budget import to_text
 from helpers.markup import links
 
 Runs = Mapping[str, Mapping[str, Any]]
+SWEEP_FILE, TABLE = "sweep.json", "table"
+STATUS, KEY, SECONDS, ERROR = "run", "key", "seconds", "error"
 
 
 def banner(runs: Runs | None, page: str) -> str:
@@ -28,18 +33,17 @@ def banner(runs: Runs | None, page: str) -> str:
         given = str(run["parameters"].get("atlas", ""))
         # a word such as "demo" says more than the folder that holds what was simulated
         name = given if given and run["simulated"] else run["source"].get("name") or given
-        words = _data_words(run["simulated"], str(name))
+        kind = {True: "simulated", False: "real", None: "unknown"}[run["simulated"]]
         made = run["made"].replace("T", " ").removesuffix("+00:00")
-        return _aside(_kind(run["simulated"]), words, f"Run {run['key']}, {made[:16]} UTC.")
+        return _aside(kind, _data_words(kind, str(name)), f"Run {run['key']}, {made[:16]} UTC.")
     kinds = {run["simulated"] for run in runs.values() if run["simulated"] is not None}
     if kinds == {True}:
-        return _aside("simulated", _data_words(True, ""))  # noqa: FBT003
+        return _aside("simulated", _data_words("simulated", ""))
     if kinds == {False}:
         return _aside("real", "Real data. Each chapter names its source and its run.")
     if kinds:
-        return _aside(
-            "simulated", "Some chapters show simulated data, some real data: see the line above each."
-        )
+        words = "Some chapters show simulated data, some real data: see the line above each."
+        return _aside("simulated", words)
     return ""
 
 
@@ -74,20 +78,15 @@ def foot(runs: Runs | None, page: str) -> str:
     )
 
 
-def _data_words(simulated: bool | None, name: str) -> str:  # noqa: FBT001
-    if simulated is None:
-        return "No atlas is read on this page." if not name else f"Data: {name}."
-    if simulated:
-        which = f" ({name})" if name else ""
-        return (
-            f"SIMULATED data{which}. The numbers are those of a made-up atlas with known, planted effects. "
-            "They show that the methods work; they are no findings about muscle."
-        )
-    return f"Real data: {name}."
-
-
-def _kind(simulated: bool | None) -> str:  # noqa: FBT001
-    return {True: "simulated", False: "real", None: "unknown"}[simulated]
+def _data_words(kind: str, name: str) -> str:
+    if kind == "unknown":
+        return f"Data: {name}." if name else "No atlas is read on this page."
+    if kind == "real":
+        return f"Real data: {name}."
+    return (
+        f"SIMULATED data{f' ({name})' if name else ''}. The numbers are those of a made-up atlas with known, planted "
+        "effects. They show that the methods work; they are no findings about muscle."
+    )
 
 
 def _aside(kind: str, *sentences: str) -> str:
@@ -101,3 +100,67 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def sweep_page(folder: Path) -> str:
+    """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
+    if not (folder / SWEEP_FILE).is_file():
+        return (
+            f"This sweep was not run for this copy of the book. To make it: `musclebook sweep {folder.name}`."
+        )
+    about = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+    runs = pl.read_parquet(folder / f"{TABLE}.parquet")
+    failed = runs.filter(pl.col(STATUS) == "failed").height
+    kind = "simulated" if about["simulated"] else "real"
+    over = about["x"].replace("_", " ")
+    records = ", ".join(name.replace("_", " ") for name in about["records"])
+    return f"""\
+Runs: {runs.height}, on **{kind}** data.{f" Runs that failed: {failed}." if failed else ""}
+
+```{{figure}} ../sweeps/{folder.name}/figure.png
+:name: fig-sweep-{folder.name.replace("_", "-")}
+:alt: Panels, one for each of {records}; each shows the value over {over}.
+
+One panel a recorded value, one mark a run, over {over}.
+```
+
+Click on a heading to sort. The last column holds the executed notebook of each run.
+
+```{{raw}} html
+{_sortable(runs, about, folder.name)}
+```"""
+
+
+def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
+    """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
+    columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
+    units = about["records"]
+    heads = [
+        column.replace("_", " ") + (f" ({units[column]})" if units.get(column) else "") for column in columns
+    ]
+    head = "".join(f"<th scope='col'>{html.escape(one)}</th>" for one in (*heads, "run"))
+    body = []
+    for row in table.iter_rows(named=True):
+        cells = "".join(_cell(row[column]) for column in columns)
+        if row[STATUS] == "good":
+            target = f"../sweeps/{name}/notebooks/{about['notebook']}-{row[KEY]}.ipynb"
+            last = f"<a href='{html.escape(target)}' download>{html.escape(row[KEY])}</a>"
+        else:
+            last = f"failed: {html.escape(str(row[ERROR]))}"
+        body.append(f"<tr>{cells}<td>{last}</td></tr>")
+    files = " · ".join(
+        f"<a href='../sweeps/{name}/{TABLE}.{kind}' download>{TABLE}.{kind}</a>"
+        for kind in ("csv", "parquet")
+    )
+    return (
+        f"<div class='table-scroll' tabindex='0' role='region' aria-label='{html.escape(about['title'])}'>"
+        f"<table class='dataframe sortable'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"<p class='table-foot'>{files}</p>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "<td data-value=''>–</td>"
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"<td data-value='{html.escape(str(value))}'>{html.escape(text)}</td>"

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from helpers import parameters
 from helpers.book import key, run
 from helpers.book.project import Notebook, Project
+from helpers.book.shown import SWEEP_FILE
 from helpers.errors import SiteError
 from helpers.files import cache_folder, write_json
 from helpers.parameters import ATLAS
@@ -182,7 +183,7 @@ def _copy_sweeps(project: Project, part: Path) -> None:
     """Copy the sweeps that were made; the pages of the others are left out, and the gallery without any."""
     made = project.build / "sweeps"
     for folder in sorted(made.iterdir()) if made.is_dir() else ():
-        if (folder / "sweep.json").is_file():
+        if (folder / SWEEP_FILE).is_file():
             shutil.copytree(folder, part / "sweeps" / folder.name, ignore=shutil.ignore_patterns(".*"))
     pages = list((part / "book").glob("gallery_*.md"))
     for page in pages:

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from helpers import style
 from helpers.book import key, run
 from helpers.book.execute import Outcome
-from helpers.book.gallery import ERROR, FILE, KEY, SECONDS, STATUS, TABLE
 from helpers.book.project import Project
+from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
 from helpers.book.stage import clean, dress, hidden_folders, shown
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
@@ -72,18 +72,15 @@ def _shape_faults(content: Any) -> list[str]:
     if not isinstance(content, dict):
         return ["it holds no keys"]
     kinds = {"title": str, "notebook": str, "grid": (dict, list), "records": list, "x": str}
-    optional = {"fixed": dict, "split": str}
+    known = {**kinds, "fixed": dict, "split": str}
     faults = [f"{name!r} is missing" for name in sorted(kinds.keys() - content.keys())]
-    known = kinds | optional
     faults += [f"unknown key {name!r}" for name in sorted(map(str, content.keys() - known.keys()))]
     faults += [
         f"{name!r} is {content[name]!r}, which is not of the right kind"
         for name, kind in known.items()
-        if name in content and content[name] is not None and not isinstance(content[name], kind)
+        if content.get(name) is not None and not isinstance(content[name], kind)
     ]
-    grid = content.get("grid")
-    grids = grid if isinstance(grid, list) else [grid]
-    if not all(isinstance(one, dict) and one and all(one.values()) for one in grids):
+    if not all(isinstance(one, dict) and one and all(one.values()) for one in _grids(content.get("grid"))):
         faults.append("'grid' names parameters, each with a list of values")
     return faults
 
@@ -96,15 +93,14 @@ def _name_faults(project: Project, content: dict[str, Any]) -> list[str]:
     ]
     if not faults and not any(promised[one].type != "str" for one in content["records"]):
         faults.append("none of 'records' is a number, so there is nothing to draw")
-    grid = content["grid"]
-    swept = {name for one in (grid if isinstance(grid, list) else [grid]) for name in one}
-    for name in sorted(swept | set(content.get("fixed") or {})):
-        if name not in declared:
-            faults.append(f"{book.name} has no parameter {name!r}")
-    for where in ("x", "split"):
-        if content.get(where) and content[where] not in swept:
-            faults.append(f"{where!r} is {content[where]!r}, which 'grid' does not vary")
-    return faults
+    swept = {name for one in _grids(content["grid"]) for name in one}
+    given = sorted(swept | set(content.get("fixed") or {}))
+    faults += [f"{book.name} has no parameter {name!r}" for name in given if name not in declared]
+    return faults + [
+        f"{where!r} is {content[where]!r}, which 'grid' does not vary"
+        for where in ("x", "split")
+        if content.get(where) and content[where] not in swept
+    ]
 
 
 def plans_of(
@@ -129,19 +125,7 @@ def make(
     memory: str | None = None,
     tell: run.Tell | None = None,
 ) -> tuple[Path, list[Outcome]]:
-    """Make the runs that are not made yet, and write table, figure and notebooks; return the folder and the endings.
-
-    Parameters
-    ----------
-    project
-        The book.
-    sweep
-        What is run.
-    plans
-        What `plans_of` returned.
-    workers, memory, tell
-        As for runs.
-    """
+    """Make the runs that are not made yet, as `run.make` does; write table, figure and notebooks into the folder returned."""
     failed = project.build / "failed" / sweep.name
     outcomes = run.make(plans, failed=failed, workers=workers, memory=memory, tell=tell)
     table = tabulate(sweep, plans, outcomes)
@@ -154,7 +138,7 @@ def make(
         for one, outcome in zip(plans, outcomes, strict=True):
             if outcome.status != "failed":
                 _keep_notebook(project, one, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
-        write_json(part / FILE, _about(sweep, plans))
+        write_json(part / SWEEP_FILE, _about(sweep, plans))
     return folder, outcomes
 
 
@@ -162,9 +146,11 @@ def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl
     """Return one row a run: the parameters of the point, the recorded values, how it ended, its key."""
     promised = plans[0].notebook.sidecar.records
     columns = list(dict.fromkeys(name for point in sweep.points for name in point))
-    rows = []
+    rows, file = [], Path("files", sweep.notebook, "results.json")
     for point, one, outcome in zip(sweep.points, plans, outcomes, strict=True):
-        found = _findings(outcome.folder, sweep.notebook) if outcome.status != "failed" else {}
+        found = {}
+        if outcome.status != "failed":
+            found = json.loads((Path(outcome.folder) / file).read_text(encoding="utf-8"))["findings"]
         ending = {STATUS: "failed" if outcome.status == "failed" else "good", KEY: one.parts.key}
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
         given = {name: point.get(name) for name in columns}
@@ -197,18 +183,17 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
     return figure
 
 
-def _points(grid: dict[str, list[Any]] | list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
+def _grids(grid: Any) -> list[Any]:
     # several grids are joined: cell types differ between assays, and their full product would hold empty corners
+    return grid if isinstance(grid, list) else [grid]
+
+
+def _points(grid: Any) -> list[dict[str, Any]]:
     found = []
-    for one in grid if isinstance(grid, list) else [grid]:
+    for one in _grids(grid):
         lists = [values if isinstance(values, list) else [values] for values in one.values()]
         found += [dict(zip(one, combination, strict=True)) for combination in itertools.product(*lists)]
     return found
-
-
-def _findings(folder: str, notebook: str) -> dict[str, Any]:
-    path = Path(folder) / "files" / notebook / "results.json"
-    return json.loads(path.read_text(encoding="utf-8"))["findings"]
 
 
 def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:

@@ -1,7 +1,6 @@
 """A workshop from the chapters: notebooks for learners, the solved ones, a schedule and the teacher's page."""
 
 import ast
-import base64
 import html
 import re
 from collections.abc import Iterable
@@ -84,8 +83,8 @@ def stub_of(solution: str) -> str:
     asked = {
         one.id for node in body if _is_check(node) for one in ast.walk(node) if isinstance(one, ast.Name)
     }
-    parts: list[str] = []
     imports = "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
+    parts = [imports] if imports else []
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name in asked:
             node.body = [ast.Expr(ast.Constant(...))]
@@ -98,14 +97,15 @@ def stub_of(solution: str) -> str:
             ]
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_check(node):
             call = node.value
-            call.args = [
-                one if place == 0 or isinstance(one, ast.Name) else ast.Constant(...)
-                for place, one in enumerate(call.args)
-            ]
+            call.args[1:] = map(_only_name, call.args[1:])
             for named in call.keywords:  # an answer by keyword is an answer too
-                named.value = named.value if isinstance(named.value, ast.Name) else ast.Constant(...)
+                named.value = _only_name(named.value)
             parts.append(ast.unparse(node))
-    return "\n\n".join(filter(None, [imports, *parts]))
+    return "\n\n".join(parts)
+
+
+def _only_name(value: ast.expr) -> ast.expr:
+    return value if isinstance(value, ast.Name) else ast.Constant(...)
 
 
 def _parse(code: str) -> ast.Module:
@@ -119,12 +119,7 @@ def _parse(code: str) -> ast.Module:
 def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) -> NotebookNode:
     """Return a chapter with its solutions cut, what they show in their place, in Markdown that any notebook shows.
 
-    Parameters
-    ----------
-    notebook
-        The chapter.
-    expected
-        What each solution shows when it is run, by exercise: outputs of its cell.
+    `expected` holds what each solution shows when it is run, by exercise: outputs of its cell.
     """
     cells = []
     for cell in notebook.cells:
@@ -159,7 +154,7 @@ def plain_markdown(source: str) -> str:
     return re.sub(r"(?m)^:{3,}$|^:[a-z-]+: .*$", "", source)
 
 
-def expected_outputs(project: Project, book: Notebook) -> dict[str, list[NotebookNode]]:
+def _expected_outputs(project: Project, book: Notebook) -> dict[str, list[NotebookNode]]:
     """Return what the solutions showed in the current run, by exercise; empty where there is no run."""
     found = current(project, book)
     if found is None:
@@ -182,29 +177,11 @@ class Slot:
     block: Block | None = None
     chapter: str = ""
 
-    @property
-    def clock(self) -> str:
-        """When it starts.
-
-        Examples
-        --------
-        >>> Slot(570, 15, "Break").clock
-        '09:30'
-        """
-        return f"{self.start // 60:02d}:{self.start % 60:02d}"
-
 
 def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
     """Lay blocks of chapters out in the order of the book, with breaks, from nine o'clock.
 
-    The blocks that carry the lesson come first, in the order of the book; of the others as many as fit.
-
-    Parameters
-    ----------
-    books
-        Chapters to choose from.
-    minutes
-        From the first to the last, breaks included.
+    The blocks that carry the lesson are chosen first; of the others as many as fit into the minutes, breaks included.
     """
     every = [(book.name, block) for book in books for block in book.sidecar.teach]
     chosen: set[int] = set()
@@ -224,7 +201,8 @@ def schedule_table(slots: list[Slot]) -> str:
     for slot in slots:
         skip, asked = (slot.block.skip, slot.block.asked) if slot.block else ("", "")
         where = f" ({slot.chapter[:2]})" if slot.chapter else ""
-        lines.append(f"| {slot.clock} | {slot.minutes} | {slot.what}{where} | {skip} | {asked} |")
+        clock = f"{slot.start // 60:02d}:{slot.start % 60:02d}"
+        lines.append(f"| {clock} | {slot.minutes} | {slot.what}{where} | {skip} | {asked} |")
     return "\n".join(lines)
 
 
@@ -240,8 +218,6 @@ def write(
 
     Parameters
     ----------
-    project
-        The book.
     out
         New folder, or one made by this function before in which nothing was edited or added.
     chapters
@@ -267,7 +243,7 @@ def write(
         for edition in ("learner", "solution"):
             (part / edition).mkdir(parents=True)
         for book in books:
-            cut = learner(book.read(), expected=expected_outputs(project, book))
+            cut = learner(book.read(), expected=_expected_outputs(project, book))
             nbformat.write(cut, part / "learner" / f"{book.name}.ipynb")
             nbformat.write(strip(book.read()), part / "solution" / f"{book.name}.ipynb")
         (part / "teacher.md").write_text(teachers_page(books, exercises, slots), encoding="utf-8")
@@ -294,21 +270,13 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
-    path = key.package_folder() / "book" / "checks" / f"ch{name.partition('.')[0]}.py"
+    number, _, function = name.partition(".")
+    path = key.package_folder() / "book" / "checks" / f"ch{number}.py"
     if not path.is_file():
         return []
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    table = {
-        ast.literal_eval(key): ast.unparse(value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Dict)
-        for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant)
-    }
-    wanted = table.get(name)
     found: list[str] = []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == wanted:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
             parts = [one for statement in node.body[1:] for one in ast.walk(statement)]
             inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
             texts = [_sentence(one) for one in parts if id(one) not in inside]
@@ -356,7 +324,7 @@ def _expected_cell(outputs: list[NotebookNode]) -> NotebookNode | None:
             continue  # the verdict of the check
         if "image/png" in data:
             file = f"expected_{len(pictures)}.png"
-            pictures[file] = {"image/png": base64.b64encode(base64.b64decode(data["image/png"])).decode()}
+            pictures[file] = {"image/png": data["image/png"].replace("\n", "")}
             parts.append(f"![what the solution draws](attachment:{file})")
         elif text := output.get("text") or data.get("text/plain"):
             parts.append(f"```text\n{html.unescape(_TAG.sub('', text)).strip()}\n```")

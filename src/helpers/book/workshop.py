@@ -3,6 +3,7 @@
 import difflib
 import html
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from functools import wraps
@@ -23,24 +24,18 @@ class NoResultError(Exception):
 def registered() -> dict[str, Checker]:
     """Return every checker by its name ``"NN.name"``, from all modules of `helpers.book.checks`."""
     found: dict[str, Checker] = {}
-    for module in sorted(pkgutil.iter_modules(checks.__path__), key=lambda info: info.name):
-        table = importlib.import_module(f"{checks.__name__}.{module.name}").CHECKS
-        if twice := found.keys() & table.keys():
-            msg = f"exercise {min(twice)!r} has two checkers; the second is in {module.name}."
-            raise ExerciseError(msg)
-        found.update(table)
+    for info in sorted(pkgutil.iter_modules(checks.__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"{checks.__name__}.{info.name}")
+        for name, one in vars(module).items():
+            if inspect.isfunction(one) and one.__module__ == module.__name__ and not name.startswith("_"):
+                found[f"{info.name.removeprefix('ch')}.{name}"] = one
     return found
 
 
 def check(name: str, answer: Any) -> None:
-    """Check an answer and show the verdict; a wrong answer gets a sentence that says what is wrong, never an error.
+    """Check an answer, a function or a value, to an exercise such as ``"03.smallest"`` and show the verdict.
 
-    Parameters
-    ----------
-    name
-        Exercise, such as ``"03.smallest"``; its text names it.
-    answer
-        What the exercise asks for: a function or a value.
+    A wrong answer gets a sentence that says what is wrong, never an error.
 
     Raises
     ------

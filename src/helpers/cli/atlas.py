@@ -1,6 +1,5 @@
 """Commands on the atlas: simulate, download, validate, audit, convert."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,9 @@ from helpers import names
 from helpers.cli import screen
 from helpers.facts import study
 
-JSON = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
 FOLDER = Annotated[
     Path, typer.Argument(help="Folder with the twelve files of a release.", show_default=False)
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file to the command line."""
-    for command in (simulate, download, validate, audit, convert):
-        app.command()(command)
 
 
 def simulate(
@@ -41,13 +33,13 @@ def simulate(
 
     Example:  musclebook simulate --scale 0.02 --seed 1 tiny_release
     """
-    from helpers import files, sources
+    from helpers import sources
     from helpers.simulate import release
 
     scale = 1.0 if full else scale
     folder = sources.place(scale, seed=seed) if out is None else out
     if out is not None:
-        screen.tell_lost(out, files.claim(out, kind=release.KIND, force=force))
+        screen.claim(out, kind=release.KIND, force=force)
     release.write(folder, scale=scale, seed=seed, force=force, owned=out is None)
     screen.say(f"Simulated release in {folder}. What was planted is in {folder / names.TRUTH_FOLDER}.")
 
@@ -76,22 +68,15 @@ def download(
     """
     from helpers.atlas import download as downloading
 
+    given = {"revision": revision, "endpoint": endpoint, "token": token, "force": force}
     with screen.progress("Bytes fetched") as progress:
-        record = downloading.download(
-            folder,
-            repository,
-            revision=revision,
-            endpoint=endpoint,
-            token=token,
-            force=force,
-            progress=progress,
-        )
+        record = downloading.download(folder, repository, **given, progress=progress)
     screen.say(
         f"{len(record['files'])} files of {record['repository']} at commit {record['commit']} in {folder}."
     )
 
 
-def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
+def validate(folder: FOLDER, *, as_json: screen.Json = False) -> None:
     """Check that a release is whole and its files agree; ends with 1 where something is damaged.
 
     Example:  musclebook validate release
@@ -100,10 +85,8 @@ def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
 
     with screen.progress("Genes read") as progress:
         report = validating.validate(folder, progress=progress)
-    if as_json:
-        typer.echo(json.dumps(report.to_dicts(), ensure_ascii=False, indent=1))
-    else:
-        screen.show_table(report, columns=["check", "file", "status", "found"], status="status")
+    screen.show_table(report, columns=["check", "file", "status", "found"], status="status", as_json=as_json)
+    if not as_json:
         for row in report.filter(report["status"] != validating.OK).iter_rows(named=True):
             screen.say("{status}: {file}: {found}. Expected: {expected}. {remedy}".format(**row))
         screen.say(f"{len(report)} checks, {report['status'].eq(validating.DAMAGED).sum()} found damage.")
@@ -111,7 +94,7 @@ def validate(folder: FOLDER, *, as_json: JSON = False) -> None:
         raise typer.Exit(1)
 
 
-def audit(folder: FOLDER, *, as_json: JSON = False) -> None:
+def audit(folder: FOLDER, *, as_json: screen.Json = False) -> None:
     """Compute each claim of the public dataset card from the files.
 
     Example:  musclebook audit release
@@ -120,12 +103,11 @@ def audit(folder: FOLDER, *, as_json: JSON = False) -> None:
 
     with screen.progress("Genes read") as progress:
         verdicts = auditing.audit(folder, progress=progress)
-    if as_json:
-        typer.echo(json.dumps(verdicts.to_dicts(), ensure_ascii=False, indent=1))
-        return
-    screen.show_table(verdicts, columns=["claim", "card", "found", "verdict"], status="verdict")
-    counts = dict(verdicts["verdict"].value_counts(sort=True).iter_rows())
-    screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts.items()) + ".")
+    columns = ["claim", "card", "found", "verdict"]
+    screen.show_table(verdicts, columns=columns, status="verdict", as_json=as_json)
+    if not as_json:
+        counts = dict(verdicts["verdict"].value_counts(sort=True).iter_rows())
+        screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts.items()) + ".")
 
 
 def convert(
@@ -133,7 +115,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="New .h5ad file.", show_default=False)],
     *,
     budget: Annotated[str, typer.Option(help="Memory that may be used.")] = "8 GiB",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
+    force: screen.Replace = False,
 ) -> None:
     """Write a source as one sparse .h5ad file with recovered counts, which opens in seconds.
 
@@ -144,3 +126,6 @@ def convert(
     files.claim_file(out, force=force, inputs=[source])
     path = sources.convert(source, out, budget=budget)
     screen.say(f"{path.stat().st_size:,} bytes in {path}.")
+
+
+COMMANDS = (simulate, download, validate, audit, convert)

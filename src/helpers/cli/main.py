@@ -4,7 +4,7 @@ import typer
 from typer.core import TyperGroup
 
 from helpers.book import stopping
-from helpers.cli import atlas, book, more, scprint, sentences
+from helpers.cli import atlas, book, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError
 
@@ -31,10 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Aging Muscle, Cell by Cell: the atlas on disk, its checks, and the book.",
 )
-
-# One line for each file of commands.
-atlas.add_to(app)
-book.add_to(app)
-more.add_to(app)
-sentences.add_to(app)
-scprint.add_to(app)
+for room in (atlas, book, sentences):
+    for command in room.COMMANDS:
+        app.command()(command)
+app.add_typer(scprint.group, name="scprint")

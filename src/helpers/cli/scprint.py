@@ -22,17 +22,12 @@ group = typer.Typer(
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the group of commands of this file to the command line."""
-    app.add_typer(group, name="scprint")
-
-
 @group.command()
 def check(
     folder: FOLDER,
     *,
     deep: Annotated[bool, typer.Option(help="Read every byte: checksums, NaN, order of labels.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")] = False,
+    as_json: screen.Json = False,
 ) -> None:
     """Check every part: siblings, sizes, widths, checksums, NaN; ends with 1 where a part is faulty.
 
@@ -71,8 +66,7 @@ def survey(
     from helpers import files
     from helpers.scprint import survey as surveying
 
-    read = [folder, *([cache] if cache else [])]
-    screen.tell_lost(out, files.claim(out, kind=surveying.KIND, force=force, inputs=read))
+    screen.claim(out, kind=surveying.KIND, force=force, inputs=[folder, *([cache] if cache else [])])
     processes = processes or os.cpu_count() or 1
     with screen.progress("Parts") as progress:
         found = surveying.run(
@@ -102,10 +96,9 @@ def simulate(
 
     Example:  musclebook scprint simulate parts --cells 1000000 --parts 50
     """
-    from helpers import files
     from helpers.scprint import twin
 
-    screen.tell_lost(out, files.claim(out, kind=twin.KIND, force=force))
+    screen.claim(out, kind=twin.KIND, force=force)
     twin.simulate_parts(out, n_cells=cells, n_parts=parts, seed=seed, compressed=compressed, force=force)
     screen.say(f"{cells:,} cells in {parts:,} parts in {out}. What was planted is in {twin.TRUTH_FILE}.")
 
@@ -128,10 +121,10 @@ def embed(
     """
     import numpy as np
 
-    from helpers import files, sources
+    from helpers import sources
     from helpers.scprint import prepare
 
-    screen.tell_lost(out, files.claim(out, kind=prepare.KIND, force=force, inputs=[source]))
+    screen.claim(out, kind=prepare.KIND, force=force, inputs=[source])
     atlas = sources.open_atlas(source)
 
     def pieces() -> Iterator[Any]:

@@ -1,7 +1,8 @@
 """What commands show: tables, progress, errors."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -16,15 +17,12 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Replace what is there even if it holds other files; they are named first."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
+Replace = Annotated[bool, typer.Option("--force", help="Replace the file that is there.")]
 STYLES = {
-    "ok": "green",
-    "holds": "green",
-    "warning": "yellow",
-    "cannot be checked": "yellow",
-    "not comparable": "yellow",
-    "not judged: simulated": "yellow",
-    "damaged": "bold red",
-    "does not hold": "bold red",
+    **dict.fromkeys(("ok", "holds"), "green"),
+    **dict.fromkeys(("warning", "cannot be checked", "not comparable", "not judged: simulated"), "yellow"),
+    **dict.fromkeys(("damaged", "does not hold"), "bold red"),
 }
 
 
@@ -33,9 +31,11 @@ def say(text: str) -> None:
     Console(soft_wrap=True, highlight=False).print(_printable(text), markup=False)
 
 
-def tell_lost(folder: Path, lost: list[str]) -> None:
-    """Name the files that --force gives up before they go."""
-    if lost:
+def claim(folder: Path, *, kind: str, force: bool, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse a folder that may not be replaced, and name the files that --force gives up before they go."""
+    from helpers import files
+
+    if lost := files.claim(folder, kind=kind, force=force, inputs=inputs):
         say(f"replacing {folder} with what was not written by this command: {', '.join(lost)}")
 
 
@@ -46,8 +46,11 @@ def say_error(text: str) -> None:
     )
 
 
-def show_table(frame: pl.DataFrame, *, columns: list[str], status: str) -> None:
-    """Print the rows of a table; the column `status` is colored by its word."""
+def show_table(frame: pl.DataFrame, *, columns: list[str], status: str, as_json: bool) -> None:
+    """Print the rows of a table, the column `status` colored by its word; or all of it as JSON."""
+    if as_json:
+        typer.echo(json.dumps(frame.to_dicts(), ensure_ascii=False, indent=1))
+        return
     table = Table(*columns, show_lines=False, row_styles=["", "dim"])
     for row in frame.iter_rows(named=True):
         cells = [

@@ -9,12 +9,6 @@ import typer
 from helpers.cli import screen
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file to the command line."""
-    for command in (sentences, prompts):
-        app.command()(command)
-
-
 def sentences(
     inputs: Annotated[
         list[str],
@@ -110,7 +104,7 @@ def prompts(
     organism: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
     tissue: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
     templates: Annotated[Path | None, typer.Option(help="YAML file of your own templates.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
+    force: screen.Replace = False,
 ) -> None:
     """Turn sentences into prompts and responses for fine-tuning.
 
@@ -168,3 +162,6 @@ def _open(inputs: list[str]) -> dict[str, object]:
         # a release is columns of genes; its converted copy gives rows of cells
         named[name] = path if is_file else sources.open_atlas(text).to_anndata(counts=False)
     return named
+
+
+COMMANDS = (sentences, prompts)

@@ -53,6 +53,3 @@ def corner(answer: Any) -> str | None:
     if set(answer) == {"young", "F"}:
         return 'the order is age bin first, then sex: ("young", "F").'
     return f"donors with single cells who are {answer[0]} and {answer[1]} exist; filter on cells_10X_version first."
-
-
-CHECKS = {"02.rule": rule, "02.counts": counts, "02.corner": corner}

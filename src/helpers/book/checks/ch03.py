@@ -32,10 +32,3 @@ def smallest(answer: Callable[[int, int], float]) -> str | None:
     if not math.isclose(answer(6, 7), 1 / math.comb(13, 6)):
         return "right for 5 against 3, but not for 6 against 7."
     return None
-
-
-def _close(found: list[float], wanted: list[float]) -> bool:
-    return all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(found, wanted, strict=True))
-
-
-CHECKS = {"03.effective": effective, "03.smallest": smallest}

@@ -56,6 +56,3 @@ def split(answer: Callable[[list[str], list[str]], tuple[list[int], list[int]]])
     if both:
         return f"donor {min(both)} is on both sides: the model would be tested on somebody it knows."
     return "some rows are on no side: each cell goes where its donor goes."
-
-
-CHECKS = {"05.sentence": sentence, "05.decade": decade, "05.split": split}

@@ -64,6 +64,3 @@ def merge(answer: Callable[[int, float, int, float], tuple[int, float]]) -> str 
     if n != 2 or not math.isclose(mean, 7.0):
         return "an empty part must leave the other as it was."
     return None
-
-
-CHECKS = {"06.sigmoid": sigmoid, "06.pair": pair, "06.merge": merge}

@@ -48,6 +48,3 @@ def overlap(answer: Any) -> str | None:
     if given == groups["senescence"] | groups["inflammaging"]:
         return "that is the union: take the genes that are in both."
     return f"{len(right)} genes are in both sets; you gave {len(given)}, of which {len(given & right)} are right."
-
-
-CHECKS = {"07.score": score, "07.empirical": empirical, "07.overlap": overlap}

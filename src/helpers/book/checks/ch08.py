@@ -24,12 +24,8 @@ def split(answer: Callable[[list[str], str], tuple[list[int], list[int]]]) -> st
 
 def baseline(answer: Callable[[list[float]], float]) -> str | None:
     """Check the error of predicting each age as the mean of the others."""
-    ages = [
-        20.0,
-        30.0,
-        50.0,
-        70.0,
-    ]  # the mean of the others is 50, 46.67, 40, 33.33; their median 50, 50, 30, 30
+    # the mean of the others is 50, 46.67, 40, 33.33; their median 50, 50, 30, 30
+    ages = [20.0, 30.0, 50.0, 70.0]
     right = (30 + 50 / 3 + 10 + 110 / 3) / 4
     found = float(answer(ages))
     if math.isclose(found, right):
@@ -55,6 +51,3 @@ def macro(answer: Callable[[list[str], list[str]], float]) -> str | None:
     if math.isclose(found, (8 / 9 + 1) / 2):
         return "that is precision: divide by the rows that truly are in the class."
     return f"eight of eight and one of two make 0.75, your function says {found:g}."
-
-
-CHECKS = {"08.split": split, "08.baseline": baseline, "08.macro": macro}

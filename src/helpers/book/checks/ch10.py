@@ -34,11 +34,9 @@ def push(answer: Callable[[dict[str, int], dict[str, int], str, str], float]) ->
     found = float(answer(young, old, "stem", "fat"))
     if math.isclose(found, 1.0, abs_tol=1e-6):
         same = float(answer(young, old, "fragments", "stem"))
-        return (
-            None
-            if math.isclose(same, 3.0, abs_tol=1e-6)
-            else f"fragments over stem rise eightfold, not {2**same:.3g}-fold."
-        )
+        if math.isclose(same, 3.0, abs_tol=1e-6):
+            return None
+        return f"fragments over stem rise eightfold, not {2**same:.3g}-fold."
     if math.isclose(found, -1.0, abs_tol=1e-6):
         return "the change is old over young; yours is young over old."
     if math.isclose(found, math.log2(1000 / 1350), abs_tol=1e-6):
@@ -46,6 +44,3 @@ def push(answer: Callable[[dict[str, int], dict[str, int], str, str], float]) ->
     if math.isclose(found, 2.0, abs_tol=1e-6):
         return "that is a ratio, twofold; take its log2."
     return f"stem cells stay and fat halves, so stem over fat doubles: log2 change 1, not {found:.3g}."
-
-
-CHECKS = {"10.zeros": zeros, "10.push": push}

@@ -35,12 +35,8 @@ def vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> str |
     # which side a label is on differs from part to part: neighbors of the own part know it, others do not
     own = np.where(side * np.repeat([1, 1, -1, 1, -1, -1], 40) > 0, "a", "b")
     own[chance.random(240) < 0.1] = "c"
-    truth = balanced_accuracy_score(
-        own, cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
-    )
-    plain = (
-        own == cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
-    ).mean()
+    voted = cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
+    truth, plain = balanced_accuracy_score(own, voted), (own == voted).mean()
     found = answer(points, own, part)
     if found is None:
         return "your function returns nothing: return the balanced accuracy, do not print it."
@@ -66,6 +62,3 @@ def purity(answer: Callable[[pl.DataFrame], float]) -> str | None:
     if not math.isclose(float(found), 104 / 120):
         return f"clusters of 90 and 10, and of 6 and 14 cells, have a purity of 104 in 120; yours says {float(found):.3f}."
     return None
-
-
-CHECKS = {"11.offset": offset, "11.vote": vote, "11.purity": purity}

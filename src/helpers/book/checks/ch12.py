@@ -22,6 +22,3 @@ def exact(answer: Callable[[list[float], list[float]], float]) -> str | None:
         f"the groups 0.1, 0.2 and 0.3, 0.0 have equal means, so every choice is as extreme and p is 1, not {tied:.3g}: "
         "compare with a small tolerance, 0.1 + 0.2 is not exactly 0.3."
     )
-
-
-CHECKS = {"12.exact": exact}
