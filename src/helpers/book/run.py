@@ -95,18 +95,7 @@ class Plan:
 def plan(
     project: Project, notebooks: Iterable[Notebook], request: Request, *, out: Path | None = None
 ) -> list[Plan]:
-    """Check parameters and sources and work out keys; nothing runs.
-
-    Parameters
-    ----------
-    project
-        The book.
-    notebooks
-        What to run.
-    request
-        What to run with. A value given by hand must be known to every notebook that is run.
-    out
-        Folder of runs, if not that of the project.
+    """Check parameters and sources and work out keys; nothing runs. A value given by hand must be known to all notebooks.
 
     Raises
     ------
@@ -138,9 +127,7 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
     wanted |= parameters.typed(declared, request.texts)
     wanted = parameters.place(declared, wanted, folder=request.folder)
     given = parameters.check(declared, wanted, name=notebook.name)
-    given = {
-        name: value for name, value in given.items() if value != declared[name].default and name != OUT_DIR
-    }
+    given = {name: value for name, value in given.items() if value != declared[name].default}
     if OUT_DIR in declared:
         given[OUT_DIR] = f"files/{notebook.name}"
     parts = key.parts_of(node, declared=declared, given=given, project=project, number=notebook.name[:2])
@@ -187,12 +174,10 @@ def make(
     fresh: bool = False,
     tell: Tell | None = None,
 ) -> list[Outcome]:
-    """Make the runs that are not made yet, in parallel; a failing one does not stop the others.
+    """Make the runs that are not made yet, or all if `fresh`, in parallel; a failing one does not stop the others.
 
     Parameters
     ----------
-    plans
-        What `plan` returned.
     failed
         Folder in which failing runs are kept, apart from the good ones.
     workers
@@ -200,15 +185,8 @@ def make(
     memory
         What all runs together may take, such as ``"8 GiB"``; what the machine has free if not given. A run waits until
         what its sidecar expects of it fits; one that alone expects more than is free runs alone.
-    fresh
-        Make the runs again even where they exist.
     tell
         Called with the notebook and how far it is.
-
-    Returns
-    -------
-    list of Outcome
-        In the order of the plans.
 
     Raises
     ------
@@ -224,16 +202,21 @@ def make(
     cores = os.cpu_count() or 1
     places = max(1, min(workers or cores, len(wanted)))
     for number, one in enumerate(plans):
+        name, folder = one.notebook.name, str(one.target)
         if number in wanted:
             with storing(one.folder, any_fault=True):
                 one.folder.mkdir(parents=True, exist_ok=True)
             _clear_leftovers(one.folder)
-            kept = failed / (f"{one.notebook.name}-{one.parts.key}" if several else one.notebook.name)
-            tasks[number] = _task(one, failed=kept, threads=max(1, cores // places))
+            kept = failed / (f"{name}-{one.parts.key}" if several else name)
+            tasks[number] = Task(
+                name, one.parts.key, one.source, one.given, folder, str(kept), max(1, cores // places), one.memory,
+                one.label or name, _about(one),
+            )  # fmt: skip
         else:
-            outcomes[number] = _reused(one)
-            if tell:
-                tell(one.label or one.notebook.name, "reused")
+            made = good_run(one.target, name) or {}
+            seconds, peak = made.get("seconds", 0.0), made.get("peak_bytes", 0)
+            outcomes[number] = Outcome(name, one.parts.key, "reused", folder, seconds, peak)
+            _say(tell, one.label or name, "reused")
     free = to_bytes(memory) if memory else free_bytes()
     outcomes |= run_all(tasks, places=places, memory=free, tell=tell)
     return [outcomes[number] for number in range(len(plans))]
@@ -302,38 +285,15 @@ def _require_memory(plans: list[Plan], memory: str) -> None:
         raise BudgetError(msg)
 
 
-def _task(one: Plan, *, failed: Path, threads: int) -> Task:
-    about = {
+def _about(one: Plan) -> dict[str, Any]:
+    """Return what a run keeps of its plan."""
+    return {
         "parts": asdict(one.parts),
         "parameters": {**one.parts.parameters, **{name: one.effective[name] for name in one.parts.data}},
         "given": {name: value for name, value in one.given.items() if name != OUT_DIR},
         "atlas": one.request.source,
         "profile": one.request.chosen_profile,
     }
-    return Task(
-        name=one.notebook.name,
-        key=one.parts.key,
-        source=one.source,
-        given=one.given,
-        folder=str(one.target),
-        failed=str(failed),
-        label=one.label or one.notebook.name,
-        threads=threads,
-        memory=one.memory,
-        about=about,
-    )
-
-
-def _reused(one: Plan) -> Outcome:
-    stored = good_run(one.target, one.notebook.name) or {}
-    return Outcome(
-        name=one.notebook.name,
-        key=one.parts.key,
-        status="reused",
-        folder=str(one.target),
-        seconds=stored.get("seconds", 0.0),
-        peak_bytes=stored.get("peak_bytes", 0),
-    )
 
 
 def _clear_leftovers(folder: Path) -> None:
@@ -345,13 +305,7 @@ def _clear_leftovers(folder: Path) -> None:
 
 
 def report(outcomes: Iterable[Outcome]) -> None:
-    """Raise if a run failed, naming notebook, cell, error and where the partial notebook is.
-
-    Raises
-    ------
-    RunError
-        If any run failed.
-    """
+    """Raise a RunError if a run failed, naming notebook, cell, error and where the partial notebook is."""
     bad = [outcome for outcome in outcomes if outcome.status == "failed"]
     if bad:
         lines = [
@@ -370,12 +324,8 @@ def point(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> None:
     """Make good runs the ones that the site shows."""
     for one, outcome in zip(plans, outcomes, strict=True):
         if outcome.status != "failed":
-            content = {
-                "key": outcome.key,
-                "atlas": one.request.source,
-                "profile": one.request.chosen_profile,
-            }
-            write_json(one.folder / CURRENT, content)
+            asked = {"atlas": one.request.source, "profile": one.request.chosen_profile}
+            write_json(one.folder / CURRENT, {"key": outcome.key, **asked})
 
 
 def leave_out(plans: Iterable[Plan]) -> None:
@@ -412,20 +362,12 @@ def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
 def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:
     """Say of every notebook why its page is stale: no reasons means current, None means never run.
 
-    Parameters
-    ----------
-    project
-        The book.
-    request
-        What the pages should show; if not given, what they were last made for.
+    `request` is what the pages should show; if not given, what they were last made for.
     """
-    found: dict[str, list[str] | None] = {}
+    found: dict[str, list[str] | None] = dict.fromkeys(project.notebooks)
     for notebook in project.choose():
-        known = current(project, notebook)
-        wanted = request or Request(atlas=(known or {}).get("atlas"), profile=(known or {}).get("profile"))
-        found[notebook.name] = (
-            None
-            if known is None
-            else key.differences(known.get("parts", {}), plan(project, [notebook], wanted)[0].parts)
-        )
+        if known := current(project, notebook):
+            wanted = request or Request(atlas=known.get("atlas"), profile=known.get("profile"))
+            now = plan(project, [notebook], wanted)[0].parts
+            found[notebook.name] = key.differences(known.get("parts", {}), now)
     return found
