@@ -53,7 +53,7 @@ from helpers.stats import permute
 
 style.apply()
 
-# %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny"}}
+# %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "sample": 1000, "n_permutations": 50}}
 atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 top_n: int = 2000  # words of a sentence at most [10, 100000]
 ties: str = "symbol"  # order among equal values {symbol, file, seeded}

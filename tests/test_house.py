@@ -175,10 +175,10 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
-    "src/helpers": 20_800,
+    "src/helpers": 20_320,
     "src/helpers/atlas": 4_155,
-    "src/helpers/book": 4_240,
-    "src/helpers/cli": 1_000,
+    "src/helpers/book": 3_890,
+    "src/helpers/cli": 915,
     "src/helpers/facts": 330,
     "src/helpers/scprint": 1_695,
     "src/helpers/sentences": 2_950,

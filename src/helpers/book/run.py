@@ -209,9 +209,17 @@ def make(
             _clear_leftovers(one.folder)
             kept = failed / (f"{name}-{one.parts.key}" if several else name)
             tasks[number] = Task(
-                name, one.parts.key, one.source, one.given, folder, str(kept), max(1, cores // places), one.memory,
-                one.label or name, _about(one),
-            )  # fmt: skip
+                name,
+                one.parts.key,
+                one.source,
+                one.given,
+                folder,
+                failed=str(kept),
+                threads=max(1, cores // places),
+                memory=one.memory,
+                label=one.label or name,
+                about=_about(one),
+            )
         else:
             made = good_run(one.target, name) or {}
             seconds, peak = made.get("seconds", 0.0), made.get("peak_bytes", 0)
