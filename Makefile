@@ -9,13 +9,15 @@ STAMP := .venv/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := book
-.PHONY: book test env bench mutants notebooks lint lock clean
+.PHONY: book test nbmake env bench mutants notebooks lint lock clean
 
 book: env  ## run the notebooks and build _build/html/index.html; ATLAS=FOLDER_OR_H5AD for other data
 	@$(BIN)/musclebook build --atlas "$(ATLAS)" $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
-test: env  ## unit and property tests, pairing, nbmake on a tiny atlas, a book build, links
+test: env  ## unit and property tests, pairing, every chapter run on a tiny atlas, a book build, links
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+nbmake: env  ## every notebook once more, as it stands, by nbmake alone
 	$(BIN)/python -m pytest -o addopts=--import-mode=importlib -n 2 --nbmake --nbmake-timeout 600 notebooks/*.ipynb
 
 env: $(STAMP)  ## make .venv from the hashed lock

@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who imports whom, what docstrings document, one locked environment."""
 
 import ast
+import functools
 import inspect
 import json
 import re
@@ -41,17 +42,18 @@ def room_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def imports_of(path: Path) -> set[str]:
+@functools.cache
+def imports_of(path: Path) -> frozenset[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-def faults(path: Path, imports: set[str]) -> list[str]:
+def faults(path: Path, imports: frozenset[str] | set[str]) -> list[str]:
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     here = room_of(path)
     return [
@@ -197,15 +199,16 @@ def test_a_room_keeps_to_its_budget_of_lines(room):
 
 def test_functions_that_serve_one_chapter_only_get_fewer():
     """A function that one chapter calls, and nothing else, belongs into its cells unless the field has nothing like it."""
-    texts = {path: path.read_text(encoding="utf-8") for path in MODULES}
-    chapters = [path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("*.py")]
+    words = {path: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in MODULES}
+    chapters = [
+        set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in (ROOT / "notebooks").glob("*.py")
+    ]
     lonely = []
     for path in MODULES:
         if room_of(path) in {"cli", "book"}:
             continue
         for node in public_functions(path):
-            word = re.compile(rf"\b{node.name}\b")
-            elsewhere = any(word.search(text) for other, text in texts.items() if other != path)
-            if sum(bool(word.search(text)) for text in chapters) == 1 and not elsewhere:
+            elsewhere = any(node.name in said for other, said in words.items() if other != path)
+            if sum(node.name in said for said in chapters) == 1 and not elsewhere:
                 lonely.append(node.name)
     assert len(lonely) <= 25, lonely
