@@ -293,7 +293,7 @@ for number in range(n_drawn):
     for name in assays:
         own = plan.filter(pl.col("batch") == name)
         made = composition.draw(
-            counts.filter(pl.col("batch") == name).unique("DonorID"),
+            counts.filter(pl.col("batch") == name).unique("DonorID").sort("DonorID"),
             shares=dict(own.select("type", "share").rows()),
             slopes=dict(own.select("type", "log2_change_per_decade").rows()),
             log2_sd=dict(own.select("type", "spread").rows()),
@@ -308,9 +308,11 @@ sweep = score(redrawn)
 
 # %% tags=["remove-input", "finding"]
 aim = pl.col("estimand")
-by_type = redrawn.group_by("method", "batch", "type").agg(coverage=aim.is_between("low", "high").mean())
+by_type = redrawn.group_by("method", "batch", "type", maintain_order=True).agg(
+    coverage=aim.is_between("low", "high").mean()
+)
 least = by_type.group_by("method").agg(
-    lowest=pl.col("coverage").min(), lowest_type=pl.col("type").sort_by("coverage").first()
+    lowest=pl.col("coverage").min(), lowest_type=pl.col("type").sort_by("coverage", "type").first()
 )
 sweep = sweep.join(least, on="method", how="left", maintain_order="left")
 of_test = {row["method"]: row for row in sweep.iter_rows(named=True)}
