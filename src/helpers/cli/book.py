@@ -257,7 +257,7 @@ def new_chapter(
     project = _project()
     for path in kit.new_chapter(project, name):
         console.print(str(path.relative_to(project.root)), soft_wrap=True)
-    console.print("Next: CONTRIBUTING.md, A chapter in an hour.", soft_wrap=True)
+    console.print("Next: CONTRIBUTING.md, A notebook.", soft_wrap=True)
 
 
 def doctor() -> None:
