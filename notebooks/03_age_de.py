@@ -581,7 +581,8 @@ note.save(
 # ### Exercise: The smallest p of a permutation test (10 minutes)
 #
 # Write `smallest_p(young, old)`: the smallest one-sided p-value that an exact permutation test of so many young against
-# so many old donors can give. Try it on the men with single cells.
+# so many old donors can give. Try it on the men with single cells; `muscle.donors` says in `Age_bin` how many of them are
+# young and how many old.
 #
 # <details><summary>Hint</summary>
 #
@@ -597,7 +598,8 @@ def smallest_p(young, old):
     return 1 / comb(young + old, old, exact=True)
 
 
-print(f"{smallest_p(6, 2):.4f}")
+men = muscle.donors.filter(pl.col("cells") > 0, pl.col("Sex") == "M")["Age_bin"]
+print(f"{smallest_p((men == 'young').sum(), (men == 'old').sum()):.4f}")
 check("03.smallest", smallest_p)
 
 # %% [markdown]
