@@ -260,7 +260,7 @@ note.table(
 # %% tags=["remove-input", "finding"]
 note.say(
     "Changes are log2, {age_per} as the unit. {residual_df:degree of freedom|degrees of freedom} are left for the "
-    "differences between donors; sex and chemistry inflate the variance of the age effect {age_inflation}.",
+    "differences between donors; the terms beside age inflate the variance of its effect {age_inflation}.",
     age_per="old over young" if age_as == "bin" else "decade",
     residual_df=(residual_df, "degrees of freedom"),
     age_inflation=(float(inflation), "fold"),
@@ -859,7 +859,7 @@ if coin:
         "met, a share of {published_share:.2f}; exact sign test p {published_p}."
     )
 else:
-    note.say("None of the published directions could be tested ({published_tested.number} of them).")
+    note.say("Of the published directions {published_tested.number} could be tested.")
 
 # %% tags=["remove-input", "finding"]
 ccl2 = table.filter(pl.col("gene") == "CCL2")

@@ -51,4 +51,4 @@ def corner(answer: Any) -> str | None:
         return 'the order is age bin first, then sex, as in ("old", "M").'
     if answer[0] not in ("young", "old") or answer[1] not in ("F", "M"):
         return 'write the age bin as "young" or "old" and the sex as "F" or "M", as the table of donors does.'
-    return f"donors with single cells who are {answer[0]} and {answer[1]} exist; filter on cells_10X_version first."
+    return f"donors with single cells who are {answer[0]} and {answer[1]} exist; name the pair that none of them is."
