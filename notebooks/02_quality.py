@@ -348,7 +348,8 @@ note.save(
 #
 # Take the stem cells of the single-cell assay, `obs[(obs["annotation_level0"] == "MuSC") & (obs["batch"] == "cells")]`.
 # Write `keep(values, n_mads)`: for a list of gene numbers it returns one truth value a cell, false where the number
-# lies more than `n_mads` median absolute deviations *below* the median. Then move `n_mads` and watch who goes.
+# lies more than `n_mads` median absolute deviations *below* the median. Then count whom it removes, and again
+# with another `n_mads`.
 #
 # <details><summary>Hint</summary>
 #

@@ -26,6 +26,7 @@ def test_the_right_answer_passes(checker, right):
         (ch01.bins, {"15-20", "20-25", "50-55", "55-60", "70-75"}, "70-75 is not"),
         (ch01.bins, {"15-20"}, "more bin"),
         (ch01.bins, 4, "as a set"),
+        (ch01.bins, [("15-20",)], "as a set"),
         (ch01.align, lambda a, b, names: a == b, "occurs twice"),
         (ch01.align, lambda a, b, names: len(names) == len(set(names)), "two and three rows"),
         (ch01.align, lambda a, b, names: False, "can be aligned"),

@@ -28,6 +28,8 @@ def test_the_right_answer_passes(checker, right):
         (ch03.smallest, lambda young, old: 1 / math.factorial(young + old), "orders within a group"),
         (ch03.smallest, lambda young, old: 0.5 ** (young + old), "numbers of young and old are fixed"),
         (ch03.smallest, lambda young, old: 0, "one of the permutations"),
+        (ch03.smallest, lambda young, old: math.comb(young + old, old), "p is one of them"),
+        (ch03.smallest, lambda young, old: 2 / math.comb(young + old, old), "both sides"),
         (ch03.smallest, lambda young, old: 1 / 56, "6 against 7"),
     ],
 )

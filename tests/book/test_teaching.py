@@ -61,6 +61,11 @@ def test_every_chapter_has_exercises_between_its_sections_in_the_minutes_that_it
     assert found
     assert sum(one.minutes for one in found) == book.sidecar.minutes["exercises"]
     assert {one.name for one in found} == {one for one in workshop.registered() if one.startswith(name[:2])}
+    titles = " ".join(one.title.lower() for one in found)
+    taught = [re.search("exercises?: (.+)", block.what.lower()) for block in book.sidecar.teach]
+    assert all(
+        words in titles for one in taught if one for words in re.split("[;,] ", one[1].split("; quiz")[0])
+    )
     headings = [
         re.match(r"(##) |(### Exercise)", cell.source)
         for cell in book.read().cells
@@ -199,6 +204,8 @@ def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
     )
     shown, stub = page.cells[1:]
     assert "8" in shown.source
+    assert shown.source.startswith("<details>")
+    assert shown.source.endswith("</details>")
     assert "right" not in shown.source
     assert shown.attachments["expected_0.png"]["image/png"] == "aGVsbG8="
     assert "2 * x" not in stub.source
@@ -258,7 +265,7 @@ def test_editions_come_from_one_source(tmp_path):
     solution = nbformat.read(tmp_path / "out" / "solution" / "02_quality.ipynb", as_version=4)
     assert not any("solution" in cell.metadata.get("tags", []) for cell in learner.cells)
     assert any("solution" in cell.metadata.get("tags", []) for cell in solution.cells)
-    assert not any(re.search(r"\{\w+\}`|^:::", cell.source, re.M) for cell in learner.cells)
+    assert not any(re.search(r"\{\w+\}`|^:::|\.\./book", cell.source, re.M) for cell in learner.cells)
     page = (tmp_path / "out" / "teacher.md").read_text()
     assert "**Hint.**" in page
     assert "What the check says to wrong answers:" in page

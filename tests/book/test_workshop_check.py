@@ -40,6 +40,7 @@ def test_no_answer_is_no_error(shown, nothing):
 
 def test_an_answer_that_fails_is_wrong_and_says_how():
     assert "ZeroDivisionError" in workshop.verdict(lambda answer: answer(), lambda: 1 / 0)
+    assert "a function is asked for" in workshop.verdict(lambda answer: answer(), 4.0)
 
 
 def test_an_unknown_exercise_names_the_nearest():

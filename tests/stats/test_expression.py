@@ -252,6 +252,8 @@ def test_a_type_is_the_one_asked_for_else_the_usual_one_else_the_most_common_tha
     assert expression.choose_type(obs[obs[names.LEVEL0] != "MuSC"], donors) == "FB"
     with pytest.raises(TableError, match=r"no barcode of cells is 'MuSCs'.*there are MuSC"):
         expression.choose_type(obs, donors, "MuSCs")
+    with pytest.raises(DesignError, match="see batch on the page 'Your own files'"):
+        expression.choose_type(obs.assign(batch=None), donors, "MuSC")
     with pytest.raises(DesignError, match="few donors in cells cannot be tested"):
         expression.choose_type(obs, donors, "few donors")
     with pytest.raises(DesignError, match="no barcode of nuclei"):

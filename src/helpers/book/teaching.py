@@ -149,6 +149,7 @@ def plain_markdown(source: str) -> str:
     source = re.sub(r"\{cite(?::p|:t)?\}`([^`]+)`", r"(\1)", source)
     source = re.sub(r"\{term\}`(?:([^`<]+?) ?<[^`>]+>|([^`]+))`", lambda found: found[1] or found[2], source)
     source = re.sub(r"\]\((\d\d_\w+)\)", r"](\1.ipynb)", source)
+    source = re.sub(r"\[([^\[\]]+)\]\(\.\./book/[^)]*\)", r"\1", source)  # an edition has no such pages
     source = re.sub(r"(?m)^[`:]{3,}\{(?:admonition|dropdown)\} *(.*)$", r"**\1**\n", source)
     source = re.sub(r"(?m)^[`:]{3,}\{(\w+)\}$", lambda found: f"**{found[1].capitalize()}**\n", source)
     return re.sub(r"(?m)^:{3,}$|^:[a-z-]+: .*$", "", source)
@@ -330,7 +331,8 @@ def _expected_cell(outputs: list[NotebookNode]) -> NotebookNode | None:
             parts.append(f"```text\n{html.unescape(_TAG.sub('', text)).strip()}\n```")
     if not parts:
         return None
-    text = "\n\n".join(["A solution shows:", *parts])
+    # folded: of an exercise that asks for a value it is the answer
+    text = "\n\n".join(["<details><summary>What a solution shows</summary>", *parts, "</details>"])
     return nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
 
 

@@ -62,6 +62,8 @@ def verdict(checker: Checker, answer: Any) -> str | None:
     except NoResultError:
         return "the function returns nothing yet: let it *return* its result (printing it is not enough)."
     except Exception as error:  # noqa: BLE001  the learner's own code can raise anything
+        if not callable(answer) and str(error).endswith("object is not callable"):
+            return "a function is asked for, not a value: give its name to the check, without calling it."
         return f"your answer stopped with {type(error).__name__}: {error}"
 
 

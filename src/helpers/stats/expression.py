@@ -97,11 +97,11 @@ def choose_type(
     here = obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]]
     here = here.dropna().astype(str)
     labels = here[level].value_counts().index.to_list()
-    if wanted and wanted not in labels:
+    if wanted and labels and wanted not in labels:
         near = difflib.get_close_matches(wanted, labels, n=3) or labels[:5]
-        msg = f"no barcode of {assay} is {wanted!r} in {level}; there are {', '.join(near) or 'no labels'}."
+        msg = f"no barcode of {assay} is {wanted!r} in {level}; there are {', '.join(near)}."
         raise TableError(msg)
-    tried = [wanted] if wanted else sorted(labels, key=lambda label: label != usual)
+    tried = [wanted] if wanted in labels else sorted(labels, key=lambda label: label != usual)
     sizes = here.value_counts([level, names.DONOR])
     refusals = []
     for label in tried:
@@ -113,7 +113,8 @@ def choose_type(
             refusals.append(str(refusal))
         else:
             return label
-    raise DesignError([*refusals, f"no barcode of {assay} has a label in {level} and a donor."][0])
+    msg = f"no barcode of {assay} has {level} and a donor: see {names.ASSAY} on the page 'Your own files'."
+    raise DesignError([*refusals, msg][0])
 
 
 def choose_donors(

@@ -25,6 +25,10 @@ def smallest(answer: Callable[[int, int], float]) -> str | None:
         return "orders within a group do not matter: count who is old, not who comes first."
     if math.isclose(found, 1 / 2**8):
         return "the numbers of young and old are fixed: count the ways to choose the old, not all labelings."
+    if found == math.comb(8, 3):
+        return "that is the number of ways to say who is old; p is one of them."
+    if math.isclose(found, 2 / math.comb(8, 3)):
+        return "that counts both sides; one-sided, only the observed choice is as extreme."
     if math.isclose(found, 1 / (math.comb(8, 3) + 1)) or found == 0:
         return "the observed labeling is one of the permutations: divide one by their number."
     if not math.isclose(found, 1 / 56):
