@@ -813,12 +813,12 @@ def page(monkeypatch):
     """Stand in for a notebook: collect what a note shows, as the HTML that a reader gets."""
     shown = []
 
-    def display(item, **_):
-        if isinstance(item, dict):
-            return  # glued values: plain text
-        text = item.data
-        as_markdown = type(item).__name__ == "Markdown"
-        shown.append(MarkdownIt("commonmark", {"html": True}).render(text) if as_markdown else text)
+    def display(bundle, **_):
+        ((kind, text),) = bundle.items()
+        if kind == "text/markdown":
+            shown.append(MarkdownIt("commonmark", {"html": True}).render(text))
+        elif kind == "text/html":
+            shown.append(text)
 
     monkeypatch.setattr("IPython.display.display", display)
     monkeypatch.setattr("IPython.get_ipython", lambda: types.SimpleNamespace())

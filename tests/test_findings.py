@@ -67,7 +67,7 @@ def test_a_wrong_parameter_stops_the_first_cells(tmp_path, given, values, said):
 
 def test_say_records_and_speaks(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(findings, "_display", lambda **shown: said.append(shown["markdown"]))
+    monkeypatch.setattr(findings, "_show", lambda kind, text, **_: "markdown" in kind and said.append(text))
     note, _ = begin(tmp_path)
     note.say(
         "{calls:gene|genes} of {share:.0%}, {slope}.", calls=1, share=0.5, slope=(0.2, "log2", (0.1, 0.3))
@@ -83,7 +83,7 @@ def test_results_do_not_tell_where_files_lie(tmp_path):
 
 def test_a_table_shows_the_columns_that_were_chosen_and_saves_all(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(findings, "_display", lambda **given: shown.append(given["html_text"]))
+    monkeypatch.setattr(findings, "_show", lambda _, text: shown.append(text))
     frame = pl.DataFrame(
         {
             "gene": ["<b>", "B"],

@@ -68,7 +68,7 @@ def test_two_parameters_cells_are_refused():
 
 def test_texts_are_read_by_the_declared_type(declared):
     texts = {"min_cells": "25", "share": "1", "loud": "yes", "atlas": "1"}
-    values = parameters.check(declared, parameters.typed(declared, texts))
+    values = parameters.check(declared, parameters.coerce(declared, texts))
     assert values == {"min_cells": 25, "share": 1.0, "loud": True, "atlas": "1"}
     assert type(values["share"]) is float
     assert values["loud"] is True

@@ -1,11 +1,9 @@
-"""Memory and time: a size text to bytes, a need refused before it is allocated, a peak recorded."""
+"""Memory: a size text to bytes, a need refused before it is allocated, a peak recorded."""
 
 import contextlib
 import re
 import resource
 import sys
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -72,27 +70,8 @@ def peak_bytes() -> int:
     """
     status = Path("/proc/self/status")
     if status.is_file():
-        mark = re.search(
-            r"^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE
-        )
+        mark = re.search(r"(?m)^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
         if mark is not None:
             return int(mark[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-@dataclass
-class Meter:
-    """Wall time since it was made, in seconds, and the peak memory of the process, in bytes."""
-
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time so far."""
-        return time.monotonic() - self.started
-
-    @property
-    def peak(self) -> int:
-        """Peak resident memory of the process."""
-        return peak_bytes()

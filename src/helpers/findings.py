@@ -5,8 +5,10 @@ import json
 import math
 import platform
 import re
+import time
 import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,7 +20,7 @@ import pandas as pd
 import polars as pl
 
 from helpers import markup, parameters
-from helpers.budget import Meter, to_text
+from helpers.budget import peak_bytes, to_text
 from helpers.errors import FindingError
 from helpers.files import write_json, writing
 from helpers.markup import Plain
@@ -39,8 +41,7 @@ class Finding:
     @property
     def number(self) -> str:
         """The value alone, as a reader writes it: a count of zero is none."""
-        nothing = type(self.value) is int and self.value == 0
-        return "none" if nothing else markup.escape(self.text("number"))
+        return "none" if type(self.value) is int and self.value == 0 else markup.escape(self.text("number"))
 
     @property
     def range(self) -> str:
@@ -56,33 +57,22 @@ class Finding:
         """Count a noun in English: no genes, 1 gene, 16 genes."""
         if self.value is None:
             return f"an unknown number of {several}"
-        return (
-            f"no {several}"
-            if self.value == 0
-            else f"{self.text('number')} {one if self.value == 1 else several}"
-        )
+        if self.value == 0:
+            return f"no {several}"
+        return f"{self.text('number')} {one if self.value == 1 else several}"
 
     def text(self, part: str = "", spec: str = "") -> str:
-        """Write the finding as plain text, for whoever escapes by themselves.
+        """Write the finding as plain text, for whoever escapes by themselves; `spec` formats its numbers.
 
-        Parameters
-        ----------
-        part
-            ``number`` for the value alone, ``range`` for the interval alone, empty for value, unit and interval. What
-            is missing has neither unit nor interval.
-        spec
-            Format of the numbers.
+        The part ``number`` is the value alone, ``range`` the interval alone. What is missing has neither unit nor
+        interval.
         """
         value = markup.write(self.value, spec)
         if self.value is None:
             return "" if part == "range" else value
-        bounds = (
-            "" if self.interval is None else " to ".join(markup.write(bound, spec) for bound in self.interval)
-        )
-        if part == "number":
-            return value
-        if part == "range":
-            return bounds
+        bounds = " to ".join(markup.write(bound, spec) for bound in self.interval or ())
+        if part:
+            return value if part == "number" else bounds
         unit = f" {self.unit}" if self.unit else ""
         interval = f" (95 % interval {bounds})" if bounds else ""
         return f"{value}{unit}{interval}"
@@ -95,7 +85,7 @@ class Note:
         self.notebook = notebook
         self.folder = folder
         self.parameters = parameters
-        self.meter = Meter()
+        self.started = time.monotonic()
         self.findings: dict[str, Finding] = {}
         self.tables: dict[str, list[str]] = {}
         self._source: dict[str, Plain] = {}
@@ -130,7 +120,9 @@ class Note:
         bounds = None if interval is None else (_plain(interval[0], name), _plain(interval[1], name))
         finding = Finding(name, _plain(value, name), unit, bounds)
         self.findings[name] = finding
-        _glue(f"{self.notebook}:{name}", finding)
+        # myst-nb reads this output as a glued value; its own glue() writes the repr, which for a text carries quotes
+        glued = {"name": f"{self.notebook}:{name}", "mime_prefix": "application/papermill.record/"}
+        _show(_GLUE_MIME, finding.text(), scrapbook=glued)
         self._write()
         return self
 
@@ -160,21 +152,16 @@ class Note:
         except KeyError as missing:
             msg = f"finding {missing} is shown before it is recorded. Recorded: {', '.join(self.findings) or 'none'}."
             raise FindingError(msg) from None
-        _display(markdown=text)
+        _show("text/markdown", text)
 
     def save(self, name: str, table: pl.DataFrame | pd.DataFrame) -> None:
         """Write a result table as Parquet and CSV into the run's folder, without showing it."""
-        self._save(name, table if isinstance(table, pl.DataFrame) else pl.from_pandas(table))
-
-    def _save(self, name: str, table: pl.DataFrame) -> list[Path]:
-        paths = [self.folder / f"{name}.csv", self.folder / f"{name}.parquet"]
-        with writing(paths[0]) as part:
-            table.write_csv(part)
-        with writing(paths[1]) as part:
-            table.write_parquet(part)
-        self.tables[name] = [path.name for path in paths]
+        frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
+        for file, write in ((f"{name}.csv", frame.write_csv), (f"{name}.parquet", frame.write_parquet)):
+            with writing(self.folder / file) as part:
+                write(part)
+        self.tables[name] = [f"{name}.csv", f"{name}.parquet"]
         self._write()
-        return paths
 
     def table(
         self,
@@ -212,20 +199,23 @@ class Note:
             If a column is not in the table.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
-        links = "" if name is None else markup.links(self._save(name, frame))
+        links = ""
+        if name is not None:
+            self.save(name, frame)
+            links = markup.links([self.folder / file for file in self.tables[name]])
         shown = {column: column for column in frame.columns} if columns is None else dict(columns)
-        parts = [part for value in shown.values() for part in ([value] if isinstance(value, str) else value)]
-        absent = [
-            part for part in (*parts, *percent, *([groups] if groups else [])) if part not in frame.columns
-        ]
-        if absent and frame.height:
+        if frame.is_empty():
+            return
+        asked = [*percent, *([groups] if groups else [])]
+        for value in shown.values():
+            asked += [value] if isinstance(value, str) else value
+        if absent := [column for column in asked if column not in frame.columns]:
             msg = f"the table has no column {absent[0]!r}. There are: {', '.join(frame.columns)}."
             raise FindingError(msg)
-        if frame.height:
-            html = markup.table(
-                frame, caption=caption, rows=rows, links=links, columns=shown, groups=groups, percent=percent
-            )
-            _display(html_text=html)
+        html = markup.table(
+            frame, caption=caption, rows=rows, links=links, columns=shown, groups=groups, percent=percent
+        )
+        _show("text/html", html)
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
@@ -241,17 +231,18 @@ class Note:
             **{f"data: {key}": value for key, value in self._source.items()},
             **{f"parameter: {key}": value for key, value in self.parameters.items()},
             **{f"version: {key}": value for key, value in _versions().items()},
-            "wall time": f"{self.meter.seconds:.0f} s",
-            "peak memory": to_text(self.meter.peak),
+            "wall time": f"{time.monotonic() - self.started:.0f} s",
+            "peak memory": to_text(peak_bytes()),
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         body = "".join(
             f"<tr><th>{markup.in_html(key)}</th><td>{markup.in_html(value)}</td></tr>"
             for key, value in rows.items()
         )
-        _display(
-            html_text="<details class='provenance'><summary>How this page was made</summary>"
-            f"<div class='table-scroll'><table>{body}</table></div></details>"
+        _show(
+            "text/html",
+            "<details class='provenance'><summary>How this page was made</summary>"
+            f"<div class='table-scroll'><table>{body}</table></div></details>",
         )
 
     def _write(self) -> None:
@@ -262,17 +253,13 @@ class Note:
                 "parameters": self.parameters,
                 "source": self._source,
                 "findings": {
-                    finding.name: {
-                        "value": finding.value,
-                        "unit": finding.unit,
-                        "interval": None if finding.interval is None else list(finding.interval),
-                    }
-                    for finding in self.findings.values()
+                    name: {"value": one.value, "unit": one.unit, "interval": one.interval}
+                    for name, one in self.findings.items()
                 },
                 "tables": self.tables,
                 "versions": _versions(),
-                "seconds": round(self.meter.seconds, 2),
-                "peak_bytes": self.meter.peak,
+                "seconds": round(time.monotonic() - self.started, 2),
+                "peak_bytes": peak_bytes(),
             },
         )
 
@@ -296,11 +283,9 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
         If a given parameter is unknown, or a value is of the wrong type, out of range or not a choice.
     """
     declared, given = parameters.from_history(namespace.get("In", ()))
-    values = {key: value for key, value in namespace.items() if key in declared}
-    unknown = {key: namespace.get(key) for key in given if key not in declared} if declared else {}
-    namespace.update(
-        parameters.check(declared, {**parameters.coerce(declared, values), **unknown}, name=notebook)
-    )
+    values = {key: namespace.get(key) for key in given}
+    values |= {key: namespace[key] for key in declared if key in namespace}
+    namespace.update(parameters.check(declared, parameters.coerce(declared, values), name=notebook))
     plain = {
         key: value
         for key, value in namespace.items()
@@ -336,34 +321,15 @@ def _plain(value: Any, name: str) -> Plain:
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _SHOWN_PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
-def _glue(key: str, finding: Finding) -> None:
-    # myst-nb reads this output as a glued value; its own glue() would display through the same channel, but
-    # writes the repr, which for a text carries quotes
+def _show(kind: str, content: str, **metadata: Any) -> None:
+    """Show a text of one kind below the cell; nowhere outside of a notebook."""
+    from IPython import get_ipython
     from IPython.display import display
 
-    if _in_notebook():
-        display(
-            {_GLUE_MIME: finding.text()},
-            raw=True,
-            metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}},
-        )
-
-
-def _display(*, markdown: str | None = None, html_text: str | None = None) -> None:
-    from IPython.display import HTML, Markdown, display
-
-    if _in_notebook():
-        display(Markdown(markdown) if markdown is not None else HTML(html_text))
-
-
-def _in_notebook() -> bool:
-    from IPython import get_ipython
-
-    return get_ipython() is not None
+    if get_ipython() is not None:
+        display({kind: content}, raw=True, metadata=metadata)

@@ -16,14 +16,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~!])")
 
 
 def write(value: Plain, spec: str = "") -> str:
-    """Return a value as a reader writes it; what is none is not available.
-
-    Parameters
-    ----------
-    value
-        A number, a text or a truth value.
-    spec
-        Format of numbers; none: three significant digits, whole numbers whole.
+    """Return a value as a reader writes it: three significant digits, or as `spec` says; what is none is not available.
 
     Examples
     --------
@@ -74,25 +67,7 @@ def table(
     groups: str | None = None,
     percent: Sequence[str] = (),
 ) -> str:
-    """Return the first rows of a table as HTML, with a caption above and, below, how many rows there are more.
-
-    Parameters
-    ----------
-    frame
-        All rows.
-    caption
-        One sentence.
-    rows
-        How many are shown.
-    links
-        HTML put below the table.
-    columns
-        Header: column, or (estimate, low, high).
-    groups
-        Column whose values head groups of rows.
-    percent
-        Columns of shares.
-    """
+    """Return the first rows of a table as HTML, with a caption above and, below, how many rows there are more."""
     shown = frame.head(rows)
     cells = {header: _cells(shown, column, percent) for header, column in columns.items()}
     heads = {} if groups is None else {"group heading": [_cell(value) for value in shown[groups]]}
@@ -162,13 +137,11 @@ def _cells(frame: pl.DataFrame, column: str | tuple[str, str, str], percent: Seq
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else write(value)
-    if isinstance(value, int):
-        return f"{value:,}"
     if isinstance(value, list):
         return ", ".join(_cell(item) for item in value)
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    if isinstance(value, int | float):
+        return write(value)
     text = str(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -123,8 +123,7 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
     wanted: dict[str, Any] = dict(notebook.sidecar.profiles.get(request.chosen_profile, {}))
     if request.source is not None and ATLAS in declared:
         wanted[ATLAS] = request.source
-    wanted |= parameters.coerce(declared, request.values)
-    wanted |= parameters.typed(declared, request.texts)
+    wanted |= parameters.coerce(declared, {**request.values, **request.texts})
     wanted = parameters.place(declared, wanted, folder=request.folder)
     given = parameters.check(declared, wanted, name=notebook.name)
     given = {name: value for name, value in given.items() if value != declared[name].default}
