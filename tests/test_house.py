@@ -18,7 +18,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # An import points down. A floor may import any floor above it in this list, and its own room.
 FLOORS = [
     {"names", "errors", "facts"},
-    {"files", "kernels", "budget", "markup", "ages", "parameters", "style", "cluster"},
+    {"files", "kernels", "budget", "ages", "parameters", "style", "cluster"},
     {"atlas", "simulate"},
     {"stats"},
     {"sources", "sentences", "scprint"},

@@ -1,6 +1,7 @@
 """The numbers a page states: recorded once, shown in sentences and tables, written to files."""
 
 import hashlib
+import html
 import json
 import math
 import platform
@@ -18,13 +19,16 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import polars as pl
+from great_tables import GT
 
-from helpers import markup, parameters
+from helpers import parameters
 from helpers.budget import peak_bytes, to_text
 from helpers.errors import FindingError
 from helpers.files import write_json, writing
-from helpers.markup import Plain
 
+Plain = str | int | float | bool | None
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~!])")
 _GLUE_MIME = "application/papermill.record/text/plain"
 _SHOWN_PACKAGES = ("musclebook", "anndata", "scanpy", "polars", "numpy", "scikit-learn", "edgepython")
 
@@ -41,17 +45,12 @@ class Finding:
     @property
     def number(self) -> str:
         """The value alone, as a reader writes it: a count of zero is none."""
-        return "none" if type(self.value) is int and self.value == 0 else markup.escape(self.text("number"))
-
-    @property
-    def range(self) -> str:
-        """The interval alone."""
-        return self.text("range")
+        return "none" if type(self.value) is int and self.value == 0 else escape(self.text("number"))
 
     def __format__(self, spec: str) -> str:
         """Write the finding for Markdown: `spec` formats its numbers, or is a noun, ``gene|genes``, that it counts."""
         one, several, *_ = [*spec.split("|"), ""]
-        return markup.escape(self.count(one, several) if several else self.text(spec=spec))
+        return escape(self.count(one, several) if several else self.text(spec=spec))
 
     def count(self, one: str, several: str) -> str:
         """Count a noun in English: no genes, 1 gene, 16 genes."""
@@ -62,18 +61,15 @@ class Finding:
         return f"{self.text('number')} {one if self.value == 1 else several}"
 
     def text(self, part: str = "", spec: str = "") -> str:
-        """Write the finding as plain text, for whoever escapes by themselves; `spec` formats its numbers.
+        """Write the finding as plain text, for whoever escapes by themselves: all of it, or its part ``number``.
 
-        The part ``number`` is the value alone, ``range`` the interval alone. What is missing has neither unit nor
-        interval.
+        `spec` formats numbers. What is missing has neither unit nor interval.
         """
-        value = markup.write(self.value, spec)
-        if self.value is None:
-            return "" if part == "range" else value
-        bounds = " to ".join(markup.write(bound, spec) for bound in self.interval or ())
-        if part:
-            return value if part == "number" else bounds
+        value = write(self.value, spec)
+        if self.value is None or part:
+            return value
         unit = f" {self.unit}" if self.unit else ""
+        bounds = " to ".join(write(bound, spec) for bound in self.interval or ())
         interval = f" (95 % interval {bounds})" if bounds else ""
         return f"{value}{unit}{interval}"
 
@@ -157,9 +153,10 @@ class Note:
     def save(self, name: str, table: pl.DataFrame | pd.DataFrame) -> None:
         """Write a result table as Parquet and CSV into the run's folder, without showing it."""
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
-        for file, write in ((f"{name}.csv", frame.write_csv), (f"{name}.parquet", frame.write_parquet)):
-            with writing(self.folder / file) as part:
-                write(part)
+        with writing(self.folder / f"{name}.csv") as part:
+            frame.write_csv(part)
+        with writing(self.folder / f"{name}.parquet") as part:
+            frame.write_parquet(part)
         self.tables[name] = [f"{name}.csv", f"{name}.parquet"]
         self._write()
 
@@ -202,7 +199,7 @@ class Note:
         links = ""
         if name is not None:
             self.save(name, frame)
-            links = markup.links([self.folder / file for file in self.tables[name]])
+            links = link([self.folder / file for file in self.tables[name]])
         shown = {column: column for column in frame.columns} if columns is None else dict(columns)
         if frame.is_empty():
             return
@@ -212,10 +209,10 @@ class Note:
         if absent := [column for column in asked if column not in frame.columns]:
             msg = f"the table has no column {absent[0]!r}. There are: {', '.join(frame.columns)}."
             raise FindingError(msg)
-        html = markup.table(
-            frame, caption=caption, rows=rows, links=links, columns=shown, groups=groups, percent=percent
-        )
-        _show("text/html", html)
+        made = _table(frame.head(rows), caption=caption, columns=shown, groups=groups, percent=percent)
+        more = f"First {rows:,} of {frame.height:,} rows. " if frame.height > rows else ""
+        foot = f"<p class='table-foot'>{more}{links}</p>" if more or links else ""
+        _show("text/html", made + foot)
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
@@ -236,32 +233,27 @@ class Note:
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         body = "".join(
-            f"<tr><th>{markup.in_html(key)}</th><td>{markup.in_html(value)}</td></tr>"
-            for key, value in rows.items()
+            f"<tr><th>{_in_html(key)}</th><td>{_in_html(value)}</td></tr>" for key, value in rows.items()
         )
-        _show(
-            "text/html",
-            "<details class='provenance'><summary>How this page was made</summary>"
-            f"<div class='table-scroll'><table>{body}</table></div></details>",
-        )
+        fold = f"<div class='table-scroll'><table>{body}</table></div></details>"
+        _show("text/html", f"<details class='provenance'><summary>How this page was made</summary>{fold}")
 
     def _write(self) -> None:
-        write_json(
-            self.folder / "results.json",
-            {
-                "notebook": self.notebook,
-                "parameters": self.parameters,
-                "source": self._source,
-                "findings": {
-                    name: {"value": one.value, "unit": one.unit, "interval": one.interval}
-                    for name, one in self.findings.items()
-                },
-                "tables": self.tables,
-                "versions": _versions(),
-                "seconds": round(time.monotonic() - self.started, 2),
-                "peak_bytes": peak_bytes(),
-            },
-        )
+        recorded = {
+            name: {"value": one.value, "unit": one.unit, "interval": one.interval}
+            for name, one in self.findings.items()
+        }
+        results = {
+            "notebook": self.notebook,
+            "parameters": self.parameters,
+            "source": self._source,
+            "findings": recorded,
+            "tables": self.tables,
+            "versions": _versions(),
+            "seconds": round(time.monotonic() - self.started, 2),
+            "peak_bytes": peak_bytes(),
+        }
+        write_json(self.folder / "results.json", results)
 
 
 def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
@@ -333,3 +325,126 @@ def _show(kind: str, content: str, **metadata: Any) -> None:
 
     if get_ipython() is not None:
         display({kind: content}, raw=True, metadata=metadata)
+
+
+def write(value: Plain, spec: str = "") -> str:
+    """Return a value as a reader writes it: three significant digits, or as `spec` says; what is none is not available.
+
+    Examples
+    --------
+    >>> write(12345), write(0.123456), write(True), write(None)
+    ('12,345', '0.123', 'yes', 'not available')
+    """
+    if value is None:
+        return "not available"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if spec:
+        return format(value, spec)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{float(text):g}" if "e" in text else text
+    return f"{value:.2g}"
+
+
+def escape(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return _MARKUP.sub(r"\\\1", html.escape(text, quote=False).replace("\n", " "))
+
+
+def _in_html(value: Any) -> str:
+    """Return a value as text that HTML shows as it is."""
+    return html.escape(str(value))
+
+
+def link(paths: list[Path]) -> str:
+    """Return HTML links to files, by their names."""
+    # forward slashes: the same link serves in a notebook beside the folder and on the page
+    return " · ".join(
+        f"<a href='{_in_html(path.as_posix())}' download>{_in_html(path.name)}</a>" for path in paths
+    )
+
+
+def _table(
+    shown: pl.DataFrame,
+    *,
+    caption: str,
+    columns: Mapping[str, str | tuple[str, str, str]],
+    groups: str | None,
+    percent: Sequence[str],
+) -> str:
+    """Return a table as HTML, with a caption above."""
+    cells = {header: _cells(shown, column, percent) for header, column in columns.items()}
+    heads = {} if groups is None else {"group heading": [_cell(value) for value in shown[groups]]}
+    plain = pl.DataFrame({**cells, **heads}, schema=dict.fromkeys([*cells, *heads], pl.String))
+    texts = {column for column, kind in shown.schema.items() if not kind.is_numeric()}
+    numeric = [header for header, column in columns.items() if column not in texts]
+    made = GT(plain, groupname_col=next(iter(heads), None)).cols_align("right", columns=numeric)
+    # the style of the page, and in a notebook that of tables there, in place of eight kilobytes with every table
+    body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
+    body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
+    body = body.replace(
+        '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{_in_html(caption)}'"
+    )
+    # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
+    head = f"<p class='table-caption'>{_in_html(caption)}</p>"
+    return f"{head}<div class='table-scroll' tabindex='0'>{body}</div>"
+
+
+def write_p(value: float) -> str:
+    """Return a p or q as a reader writes it.
+
+    Examples
+    --------
+    >>> write_p(0.04321), write_p(0.0000432)
+    ('0.043', '< 0.001')
+    """
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
+def write_interval(estimate: float | None, low: float | None, high: float | None) -> str:
+    """Return an estimate with its interval, to as many digits as the interval carries.
+
+    Examples
+    --------
+    >>> write_interval(-0.2471, -0.312, -0.182), write_interval(0.5, None, None)
+    ('-0.25 (-0.31 to -0.18)', '0.5')
+    """
+    if estimate is None or math.isnan(estimate):
+        return "–"
+    bounds = [bound for bound in (low, high) if bound is not None and math.isfinite(bound)]
+    if len(bounds) < 2:
+        return write(estimate)
+    width = (bounds[1] - bounds[0]) / 2
+    digits = 3 if width == 0 else min(6, -math.floor(math.log10(width / 3))) if width < 1 else int(width < 10)
+    return "{:z,.{n}f} ({:z,.{n}f} to {:z,.{n}f})".format(estimate, *bounds, n=digits)
+
+
+def _cells(frame: pl.DataFrame, column: str | tuple[str, str, str], percent: Sequence[str]) -> list[str]:
+    if not isinstance(column, str):
+        return [write_interval(*row) for row in frame.select(column).iter_rows()]
+    values = frame[column].to_list()
+    if column in percent:
+        return ["–" if value is None else f"{value:.1%}" for value in values]
+    if re.fullmatch(r"(p|q)(_\w+)?", column) and frame.schema[column].is_float():
+        return ["–" if value is None or math.isnan(value) else write_p(value) for value in values]
+    return [_cell(value) for value in values]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    if isinstance(value, int | float):
+        return write(value)
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
