@@ -43,7 +43,6 @@ from helpers.sentences import write
 from helpers.simulate import release
 
 import damage  # isort: skip  the folder tests is put on the path by conftest
-import edits  # isort: skip
 
 pytestmark = pytest.mark.xdist_group("runs")
 
@@ -199,7 +198,7 @@ def test_a_parquet_spoiled_inside_is_named_although_its_footer_is_whole(folder, 
 
 @pytest.mark.parametrize("file", [names.PROJECTION_FILES[names.PCA], names.UNSTRUCTURED_FILE])
 def test_a_truncated_side_file_is_named_when_it_is_needed(folder, file):
-    edits.cut(file, 0.9)(folder)
+    damage.cut(0.9)(folder / file)
     with pytest.raises(ReleaseError, match=rf"{file} \([\d,]+ bytes\) cannot be read as .*Fetch it again"):
         sources.open_atlas(folder).to_anndata()
 
