@@ -179,7 +179,7 @@ BUDGETS = {
     "src/helpers/atlas": 4_155,
     "src/helpers/book": 3_890,
     "src/helpers/cli": 915,
-    "src/helpers/facts": 330,
+    "src/helpers/facts": 235,
     "src/helpers/scprint": 1_695,
     "src/helpers/sentences": 2_950,
     "src/helpers/simulate": 2_370,
