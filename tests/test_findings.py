@@ -105,4 +105,14 @@ def test_a_table_shows_the_columns_that_were_chosen_and_saves_all(tmp_path, monk
         note.table(frame, "Changes.", columns={"gene": "gene2"})
     note.table(frame.clear(), "Nothing.")
     assert len(shown) == 1
-    assert findings.write_p(0.2) == "0.20"
+
+
+@pytest.mark.parametrize(
+    ("write", "values", "said"),
+    [
+        (findings.write, (12345, 0.123456, True, None), ["12,345", "0.123", "yes", "not available"]),
+        (findings.write_p, (0.2, 0.04321, 0.0000432), ["0.20", "0.043", "< 0.001"]),
+    ],
+)
+def test_numbers_are_written_as_a_reader_does(write, values, said):
+    assert [write(value) for value in values] == said

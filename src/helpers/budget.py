@@ -16,13 +16,7 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "M
 
 
 def to_bytes(size: str | int) -> int:
-    """Turn a size such as ``"8 GiB"`` into bytes.
-
-    Examples
-    --------
-    >>> to_bytes("1.5 KiB")
-    1536
-    """
+    """Turn a size such as ``"8 GiB"`` into bytes."""
     if isinstance(size, int):
         return size
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
@@ -33,13 +27,7 @@ def to_bytes(size: str | int) -> int:
 
 
 def to_text(n_bytes: float) -> str:
-    """Turn bytes into a size a person reads.
-
-    Examples
-    --------
-    >>> to_text(3 * 2**30)
-    '3.0 GiB'
-    """
+    """Turn bytes into a size a person reads, such as ``3.0 GiB``."""
     for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= scale:
             return f"{n_bytes / scale:.1f} {unit}"

@@ -98,21 +98,8 @@ def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = Fa
     """Give a temporary path beside `path`, for a file or a folder; on success it takes the name, else it is removed.
 
     What has the name stays until the new one is whole. A folder replaces another only as `claim` allows, unless it is
-    `owned`: in the build folder or the cache. It is marked with its kind and the hashes of what was written.
-
-    Raises
-    ------
-    StorageError
-        If the disk is full, the place cannot be written, or a folder there is not ours.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "table.txt"
-    >>> with writing(target) as part:
-    ...     _ = part.write_text("whole")
-    >>> target.read_text()
-    'whole'
+    `owned`: in the build folder or the cache. It is marked with its kind and the hashes of what was written. Every way
+    to fail to write is a `StorageError`.
     """
     path = Path(path)
     with storing(path, any_fault=True):
@@ -145,11 +132,6 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
     A folder may be replaced if it is empty, or if an earlier call wrote it, of the same kind, and it holds nothing
     else: no file of others, none that was edited since. `force` gives these up, but never a link, a file, or a folder
     around the working folder, the home folder or an input.
-
-    Raises
-    ------
-    StorageError
-        If the place may not be replaced, or cannot be written.
     """
     folder = Path(folder)
     if folder.is_symlink():
@@ -255,16 +237,12 @@ def set_aside(folder: Path, *, kind: str) -> None:
 
 
 def _everything(folder: Path) -> Iterator[Path]:
-    """Give all that is below a folder and is no folder itself, the marker left out; links are not followed."""
-
-    def fail(problem: OSError) -> None:
-        raise problem
-
-    for root, inner, outer in os.walk(folder, onerror=fail):
-        links = [name for name in inner if Path(root, name).is_symlink()]
-        for name in sorted(outer + links):
-            if Path(root) != folder or name != MARKER:
-                yield Path(root, name)
+    """Give all that is below a folder and is no folder that can be read, the marker left out; no link is followed."""
+    next(folder.iterdir(), None)  # raises where the folder itself cannot be read
+    for path in sorted(folder.rglob("*")):
+        inner = path.is_dir() and not path.is_symlink() and os.access(path, os.R_OK | os.X_OK)
+        if not inner and path != folder / MARKER:
+            yield path
 
 
 def replace(part: Path, path: Path) -> None:

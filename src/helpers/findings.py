@@ -50,15 +50,13 @@ class Finding:
     def __format__(self, spec: str) -> str:
         """Write the finding for Markdown: `spec` formats its numbers, or is a noun, ``gene|genes``, that it counts."""
         one, several, *_ = [*spec.split("|"), ""]
-        return escape(self.count(one, several) if several else self.text(spec=spec))
-
-    def count(self, one: str, several: str) -> str:
-        """Count a noun in English: no genes, 1 gene, 16 genes."""
+        if not several:
+            return escape(self.text(spec=spec))
         if self.value is None:
-            return f"an unknown number of {several}"
+            return escape(f"an unknown number of {several}")
         if self.value == 0:
-            return f"no {several}"
-        return f"{self.text('number')} {one if self.value == 1 else several}"
+            return escape(f"no {several}")
+        return escape(f"{write(self.value)} {one if self.value == 1 else several}")
 
     def text(self, part: str = "", spec: str = "") -> str:
         """Write the finding as plain text, for whoever escapes by themselves: all of it, or its part ``number``.
@@ -328,13 +326,7 @@ def _show(kind: str, content: str, **metadata: Any) -> None:
 
 
 def write(value: Plain, spec: str = "") -> str:
-    """Return a value as a reader writes it: three significant digits, or as `spec` says; what is none is not available.
-
-    Examples
-    --------
-    >>> write(12345), write(0.123456), write(True), write(None)
-    ('12,345', '0.123', 'yes', 'not available')
-    """
+    """Return a value as a reader writes it: three significant digits, or as `spec` says; what is none is not available."""
     if value is None:
         return "not available"
     if isinstance(value, bool):
@@ -396,26 +388,14 @@ def _table(
 
 
 def write_p(value: float) -> str:
-    """Return a p or q as a reader writes it.
-
-    Examples
-    --------
-    >>> write_p(0.04321), write_p(0.0000432)
-    ('0.043', '< 0.001')
-    """
+    """Return a p or q as a reader writes it."""
     if value < 0.001:
         return "< 0.001"
     return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
 
 
 def write_interval(estimate: float | None, low: float | None, high: float | None) -> str:
-    """Return an estimate with its interval, to as many digits as the interval carries.
-
-    Examples
-    --------
-    >>> write_interval(-0.2471, -0.312, -0.182), write_interval(0.5, None, None)
-    ('-0.25 (-0.31 to -0.18)', '0.5')
-    """
+    """Return an estimate with its interval, to as many digits as the interval carries."""
     if estimate is None or math.isnan(estimate):
         return "–"
     bounds = [bound for bound in (low, high) if bound is not None and math.isfinite(bound)]

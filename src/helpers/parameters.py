@@ -165,13 +165,7 @@ def coerce(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict
 def check(
     declared: Mapping[str, Parameter], given: Mapping[str, Any], *, name: str = "notebook"
 ) -> dict[str, Value]:
-    """Return the given values, typed, after checking every one; nothing has run yet. Whole numbers may stand for floats.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown or a value is of the wrong type, out of range or not a choice; all faults at once.
-    """
+    """Return the given values, typed, after checking every one: all faults at once, and nothing has run yet."""
     faults = []
     for key, value in given.items():
         if key not in declared:
