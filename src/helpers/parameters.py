@@ -118,27 +118,43 @@ def read_parameters(notebook: "NotebookNode", *, name: str = "notebook") -> dict
 
 def declare(source: str, *, name: str = "notebook") -> dict[str, Parameter]:
     """Return the parameters that the text of a parameters cell declares; see `read_parameters`."""
-    comments = _comments(source)
-    found, faults = {}, []
-    for statement in ast.parse(source).body:
-        fault = _declaration_fault(statement)
-        if fault is None:
-            try:
-                one = _declare(statement, comments.get(statement.end_lineno, ""))
-            except ValueError as error:  # a range that is no range
-                fault = str(error)
-            else:
-                found[one.name] = one
-                wrong = one.fault(one.default)
-                fault = (
-                    f"the default {wrong}" if wrong else None if one.help else f"{one.name} has no comment"
-                )
-        if fault:
-            faults.append(f"line {statement.lineno}: {fault}")
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+    lines = ast.parse(source).body
+    read = [_declare(line, comments.get(line.end_lineno, "").lstrip("# ").strip()) for line in lines]
+    faults = [
+        f"line {line.lineno}: {one}" for line, one in zip(lines, read, strict=True) if isinstance(one, str)
+    ]
     if faults:
         msg = f"parameters cell of {name}: {'; '.join(faults)}."
         raise ParameterError(msg)
-    return found
+    return {one.name: one for one in read}
+
+
+def _declare(line: ast.stmt, comment: str) -> Parameter | str:
+    """Return the parameter that a line declares, or what is wrong with the line."""
+    if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name):
+        return "a parameter reads 'name: type = value  # help'"
+    name, kind = line.target.id, ast.unparse(line.annotation)
+    if kind not in TYPES:
+        return f"{name} has the type {kind}, allowed are {', '.join(TYPES)}"
+    if line.value is None:
+        return f"{name} has no default"
+    low = high = match = None
+    choices: tuple[str, ...] = ()
+    try:
+        default = ast.literal_eval(line.value)
+        if match := _RANGE.search(comment):
+            low, high = float(match[1].replace("_", "")), float(match[2].replace("_", ""))
+    except ValueError as error:
+        return str(error) if match else f"the default of {name} is computed; write the value"
+    if match is None and (match := _CHOICES.search(comment)):
+        choices = tuple(part.strip().strip("\"'") for part in match[1].split(","))
+    words = comment[: match.start()].strip() if match else comment
+    one = Parameter(name, kind, default, words, low, high, choices)
+    if fault := one.fault(default):
+        return f"the default {fault}"
+    return one if words else f"{name} has no comment"
 
 
 def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
@@ -224,11 +240,8 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
         raise ParameterError(msg)
 
 
-def parse_options(
-    options: Iterable[str], *, files: Iterable[Path] = ()
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Split ``name=value`` texts and read YAML files of parameters: (texts by name, typed values by name)."""
-    texts: dict[str, str] = {}
+def parse_options(options: Iterable[str], *, files: Iterable[Path] = ()) -> dict[str, Any]:
+    """Return the values of YAML files of parameters and of ``name=value`` texts, which go before them, by name."""
     values: dict[str, Any] = {}
     faults = []
     for path in files:
@@ -244,13 +257,13 @@ def parse_options(
     for option in options:
         key, equals, value = option.partition("=")
         if equals:
-            texts[key.strip()] = value
+            values[key.strip()] = value
         else:
             faults.append(f"{option!r} is not of the form name=value")
     if faults:
         msg = f"{'; '.join(faults)}."
         raise ParameterError(msg)
-    return texts, values
+    return values
 
 
 def place(declared: Mapping[str, Parameter], values: Mapping[str, Any], *, folder: Path) -> dict[str, Any]:
@@ -262,42 +275,3 @@ def place(declared: Mapping[str, Parameter], values: Mapping[str, Any], *, folde
             path = (folder / Path(value).expanduser()).resolve()
             placed[key] = str(path) if path.exists() else value
     return placed
-
-
-def _comments(source: str) -> dict[int, str]:
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = [token for token in tokens if token.type == tokenize.COMMENT]
-    return {token.start[0]: token.string.lstrip("# ").strip() for token in comments}
-
-
-def _declaration_fault(statement: ast.stmt) -> str | None:
-    if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-        return "a parameter reads 'name: type = value  # help'"
-    kind = ast.unparse(statement.annotation)
-    if kind not in TYPES:
-        return f"{statement.target.id} has the type {kind}, allowed are {', '.join(TYPES)}"
-    if statement.value is None:
-        return f"{statement.target.id} has no default"
-    try:
-        ast.literal_eval(statement.value)
-    except ValueError:
-        return f"the default of {statement.target.id} is computed; write the value"
-    return None
-
-
-def _declare(statement: ast.AnnAssign, comment: str) -> Parameter:
-    low = high = match = None
-    choices: tuple[str, ...] = ()
-    if match := _RANGE.search(comment):
-        low, high = float(match[1].replace("_", "")), float(match[2].replace("_", ""))
-    elif match := _CHOICES.search(comment):
-        choices = tuple(part.strip().strip("\"'") for part in match[1].split(","))
-    return Parameter(
-        name=statement.target.id,
-        type=ast.unparse(statement.annotation),
-        default=ast.literal_eval(statement.value),
-        help=comment[: match.start()].strip() if match else comment,
-        low=low,
-        high=high,
-        choices=choices,
-    )

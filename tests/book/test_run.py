@@ -69,7 +69,7 @@ def test_other_parameters_are_a_reason(made):
 
 def test_nothing_runs_when_a_parameter_is_wrong(project):
     with pytest.raises(ParameterError, match="did you mean 'count'"):
-        run.plan(project, project.choose(["01"]), run.Request(texts={"cuont": "3"}))
+        run.plan(project, project.choose(["01"]), run.Request(values={"cuont": "3"}))
     assert not project.build.exists()
 
 
