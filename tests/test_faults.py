@@ -3,6 +3,7 @@
 Nothing is lost and nothing half-written takes the name of a result. Every drill goes through a public door.
 """
 
+import contextlib
 import errno
 import html
 import os
@@ -136,35 +137,33 @@ def hidden(folder):
     return sorted(path.name for path in Path(folder).iterdir() if path.name.startswith("."))
 
 
-def mounted(kind, *words):
-    """Mount, or skip and say why this machine cannot."""
-    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+@contextlib.contextmanager
+def mounted(place, *options):
+    """Mount something at a place for a while, or skip and say why this machine cannot."""
+    place.mkdir(exist_ok=True)
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"no {kind} can be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.fixture
 def small_disk(tmp_path):
     """Return a disk of three megabytes."""
-    if shutil.which("mount") is None:
-        pytest.skip("there is no mount command here")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted("small disk", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place))
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=3m", "tmpfs") as place:
+        yield place
 
 
 @pytest.fixture
 def read_only(tmp_path):
     """Return a folder that nobody can write, root included."""
-    if shutil.which("mount") is None:
-        pytest.skip("there is no mount command here")
-    place = tmp_path / "locked"
-    place.mkdir()
-    mounted("read-only folder", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(place))
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounted(tmp_path / "locked", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs") as place:
+        yield place
 
 
 # Files that stopped half-way
@@ -459,25 +458,17 @@ def test_a_read_only_cache_folder_is_said_before_anything_is_simulated(read_only
     refuse_cache(read_only, monkeypatch, folder, "Read-only file system")
 
 
-def test_a_read_only_release_and_cache_still_give_the_atlas(tiny, tmp_path, monkeypatch, truth):
-    if shutil.which("mount") is None:
-        pytest.skip("there is no mount command here")
-    place = tmp_path / "release"
-    shutil.copytree(tiny, place, ignore=shutil.ignore_patterns("*.h5ad"))
-    mounted("read-only folder", "--bind", str(place), str(place))
-    try:
-        mounted("read-only folder", "-o", "remount,ro,bind", str(place))
-        monkeypatch.setenv(files.CACHE_VARIABLE, str(place / "cache"))
-        adata = sources.open_atlas(place).to_anndata()
+def test_a_read_only_release_and_cache_still_give_the_atlas(folder, monkeypatch, truth):
+    before = sorted(path.name for path in folder.iterdir())
+    with mounted(folder, "--bind", str(folder)):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        monkeypatch.setenv(files.CACHE_VARIABLE, str(folder / "cache"))
+        adata = sources.open_atlas(folder).to_anndata()
         np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), truth[1].to_numpy())
-        code, said = command("convert", place, place / "out.h5ad")
+        code, said = command("convert", folder, folder / "out.h5ad")
         assert code == 2
         assert "out.h5ad' cannot be written: Read-only file system" in said
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-    assert sorted(path.name for path in place.iterdir()) == sorted(
-        path.name for path in tiny.iterdir() if path.suffix != ".h5ad"
-    )
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 # A full disk

@@ -143,8 +143,8 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
         there = other.resolve()
         if folder.exists() and there.exists() and any(map(folder.samefile, (there, *there.parents))):
             _refuse(folder, f"is or holds {words}")
-    drop_leftovers(folder)
     with storing(folder, any_fault=True):
+        drop_leftovers(folder)
         lost = foreign(folder, kind=kind)
     if lost and not force:
         more = f" and {len(lost) - 4:,} more" if len(lost) > 4 else ""
