@@ -194,10 +194,10 @@ class Note:
             If a column is not in the table.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
-        links = ""
+        saved = ""
         if name is not None:
             self.save(name, frame)
-            links = link([self.folder / file for file in self.tables[name]])
+            saved = links([self.folder / file for file in self.tables[name]])
         shown = {column: column for column in frame.columns} if columns is None else dict(columns)
         if frame.is_empty():
             return
@@ -209,7 +209,7 @@ class Note:
             raise FindingError(msg)
         made = _table(frame.head(rows), caption=caption, columns=shown, groups=groups, percent=percent)
         more = f"First {rows:,} of {frame.height:,} rows. " if frame.height > rows else ""
-        foot = f"<p class='table-foot'>{more}{links}</p>" if more or links else ""
+        foot = f"<p class='table-foot'>{more}{saved}</p>" if more or saved else ""
         _show("text/html", made + foot)
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
@@ -287,13 +287,11 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     out_dir = namespace.get("out_dir")
     folder = Path(out_dir) if out_dir else Path("results") / notebook / key
     # a result file may be published: it names the file that was read, not where it lies on this machine
-    shown = {name: _without_folder(value) for name, value in plain.items()}
+    for name, value in plain.items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            plain[name] = Path(value).name
     warnings.filterwarnings("ignore", message="IProgress not found")  # a page needs no bar of progress
-    return Note(notebook, folder=folder, parameters=shown)
-
-
-def _without_folder(value: Plain) -> Plain:
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+    return Note(notebook, folder=folder, parameters=plain)
 
 
 def _plain(value: Any, name: str) -> Plain:
@@ -353,7 +351,7 @@ def _in_html(value: Any) -> str:
     return html.escape(str(value))
 
 
-def link(paths: list[Path]) -> str:
+def links(paths: list[Path]) -> str:
     """Return HTML links to files, by their names."""
     # forward slashes: the same link serves in a notebook beside the folder and on the page
     return " · ".join(

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from helpers.budget import to_text
-from helpers.findings import link
+from helpers.findings import links
 
 Runs = Mapping[str, Mapping[str, Any]]
 SWEEP_FILE, TABLE = "sweep.json", "table"
@@ -67,7 +67,7 @@ def foot(runs: Runs | None, page: str) -> str:
         for key, value in rows.items()
     )
     tables = "".join(
-        f"<li>{link([Path('files', page, file) for file in files])}</li>"
+        f"<li>{links([Path('files', page, file) for file in files])}</li>"
         for files in run.get("tables", {}).values()
     )
     whole = f"<p>Tables of this chapter, whole:</p><ul>{tables}</ul>" if tables else ""
