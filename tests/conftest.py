@@ -1,7 +1,6 @@
 """One small simulated release for the whole session, shared by all workers and kept between sessions."""
 
 import hashlib
-import importlib.util
 import sys
 import tempfile
 from pathlib import Path
@@ -56,18 +55,12 @@ def tiny_simulation(_tiny_simulation: atlas.Simulation) -> atlas.Simulation:
     return _tiny_simulation
 
 
-def _releases():
-    # tests are imported by path (importlib mode), so a module beside them is loaded by path as well
-    spec = importlib.util.spec_from_file_location("releases", Path(__file__).with_name("releases.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def write_release():
     """Return a function that writes a small release which follows the card, made without the simulator."""
-    return _releases().write_small_release
+    import releases  # beside this file
+
+    return releases.write_small_release
 
 
 @pytest.fixture(scope="session")

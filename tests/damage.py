@@ -1,206 +1,239 @@
-"""Damaged copies of a release: what goes wrong with files, made on purpose for tests and for teaching."""
+"""Damaged copies of a release: what goes wrong with files, made on purpose."""
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from helpers import names
 
-import edits  # isort: skip  the folder tests is put on the path by conftest
+Edit = Callable[[pa.Table], pa.Table]
 
 
-@dataclass(frozen=True)
-class Damage:
-    """One way to damage a release: the file to blame, what is done to it, and the doing."""
+class Damage(NamedTuple):
+    """One way to damage a release: the file to blame, and what is done to it."""
 
     file: str
-    story: str
     inflict: Callable[[Path], None]
 
     def __call__(self, folder: Path) -> None:
         """Damage the release in `folder`, for good."""
-        self.inflict(Path(folder))
+        self.inflict(Path(folder) / self.file)
 
 
 def copy(release: Path, folder: Path, *, damage: str) -> Path:
-    """Copy a release and damage the copy; the release itself is left alone.
-
-    Parameters
-    ----------
-    release
-        Folder of a whole release.
-    folder
-        New folder for the copy.
-    damage
-        One of `DAMAGES`.
-
-    Returns
-    -------
-    pathlib.Path
-        `folder`.
-    """
+    """Copy a release and damage the copy; the release itself is left alone."""
     shutil.copytree(release, folder)
     DAMAGES[damage](folder)
     return Path(folder)
 
 
-_E, _S, _F = names.EXPRESSION_FILE, names.SAMPLE_FILE, names.FEATURE_FILE
-_P = names.PROJECTION_FILES
+def cut(share: float) -> Callable[[Path], None]:
+    """Keep only a share of the bytes of a file."""
 
-DAMAGES: dict[str, Damage] = {
-    **{
-        f"missing {file}": Damage(file, "the file is not there", edits.remove(file))
-        for file in names.RELEASE_FILES
-    },
-    "truncated expression": Damage(_E, "the transfer stopped half-way", edits.cut(_E, 0.5)),
-    "truncated metadata": Damage(_S, "the transfer stopped half-way", edits.cut(_S, 0.5)),
-    "truncated projection": Damage(
-        _P[names.PCA], "the last byte is missing", edits.cut(_P[names.PCA], 0.999)
-    ),
-    "truncated JSON": Damage(
-        names.UNSTRUCTURED_FILE, "the transfer stopped half-way", edits.cut(names.UNSTRUCTURED_FILE, 0.5)
-    ),
-    "spoiled expression": Damage(
-        _E, "bytes inside the file are overwritten, its footer is whole", edits.overwrite(_E)
-    ),
-    "empty expression": Damage(_E, "no bytes", edits.cut(_E, 0)),
-    "empty features": Damage(_F, "no bytes", edits.cut(_F, 0)),
-    "empty license": Damage(names.LICENSE_FILE, "no bytes", edits.cut(names.LICENSE_FILE, 0)),
-    "no rows": Damage(
-        _P[names.UMAP], "columns, but no row", edits.change(_P[names.UMAP], lambda t: t.slice(0, 0))
-    ),
-    "swapped metadata": Damage(
-        _S, "sample and feature metadata under each other's name", edits.exchange(_S, _F)
-    ),
-    "swapped projections": Damage(
-        _P[names.UMAP],
-        "UMAP and t-SNE under each other's name",
-        edits.exchange(_P[names.UMAP], _P[names.TSNE]),
-    ),
-    "swapped expression": Damage(
-        _E, "expression and scVI under each other's name", edits.exchange(_E, _P[names.SCVI])
-    ),
-    "swapped reports": Damage(
-        names.STRUCTURE_FILE,
-        "a report replaced by the license",
-        edits.exchange(names.STRUCTURE_FILE, names.LICENSE_FILE),
-    ),
-    "reordered expression": Damage(
-        _E, "rows in another order", edits.change(_E, edits.reorder(keep=(names.INDEX_COLUMN,)))
-    ),
-    "exchanged cells": Damage(_E, "two rows exchanged", edits.change(_E, edits.exchange_rows)),
-    "reordered metadata": Damage(
-        _S, "rows in another order, barcodes with them", edits.change(_S, edits.reorder())
-    ),
-    "reordered metadata under its barcodes": Damage(
-        _S,
-        "rows in another order, barcodes left",
-        edits.change(_S, edits.reorder(keep=(names.INDEX_COLUMN,))),
-    ),
-    "reordered projection": Damage(
-        _P[names.UMAP],
-        "rows in another order, barcodes with them",
-        edits.change(_P[names.UMAP], edits.reorder()),
-    ),
-    "reordered projection without barcodes": Damage(
-        _P[names.SCVI], "rows in another order, no barcodes", edits.change(_P[names.SCVI], edits.drop_index)
-    ),
-    "reordered genes": Damage(_E, "the first gene moved to the end", edits.change(_E, edits.reorder_genes)),
-    "exchanged genes": Damage(
-        _E, "the values of two genes exchanged under their names", edits.change(_E, edits.exchange_two_genes)
-    ),
-    "reordered features": Damage(_F, "genes in another order", edits.change(_F, edits.reorder())),
-    "shuffled ages": Damage(
-        _S, "ages in another order than donors", edits.change(_S, edits.shuffle(names.AGE_GROUP))
-    ),
-    "shuffled counts": Damage(
-        _S, "n_counts in another order", edits.change(_S, edits.shuffle(names.N_COUNTS))
-    ),
-    "missing cells": Damage(
-        _P[names.TSNE],
-        "the last tenth of the rows is gone",
-        edits.change(_P[names.TSNE], lambda t: t.slice(0, t.num_rows * 9 // 10)),
-    ),
-    "missing rows": Damage(
-        _E, "the last row is gone", edits.change(_E, lambda t: t.slice(0, t.num_rows - 1))
-    ),
-    "missing gene": Damage(
-        _E, "one gene is gone", edits.change(_E, lambda t: t.drop_columns(edits.genes(t)[3:4]))
-    ),
-    "missing dimension": Damage(
-        _P[names.SCVI],
-        "one dimension is gone",
-        edits.change(_P[names.SCVI], lambda t: t.drop_columns(["SCVI7"])),
-    ),
-    "missing column": Damage(
-        _S, "the donors are gone", edits.change(_S, lambda t: t.drop_columns([names.DONOR]))
-    ),
-    "NaN in expression": Damage(_E, "one NaN", edits.change(_E, edits.replace(None, edits.put(np.nan)))),
-    "infinite expression": Damage(
-        _E, "one infinite value", edits.change(_E, edits.replace(None, edits.put(np.inf)))
-    ),
-    "negative expression": Damage(
-        _E, "one negative value", edits.change(_E, edits.replace(None, edits.put(-1.0)))
-    ),
-    "scaled expression": Damage(
-        _E, "every gene with mean 0 and standard deviation 1", edits.change(_E, edits.all_genes(edits.scale))
-    ),
-    "raw expression": Damage(
-        _E,
-        "whole numbers in place of log values",
-        edits.change(_E, edits.all_genes(lambda v: np.rint(np.expm1(v)).astype(np.float32))),
-    ),
-    "other logarithm": Damage(
-        _E,
-        "log2 in place of the natural logarithm",
-        edits.change(_E, edits.all_genes(lambda v: (v / np.log(2)).astype(np.float32))),
-    ),
-    "text expression": Damage(
-        _E, "one gene as text", edits.change(_E, edits.replace(None, lambda v: v.astype(str).astype(object)))
-    ),
-    "NaN in projection": Damage(
-        _P[names.PCA], "one NaN", edits.change(_P[names.PCA], edits.replace("PCA3", edits.put(np.nan)))
-    ),
-    "text in projection": Damage(
-        _P[names.PCA],
-        "numbers as text",
-        edits.change(_P[names.PCA], edits.replace("PCA3", lambda v: v.astype(str).astype(object))),
-    ),
-    "text counts": Damage(
-        _S,
-        "n_counts as text",
-        edits.change(_S, edits.replace(names.N_COUNTS, lambda v: v.astype(str).astype(object))),
-    ),
-    "numeric labels": Damage(
-        _S,
-        "cell types as numbers",
-        edits.change(
-            _S, edits.replace(names.LEVEL0, lambda v: np.unique(v.astype(str), return_inverse=True)[1])
-        ),
-    ),
-    "NaN in metadata": Damage(
-        _S,
-        "one n_genes missing",
-        edits.change(_S, edits.replace(names.N_GENES, lambda v: edits.put(np.nan)(v.astype(float)))),
-    ),
-    "wrong midpoints": Damage(
-        _S, "ages ten years off", edits.change(_S, edits.replace(names.AGE_MIDPOINT, lambda v: v + 10))
-    ),
-    "unknown assay": Damage(
-        _S,
-        "'cells' written as 'cell'",
-        edits.change(
-            _S, edits.replace(names.ASSAY, lambda v: np.where(v == "cells", "cell", v).astype(object))
-        ),
-    ),
-    "wrong cell type": Damage(
-        _S,
-        "half of the cell types exchanged",
-        edits.change(
-            _S, edits.replace(names.LEVEL0, lambda v: np.concatenate([v[len(v) // 2 :], v[: len(v) // 2]]))
-        ),
-    ),
+    def inflict(path: Path) -> None:
+        data = path.read_bytes()
+        path.write_bytes(data[: int(len(data) * share)])
+
+    return inflict
+
+
+def spoil(path: Path) -> None:
+    """Spoil bytes in the first third of a file, and leave its footer whole."""
+    data = bytearray(path.read_bytes())
+    start, length = len(data) // 4, max(len(data) // 20, 64)
+    data[start : start + length] = b"\xff" * length
+    path.write_bytes(data)
+
+
+def swap(other: str) -> Callable[[Path], None]:
+    """Give two files each other's name."""
+
+    def inflict(path: Path) -> None:
+        one, two = path.read_bytes(), path.with_name(other).read_bytes()
+        path.write_bytes(two)
+        path.with_name(other).write_bytes(one)
+
+    return inflict
+
+
+def change(edit: Edit) -> Callable[[Path], None]:
+    """Rewrite a table, edited."""
+
+    def inflict(path: Path) -> None:
+        table = edit(pq.read_table(path))
+        pq.write_table(table, path, row_group_size=max(table.num_rows, 1))
+
+    return inflict
+
+
+def put(table: pa.Table, column: str, values: pa.ChunkedArray | pa.Array) -> pa.Table:
+    """Return a table with other values in one column."""
+    return table.set_column(table.column_names.index(column), column, values)
+
+
+def genes(table: pa.Table) -> list[str]:
+    """Return the columns that are genes."""
+    return [name for name in table.column_names if name != names.INDEX_COLUMN]
+
+
+def reorder(*keep: str) -> Edit:
+    """Put rows in another order, the columns `keep` left as they were."""
+
+    def edit(table: pa.Table) -> pa.Table:
+        moved = table.take(np.random.default_rng(0).permutation(table.num_rows))
+        for name in set(keep) & set(table.column_names):
+            moved = put(moved, name, table.column(name))
+        return moved
+
+    return edit
+
+
+def drop_index(table: pa.Table) -> pa.Table:
+    """Put rows in another order and drop their barcodes."""
+    return reorder()(table).select(genes(table)).replace_schema_metadata(None)
+
+
+def replace(column: str | None, make: Callable[[np.ndarray], np.ndarray]) -> Edit:
+    """Replace one column (the first gene if none) by values made from it."""
+
+    def edit(table: pa.Table) -> pa.Table:
+        name = column or genes(table)[0]
+        return put(table, name, pa.array(make(table.column(name).to_numpy())))
+
+    return edit
+
+
+def shuffle(values: np.ndarray) -> np.ndarray:
+    """Return values in another order."""
+    return values[np.random.default_rng(1).permutation(len(values))]
+
+
+def one(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return values with one of them replaced."""
+
+    def make(values: np.ndarray) -> np.ndarray:
+        values = values.astype(float if values.dtype.kind == "i" else values.dtype)
+        values[7] = value
+        return values
+
+    return make
+
+
+def as_text(values: np.ndarray) -> np.ndarray:
+    """Return numbers as texts."""
+    return values.astype(str).astype(object)
+
+
+def exchange_rows(table: pa.Table) -> pa.Table:
+    """Exchange the first row and the last."""
+    order = np.arange(table.num_rows)
+    order[[0, -1]] = order[[-1, 0]]
+    return table.take(order)
+
+
+def reorder_genes(table: pa.Table) -> pa.Table:
+    """Move the first gene to the end."""
+    first, *others = table.column_names
+    return table.select([*others, first])
+
+
+def exchange_two_genes(table: pa.Table) -> pa.Table:
+    """Exchange the values of the densest gene and the sparsest, and leave their names where they are."""
+    filled = {gene: np.count_nonzero(table.column(gene).to_numpy()) for gene in genes(table)}
+    dense, sparse = max(filled, key=filled.get), min(filled, key=filled.get)
+    return put(put(table, dense, table.column(sparse)), sparse, table.column(dense))
+
+
+def all_genes(make: Callable[[np.ndarray], np.ndarray]) -> Edit:
+    """Replace every gene by values made from it."""
+
+    def edit(table: pa.Table) -> pa.Table:
+        for gene in genes(table):
+            table = put(table, gene, pa.array(make(table.column(gene).to_numpy())))
+        return table
+
+    return edit
+
+
+def scale(values: np.ndarray) -> np.ndarray:
+    """Return values with mean 0 and standard deviation 1."""
+    return ((values - values.mean()) / max(float(values.std()), 1e-6)).astype(np.float32)
+
+
+def to_counts(values: np.ndarray) -> np.ndarray:
+    """Return whole numbers in place of log values."""
+    return np.rint(np.expm1(values)).astype(np.float32)
+
+
+def to_codes(values: np.ndarray) -> np.ndarray:
+    """Return labels as numbers."""
+    return np.unique(values.astype(str), return_inverse=True)[1]
+
+
+def misspell(values: np.ndarray) -> np.ndarray:
+    """Return 'cell' for 'cells'."""
+    return np.where(values == "cells", "cell", values).astype(object)
+
+
+_E, _S, _F = names.EXPRESSION_FILE, names.SAMPLE_FILE, names.FEATURE_FILE
+_SCVI, _UMAP, _PCA, _TSNE = names.PROJECTION_FILES.values()
+_BARCODES = names.INDEX_COLUMN
+
+# The file to blame, and what is done to its bytes.
+_BYTES = {
+    **{f"missing {file}": (file, Path.unlink) for file in names.RELEASE_FILES},
+    "truncated expression": (_E, cut(0.5)),
+    "truncated metadata": (_S, cut(0.5)),
+    "truncated projection": (_PCA, cut(0.999)),
+    "truncated JSON": (names.UNSTRUCTURED_FILE, cut(0.5)),
+    "spoiled expression": (_E, spoil),
+    "empty expression": (_E, cut(0)),
+    "empty features": (_F, cut(0)),
+    "empty license": (names.LICENSE_FILE, cut(0)),
+    "swapped metadata": (_S, swap(_F)),
+    "swapped projections": (_UMAP, swap(_TSNE)),
+    "swapped expression": (_E, swap(_SCVI)),
+    "swapped reports": (names.STRUCTURE_FILE, swap(names.LICENSE_FILE)),
 }
+# The file to blame, and what is done to its table.
+_TABLES = {
+    "no rows": (_UMAP, lambda table: table.slice(0, 0)),
+    "reordered expression": (_E, reorder(_BARCODES)),
+    "exchanged cells": (_E, exchange_rows),
+    "reordered metadata": (_S, reorder()),
+    "reordered metadata under its barcodes": (_S, reorder(_BARCODES)),
+    "reordered projection": (_UMAP, reorder()),
+    "reordered projection without barcodes": (_SCVI, drop_index),
+    "reordered genes": (_E, reorder_genes),
+    "exchanged genes": (_E, exchange_two_genes),
+    "reordered features": (_F, reorder()),
+    "shuffled ages": (_S, replace(names.AGE_GROUP, shuffle)),
+    "shuffled counts": (_S, replace(names.N_COUNTS, shuffle)),
+    "missing cells": (_TSNE, lambda table: table.slice(0, table.num_rows * 9 // 10)),
+    "missing rows": (_E, lambda table: table.slice(0, table.num_rows - 1)),
+    "missing gene": (_E, lambda table: table.drop_columns(genes(table)[3:4])),
+    "missing dimension": (_SCVI, lambda table: table.drop_columns(["SCVI7"])),
+    "missing column": (_S, lambda table: table.drop_columns([names.DONOR])),
+    "NaN in expression": (_E, replace(None, one(np.nan))),
+    "infinite expression": (_E, replace(None, one(np.inf))),
+    "negative expression": (_E, replace(None, one(-1.0))),
+    "scaled expression": (_E, all_genes(scale)),
+    "raw expression": (_E, all_genes(to_counts)),
+    "other logarithm": (_E, all_genes(lambda values: (values / np.log(2)).astype(np.float32))),
+    "text expression": (_E, replace(None, as_text)),
+    "NaN in projection": (_PCA, replace("PCA3", one(np.nan))),
+    "text in projection": (_PCA, replace("PCA3", as_text)),
+    "text counts": (_S, replace(names.N_COUNTS, as_text)),
+    "numeric labels": (_S, replace(names.LEVEL0, to_codes)),
+    "NaN in metadata": (_S, replace(names.N_GENES, one(np.nan))),
+    "wrong midpoints": (_S, replace(names.AGE_MIDPOINT, lambda values: values + 10)),
+    "unknown assay": (_S, replace(names.ASSAY, misspell)),
+    "wrong cell type": (_S, replace(names.LEVEL0, lambda values: np.roll(values, len(values) // 2))),
+}
+DAMAGES = {name: Damage(*what) for name, what in _BYTES.items()}
+DAMAGES |= {name: Damage(file, change(edit)) for name, (file, edit) in _TABLES.items()}

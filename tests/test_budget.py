@@ -13,6 +13,7 @@ from helpers.errors import BudgetError
 )
 def test_sizes_are_read(text, size):
     assert budget.to_bytes(text) == size
+    assert budget.to_text(3 * 2**30) == "3.0 GiB"
 
 
 @pytest.mark.parametrize("text", ["", "8 parsecs", "-1 GiB", "GiB"])

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from helpers import findings, markup
+from helpers import findings
 from helpers.errors import FindingError, ParameterError
 from helpers.findings import Finding
 
@@ -20,7 +20,6 @@ def test_a_missing_value_reads_as_missing_without_unit_or_interval(spec):
     missing = Finding("mae", None, "years", (None, None))
     assert format(missing, spec) == "not available"
     assert missing.number == "not available"
-    assert missing.range == ""
 
 
 def test_a_value_keeps_unit_and_interval():
@@ -67,7 +66,7 @@ def test_a_wrong_parameter_stops_the_first_cells(tmp_path, given, values, said):
 
 def test_say_records_and_speaks(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(findings, "_display", lambda **shown: said.append(shown["markdown"]))
+    monkeypatch.setattr(findings, "_show", lambda kind, text, **_: "markdown" in kind and said.append(text))
     note, _ = begin(tmp_path)
     note.say(
         "{calls:gene|genes} of {share:.0%}, {slope}.", calls=1, share=0.5, slope=(0.2, "log2", (0.1, 0.3))
@@ -83,7 +82,7 @@ def test_results_do_not_tell_where_files_lie(tmp_path):
 
 def test_a_table_shows_the_columns_that_were_chosen_and_saves_all(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(findings, "_display", lambda **given: shown.append(given["html_text"]))
+    monkeypatch.setattr(findings, "_show", lambda _, text: shown.append(text))
     frame = pl.DataFrame(
         {
             "gene": ["<b>", "B"],
@@ -106,4 +105,14 @@ def test_a_table_shows_the_columns_that_were_chosen_and_saves_all(tmp_path, monk
         note.table(frame, "Changes.", columns={"gene": "gene2"})
     note.table(frame.clear(), "Nothing.")
     assert len(shown) == 1
-    assert markup.write_p(0.2) == "0.20"
+
+
+@pytest.mark.parametrize(
+    ("write", "values", "said"),
+    [
+        (findings.write, (12345, 0.123456, True, None), ["12,345", "0.123", "yes", "not available"]),
+        (findings.write_p, (0.2, 0.04321, 0.0000432), ["0.20", "0.043", "< 0.001"]),
+    ],
+)
+def test_numbers_are_written_as_a_reader_does(write, values, said):
+    assert [write(value) for value in values] == said

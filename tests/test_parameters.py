@@ -68,7 +68,7 @@ def test_two_parameters_cells_are_refused():
 
 def test_texts_are_read_by_the_declared_type(declared):
     texts = {"min_cells": "25", "share": "1", "loud": "yes", "atlas": "1"}
-    values = parameters.check(declared, parameters.typed(declared, texts))
+    values = parameters.check(declared, parameters.coerce(declared, texts))
     assert values == {"min_cells": 25, "share": 1.0, "loud": True, "atlas": "1"}
     assert type(values["share"]) is float
     assert values["loud"] is True
@@ -109,9 +109,8 @@ def test_all_faults_come_in_one_message(declared):
 def test_files_and_options_are_split(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("min_cells: 5\nshare: 1\n")
-    texts, values = parameters.parse_options(["cell_type=a=b"], files=[path])
-    assert texts == {"cell_type": "a=b"}
-    assert values == {"min_cells": 5, "share": 1}
+    values = parameters.parse_options(["cell_type=a=b", "share=0.1"], files=[path])
+    assert values == {"min_cells": 5, "share": "0.1", "cell_type": "a=b"}
 
 
 def test_options_and_files_that_say_nothing_are_named_together(tmp_path):
@@ -127,7 +126,7 @@ def test_options_and_files_that_say_nothing_are_named_together(tmp_path):
 @pytest.mark.parametrize("number", ["1e-2", "0.01", "'1e-2'", "!!str 1e-2"])
 def test_numbers_of_a_file_are_read_by_the_declared_type(declared, tmp_path, number):
     (tmp_path / "p.yaml").write_text(f"share: {number}\ncell_type: NK\nmin_cells: 2.0\n")
-    _, values = parameters.parse_options([], files=[tmp_path / "p.yaml"])
+    values = parameters.parse_options([], files=[tmp_path / "p.yaml"])
     found = parameters.check(declared, parameters.coerce(declared, values))
     assert found == {"share": 0.01, "cell_type": "NK", "min_cells": 2}
 

@@ -65,21 +65,6 @@ def test_other_code_of_the_simulator_simulates_anew_and_drops_the_old(writes, mo
     assert not old.exists()
 
 
-def test_a_stopped_simulation_leaves_nothing_that_is_taken_for_whole(writes, monkeypatch):
-    from helpers.simulate import release
-
-    def stop(folder, **_):
-        folder.mkdir(parents=True)
-        (folder / names.EXPRESSION_FILE).write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(release, "write", stop)
-        with pytest.raises(KeyboardInterrupt):
-            sources.open_atlas("tiny")
-    assert sources.open_atlas("tiny").shape[0] == 680
-
-
 def test_the_key_follows_the_code_and_the_facts():
     key = sources.simulation_key()
     assert len(key) == 12

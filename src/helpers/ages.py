@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import polars as pl
 
@@ -37,7 +36,6 @@ _OVER = re.compile(
     rf"(?:{_NUMBER}[\s-]*(?:{_UNIT})?[\s-]*(?:old)?\s*(?:stage)?\s*(?:{_MORE}|\+))"
     rf"|(?:(?:>=|≥|>|\bover|\babove)\s*{_NUMBER}[\s-]*(?:{_UNIT})?)"
 )
-_PLUS = re.compile(rf"{_NUMBER}\s*\+[\s-]*(?:{_UNIT})?")
 _UNDER = re.compile(rf"(?:\bunder|\bbelow|<)[\s-]*{_NUMBER}[\s-]*(?:{_UNIT})?")
 _SINGLE = re.compile(rf"{_NUMBER}[\s-]*{_UNIT}")
 _PLAIN = re.compile(_NUMBER)
@@ -83,12 +81,9 @@ class Age:
 NO_AGE = Age(None, None, UNKNOWN)
 
 
-@cache
 def stages() -> pl.DataFrame:
     """Return the life stages of human and mouse with their ages in years (HsapDv and MmusDv, CC BY 4.0)."""
-    source = resources.files("helpers.facts").joinpath("tables", "development_stages.tsv")
-    with resources.as_file(source) as path:
-        return pl.read_csv(path, separator="\t", comment_prefix="#", null_values=[""])
+    return study.read("development_stages.tsv")
 
 
 def parse(label: str | float | None, *, species: str = HUMAN) -> Age:
@@ -104,52 +99,29 @@ def parse(label: str | float | None, *, species: str = HUMAN) -> Age:
     if label is None or (isinstance(label, float) and math.isnan(label)):
         return NO_AGE
     if not isinstance(label, str):
-        return _exact(float(label), "y") if 0 <= label <= OLDEST else NO_AGE
-    text = label.strip()
-    known, simple = _known(), _simplify(text)
-    return known.get(f"{simple} ({species})") or known.get(simple) or _guess(text.lower())
+        return _exact(float(label), 1) if 0 <= label <= OLDEST else NO_AGE
+    known, simple = _known(), _simplify(label)
+    return known.get(f"{simple} ({species})") or known.get(simple) or _guess(label.strip().lower())
 
 
 def parse_all(labels: Iterable[str | float | None], *, species: str = HUMAN) -> pl.DataFrame:
-    """Parse labels into one row each: age, age_lower, age_upper (years) and age_kind.
-
-    Each distinct label is parsed once.
-    """
-    if isinstance(labels, pl.Series) and labels.dtype in (pl.Categorical, pl.Enum):
-        labels = labels.cast(pl.String)
-    column = (
-        labels.alias("_label")
-        if isinstance(labels, pl.Series)
-        else pl.Series("_label", list(labels), strict=False)
-    )
+    """Parse labels into one row each: age, age_lower, age_upper (years) and age_kind; each distinct one once."""
+    column = pl.Series("label", labels, strict=False)
     distinct = column.unique()
-    parsed = [parse(label, species=species) for label in distinct]
-    table = pl.DataFrame(
-        {
-            "_label": distinct,
-            AGE: [age.years for age in parsed],
-            AGE_LOWER: [age.lower for age in parsed],
-            AGE_UPPER: [age.upper for age in parsed],
-            AGE_KIND: [age.kind for age in parsed],
-        },
-        schema_overrides=AGE_SCHEMA,
-    )
-    return (
-        column.to_frame()
-        .join(table, on="_label", how="left", nulls_equal=True, maintain_order="left")
-        .drop("_label")
-    )
+    found = _table([parse(label, species=species) for label in distinct]).with_columns(distinct)
+    every = column.to_frame().join(found, on="label", how="left", nulls_equal=True, maintain_order="left")
+    return every.drop("label")
+
+
+def _table(ages: Sequence[Age]) -> pl.DataFrame:
+    rows = [(age.years, age.lower, age.upper, age.kind) for age in ages]
+    return pl.DataFrame(rows, schema=AGE_SCHEMA, orient="row")
 
 
 def describe(age: Age, *, species: str = HUMAN) -> dict[str, float | str | None]:
     """Return the age columns of the atlas for an age: group, bin, midpoint, and the exact age where it is known.
 
-    Parameters
-    ----------
-    age
-        From `parse`.
-    species
-        The bins are those of people: a mouse is in none.
+    The bins are those of people: a mouse is in none.
 
     Examples
     --------
@@ -182,33 +154,23 @@ def find_source(columns: Sequence[str], *, age_column: str | None = None) -> str
     return next((column for column in AGE_SOURCES if column in columns), None)
 
 
-@cache
-def donor_ages() -> dict[str, float]:
-    """Return the exact ages of the atlas's donors, in years, by donor."""
-    donors = study.donors()
-    return dict(zip(donors[names.DONOR].to_list(), donors["Age"].cast(pl.Float64).to_list(), strict=True))
-
-
 def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.DataFrame:
     """Return ages for cells of the muscle atlas: the donor's exact age where published, else the age group."""
     pairs = pl.DataFrame({"group": groups, "donor": donors}, schema={"group": pl.String, "donor": pl.String})
     distinct = pairs.unique()
-    meant = [_of_donor(group, donor) for group, donor in distinct.iter_rows()]
-    # parsed one by one: an exact age is a number, a group is a text
-    table = pl.concat(
-        [distinct, pl.concat([parse_all([label]) for label in meant] or [parse_all([])])], how="horizontal"
-    )
-    return pairs.join(table, on=["group", "donor"], how="left", nulls_equal=True, maintain_order="left").drop(
-        "group", "donor"
-    )
+    published = dict(study.donors().select(names.DONOR, "Age").iter_rows())
+    ages = [_of_donor(group, published.get(donor)) for group, donor in distinct.iter_rows()]
+    found = pl.concat([distinct, _table(ages)], how="horizontal")
+    every = pairs.join(found, on=["group", "donor"], how="left", nulls_equal=True, maintain_order="left")
+    return every.drop("group", "donor")
 
 
-def _of_donor(group: str | None, donor: str | None) -> str | float | None:
+def _of_donor(group: str | None, published: float | None) -> Age:
     # a donor of that name whose published age contradicts the group is somebody else
-    exact = donor_ages().get(donor or "")
     stated = parse(group)
-    fits = stated.lower is None or (exact is not None and stated.lower <= exact <= (stated.upper or math.inf))
-    return exact if exact is not None and fits else group
+    if published is None or not (stated.lower or 0) <= published <= (stated.upper or math.inf):
+        return stated
+    return parse(published)
 
 
 @cache
@@ -228,8 +190,7 @@ def _known() -> dict[str, Age]:
 
 
 def _simplify(label: str) -> str:
-    text = re.sub(r"\s+", " ", label.lower()).strip()
-    return re.sub(r"\s+", " ", re.sub(r"\b(human|mouse|stage)\b", "", text)).strip()
+    return " ".join(re.sub(r"\b(human|mouse|stage)\b", " ", label.lower()).split())
 
 
 def _guess(text: str) -> Age:
@@ -241,27 +202,26 @@ def _guess(text: str) -> Age:
         n = _DECADES.index(decade[1]) if decade[1] else int(decade[2]) - 1
         return Age(10.0 * n, 10.0 * (n + 1), INTERVAL)
     if span := _RANGE.search(text):
-        unit = _unit(span[3])
         # "15-19 year-old" counts the nineteenth year in; a bare "15-20" is a bin whose end belongs to the next
         end = float(span[2]) + (1 if span[3] else 0)
         if end > float(span[1]):
-            return Age(float(span[1]) * _YEARS[unit], end * _YEARS[unit], INTERVAL)
+            return Age(float(span[1]) * _unit(span[3]), end * _unit(span[3]), INTERVAL)
         return NO_AGE
-    if over := _OVER.search(text) or _PLUS.search(text):
-        groups = [group for group in over.groups() if group]
-        return Age(float(groups[0]) * _YEARS[_unit(groups[1] if len(groups) > 1 else None)], None, OPEN)
+    if over := _OVER.search(text):
+        number, unit = over[1] or over[3], over[2] or over[4]
+        return Age(float(number) * _unit(unit), None, OPEN)
     if under := _UNDER.search(text):
-        return Age(0.0, float(under[1]) * _YEARS[_unit(under[2])], INTERVAL)
+        return Age(0.0, float(under[1]) * _unit(under[2]), INTERVAL)
     if single := _SINGLE.search(text):
         return _exact(float(single[1]), _unit(single[2]))
     if (plain := _PLAIN.fullmatch(text)) and float(plain[1]) <= OLDEST:
-        return _exact(float(plain[1]), "y")
+        return _exact(float(plain[1]), 1)
     return NO_AGE
 
 
-def _exact(number: float, unit: str) -> Age:
-    return Age(number * _YEARS[unit], (number + 1) * _YEARS[unit], EXACT)
+def _exact(number: float, unit: float) -> Age:
+    return Age(number * unit, (number + 1) * unit, EXACT)
 
 
-def _unit(written: str | None) -> str:
-    return written[0] if written else "y"
+def _unit(written: str | None) -> float:
+    return _YEARS[written[0]] if written else 1.0

@@ -1,11 +1,9 @@
-"""Memory and time: a size text to bytes, a need refused before it is allocated, a peak recorded."""
+"""Memory: a size text to bytes, a need refused before it is allocated, a peak recorded."""
 
 import contextlib
 import re
 import resource
 import sys
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -18,13 +16,7 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "M
 
 
 def to_bytes(size: str | int) -> int:
-    """Turn a size such as ``"8 GiB"`` into bytes.
-
-    Examples
-    --------
-    >>> to_bytes("1.5 KiB")
-    1536
-    """
+    """Turn a size such as ``"8 GiB"`` into bytes."""
     if isinstance(size, int):
         return size
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
@@ -35,13 +27,7 @@ def to_bytes(size: str | int) -> int:
 
 
 def to_text(n_bytes: float) -> str:
-    """Turn bytes into a size a person reads.
-
-    Examples
-    --------
-    >>> to_text(3 * 2**30)
-    '3.0 GiB'
-    """
+    """Turn bytes into a size a person reads, such as ``3.0 GiB``."""
     for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= scale:
             return f"{n_bytes / scale:.1f} {unit}"
@@ -72,27 +58,8 @@ def peak_bytes() -> int:
     """
     status = Path("/proc/self/status")
     if status.is_file():
-        mark = re.search(
-            r"^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE
-        )
+        mark = re.search(r"(?m)^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
         if mark is not None:
             return int(mark[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-@dataclass
-class Meter:
-    """Wall time since it was made, in seconds, and the peak memory of the process, in bytes."""
-
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time so far."""
-        return time.monotonic() - self.started
-
-    @property
-    def peak(self) -> int:
-        """Peak resident memory of the process."""
-        return peak_bytes()

@@ -10,11 +10,8 @@ WAIT = 30.0  # seconds for workers to appear, and for lost ones to come back
 HOW = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`, on machines that see the same paths."
 
 
-class Threads:
+class Threads(ThreadPoolExecutor):
     """Threads of this machine."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.submit = pool.submit
 
     def share(self, value: Any) -> Any:
         """Return the value: threads see it."""
@@ -68,17 +65,14 @@ class Cluster:
 
 @contextmanager
 def pool(workers: int, address: str | None, *, error: type[Exception]) -> Iterator[Threads | Cluster]:
-    """Give a place that work is submitted to: `workers` threads here, or the cluster at `address`.
+    """Give a place that work is submitted to: `workers` threads here, or the Dask cluster at `address`.
 
-    Raises
-    ------
-    Exception
-        Of the class `error`: Dask is not installed, no scheduler answers, or it has no workers.
+    What goes wrong with a cluster is an `error`: no Dask, no scheduler, no workers, all lost.
     """
     if address is None:
-        threads = ThreadPoolExecutor(max(1, workers))
+        threads = Threads(max(1, workers))
         try:
-            yield Threads(threads)
+            yield threads
         finally:
             threads.shutdown(cancel_futures=True)
         return

@@ -1,8 +1,9 @@
 """Files written whole or not at all, and the hashes that name them."""
 
-import ctypes
 import errno
+import fcntl
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -25,9 +26,8 @@ from helpers.errors import StorageError
 
 CACHE_VARIABLE = "MUSCLEBOOK_CACHE"
 MARKER = ".musclebook.json"  # in a folder that a command wrote: what kind it is, and the hash of each file
-_CONVERTED = re.compile(
-    rf"{re.escape(names.STEM)}\.converted-[0-9a-f]{{16}}\.h5ad"
-)  # opening a release may add it
+# opening a release may add it
+_CONVERTED = re.compile(rf"{re.escape(names.STEM)}\.converted-[0-9a-f]{{16}}\.h5ad")
 HOMELESS = {
     "NUMBA_CACHE_DIR": "numba",
     "MPLCONFIGDIR": "matplotlib",
@@ -40,6 +40,7 @@ HOMELESS = {
 REMEMBERED = 2**24  # bytes; smaller files are hashed each time
 SETTLED = 2 * 10**9  # nanoseconds; a younger file may change again without a change of its times
 _FULL = os.strerror(errno.ENOSPC)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # whatever was being done
 
 
 def cache_folder() -> Path:
@@ -74,12 +75,11 @@ def can_write(folder: Path) -> bool:
 
 def temporary_home() -> Path:
     """Return a temporary folder that only this user can write, the same one each time where that is safe."""
-    folder = Path(tempfile.gettempdir()) / f"musclebook-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    folder = Path(tempfile.gettempdir()) / f"musclebook-{os.getuid()}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.lstat()
-        ours = not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
-        if stat.S_ISDIR(about.st_mode) and ours:
+        if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022:
             return folder
     return Path(tempfile.mkdtemp(prefix="musclebook-"))
 
@@ -95,40 +95,16 @@ def make_up_for_no_home() -> None:
 
 @contextmanager
 def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes the name, on failure it is removed.
+    """Give a temporary path beside `path`, for a file or a folder; on success it takes the name, else it is removed.
 
-    Works for a file or a folder. An older file or folder of that name stays until the new one is whole. A folder
-    replaces another only as `claim` allows, and is marked with what was written.
-
-    Parameters
-    ----------
-    path
-        The name.
-    kind
-        What a folder holds; only one of the same kind is replaced.
-    force
-        Replace a folder that holds files of others.
-    owned
-        The name is our own, in the build folder or the cache: whatever has it is replaced.
-
-    Raises
-    ------
-    StorageError
-        If the disk is full, the place cannot be written, or a folder there is not ours.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "table.txt"
-    >>> with writing(target) as part:
-    ...     _ = part.write_text("whole")
-    >>> target.read_text()
-    'whole'
+    What has the name stays until the new one is whole. A folder replaces another only as `claim` allows, unless it is
+    `owned`: in the build folder or the cache. It is marked with its kind and the hashes of what was written. Every way
+    to fail to write is a `StorageError`.
     """
     path = Path(path)
     with storing(path, any_fault=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:80]}.{_maker()}-{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f".{path.name[:80]}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
     try:
         with storing(path):
             yield part
@@ -139,45 +115,36 @@ def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = Fa
         with storing(path, any_fault=True):
             replace(part, path)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            with suppress(OSError):  # a read-only disk refuses even to remove what is not there
-                part.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk refuses even to remove what is not there
+            _remove(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str | Path] = ()) -> list[str]:
     """Refuse a place for a folder that may not be replaced, before any work; return what `force` would give up.
 
     A folder may be replaced if it is empty, or if an earlier call wrote it, of the same kind, and it holds nothing
-    else: no file of others, none that was edited since.
-
-    Parameters
-    ----------
-    folder
-        Where the new folder goes.
-    kind
-        What it will hold, as given to `writing`.
-    force
-        Allow files of others in it. Never allowed: a link, a file, a folder around the working folder, the home
-        folder or an input.
-    inputs
-        What is read meanwhile, and must not be replaced.
-
-    Returns
-    -------
-    list of str
-        Files that go although they are not ours; empty unless `force`.
-
-    Raises
-    ------
-    StorageError
-        If the place may not be replaced, or cannot be written.
+    else: no file of others, none that was edited since. `force` gives these up, but never a link, a file, or a folder
+    around the working folder, the home folder or an input.
     """
     folder = Path(folder)
-    require_utf8(folder)
-    _require_replaceable(folder, inputs)
+    if folder.is_symlink():
+        _refuse(folder, f"is a symbolic link to {os.path.realpath(folder)}")
+    if folder.exists() and not folder.is_dir():
+        _refuse(folder, "is a file")
+    kept = {"the working folder": Path(os.curdir), "the home folder": Path(os.path.expanduser("~"))}  # noqa: PTH111
+    for words, other in (kept | {f"{str(one)!r}, which is read": Path(one) for one in inputs}).items():
+        there = other.resolve()
+        if folder.exists() and there.exists() and any(map(folder.samefile, (there, *there.parents))):
+            _refuse(folder, f"is or holds {words}")
     with storing(folder, any_fault=True):
+        drop_leftovers(folder)
         lost = foreign(folder, kind=kind)
     if lost and not force:
         more = f" and {len(lost) - 4:,} more" if len(lost) > 4 else ""
@@ -194,61 +161,64 @@ def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] 
     """Refuse a place for a file that has one already, before any work."""
     path = Path(path)
     if path.is_symlink() or path.is_dir():
-        _refuse(path, "is a symbolic link" if path.is_symlink() else "is a folder", "a new file")
-    if any(_same_place(path, Path(one)) for one in inputs):
-        _refuse(path, "is what is read", "a new file")
+        _refuse(path, "is a symbolic link" if path.is_symlink() else "is a folder")
+    if path.exists() and any(Path(one).exists() and path.samefile(one) for one in inputs):
+        _refuse(path, "is what is read")
     if path.exists() and path.stat().st_size and not force:
         msg = f"{str(path)!r} exists already. Nothing was changed. Name a new file, or give --force to replace it."
         raise StorageError(msg)
     require_writable(path.parent)
 
 
+def _refuse(path: Path, why: str) -> None:
+    msg = f"{str(path)!r} {why} and is left as it is. Name a new place."
+    raise StorageError(msg)
+
+
 def foreign(folder: Path, *, kind: str) -> list[str]:
     """Return the files of a folder that `writing` did not put there as they are, by relative name."""
-    # another process may replace the folder while it is read: then what was seen is no whole
-    for _ in range(50):
-        state, before = _state(folder), _marker(folder)
-        with suppress(FileNotFoundError):
-            lost = _not_ours(folder, before.get("files", {}) if before.get("kind") == kind else {})
-            if not lost or _state(folder) == state:
-                return lost
-    return ["files that change while they are looked at"]
+    if not folder.is_dir():
+        return []
+    with _turn(folder.parent):  # nobody replaces it while it is looked at
+        known = _listed(folder, kind)
+        lost = []
+        for path in _everything(folder):
+            name = path.relative_to(folder).as_posix()
+            converted = known and _CONVERTED.fullmatch(name) and not path.is_symlink()
+            ours = path.is_file() and not path.is_symlink() and known.get(name) == digest(path)
+            if not converted and not ours:
+                lost.append(f"{name} (edited)" if name in known else name)
+        return lost
 
 
-def _state(folder: Path) -> tuple[int, int] | None:
-    """Tell one writing of a folder from the next, also where both wrote the same."""
-    with suppress(OSError):
-        found = (folder / MARKER).stat()
-        return found.st_ino, found.st_mtime_ns
-    return None
+@contextmanager
+def _turn(parent: Path) -> Iterator[None]:
+    """Let one process at a time look at or replace the folders in a folder, on a disk that knows locks."""
+    door = os.open(parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(door, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(door)
 
 
-def _marker(folder: Path) -> dict[str, Any]:
+def _listed(folder: Path, kind: str) -> dict[str, str]:
+    """Return the hashes of what `mark` listed in a folder of this kind; none in any other."""
     try:
         found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else {}
-
-
-def _not_ours(folder: Path, known: dict[str, str]) -> list[str]:
-    lost = []
-    for path in _everything(folder) if folder.is_dir() else ():
-        name = path.relative_to(folder).as_posix()
-        if _CONVERTED.fullmatch(name) and known and not path.is_symlink():
-            continue
-        if path.is_symlink() or not path.is_file() or known.get(name) != digest(path):
-            lost.append(name if name not in known else f"{name} (edited)")
-    return lost
+    ours = isinstance(found, dict) and found.get("kind") == kind and isinstance(found.get("files"), dict)
+    return found["files"] if ours else {}
 
 
 def intact(folder: Path, *, kind: str) -> bool:
     """Whether all that `mark` listed in a folder is there as it was; what was added does not matter."""
-    marker = _marker(folder)
+    listed = _listed(folder, kind)
     try:
-        listed = marker.get("files", {}).items()
-        return marker.get("kind") == kind and all(digest(folder / name) == known for name, known in listed)
-    except (OSError, TypeError):
+        return bool(listed) and all(digest(folder / name) == known for name, known in listed.items())
+    except OSError:
         return False
 
 
@@ -262,121 +232,51 @@ def mark(folder: Path, *, kind: str) -> None:
 def set_aside(folder: Path, *, kind: str) -> None:
     """Give a folder another name if it holds what we did not write, so that nothing of others is replaced."""
     if folder.is_symlink() or foreign(folder, kind=kind):
-        number = next(number for number in range(1, 10_000) if not _beside(folder, number).exists())
-        folder.rename(_beside(folder, number))
-
-
-def _beside(folder: Path, number: int) -> Path:
-    return folder.with_name(f"{folder.name}.edited-{number}")
+        aside = (folder.with_name(f"{folder.name}.edited-{number}") for number in itertools.count(1))
+        folder.rename(next(place for place in aside if not place.exists()))
 
 
 def _everything(folder: Path) -> Iterator[Path]:
-    """Give all that is below a folder and is no folder itself, the marker left out; links are not followed."""
-
-    def fail(problem: OSError) -> None:
-        raise problem
-
-    for root, inner, outer in os.walk(folder, onerror=fail):
-        links = [name for name in inner if Path(root, name).is_symlink()]
-        for name in sorted(outer + links):
-            if Path(root) != folder or name != MARKER:
-                yield Path(root, name)
-
-
-def _require_replaceable(folder: Path, inputs: Iterable[str | Path]) -> None:
-    wanted = "a new folder"
-    if folder.is_symlink():
-        _refuse(folder, f"is a symbolic link to {os.path.realpath(folder)}", wanted)
-    if folder.exists() and not folder.is_dir():
-        _refuse(folder, "is a file", wanted)
-    if not folder.exists():
-        return
-    kept = [("the working folder", Path(os.curdir)), ("the home folder", Path(os.path.expanduser("~")))]  # noqa: PTH111
-    for words, other in kept + [(f"{str(one)!r}, which is read", Path(one)) for one in inputs]:
-        if other.exists() and _same_place(folder, other):
-            _refuse(folder, f"is {words}", wanted)
-        if other.exists() and folder.resolve() in other.resolve().parents:
-            _refuse(folder, f"holds {words}", wanted)
-
-
-def _same_place(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
-
-
-def _refuse(path: Path, why: str, wanted: str) -> None:
-    msg = f"{str(path)!r} {why} and is left as it is. Name {wanted}."
-    raise StorageError(msg)
+    """Give all that is below a folder and is no folder that can be read, the marker left out; no link is followed."""
+    next(folder.iterdir(), None)  # raises where the folder itself cannot be read
+    for path in sorted(folder.rglob("*")):
+        inner = path.is_dir() and not path.is_symlink() and os.access(path, os.R_OK | os.X_OK)
+        if not inner and path != folder / MARKER:
+            yield path
 
 
 def replace(part: Path, path: Path) -> None:
-    """Give a whole file or folder its name, once it is on the disk; what had the name is removed after that.
-
-    Parameters
-    ----------
-    part
-        The new file or folder, beside `path`.
-    path
-        Its name. Another process may write it at the same time: the later one stays.
-    """
+    """Give a whole file or folder its name, once it is on the disk; what had the name is removed after that."""
+    for inside in (part, *part.rglob("*")):
+        with suppress(OSError), inside.open("rb") as stream:  # a folder cannot be opened
+            os.fsync(stream.fileno())  # a name may not outlive a power cut that its content does not
     if not part.is_dir():
-        _sync(part)
         part.replace(path)
         return
-    for inside in part.rglob("*"):
-        if inside.is_file():
-            _sync(inside)
-    old = path.with_name(f"{part.name}.old")
-    while True:
+    old = part.with_name(f"{part.name}.old")
+    with _turn(path.parent):
         if path.is_dir():
-            if _exchange(part, path):
-                shutil.rmtree(part, ignore_errors=True)
-                return
-            with suppress(FileNotFoundError):  # another process may just be replacing it
-                path.rename(old)
+            path.rename(old)
         try:
             part.rename(path)
-        except OSError as problem:
-            if problem.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.is_dir():
-                shutil.rmtree(old, ignore_errors=True)
-                continue  # another process was faster
-            if old.is_dir() and not path.exists():
+        except OSError:
+            if old.is_dir():
                 old.rename(path)
             raise
-        shutil.rmtree(old, ignore_errors=True)
-        return
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file is on the disk: a name may not outlive a power cut that its content does not."""
-    with suppress(OSError), path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders trade names in one step, so that neither name is ever gone; False where the system cannot."""
-    try:
-        trade = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):  # not Linux
-        return False
-    here = -100  # AT_FDCWD
-    return trade(here, os.fsencode(one), here, os.fsencode(other), 2) == 0  # RENAME_EXCHANGE
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def drop_leftovers(path: Path) -> None:
     """Remove what killed processes of this machine left of `path`; a copy they had moved aside gets its name back."""
-    if not path.parent.is_dir():
-        return
     pattern = re.compile(rf"\.+{re.escape(path.name[:80])}\.{_machine()}-(\d+)-[0-9a-f]{{8}}\.part(.*)")
-    for found in list(path.parent.iterdir()):
+    for found in list(path.parent.iterdir()) if path.parent.is_dir() else ():
         match = pattern.fullmatch(found.name)
         if match is None or psutil.pid_exists(int(match[1])):
             continue
         if match[2] == ".old" and not path.exists():
             found.rename(path)
-        elif found.is_dir():
-            shutil.rmtree(found, ignore_errors=True)
         else:
-            found.unlink(missing_ok=True)
+            _remove(found)
 
 
 @contextmanager
@@ -393,10 +293,19 @@ def storing(path: Path, *, any_fault: bool = False) -> Iterator[None]:
         number = getattr(problem, "errno", None)
         if number is None and _FULL in str(problem):  # polars says it in words only
             number = errno.ENOSPC
-        certain = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-        if not certain and not (any_fault and isinstance(problem, OSError)):
+        if number not in _UNWRITABLE and not (any_fault and isinstance(problem, OSError)):
             raise
-        fault = StorageError(_explain(path, problem, number))
+        reason = str(problem) if number is None else os.strerror(number)
+        remedy = (
+            "Free some space, or write elsewhere" if reason == _FULL else "Give a place that can be written"
+        )
+        if cache_folder() in path.parents:
+            remedy += f"; {CACHE_VARIABLE} names the cache folder"
+        msg = (
+            f"{str(path)!r} cannot be written: {reason}. Nothing half-written is kept, and what was there before is "
+            f"unchanged. {remedy}."
+        )
+        fault = StorageError(msg)
         fault.errno = number
         raise fault from problem
 
@@ -435,24 +344,9 @@ def require_room(path: Path, needed: int) -> None:
         raise StorageError(msg)
 
 
-def _explain(path: Path, problem: Exception, number: int | None) -> str:
-    reason = str(problem) if number is None else os.strerror(number)
-    remedy = "Free some space, or write elsewhere" if reason == _FULL else "Give a place that can be written"
-    if cache_folder() in path.parents:
-        remedy += f"; {CACHE_VARIABLE} names the cache folder"
-    return (
-        f"{str(path)!r} cannot be written: {reason}. Nothing half-written is kept, and what was there before is "
-        f"unchanged. {remedy}."
-    )
-
-
 def _machine() -> str:
     """Return a short word for this machine: process numbers mean nothing on another one."""
     return digest_text(platform.node())[:6]
-
-
-def _maker() -> str:
-    return f"{_machine()}-{os.getpid()}"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -467,6 +361,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest_text(text: str) -> str:
+    """Return the SHA-256 of a text, 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
 def fingerprint(path: str | Path) -> str:
     """Return a hash of all that a file or a folder holds: any change of content changes it.
 
@@ -476,44 +375,31 @@ def fingerprint(path: str | Path) -> str:
     """
     path = Path(path)
     if path.is_dir():
-        inside = [one for one in sorted(path.rglob("*")) if one.is_file() and _counts(one.relative_to(path))]
-        if (path / names.EXPRESSION_FILE).is_file():
-            truth = path / names.TRUTH_FOLDER
-            inside = [
-                one
-                for one in inside
-                if (one.parent == path and one.name in names.RELEASE_FILES) or truth in one.parents
-            ]
-        return digest_text(
-            json.dumps([(one.relative_to(path).as_posix(), fingerprint(one)) for one in inside])
-        )
+        listed = [(name.as_posix(), fingerprint(path / name)) for name in _content(path)]
+        return digest_text(json.dumps(listed))
     about = path.stat()
     if about.st_size < REMEMBERED:
         return digest(path)
-    said = [
-        str(path.resolve()),
-        about.st_size,
-        about.st_mtime_ns,
-        about.st_ctime_ns,
-        about.st_ino,
-        about.st_dev,
-    ]
-    known = cache_folder() / "fingerprints" / f"{digest_text(json.dumps(said))[:32]}"
+    times = (about.st_mtime_ns, about.st_ctime_ns)
+    said = json.dumps([str(path.resolve()), about.st_size, *times, about.st_ino, about.st_dev])
+    known = cache_folder() / "fingerprints" / digest_text(said)[:32]
     with suppress(OSError, ValueError):
         found = known.read_text(encoding="ascii")
         if re.fullmatch(r"[0-9a-f]{64}", found):
             return found
     found = digest(path)
-    if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) > SETTLED and path.stat() == about:
-        with suppress(StorageError, OSError), writing(known) as part:
+    if time.time_ns() - max(times) > SETTLED and path.stat() == about:
+        with suppress(OSError), writing(known) as part:
             part.write_text(found, encoding="ascii")
     return found
 
 
-def _counts(name: Path) -> bool:
-    return not any(part.startswith(".") for part in name.parts) and not _CONVERTED.fullmatch(name.name)
-
-
-def digest_text(text: str) -> str:
-    """Return the SHA-256 of a text, 64 hexadecimal digits."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+def _content(folder: Path) -> list[Path]:
+    """Return the files of a folder that its fingerprint is of, by relative name."""
+    inside = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    inside = [name for name in inside if not any(part.startswith(".") for part in name.parts)]
+    if (folder / names.EXPRESSION_FILE).is_file():
+        return [
+            name for name in inside if str(name) in names.RELEASE_FILES or name.parts[0] == names.TRUTH_FOLDER
+        ]
+    return [name for name in inside if not _CONVERTED.fullmatch(name.name)]

@@ -1,12 +1,15 @@
 """The numbers a page states: recorded once, shown in sentences and tables, written to files."""
 
 import hashlib
+import html
 import json
 import math
 import platform
 import re
+import time
 import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,13 +19,16 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import polars as pl
+from great_tables import GT
 
-from helpers import markup, parameters
-from helpers.budget import Meter, to_text
+from helpers import parameters
+from helpers.budget import peak_bytes, to_text
 from helpers.errors import FindingError
 from helpers.files import write_json, writing
-from helpers.markup import Plain
 
+Plain = str | int | float | bool | None
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~!])")
 _GLUE_MIME = "application/papermill.record/text/plain"
 _SHOWN_PACKAGES = ("musclebook", "anndata", "scanpy", "polars", "numpy", "scikit-learn", "edgepython")
 
@@ -39,51 +45,29 @@ class Finding:
     @property
     def number(self) -> str:
         """The value alone, as a reader writes it: a count of zero is none."""
-        nothing = type(self.value) is int and self.value == 0
-        return "none" if nothing else markup.escape(self.text("number"))
-
-    @property
-    def range(self) -> str:
-        """The interval alone."""
-        return self.text("range")
+        return "none" if type(self.value) is int and self.value == 0 else escape(self.text("number"))
 
     def __format__(self, spec: str) -> str:
         """Write the finding for Markdown: `spec` formats its numbers, or is a noun, ``gene|genes``, that it counts."""
         one, several, *_ = [*spec.split("|"), ""]
-        return markup.escape(self.count(one, several) if several else self.text(spec=spec))
-
-    def count(self, one: str, several: str) -> str:
-        """Count a noun in English: no genes, 1 gene, 16 genes."""
+        if not several:
+            return escape(self.text(spec=spec))
         if self.value is None:
-            return f"an unknown number of {several}"
-        return (
-            f"no {several}"
-            if self.value == 0
-            else f"{self.text('number')} {one if self.value == 1 else several}"
-        )
+            return escape(f"an unknown number of {several}")
+        if self.value == 0:
+            return escape(f"no {several}")
+        return escape(f"{write(self.value)} {one if self.value == 1 else several}")
 
     def text(self, part: str = "", spec: str = "") -> str:
-        """Write the finding as plain text, for whoever escapes by themselves.
+        """Write the finding as plain text, for whoever escapes by themselves: all of it, or its part ``number``.
 
-        Parameters
-        ----------
-        part
-            ``number`` for the value alone, ``range`` for the interval alone, empty for value, unit and interval. What
-            is missing has neither unit nor interval.
-        spec
-            Format of the numbers.
+        `spec` formats numbers. What is missing has neither unit nor interval.
         """
-        value = markup.write(self.value, spec)
-        if self.value is None:
-            return "" if part == "range" else value
-        bounds = (
-            "" if self.interval is None else " to ".join(markup.write(bound, spec) for bound in self.interval)
-        )
-        if part == "number":
+        value = write(self.value, spec)
+        if self.value is None or part:
             return value
-        if part == "range":
-            return bounds
         unit = f" {self.unit}" if self.unit else ""
+        bounds = " to ".join(write(bound, spec) for bound in self.interval or ())
         interval = f" (95 % interval {bounds})" if bounds else ""
         return f"{value}{unit}{interval}"
 
@@ -95,7 +79,7 @@ class Note:
         self.notebook = notebook
         self.folder = folder
         self.parameters = parameters
-        self.meter = Meter()
+        self.started = time.monotonic()
         self.findings: dict[str, Finding] = {}
         self.tables: dict[str, list[str]] = {}
         self._source: dict[str, Plain] = {}
@@ -130,7 +114,9 @@ class Note:
         bounds = None if interval is None else (_plain(interval[0], name), _plain(interval[1], name))
         finding = Finding(name, _plain(value, name), unit, bounds)
         self.findings[name] = finding
-        _glue(f"{self.notebook}:{name}", finding)
+        # myst-nb reads this output as a glued value; its own glue() writes the repr, which for a text carries quotes
+        glued = {"name": f"{self.notebook}:{name}", "mime_prefix": "application/papermill.record/"}
+        _show(_GLUE_MIME, finding.text(), scrapbook=glued)
         self._write()
         return self
 
@@ -160,21 +146,17 @@ class Note:
         except KeyError as missing:
             msg = f"finding {missing} is shown before it is recorded. Recorded: {', '.join(self.findings) or 'none'}."
             raise FindingError(msg) from None
-        _display(markdown=text)
+        _show("text/markdown", text)
 
     def save(self, name: str, table: pl.DataFrame | pd.DataFrame) -> None:
         """Write a result table as Parquet and CSV into the run's folder, without showing it."""
-        self._save(name, table if isinstance(table, pl.DataFrame) else pl.from_pandas(table))
-
-    def _save(self, name: str, table: pl.DataFrame) -> list[Path]:
-        paths = [self.folder / f"{name}.csv", self.folder / f"{name}.parquet"]
-        with writing(paths[0]) as part:
-            table.write_csv(part)
-        with writing(paths[1]) as part:
-            table.write_parquet(part)
-        self.tables[name] = [path.name for path in paths]
+        frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
+        with writing(self.folder / f"{name}.csv") as part:
+            frame.write_csv(part)
+        with writing(self.folder / f"{name}.parquet") as part:
+            frame.write_parquet(part)
+        self.tables[name] = [f"{name}.csv", f"{name}.parquet"]
         self._write()
-        return paths
 
     def table(
         self,
@@ -212,20 +194,23 @@ class Note:
             If a column is not in the table.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
-        links = "" if name is None else markup.links(self._save(name, frame))
+        saved = ""
+        if name is not None:
+            self.save(name, frame)
+            saved = links([self.folder / file for file in self.tables[name]])
         shown = {column: column for column in frame.columns} if columns is None else dict(columns)
-        parts = [part for value in shown.values() for part in ([value] if isinstance(value, str) else value)]
-        absent = [
-            part for part in (*parts, *percent, *([groups] if groups else [])) if part not in frame.columns
-        ]
-        if absent and frame.height:
+        if frame.is_empty():
+            return
+        asked = [*percent, *([groups] if groups else [])]
+        for value in shown.values():
+            asked += [value] if isinstance(value, str) else value
+        if absent := [column for column in asked if column not in frame.columns]:
             msg = f"the table has no column {absent[0]!r}. There are: {', '.join(frame.columns)}."
             raise FindingError(msg)
-        if frame.height:
-            html = markup.table(
-                frame, caption=caption, rows=rows, links=links, columns=shown, groups=groups, percent=percent
-            )
-            _display(html_text=html)
+        made = _table(frame.head(rows), caption=caption, columns=shown, groups=groups, percent=percent)
+        more = f"First {rows:,} of {frame.height:,} rows. " if frame.height > rows else ""
+        foot = f"<p class='table-foot'>{more}{saved}</p>" if more or saved else ""
+        _show("text/html", made + foot)
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
@@ -241,40 +226,32 @@ class Note:
             **{f"data: {key}": value for key, value in self._source.items()},
             **{f"parameter: {key}": value for key, value in self.parameters.items()},
             **{f"version: {key}": value for key, value in _versions().items()},
-            "wall time": f"{self.meter.seconds:.0f} s",
-            "peak memory": to_text(self.meter.peak),
+            "wall time": f"{time.monotonic() - self.started:.0f} s",
+            "peak memory": to_text(peak_bytes()),
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         body = "".join(
-            f"<tr><th>{markup.in_html(key)}</th><td>{markup.in_html(value)}</td></tr>"
-            for key, value in rows.items()
+            f"<tr><th>{_in_html(key)}</th><td>{_in_html(value)}</td></tr>" for key, value in rows.items()
         )
-        _display(
-            html_text="<details class='provenance'><summary>How this page was made</summary>"
-            f"<div class='table-scroll'><table>{body}</table></div></details>"
-        )
+        fold = f"<div class='table-scroll'><table>{body}</table></div></details>"
+        _show("text/html", f"<details class='provenance'><summary>How this page was made</summary>{fold}")
 
     def _write(self) -> None:
-        write_json(
-            self.folder / "results.json",
-            {
-                "notebook": self.notebook,
-                "parameters": self.parameters,
-                "source": self._source,
-                "findings": {
-                    finding.name: {
-                        "value": finding.value,
-                        "unit": finding.unit,
-                        "interval": None if finding.interval is None else list(finding.interval),
-                    }
-                    for finding in self.findings.values()
-                },
-                "tables": self.tables,
-                "versions": _versions(),
-                "seconds": round(self.meter.seconds, 2),
-                "peak_bytes": self.meter.peak,
-            },
-        )
+        recorded = {
+            name: {"value": one.value, "unit": one.unit, "interval": one.interval}
+            for name, one in self.findings.items()
+        }
+        results = {
+            "notebook": self.notebook,
+            "parameters": self.parameters,
+            "source": self._source,
+            "findings": recorded,
+            "tables": self.tables,
+            "versions": _versions(),
+            "seconds": round(time.monotonic() - self.started, 2),
+            "peak_bytes": peak_bytes(),
+        }
+        write_json(self.folder / "results.json", results)
 
 
 def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
@@ -296,11 +273,9 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
         If a given parameter is unknown, or a value is of the wrong type, out of range or not a choice.
     """
     declared, given = parameters.from_history(namespace.get("In", ()))
-    values = {key: value for key, value in namespace.items() if key in declared}
-    unknown = {key: namespace.get(key) for key in given if key not in declared} if declared else {}
-    namespace.update(
-        parameters.check(declared, {**parameters.coerce(declared, values), **unknown}, name=notebook)
-    )
+    values = {key: namespace.get(key) for key in given}
+    values |= {key: namespace[key] for key in declared if key in namespace}
+    namespace.update(parameters.check(declared, parameters.coerce(declared, values), name=notebook))
     plain = {
         key: value
         for key, value in namespace.items()
@@ -312,13 +287,11 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     out_dir = namespace.get("out_dir")
     folder = Path(out_dir) if out_dir else Path("results") / notebook / key
     # a result file may be published: it names the file that was read, not where it lies on this machine
-    shown = {name: _without_folder(value) for name, value in plain.items()}
+    for name, value in plain.items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            plain[name] = Path(value).name
     warnings.filterwarnings("ignore", message="IProgress not found")  # a page needs no bar of progress
-    return Note(notebook, folder=folder, parameters=shown)
-
-
-def _without_folder(value: Plain) -> Plain:
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+    return Note(notebook, folder=folder, parameters=plain)
 
 
 def _plain(value: Any, name: str) -> Plain:
@@ -336,34 +309,120 @@ def _plain(value: Any, name: str) -> Plain:
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _SHOWN_PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
-def _glue(key: str, finding: Finding) -> None:
-    # myst-nb reads this output as a glued value; its own glue() would display through the same channel, but
-    # writes the repr, which for a text carries quotes
+def _show(kind: str, content: str, **metadata: Any) -> None:
+    """Show a text of one kind below the cell; nowhere outside of a notebook."""
+    from IPython import get_ipython
     from IPython.display import display
 
-    if _in_notebook():
-        display(
-            {_GLUE_MIME: finding.text()},
-            raw=True,
-            metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}},
-        )
+    if get_ipython() is not None:
+        display({kind: content}, raw=True, metadata=metadata)
 
 
-def _display(*, markdown: str | None = None, html_text: str | None = None) -> None:
-    from IPython.display import HTML, Markdown, display
+def write(value: Plain, spec: str = "") -> str:
+    """Return a value as a reader writes it: three significant digits, or as `spec` says; what is none is not available."""
+    if value is None:
+        return "not available"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if spec:
+        return format(value, spec)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{float(text):g}" if "e" in text else text
+    return f"{value:.2g}"
 
-    if _in_notebook():
-        display(Markdown(markdown) if markdown is not None else HTML(html_text))
+
+def escape(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return _MARKUP.sub(r"\\\1", html.escape(text, quote=False).replace("\n", " "))
 
 
-def _in_notebook() -> bool:
-    from IPython import get_ipython
+def _in_html(value: Any) -> str:
+    """Return a value as text that HTML shows as it is."""
+    return html.escape(str(value))
 
-    return get_ipython() is not None
+
+def links(paths: list[Path]) -> str:
+    """Return HTML links to files, by their names."""
+    # forward slashes: the same link serves in a notebook beside the folder and on the page
+    return " · ".join(
+        f"<a href='{_in_html(path.as_posix())}' download>{_in_html(path.name)}</a>" for path in paths
+    )
+
+
+def _table(
+    shown: pl.DataFrame,
+    *,
+    caption: str,
+    columns: Mapping[str, str | tuple[str, str, str]],
+    groups: str | None,
+    percent: Sequence[str],
+) -> str:
+    """Return a table as HTML, with a caption above."""
+    cells = {header: _cells(shown, column, percent) for header, column in columns.items()}
+    heads = {} if groups is None else {"group heading": [_cell(value) for value in shown[groups]]}
+    plain = pl.DataFrame({**cells, **heads}, schema=dict.fromkeys([*cells, *heads], pl.String))
+    texts = {column for column, kind in shown.schema.items() if not kind.is_numeric()}
+    numeric = [header for header, column in columns.items() if column not in texts]
+    made = GT(plain, groupname_col=next(iter(heads), None)).cols_align("right", columns=numeric)
+    # the style of the page, and in a notebook that of tables there, in place of eight kilobytes with every table
+    body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
+    body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
+    body = body.replace(
+        '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{_in_html(caption)}'"
+    )
+    # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
+    head = f"<p class='table-caption'>{_in_html(caption)}</p>"
+    return f"{head}<div class='table-scroll' tabindex='0'>{body}</div>"
+
+
+def write_p(value: float) -> str:
+    """Return a p or q as a reader writes it."""
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
+def write_interval(estimate: float | None, low: float | None, high: float | None) -> str:
+    """Return an estimate with its interval, to as many digits as the interval carries."""
+    if estimate is None or math.isnan(estimate):
+        return "–"
+    bounds = [bound for bound in (low, high) if bound is not None and math.isfinite(bound)]
+    if len(bounds) < 2:
+        return write(estimate)
+    width = (bounds[1] - bounds[0]) / 2
+    digits = 3 if width == 0 else min(6, -math.floor(math.log10(width / 3))) if width < 1 else int(width < 10)
+    return "{:z,.{n}f} ({:z,.{n}f} to {:z,.{n}f})".format(estimate, *bounds, n=digits)
+
+
+def _cells(frame: pl.DataFrame, column: str | tuple[str, str, str], percent: Sequence[str]) -> list[str]:
+    if not isinstance(column, str):
+        return [write_interval(*row) for row in frame.select(column).iter_rows()]
+    values = frame[column].to_list()
+    if column in percent:
+        return ["–" if value is None else f"{value:.1%}" for value in values]
+    if re.fullmatch(r"(p|q)(_\w+)?", column) and frame.schema[column].is_float():
+        return ["–" if value is None or math.isnan(value) else write_p(value) for value in values]
+    return [_cell(value) for value in values]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    if isinstance(value, int | float):
+        return write(value)
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -76,9 +76,6 @@ EXACT_AGE = "age"  # exact age in years, from the donor table
 SIMULATION = "musclebook_simulation"  # in uns, and on the file: what made up the data, as JSON
 SIMULATED = "musclebook_simulated"  # column of obs: the cells were made up
 
-# What one pseudobulk profile stands for.
-PROFILE = (DONOR, ASSAY, LEVEL0)
-
 # Words that mean "not given", and those that name no single donor, in lower case.
 NOT_GIVEN = frozenset({
     "", "-", "?", ".", "na", "n/a", "#n/a", "nan", "<na>", "none", "null", "nil", "unknown", "unk", "unspecified",

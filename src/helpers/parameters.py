@@ -27,9 +27,8 @@ ATLAS = "atlas"
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _RANGE = re.compile(r"\[\s*([^,\[\]]+?)\s*,\s*([^,\[\]]+?)\s*\]\s*$")
 _CHOICES = re.compile(r"\{([^{}]+)\}\s*$")
-_PLACE = re.compile(
-    r"\b(files?|folder|CSV|Parquet|JSON|YAML|obo)\b"
-)  # in the help of a parameter that names a file
+# in the help of a parameter that names a file
+_PLACE = re.compile(r"\b(files?|folder|CSV|Parquet|JSON|YAML|obo)\b")
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMG]i?B")
 
 
@@ -63,20 +62,14 @@ class Parameter:
         if self.low is not None and not self.low <= value <= self.high:
             return f"{self.name} = {value!r} is out of range: {self.allowed}"
         if self.choices and str(value) not in self.choices:
-            near = difflib.get_close_matches(str(value), self.choices, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            return f"{self.name} = {value!r} is not a choice: {self.allowed}{hint}"
+            return f"{self.name} = {value!r} is not a choice: {self.allowed}{_hint(str(value), self.choices)}"
         return self._text_fault(value) if self.type == "str" else None
 
     @property
     def names_a_file(self) -> bool:
         """Whether the value may be a file or a folder, as its help says."""
-        return (
-            self.type == "str"
-            and not self.choices
-            and self.name != OUT_DIR
-            and _PLACE.search(self.help) is not None
-        )
+        free = self.type == "str" and not self.choices and self.name != OUT_DIR
+        return free and _PLACE.search(self.help) is not None
 
     @property
     def _words(self) -> set[Value]:
@@ -90,25 +83,21 @@ class Parameter:
                 return f"{self.name}: {error}".removesuffix(".")
         if not self.names_a_file or self.name == ATLAS or value in self._words or "a key of" in self.help:
             return None  # what an atlas may be is said where it is opened
-        return (
-            None if Path(value).expanduser().exists() else f"{self.name} = {value!r}: there is no such file"
-        )
-
-    def parse(self, text: str) -> Any:
-        """Turn the text of a command line into the declared type; a text that does not fit stays a text."""
-        try:
-            if self.type == "bool":
-                return _TRUTH.get(text.strip().lower(), text)
-            return TYPES[self.type](text)
-        except ValueError:
-            return text
+        there = Path(value).expanduser().exists()
+        return None if there else f"{self.name} = {value!r}: there is no such file"
 
     def coerce(self, value: Any) -> Any:
-        """Bring a value that another program has typed to the declared type; one that does not fit stays."""
-        if isinstance(value, str) and self.type != "str":
-            return self.parse(value)
-        if self.type == "str" and isinstance(value, int | float) and not isinstance(value, bool):
-            return str(value)
+        """Bring a text, or a value that another program has typed, to the declared type; one that does not fit stays."""
+        if self.type == "str":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return str(value) if number else value
+        if isinstance(value, str) and self.type == "bool":
+            return _TRUTH.get(value.strip().lower(), value)
+        if isinstance(value, str):
+            try:
+                return TYPES[self.type](value)
+            except ValueError:
+                return value
         whole = isinstance(value, float) and value.is_integer()
         return int(value) if self.type == "int" and whole else value
 
@@ -129,27 +118,43 @@ def read_parameters(notebook: "NotebookNode", *, name: str = "notebook") -> dict
 
 def declare(source: str, *, name: str = "notebook") -> dict[str, Parameter]:
     """Return the parameters that the text of a parameters cell declares; see `read_parameters`."""
-    comments = _comments(source)
-    found, faults = {}, []
-    for statement in ast.parse(source).body:
-        fault = _declaration_fault(statement)
-        if fault:
-            faults.append(f"line {statement.lineno}: {fault}")
-            continue
-        try:
-            parameter = _declare(statement, comments.get(statement.end_lineno, ""))
-        except ValueError as error:
-            faults.append(f"line {statement.lineno}: {error}")
-            continue
-        found[parameter.name] = parameter
-        if parameter.help == "":
-            faults.append(f"line {statement.lineno}: {parameter.name} has no comment")
-        if fault := parameter.fault(parameter.default):
-            faults.append(f"line {statement.lineno}: the default {fault}")
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+    lines = ast.parse(source).body
+    read = [_declare(line, comments.get(line.end_lineno, "").lstrip("# ").strip()) for line in lines]
+    faults = [
+        f"line {line.lineno}: {one}" for line, one in zip(lines, read, strict=True) if isinstance(one, str)
+    ]
     if faults:
         msg = f"parameters cell of {name}: {'; '.join(faults)}."
         raise ParameterError(msg)
-    return found
+    return {one.name: one for one in read}
+
+
+def _declare(line: ast.stmt, comment: str) -> Parameter | str:
+    """Return the parameter that a line declares, or what is wrong with the line."""
+    if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name):
+        return "a parameter reads 'name: type = value  # help'"
+    name, kind = line.target.id, ast.unparse(line.annotation)
+    if kind not in TYPES:
+        return f"{name} has the type {kind}, allowed are {', '.join(TYPES)}"
+    if line.value is None:
+        return f"{name} has no default"
+    low = high = match = None
+    choices: tuple[str, ...] = ()
+    try:
+        default = ast.literal_eval(line.value)
+        if match := _RANGE.search(comment):
+            low, high = float(match[1].replace("_", "")), float(match[2].replace("_", ""))
+    except ValueError as error:
+        return str(error) if match else f"the default of {name} is computed; write the value"
+    if match is None and (match := _CHOICES.search(comment)):
+        choices = tuple(part.strip().strip("\"'") for part in match[1].split(","))
+    words = comment[: match.start()].strip() if match else comment
+    one = Parameter(name, kind, default, words, low, high, choices)
+    if fault := one.fault(default):
+        return f"the default {fault}"
+    return one if words else f"{name} has no comment"
 
 
 def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
@@ -166,35 +171,21 @@ def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]
 
 
 def coerce(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring values to the declared types where nothing is lost: papermill takes the label 1 for a number, YAML 1e-2 for a text."""
+    """Bring values to the declared types where nothing is lost; unknown names stay, for `check` to name.
+
+    A command line gives texts, papermill takes the label 1 for a number, YAML 1e-2 for a text.
+    """
     return {key: declared[key].coerce(value) if key in declared else value for key, value in values.items()}
 
 
 def check(
     declared: Mapping[str, Parameter], given: Mapping[str, Any], *, name: str = "notebook"
 ) -> dict[str, Value]:
-    """Return the given values, typed, after checking every one; nothing has run yet.
-
-    Parameters
-    ----------
-    declared
-        What `read_parameters` returned.
-    given
-        Values by name, typed; whole numbers may stand for floats.
-    name
-        Notebook, for the message.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown or a value is of the wrong type, out of range or not a choice; all faults at once.
-    """
+    """Return the given values, typed, after checking every one: all faults at once, and nothing has run yet."""
     faults = []
     for key, value in given.items():
         if key not in declared:
-            near = difflib.get_close_matches(key, declared, n=1, cutoff=0.5)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            faults.append(f"unknown parameter {key!r}{hint}")
+            faults.append(f"unknown parameter {key!r}{_hint(key, declared)}")
         elif fault := declared[key].fault(value):
             faults.append(fault)
     if faults:
@@ -203,6 +194,11 @@ def check(
         msg = f"{name} cannot run:\n{listed}\nIts parameters are\n{there}"
         raise ParameterError(msg)
     return {key: float(value) if declared[key].type == "float" else value for key, value in given.items()}
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 class _Plain(yaml.SafeLoader):
@@ -244,11 +240,8 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
         raise ParameterError(msg)
 
 
-def parse_options(
-    options: Iterable[str], *, files: Iterable[Path] = ()
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Split ``name=value`` texts and read YAML files of parameters: (texts by name, typed values by name)."""
-    texts: dict[str, str] = {}
+def parse_options(options: Iterable[str], *, files: Iterable[Path] = ()) -> dict[str, Any]:
+    """Return the values of YAML files of parameters and of ``name=value`` texts, which go before them, by name."""
     values: dict[str, Any] = {}
     faults = []
     for path in files:
@@ -264,13 +257,13 @@ def parse_options(
     for option in options:
         key, equals, value = option.partition("=")
         if equals:
-            texts[key.strip()] = value
+            values[key.strip()] = value
         else:
             faults.append(f"{option!r} is not of the form name=value")
     if faults:
         msg = f"{'; '.join(faults)}."
         raise ParameterError(msg)
-    return texts, values
+    return values
 
 
 def place(declared: Mapping[str, Parameter], values: Mapping[str, Any], *, folder: Path) -> dict[str, Any]:
@@ -282,50 +275,3 @@ def place(declared: Mapping[str, Parameter], values: Mapping[str, Any], *, folde
             path = (folder / Path(value).expanduser()).resolve()
             placed[key] = str(path) if path.exists() else value
     return placed
-
-
-def typed(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Read texts by the declared types; unknown names stay, for `check` to name."""
-    return {key: declared[key].parse(text) if key in declared else text for key, text in texts.items()}
-
-
-def _comments(source: str) -> dict[int, str]:
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {
-        token.start[0]: token.string.lstrip("# ").strip()
-        for token in tokens
-        if token.type == tokenize.COMMENT
-    }
-
-
-def _declaration_fault(statement: ast.stmt) -> str | None:
-    if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-        return "a parameter reads 'name: type = value  # help'"
-    kind = ast.unparse(statement.annotation)
-    if kind not in TYPES:
-        return f"{statement.target.id} has the type {kind}, allowed are {', '.join(TYPES)}"
-    if statement.value is None:
-        return f"{statement.target.id} has no default"
-    try:
-        ast.literal_eval(statement.value)
-    except ValueError:
-        return f"the default of {statement.target.id} is computed; write the value"
-    return None
-
-
-def _declare(statement: ast.AnnAssign, comment: str) -> Parameter:
-    low = high = match = None
-    choices: tuple[str, ...] = ()
-    if match := _RANGE.search(comment):
-        low, high = float(match[1].replace("_", "")), float(match[2].replace("_", ""))
-    elif match := _CHOICES.search(comment):
-        choices = tuple(part.strip().strip("\"'") for part in match[1].split(","))
-    return Parameter(
-        name=statement.target.id,
-        type=ast.unparse(statement.annotation),
-        default=ast.literal_eval(statement.value),
-        help=comment[: match.start()].strip() if match else comment,
-        low=low,
-        high=high,
-        choices=choices,
-    )

@@ -82,28 +82,15 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
         if not _written(folder):
             from helpers.simulate import release as simulation
 
-            files.drop_leftovers(folder)
-            with files.writing(folder, owned=True) as part:
-                simulation.write(part, scale=SCALES[word], seed=seed, owned=True)
-            _drop_old(folder, word, seed)
+            simulation.write(folder, scale=SCALES[word], seed=seed, owned=True)
+            for other in folder.parent.glob(f"{word}-seed{seed}-*"):  # of older code: hundreds of megabytes
+                if other != folder and other.is_dir():
+                    shutil.rmtree(other, ignore_errors=True)
     return folder
 
 
 def place(scale: float, *, seed: int = SEED) -> Path:
-    """Return the folder where a simulated release of one of the known scales is looked for.
-
-    Parameters
-    ----------
-    scale
-        Share of the release's cells: one of `SCALES`.
-    seed
-        Seed of the simulation.
-
-    Raises
-    ------
-    SourceError
-        If the scale has no name.
-    """
+    """Return the folder where a simulated release of one of the known scales is looked for."""
     word = next((word for word, known in SCALES.items() if known == scale), None)
     if word is None:
         known = ", ".join(f"{value} ({word})" for word, value in SCALES.items())
@@ -142,16 +129,8 @@ def _turn(folder: Path) -> Iterator[None]:
 
 
 def _written(folder: Path) -> bool:
-    return (folder / names.TRUTH_FOLDER / "simulation.json").is_file() and (
-        folder / names.EXPRESSION_FILE
-    ).is_file()
-
-
-def _drop_old(folder: Path, word: str, seed: int) -> None:
-    """Remove what older code simulated under the same name: each is up to hundreds of megabytes."""
-    for other in folder.parent.glob(f"{word}-seed{seed}-*"):
-        if other.name != folder.name and other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)
+    needed = (f"{names.TRUTH_FOLDER}/simulation.json", names.EXPRESSION_FILE)
+    return all((folder / name).is_file() for name in needed)
 
 
 def _open_file(path: Path) -> reader.Atlas:

@@ -35,7 +35,7 @@ def test_each_part_changes_the_key_and_is_named(project, what):
     before = parts(project)
     book = project.choose(["01"])[0]
     if what == "code":
-        book.source.write_text(book.source.read_text().replace("height=2", "height=3"))
+        book.source.write_text(book.source.read_text().replace("5.6, 2", "5.6, 3"))
     if what == "lock":
         (project.root / "requirements.lock").write_text("other")
     after = parts(project, **({"count": 4} if what == "parameters" else {}))

@@ -11,7 +11,7 @@ from helpers.book import pairing
 from helpers.book.project import Notebook
 from helpers.errors import PairingError
 
-SOURCE = 'figure, axes = style.new(height=2)\naxes.plot(range(count), "o")\nfigure'
+SOURCE = 'figure, axes = plt.subplots(figsize=(5.6, 2))\ndots = axes.plot(range(count), "o")'
 
 
 @pytest.fixture

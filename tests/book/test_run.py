@@ -69,7 +69,7 @@ def test_other_parameters_are_a_reason(made):
 
 def test_nothing_runs_when_a_parameter_is_wrong(project):
     with pytest.raises(ParameterError, match="did you mean 'count'"):
-        run.plan(project, project.choose(["01"]), run.Request(texts={"cuont": "3"}))
+        run.plan(project, project.choose(["01"]), run.Request(values={"cuont": "3"}))
     assert not project.build.exists()
 
 
@@ -98,7 +98,7 @@ def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(proj
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("breaks: bool = False", "breaks: bool = True"))
     first = project.choose(["01"])[0]
-    first.source.write_text(first.source.read_text().replace("height=2", "height=3"))
+    first.source.write_text(first.source.read_text().replace("5.6, 2", "5.6, 3"))
     plans, outcomes = outcomes_of(project)
     assert [one.status for one in outcomes] == ["good", "failed"]
     run.point(plans, outcomes)

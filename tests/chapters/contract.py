@@ -16,17 +16,7 @@ _KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "st
 def faults(
     records: Mapping[str, Record], findings: Mapping[str, Mapping[str, Any]], *, demo: bool = False
 ) -> list[str]:
-    """Say how a run breaks its promise: names, types, units, ranges, and on the default atlas the known answers.
-
-    Parameters
-    ----------
-    records
-        Promised, by name.
-    findings
-        Recorded, as stored in ``results.json``.
-    demo
-        Whether the run read the default simulated atlas with default parameters.
-    """
+    """Say how a run breaks its promise: names, types, units, ranges, and on the default atlas the known answers."""
     found = [
         f"{name} is recorded but not promised in the sidecar" for name in findings if name not in records
     ]

@@ -48,15 +48,6 @@ def typed_digits(
     of intervals, defaults of parameters, and in the opening cell the minutes and the memory that the sidecar states.
     Exercises and quizzes state their own givens and are left out. A published number is allowed in the cell that names it
     in a comment ``<!-- facts: 338; 22,000 -->``, in a code cell ``# facts: 80``.
-
-    Parameters
-    ----------
-    notebook
-        Its Markdown cells, sentences, captions and alt texts are read.
-    defaults
-        Documented defaults of the parameters.
-    minutes
-        Minutes that the sidecar states.
     """
     found = []
     for number, cell in enumerate(notebook.cells, 1):
@@ -93,16 +84,7 @@ def _texts_of_code(cell: NotebookNode) -> list[str]:
 
 
 def lines_with_digits(text: str, *, known: Iterable[str] = (), header: bool = False) -> list[str]:
-    r"""Return the lines of a text that hold digits which a run could change.
-
-    Parameters
-    ----------
-    text
-        Markdown.
-    known
-        Numbers that are allowed.
-    header
-        Whether the text is the opening cell, where an amount of memory may be stated.
+    r"""Return the lines of a text that hold digits which a run could change; the opening cell may state its memory.
 
     Examples
     --------

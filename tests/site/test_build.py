@@ -98,7 +98,7 @@ def test_prose_that_changed_after_the_run_is_shown_and_code_that_changed_is_not(
     executed = nbformat.read(run.current(project, book)["folder"] / "01_first.ipynb", as_version=4)
     book.source.write_text(book.source.read_text().replace("How many donors", "How many people"))
     assert "How many people" in stage.merge(book.read(), executed).cells[0].source
-    book.source.write_text(book.source.read_text().replace("height=2", "height=3"))
+    book.source.write_text(book.source.read_text().replace("5.6, 2", "5.6, 3"))
     assert "How many donors" in stage.merge(book.read(), executed).cells[0].source
 
 

@@ -33,14 +33,13 @@ class Request:
 
     atlas: str | None = None
     profile: str | None = None
-    texts: dict[str, str] = field(default_factory=dict)  # from -p, read by the declared type
-    values: dict[str, Any] = field(default_factory=dict)  # from -f
+    values: dict[str, Any] = field(default_factory=dict)  # from -f and -p
     folder: Path = field(default_factory=Path.cwd)  # from which relative paths are seen
 
     @property
     def by_hand(self) -> bool:
         """Whether single values were given."""
-        return bool(self.texts or self.values)
+        return bool(self.values)
 
     @property
     def source(self) -> str | None:
@@ -124,7 +123,6 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
     if request.source is not None and ATLAS in declared:
         wanted[ATLAS] = request.source
     wanted |= parameters.coerce(declared, request.values)
-    wanted |= parameters.typed(declared, request.texts)
     wanted = parameters.place(declared, wanted, folder=request.folder)
     given = parameters.check(declared, wanted, name=notebook.name)
     given = {name: value for name, value in given.items() if value != declared[name].default}

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from helpers.budget import to_text
-from helpers.markup import links
+from helpers.findings import links
 
 Runs = Mapping[str, Mapping[str, Any]]
 SWEEP_FILE, TABLE = "sweep.json", "table"

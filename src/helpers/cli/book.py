@@ -77,8 +77,8 @@ def run(
     from helpers.book import run as running
 
     project = _project()
-    texts, values = parameters.parse_options(given or [], files=files or [])
-    request = running.Request(atlas=atlas, profile=profile, texts=texts, values=values)
+    values = parameters.parse_options(given or [], files=files or [])
+    request = running.Request(atlas=atlas, profile=profile, values=values)
     every = running.plan(project, project.choose(notebooks), request, out=out and out.resolve())
     plans = running.able(every, all_or_none=bool(notebooks))
     failed = (out or project.build) / "failed"

@@ -1,4 +1,4 @@
-"""What is published about fibers and composition: gene sets, library fractions read off figures, rank tests.
+"""What is published about fibers and composition: gene sets, library fractions and slopes read off figures.
 
 Sources: the study [1]_ and its authors' public notebooks (github.com/Teichlab/SKM_ageing_atlas); gene sets from
 single-fiber proteomics [2]_ and from approved gene names (HGNC).
@@ -37,32 +37,20 @@ def fast_genes() -> list[str]:
     return gene_sets().filter(pl.col("set") == "fast")["gene"].to_list()
 
 
-def rank_tests() -> pl.DataFrame:
-    """Return the study's own rank-sum tests of young against old fractions: smallest raw p-values, U where stated."""
-    return study.read("rank_tests.csv")
-
-
 def completed_fractions() -> pl.DataFrame:
     """Return the published fractions with the points that a reader of the figure adds, and how many stay lost.
 
-    A point-by-point reading loses points that lie on each other. Where the figure lets a person see them they are
-    added (``reading`` says ``by eye`` or ``near zero``); every type, assay and age group carries the number of
-    points it should have (``groups``) and the number still ``lost``.
+    Fractions of each type within its assay, one a library group (read off a figure, to about 0.005). A point-by-point
+    reading loses points that lie on each other. Where the figure lets a person see them they are added (``reading``
+    says ``by eye`` or ``near zero``); every type, assay and age group carries the number of points it should have
+    (``groups``) and the number still ``lost``.
     """
-    read = study.library_fractions().with_columns(pl.lit("digitized").alias("reading"))
-    extra = study.read("library_fraction_additions.csv").with_columns(pl.col("fraction").cast(pl.Float64))
     expected = pl.DataFrame(
         [{"batch": assay, "Age_bin": group, "groups": n} for (assay, group), n in FRACTION_GROUPS.items()]
     )
-    return (
-        pl.concat([read.with_columns(pl.col("fraction").cast(pl.Float64)), extra])
-        .join(expected, on=["batch", "Age_bin"], how="left")
-        .with_columns(
-            (pl.col("groups") - pl.len().over("batch", "annotation_level0", "Age_bin"))
-            .cast(pl.Int64)
-            .alias("lost")
-        )
-    )
+    seen = pl.len().over("batch", "annotation_level0", "Age_bin").cast(pl.Int64)
+    fractions = study.read("library_fractions.csv").join(expected, on=["batch", "Age_bin"], how="left")
+    return fractions.with_columns((pl.col("groups") - seen).alias("lost"))
 
 
 def published_slopes() -> pl.DataFrame:

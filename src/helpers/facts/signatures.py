@@ -39,25 +39,31 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
     TableError
         If there is no such file, it lacks a column, has both spellings of one, or leaves a set or gene empty.
     """
-    if not path:
-        return split(signatures(), source="the table of the book's sets")
-    if not Path(path).is_file():
+    if path and not Path(path).is_file():
         msg = f"no file {path}: give a CSV with columns 'set' and 'gene', or leave the parameter empty."
         raise TableError(msg)
-    return split(pl.read_csv(path, infer_schema=False, glob=False), source=str(path))
+    table = pl.read_csv(path, infer_schema=False, glob=False) if path else signatures()
+    named = [column for column in (SET, ALIAS) if column in table.columns]
+    if len(named) != 1 or GENE not in table.columns:
+        found = ", ".join(map(repr, table.columns)) or "none"
+        msg = f"{path} has columns {found}: gene sets need 'set' (or 'signature', not both) and 'gene'."
+        raise TableError(msg)
+    rows = table.select(
+        pl.col(column).str.strip_chars().replace("", None).alias(name)
+        for column, name in ((named[0], SET), (GENE, GENE))
+    )
+    empty = rows.with_row_index().filter(pl.any_horizontal(pl.all().is_null()))
+    if empty.height:
+        msg = (
+            f"{path}: {empty.height} of {rows.height} rows lack a set or a gene, first data row "
+            f"{empty['index'][0] + 1}. Fill or drop them."
+        )
+        raise TableError(msg)
+    return dict(rows.unique(maintain_order=True).group_by(SET, maintain_order=True).agg(GENE).iter_rows())
 
 
 def choose_set(sets: Mapping[str, list[str]], wanted: str = "", *, usual: str = LONG) -> str:
     """Return the name of the set asked for; if none is, the usual one, or the first where that is not there.
-
-    Parameters
-    ----------
-    sets
-        From `read_sets`.
-    wanted
-        Name asked for, or empty.
-    usual
-        Name taken otherwise.
 
     Raises
     ------
@@ -69,42 +75,3 @@ def choose_set(sets: Mapping[str, list[str]], wanted: str = "", *, usual: str = 
         msg = f"no gene set is called {wanted!r}; there are {', '.join(map(repr, near))}."
         raise TableError(msg)
     return wanted or (usual if usual in sets else next(iter(sets)))
-
-
-def split(table: pl.DataFrame, *, source: str = "the table") -> dict[str, list[str]]:
-    """Turn a table of sets and genes, as `read_sets` describes it, into genes by set.
-
-    Parameters
-    ----------
-    table
-        Columns ``set`` (or ``signature``) and ``gene``.
-    source
-        What the table is called in a message.
-
-    Raises
-    ------
-    TableError
-        As `read_sets`.
-
-    Examples
-    --------
-    >>> split(pl.DataFrame({"signature": ["a", "a", "b"], "gene": ["G2", "G1", "G2"]}))
-    {'a': ['G2', 'G1'], 'b': ['G2']}
-    """
-    named = [column for column in (SET, ALIAS) if column in table.columns]
-    if len(named) != 1 or GENE not in table.columns:
-        found = ", ".join(map(repr, table.columns)) or "none"
-        msg = f"{source} has columns {found}: gene sets need 'set' (or 'signature', not both) and 'gene'."
-        raise TableError(msg)
-    rows = table.select(
-        pl.col(column).cast(pl.String).str.strip_chars().replace("", None).alias(name)
-        for column, name in ((named[0], SET), (GENE, GENE))
-    )
-    empty = rows.with_row_index().filter(pl.any_horizontal(pl.all().is_null()))
-    if empty.height:
-        msg = (
-            f"{source}: {empty.height} of {rows.height} rows lack a set or a gene, first data row "
-            f"{empty['index'][0] + 1}. Fill or drop them."
-        )
-        raise TableError(msg)
-    return dict(rows.unique(maintain_order=True).group_by(SET, maintain_order=True).agg(GENE).iter_rows())

@@ -8,8 +8,8 @@ References
 .. [1] Kedlian et al. (2024), Nature Aging, doi:10.1038/s43587-024-00613-3
 """
 
-from functools import cache
-from importlib import resources
+from functools import cache, partial
+from pathlib import Path
 
 import polars as pl
 
@@ -50,82 +50,34 @@ HUB_REPOSITORY = "longevity-db/skeletal-muscle-atlas"
 @cache
 def read(name: str) -> pl.DataFrame:
     """Return one table of ``facts/tables`` by its file name; empty fields are missing."""
-    source = resources.files("helpers.facts").joinpath("tables", name)
-    with resources.as_file(source) as path:
-        if name.endswith(".parquet"):
-            return pl.read_parquet(path)
-        return pl.read_csv(path, separator="\t" if name.endswith(".tsv") else ",", null_values=[""])
+    path = Path(__file__).with_name("tables") / name
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    separator = "\t" if path.suffix == ".tsv" else ","
+    return pl.read_csv(path, separator=separator, comment_prefix="#", null_values=[""])
 
 
-def donors() -> pl.DataFrame:
-    """Return the 17 donors: exact age (years), sex, donor type, hospital days, chemistry, approximate cells.
-
-    Source: authors' notebooks.
-    """
-    return read("donors.csv")
-
-
-def libraries() -> pl.DataFrame:
-    """Return the 43 libraries: assay, and donor and chemistry where the authors state them."""
-    return read("libraries.csv").with_columns(
-        pl.when(pl.col(name) == "not stated").then(None).otherwise(pl.col(name)).alias(name)
-        for name in ("DonorID", "10X_version")
-    )
-
-
-def hierarchy() -> pl.DataFrame:
-    """Return the 82 finest labels under their parents, with counts in total and by assay."""
-    return read("hierarchy.csv")
-
-
-def level1_by_assay() -> pl.DataFrame:
-    """Return the 43 middle labels with their counts in cells and nuclei."""
-    return read("level1_by_assay.csv")
-
-
-def label_meanings() -> pl.DataFrame:
-    """Return what each of the 36 coarse labels means, and how it has been misread in public."""
-    return read("label_meanings.csv")
-
-
-def markers() -> pl.DataFrame:
-    """Return marker genes of the coarse labels (authors' notebooks; fiber genes from their dot plots)."""
-    return read("markers.csv")
-
-
-def genes() -> pl.DataFrame:
-    """Return the 33,538 genes of the 10x reference: Ensembl id, symbol, chromosome, biotype."""
-    return read("genes.parquet")
-
-
-def gene_sets() -> pl.DataFrame:
-    """Return the study's gene sets: ribosome biogenesis (full, dot plot) and dissociation stress."""
-    return read("gene_sets.csv")
-
-
-def gene_directions() -> pl.DataFrame:
-    """Return published directions of expression with age, per cell type, assay and gene."""
-    return read("gene_directions.csv")
-
-
-def cytokine_directions() -> pl.DataFrame:
-    """Return published cytokine directions with age, those reported unchanged included."""
-    return read("cytokine_directions.csv")
-
-
-def composition_age_slopes() -> pl.DataFrame:
-    """Return published age slopes of composition, log2 fold change per SD of age (read off a figure)."""
-    return read("composition_age_slopes.csv")
-
-
-def library_fractions() -> pl.DataFrame:
-    """Return per-library-group fractions of each type within its assay (read off figures, about 0.005)."""
-    return read("library_fractions.csv")
-
-
-def loading() -> pl.DataFrame:
-    """Return what loading costs by way: cells, seconds, peak memory in GiB.
-
-    Source: ``bench/RESULTS.md``; the row of pandas was measured the same way on the default atlas.
-    """
-    return read("loading.csv")
+#: The 17 donors: exact age (years), sex, donor type, hospital days, chemistry, approximate cells (authors' notebooks).
+donors = partial(read, "donors.csv")
+#: The 43 libraries: assay, and donor and chemistry where the authors state them.
+libraries = partial(read, "libraries.csv")
+#: The 82 finest labels under their parents, with counts in total and by assay.
+hierarchy = partial(read, "hierarchy.csv")
+#: The 43 middle labels with their counts in cells and nuclei.
+level1_by_assay = partial(read, "level1_by_assay.csv")
+#: What each of the 36 coarse labels means, and how it has been misread in public.
+label_meanings = partial(read, "label_meanings.csv")
+#: Marker genes of the coarse labels (authors' notebooks; fiber genes from their dot plots).
+markers = partial(read, "markers.csv")
+#: The 33,538 genes of the 10x reference: Ensembl id, symbol, chromosome, biotype.
+genes = partial(read, "genes.parquet")
+#: The study's gene sets: ribosome biogenesis (full, dot plot) and dissociation stress.
+gene_sets = partial(read, "gene_sets.csv")
+#: Published directions of expression with age, per cell type, assay and gene.
+gene_directions = partial(read, "gene_directions.csv")
+#: Published cytokine directions with age, those reported unchanged included.
+cytokine_directions = partial(read, "cytokine_directions.csv")
+#: Published age slopes of composition, log2 fold change per standard deviation of age (read off a figure).
+composition_age_slopes = partial(read, "composition_age_slopes.csv")
+#: What loading costs by way: cells, seconds, peak memory in GiB (``bench/RESULTS.md``; pandas measured the same way).
+loading = partial(read, "loading.csv")

@@ -17,6 +17,7 @@
 # How many donors are there?
 
 # %%
+import matplotlib.pyplot as plt
 import polars as pl
 
 from helpers import findings, style
@@ -39,9 +40,8 @@ note.record("kind", label)
 note.say("Counted **{donors}** of kind {kind}.")
 
 # %% mystnb={"figure": {"caption": "Dots.", "name": "fig-01-dots"}, "image": {"alt": "Three dots on a line"}} tags=["hide-input"]
-figure, axes = style.new(height=2)
-axes.plot(range(count), "o")
-figure
+figure, axes = plt.subplots(figsize=(5.6, 2))
+dots = axes.plot(range(count), "o")
 
 # %%
 note.table(pl.DataFrame({"donor": [f"<script>{i}" for i in range(count)]}), "Donors.", name="donors")
