@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
 _SIMULATION = ("simulate/", "facts/", "sources.py", "names.py")  # what decides what a simulated atlas holds
-_NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks/|workshop|execute|__init__)")  # these make pages, no numbers
+_CHECKS = "book/checks.py"
+_NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks|workshop|execute|__init__)")  # these make pages, no numbers
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,23 @@ def package_folder() -> Path:
 
 
 def package_hashes(number: str = "") -> dict[str, str]:
-    """Return a hash of each file of the package that a run can depend on."""
+    """Return a hash of each file of the package; with the number of a chapter, of what its runs can depend on."""
     folder, found = package_folder(), {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        foreign = number and (
-            _NOT_IN_RUNS.match(name)
-            or (name.startswith("book/checks/ch") and not name.startswith(f"book/checks/ch{number}"))
-        )
+        foreign = number and _NOT_IN_RUNS.match(name)
         hidden = "__pycache__" in path.parts or path.name.startswith(".")
         if path.is_file() and not hidden and not foreign:
-            found[name] = manifest(path)[:16]
+            found[name] = manifest(path)
+    if number:
+        found[_CHECKS] = _checkers_hash(folder / _CHECKS, number)
     return found
+
+
+def _checkers_hash(path: Path, number: str) -> str:
+    """Return the hash of the checkers of one chapter and what they share: those of others make none of its numbers."""
+    parts = re.split(r"(?m)^(?=def )", path.read_text(encoding="utf-8"))
+    return short([one for one in parts if one.startswith(f"def ch{number}_") or not one.startswith("def ch")])
 
 
 def parts_of(

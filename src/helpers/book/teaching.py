@@ -2,6 +2,7 @@
 
 import ast
 import html
+import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from helpers.book import key
+from helpers.book import checks
 from helpers.book.pairing import strip
 from helpers.book.project import Block, Notebook, Project
 from helpers.book.run import current
+from helpers.book.workshop import registered
 from helpers.errors import ExerciseError
 from helpers.files import claim, writing
 
@@ -270,18 +272,16 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
-    number, _, function = name.partition(".")
-    path = key.package_folder() / "book" / "checks" / f"ch{number}.py"
-    if not path.is_file():
-        return []
-    found: list[str] = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            parts = [one for statement in node.body[1:] for one in ast.walk(statement)]
-            inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
-            texts = [_sentence(one) for one in parts if id(one) not in inside]
-            found += [text for text in texts if " " in text and text.endswith(".")]
-    return found
+    functions = inspect.getmembers(checks, inspect.isfunction)
+    asked = registered()[name]
+    # a checker and what it calls: two may share their sentences
+    parts = []
+    for function in (asked, *(one for called, one in functions if called in asked.__code__.co_names)):
+        for statement in ast.parse(inspect.getsource(function)).body[0].body[1:]:  # the first is its docstring
+            parts += ast.walk(statement)
+    inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
+    texts = [_sentence(one) for one in parts if id(one) not in inside]
+    return [text for text in texts if " " in text and text.endswith(".")]
 
 
 def _sentence(node: ast.AST) -> str:
