@@ -85,7 +85,7 @@ def test_nothing_is_overwritten(house):
     older.unlink()
     checks = house / "src/helpers/book/checks.py"
     checks.write_text("def ch03_mine(answer): ...\n")
-    with pytest.raises(ChapterError, match="ch03_ in .* exists already"):
+    with pytest.raises(ChapterError, match="exists already"):
         kit.new_chapter(Project(house), "nerves")
     assert checks.read_text() == "def ch03_mine(answer): ...\n"
     assert not (house / "notebooks/03_nerves.py").exists()

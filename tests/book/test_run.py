@@ -23,6 +23,10 @@ def outcomes_of(project, names=None, **options):
     return plans, run.make(plans, failed=project.build / "failed", workers=2)
 
 
+def any_cell_runs(folder):
+    return any('"status": "running"' in path.read_text() for path in folder.glob(".*.part/02_second.ipynb"))
+
+
 def test_a_run_leaves_notebook_results_tables_and_its_record(made):
     found = run.current(made, made.choose(["01"])[0])
     results = json.loads((found["folder"] / "files/01_first/results.json").read_text())
@@ -130,7 +134,7 @@ def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(p
     )
     folder = project.build / "runs" / "02_second"
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".*.part/progress.txt")) and time.monotonic() < deadline:
+    while not any_cell_runs(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -203,7 +207,7 @@ def test_a_command_that_is_told_to_end_takes_its_kernels_along(project):
     )
     folder = project.build / "runs" / "02_second"
     deadline = time.monotonic() + 90
-    while not list(folder.glob(".*.part/progress.txt")) and time.monotonic() < deadline:
+    while not any_cell_runs(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
     family = psutil.Process(parent.pid).children(recursive=True)
     assert family

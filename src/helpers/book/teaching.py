@@ -277,7 +277,9 @@ def sentences_of_checker(name: str) -> list[str]:
     # a checker and what it calls: two may share their sentences
     parts = []
     for function in (asked, *(one for called, one in functions if called in asked.__code__.co_names)):
-        for statement in ast.parse(inspect.getsource(function)).body[0].body[1:]:  # the first is its docstring
+        for statement in (
+            ast.parse(inspect.getsource(function)).body[0].body[1:]
+        ):  # the first is its docstring
             parts += ast.walk(statement)
     inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
     texts = [_sentence(one) for one in parts if id(one) not in inside]
