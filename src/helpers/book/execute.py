@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import platform
 import shutil
@@ -26,6 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 
 import helpers
 from helpers.book import stopping
+from helpers.book.project import read_json
 from helpers.files import intact, mark, replace, set_aside, write_json
 
 if TYPE_CHECKING:
@@ -129,11 +129,8 @@ def execute(one: "Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Out
 
 def good_run(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the record of a run if all that it left is there as it was written, else None."""
-    try:
-        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    whole = isinstance(record, dict) and (folder / f"{name}.ipynb").is_file() and intact(folder, kind=KIND)
+    record = read_json(folder / RUN_FILE)
+    whole = record and (folder / f"{name}.ipynb").is_file() and intact(folder, kind=KIND)
     return record if whole else None
 
 

@@ -116,9 +116,9 @@ class Headlines(FromRuns):
         wanted = self.arguments[0].split() if self.arguments else [*runs, *missing]
         made = nodes.bullet_list()
         for name in sorted(wanted):
-            if runs.get(name, {}).get("headline"):
+            if runs.get(name, {}).get("in_short"):
                 item = nodes.list_item("", self.link(name, runs[name]["title"]))
-                item += self.markdown(runs[name]["headline"])
+                item += self.markdown(runs[name]["in_short"][-1])
                 made += item
             elif name in missing:
                 words = f"{self.site['titles'][name]}: not in this copy of the book. {missing[name]}"

@@ -1,6 +1,7 @@
 """Where the book's files are: notebooks, their sidecars, and what is built from them."""
 
 import difflib
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +131,20 @@ class Project:
             msg = f"{' '.join(faults)} There are: {', '.join(self.notebooks)}."
             raise RunError(msg)
         return list(dict.fromkeys(chosen))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of ours holds; nothing where it is not there or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    """Return the tags of a cell."""
+    return set(cell.metadata.get("tags", []))
 
 
 def find_project(start: Path | None = None) -> Project:

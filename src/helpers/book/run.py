@@ -1,6 +1,5 @@
 """Runs: planned and checked before a kernel starts, made side by side, kept by key, reused when nothing changed."""
 
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import psutil
 from helpers import parameters
 from helpers.book import key
 from helpers.book.execute import Outcome, Watch, execute, good_run
-from helpers.book.project import PROFILES, Notebook, Project
+from helpers.book.project import PROFILES, Notebook, Project, read_json
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
 from helpers.files import storing, write_json
@@ -352,11 +351,7 @@ def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
 
 
 def _pointer(project: Project, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads((project.build / "runs" / name / CURRENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(project.build / "runs" / name / CURRENT)
 
 
 def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:
