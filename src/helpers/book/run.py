@@ -98,7 +98,7 @@ class Plan:
         """The bytes that the run is expected to need: what its sidecar says of the default atlas, or of a full-size one."""
         sidecar = self.notebook.sidecar
         small = key.is_simulated(self.request.source) and self.request.chosen_profile in ("demo", "test")
-        return to_bytes(sidecar.memory if small else sidecar.memory_full)
+        return to_bytes(sidecar.memory if small else sidecar.memory_full or sidecar.memory)
 
     @property
     def about(self) -> dict[str, Any]:
