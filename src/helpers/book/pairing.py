@@ -1,6 +1,5 @@
 """A text notebook and its ``.ipynb`` pair: compared and written by content, never by timestamp."""
 
-import hashlib
 import itertools
 import json
 
@@ -10,7 +9,7 @@ from nbformat import NotebookNode
 
 from helpers.book.project import Notebook
 from helpers.errors import PairingError
-from helpers.files import writing
+from helpers.files import digest_text, writing
 
 KEPT = ("tags", "mystnb", "nbmake")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -86,7 +85,7 @@ def _write(book: Notebook, text: NotebookNode) -> None:
 def content_hash(notebook: NotebookNode) -> str:
     """Return the hash of cells and kept metadata: what a pair must agree in."""
     text = repr([_content(cell) for cell in notebook.cells])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest_text(text)[:16]
 
 
 def _content(cell: NotebookNode) -> tuple[str, str, str]:
@@ -143,7 +142,7 @@ def strip(text: NotebookNode) -> NotebookNode:
     stripped = _kept(text)
     for place, cell in enumerate(stripped.cells):
         # the place and the content name a cell: the same text gives the same file on every machine
-        cell["id"] = hashlib.sha256(f"{place}\n{cell.source}".encode()).hexdigest()[:8]
+        cell["id"] = digest_text(f"{place}\n{cell.source}")[:8]
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, STORED: content_hash(stripped)}
     stripped.metadata = nbformat.from_dict(about)
     stripped.nbformat, stripped.nbformat_minor = 4, 5

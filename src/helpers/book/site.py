@@ -45,7 +45,6 @@ _SHARED = (
     "_toc.yml",
     "book/glossary.md",
     "book/references.bib",
-    "book/redirects.yml",
     "book/_static",
 )
 
