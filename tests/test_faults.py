@@ -563,8 +563,8 @@ def test_a_disk_that_fills_at_the_end_of_a_run_fails_it_and_keeps_the_older_run(
 
     monkeypatch.setattr(execute, "_papermill", lambda *_: None)  # no kernel is needed to fill a disk
     monkeypatch.setattr(execute, "write_json", no_room)
-    task = execute.Task("01_first", "key", "{}", {}, str(good), str(tmp_path / "failed"))
-    outcome = execute.execute(task)
+    one = types.SimpleNamespace(name="01_first", key="key", target=good, about={})
+    outcome = execute.execute(one, execute.Watch(), failed=tmp_path / "failed")
     assert (outcome.status, outcome.folder) == ("failed", "")
     with pytest.raises(run.RunError, match=r"No space left on device\n  not kept: it could not be written"):
         run.report([outcome])

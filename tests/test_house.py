@@ -201,7 +201,8 @@ def test_functions_that_serve_one_chapter_only_get_fewer():
     """A function that one chapter calls, and nothing else, belongs into its cells unless the field has nothing like it."""
     words = {path: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in MODULES}
     chapters = [
-        set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in (ROOT / "notebooks").glob("*.py")
+        set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+        for path in (ROOT / "notebooks").glob("*.py")
     ]
     lonely = []
     for path in MODULES:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.book.checks import ch02
+from helpers.book import checks
 
 
 def keep(values, lower_mads):
@@ -30,14 +30,14 @@ def to_counts(released):
 @pytest.mark.parametrize(
     ("checker", "right"),
     [
-        (ch02.rule, keep),
+        (checks.ch02_rule, keep),
         (
-            ch02.rule,
+            checks.ch02_rule,
             lambda values, n: np.asarray(values) > np.median(values) - n * 10,
         ),  # a strict sign will do
-        (ch02.counts, to_counts),
-        (ch02.counts, lambda values: np.rint(np.expm1(values) / np.expm1(values[0]))),
-        (ch02.corner, ("young", "F")),
+        (checks.ch02_counts, to_counts),
+        (checks.ch02_counts, lambda values: np.rint(np.expm1(values) / np.expm1(values[0]))),
+        (checks.ch02_corner, ("young", "F")),
     ],
 )
 def test_the_right_answer_passes(checker, right):
@@ -47,15 +47,15 @@ def test_the_right_answer_passes(checker, right):
 @pytest.mark.parametrize(
     ("checker", "wrong", "message"),
     [
-        (ch02.rule, keep_both_sides, "lower side"),
-        (ch02.rule, keep_by_deviation, "must go"),
-        (ch02.counts, lambda values: np.expm1(values) / np.expm1(values).min(), "whole"),
-        (ch02.counts, lambda values: [round(v / min(values)) for v in values], "undo the logarithm"),
-        (ch02.corner, ("old", "F"), "exist"),
-        (ch02.corner, ("F", "young"), "order"),
-        (ch02.corner, ("M", "old"), "order"),
-        (ch02.corner, ("young", "female"), "as the table of donors does"),
-        (ch02.corner, "young F", "tuple"),
+        (checks.ch02_rule, keep_both_sides, "lower side"),
+        (checks.ch02_rule, keep_by_deviation, "must go"),
+        (checks.ch02_counts, lambda values: np.expm1(values) / np.expm1(values).min(), "whole"),
+        (checks.ch02_counts, lambda values: [round(v / min(values)) for v in values], "undo the logarithm"),
+        (checks.ch02_corner, ("old", "F"), "exist"),
+        (checks.ch02_corner, ("F", "young"), "order"),
+        (checks.ch02_corner, ("M", "old"), "order"),
+        (checks.ch02_corner, ("young", "female"), "as the table of donors does"),
+        (checks.ch02_corner, "young F", "tuple"),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_wrong(checker, wrong, message):

@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from helpers.book.checks import ch04
+from helpers.book import checks
 from helpers.facts import study
 
 
@@ -25,7 +25,7 @@ def averages(slow, fast, *, swap=False):
     ],
 )
 def test_two_averages_of_one_table(answer, text):
-    verdict = ch04.ways(answer)
+    verdict = checks.ch04_ways(answer)
     assert verdict is None if text is None else text in verdict
 
 
@@ -40,7 +40,7 @@ def test_two_averages_of_one_table(answer, text):
     ],
 )
 def test_the_smallest_p(answer, text):
-    verdict = ch04.smallest(answer)
+    verdict = checks.ch04_smallest(answer)
     assert verdict is None if text is None else text in verdict
 
 
@@ -48,7 +48,7 @@ def test_donors_without_cells():
     table = study.donors()
     without = sorted(table.filter(table["cells_10X_version"].is_null())["DonorID"])
     rest = sorted(set(table["DonorID"]) - set(without))
-    assert ch04.nuclei(without) is None
-    assert "asked are those without" in ch04.nuclei(rest)
-    assert "are missing" in ch04.nuclei(without[1:])
-    assert f"{rest[0]} has cells" in ch04.nuclei([*without, rest[0]])
+    assert checks.ch04_nuclei(without) is None
+    assert "asked are those without" in checks.ch04_nuclei(rest)
+    assert "are missing" in checks.ch04_nuclei(without[1:])
+    assert f"{rest[0]} has cells" in checks.ch04_nuclei([*without, rest[0]])

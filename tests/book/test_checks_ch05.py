@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.book.checks import ch05
+from helpers.book import checks
 
 
 def sentence(values, n):
@@ -22,7 +22,8 @@ def split(donors, test):
 
 
 @pytest.mark.parametrize(
-    ("checker", "right"), [(ch05.sentence, sentence), (ch05.decade, decade), (ch05.split, split)]
+    ("checker", "right"),
+    [(checks.ch05_sentence, sentence), (checks.ch05_decade, decade), (checks.ch05_split, split)],
 )
 def test_the_right_answer_passes(checker, right):
     assert checker(right) is None
@@ -31,31 +32,35 @@ def test_the_right_answer_passes(checker, right):
 @pytest.mark.parametrize(
     ("checker", "wrong", "said"),
     [
-        (ch05.sentence, lambda v, n: " ".join(sorted(v, key=lambda s: (-v[s], s))[:n]), "not expressed"),
         (
-            ch05.sentence,
+            checks.ch05_sentence,
+            lambda v, n: " ".join(sorted(v, key=lambda s: (-v[s], s))[:n]),
+            "not expressed",
+        ),
+        (
+            checks.ch05_sentence,
             lambda v, n: " ".join(sorted((s for s in v if v[s]), key=lambda s: -v[s])[:n]),
             "alphabetical order",
         ),
         (
-            ch05.sentence,
+            checks.ch05_sentence,
             lambda v, n: " ".join(sorted((s for s in v if v[s]), key=lambda s: (v[s], s))[:n]),
             "highest value comes first",
         ),
-        (ch05.sentence, lambda v, _: sentence(v, 99), "with n = 2"),
-        (ch05.sentence, lambda v, n: sentence(v, n).split(), "one text"),
-        (ch05.sentence, lambda _v, _n: "nonsense", "yours is 'nonsense'"),
+        (checks.ch05_sentence, lambda v, _: sentence(v, 99), "with n = 2"),
+        (checks.ch05_sentence, lambda v, n: sentence(v, n).split(), "one text"),
+        (checks.ch05_sentence, lambda _v, _n: "nonsense", "yours is 'nonsense'"),
         (
-            ch05.decade,
+            checks.ch05_decade,
             lambda s: tuple(x + 10 * ("decade" in s) for x in decade(s)),
             "first decade begins at birth",
         ),
-        (ch05.decade, lambda s: decade(s) if "decade" in s else (62, 62), "63, exclusive"),
-        (ch05.decade, lambda _: (0, 1), "means the bounds"),
-        (ch05.split, lambda d, t: split(d, t)[::-1], "wrong way round"),
-        (ch05.split, lambda _d, _t: ([0, 1, 2], [3, 4, 5]), "on both sides"),
-        (ch05.split, lambda _d, _t: ([0], [1, 4]), "on no side"),
-        (ch05.split, lambda _d, _t: 3, "two lists"),
+        (checks.ch05_decade, lambda s: decade(s) if "decade" in s else (62, 62), "63, exclusive"),
+        (checks.ch05_decade, lambda _: (0, 1), "means the bounds"),
+        (checks.ch05_split, lambda d, t: split(d, t)[::-1], "wrong way round"),
+        (checks.ch05_split, lambda _d, _t: ([0, 1, 2], [3, 4, 5]), "on both sides"),
+        (checks.ch05_split, lambda _d, _t: ([0], [1, 4]), "on no side"),
+        (checks.ch05_split, lambda _d, _t: 3, "two lists"),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_wrong(checker, wrong, said):

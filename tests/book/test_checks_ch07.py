@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.book.checks import ch07
+from helpers.book import checks
 from helpers.facts.signatures import signatures
 
 
@@ -23,9 +23,9 @@ def raw(table, genes):
 @pytest.mark.parametrize(
     ("checker", "right"),
     [
-        (ch07.score, score),
-        (ch07.empirical, lambda x, null: (1 + sum(abs(v) >= abs(x) for v in null)) / (1 + len(null))),
-        (ch07.overlap, sets("senescence") & sets("inflammaging")),
+        (checks.ch07_score, score),
+        (checks.ch07_empirical, lambda x, null: (1 + sum(abs(v) >= abs(x) for v in null)) / (1 + len(null))),
+        (checks.ch07_overlap, sets("senescence") & sets("inflammaging")),
     ],
 )
 def test_the_right_answer_passes(checker, right):
@@ -35,14 +35,22 @@ def test_the_right_answer_passes(checker, right):
 @pytest.mark.parametrize(
     ("checker", "wrong", "message"),
     [
-        (ch07.score, raw, "center each gene"),
-        (ch07.score, lambda table, genes: score(table, list(table)), "only the genes"),
-        (ch07.score, lambda table, genes: [0.0], "two donors"),
-        (ch07.empirical, lambda x, null: sum(abs(v) >= abs(x) for v in null) / len(null), "p-value of zero"),
-        (ch07.empirical, lambda x, null: (1 + sum(v >= x for v in null)) / (1 + len(null)), "two-sided"),
-        (ch07.overlap, sets("senescence") | sets("inflammaging"), "union"),
-        (ch07.overlap, sets("senescence"), "genes are in both"),
-        (ch07.overlap, 3, "set of gene names"),
+        (checks.ch07_score, raw, "center each gene"),
+        (checks.ch07_score, lambda table, genes: score(table, list(table)), "only the genes"),
+        (checks.ch07_score, lambda table, genes: [0.0], "two donors"),
+        (
+            checks.ch07_empirical,
+            lambda x, null: sum(abs(v) >= abs(x) for v in null) / len(null),
+            "p-value of zero",
+        ),
+        (
+            checks.ch07_empirical,
+            lambda x, null: (1 + sum(v >= x for v in null)) / (1 + len(null)),
+            "two-sided",
+        ),
+        (checks.ch07_overlap, sets("senescence") | sets("inflammaging"), "union"),
+        (checks.ch07_overlap, sets("senescence"), "genes are in both"),
+        (checks.ch07_overlap, 3, "set of gene names"),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_wrong(checker, wrong, message):

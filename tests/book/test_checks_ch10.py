@@ -5,7 +5,7 @@ from math import log2
 import polars as pl
 import pytest
 
-from helpers.book.checks import ch10
+from helpers.book import checks
 
 
 def count_all(pairs, *, how="left", fill=True, column="n"):
@@ -28,7 +28,7 @@ def count_all(pairs, *, how="left", fill=True, column="n"):
     ],
 )
 def test_counts_with_their_zeros(answer, text):
-    verdict = ch10.zeros(answer)
+    verdict = checks.ch10_zeros(answer)
     assert verdict is None if text is None else text in verdict
 
 
@@ -51,5 +51,5 @@ def of_all(young, old, kind, reference):
     ],
 )
 def test_a_change_within_a_frame(answer, text):
-    verdict = ch10.push(answer)
+    verdict = checks.ch10_push(answer)
     assert verdict is None if text is None else text in verdict

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from helpers.book.checks import ch12
+from helpers.book import checks
 
 
 def exact_p(young, old, *, tolerance=1e-12, observed=True, doubled=1):
@@ -31,5 +31,5 @@ def exact_p(young, old, *, tolerance=1e-12, observed=True, doubled=1):
     ],
 )
 def test_an_exact_p(answer, text):
-    verdict = ch12.exact(answer)
+    verdict = checks.ch12_exact(answer)
     assert verdict is None if text is None else text in verdict

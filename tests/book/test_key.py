@@ -6,13 +6,14 @@ from helpers.book import key, run
 
 def test_a_run_depends_on_what_makes_numbers_and_not_on_what_makes_pages():
     used = key.package_hashes("03")
-    assert {"stats/permute.py", "facts/study.py", "book/workshop.py", "book/checks/ch03.py"} <= set(used)
-    assert not {"book/site.py", "book/checks/ch04.py", "cli/main.py"} & set(used)
+    assert {"stats/permute.py", "facts/study.py", "book/workshop.py", "book/checks.py"} <= set(used)
+    assert not {"book/site.py", "cli/main.py"} & set(used)
     assert not [name for name in used if "__pycache__" in name]
+    assert used["book/checks.py"] != key.package_hashes("04")["book/checks.py"]
 
 
 def test_the_site_depends_on_all_of_the_package():
-    assert {"book/site.py", "book/checks/ch04.py", "cli/main.py"} <= set(key.package_hashes())
+    assert {"book/site.py", "book/checks.py", "cli/main.py"} <= set(key.package_hashes())
 
 
 def parts(project, **values):

@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def house(tmp_path):
     """A book with one chapter, the real one's contents, and the folders that a chapter goes into."""
-    for name in ("notebooks", "src/helpers/book/checks", "tests/book"):
+    for name in ("notebooks", "src/helpers/book", "tests/book"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "src/helpers/book/checks.py").write_text("from collections.abc import Callable\n")
     shutil.copy(ROOT / "_toc.yml", tmp_path)
     for path in (ROOT / "notebooks").glob("02_quality.*"):
         shutil.copy(path, tmp_path / "notebooks")
@@ -33,6 +34,7 @@ def test_a_new_chapter_has_the_next_number_and_stands_last_among_the_notebooks(h
     before = [line for line in (ROOT / "_toc.yml").read_text().splitlines() if "notebooks/" in line]
     after = [line for line in (house / "_toc.yml").read_text().splitlines() if "notebooks/" in line]
     assert after == [*before, before[-1][: before[-1].index("-")] + "- file: notebooks/03_nerve_supply"]
+    assert "def ch03_enough(" in (house / "src/helpers/book/checks.py").read_text()
     assert yaml.safe_load((house / "_toc.yml").read_text())["root"] == "book/welcome"
 
 
@@ -80,6 +82,12 @@ def test_nothing_is_overwritten(house):
     with pytest.raises(ChapterError, match="exists already and is left as it is"):
         kit.new_chapter(Project(house), "nerves")
     assert older.read_text() == "mine"
+    older.unlink()
+    checks = house / "src/helpers/book/checks.py"
+    checks.write_text("def ch03_mine(answer): ...\n")
+    with pytest.raises(ChapterError, match="exists already"):
+        kit.new_chapter(Project(house), "nerves")
+    assert checks.read_text() == "def ch03_mine(answer): ...\n"
     assert not (house / "notebooks/03_nerves.py").exists()
 
 

@@ -1,10 +1,11 @@
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from helpers.book import run
-from helpers.book.execute import Outcome, Task
+from helpers.book.execute import Outcome
 
 GIB = 2**30
 
@@ -14,46 +15,44 @@ def watched(monkeypatch):
     """Runs that only wait, and a list of what ran beside what."""
     lock, running, seen = threading.Lock(), set(), []
 
-    def wait(task, stop):
+    def wait(task, watch, **_):
         with lock:
             running.add(task.name)
             seen.append(frozenset(running))
         time.sleep(0.15)
         with lock:
             running.discard(task.name)
-        return Outcome(task.name, task.key, "good", task.folder)
+        return Outcome(task.name, "key", "good", "")
 
     monkeypatch.setattr(run, "execute", wait)
     return seen
 
 
-def tasks_of(folder, *sizes):
+def plans_of(*sizes):
     return {
-        i: Task(
-            f"{i}", "key", "", {}, str(folder / f"{i}"), str(folder), memory=int(size * GIB), label=f"{i}"
-        )
+        i: SimpleNamespace(name=f"{i}", key="key", label=f"{i}", memory=int(size * GIB))
         for i, size in enumerate(sizes)
     }
 
 
 def test_runs_that_do_not_fit_together_wait_for_each_other(watched, tmp_path):
-    outcomes = run.run_all(tasks_of(tmp_path, 6, 6, 6), places=3, memory=8 * GIB)
+    outcomes = run.run_all(plans_of(6, 6, 6), failed=tmp_path, places=3, memory=8 * GIB)
     assert [outcomes[i].status for i in range(3)] == ["good"] * 3
     assert max(len(beside) for beside in watched) == 1
 
 
 def test_runs_that_fit_go_side_by_side_and_a_small_one_passes_a_large_one(watched, tmp_path):
-    run.run_all(tasks_of(tmp_path, 5, 6, 2), places=2, memory=8 * GIB)
+    run.run_all(plans_of(5, 6, 2), failed=tmp_path, places=2, memory=8 * GIB)
     assert frozenset({"0", "2"}) in watched
     assert not any({"0", "1"} <= beside for beside in watched)
 
 
 def test_no_more_run_at_once_than_there_are_processes(watched, tmp_path):
-    run.run_all(tasks_of(tmp_path, *[1] * 6), places=2, memory=100 * GIB)
+    run.run_all(plans_of(*[1] * 6), failed=tmp_path, places=2, memory=100 * GIB)
     assert max(len(beside) for beside in watched) == 2
 
 
 def test_a_run_that_expects_more_than_there_is_runs_alone(watched, tmp_path):
-    outcomes = run.run_all(tasks_of(tmp_path, 20, 1), places=2, memory=8 * GIB)
+    outcomes = run.run_all(plans_of(20, 1), failed=tmp_path, places=2, memory=8 * GIB)
     assert len(outcomes) == 2
     assert max(len(beside) for beside in watched) == 1

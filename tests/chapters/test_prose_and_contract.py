@@ -55,9 +55,9 @@ def test_what_no_run_changes_is_allowed(text):
 
 
 PROMISED = {
-    "donors": Record("donors", "int", "donors", 1, 20, demo=(3, 3)),
-    "share": Record("share", "float", None, 0, 1, optional=True),
-    "kind": Record("kind", "str"),
+    "donors": Record("int", "donors", 1, 20, demo=(3, 3)),
+    "share": Record("float", None, 0, 1, optional=True),
+    "kind": Record("str"),
 }
 
 

@@ -3,16 +3,18 @@
 import os
 import re
 import shutil
-import sys
+import subprocess
+import time
 from collections.abc import Callable
 from importlib import metadata
 
 import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from packaging.requirements import Requirement
 
 from helpers import files
 from helpers.book import pairing
-from helpers.book.execute import Task, execute, plain_json
 from helpers.book.project import Project
 from helpers.budget import free_bytes, to_text
 from helpers.errors import MusclebookError
@@ -24,36 +26,31 @@ State = tuple[str, str]  # GOOD, DOUBT or BAD, and what was found
 
 
 def examine(project: Project) -> list[tuple[str, str, str]]:
-    """Check interpreter, packages, memory, disk, folders, pairs, the simulated atlas and a kernel; what, state, words."""
-    checks: dict[str, Callable[[Project], State]] = {
-        "python": _python,
-        "packages": _packages,
-        "memory": _memory,
-        "disk": _disk,
-        "folders": _folders,
-        "notebooks": _notebooks,
-        "atlas": _atlas,
-        "kernel": _kernel,
-    }
-    return [(what, *_safely(check, project)) for what, check in checks.items()]
+    """Check packages, memory, disk, folders, pairs, the simulated atlas and a kernel; what, state, words."""
+    free, disk = free_bytes(), shutil.disk_usage(project.root).free
+    atlas = any((files.cache_folder() / "simulated").glob("demo-*"))
+    made = "the simulated atlas is " + ("there" if atlas else "made on first use; now: make book")
+    return [
+        ("packages", *_safely(_packages, project)),
+        ("memory", GOOD if free >= FREE_MEMORY else DOUBT, f"{to_text(free)} free, {os.cpu_count()} cores"),
+        ("disk", GOOD if disk >= FREE_DISK else DOUBT, f"{to_text(disk)} free"),
+        ("folders", *_safely(_folders, project)),
+        ("notebooks", *_safely(_notebooks, project)),
+        ("atlas", GOOD if atlas else DOUBT, made),
+        ("kernel", *_safely(_kernel, project)),
+    ]
 
 
 def _safely(check: Callable[[Project], State], project: Project) -> State:
     try:
         return check(project)
-    except (OSError, MusclebookError) as error:
+    except (OSError, MusclebookError, RuntimeError, CellExecutionError) as error:
         return BAD, str(error)
 
 
-def _python(_: Project) -> State:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if (3, 11) <= sys.version_info[:2] < (3, 14):
-        return GOOD, version
-    return BAD, f"{version}; needed is 3.11 to 3.13"
-
-
 def _packages(project: Project) -> State:
-    if missing := [name for name in NEEDED if _version(name) is None]:
+    installed = {name: _version(name) for name in NEEDED}
+    if missing := [name for name, found in installed.items() if found is None]:
         return BAD, f"missing: {', '.join(missing)}. Run: make env"
     locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
     pairs = ((name, _version(name), wanted) for name, wanted in locked.items())
@@ -77,23 +74,9 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _memory(_: Project) -> State:
-    free = free_bytes()
-    words = f"{to_text(free)} free, {os.cpu_count()} cores"
-    return (GOOD, words) if free >= FREE_MEMORY else (DOUBT, f"{words}; close other programs")
-
-
-def _disk(project: Project) -> State:
-    free = shutil.disk_usage(project.root).free
-    return GOOD if free >= FREE_DISK else DOUBT, f"{to_text(free)} free"
-
-
 def _folders(project: Project) -> State:
     for folder in (project.build, files.cache_folder()):
-        probe = folder / ".doctor"
-        with files.writing(probe) as part:
-            part.write_text("", encoding="utf-8")
-        probe.unlink()
+        files.require_writable(folder / ".doctor")
     return GOOD, f"{project.build.name} and the cache can be written"
 
 
@@ -103,20 +86,8 @@ def _notebooks(project: Project) -> State:
     return GOOD, f"{len(project.notebooks)} chapters, paired"
 
 
-def _atlas(_: Project) -> State:
-    if any((files.cache_folder() / "simulated").glob("demo-*")):
-        return GOOD, "the simulated atlas is there"
-    return DOUBT, "the simulated atlas is made on first use, in about a minute. To do it now: make book"
-
-
-def _kernel(project: Project) -> State:
-    probe = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import scanpy, helpers\n1 + 1")])
-    place = project.build / ".doctor"
-    task = Task("probe", "probe", plain_json(probe), {}, str(place / "good"), str(place / "failed"))
-    try:
-        outcome = execute(task)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    if outcome.status == "good":
-        return GOOD, f"a notebook ran in {outcome.seconds:.0f} s"
-    return BAD, outcome.error
+def _kernel(_: Project) -> State:
+    probe = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import scanpy, helpers")])
+    started = time.monotonic()
+    NotebookClient(probe, kernel_name="python3", startup_timeout=180).execute(stderr=subprocess.DEVNULL)
+    return GOOD, f"a notebook ran in {time.monotonic() - started:.0f} s"

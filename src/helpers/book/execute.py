@@ -1,8 +1,7 @@
-"""One notebook executed by papermill, in a kernel of this interpreter, with its memory watched."""
+"""One notebook executed by papermill, in a kernel of this interpreter that can be watched and ended."""
 
 import contextlib
 import dataclasses
-import json
 import os
 import platform
 import shutil
@@ -11,12 +10,11 @@ import time
 import traceback
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import papermill
 import psutil
 from jupyter_client import AsyncKernelManager
@@ -27,13 +25,16 @@ from papermill.exceptions import PapermillExecutionError
 
 import helpers
 from helpers.book import stopping
+from helpers.book.project import read_json
 from helpers.files import intact, mark, replace, set_aside, write_json
 
-ENGINE = "musclebook"
-PROGRESS = "progress.txt"
+if TYPE_CHECKING:
+    from helpers.book.run import Plan
+
 KERNEL_LOG = "kernel.log"
 RUN_FILE = "run.json"
 KIND = "run"
+_ENGINE = "musclebook"
 _KERNEL = "from ipykernel.kernelapp import launch_new_instance\nlaunch_new_instance()"
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -42,28 +43,6 @@ _THREADS = (
     "NUMBA_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run to make."""
-
-    name: str
-    key: str
-    source: str  # the notebook without outputs, as JSON
-    given: dict[str, Any]
-    folder: str  # where the finished run goes
-    failed: str  # where a failing run is kept
-    threads: int = 1
-    memory: int = 0  # bytes that the run is expected to need
-    label: str = ""
-    about: dict[str, Any] = field(default_factory=dict)
-    maker: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex[:6]}")
-
-    @property
-    def work(self) -> Path:
-        """Where it is made, beside where it goes; the name holds the process that asked for it."""
-        return Path(self.folder).with_name(f".{self.key}.{self.maker}.part")
 
 
 @dataclass(frozen=True)
@@ -80,96 +59,98 @@ class Outcome:
     error: str = ""
 
 
-class Stop:
-    """Ends the kernels of all runs that share it, and lets no other start."""
+class Watch:
+    """A run while it is made: how far it is, the peak memory of its kernel with children, and a way to end it."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self._kernels: set[int] = set()
+        self.cell: int | None = None
+        self.words = ""
+        self.peak = 0
+        self.stopped = False
+        self._kernel: psutil.Process | None = None
 
-    def add(self, pid: int) -> None:
-        """Know a kernel."""
-        self._kernels.add(pid)
-        if self.asked.is_set():
-            stopping.kill_family(pid)
+    def follow(self, pid: int | None) -> None:
+        """Know the kernel."""
+        with contextlib.suppress(psutil.Error, TypeError):
+            self._kernel = psutil.Process(pid)
+        if self.stopped:
+            self.stop()
 
-    def now(self) -> None:
-        """End every kernel."""
-        self.asked.set()
-        for pid in list(self._kernels):
-            stopping.kill_family(pid)
+    def sample(self) -> None:
+        """Look at the memory, as is done a few times a second."""
+        with contextlib.suppress(psutil.Error):
+            family = [self._kernel, *self._kernel.children(recursive=True)] if self._kernel else []
+            self.peak = max(self.peak, sum(process.memory_info().rss for process in family))
+
+    def stop(self) -> None:
+        """End the kernel, also one that is only about to start."""
+        self.stopped = True
+        if self._kernel:
+            stopping.kill_family(self._kernel.pid)
 
 
-def execute(task: Task, stop: Stop | None = None) -> Outcome:
-    """Make a run in a folder of its own; rename it when it is good, keep it apart when it failed."""
-    stop = stop or Stop()
-    work = task.work
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "files" / task.name).mkdir(parents=True)
+def execute(one: "Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Outcome:
+    """Make a run in a folder of its own; rename it when it is good, keep it apart in `failed` when it failed."""
+    # the name holds the process that makes it
+    work = one.target.with_name(f".{one.key}.{os.getpid()}-{uuid.uuid4().hex[:6]}.part")
+    (work / "files" / one.name).mkdir(parents=True)
     started, cell, error = time.monotonic(), None, ""
-    watch = _Watch(stop)
     try:
-        with watch:
-            _papermill(task, work, watch)
+        _papermill(one, work, watch, threads)
     except PapermillExecutionError as failure:
-        cell, error = failure.cell_index, _first_words(failure)
+        text = str(failure.evalue).strip()
+        cell, error = failure.cell_index, f"{failure.ename}: {text.splitlines()[0] if text else ''}"
     except Exception as failure:  # noqa: BLE001  a dead kernel or a full disk is a failing run too
-        cell, error = _cell_reached(work), f"{type(failure).__name__}: {failure}".splitlines()[0]
+        cell, error = watch.cell, f"{type(failure).__name__}: {failure}".splitlines()[0]
         with contextlib.suppress(OSError):
             (work / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
     finally:
         if threading.current_thread() is not threading.main_thread():
             ensure_event_loop().close()  # the loop that jupyter made for this thread
     outcome = Outcome(
-        name=task.name,
-        key=task.key,
+        name=one.name,
+        key=one.key,
         status="failed" if error else "good",
-        folder=task.failed if error else task.folder,
+        folder=str(failed if error else one.target),
         seconds=round(time.monotonic() - started, 2),
         peak_bytes=watch.peak,
         cell=cell,
         error=error,
     )
-    if error and stop.asked.is_set():
-        shutil.rmtree(work, ignore_errors=True)
-        return dataclasses.replace(outcome, folder="")
     try:
-        _finish(task, outcome)
+        if not (error and watch.stopped):
+            _finish(work, outcome, one.about)
+            return outcome
     except OSError as failure:
-        shutil.rmtree(work, ignore_errors=True)  # half a run only takes room
-        reason = error or f"{type(failure).__name__}: {failure}".splitlines()[0]
-        return dataclasses.replace(outcome, status="failed", folder="", cell=cell, error=reason)
-    return outcome
+        error = error or f"{type(failure).__name__}: {failure}".splitlines()[0]
+    shutil.rmtree(work, ignore_errors=True)  # half a run only takes room
+    return dataclasses.replace(outcome, status="failed", folder="", error=error)
 
 
 def good_run(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the record of a run if all that it left is there as it was written, else None."""
-    try:
-        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    whole = isinstance(record, dict) and (folder / f"{name}.ipynb").is_file() and intact(folder, kind=KIND)
+    record = read_json(folder / RUN_FILE)
+    whole = record and (folder / f"{name}.ipynb").is_file() and intact(folder, kind=KIND)
     return record if whole else None
 
 
-def _papermill(task: Task, work: Path, watch: "_Watch") -> None:
-    papermill_engines.register(ENGINE, _Engine)
-    plain = work / f".{task.name}.ipynb"
-    plain.write_text(task.source, encoding="utf-8")
+def _papermill(one: "Plan", work: Path, watch: Watch, threads: int) -> None:
+    papermill_engines.register(_ENGINE, _Engine)
+    plain = work / f".{one.name}.ipynb"
+    plain.write_text(one.source, encoding="utf-8")
     papermill.execute_notebook(
         plain,
-        work / f"{task.name}.ipynb",
-        parameters=task.given,
-        engine_name=ENGINE,
+        work / f"{one.name}.ipynb",
+        parameters=one.given,
+        engine_name=_ENGINE,
         kernel_name="python3",
         language="python",
         progress_bar=False,
         start_timeout=180,
-        kernel_manager_class=_kernel_manager(work, task.threads, watch),
+        kernel_manager_class=_kernel_manager(work, threads, watch),
         resources={"metadata": {"path": str(work)}},
-        progress=work / PROGRESS,
+        watch=watch,
     )
-    plain.unlink()
 
 
 class _Engine(NBClientEngine):
@@ -177,18 +158,18 @@ class _Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        progress = options.pop("progress")
+        watch = options.pop("watch")
         total, start = len(nb_man.nb.cells), nb_man.cell_start
 
-        def start_and_tell(cell: Any, cell_index: int | None = None, **more: Any) -> None:
-            progress.write_text(f"{cell_index} {total}", encoding="utf-8")
+        def start_and_tell(cell: Any, cell_index: int, **more: Any) -> None:
+            watch.cell, watch.words = cell_index, f"cell {cell_index + 1} of {total}"
             start(cell, cell_index, **more)
 
         nb_man.cell_start = start_and_tell
         return super().execute_managed_notebook(nb_man, kernel_name, **options)
 
 
-def _kernel_manager(work: Path, threads: int, watch: "_Watch") -> type[AsyncKernelManager]:
+def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelManager]:
     class HereKernelManager(AsyncKernelManager):
         """Starts the interpreter that runs this command, whatever kernels are registered."""
 
@@ -219,49 +200,16 @@ def _kernel_manager(work: Path, threads: int, watch: "_Watch") -> type[AsyncKern
     return HereKernelManager
 
 
-class _Watch:
-    """Peak memory of the kernel and its children, sampled four times a second."""
-
-    def __init__(self, stop: Stop) -> None:
-        self.peak = 0
-        self._kernel: psutil.Process | None = None
-        self._stop = stop
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def follow(self, pid: int | None) -> None:
-        with contextlib.suppress(psutil.Error, TypeError):
-            self._kernel = psutil.Process(pid)
-            self._stop.add(self._kernel.pid)
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._over.wait(0.25):
-            kernel = self._kernel
-            if kernel is None:
-                continue
-            with contextlib.suppress(psutil.Error):
-                family = [kernel, *kernel.children(recursive=True)]
-                self.peak = max(self.peak, sum(process.memory_info().rss for process in family))
-
-
-def _finish(task: Task, outcome: Outcome) -> None:
-    work, target = task.work, Path(outcome.folder)
-    (work / PROGRESS).unlink(missing_ok=True)
-    (work / f".{task.name}.ipynb").unlink(missing_ok=True)
-    log = work / KERNEL_LOG
-    if outcome.status == "good" and log.is_file():
-        log.unlink()  # kernels chat at start; only a failure makes it worth keeping
+def _finish(work: Path, outcome: Outcome, about: dict[str, Any]) -> None:
+    target = Path(outcome.folder)
+    (work / f".{outcome.name}.ipynb").unlink(missing_ok=True)
+    if outcome.status == "good":
+        (work / KERNEL_LOG).unlink(
+            missing_ok=True
+        )  # kernels chat at start; only a failure makes it worth keeping
     versions = {"python": platform.python_version(), "papermill": papermill.__version__}
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(work / RUN_FILE, {**task.about, **asdict(outcome), "made": made, "versions": versions})
+    write_json(work / RUN_FILE, {**about, **asdict(outcome), "made": made, "versions": versions})
     mark(work, kind=KIND)
     target.parent.mkdir(parents=True, exist_ok=True)
     set_aside(target, kind=KIND)  # what somebody edited there is not ours to replace
@@ -271,27 +219,5 @@ def _finish(task: Task, outcome: Outcome) -> None:
 def python_path(environment: Mapping[str, str]) -> str:
     """Return PYTHONPATH for a child that starts in another folder: this package first, relative parts made absolute."""
     here = str(Path(helpers.__file__).resolve().parents[1])
-    inherited = [
-        str(Path(item).resolve()) for item in environment.get("PYTHONPATH", "").split(os.pathsep) if item
-    ]
-    return os.pathsep.join(dict.fromkeys([here, *inherited]))
-
-
-def _first_words(failure: PapermillExecutionError) -> str:
-    text = str(failure.evalue).strip()
-    return f"{failure.ename}: {text.splitlines()[0] if text else ''}"
-
-
-def _cell_reached(work: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int((work / PROGRESS).read_text(encoding="utf-8").split()[0])
-    return None
-
-
-def plain_json(notebook: nbformat.NotebookNode) -> str:
-    """Return a notebook as JSON without outputs."""
-    copy = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
-    for cell in copy.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return nbformat.writes(copy, version=4)
+    inherited = environment.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([here, *(str(Path(one).resolve()) for one in inherited if one)]))

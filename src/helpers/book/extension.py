@@ -4,15 +4,13 @@ import json
 import re
 import shutil
 from pathlib import Path
+from textwrap import indent
 from typing import Any, ClassVar
 
-import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
-from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.writers.html5 import HTML5Translator
@@ -20,6 +18,7 @@ from sphinx.writers.html5 import HTML5Translator
 from helpers.book.key import package_folder
 from helpers.book.shown import banner, foot, sweep_page
 from helpers.findings import Finding
+from helpers.markup import escape
 
 INSTALL = "%pip install --quiet 'musclebook @ git+{repository}@{branch}'"
 _NO_RUN = "No chapter was run before this site was built."
@@ -35,7 +34,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("findings-table", FindingsTable)
     app.add_directive("headlines", Headlines)
     app.add_directive("install-cell", InstallCell)
-    app.connect("config-inited", _load_redirects)
     app.connect("builder-inited", _load_site)
     app.connect("build-finished", _copy_results)
     app.connect("html-page-context", _dress_page, priority=900)
@@ -96,13 +94,6 @@ class FromRuns(SphinxDirective):
         self.state.nested_parse(StringList(text.splitlines(), source="sentence"), 0, holder)
         return holder.children
 
-    def link(self, name: str, title: str) -> nodes.paragraph:
-        """Return a paragraph that links from this page to a chapter."""
-        place = {"refdomain": "std", "reftype": "doc", "reftarget": f"/notebooks/{name}", "refexplicit": True}
-        link = addnodes.pending_xref("", nodes.strong(text=title), **place)
-        link["refdoc"] = self.env.docname
-        return nodes.paragraph("", "", link)
-
 
 class Headlines(FromRuns):
     """What each chapter found, in a sentence of its run, and which chapters are left out and why."""
@@ -114,36 +105,34 @@ class Headlines(FromRuns):
         """Make a list of chapters; those named, or all."""
         runs, missing = self.runs, self.site.get("missing", {})
         wanted = self.arguments[0].split() if self.arguments else [*runs, *missing]
-        made = nodes.bullet_list()
+        lines = []
         for name in sorted(wanted):
-            if runs.get(name, {}).get("headline"):
-                item = nodes.list_item("", self.link(name, runs[name]["title"]))
-                item += self.markdown(runs[name]["headline"])
-                made += item
+            if runs.get(name, {}).get("in_short"):
+                lines += [f"- {_link(name, runs[name])}", "", f"  {runs[name]['in_short'][-1]}", ""]
             elif name in missing:
-                words = f"{self.site['titles'][name]}: not in this copy of the book. {missing[name]}"
-                made += nodes.list_item("", nodes.paragraph(text=words))
-        return [made] if made.children else [nodes.paragraph(text=_NO_RUN)]
+                lines.append(
+                    f"- {escape(self.site['titles'][name])}: not in this copy of the book. {escape(missing[name])}"
+                )
+        return self.markdown("\n".join(lines or [_NO_RUN]))
 
 
 class FindingsTable(FromRuns):
     """What the chapters found, in the words of their runs, by the question that each asks."""
 
     def run(self) -> list[nodes.Node]:
-        """Make a table with one row a chapter, whose cells are nodes: nothing in the data is read as markup."""
-        rows = [[[nodes.paragraph(text=one)] for one in ("question", "what the run found")]]
+        """Make a table with one row a chapter."""
+        rows = []
         for name, run in self.runs.items():
-            said = [one for sentence in run["in_short"] for one in self.markdown(sentence)]
-            rows.append([[self.link(name, run["title"]), nodes.paragraph(text=run["question"])], said])
+            rows.append((f"{_link(name, run)}\n\n{escape(run['question'])}", "\n\n".join(run["in_short"])))
         for name, reason in self.site.get("missing", {}).items():
-            words = (self.site["titles"][name], f"Left out. {reason}")
-            rows.append([[nodes.paragraph(text=one)] for one in words])
-        if len(rows) == 1:
-            return [nodes.paragraph(text=_NO_RUN)]
-        made = [nodes.row("", *[nodes.entry("", *cell) for cell in row]) for row in rows]
-        parts = [nodes.colspec(colwidth=1), nodes.colspec(colwidth=1)]
-        parts += [nodes.thead("", made[0]), nodes.tbody("", *made[1:])]
-        return [nodes.table("", nodes.tgroup("", *parts, cols=2), classes=["table-plain", "table-findings"])]
+            rows.append((escape(self.site["titles"][name]), escape(f"Left out. {reason}")))
+        if not rows:
+            return self.markdown(_NO_RUN)
+        cells = [
+            f"* - {indent(one, '    ').strip()}\n  - {indent(other, '    ').strip()}" for one, other in rows
+        ]
+        head = "```{list-table}\n:header-rows: 1\n:class: table-plain table-findings\n\n* - question\n  - what the run found"
+        return self.markdown("\n".join([head, *cells, "```"]))
 
 
 class InstallCell(FromRuns):
@@ -165,16 +154,13 @@ class InstallCell(FromRuns):
         return [*text, nodes.literal_block(cell, cell, language="ipython3")]
 
 
+def _link(name: str, run: dict[str, Any]) -> str:
+    return f"[**{escape(run['title'])}**](/notebooks/{name}.ipynb)"
+
+
 def install_cell(repository: str, branch: str) -> str:
     """Return the cell that installs the package in a hosted notebook."""
     return INSTALL.format(repository=repository.rstrip("/"), branch=branch)
-
-
-def _load_redirects(app: Sphinx, config: Config) -> None:
-    # pages that moved are listed in a file of their own, which sphinx_reredirects does not read
-    path = Path(app.srcdir) / "book" / "redirects.yml"
-    if path.is_file() and "redirects" in config:
-        config["redirects"] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def _load_site(app: Sphinx) -> None:

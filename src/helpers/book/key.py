@@ -1,6 +1,5 @@
 """The key of a run: what it was made from, so that "is this page current?" is a yes or no question."""
 
-import hashlib
 import json
 import platform
 import re
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
 _SIMULATION = ("simulate/", "facts/", "sources.py", "names.py")  # what decides what a simulated atlas holds
-_NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks/|workshop|execute|__init__)")  # these make pages, no numbers
+_CHECKS = "book/checks.py"
+_NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks|workshop|execute|__init__)")  # these make pages, no numbers
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,8 @@ def is_simulated(atlas: str | None) -> bool:
 
 
 def short(value: Any, *, digits: int = 16) -> str:
-    """Return the hash of a plain value.
-
-    Examples
-    --------
-    >>> short({"a": 1, "b": 2}) == short({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+    """Return the hash of a plain value, whatever the order of its keys."""
+    return files.digest_text(json.dumps(value, sort_keys=True, default=str))[:digits]
 
 
 def package_folder() -> Path:
@@ -68,18 +61,23 @@ def package_folder() -> Path:
 
 
 def package_hashes(number: str = "") -> dict[str, str]:
-    """Return a hash of each file of the package that a run can depend on."""
+    """Return a hash of each file of the package; with the number of a chapter, of what its runs can depend on."""
     folder, found = package_folder(), {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        foreign = number and (
-            _NOT_IN_RUNS.match(name)
-            or (name.startswith("book/checks/ch") and not name.startswith(f"book/checks/ch{number}"))
-        )
+        foreign = number and _NOT_IN_RUNS.match(name)
         hidden = "__pycache__" in path.parts or path.name.startswith(".")
         if path.is_file() and not hidden and not foreign:
-            found[name] = manifest(path)[:16]
+            found[name] = files.fingerprint(path)[:16]
+    if number:
+        found[_CHECKS] = _checkers_hash(folder / _CHECKS, number)
     return found
+
+
+def _checkers_hash(path: Path, number: str) -> str:
+    """Return the hash of the checkers of one chapter and what they share: those of others make none of its numbers."""
+    parts = re.split(r"(?m)^(?=def )", path.read_text(encoding="utf-8"))
+    return short([one for one in parts if one.startswith(f"def ch{number}_") or not one.startswith("def ch")])
 
 
 def parts_of(
@@ -99,7 +97,7 @@ def parts_of(
         code=short(code),
         helpers=package_hashes(number),
         data=data,
-        lock=manifest(lock)[:16] if lock.is_file() else "none",
+        lock=files.fingerprint(lock)[:16] if lock.is_file() else "none",
         python=platform.python_version(),
         # a folder is what it holds, not where it lies
         parameters={name: data.get(name, value) for name, value in effective.items()},
@@ -111,40 +109,21 @@ def data_of(name: str, value: Value) -> str | None:
     if name == ATLAS and is_word(str(value)):
         made_by = {one: mark for one, mark in package_hashes().items() if one.startswith(_SIMULATION)}
         return f"{value}:{short(made_by)}"
-    if not isinstance(value, str) or not value:
-        return None
-    path = Path(value)
+    path = Path(str(value))
     if path.is_absolute() and path.exists():
-        return manifest(path)
-    return f"missing:{value}" if name == ATLAS else None
-
-
-def manifest(path: Path) -> str:
-    """Return the hash of what a file or folder holds."""
-    return files.fingerprint(path)[:16]
+        return files.fingerprint(path)[:16]
+    return f"missing:{value}" if name == ATLAS and value else None
 
 
 def differences(old: Mapping[str, Any], new: Parts) -> list[str]:
-    """Say why a run made from `old` is not current any more; empty if it is.
-
-    Parameters
-    ----------
-    old
-        The parts as stored with a run.
-    new
-        The parts as they are now.
-    """
-    changed = {
-        name: _changed(old.get(name) or {}, getattr(new, name)) for name in ("helpers", "data", "parameters")
-    }
-    changed["parameters"] = [name for name in changed["parameters"] if name not in new.data]
+    """Say why a run made from the parts `old`, as stored with it, is not current any more; empty if it is."""
     reasons = [name for name in ("code", "lock", "python") if old.get(name) != getattr(new, name)]
-    for name, which in changed.items():
-        if which:
-            more = f" and {len(which) - 3} more" if len(which) > 3 else ""
-            reasons.append(f"{name} ({', '.join(which[:3])}{more})")
+    for name in ("helpers", "data", "parameters"):
+        before, now = old.get(name) or {}, getattr(new, name)
+        changed = sorted(one for one in before.keys() | now.keys() if before.get(one) != now.get(one))
+        if name == "parameters":
+            changed = [one for one in changed if one not in new.data]
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            reasons.append(f"{name} ({', '.join(changed[:3])}{more})")
     return reasons
-
-
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))

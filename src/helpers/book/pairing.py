@@ -1,6 +1,5 @@
 """A text notebook and its ``.ipynb`` pair: compared and written by content, never by timestamp."""
 
-import hashlib
 import itertools
 import json
 
@@ -10,7 +9,7 @@ from nbformat import NotebookNode
 
 from helpers.book.project import Notebook
 from helpers.errors import PairingError
-from helpers.files import writing
+from helpers.files import digest_text, writing
 
 KEPT = ("tags", "mystnb", "nbmake")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -43,10 +42,7 @@ def compare(book: Notebook) -> list[str]:
 
 def write_pair(book: Notebook, *, force: bool = False) -> bool:
     """Write the ``.ipynb`` from the text; return whether it changed."""
-    text = book.read()
-    if dict(text.metadata.get("kernelspec", {})) != KERNEL:
-        msg = f"{book.source.name} has no kernelspec header for python3. Copy the first lines of another notebook."
-        raise PairingError(msg)
+    text = _text_of(book)
     if book.pair.is_file():
         if not compare(book):
             return False
@@ -61,7 +57,7 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
         msg = f"{book.pair.name} does not exist, so there is nothing to take from it."
         raise PairingError(msg)
     pair = nbformat.read(book.pair, as_version=4)
-    text = book.read()
+    text = _text_of(book)
     changed = bool(_cell_differences(text, pair))
     if changed:
         _refuse_to_lose(book, text, pair, force=force, losing=".py")
@@ -73,10 +69,10 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
             cell.metadata = nbformat.from_dict(dict(written.get(_content(cell)[2], cell.metadata)))
             if blank.get(cell.source) is not None:
                 cell.metadata[_BLANK] = blank[cell.source]
-        _, _, body = _header(jupytext.writes(pair, fmt="py:percent"))
-        start, header, _ = _header(book.source.read_text(encoding="utf-8"))
+        old = book.source.read_text(encoding="utf-8")
+        header = old.removesuffix(_cells_of(old))  # stays as its author wrote it
         with writing(book.source) as part:
-            part.write_text(start + header + body, encoding="utf-8")
+            part.write_text(header + _cells_of(jupytext.writes(pair, fmt="py:percent")), encoding="utf-8")
     _write(book, book.read())
     return changed
 
@@ -89,7 +85,7 @@ def _write(book: Notebook, text: NotebookNode) -> None:
 def content_hash(notebook: NotebookNode) -> str:
     """Return the hash of cells and kept metadata: what a pair must agree in."""
     text = repr([_content(cell) for cell in notebook.cells])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest_text(text)[:16]
 
 
 def _content(cell: NotebookNode) -> tuple[str, str, str]:
@@ -113,21 +109,22 @@ def _cell_differences(text: NotebookNode, pair: NotebookNode) -> list[str]:
 
 
 def _first_unlike(one: str, other: str) -> str:
-    pairs = itertools.zip_longest(one.splitlines() or [""], other.splitlines() or [""])
-    left, right = next(pair for pair in pairs if pair[0] != pair[1])
-    if left is None or right is None:
-        return f"only .ipynb {right[:60]!r}" if left is None else f"only .py {left[:60]!r}"
+    pairs = itertools.zip_longest(one.splitlines(), other.splitlines(), fillvalue="")
+    left, right = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
     return f".py {left[:60]!r}, .ipynb {right[:60]!r}"
 
 
-def _header(text: str) -> tuple[str, str, str]:
-    """Return what comes before the header, the header, and the cells: the header stays as its author wrote it."""
-    lines = text.splitlines(keepends=True)
-    fences = [number for number, line in enumerate(lines) if line.rstrip() == "# ---"][:2]
-    if len(fences) < 2 or not all(line.startswith("#") for line in lines[fences[0] : fences[1]]):
-        return "", "", text
-    start, end = fences[0], fences[1] + 1
-    return "".join(lines[:start]), "".join(lines[start:end]), "".join(lines[end:])
+def _text_of(book: Notebook) -> NotebookNode:
+    text = book.read()
+    if dict(text.metadata.get("kernelspec", {})) != KERNEL:
+        msg = f"{book.source.name} has no kernelspec header for python3. Copy the first lines of another notebook."
+        raise PairingError(msg)
+    return text
+
+
+def _cells_of(text: str) -> str:
+    """Return what follows the header of a text."""
+    return text.split("# ---\n", maxsplit=2)[2]
 
 
 def _kept(notebook: NotebookNode) -> NotebookNode:
@@ -145,7 +142,7 @@ def strip(text: NotebookNode) -> NotebookNode:
     stripped = _kept(text)
     for place, cell in enumerate(stripped.cells):
         # the place and the content name a cell: the same text gives the same file on every machine
-        cell["id"] = hashlib.sha256(f"{place}\n{cell.source}".encode()).hexdigest()[:8]
+        cell["id"] = digest_text(f"{place}\n{cell.source}")[:8]
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, STORED: content_hash(stripped)}
     stripped.metadata = nbformat.from_dict(about)
     stripped.nbformat, stripped.nbformat_minor = 4, 5

@@ -1,58 +1,89 @@
 """Where the book's files are: notebooks, their sidecars, and what is built from them."""
 
 import difflib
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import jupytext
 import yaml
 from nbformat import NotebookNode
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 import helpers
 from helpers.budget import to_bytes
 from helpers.errors import BudgetError, RunError, TableError
+from helpers.parameters import read_yaml
 
-RECORD_TYPES = ("int", "float", "str", "bool")
 PROFILES = ("test", "demo", "real", "full")
+Kind = TypeVar("Kind")
+checked = pydantic_dataclass(
+    frozen=True, config=ConfigDict(extra="forbid")
+)  # made from YAML, every field looked at
 
 
-@dataclass(frozen=True)
+def _size(text: str) -> str:
+    try:
+        to_bytes(text)
+    except BudgetError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _both(minutes: dict[str, int]) -> dict[str, int]:
+    if set(minutes) != {"reading", "exercises"}:
+        msg = "holds 'reading' and 'exercises', and nothing else"
+        raise ValueError(msg)
+    return minutes
+
+
+Size = Annotated[str, AfterValidator(_size)]
+
+
+@checked
 class Record:
     """What a notebook promises to record under one name."""
 
-    name: str
-    type: str
+    type: Literal["int", "float", "str", "bool"]
     unit: str | None = None
     min: float | None = None
     max: float | None = None
     optional: bool = False
-    demo: tuple[float, float] | None = None
+    demo: tuple[float, float] | tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@checked
 class Block:
     """Some minutes of a workshop that a chapter offers."""
 
     what: str
-    minutes: int
+    minutes: PositiveInt
     core: bool = False  # carries the lesson of the book: chosen before the others
     skip: str = ""  # what may be left out when time is short
     asked: str = ""  # what learners will ask, and the answer
 
 
-@dataclass(frozen=True)
+@checked
 class Sidecar:
     """The plan of a notebook, from the YAML file beside it."""
 
     title: str
     question: str
-    minutes: dict[str, int]
-    memory: str
-    memory_full: str
-    profiles: dict[str, dict[str, Any]]
-    records: dict[str, Record]
+    minutes: Annotated[dict[str, NonNegativeInt], AfterValidator(_both)]
+    memory: Size
+    memory_full: Size | None = None  # as for the default atlas if not given
+    profiles: dict[Literal[PROFILES], dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
     teach: tuple[Block, ...] = ()
     needs: tuple[str, ...] = ()  # columns of cells, "counts", "donors" or keys of projections
 
@@ -77,7 +108,16 @@ class Notebook:
     @cached_property
     def sidecar(self) -> Sidecar:
         """The plan, checked."""
-        return read_sidecar(self.sidecar_path)
+        path = self.sidecar_path
+        if not path.is_file():
+            msg = (
+                f"{path.name} is missing: every notebook has a sidecar with title, question, minutes, memory."
+            )
+            raise TableError(msg)
+        try:
+            return read_as(Sidecar, path)
+        except ValueError as error:
+            raise TableError(str(error)) from None
 
     def read(self) -> NotebookNode:
         """Read the cells from the text source."""
@@ -132,6 +172,20 @@ class Project:
         return list(dict.fromkeys(chosen))
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of ours holds; nothing where it is not there or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    """Return the tags of a cell."""
+    return set(cell.metadata.get("tags", []))
+
+
 def find_project(start: Path | None = None) -> Project:
     """Return the project around a folder, or else the one that the package is installed from."""
     here = (start or Path.cwd()).resolve()
@@ -143,90 +197,17 @@ def find_project(start: Path | None = None) -> Project:
     raise RunError(msg)
 
 
-def read_sidecar(path: Path) -> Sidecar:
-    """Read and check the plan of a notebook; all faults come in one message."""
-    if not path.is_file():
-        msg = f"{path.name} is missing: every notebook has a sidecar with title, question, minutes, memory."
-        raise TableError(msg)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        msg = f"{path.name} holds no keys."
-        raise TableError(msg)
-    faults = _faults(content)
-    if faults:
-        msg = f"{path.name}: {'; '.join(faults)}."
-        raise TableError(msg)
-    return Sidecar(
-        title=content["title"],
-        question=content["question"],
-        minutes=content["minutes"],
-        memory=str(content["memory"]),
-        memory_full=str(content.get("memory_full", content["memory"])),
-        profiles={name: dict(values or {}) for name, values in (content.get("profiles") or {}).items()},
-        records={name: _record(name, entry) for name, entry in (content.get("records") or {}).items()},
-        teach=tuple(Block(**entry) for entry in content.get("teach") or ()),
-        needs=tuple(content.get("needs") or ()),
-    )
-
-
-def _record(name: str, entry: dict[str, Any]) -> Record:
-    demo = entry.get("demo")
-    return Record(name, **{**entry, "demo": None if demo is None else (demo[0], demo[1])})
-
-
-def _faults(content: dict[str, Any]) -> list[str]:
-    known = {"title", "question", "minutes", "memory", "memory_full", "needs", "profiles", "records", "teach"}
-    faults = [f"unknown key {key!r}" for key in content if key not in known]
-    faults += [
-        f"{key!r} is missing" for key in ("title", "question", "minutes", "memory") if key not in content
-    ]
-    minutes = content.get("minutes", {"reading": 0, "exercises": 0})
-    if not isinstance(minutes, dict) or set(minutes) != {"reading", "exercises"}:
-        faults.append("'minutes' holds 'reading' and 'exercises', and nothing else")
-    elif not all(isinstance(value, int) and value >= 0 for value in minutes.values()):
-        faults.append("'minutes' are whole numbers")
-    for key in ("memory", "memory_full"):
-        try:
-            to_bytes(str(content.get(key, "1 GiB")))
-        except BudgetError as error:
-            faults.append(f"{key}: {error}")
-    needs = content.get("needs") or []
-    if not isinstance(needs, list) or not all(isinstance(one, str) and one for one in needs):
-        faults.append("'needs' is a list of names, such as [DonorID, age_numeric, counts]")
-    faults += [fault for entry in content.get("teach") or [] for fault in _block_faults(entry)]
-    profiles = content.get("profiles") or {}
-    faults += [
-        f"unknown profile {name!r}, choose from {', '.join(PROFILES)}"
-        for name in profiles
-        if name not in PROFILES
-    ]
-    for name, entry in (content.get("records") or {}).items():
-        faults += _record_faults(name, entry)
-    return faults
-
-
-def _block_faults(entry: Any) -> list[str]:
-    if not isinstance(entry, dict) or not {"what", "minutes"} <= set(entry):
-        return [f"'teach' is a list of blocks with 'what' and 'minutes', not {entry!r}"]
-    faults = [
-        f"block {entry['what']!r} has an unknown key {key!r}"
-        for key in set(entry) - set(Block.__annotations__)
-    ]
-    if type(entry["minutes"]) is not int or entry["minutes"] < 1:
-        faults.append(f"block {entry['what']!r}: minutes are a whole number, not {entry['minutes']!r}")
-    return faults
-
-
-def _record_faults(name: str, entry: Any) -> list[str]:
-    if not isinstance(entry, dict):
-        return [f"record {name!r} is not a set of keys"]
-    known = {"type", "unit", "min", "max", "optional", "demo"}
-    faults = [f"record {name!r} has an unknown key {key!r}" for key in entry if key not in known]
-    if entry.get("type") not in RECORD_TYPES:
-        faults.append(
-            f"record {name!r} needs a type out of {', '.join(RECORD_TYPES)}, has {entry.get('type')!r}"
+def read_as(kind: type[Kind], path: Path, **more: Any) -> Kind:
+    """Read a YAML file into a dataclass; all faults come in one message, as a ValueError."""
+    try:
+        content = read_yaml(path)
+        return TypeAdapter(kind).validate_python(
+            {**content, **more} if isinstance(content, dict) else content
         )
-    demo = entry.get("demo")
-    if demo is not None and (not isinstance(demo, list) or len(demo) != 2):
-        faults.append(f"record {name!r}: 'demo' is [low, high], not {demo!r}")
-    return faults
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        msg = f"{path.name}: {'; '.join(faults)}."
+        raise ValueError(msg) from None
+    except yaml.YAMLError as error:
+        msg = f"{path.name} is not YAML: {error}"
+        raise ValueError(msg) from None

@@ -1,22 +1,21 @@
 """Runs: planned and checked before a kernel starts, made side by side, kept by key, reused when nothing changed."""
 
-import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 
 from helpers import parameters
 from helpers.book import key
-from helpers.book.execute import PROGRESS, Outcome, Stop, Task, execute, good_run, plain_json
-from helpers.book.project import PROFILES, Notebook, Project
+from helpers.book.execute import Outcome, Watch, execute, good_run
+from helpers.book.project import PROFILES, Notebook, Project, read_json
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
 from helpers.files import storing, write_json
@@ -69,26 +68,50 @@ class Plan:
     parts: key.Parts
     request: Request
     folder: Path  # of all runs of this notebook
-    source: str
-    label: str = ""  # tells several runs of one notebook apart
+    source: str  # the notebook as JSON
+    label: str  # tells several runs of one notebook apart
     lacks: str = ""  # why the source cannot serve this notebook, in a sentence
+
+    @property
+    def name(self) -> str:
+        """The notebook's name."""
+        return self.notebook.name
+
+    @property
+    def key(self) -> str:
+        """The key of the run."""
+        return self.parts.key
 
     @property
     def target(self) -> Path:
         """Where the run is kept."""
-        return self.folder / self.parts.key
+        return self.folder / self.key
 
     @property
     def is_made(self) -> bool:
         """Whether a good run of this key exists."""
-        return good_run(self.target, self.notebook.name) is not None
+        return good_run(self.target, self.name) is not None
 
     @property
     def memory(self) -> int:
         """The bytes that the run is expected to need: what its sidecar says of the default atlas, or of a full-size one."""
         sidecar = self.notebook.sidecar
         small = key.is_simulated(self.request.source) and self.request.chosen_profile in ("demo", "test")
-        return to_bytes(sidecar.memory if small else sidecar.memory_full)
+        return to_bytes(sidecar.memory if small else sidecar.memory_full or sidecar.memory)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a run keeps of its plan."""
+        return {
+            "parts": asdict(self.parts),
+            "parameters": {
+                **self.parts.parameters,
+                **{name: self.effective[name] for name in self.parts.data},
+            },
+            "given": {name: value for name, value in self.given.items() if name != OUT_DIR},
+            "atlas": self.request.source,
+            "profile": self.request.chosen_profile,
+        }
 
 
 def plan(
@@ -130,7 +153,8 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
         given[OUT_DIR] = f"files/{notebook.name}"
     parts = key.parts_of(node, declared=declared, given=given, project=project, number=notebook.name[:2])
     effective = {name: given.get(name, one.default) for name, one in declared.items() if name != OUT_DIR}
-    return Plan(notebook, given, effective, parts, request, runs / notebook.name, plain_json(node))
+    folder, source = runs / notebook.name, nbformat.writes(node)
+    return Plan(notebook, given, effective, parts, request, folder, source, label=notebook.name)
 
 
 def _lack(notebook: Notebook, atlas: Value | None, opened: dict[str, Any]) -> str:
@@ -159,7 +183,7 @@ def able(plans: list[Plan], *, all_or_none: bool) -> list[Plan]:
     """Return the plans whose source holds what the notebook needs."""
     unable = [one for one in plans if one.lacks]
     if unable and (all_or_none or len(unable) == len(plans)):
-        raise SourceError("\n".join(f"{one.notebook.name} cannot run. {one.lacks}" for one in unable))
+        raise SourceError("\n".join(f"{one.name} cannot run. {one.lacks}" for one in unable))
     return [one for one in plans if not one.lacks]
 
 
@@ -191,79 +215,67 @@ def make(
     BudgetError
         If a run alone is expected to need more than the memory given.
     """
-    wanted = [number for number, one in enumerate(plans) if fresh or not one.is_made]
+    wanted = {number: one for number, one in enumerate(plans) if fresh or not one.is_made}
     if memory:
-        _require_memory([plans[number] for number in wanted], memory)
+        _require_memory(wanted.values(), memory)
     outcomes: dict[int, Outcome] = {}
-    tasks: dict[int, Task] = {}
-    several = len({one.notebook.name for one in plans}) < len(plans)
-    cores = os.cpu_count() or 1
-    places = max(1, min(workers or cores, len(wanted)))
     for number, one in enumerate(plans):
-        name, folder = one.notebook.name, str(one.target)
         if number in wanted:
             with storing(one.folder, any_fault=True):
                 one.folder.mkdir(parents=True, exist_ok=True)
             _clear_leftovers(one.folder)
-            kept = failed / (f"{name}-{one.parts.key}" if several else name)
-            tasks[number] = Task(
-                name,
-                one.parts.key,
-                one.source,
-                one.given,
-                folder,
-                failed=str(kept),
-                threads=max(1, cores // places),
-                memory=one.memory,
-                label=one.label or name,
-                about=_about(one),
-            )
         else:
-            made = good_run(one.target, name) or {}
+            made = good_run(one.target, one.name) or {}
             seconds, peak = made.get("seconds", 0.0), made.get("peak_bytes", 0)
-            outcomes[number] = Outcome(name, one.parts.key, "reused", folder, seconds, peak)
-            _say(tell, one.label or name, "reused")
+            outcomes[number] = Outcome(one.name, one.key, "reused", str(one.target), seconds, peak)
+            _say(tell, one.label, "reused")
+    places = max(1, min(workers or os.cpu_count() or 1, len(wanted)))
     free = to_bytes(memory) if memory else free_bytes()
-    outcomes |= run_all(tasks, places=places, memory=free, tell=tell)
+    outcomes |= run_all(wanted, failed=failed, places=places, memory=free, tell=tell)
     return [outcomes[number] for number in range(len(plans))]
 
 
 def run_all(
-    tasks: dict[int, Task], *, places: int, memory: int, tell: Tell | None = None
+    plans: dict[int, Plan], *, failed: Path, places: int, memory: int, tell: Tell | None = None
 ) -> dict[int, Outcome]:
-    """Execute tasks, at most so many at once and as many as fit in memory, and return how each ended."""
-    waiting, running, outcomes, stop = dict(tasks), {}, {}, Stop()
-    pool = futures.ThreadPoolExecutor(max(1, places))
+    """Execute plans, at most so many at once and as many as fit in memory, and return how each ended."""
+    waiting, running, outcomes = dict(plans), {}, {}
+    watches = {number: Watch() for number in plans}
+    threads = max(1, (os.cpu_count() or 1) // places)
+    pool = futures.ThreadPoolExecutor(places)
     try:
         while waiting or running:
-            for number in _fitting(waiting, [tasks[one] for one in running.values()], places, memory):
-                running[pool.submit(execute, waiting.pop(number), stop)] = number
-                _say(tell, tasks[number].label, "started")
-            done = [future for future in running if future.done()]
-            for future in done:
-                number = running.pop(future)
-                outcomes[number] = future.result()
-                _say(tell, tasks[number].label, outcomes[number].status)
-            if not done:
-                time.sleep(0.1)
-                for number in running.values():
-                    _say(tell, tasks[number].label, _progress(tasks[number]))
+            for number in _fitting(waiting, [plans[one] for one in running.values()], places, memory):
+                one = waiting.pop(number)
+                kept = failed / (one.name if one.label == one.name else f"{one.name}-{one.key}")
+                run = pool.submit(execute, one, watches[number], failed=kept, threads=threads)
+                running[run] = number
+                _say(tell, one.label, "started")
+            done, _ = futures.wait(running, timeout=0.25, return_when=futures.FIRST_COMPLETED)
+            for number in running.values():
+                watches[number].sample()
+                _say(tell, plans[number].label, watches[number].words)
+            for run in done:
+                number = running.pop(run)
+                outcomes[number] = run.result()
+                _say(tell, plans[number].label, outcomes[number].status)
     except BaseException:
-        stop.now()
+        for watch in watches.values():
+            watch.stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
     return outcomes
 
 
-def _fitting(waiting: Mapping[int, Task], running: list[Task], places: int, memory: int) -> list[int]:
-    """Return the tasks to start now: in their order, but one that does not fit lets smaller ones pass."""
-    taken, chosen = sum(task.memory for task in running), []
-    for number, task in waiting.items():
+def _fitting(waiting: Mapping[int, Plan], running: list[Plan], places: int, memory: int) -> list[int]:
+    """Return the plans to start now: in their order, but one that does not fit lets smaller ones pass."""
+    taken, chosen = sum(one.memory for one in running), []
+    for number, one in waiting.items():
         alone = not running and not chosen
-        if len(running) + len(chosen) < places and (alone or taken + task.memory + _OWN <= memory):
+        if len(running) + len(chosen) < places and (alone or taken + one.memory + _OWN <= memory):
             chosen.append(number)
-            taken += task.memory
+            taken += one.memory
     return chosen
 
 
@@ -272,34 +284,15 @@ def _say(tell: Tell | None, label: str, words: str) -> None:
         tell(label, words)
 
 
-def _progress(task: Task) -> str:
-    try:
-        cell, total = (task.work / PROGRESS).read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return ""
-    return f"cell {int(cell) + 1} of {total}"
-
-
-def _require_memory(plans: list[Plan], memory: str) -> None:
+def _require_memory(plans: Iterable[Plan], memory: str) -> None:
     given = to_bytes(memory)
-    large = [f"{one.notebook.name} ({to_text(one.memory)})" for one in plans if one.memory > given]
+    large = [f"{one.name} ({to_text(one.memory)})" for one in plans if one.memory > given]
     if large:
         msg = (
             f"{memory} is less than what these are expected to need, each alone: {', '.join(dict.fromkeys(large))}. "
             f"Give more, or leave --memory out: then a run waits until what it needs is free."
         )
         raise BudgetError(msg)
-
-
-def _about(one: Plan) -> dict[str, Any]:
-    """Return what a run keeps of its plan."""
-    return {
-        "parts": asdict(one.parts),
-        "parameters": {**one.parts.parameters, **{name: one.effective[name] for name in one.parts.data}},
-        "given": {name: value for name, value in one.given.items() if name != OUT_DIR},
-        "atlas": one.request.source,
-        "profile": one.request.chosen_profile,
-    }
 
 
 def _clear_leftovers(folder: Path) -> None:
@@ -341,14 +334,6 @@ def leave_out(plans: Iterable[Plan]) -> None:
             write_json(one.folder / CURRENT, {"left_out": one.lacks})
 
 
-def _pointer(project: Project, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads((project.build / "runs" / name / CURRENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def left_out(project: Project) -> dict[str, str]:
     """Return why pages are not in the site, by notebook."""
     reasons = {name: _pointer(project, name).get("left_out") for name in project.notebooks}
@@ -358,11 +343,13 @@ def left_out(project: Project) -> dict[str, str]:
 def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
     """Return what is known of the run that the site shows, with its ``folder``; None if there is no whole one."""
     pointer = _pointer(project, notebook.name)
-    if not isinstance(pointer.get("key"), str):
-        return None
-    folder = project.build / "runs" / notebook.name / pointer["key"]
+    folder = project.build / "runs" / notebook.name / str(pointer.get("key"))
     record = good_run(folder, notebook.name)
     return None if record is None else {**record, **pointer, "folder": folder}
+
+
+def _pointer(project: Project, name: str) -> dict[str, Any]:
+    return read_json(project.build / "runs" / name / CURRENT)
 
 
 def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:

@@ -18,13 +18,14 @@ import filelock
 
 from helpers.book import key, stopping
 from helpers.book.execute import python_path
-from helpers.book.project import Project
+from helpers.book.project import Project, read_json
 from helpers.book.stage import SITE_FILE, stage
 from helpers.errors import SiteError
-from helpers.files import digest, replace, write_json
+from helpers.files import drop_leftovers, fingerprint, intact, mark, write_json, writing
 
 STAMP = ".built.json"
 LOG = "site.log"
+KIND = "site"
 _WARNINGS = "ignore::DeprecationWarning"  # of docutils and sphinx in the versions of Jupyter Book 1, not about this book
 # jupyter-book's own command cannot name its doctree folder, nor leave a page half-written out of sight
 _BUILD = (
@@ -44,7 +45,6 @@ _SHARED = (
     "_toc.yml",
     "book/glossary.md",
     "book/references.bib",
-    "book/redirects.yml",
     "book/_static",
 )
 
@@ -91,54 +91,57 @@ def build(
 
 def _build(project: Project, *, repository: str | None, branch: str, fresh: bool) -> str:
     """Stage and build; return how: reused, incremental or fresh."""
-    target, kept, work = (project.build / name for name in ("html", "doctrees", ".next"))
-    _put_back(target)
+    target, kept, doctrees = (project.build / name for name in ("html", "doctrees", ".doctrees"))
+    drop_leftovers(target)
     sources = stage(project, repository=repository, branch=branch)
     stamp = {"inputs": inputs_hash(project, sources), "structure": structure_hash(project, sources)}
-    last = _read(target / STAMP)
-    whole = bool(last) and last.get("files") == _listed(target)
+    last = read_json(target / STAMP)
+    whole = bool(last) and intact(target, kind=KIND)
     if whole and not fresh and last.get("inputs") == stamp["inputs"]:
         return "reused"
     fresh = fresh or bool(os.environ.get("CI")) or not whole or last.get("structure") != stamp["structure"]
-    fresh = fresh or _read(kept / STAMP).get("inputs") != last.get("inputs")
-    shutil.rmtree(work, ignore_errors=True)
-    if (
-        not fresh
-    ):  # on copies: a build that fails or is killed spoils neither the site nor what is known of it
-        shutil.copytree(target, work / "html")
-        shutil.copytree(kept, work / "doctrees")
-    _sphinx(sources, html=work / "html", doctrees=work / "doctrees", log=project.build / LOG, fresh=fresh)
-    _copy_files(sources, work / "html")
-    write_json(work / "html" / STAMP, {**stamp, "files": _listed(work / "html")})
-    write_json(work / "doctrees" / STAMP, stamp)
-    shutil.rmtree(kept, ignore_errors=True)
-    (work / "doctrees").rename(kept)
-    replace(work / "html", target)  # the last site stays until this one has its name
-    shutil.rmtree(work, ignore_errors=True)
+    fresh = fresh or read_json(kept / STAMP).get("inputs") != last.get("inputs")
+    shutil.rmtree(doctrees, ignore_errors=True)
+    with writing(target, owned=True) as html:  # the last site stays until this one is whole
+        if (
+            not fresh
+        ):  # on copies: a build that fails or is killed spoils neither the site nor what is known of it
+            shutil.copytree(target, html)
+            shutil.copytree(kept, doctrees)
+        _sphinx(sources, html=html, doctrees=doctrees, log=project.build / LOG, fresh=fresh)
+        for name in ("notebooks/files", "sweeps"):
+            shutil.rmtree(html / name, ignore_errors=True)
+            if (sources / name).is_dir():
+                shutil.copytree(sources / name, html / name)
+        write_json(html / STAMP, stamp)
+        mark(html, kind=KIND)
+        write_json(doctrees / STAMP, stamp)
+        shutil.rmtree(kept, ignore_errors=True)
+        doctrees.rename(kept)
     return "fresh" if fresh else "incremental"
 
 
 def inputs_hash(project: Project, sources: Path) -> str:
     """Return the hash of all that a site is built from."""
-    return key.short([_listed(sources), _made_by(project)])
+    return key.short([fingerprint(sources), _made_by(project)])
 
 
 def structure_hash(project: Project, sources: Path) -> str:
     """Return the hash of what one page shows of others; while it stays, a page can be built without the others."""
-    shared = {name: mark for name, mark in _listed(sources).items() if name.startswith(_SHARED)}
+    shared = [fingerprint(path) for name in _SHARED if (path := sources / name).exists()]
     pages = {}
     for path in sorted(sources.rglob("*")):
+        figures: list[Any] = []
         if path.suffix in {".md", ".rst"}:
             text = path.read_text(encoding="utf-8")
         elif path.suffix == ".ipynb" and "sweeps" not in path.parts:
             cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
             figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in cells]
             text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-            pages[f"{path.name} figures"] = key.short(figures)
         else:
             continue
-        pages[path.relative_to(sources).as_posix()] = key.short(_SHOWN_ELSEWHERE.findall(text))
-    site = _read(sources / SITE_FILE)
+        pages[path.relative_to(sources).as_posix()] = [figures, _SHOWN_ELSEWHERE.findall(text)]
+    site = read_json(sources / SITE_FILE)
     data = {name: one["simulated"] for name, one in site["runs"].items()}
     return key.short([shared, pages, data, site["missing"], _made_by(project)])
 
@@ -146,7 +149,7 @@ def structure_hash(project: Project, sources: Path) -> str:
 def _made_by(project: Project) -> dict[str, str]:
     lock = project.root / "requirements.lock"
     package = {name: mark for name, mark in key.package_hashes().items() if name.startswith("book/")}
-    return {**package, "lock": digest(lock) if lock.is_file() else ""}
+    return {**package, "lock": fingerprint(lock) if lock.is_file() else ""}
 
 
 def _sphinx(sources: Path, *, html: Path, doctrees: Path, log: Path, fresh: bool) -> None:
@@ -169,42 +172,8 @@ def _sphinx(sources: Path, *, html: Path, doctrees: Path, log: Path, fresh: bool
         stream.seek(0)
         text = stream.read()
     if code != 0:
-        words = _complaints(text) or text[-2000:]
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        said = [line for line in plain.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|error", line)]
+        words = "\n".join(said[:40]) or text[-2000:]
         msg = f"the site was not built; the last good one stays. Sphinx says:\n{words}\nAll of it: {log}"
         raise SiteError(msg)
-
-
-def _complaints(text: str) -> str:
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    lines = [line for line in plain.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|error", line)]
-    return "\n".join(lines[:40])
-
-
-def _copy_files(sources: Path, html: Path) -> None:
-    for name in ("notebooks/files", "sweeps"):
-        shutil.rmtree(html / name, ignore_errors=True)
-        if (sources / name).is_dir():
-            shutil.copytree(sources / name, html / name)
-
-
-def _listed(folder: Path) -> dict[str, str]:
-    """Return a hash of every file of a folder but its stamp."""
-    inside = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STAMP)
-    return {path.relative_to(folder).as_posix(): digest(path)[:16] for path in inside}
-
-
-def _put_back(target: Path) -> None:
-    # a build that was killed between two renames had moved the last site aside
-    for old in target.parent.glob("html.old"):
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            old.rename(target)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

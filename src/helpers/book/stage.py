@@ -15,13 +15,12 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from helpers import parameters
 from helpers.book import key, run
-from helpers.book.project import Notebook, Project
+from helpers.book.project import Notebook, Project, read_json, tags
 from helpers.book.shown import SWEEP_FILE
 from helpers.errors import SiteError
 from helpers.files import cache_folder, write_json
-from helpers.parameters import ATLAS
+from helpers.parameters import ATLAS, read_yaml
 
 SITE_FILE = "site.json"
 ALL_FINDINGS = "all_findings.csv"
@@ -29,7 +28,6 @@ _LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can s
 _INJECTED = "injected-parameters"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page can hold them
-_LABEL = re.compile(r"(?m)^\((?P<target>[\w-]+)\)=$|^:(?:label|name): *(?P<option>\S+)$")
 
 
 def stage(project: Project, *, repository: str | None = None, branch: str = "main") -> Path:
@@ -55,24 +53,23 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
+    missing = {name: _why_missing(project, name) for name in project.notebooks if name not in runs}
     target = project.build / "site"
     with tempfile.TemporaryDirectory(dir=project.build, prefix=".stage-") as folder:
         part = Path(folder)
         _copy_pages(project, part)
-        about = {}
-        for name, found in runs.items():
-            _stage_notebook(
-                project.notebooks[name],
-                found,
-                part / "notebooks",
-                hidden=hidden_folders(project, found.get("parameters", {})),
-            )
-            about[name] = _about(found, project.notebooks[name], part / "notebooks")
-        _copy_sweeps(project, part)
-        _step_aside(project, part, gone={name for name in project.notebooks if name not in runs})
-        (part / "_toc.yml").write_text(_toc(project, part), encoding="utf-8")
+        pages = {path.stem for path in (project.root / "book").glob("*.md")}
+        gone = {*missing, *(name for name in pages if not _exists(part, f"book/{name}"))}
+        if gone:
+            for path in (*part.glob("*.md"), *(part / "book").glob("*.md")):
+                path.write_text(without_links(path.read_text(encoding="utf-8"), gone), encoding="utf-8")
+        about = {
+            name: _stage_notebook(project, project.notebooks[name], found, part / "notebooks", gone)
+            for name, found in runs.items()
+        }
+        toc = _kept(read_yaml(project.root / "_toc.yml"), part)
+        (part / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
-        missing = {name: _why_missing(project, name) for name in project.notebooks if name not in runs}
         titles = {name: project.notebooks[name].sidecar.title for name in missing}
         site = {"runs": about, "missing": missing, "titles": titles, "repository": repository}
         write_json(part / SITE_FILE, {**site, "branch": branch})
@@ -86,7 +83,7 @@ def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
 
     Where the code differs, the executed notebook is returned as it is.
     """
-    ran = [cell for cell in executed.cells if cell.cell_type == "code" and _INJECTED not in _tags(cell)]
+    ran = [cell for cell in executed.cells if cell.cell_type == "code" and _INJECTED not in tags(cell)]
     now = [cell for cell in fresh.cells if cell.cell_type == "code"]
     if [cell.source for cell in ran] != [cell.source for cell in now]:
         return executed
@@ -100,18 +97,18 @@ def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> Not
     """Make an executed notebook ready to be a page: no traces of the machine, takeaways on top, changed parameters shown."""
     cells, takeaways = [], said(notebook)
     for cell in notebook.cells:
-        if _INJECTED in _tags(cell):
+        if _INJECTED in tags(cell):
             continue
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code" and "note.provenance(" in cell.source:
             # the foot of the page says the same and more
-            cell.metadata["tags"] = [*_tags(cell), "remove-cell"]
+            cell.metadata["tags"] = sorted({*tags(cell), "remove-cell"})
         cells.append(cell)
-        if "header" in _tags(cell) and takeaways:
+        if "header" in tags(cell) and takeaways:
             lines = "\n".join(f"- {sentence}" for sentence in takeaways)
             text = f":::{{admonition}} In short, from this run\n:class: tip\n{lines}\n:::"
             cells.append(nbformat.v4.new_markdown_cell(text, id="in-short"))
-        if "parameters" in _tags(cell) and given:
+        if "parameters" in tags(cell) and given:
             lines = "\n".join(f"{name} = {shown(value)!r}" for name, value in given.items())
             cells.append(nbformat.v4.new_code_cell(f"# this run was made with\n{lines}", id="run-parameters"))
     for place, cell in enumerate(cells):
@@ -155,36 +152,38 @@ def hidden_folders(project: Project, given: Mapping[str, Any]) -> list[str]:
     return sorted((one for one in folders if len(Path(one).parts) > 1), key=len, reverse=True)
 
 
-def _stage_notebook(book: Notebook, found: dict[str, Any], target: Path, *, hidden: list[str]) -> None:
+def _stage_notebook(
+    project: Project, book: Notebook, found: dict[str, Any], target: Path, gone: set[str]
+) -> dict[str, Any]:
+    """Write the page of a run and its files, and return what the site knows of it."""
+    hidden = hidden_folders(project, found.get("parameters", {}))
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
     for cell in executed.cells:
         if cell.cell_type == "code":
             cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     page = dress(merge(book.read(), executed), given=found.get("given", {}), run_key=found["key"])
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            cell.source = without_links(cell.source, gone)
     target.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target / f"{book.name}.ipynb")
-    files = found["folder"] / "files"
-    if files.is_dir():
-        shutil.copytree(files, target / "files", dirs_exist_ok=True)
-        for path in (target / "files" / book.name).glob("*.json"):
-            write_json(path, clean(json.loads(path.read_text(encoding="utf-8")), hidden))
+    if (found["folder"] / "files").is_dir():
+        shutil.copytree(found["folder"] / "files", target / "files", dirs_exist_ok=True)
+    for path in (target / "files" / book.name).glob("*.json"):
+        write_json(path, clean(json.loads(path.read_text(encoding="utf-8")), hidden))
+    return _about(found, book, page, read_json(target / "files" / book.name / "results.json"))
 
 
 def _copy_pages(project: Project, part: Path) -> None:
+    """Copy pages and sweeps; pages of sweeps that were not made are left out, and the gallery without any."""
     hidden = shutil.ignore_patterns(".*", "__pycache__")
     if (project.root / "book").is_dir():
         shutil.copytree(project.root / "book", part / "book", ignore=hidden)
     for path in project.root.glob("*.md"):
         if path.name not in {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"}:
             shutil.copyfile(path, part / path.name)
-
-
-def _copy_sweeps(project: Project, part: Path) -> None:
-    """Copy the sweeps that were made; the pages of the others are left out, and the gallery without any."""
-    made = project.build / "sweeps"
-    for folder in sorted(made.iterdir()) if made.is_dir() else ():
-        if (folder / SWEEP_FILE).is_file():
-            shutil.copytree(folder, part / "sweeps" / folder.name, ignore=shutil.ignore_patterns(".*"))
+    for about in (project.build / "sweeps").glob(f"*/{SWEEP_FILE}"):
+        shutil.copytree(about.parent, part / "sweeps" / about.parent.name, ignore=hidden)
     pages = list((part / "book").glob("gallery_*.md"))
     for page in pages:
         if not (part / "sweeps" / page.stem.removeprefix("gallery_")).is_dir():
@@ -197,51 +196,19 @@ def _why_missing(project: Project, name: str) -> str:
     return run.left_out(project).get(name, "It was not run for this copy of the book.")
 
 
-def _step_aside(project: Project, part: Path, *, gone: set[str]) -> None:
-    """Turn references to pages that are not in the site into plain words."""
-    pages = {path.stem for path in (project.root / "book").glob("*.md")}
-    gone = gone | {name for name in pages if not _exists(part, f"book/{name}")}
-    if not gone:
-        return
-    labels = {
-        label for name in gone & project.notebooks.keys() for label in _labels(project.notebooks[name].read())
-    }
-    for path in sorted((part / "book").glob("*.md")) + sorted(part.glob("*.md")):
-        path.write_text(without_links(path.read_text(encoding="utf-8"), gone, labels), encoding="utf-8")
-    for path in sorted((part / "notebooks").glob("*.ipynb")):
-        node = nbformat.read(path, as_version=4)
-        for cell in node.cells:
-            if cell.cell_type == "markdown":
-                cell.source = without_links(cell.source, gone, labels)
-        nbformat.write(node, path)
-
-
-def _labels(notebook: NotebookNode) -> set[str]:
-    found = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells}
-    texts = "\n".join(cell.source for cell in notebook.cells)
-    return {match["target"] or match["option"] for match in _LABEL.finditer(texts)} | (found - {None})
-
-
-def without_links(text: str, gone: set[str], labels: set[str]) -> str:
-    """Return Markdown in which links to pages and labels that are not there are plain words.
+def without_links(text: str, gone: set[str]) -> str:
+    """Return Markdown in which links to pages that are not there are plain words.
 
     Examples
     --------
-    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and {ref}`fig-03`.", {"03_de"}, {"fig-03"})
-    'See the tests and (not in this copy).'
+    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and [more](04_fibers).", {"03_de"})
+    'See the tests and [more](04_fibers).'
     """
-
-    def link(match: re.Match[str]) -> str:
-        return match["words"] if Path(match["path"]).stem in gone else match[0]
-
-    def role(match: re.Match[str]) -> str:
-        words, target = match["words"], match["target"] or match["plain"]
-        lost = Path(target).stem in gone if match["kind"] == "doc" else target in labels
-        return (words.strip() if words else "(not in this copy)") if lost else match[0]
-
-    text = re.sub(r"\[(?P<words>[^\]\n]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)", link, text)
-    pattern = r"\{(?P<kind>doc|ref|numref|eq)\}`(?:(?P<words>[^`<]+)<(?P<target>[^`>]+)>|(?P<plain>[^`<]+))`"
-    return re.sub(pattern, role, text)
+    return re.sub(
+        r"\[(?P<words>[^\]\n]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)",
+        lambda match: match["words"] if Path(match["path"]).stem in gone else match[0],
+        text,
+    )
 
 
 def _take_over(part: Path, target: Path) -> None:
@@ -261,23 +228,15 @@ def _take_over(part: Path, target: Path) -> None:
             new.replace(old)
 
 
-def _toc(project: Project, part: Path) -> str:
-    toc = yaml.safe_load((project.root / "_toc.yml").read_text(encoding="utf-8"))
-
-    def keep(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        kept = [entry for entry in entries if "file" not in entry or _exists(part, entry["file"])]
-        for entry in kept:
-            for name in ("sections", "chapters"):
-                if name in entry:
-                    entry[name] = keep(entry[name])
-                    if not entry[name]:
-                        del entry[name]
-        return [entry for entry in kept if "file" in entry or entry.get("chapters")]
-
-    for name in ("parts", "chapters", "sections"):
-        if name in toc:
-            toc[name] = keep(toc[name])
-    return yaml.safe_dump(toc, sort_keys=False)
+def _kept(entry: dict[str, Any], part: Path) -> dict[str, Any] | None:
+    """Return an entry of the contents without the pages that are not there; None if nothing is left of it."""
+    kept = dict(entry)
+    for name in {"parts", "chapters", "sections"} & entry.keys():
+        kept[name] = [one for inner in entry[name] if (one := _kept(inner, part))]
+        if not kept[name]:
+            del kept[name]
+    there = _exists(part, entry["file"]) if "file" in entry else {"root", "chapters"} & kept.keys()
+    return kept if there else None
 
 
 def _exists(folder: Path, page: str) -> bool:
@@ -286,7 +245,7 @@ def _exists(folder: Path, page: str) -> bool:
 
 def _config(project: Project, repository: str | None, branch: str) -> str:
     path = project.root / "_config.yml"
-    config = parameters.read_yaml(path) if path.is_file() else {"title": "Book"}
+    config = read_yaml(path) if path.is_file() else {"title": "Book"}
     config["execute"] = {"execute_notebooks": "off"}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     sphinx["musclebook_site"] = SITE_FILE
@@ -304,12 +263,11 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def _about(found: dict[str, Any], book: Notebook, staged: Path) -> dict[str, Any]:
-    results_path = staged / "files" / book.name / "results.json"
-    results = json.loads(results_path.read_text(encoding="utf-8")) if results_path.is_file() else {}
+def _about(
+    found: dict[str, Any], book: Notebook, page: NotebookNode, results: dict[str, Any]
+) -> dict[str, Any]:
     source = results.get("source", {})
     simulated = source.get("simulated", key.is_simulated(found.get("atlas")))
-    sentences = said(nbformat.read(staged / f"{book.name}.ipynb", as_version=4))
     return {
         "title": book.sidecar.title,
         "question": book.sidecar.question,
@@ -325,9 +283,7 @@ def _about(found: dict[str, Any], book: Notebook, staged: Path) -> dict[str, Any
         "versions": {**results.get("versions", {}), **found["versions"]},
         "findings": results.get("findings", {}),
         "tables": results.get("tables", {}),
-        "in_short": sentences,
-        "headline": sentences[-1] if sentences else "",
-        "sources_hash": key.short(found.get("parts", {}))[:12],
+        "in_short": said(page),
     }
 
 
@@ -337,7 +293,7 @@ def said(executed: NotebookNode) -> list[str]:
     for cell in executed.cells:
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^#+ +(.*)$", cell.source)):
             inside = heading[1].strip().lower() in {"in short", "in one sentence"}
-        if cell.cell_type == "code" and {"finding", "remove-input", "hide-input"} & set(_tags(cell)):
+        if cell.cell_type == "code" and {"finding", "remove-input", "hide-input"} & tags(cell):
             texts = [
                 output.data["text/markdown"]
                 for output in cell.get("outputs", [])
@@ -363,7 +319,3 @@ def shown(value: Any) -> Any:
     """Return a value as a page shows it: of a path the last part, not the folders of the machine it was made on."""
     is_path = isinstance(value, str) and Path(value).is_absolute()
     return Path(value).name if is_path else value
-
-
-def _tags(cell: NotebookNode) -> list[str]:
-    return list(cell.metadata.get("tags", []))

@@ -2,42 +2,56 @@
 
 import itertools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib as mpl
 import nbformat
 import polars as pl
 import seaborn as sns
-import yaml
 from matplotlib.figure import Figure
+from pydantic import BeforeValidator, Field
 
 from helpers import style
 from helpers.book import key, run
 from helpers.book.execute import Outcome
-from helpers.book.project import Project
+from helpers.book.project import Notebook, Project, checked, read_as
 from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
 from helpers.book.stage import clean, dress, hidden_folders, shown
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
-from helpers.parameters import ATLAS, OUT_DIR, read_parameters, read_yaml
+from helpers.parameters import ATLAS, OUT_DIR, Value, read_parameters
 
 _TYPES = {"int": pl.Int64, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
 
 
-@dataclass(frozen=True)
+_GRID = dict[str, Annotated[list[Value], Field(min_length=1)]]
+
+
+def _joined(grid: Any) -> Any:
+    # several grids are joined: cell types differ between assays, and their full product would hold empty corners
+    return grid if isinstance(grid, list) else [grid]
+
+
+@checked
 class Sweep:
     """What to run, and what of it to show."""
 
     name: str
     title: str
     notebook: str
-    fixed: dict[str, Any]
-    points: tuple[dict[str, Any], ...]
-    records: tuple[str, ...]
+    grid: Annotated[list[_GRID], BeforeValidator(_joined)]
+    records: list[str]
     x: str
-    split: str | None
+    split: str | None = None
+    fixed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The parameters of each run."""
+        products = ((one, itertools.product(*one.values())) for one in self.grid)
+        return [dict(zip(one, values, strict=True)) for one, product in products for values in product]
 
 
 def read_sweep(project: Project, name: str) -> Sweep:
@@ -48,58 +62,29 @@ def read_sweep(project: Project, name: str) -> Sweep:
         msg = f"there is no sweep {name!r}. There are: {there}."
         raise RunError(msg)
     try:
-        content = read_yaml(path)
-    except (yaml.YAMLError, ValueError) as error:
-        msg = f"{path.name} is not YAML: {error}"
-        raise ParameterError(msg) from None
-    faults = _shape_faults(content) or _name_faults(project, content)
-    if faults:
+        sweep = read_as(Sweep, path, name=path.stem)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    book = project.choose([sweep.notebook])[0]
+    if faults := _name_faults(book, sweep):
         msg = f"{path.name}: {'; '.join(faults)}."
         raise ParameterError(msg)
-    return Sweep(
-        name=path.stem,
-        title=content["title"],
-        notebook=project.choose([content["notebook"]])[0].name,
-        fixed=content.get("fixed") or {},
-        points=tuple(_points(content["grid"])),
-        records=tuple(content["records"]),
-        x=content["x"],
-        split=content.get("split"),
-    )
+    return replace(sweep, notebook=book.name)
 
 
-def _shape_faults(content: Any) -> list[str]:
-    if not isinstance(content, dict):
-        return ["it holds no keys"]
-    kinds = {"title": str, "notebook": str, "grid": (dict, list), "records": list, "x": str}
-    known = {**kinds, "fixed": dict, "split": str}
-    faults = [f"{name!r} is missing" for name in sorted(kinds.keys() - content.keys())]
-    faults += [f"unknown key {name!r}" for name in sorted(map(str, content.keys() - known.keys()))]
-    faults += [
-        f"{name!r} is {content[name]!r}, which is not of the right kind"
-        for name, kind in known.items()
-        if content.get(name) is not None and not isinstance(content[name], kind)
-    ]
-    if not all(isinstance(one, dict) and one and all(one.values()) for one in _grids(content.get("grid"))):
-        faults.append("'grid' names parameters, each with a list of values")
-    return faults
-
-
-def _name_faults(project: Project, content: dict[str, Any]) -> list[str]:
-    book = project.choose([content["notebook"]])[0]
+def _name_faults(book: Notebook, sweep: Sweep) -> list[str]:
     promised, declared = book.sidecar.records, read_parameters(book.read(), name=book.name)
-    faults = [
-        f"{book.name} does not record {one!r}" for one in map(str, content["records"]) if one not in promised
-    ]
-    if not faults and not any(promised[one].type != "str" for one in content["records"]):
+    faults = [f"{book.name} does not record {one!r}" for one in sweep.records if one not in promised]
+    if not faults and not any(promised[one].type != "str" for one in sweep.records):
         faults.append("none of 'records' is a number, so there is nothing to draw")
-    swept = {name for one in _grids(content["grid"]) for name in one}
-    given = sorted(swept | set(content.get("fixed") or {}))
+    swept = {name for one in sweep.grid for name in one}
+    given = sorted(swept | sweep.fixed.keys())
     faults += [f"{book.name} has no parameter {name!r}" for name in given if name not in declared]
+    shown = {"x": sweep.x, "split": sweep.split or sweep.x}
     return faults + [
-        f"{where!r} is {content[where]!r}, which 'grid' does not vary"
-        for where in ("x", "split")
-        if content.get(where) and content[where] not in swept
+        f"{where!r} is {name!r}, which 'grid' does not vary"
+        for where, name in shown.items()
+        if name not in swept
     ]
 
 
@@ -183,21 +168,8 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
     return figure
 
 
-def _grids(grid: Any) -> list[Any]:
-    # several grids are joined: cell types differ between assays, and their full product would hold empty corners
-    return grid if isinstance(grid, list) else [grid]
-
-
-def _points(grid: Any) -> list[dict[str, Any]]:
-    found = []
-    for one in _grids(grid):
-        lists = [values if isinstance(values, list) else [values] for values in one.values()]
-        found += [dict(zip(one, combination, strict=True)) for combination in itertools.product(*lists)]
-    return found
-
-
 def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
-    node = nbformat.read(one.target / f"{one.notebook.name}.ipynb", as_version=4)
+    node = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
     changed = {name: value for name, value in one.given.items() if name != OUT_DIR}
     page = dress(node, given=changed, run_key=one.parts.key)
     hidden = hidden_folders(project, one.effective)

@@ -2,20 +2,22 @@
 
 import ast
 import html
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from helpers.book import key
+from helpers.book import checks
 from helpers.book.pairing import strip
-from helpers.book.project import Block, Notebook, Project
+from helpers.book.project import Block, Notebook, Project, tags
 from helpers.book.run import current
+from helpers.book.workshop import registered
 from helpers.errors import ExerciseError
-from helpers.files import claim, writing
+from helpers.files import writing
 
 KIND = "workshop"
 HALF_DAY, DAY = 240, 480  # minutes from start to end, breaks included
@@ -44,11 +46,11 @@ def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
     """Return the exercises of a chapter, in order; `name` is for messages."""
     found, faults = [], []
     for place, cell in enumerate(notebook.cells):
-        if "exercise" not in _tags(cell):
+        if "exercise" not in tags(cell):
             continue
         title, hint = _TITLE.search(cell.source), _HINT.search(cell.source)
         after = notebook.cells[place + 1] if place + 1 < len(notebook.cells) else None
-        check = _CHECK.search(after.source) if after is not None and "solution" in _tags(after) else None
+        check = _CHECK.search(after.source) if after is not None and "solution" in tags(after) else None
         if title is None or hint is None or check is None:
             faults.append(
                 f"cell {place + 1} of {name} is an exercise without '### Exercise: title (N minutes)', a hint, "
@@ -79,29 +81,25 @@ def stub_of(solution: str) -> str:
     check('01.twice', twice)
     """
     body = _parse(solution).body
+    checked = [node for node in body if _CHECK.search(ast.unparse(node)) and isinstance(node, ast.Expr)]
     # a value that only leads to the answer would give half of it away
-    asked = {
-        one.id for node in body if _is_check(node) for one in ast.walk(node) if isinstance(one, ast.Name)
-    }
-    imports = "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
-    parts = [imports] if imports else []
+    asked = {one.id for node in checked for one in ast.walk(node) if isinstance(one, ast.Name)}
+    imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    parts = ["\n".join(imports)] if imports else []
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name in asked:
             node.body = [ast.Expr(ast.Constant(...))]
             parts.append(f"{ast.unparse(node)}  # write it here")
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            bound = [one for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
-            parts += [
-                f"{one.id} = ..." for one in bound if one.id in asked and isinstance(one.ctx, ast.Store)
-            ]
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_check(node):
+        elif node in checked:
             call = node.value
             call.args[1:] = map(_only_name, call.args[1:])
             for named in call.keywords:  # an answer by keyword is an answer too
                 named.value = _only_name(named.value)
             parts.append(ast.unparse(node))
-    return "\n\n".join(parts)
+        elif not isinstance(node, ast.FunctionDef):
+            names = [one for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in asked]
+            parts += [f"{one.id} = ..." for one in names if isinstance(one.ctx, ast.Store)]
+    return "\n\n".join(dict.fromkeys(parts))
 
 
 def _only_name(value: ast.expr) -> ast.expr:
@@ -123,7 +121,7 @@ def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) 
     """
     cells = []
     for cell in notebook.cells:
-        if "solution" in _tags(cell):
+        if "solution" in tags(cell):
             check = _CHECK.search(cell.source)
             shown = _expected_cell(expected.get(check[1], []) if check else [])
             cells += [shown] if shown else []
@@ -131,7 +129,7 @@ def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) 
             continue
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source)
-        elif _SILENT & set(_tags(cell)):
+        elif _SILENT & tags(cell):
             cell.metadata["jupyter"] = {"source_hidden": True}
         cells.append(cell)
     notebook.cells = cells
@@ -164,7 +162,7 @@ def _expected_outputs(project: Project, book: Notebook) -> dict[str, list[Notebo
     return {
         check[1]: cell.outputs
         for cell in executed.cells
-        if "solution" in _tags(cell) and (check := _CHECK.search(cell.source))
+        if "solution" in tags(cell) and (check := _CHECK.search(cell.source))
     }
 
 
@@ -188,7 +186,8 @@ def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
     chosen: set[int] = set()
     for place in sorted(range(len(every)), key=lambda place: not every[place][1].core):
         trial = [every[one] for one in sorted({*chosen, place})]
-        if _length(_lay_out(trial, minutes=minutes)) <= minutes:
+        last = _lay_out(trial, minutes=minutes)[-1]
+        if last.start + last.minutes - _START <= minutes:
             chosen.add(place)
     return _lay_out([every[one] for one in sorted(chosen)], minutes=minutes)
 
@@ -217,23 +216,13 @@ def write(
 ) -> dict[str, int]:
     """Write both editions and the teacher's page into a folder, whole or not at all; return exercises by chapter.
 
-    Parameters
-    ----------
-    out
-        New folder, or one made by this function before in which nothing was edited or added.
-    chapters
-        Names or numbers; all of them if none is named.
-    minutes
-        Length of the schedule on the teacher's page, breaks included.
-    force
-        Replace a folder in which something was edited or added too.
+    `minutes` is the length of the schedule, breaks included; `force` replaces a folder in which something was edited.
 
     Raises
     ------
     ExerciseError
         If an exercise is not whole, or the time is too short for a single block.
     """
-    claim(out, kind=KIND, force=force, inputs=[project.root])
     books = project.choose(chapters)
     slots = plan(books, minutes=minutes)
     if not any(slot.block for slot in slots) and any(book.sidecar.teach for book in books):
@@ -255,7 +244,7 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
     """Return the schedule, and for each chapter its objectives and every exercise with hint, solution, wrong answers."""
     lines = ["# For the teacher", "", "## Schedule", "", schedule_table(slots), ""]
     for book in books:
-        header = next((cell.source for cell in book.read().cells if "header" in _tags(cell)), "")
+        header = next((cell.source for cell in book.read().cells if "header" in tags(cell)), "")
         objectives = re.search(r"\*\*You will\*\*(.*?)(?:\n\n|\Z)", header, re.DOTALL)
         lines += [f"## {book.sidecar.title}", "", f"*{book.sidecar.question}*", ""]
         if objectives:
@@ -271,27 +260,23 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
-    number, _, function = name.partition(".")
-    path = key.package_folder() / "book" / "checks" / f"ch{number}.py"
-    if not path.is_file():
-        return []
-    found: list[str] = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            parts = [one for statement in node.body[1:] for one in ast.walk(statement)]
-            inside = {id(piece) for one in parts if isinstance(one, ast.JoinedStr) for piece in one.values}
-            texts = [_sentence(one) for one in parts if id(one) not in inside]
-            found += [text for text in texts if " " in text and text.endswith(".")]
-    return found
+    functions = inspect.getmembers(checks, inspect.isfunction)
+    asked = registered()[name]
+    # a checker and what it calls: two may share their sentences
+    called = [one for word, one in functions if word in asked.__code__.co_names]
+    trees = [ast.parse(inspect.getsource(one)).body[0] for one in (asked, *called)]
+    texts = [text for tree in trees for statement in tree.body[1:] for text in _texts(statement)]
+    return [text for text in texts if " " in text and text.endswith(".")]
 
 
-def _sentence(node: ast.AST) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
+def _texts(node: ast.AST) -> Iterator[str]:
+    """Give the texts in a piece of code, dots in place of what a run fills in."""
     if isinstance(node, ast.JoinedStr):
-        parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
-        return "".join(map(str, parts))
-    return ""
+        yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    for child in () if isinstance(node, ast.JoinedStr) else ast.iter_child_nodes(node):
+        yield from _texts(child)
 
 
 def _lay_out(blocks: list[tuple[str, Block]], *, minutes: int) -> list[Slot]:
@@ -307,14 +292,6 @@ def _lay_out(blocks: list[tuple[str, Block]], *, minutes: int) -> list[Slot]:
         slots.append(Slot(now, block.minutes, block.what, block, name))
         now, worked = now + block.minutes, worked + block.minutes
     return [*slots, Slot(now, 10, "What to take home")]
-
-
-def _length(slots: list[Slot]) -> int:
-    return slots[-1].start + slots[-1].minutes - _START
-
-
-def _is_check(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and _CHECK.search(ast.unparse(node)) is not None
 
 
 def _expected_cell(outputs: list[NotebookNode]) -> NotebookNode | None:
@@ -334,7 +311,3 @@ def _expected_cell(outputs: list[NotebookNode]) -> NotebookNode | None:
     # folded: of an exercise that asks for a value it is the answer
     text = "\n\n".join(["<details><summary>What a solution shows</summary>", *parts, "</details>"])
     return nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
-
-
-def _tags(cell: NotebookNode) -> list[str]:
-    return list(cell.metadata.get("tags", []))

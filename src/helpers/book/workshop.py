@@ -2,9 +2,7 @@
 
 import difflib
 import html
-import importlib
-import inspect
-import pkgutil
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from helpers.book import checks
 from helpers.errors import ExerciseError
 
+_CHECKER = re.compile(r"ch(\d\d)_(\w+)")
 Checker = Callable[[Any], str | None]
 
 
@@ -22,14 +21,9 @@ class NoResultError(Exception):
 
 
 def registered() -> dict[str, Checker]:
-    """Return every checker by its name ``"NN.name"``, from all modules of `helpers.book.checks`."""
-    found: dict[str, Checker] = {}
-    for info in sorted(pkgutil.iter_modules(checks.__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"{checks.__name__}.{info.name}")
-        for name, one in vars(module).items():
-            if inspect.isfunction(one) and one.__module__ == module.__name__ and not name.startswith("_"):
-                found[f"{info.name.removeprefix('ch')}.{name}"] = one
-    return found
+    """Return every checker by the name of its exercise, ``"NN.name"``."""
+    named = {_CHECKER.fullmatch(name): one for name, one in vars(checks).items()}
+    return {f"{match[1]}.{match[2]}": one for match, one in named.items() if match}
 
 
 def check(name: str, answer: Any) -> None:

@@ -1,1 +1,0 @@
-"""Checkers of the exercises: one module a chapter; ``dense`` of ``ch01`` checks the exercise ``"01.dense"``."""
