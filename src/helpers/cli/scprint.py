@@ -53,7 +53,9 @@ def survey(
     folder: FOLDER,
     out: OUT,
     *,
-    processes: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a core.")] = 0,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Parts read at once on this machine; 0: one a core.")
+    ] = 0,
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler, used instead.")] = "",
     on_fault: Annotated[str, typer.Option(help="What a faulty part does: skip or stop.")] = "skip",
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps what was read of each part.")] = None,

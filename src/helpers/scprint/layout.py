@@ -35,7 +35,8 @@ def _slices(widths: dict[str, int]) -> dict[str, slice]:
 
 BLOCKS = _slices(WIDTHS)
 LABELS = _slices(LABELS_OF)
-EMBEDDING_WIDTH = sum(WIDTHS.values())
+EMBEDDING_COLUMNS = [(name, number) for name, width in WIDTHS.items() for number in range(width)]
+EMBEDDING_WIDTH = len(EMBEDDING_COLUMNS)
 LABEL_WIDTH = sum(LABELS_OF.values())
 LABEL_COLUMNS = tuple(
     name if rank == 0 else f"{name}_{rank + 1}" for name in CLASSES for rank in range(LABELS_OF[name])
