@@ -5,7 +5,6 @@ by a reader for which every class and function is the same inert placeholder, so
 values and nothing else. Weights are never touched.
 """
 
-import io
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.budget import require
-from helpers.errors import PartError
+from helpers.errors import MusclebookError, PartError
 
 _LIMIT = "256 MiB"
 
@@ -48,26 +47,20 @@ class _Reader(pickle.Unpickler):
         return None
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Any:
     """Read the nested dictionaries of a checkpoint whose description is not larger than 256 MiB."""
+    remedy = "Export its hyper-parameters as JSON."
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
             if len(inside) != 1:
                 msg = f"{path.name} holds {len(inside)} data.pkl; a checkpoint has one."
                 raise PartError(msg)
-            remedy = "Export its hyper-parameters as JSON."
             require(inside[0].file_size, budget=_LIMIT, work=f"{path.name}'s description", remedy=remedy)
-            data = archive.read(inside[0])
-    except (OSError, zipfile.BadZipFile) as error:
-        msg = f"{path.name} is not a zip checkpoint ({error}). Export its hyper-parameters as JSON."
+            with archive.open(inside[0]) as stream:
+                return _Reader(stream).load()
+    except MusclebookError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged zip or pickle may raise anything
+        msg = f"{path.name} cannot be read as a checkpoint ({type(error).__name__}: {error}). {remedy}"
         raise PartError(msg) from None
-    try:
-        content = _Reader(io.BytesIO(data)).load()
-    except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
-        msg = f"{path.name} cannot be read ({type(error).__name__}: {error}). Export its hyper-parameters as JSON."
-        raise PartError(msg) from None
-    if not isinstance(content, dict):
-        msg = f"{path.name} holds a {type(content).__name__}, not the dictionary of a checkpoint."
-        raise PartError(msg)
-    return content

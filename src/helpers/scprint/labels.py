@@ -1,9 +1,7 @@
 """What a label index stands for: a table of class, code, id and name, read from the files that name them."""
 
 import json
-from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +10,7 @@ import yaml
 
 from helpers import files
 from helpers.errors import PartError
+from helpers.facts import study
 from helpers.scprint import checkpoint, layout
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
@@ -19,13 +18,6 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 SCHEMA = {"class": pl.String, "code": pl.UInt16, "id": pl.String, "name": pl.String}
 SEXES = {"PATO:0000383": "female", "PATO:0000384": "male"}
 DECODER_FILE = "label_decoders.json"
-
-
-@cache
-def table(name: str) -> pl.DataFrame:
-    """Read a table of facts about labels; empty cells are empty text."""
-    with resources.as_file(resources.files("helpers.facts").joinpath("tables", name)) as path:
-        return pl.read_csv(path).with_columns(pl.col(pl.String).fill_null(""))
 
 
 def built_in() -> pl.DataFrame:
@@ -36,7 +28,7 @@ def built_in() -> pl.DataFrame:
     >>> built_in().filter(code=11)["name"].item()
     'human'
     """
-    return table("embedding_organisms.csv").select(*SCHEMA).cast(SCHEMA)
+    return study.read("embedding_organisms.csv").select(*SCHEMA).cast(SCHEMA)
 
 
 def beside(folder: Path | str, *, named: str = "") -> pl.DataFrame:
@@ -61,7 +53,8 @@ def read(path: Path | str) -> pl.DataFrame:
     for key, values in content.items() if isinstance(content, Mapping) else ():
         name = layout.class_name(str(key))
         if name is not None and isinstance(values, Mapping | list):
-            rows += _rows(path, str(key), name, values)
+            pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
+            rows += [(name, *_label(f"{path.name}, {key}", number, term)) for number, term in pairs]
     if not rows:
         msg = f"{path.name} decodes none of {', '.join(layout.CLASSES)}."
         raise PartError(msg)
@@ -87,7 +80,7 @@ def decode(frame: Frame, decoder: pl.DataFrame, *, to: str = "name") -> Frame:
     schema = frame.lazy().collect_schema()
     for column in layout.LABEL_COLUMNS:
         if column in schema and schema[column].is_integer():
-            known = decoder.filter((pl.col("class") == layout.class_of(column)) & (pl.col(to) != ""))
+            known = decoder.filter((pl.col("class") == layout.CLASS_OF[column]) & (pl.col(to) != ""))
             text = pl.col(column).cast(pl.String)
             if known.height:
                 text = pl.col(column).replace_strict(known["code"], known[to], default=text)
@@ -109,20 +102,18 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         msg = f"{path.name} is not a Parquet table ({str(error).splitlines()[0]})."
         raise PartError(msg) from None
-    names = {column: layout.class_name(column) for column in frame.columns}
-    chosen = {column: name for column, name in names.items() if name is not None}
+    chosen = [(name, column) for column in frame.columns if (name := layout.class_name(column))]
     if not chosen:
         msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {frame.columns[:8]}."
         raise PartError(msg)
-    if len(set(chosen.values())) < len(chosen):
-        msg = f"{path.name} names one class twice: {', '.join(chosen)}. Keep one column of each."
+    if len(dict(chosen)) < len(chosen):
+        told = ", ".join(column for _, column in chosen)
+        msg = f"{path.name} names one class twice: {told}. Keep one column of each."
         raise PartError(msg)
-    keep = [column for column in ("x", "y") if column in frame.columns]
-    frame = frame.select(*chosen, *keep).rename(chosen)
-    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in chosen.values())
-    if "sex" in frame.columns:
-        frame = frame.with_columns(pl.col("sex").replace(SEXES))
-    return frame.select(*[name for name in layout.CLASSES if name in frame.columns], *keep)
+    chosen.sort(key=lambda pair: layout.CLASSES.index(pair[0]))
+    texts = [pl.col(column).cast(pl.String).alias(name) for name, column in chosen]
+    frame = frame.select(*texts, *[column for column in ("x", "y") if column in frame.columns])
+    return frame.with_columns(pl.col("sex").replace(SEXES)) if "sex" in frame.columns else frame
 
 
 def is_muscle(column: str) -> pl.Expr:
@@ -134,7 +125,7 @@ def is_muscle(column: str) -> pl.Expr:
     >>> frame.select(is_muscle("tissue"))["tissue"].to_list()
     [True, False]
     """
-    row = table("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
+    row = study.read("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
     says = pl.col(column).str.contains(f"(?i){row['pattern']}")
     return says & ~pl.col(column).str.contains(f"(?i){row['except']}") if row["except"] else says
 
@@ -148,7 +139,7 @@ def broad_group(column: str) -> pl.Expr:
     >>> frame.select(broad_group("cell_type"))["cell_type"].to_list()
     ['muscle fiber', 'muscle stem cell', 'other']
     """
-    names = table("muscle_names.csv")
+    names = study.read("muscle_names.csv")
     own, patterns = names.filter(kind="label"), names.filter(kind="group")
     text = pl.col(column).cast(pl.String)
     fits = [
@@ -171,23 +162,17 @@ def _content(path: Path) -> Any:
         raise PartError(msg) from None
 
 
-def _rows(path: Path, key: str, name: str, values: Mapping[Any, Any] | list[Any]) -> list[tuple[Any, ...]]:
-    pairs: Iterable[tuple[Any, Any]] = values.items() if isinstance(values, Mapping) else enumerate(values)
-    rows = []
-    for index, value in pairs:
-        if not str(index).isdecimal() or int(index) > 65_535:
-            msg = f"{path.name}, {key}: {str(index)[:40]!r} is not the number of a label."
-            raise PartError(msg)
-        term = value if isinstance(value, Mapping) else {"name": value}
-        identifier, text = (term.get(part) for part in ("id", "name"))
-        if any(isinstance(part, Mapping | list | tuple | set) for part in (identifier, text)):
-            msg = (
-                f"{path.name}, {key}, {index}: a term is an identifier, a name, or an object of id and name."
-            )
-            raise PartError(msg)
-        identifier, text = str(identifier or ""), "" if text is None else str(text)
-        prefix, colon, _ = text.partition(":")
-        if not identifier and colon and prefix.isalpha() and " " not in text:
-            identifier = text  # a text such as CL:0000097 is both
-        rows.append((name, int(index), identifier, SEXES.get(text or identifier, text or identifier)))
-    return rows
+def _label(where: str, number: Any, term: Any) -> tuple[int, str, str]:
+    """Return code, identifier and name of a label; a text such as CL:0000097 is both."""
+    if not str(number).isdecimal() or int(number) > 65_535:
+        msg = f"{where}: {str(number)[:40]!r} is not the number of a label."
+        raise PartError(msg)
+    identifier, name = (term.get("id"), term.get("name")) if isinstance(term, Mapping) else (None, term)
+    if any(isinstance(part, Mapping | list | tuple | set) for part in (identifier, name)):
+        msg = f"{where}, {number}: a term is an identifier, a name, or an object of id and name."
+        raise PartError(msg)
+    identifier, name = str(identifier or ""), "" if name is None else str(name)
+    prefix, colon, _ = name.partition(":")
+    if not identifier and colon and prefix.isalpha() and " " not in name:
+        identifier = name
+    return int(number), identifier, SEXES.get(name or identifier, name or identifier)

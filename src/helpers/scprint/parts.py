@@ -90,15 +90,15 @@ def find(folder: Path | str) -> list[Part]:
     found: dict[str, dict[str, Path]] = {}
     twice = []
     for path in sorted(folder.rglob("*.np[yz]")):
-        split = layout.split_file_name(path.name)
-        if split is None or path.name.startswith("."):
+        name = layout.FILE_NAME.fullmatch(path.name)
+        if name is None or path.name.startswith("."):
             continue
-        stem = path.with_name(split[0]).relative_to(folder).as_posix()
+        stem, kind = path.with_name(name["stem"]).relative_to(folder).as_posix(), name["kind"]
         require_utf8(stem)  # parts are told apart by name in every table
         held = found.setdefault(stem, {})
-        if split[1] in held:
-            twice.append(f"{held[split[1]].name} and {path.name}")
-        held[split[1]] = path
+        if kind in held:
+            twice.append(f"{held[kind].name} and {path.name}")
+        held[kind] = path
     if twice:
         msg = f"{len(twice)} files lie there twice, first {twice[0]}. Keep one of each."
         raise PartError(msg)
@@ -266,12 +266,9 @@ def _offset(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Return shape, whether columns come first, type, and the bytes that the header takes."""
     stream.seek(0)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(stream)
-    if version not in readers:
-        msg = f"npy version {version}, known are 1.0 and 2.0"
-        raise ValueError(msg)
-    return (*readers[version](stream), stream.tell())
+    first = np.lib.format.read_magic(stream) == (1, 0)
+    reader = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    return (*reader(stream), stream.tell())
 
 
 def _sampled(stream: IO[bytes]) -> str:
