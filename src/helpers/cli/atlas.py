@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Exit, Option
 
-from helpers import names
+from helpers import files, names
 from helpers.cli import screen
 from helpers.facts import study
 
@@ -113,7 +113,7 @@ def convert(
 
     Example:  musclebook convert release atlas.h5ad
     """
-    from helpers import files, sources
+    from helpers import sources
 
     files.claim_file(out, force=force, inputs=[source])
     path = sources.convert(source, out, budget=budget)

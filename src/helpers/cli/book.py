@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer import Argument, Exit, Option
 
+from helpers import parameters
 from helpers.budget import to_text
 from helpers.cli import screen
 from helpers.errors import PairingError
@@ -49,7 +50,6 @@ def run(
 
     Example: musclebook run 03 --atlas my.h5ad -p cell_type=FB
     """
-    from helpers import parameters
     from helpers.book import run as running
 
     project = _project()
@@ -128,7 +128,7 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
 
 def pair(
     notebooks: Notebooks = None,
-    check: Annotated[bool, Option("--check", help="Only say what differs; then exit 1.")] = False,
+    check: Annotated[bool, Option("--check", help="Only say what differs, and exit 1 if so.")] = False,
     from_ipynb: Annotated[bool, Option("--from-ipynb", help="Take over edits made in Jupyter.")] = False,
     force: Annotated[bool, Option("--force", help="Overwrite a side that was edited.")] = False,
 ) -> None:
@@ -184,7 +184,7 @@ def sweep(
 
 def workshop(
     out: Annotated[Path, Argument(help="New folder for the editions.")],
-    chapters: Annotated[str | None, Option(help="Numbers, joined by commas.", show_default="all")] = None,
+    chapters: Annotated[str | None, Option(help="Numbers or names, by commas.", show_default="all")] = None,
     minutes: Annotated[int, Option(help="From start to end, breaks included.", min=30, max=2400)] = 240,
     force: screen.Force = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
+from helpers import files
 from helpers.cli import screen
 
 Folder = Annotated[Path, Argument(help="Folder of the *_embs, *_top3, *_scores files.")]
@@ -61,7 +62,6 @@ def survey(
 
     Example:  musclebook scprint survey parts tables --processes 8
     """
-    from helpers import files
     from helpers.scprint import survey as surveying
 
     screen.claim(out, kind=surveying.KIND, force=force, inputs=[folder, *([cache] if cache else [])])

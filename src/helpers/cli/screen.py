@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from helpers import files
+
 Force = Annotated[
     bool,
     typer.Option("--force", help="Replace what is there even if it holds other files; they are named first."),
@@ -43,8 +45,6 @@ def say_error(text: str) -> None:
 
 def claim(folder: Path, *, kind: str, force: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse a folder that may not be replaced, and name the files that --force gives up before they go."""
-    from helpers import files
-
     if lost := files.claim(folder, kind=kind, force=force, inputs=inputs):
         say(f"replacing {folder} with what was not written by this command: {', '.join(lost)}")
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from helpers import files
 from helpers.cli import screen
+from helpers.errors import SentenceError
 
 
 def sentences(
@@ -69,9 +71,7 @@ def sentences(
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
         screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
         if left := one.manifest["cells_left_out_as_copies"]:
-            screen.say(
-                f"  {left:,} cells left out: they say that they are copies (is_primary_data is False)."
-            )
+            screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
         for name, found in one.manifest["gene_lists"].items():
             screen.say(
                 f"  {name}: {found['found']:,} of {found['genes']:,} genes of the list are in the data."
@@ -97,7 +97,6 @@ def prompts(
 
     Example:  musclebook prompts sentences/atlas train.jsonl --task cell_type --side train
     """
-    from helpers import files
     from helpers.sentences import prompts as prompting
 
     files.require_utf8(out)
@@ -121,7 +120,6 @@ def prompts(
 
 
 def _read_lists(paths: list[Path]) -> dict[str, list[str]]:
-    from helpers.errors import SentenceError
     from helpers.sentences import symbols
 
     found: dict[str, list[str]] = {}
@@ -135,7 +133,6 @@ def _read_lists(paths: list[Path]) -> dict[str, list[str]]:
 
 def _open(inputs: list[str]) -> dict[str, object]:
     from helpers import sources
-    from helpers.errors import SentenceError
     from helpers.sentences import cells
 
     named: dict[str, object] = {}

@@ -1,6 +1,14 @@
-"""What a label index stands for: a table of class, code, id and name, read from the files that name them."""
+"""What a label index stands for: a table of class, code, id and name, read from the files that name them.
+
+A model checkpoint is read without torch and without running anything it names: it is a zip whose ``data.pkl`` holds
+nested dictionaries, and tensors by reference. Every class and function in it is taken for the same inert placeholder,
+so a hostile file can build odd values and nothing else. Weights are never touched.
+"""
 
 import json
+import pickle
+import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,9 +17,10 @@ import polars as pl
 import yaml
 
 from helpers import files
-from helpers.errors import PartError
+from helpers.budget import require
+from helpers.errors import MusclebookError, PartError
 from helpers.facts import study
-from helpers.scprint import checkpoint, layout
+from helpers.scprint import layout
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -152,7 +161,7 @@ def broad_group(column: str) -> pl.Expr:
 
 def _content(path: Path) -> Any:
     if path.suffix in (".ckpt", ".pt", ".pth"):
-        return checkpoint.read(path)
+        return _read_checkpoint(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -176,3 +185,49 @@ def _label(where: str, number: Any, term: Any) -> tuple[int, str, str]:
     if not identifier and colon and prefix.isalpha() and " " not in name:
         identifier = name
     return int(number), identifier, SEXES.get(name or identifier, name or identifier)
+
+
+class _Inert(dict):  # type: ignore[type-arg]
+    """Stands for any object of a checkpoint: accepts arguments, state and items, does nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.update(state)
+
+    def append(self, _: Any) -> None:
+        """Accept what goes into a list or a set that is none here."""
+
+    extend = add = append
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str, /) -> Any:
+        return OrderedDict if (module, name) == ("collections", "OrderedDict") else _Inert
+
+    def persistent_load(self, _: Any, /) -> Any:
+        return None
+
+
+def _read_checkpoint(path: Path) -> Any:
+    """Read the nested dictionaries of a checkpoint whose description is not larger than 256 MiB."""
+    remedy = "Export its hyper-parameters as JSON."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
+            if len(inside) != 1:
+                msg = f"{path.name} holds {len(inside)} data.pkl; a checkpoint has one."
+                raise PartError(msg)
+            require(inside[0].file_size, budget="256 MiB", work=f"{path.name}'s description", remedy=remedy)
+            with archive.open(inside[0]) as stream:
+                return _Unpickler(stream).load()
+    except MusclebookError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged zip or pickle may raise anything
+        msg = f"{path.name} cannot be read as a checkpoint ({type(error).__name__}: {error}). {remedy}"
+        raise PartError(msg) from None

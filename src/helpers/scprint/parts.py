@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,7 +59,7 @@ class Part:
     """The files of one part, by kind; `stem` is its path below the folder without kind and suffix."""
 
     stem: str
-    files: dict[str, Path] = field(hash=False)
+    files: dict[str, Path]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Opened:
 
     stem: str
     cells: int
-    files: dict[str, ArrayFile] = field(hash=False)
+    files: dict[str, ArrayFile]
 
     @property
     def label_width(self) -> int:

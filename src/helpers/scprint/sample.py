@@ -86,17 +86,15 @@ def draw(
 
 
 def _choose(opened: list[Opened], cells: int, seed: int) -> list[np.ndarray]:
-    # keep the lowest numbers seen so far; what lies above the worst of them cannot win any more
-    numbers, places = np.empty(0), np.empty((0, 2), np.int64)
-    limit = np.inf
+    # only the lowest numbers seen so far are kept: what lies above the worst of them cannot win any more
+    numbers, places, limit = np.empty(0), np.empty((0, 2), np.int64), np.inf
     for number, found in enumerate(opened):
         lot = np.random.default_rng([seed, zlib.crc32(found.stem.encode())]).random(found.cells)
         rows = np.flatnonzero(lot < limit)
         numbers = np.concatenate([numbers, lot[rows]])
         places = np.concatenate([places, np.column_stack([np.full(len(rows), number), rows])])
-        if len(numbers) > 2 * cells:
-            keep = np.argpartition(numbers, cells - 1)[:cells]
-            numbers, places = numbers[keep], places[keep]
+        if len(numbers) > cells:
+            lowest = np.argsort(numbers, kind="stable")[:cells]
+            numbers, places = numbers[lowest], places[lowest]
             limit = numbers.max(initial=-np.inf)
-    places = places[np.argsort(numbers, kind="stable")[:cells]]
     return [np.sort(places[places[:, 0] == number, 1]) for number in range(len(opened))]
