@@ -53,7 +53,7 @@ class Cluster:
                 elif (lost := lost or time.monotonic()) + WAIT < time.monotonic():
                     why = "its scheduler or all its workers are gone"
                     raise self._gone(why) from None
-            except (CancelledError, CommClosedError, KilledWorker) as problem:
+            except (CancelledError, CommClosedError, KilledWorker, ImportError) as problem:
                 raise self._gone(str(problem) or type(problem).__name__) from problem
 
     def _gone(self, why: str) -> Exception:

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
-from helpers.scprint import checkpoint, labels
+from helpers.scprint import labels
 
 DECODERS = {
     "cell_type_ontology_term_id": {"0": "CL:0000097", "1": {"id": "CL:0000236", "name": "B cell"}},
@@ -121,22 +121,21 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path, monkeypatch):
 
 def test_unknown_objects_of_a_checkpoint_are_passed_over(tmp_path):
     held = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": collections.Counter("aab")}
-    read = checkpoint.read(checkpoint_file(tmp_path / "m.ckpt", {"hyper_parameters": held}))
-    assert read["hyper_parameters"]["a"]["b"] == 1
+    content = {"state": held, "hyper_parameters": {"label_decoders": DECODERS}}
+    assert named(labels.read(checkpoint_file(tmp_path / "m.ckpt", content)), "cell_type", 0) == "CL:0000097"
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "m.ckpt"
     path.write_bytes(pickle.dumps({}))
-    with pytest.raises(PartError, match="not a zip checkpoint"):
-        checkpoint.read(path)
+    with pytest.raises(PartError, match="cannot be read as a checkpoint"):
+        labels.read(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", b"\x80\x02garbage")
-    with pytest.raises(PartError, match="cannot be read"):
-        checkpoint.read(path)
-    checkpoint_file(path, [1])
-    with pytest.raises(PartError, match="holds a list"):
-        checkpoint.read(path)
+    with pytest.raises(PartError, match="cannot be read as a checkpoint"):
+        labels.read(path)
+    with pytest.raises(PartError, match="decodes none of"):
+        labels.read(checkpoint_file(path, [1]))
 
 
 def test_a_table_of_predictions_keeps_its_classes(tmp_path):

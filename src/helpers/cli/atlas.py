@@ -3,28 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Exit, Option
 
-from helpers import names
+from helpers import files, names
 from helpers.cli import screen
 from helpers.facts import study
 
-FOLDER = Annotated[
-    Path, typer.Argument(help="Folder with the twelve files of a release.", show_default=False)
-]
+Folder = Annotated[Path, Argument(help="Folder with the twelve files of a release.")]
+TOKEN = "For a private or gated set; never shown or kept."
 
 
 def simulate(
     out: Annotated[
-        Path | None,
-        typer.Argument(help="New folder; where --atlas demo, tiny or full look if none.", show_default=False),
+        Path | None, Argument(help="New folder; where --atlas demo, tiny or full look if none.")
     ] = None,
     *,
-    scale: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the 183,161 cells.")] = 0.08,
-    full: Annotated[
-        bool, typer.Option("--full", help="As many cells as the real release: takes minutes and gigabytes.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same release.")] = 1,
+    scale: Annotated[float, Option(min=0.001, max=1, help="Share of the 183,161 cells.")] = 0.08,
+    full: Annotated[bool, Option("--full", help="All cells: takes minutes and gigabytes.")] = False,
+    seed: Annotated[int, Option(min=0, help="Same seed, same release.")] = 1,
     force: screen.Force = False,
 ) -> None:
     """Make up a release with a known truth, in the files of the real one.
@@ -45,22 +41,13 @@ def simulate(
 
 
 def download(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder for the files; what is whole there is kept.", show_default=False)
-    ],
+    folder: Annotated[Path, Argument(help="Folder for the files; what is whole there is kept.")],
     *,
-    repository: Annotated[str, typer.Option(help="Dataset on the hub.")] = study.HUB_REPOSITORY,
-    revision: Annotated[str | None, typer.Option(help="Commit, branch or tag; the newest if none.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Address of another hub.")] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="HF_TOKEN", help="For a private or gated set; never shown or kept.", show_default=False
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace files of a release's names that were not downloaded.")
-    ] = False,
+    repository: Annotated[str, Option(help="Dataset on the hub.")] = study.HUB_REPOSITORY,
+    revision: Annotated[str | None, Option(help="Commit, branch or tag; the newest if none.")] = None,
+    endpoint: Annotated[str | None, Option(help="Address of another hub.")] = None,
+    token: Annotated[str | None, Option(envvar="HF_TOKEN", help=TOKEN, show_default=False)] = None,
+    force: Annotated[bool, Option("--force", help="Replace files that were not downloaded.")] = False,
 ) -> None:
     """Fetch the real release (1.6 GB), resume what was interrupted, check every byte.
 
@@ -76,7 +63,7 @@ def download(
     )
 
 
-def validate(folder: FOLDER, *, as_json: screen.Json = False) -> None:
+def validate(folder: Folder, *, as_json: screen.Json = False) -> None:
     """Check that a release is whole and its files agree; ends with 1 where something is damaged.
 
     Example:  musclebook validate release
@@ -85,16 +72,19 @@ def validate(folder: FOLDER, *, as_json: screen.Json = False) -> None:
 
     with screen.progress("Genes read") as progress:
         report = validating.validate(folder, progress=progress)
-    screen.show_table(report, columns=["check", "file", "status", "found"], status="status", as_json=as_json)
-    if not as_json:
+    if as_json:
+        screen.show_json(report)
+    else:
+        columns = ["check", "file", "status", "found"]
+        screen.show_table(columns, report.select(columns).rows())
         for row in report.filter(report["status"] != validating.OK).iter_rows(named=True):
             screen.say("{status}: {file}: {found}. Expected: {expected}. {remedy}".format(**row))
         screen.say(f"{len(report)} checks, {report['status'].eq(validating.DAMAGED).sum()} found damage.")
     if validating.is_damaged(report):
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
-def audit(folder: FOLDER, *, as_json: screen.Json = False) -> None:
+def audit(folder: Folder, *, as_json: screen.Json = False) -> None:
     """Compute each claim of the public dataset card from the files.
 
     Example:  musclebook audit release
@@ -103,25 +93,27 @@ def audit(folder: FOLDER, *, as_json: screen.Json = False) -> None:
 
     with screen.progress("Genes read") as progress:
         verdicts = auditing.audit(folder, progress=progress)
+    if as_json:
+        screen.show_json(verdicts)
+        return
     columns = ["claim", "card", "found", "verdict"]
-    screen.show_table(verdicts, columns=columns, status="verdict", as_json=as_json)
-    if not as_json:
-        counts = dict(verdicts["verdict"].value_counts(sort=True).iter_rows())
-        screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts.items()) + ".")
+    screen.show_table(columns, verdicts.select(columns).rows())
+    counts = verdicts["verdict"].value_counts(sort=True).rows()
+    screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts) + ".")
 
 
 def convert(
-    source: Annotated[str, typer.Argument(help="Folder of a release, or an .h5ad file.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="New .h5ad file.", show_default=False)],
+    source: Annotated[str, Argument(help="Folder of a release, or an .h5ad file.")],
+    out: Annotated[Path, Argument(help="New .h5ad file.")],
     *,
-    budget: Annotated[str, typer.Option(help="Memory that may be used.")] = "8 GiB",
+    budget: Annotated[str, Option(help="Memory that may be used.")] = "8 GiB",
     force: screen.Replace = False,
 ) -> None:
     """Write a source as one sparse .h5ad file with recovered counts, which opens in seconds.
 
     Example:  musclebook convert release atlas.h5ad
     """
-    from helpers import files, sources
+    from helpers import sources
 
     files.claim_file(out, force=force, inputs=[source])
     path = sources.convert(source, out, budget=budget)

@@ -1,70 +1,47 @@
 """Commands of the book: run, build, status, pair, sweep, workshop, new-chapter, doctor."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from typer import Argument, Exit, Option
 
+from helpers import parameters
 from helpers.budget import to_text
 from helpers.cli import screen
-from helpers.errors import PairingError, RunError, SiteError
+from helpers.errors import PairingError
 
 if TYPE_CHECKING:
     from helpers.book.execute import Outcome
     from helpers.book.project import Project
     from helpers.book.run import Plan, Tell
 
-console = Console()
-_ENDED = {"good": "green", "reused": "cyan", "failed": "red"}
+_ENDED = ("good", "reused", "failed")
 
-Notebooks = Annotated[list[str] | None, typer.Argument(help="Names or numbers; all if none is named.")]
-Atlas = Annotated[
-    str | None, typer.Option(help="demo, tiny, a release folder or an .h5ad.", show_default="demo")
-]
-Profile = Annotated[str | None, typer.Option(help="test, demo, real or full; fits the atlas if not given.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Notebooks at once.", show_default="one a core")]
+Notebooks = Annotated[list[str] | None, Argument(help="Names or numbers; all if none is named.")]
+Atlas = Annotated[str | None, Option(help="demo, tiny, a release folder or an .h5ad.", show_default="demo")]
+Profile = Annotated[str | None, Option(help="test, demo, real or full; fits the atlas if not given.")]
+Workers = Annotated[int | None, Option(min=1, help="Notebooks at once.", show_default="one a core")]
 Memory = Annotated[
-    str | None,
-    typer.Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free"),
+    str | None, Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free")
 ]
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    # a run that failed is 1; what was refused before anything ran is left to the command line, which says 2
-    try:
-        yield
-    except (RunError, SiteError) as error:
-        screen.say_error(str(error))
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        screen.say_error("interrupted; the last good run of each notebook stays.")
-        raise typer.Exit(130) from None
-
-
-@_failures()
 def run(
     notebooks: Notebooks = None,
     atlas: Atlas = None,
-    given: Annotated[
-        list[str] | None, typer.Option("-p", help="A parameter, name=value; may be repeated.")
-    ] = None,
-    files: Annotated[list[Path] | None, typer.Option("-f", help="YAML file of parameters.")] = None,
+    given: Annotated[list[str] | None, Option("-p", help="A parameter, name=value; repeatable.")] = None,
+    files: Annotated[list[Path] | None, Option("-f", help="YAML file of parameters.")] = None,
     profile: Profile = None,
     workers: Workers = None,
     memory: Memory = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of runs.", show_default="_build/runs")] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Let the page show a run with given parameters.")
-    ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run again even if nothing changed.")] = False,
+    out: Annotated[Path | None, Option(help="Folder of runs.", show_default="_build/runs")] = None,
+    show: Annotated[bool, Option("--show", help="Let the page show a run with given parameters.")] = False,
+    fresh: Annotated[bool, Option("--fresh", help="Run again even if nothing changed.")] = False,
 ) -> None:
     """Run notebooks: checked first, in parallel, reused where nothing changed.
 
@@ -73,7 +50,6 @@ def run(
 
     Example: musclebook run 03 --atlas my.h5ad -p cell_type=FB
     """
-    from helpers import parameters
     from helpers.book import run as running
 
     project = _project()
@@ -93,20 +69,15 @@ def run(
     running.report(outcomes)
 
 
-@_failures()
 def build(
     atlas: Atlas = None,
     profile: Profile = None,
     workers: Workers = None,
     memory: Memory = None,
-    repository: Annotated[
-        str | None, typer.Option(help="Web address of the repository, for launch buttons.")
-    ] = None,
-    branch: Annotated[str, typer.Option(help="Branch or tag that launch buttons open.")] = "main",
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Read every page anew, as is done where CI is set.")
-    ] = False,
-    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="Make stale runs first.")] = True,
+    repository: Annotated[str | None, Option(help="Web address that launch buttons open.")] = None,
+    branch: Annotated[str, Option(help="Branch or tag that launch buttons open.")] = "main",
+    fresh: Annotated[bool, Option("--fresh", help="Read every page anew, as where CI is set.")] = False,
+    runs: Annotated[bool, Option("--runs/--no-runs", help="Make stale runs first.")] = True,
 ) -> None:
     """Make the runs that are stale, then the site in _build/html.
 
@@ -126,7 +97,7 @@ def build(
         outcomes = _make(every, plans, failed=project.build / "failed", workers=workers, memory=memory)
         running.point(plans, outcomes)
         running.report(outcomes)
-    with console.status("building the site"):
+    with Console().status("building the site"):
         made = site.build(project, repository=repository, branch=branch, fresh=fresh)
     words = "unchanged" if made.reused else "brought up to date" if made.incremental else "built"
     left = sum(bool(one.lacks) for one in every)
@@ -134,7 +105,6 @@ def build(
     screen.say(f"Site {words} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
 
 
-@_failures()
 def status(atlas: Atlas = None, profile: Profile = None) -> None:
     """Say of every page whether it is current, and if not, why.
 
@@ -145,29 +115,22 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
     project = _project()
     request = running.Request(atlas=atlas, profile=profile) if atlas or profile else None
     found, missing = running.states(project, request=request), running.left_out(project)
-    table = Table("page", "state", "because of", box=None)
+    rows = []
     for name, reasons in found.items():
         if reasons is None:
-            state = "left out" if name in missing else "never run"
-            table.add_row(name, f"[yellow]{state}[/]", escape(missing.get(name, "")))
+            rows.append((name, "left out" if name in missing else "never run", missing.get(name, "")))
         else:
-            words = "[red]stale[/]" if reasons else "[green]current[/]"
-            table.add_row(name, words, escape("; ".join(reasons)))
-    console.print(table)
+            rows.append((name, "stale" if reasons else "current", "; ".join(reasons)))
+    screen.show_table(("page", "state", "because of"), rows)
     stale = [name for name, reasons in found.items() if reasons != [] and name not in missing]
-    raise typer.Exit(1 if stale else 0)
+    raise Exit(1 if stale else 0)
 
 
-@_failures()
 def pair(
     notebooks: Notebooks = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say what differs; exit 1 if anything does.")
-    ] = False,
-    from_ipynb: Annotated[
-        bool, typer.Option("--from-ipynb", help="Take over edits made in Jupyter, the other way round.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a side that was edited.")] = False,
+    check: Annotated[bool, Option("--check", help="Only say what differs, and exit 1 if so.")] = False,
+    from_ipynb: Annotated[bool, Option("--from-ipynb", help="Take over edits made in Jupyter.")] = False,
+    force: Annotated[bool, Option("--force", help="Overwrite a side that was edited.")] = False,
 ) -> None:
     """Write notebooks/NN.ipynb from notebooks/NN.py, by content; timestamps never count.
 
@@ -180,22 +143,21 @@ def pair(
         found = [difference for book in books for difference in pairing.compare(book)]
         for difference in found:
             screen.say(difference)
-        console.print(f"{len(books)} pairs, {len(found)} differences")
-        raise typer.Exit(1 if found else 0)
+        screen.say(f"{len(books)} pairs, {len(found)} differences")
+        raise Exit(1 if found else 0)
     write = pairing.write_text if from_ipynb else pairing.write_pair
     faults = []
     for book in books:
         try:
-            console.print(f"{book.name}: {'written' if write(book, force=force) else 'unchanged'}")
+            screen.say(f"{book.name}: {'written' if write(book, force=force) else 'unchanged'}")
         except PairingError as error:
             faults.append(str(error))
     if faults:
         raise PairingError("\n".join(faults))
 
 
-@_failures()
 def sweep(
-    name: Annotated[str, typer.Argument(help="A file of the folder sweeps.", show_default=False)],
+    name: Annotated[str, Argument(help="A file of the folder sweeps.")],
     atlas: Atlas = None,
     profile: Profile = None,
     workers: Workers = None,
@@ -216,17 +178,14 @@ def sweep(
         folder, outcomes = sweeping.make(project, wanted, plans, workers=workers, memory=memory, tell=tell)
     states = [one.status for one in outcomes]
     counts = ", ".join(f"{states.count(state)} {state}" for state in _ENDED)
-    console.print(f"{len(states)} runs: {counts}. Table and figure: {folder}", soft_wrap=True)
+    screen.say(f"{len(states)} runs: {counts}. Table and figure: {folder}")
     running.report(outcomes)
 
 
-@_failures()
 def workshop(
-    out: Annotated[Path, typer.Argument(help="New folder for the editions.", show_default=False)],
-    chapters: Annotated[
-        str | None, typer.Option(help="Numbers or names, joined by commas.", show_default="all")
-    ] = None,
-    minutes: Annotated[int, typer.Option(help="From start to end, breaks included.", min=30, max=2400)] = 240,
+    out: Annotated[Path, Argument(help="New folder for the editions.")],
+    chapters: Annotated[str | None, Option(help="Numbers or names, by commas.", show_default="all")] = None,
+    minutes: Annotated[int, Option(help="From start to end, breaks included.", min=30, max=2400)] = 240,
     force: screen.Force = False,
 ) -> None:
     """Write a learner edition, a solution edition and the teacher's page with a schedule for the time there is.
@@ -241,13 +200,10 @@ def workshop(
     screen.claim(out, kind=teaching.KIND, force=force, inputs=[project.root])
     wanted = [one.strip() for one in chapters.split(",")] if chapters else None
     counts = teaching.write(project, out, chapters=wanted, minutes=minutes, force=force)
-    console.print(f"{sum(counts.values())} exercises in {len(counts)} chapters: {out}", soft_wrap=True)
+    screen.say(f"{sum(counts.values())} exercises in {len(counts)} chapters: {out}")
 
 
-@_failures()
-def new_chapter(
-    name: Annotated[str, typer.Argument(help="Words joined by underscores, no number.", show_default=False)],
-) -> None:
+def new_chapter(name: Annotated[str, Argument(help="Words joined by underscores, no number.")]) -> None:
     """Start a chapter that runs at once: notebook, pair, sidecar, checkers and their test, an entry in the contents.
 
     Example: musclebook new-chapter nerve_supply
@@ -256,8 +212,8 @@ def new_chapter(
 
     project = _project()
     for path in kit.new_chapter(project, name):
-        console.print(str(path.relative_to(project.root)), soft_wrap=True)
-    console.print("Next: CONTRIBUTING.md, A notebook.", soft_wrap=True)
+        screen.say(str(path.relative_to(project.root)))
+    screen.say("Next: CONTRIBUTING.md, A notebook.")
 
 
 def doctor() -> None:
@@ -268,12 +224,8 @@ def doctor() -> None:
     from helpers.book import doctor as examining
 
     found = examining.examine(_project())
-    table = Table("what", "state", "found", box=None)
-    colors = {examining.GOOD: "green", examining.DOUBT: "yellow", examining.BAD: "red"}
-    for what, state, words in found:
-        table.add_row(what, f"[{colors[state]}]{state}[/]", escape(words))
-    console.print(table)
-    raise typer.Exit(1 if any(state == examining.BAD for _, state, _ in found) else 0)
+    screen.show_table(("what", "state", "found"), found)
+    raise Exit(1 if any(state == examining.BAD for _, state, _ in found) else 0)
 
 
 COMMANDS = (run, build, status, pair, sweep, workshop, new_chapter, doctor)
@@ -295,12 +247,11 @@ def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Out
     _prepare(plans)
     with _progress() as tell:
         outcomes = running.make(plans, tell=tell, **options)
-    table = Table("notebook", "run", "state", "time", "memory", box=None)
+    rows = []
     for one in outcomes:
-        words = f"[{_ENDED[one.status]}]{one.status}[/]"
         memory = to_text(one.peak_bytes) if one.peak_bytes else ""
-        table.add_row(one.name, one.key, words, f"{one.seconds:.0f} s", memory)
-    console.print(table)
+        rows.append((one.name, one.key, one.status, f"{one.seconds:.0f} s", memory))
+    screen.show_table(("notebook", "run", "state", "time", "memory"), rows)
     return outcomes
 
 
@@ -311,39 +262,25 @@ def _prepare(plans: "list[Plan]") -> None:
         from helpers import sources
 
         for source in sorted(map(str, wanted)):
-            with console.status(f"opening the atlas {escape(source)}"):
+            with Console().status(f"opening the atlas {escape(source)}"):
                 sources.open_atlas(source)
 
 
 @contextmanager
 def _progress() -> "Iterator[Tell]":
     """Give a function that tells how far a notebook is: bars on a terminal, else a line when it starts and ends."""
-    if not console.is_terminal:
-        yield _tell_in_lines()
-        return
-    words_of = TextColumn("{task.fields[words]}")
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), words_of, TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        known: dict[str, int] = {}
-
-        def tell(name: str, words: str) -> None:
-            if name not in known:
-                known[name] = bars.add_task(escape(name), total=1, words=words)
-            bars.update(known[name], words=words, completed=1 if words in _ENDED else 0)
-
-        yield tell
-
-
-def _tell_in_lines() -> "Tell":
-    # a log is not silent, and not flooded
-    started: dict[str, float] = {}
+    console = Console()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[words]}"))
+    bars = Progress(*columns, TimeElapsedColumn(), transient=True, disable=not console.is_terminal)
+    known: dict[str, int] = {}
 
     def tell(name: str, words: str) -> None:
-        if words == "started":
-            started[name] = time.monotonic()
-            screen.say(f"{name}: started")
-        elif words in _ENDED:
-            took = f" after {time.monotonic() - started[name]:.0f} s" if name in started else ""
+        took = f" after {bars.tasks[known[name]].elapsed:.0f} s" if name in known else ""
+        if name not in known:
+            known[name] = bars.add_task(escape(name), total=1, words=words)
+        bars.update(known[name], words=words, completed=words in _ENDED)
+        if bars.disable and (words == "started" or words in _ENDED):  # a log is not silent, and not flooded
             screen.say(f"{name}: {words}{took}")
 
-    return tell
+    with bars:
+        yield tell

@@ -6,9 +6,9 @@ from typer.core import TyperGroup
 from helpers.book import stopping
 from helpers.cli import atlas, book, scprint, sentences
 from helpers.cli.screen import say_error
-from helpers.errors import MusclebookError
+from helpers.errors import MusclebookError, RunError, SiteError
 
-REFUSED = 2  # exit code; 1 says that damage was found
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes; 1 also says that damage was found
 
 
 class _Plain(TyperGroup):
@@ -20,7 +20,10 @@ class _Plain(TyperGroup):
             return super().invoke(ctx)
         except MusclebookError as error:
             say_error(str(error))
-            raise typer.Exit(REFUSED) from error
+            raise typer.Exit(FAILED if isinstance(error, RunError | SiteError) else REFUSED) from error
+        except KeyboardInterrupt:
+            say_error("interrupted; what was finished before stays.")
+            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(

@@ -1,19 +1,18 @@
 """Commands on parts of the scPRINT-2 embedding atlas: ``musclebook scprint check|survey|simulate|embed``."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from helpers import files
 from helpers.cli import screen
 
-FOLDER = Annotated[
-    Path, typer.Argument(help="Folder of the *_embs, *_top3, *_scores files.", show_default=False)
-]
-OUT = Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)]
+Folder = Annotated[Path, Argument(help="Folder of the *_embs, *_top3, *_scores files.")]
+Out = Annotated[Path, Argument(help="Folder to write.")]
 
 group = typer.Typer(
     no_args_is_help=True,
@@ -24,9 +23,9 @@ group = typer.Typer(
 
 @group.command()
 def check(
-    folder: FOLDER,
+    folder: Folder,
     *,
-    deep: Annotated[bool, typer.Option(help="Read every byte: checksums, NaN, order of labels.")] = True,
+    deep: Annotated[bool, Option(help="Read every byte: checksums, NaN, order of labels.")] = True,
     as_json: screen.Json = False,
 ) -> None:
     """Check every part: siblings, sizes, widths, checksums, NaN; ends with 1 where a part is faulty.
@@ -38,7 +37,7 @@ def check(
     report = parts.check(folder, deep=deep)
     faults = report.filter(report["status"] == "fault")
     if as_json:
-        typer.echo(json.dumps(report.to_dicts(), indent=1))
+        screen.show_json(report)
     else:
         for row in report.filter(report["message"].is_not_null()).iter_rows(named=True):
             screen.say(f"{row['status']}: {row['part']}: {row['message']}")
@@ -50,20 +49,19 @@ def check(
 
 @group.command()
 def survey(
-    folder: FOLDER,
-    out: OUT,
+    folder: Folder,
+    out: Out,
     *,
-    processes: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a core.")] = 0,
-    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler, used instead.")] = "",
-    on_fault: Annotated[str, typer.Option(help="What a faulty part does: skip or stop.")] = "skip",
-    cache: Annotated[Path | None, typer.Option(help="Folder that keeps what was read of each part.")] = None,
+    processes: Annotated[int, Option(min=0, help="Parts read at once on this machine; 0: one a core.")] = 0,
+    cluster: Annotated[str, Option(help="Address of a Dask scheduler, used instead.")] = "",
+    on_fault: Annotated[str, Option(help="What a faulty part does: skip or stop.")] = "skip",
+    cache: Annotated[Path | None, Option(help="Folder that keeps what was read of each part.")] = None,
     force: screen.Force = False,
 ) -> None:
     """Read all parts once: labels and scores as Parquet, embeddings summed up; parts read before are not read again.
 
     Example:  musclebook scprint survey parts tables --processes 8
     """
-    from helpers import files
     from helpers.scprint import survey as surveying
 
     screen.claim(out, kind=surveying.KIND, force=force, inputs=[folder, *([cache] if cache else [])])
@@ -84,12 +82,12 @@ def survey(
 
 @group.command()
 def simulate(
-    out: OUT,
+    out: Out,
     *,
-    cells: Annotated[int, typer.Option(min=1, help="Cells in all.")] = 200_000,
-    parts: Annotated[int, typer.Option(min=1, help="Parts.")] = 10,
-    seed: Annotated[int, typer.Option(help="Same seed, same parts.")] = 7,
-    compressed: Annotated[bool, typer.Option("--compressed", help="Write compressed npz.")] = False,
+    cells: Annotated[int, Option(min=1, help="Cells in all.")] = 200_000,
+    parts: Annotated[int, Option(min=1, help="Parts.")] = 10,
+    seed: Annotated[int, Option(help="Same seed, same parts.")] = 7,
+    compressed: Annotated[bool, Option("--compressed", help="Write compressed npz.")] = False,
     force: screen.Force = False,
 ) -> None:
     """Make up parts with known labels, margins, leaks and impossible pairs.
@@ -105,14 +103,12 @@ def simulate(
 
 @group.command()
 def embed(
-    source: Annotated[
-        str, typer.Argument(help="demo, tiny, a release folder, or an .h5ad.", show_default=False)
-    ],
-    out: OUT,
+    source: Annotated[str, Argument(help="demo, tiny, a release folder, or an .h5ad.")],
+    out: Out,
     *,
-    slice_cells: Annotated[int, typer.Option(help="Cells of a slice, at most 20,000.")] = 20_000,
-    organism: Annotated[str, typer.Option(help="NCBITaxon:... of the cells; empty: by their genes.")] = "",
-    checkpoint: Annotated[str, typer.Option(help="Weights, as the script names them.")] = "v2-medium.ckpt",
+    slice_cells: Annotated[int, Option(help="Cells of a slice, at most 20,000.")] = 20_000,
+    organism: Annotated[str, Option(help="NCBITaxon:... of the cells; empty: by their genes.")] = "",
+    checkpoint: Annotated[str, Option(help="Weights, as the script names them.")] = "v2-medium.ckpt",
     force: screen.Force = False,
 ) -> None:
     """Prepare an atlas for scPRINT-2: slices of raw counts and the script that embeds them elsewhere.

@@ -1,4 +1,4 @@
-"""What commands show: tables, progress, errors."""
+"""What commands show: lines, tables, progress, errors; and the options that several commands share."""
 
 import json
 import re
@@ -12,6 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from helpers import files
 
 Force = Annotated[
     bool,
@@ -19,10 +22,13 @@ Force = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
 Replace = Annotated[bool, typer.Option("--force", help="Replace the file that is there.")]
+# color of a row's state
 STYLES = {
-    **dict.fromkeys(("ok", "holds"), "green"),
+    **dict.fromkeys(("ok", "holds", "good", "current", "ready"), "green"),
     **dict.fromkeys(("warning", "cannot be checked", "not comparable", "not judged: simulated"), "yellow"),
-    **dict.fromkeys(("damaged", "does not hold"), "bold red"),
+    **dict.fromkeys(("left out", "never run", "look"), "yellow"),
+    **dict.fromkeys(("damaged", "does not hold", "failed", "stale", "not ready"), "bold red"),
+    "reused": "cyan",
 }
 
 
@@ -31,34 +37,29 @@ def say(text: str) -> None:
     Console(soft_wrap=True, highlight=False).print(_printable(text), markup=False)
 
 
+def say_error(text: str) -> None:
+    """Print an error, in words, on standard error."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"Error: {_printable(text)}", style="red", markup=False)
+
+
 def claim(folder: Path, *, kind: str, force: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse a folder that may not be replaced, and name the files that --force gives up before they go."""
-    from helpers import files
-
     if lost := files.claim(folder, kind=kind, force=force, inputs=inputs):
         say(f"replacing {folder} with what was not written by this command: {', '.join(lost)}")
 
 
-def say_error(text: str) -> None:
-    """Print an error, in words, on standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(
-        f"Error: {_printable(text)}", style="red", markup=False
-    )
-
-
-def show_table(frame: pl.DataFrame, *, columns: list[str], status: str, as_json: bool) -> None:
-    """Print the rows of a table, the column `status` colored by its word; or all of it as JSON."""
-    if as_json:
-        typer.echo(json.dumps(frame.to_dicts(), ensure_ascii=False, indent=1))
-        return
-    table = Table(*columns, show_lines=False, row_styles=["", "dim"])
-    for row in frame.iter_rows(named=True):
-        cells = [
-            f"[{STYLES.get(row[c], '')}]{row[c]}[/]" if c == status and row[c] in STYLES else _plain(row[c])
-            for c in columns
-        ]
-        table.add_row(*cells)
+def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print the rows of a table, words of a state in their color."""
+    table = Table(*columns, box=None, row_styles=["", "dim"])
+    for row in rows:
+        table.add_row(*[Text(_printable(cell), style=STYLES.get(cell, "")) for cell in row])
     Console().print(table)
+
+
+def show_json(frame: pl.DataFrame) -> None:
+    """Print a table as JSON, one object a row."""
+    typer.echo(json.dumps(frame.to_dicts(), ensure_ascii=False, indent=1))
 
 
 def _printable(text: str) -> str:
@@ -67,18 +68,11 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _plain(text: str) -> str:
-    return _printable(text).replace("[", r"\[")
-
-
 @contextmanager
 def progress(text: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function of (done, all) that moves a bar, shown only on a terminal."""
     console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
-    )  # fmt: skip
-    with bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,49 +4,41 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
+from helpers import files
 from helpers.cli import screen
+from helpers.errors import SentenceError
 
 
 def sentences(
     inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...", help="Files .h5ad, release folders, or 'demo'.", show_default=False
-        ),
+        list[str], Argument(metavar="INPUT...", help="Files .h5ad, release folders, or 'demo'.")
     ],
-    out: Annotated[Path, typer.Argument(help="Folder for the sentences.", show_default=False)],
+    out: Annotated[Path, Argument(help="Folder for the sentences.")],
     *,
-    top_n: Annotated[
-        int, typer.Option(min=0, help="Words of a sentence at most; 0 for all expressed genes.")
-    ] = 2_000,
-    ties: Annotated[str, typer.Option(help="Order among equal values: symbol, file, seeded.")] = "symbol",
-    layer: Annotated[str, typer.Option(help="X, raw, or the name of a layer.")] = "X",
-    case: Annotated[str, typer.Option(help="Case of the symbols: given, upper.")] = "given",
-    duplicates: Annotated[str, typer.Option(help="Columns of one symbol: sum, first.")] = "sum",
-    symbol_column: Annotated[
-        str | None, typer.Option(help="Column of the symbols; found if not named.")
-    ] = None,
+    top_n: Annotated[int, Option(min=0, help="Words of a sentence at most; 0: all expressed.")] = 2_000,
+    ties: Annotated[str, Option(help="Order among equal values: symbol, file, seeded.")] = "symbol",
+    layer: Annotated[str, Option(help="X, raw, or the name of a layer.")] = "X",
+    case: Annotated[str, Option(help="Case of the symbols: given, upper.")] = "given",
+    duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
+    symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
     gene_list: Annotated[
-        list[Path] | None,
-        typer.Option(help="File of symbols or Ensembl ids; adds a sentence of these genes. Repeatable."),
+        list[Path] | None, Option(help="File of genes that get a sentence of their own. Repeatable.")
     ] = None,
-    split: Annotated[str, typer.Option(help="donors, cells (leaks donors), none.")] = "donors",
-    test_fraction: Annotated[float, typer.Option(help="Target share of the test side.")] = 0.05,
-    seed: Annotated[int, typer.Option(help="Of the split and of seeded ties.")] = 0,
-    chunk_cells: Annotated[int, typer.Option(min=1, help="Cells of one file.")] = 10_000,
-    missing_age: Annotated[str, typer.Option(help="Cells of unknown age: keep, drop.")] = "keep",
-    copies: Annotated[str, typer.Option(help="Cells with is_primary_data False: drop, keep.")] = "drop",
-    donor_column: Annotated[str | None, typer.Option(help="Column of the donor; found if not named.")] = None,
-    age_column: Annotated[str | None, typer.Option(help="Column of the age; found if not named.")] = None,
-    organism: Annotated[str | None, typer.Option(help="Organism, where the data do not state it.")] = None,
-    collections: Annotated[
-        Path | None, typer.Option(help="Your table of publications by dataset_id.")
-    ] = None,
-    hgnc: Annotated[Path | None, typer.Option(help="Your HGNC table, for outdated symbols.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads of this machine.")] = 2,
-    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
+    test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
+    seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
+    chunk_cells: Annotated[int, Option(min=1, help="Cells of one file.")] = 10_000,
+    missing_age: Annotated[str, Option(help="Cells of unknown age: keep, drop.")] = "keep",
+    copies: Annotated[str, Option(help="Cells with is_primary_data False: drop, keep.")] = "drop",
+    donor_column: Annotated[str | None, Option(help="Column of the donor; found if not named.")] = None,
+    age_column: Annotated[str | None, Option(help="Column of the age; found if not named.")] = None,
+    organism: Annotated[str | None, Option(help="Organism, where the data do not state it.")] = None,
+    collections: Annotated[Path | None, Option(help="Your table of publications by dataset_id.")] = None,
+    hgnc: Annotated[Path | None, Option(help="Your HGNC table, for outdated symbols.")] = None,
+    workers: Annotated[int, Option(min=1, help="Threads of this machine.")] = 2,
+    cluster: Annotated[str | None, Option(help="Address of a Dask scheduler.")] = None,
 ) -> None:
     """Write cells as sentences: Parquet files, whole donors held out, resumed where interrupted.
 
@@ -79,9 +71,7 @@ def sentences(
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
         screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
         if left := one.manifest["cells_left_out_as_copies"]:
-            screen.say(
-                f"  {left:,} cells left out: they say that they are copies (is_primary_data is False)."
-            )
+            screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
         for name, found in one.manifest["gene_lists"].items():
             screen.say(
                 f"  {name}: {found['found']:,} of {found['genes']:,} genes of the list are in the data."
@@ -91,26 +81,22 @@ def sentences(
 
 
 def prompts(
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT...", help="Sentences: files or folders.", show_default=False),
-    ],
-    out: Annotated[Path, typer.Argument(help="File of JSON lines.", show_default=False)],
+    inputs: Annotated[list[Path], Argument(metavar="INPUT...", help="Sentences: files or folders.")],
+    out: Annotated[Path, Argument(help="File of JSON lines.")],
     *,
-    task: Annotated[str, typer.Option(help="What is asked: age, cell_type, tissue.")] = "age",
-    n_genes: Annotated[int, typer.Option(min=1, help="Words of a sentence at most.")] = 200,
-    side: Annotated[str | None, typer.Option(help="train or test; both if not named.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of templates.")] = 0,
-    organism: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
-    tissue: Annotated[str | None, typer.Option(help="Told where the data do not state it.")] = None,
-    templates: Annotated[Path | None, typer.Option(help="YAML file of your own templates.")] = None,
+    task: Annotated[str, Option(help="What is asked: age, cell_type, tissue.")] = "age",
+    n_genes: Annotated[int, Option(min=1, help="Words of a sentence at most.")] = 200,
+    side: Annotated[str | None, Option(help="train or test; both if not named.")] = None,
+    seed: Annotated[int, Option(help="Of the choice of templates.")] = 0,
+    organism: Annotated[str | None, Option(help="Told where the data do not state it.")] = None,
+    tissue: Annotated[str | None, Option(help="Told where the data do not state it.")] = None,
+    templates: Annotated[Path | None, Option(help="YAML file of your own templates.")] = None,
     force: screen.Replace = False,
 ) -> None:
     """Turn sentences into prompts and responses for fine-tuning.
 
     Example:  musclebook prompts sentences/atlas train.jsonl --task cell_type --side train
     """
-    from helpers import files
     from helpers.sentences import prompts as prompting
 
     files.require_utf8(out)
@@ -134,7 +120,6 @@ def prompts(
 
 
 def _read_lists(paths: list[Path]) -> dict[str, list[str]]:
-    from helpers.errors import SentenceError
     from helpers.sentences import symbols
 
     found: dict[str, list[str]] = {}
@@ -148,7 +133,6 @@ def _read_lists(paths: list[Path]) -> dict[str, list[str]]:
 
 def _open(inputs: list[str]) -> dict[str, object]:
     from helpers import sources
-    from helpers.errors import SentenceError
     from helpers.sentences import cells
 
     named: dict[str, object] = {}

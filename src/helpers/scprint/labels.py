@@ -1,9 +1,15 @@
-"""What a label index stands for: a table of class, code, id and name, read from the files that name them."""
+"""What a label index stands for: a table of class, code, id and name, read from the files that name them.
+
+A model checkpoint is read without torch and without running anything it names: it is a zip whose ``data.pkl`` holds
+nested dictionaries, and tensors by reference. Every class and function in it is taken for the same inert placeholder,
+so a hostile file can build odd values and nothing else. Weights are never touched.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,21 +17,16 @@ import polars as pl
 import yaml
 
 from helpers import files
-from helpers.errors import PartError
-from helpers.scprint import checkpoint, layout
+from helpers.budget import require
+from helpers.errors import MusclebookError, PartError
+from helpers.facts import study
+from helpers.scprint import layout
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 SCHEMA = {"class": pl.String, "code": pl.UInt16, "id": pl.String, "name": pl.String}
 SEXES = {"PATO:0000383": "female", "PATO:0000384": "male"}
 DECODER_FILE = "label_decoders.json"
-
-
-@cache
-def table(name: str) -> pl.DataFrame:
-    """Read a table of facts about labels; empty cells are empty text."""
-    with resources.as_file(resources.files("helpers.facts").joinpath("tables", name)) as path:
-        return pl.read_csv(path).with_columns(pl.col(pl.String).fill_null(""))
 
 
 def built_in() -> pl.DataFrame:
@@ -36,7 +37,7 @@ def built_in() -> pl.DataFrame:
     >>> built_in().filter(code=11)["name"].item()
     'human'
     """
-    return table("embedding_organisms.csv").select(*SCHEMA).cast(SCHEMA)
+    return study.read("embedding_organisms.csv").select(*SCHEMA).cast(SCHEMA)
 
 
 def beside(folder: Path | str, *, named: str = "") -> pl.DataFrame:
@@ -61,7 +62,8 @@ def read(path: Path | str) -> pl.DataFrame:
     for key, values in content.items() if isinstance(content, Mapping) else ():
         name = layout.class_name(str(key))
         if name is not None and isinstance(values, Mapping | list):
-            rows += _rows(path, str(key), name, values)
+            pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
+            rows += [(name, *_label(f"{path.name}, {key}", number, term)) for number, term in pairs]
     if not rows:
         msg = f"{path.name} decodes none of {', '.join(layout.CLASSES)}."
         raise PartError(msg)
@@ -87,7 +89,7 @@ def decode(frame: Frame, decoder: pl.DataFrame, *, to: str = "name") -> Frame:
     schema = frame.lazy().collect_schema()
     for column in layout.LABEL_COLUMNS:
         if column in schema and schema[column].is_integer():
-            known = decoder.filter((pl.col("class") == layout.class_of(column)) & (pl.col(to) != ""))
+            known = decoder.filter((pl.col("class") == layout.CLASS_OF[column]) & (pl.col(to) != ""))
             text = pl.col(column).cast(pl.String)
             if known.height:
                 text = pl.col(column).replace_strict(known["code"], known[to], default=text)
@@ -109,20 +111,18 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         msg = f"{path.name} is not a Parquet table ({str(error).splitlines()[0]})."
         raise PartError(msg) from None
-    names = {column: layout.class_name(column) for column in frame.columns}
-    chosen = {column: name for column, name in names.items() if name is not None}
+    chosen = [(name, column) for column in frame.columns if (name := layout.class_name(column))]
     if not chosen:
         msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {frame.columns[:8]}."
         raise PartError(msg)
-    if len(set(chosen.values())) < len(chosen):
-        msg = f"{path.name} names one class twice: {', '.join(chosen)}. Keep one column of each."
+    if len(dict(chosen)) < len(chosen):
+        told = ", ".join(column for _, column in chosen)
+        msg = f"{path.name} names one class twice: {told}. Keep one column of each."
         raise PartError(msg)
-    keep = [column for column in ("x", "y") if column in frame.columns]
-    frame = frame.select(*chosen, *keep).rename(chosen)
-    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in chosen.values())
-    if "sex" in frame.columns:
-        frame = frame.with_columns(pl.col("sex").replace(SEXES))
-    return frame.select(*[name for name in layout.CLASSES if name in frame.columns], *keep)
+    chosen.sort(key=lambda pair: layout.CLASSES.index(pair[0]))
+    texts = [pl.col(column).cast(pl.String).alias(name) for name, column in chosen]
+    frame = frame.select(*texts, *[column for column in ("x", "y") if column in frame.columns])
+    return frame.with_columns(pl.col("sex").replace(SEXES)) if "sex" in frame.columns else frame
 
 
 def is_muscle(column: str) -> pl.Expr:
@@ -134,7 +134,7 @@ def is_muscle(column: str) -> pl.Expr:
     >>> frame.select(is_muscle("tissue"))["tissue"].to_list()
     [True, False]
     """
-    row = table("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
+    row = study.read("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
     says = pl.col(column).str.contains(f"(?i){row['pattern']}")
     return says & ~pl.col(column).str.contains(f"(?i){row['except']}") if row["except"] else says
 
@@ -148,7 +148,7 @@ def broad_group(column: str) -> pl.Expr:
     >>> frame.select(broad_group("cell_type"))["cell_type"].to_list()
     ['muscle fiber', 'muscle stem cell', 'other']
     """
-    names = table("muscle_names.csv")
+    names = study.read("muscle_names.csv")
     own, patterns = names.filter(kind="label"), names.filter(kind="group")
     text = pl.col(column).cast(pl.String)
     fits = [
@@ -161,7 +161,7 @@ def broad_group(column: str) -> pl.Expr:
 
 def _content(path: Path) -> Any:
     if path.suffix in (".ckpt", ".pt", ".pth"):
-        return checkpoint.read(path)
+        return _read_checkpoint(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -171,23 +171,63 @@ def _content(path: Path) -> Any:
         raise PartError(msg) from None
 
 
-def _rows(path: Path, key: str, name: str, values: Mapping[Any, Any] | list[Any]) -> list[tuple[Any, ...]]:
-    pairs: Iterable[tuple[Any, Any]] = values.items() if isinstance(values, Mapping) else enumerate(values)
-    rows = []
-    for index, value in pairs:
-        if not str(index).isdecimal() or int(index) > 65_535:
-            msg = f"{path.name}, {key}: {str(index)[:40]!r} is not the number of a label."
-            raise PartError(msg)
-        term = value if isinstance(value, Mapping) else {"name": value}
-        identifier, text = (term.get(part) for part in ("id", "name"))
-        if any(isinstance(part, Mapping | list | tuple | set) for part in (identifier, text)):
-            msg = (
-                f"{path.name}, {key}, {index}: a term is an identifier, a name, or an object of id and name."
-            )
-            raise PartError(msg)
-        identifier, text = str(identifier or ""), "" if text is None else str(text)
-        prefix, colon, _ = text.partition(":")
-        if not identifier and colon and prefix.isalpha() and " " not in text:
-            identifier = text  # a text such as CL:0000097 is both
-        rows.append((name, int(index), identifier, SEXES.get(text or identifier, text or identifier)))
-    return rows
+def _label(where: str, number: Any, term: Any) -> tuple[int, str, str]:
+    """Return code, identifier and name of a label; a text such as CL:0000097 is both."""
+    if not str(number).isdecimal() or int(number) > 65_535:
+        msg = f"{where}: {str(number)[:40]!r} is not the number of a label."
+        raise PartError(msg)
+    identifier, name = (term.get("id"), term.get("name")) if isinstance(term, Mapping) else (None, term)
+    if any(isinstance(part, Mapping | list | tuple | set) for part in (identifier, name)):
+        msg = f"{where}, {number}: a term is an identifier, a name, or an object of id and name."
+        raise PartError(msg)
+    identifier, name = str(identifier or ""), "" if name is None else str(name)
+    prefix, colon, _ = name.partition(":")
+    if not identifier and colon and prefix.isalpha() and " " not in name:
+        identifier = name
+    return int(number), identifier, SEXES.get(name or identifier, name or identifier)
+
+
+class _Inert(dict):  # type: ignore[type-arg]
+    """Stands for any object of a checkpoint: accepts arguments, state and items, does nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.update(state)
+
+    def append(self, _: Any) -> None:
+        """Accept what goes into a list or a set that is none here."""
+
+    extend = add = append
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str, /) -> Any:
+        return OrderedDict if (module, name) == ("collections", "OrderedDict") else _Inert
+
+    def persistent_load(self, _: Any, /) -> Any:
+        return None
+
+
+def _read_checkpoint(path: Path) -> Any:
+    """Read the nested dictionaries of a checkpoint whose description is not larger than 256 MiB."""
+    remedy = "Export its hyper-parameters as JSON."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
+            if len(inside) != 1:
+                msg = f"{path.name} holds {len(inside)} data.pkl; a checkpoint has one."
+                raise PartError(msg)
+            require(inside[0].file_size, budget="256 MiB", work=f"{path.name}'s description", remedy=remedy)
+            with archive.open(inside[0]) as stream:
+                return _Unpickler(stream).load()
+    except MusclebookError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged zip or pickle may raise anything
+        msg = f"{path.name} cannot be read as a checkpoint ({type(error).__name__}: {error}). {remedy}"
+        raise PartError(msg) from None

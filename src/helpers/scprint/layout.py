@@ -7,8 +7,6 @@ columns over nine classes. Three labels a class, best first; one for sex and cel
 import re
 from itertools import pairwise
 
-from helpers.errors import PartError
-
 WIDTHS = {
     "other": 256,
     "cell_type": 64,
@@ -35,11 +33,11 @@ def _slices(widths: dict[str, int]) -> dict[str, slice]:
 
 BLOCKS = _slices(WIDTHS)
 LABELS = _slices(LABELS_OF)
-EMBEDDING_WIDTH = sum(WIDTHS.values())
-LABEL_WIDTH = sum(LABELS_OF.values())
-LABEL_COLUMNS = tuple(
-    name if rank == 0 else f"{name}_{rank + 1}" for name in CLASSES for rank in range(LABELS_OF[name])
-)
+EMBEDDING_COLUMNS = [(name, number) for name, width in WIDTHS.items() for number in range(width)]
+EMBEDDING_WIDTH = len(EMBEDDING_COLUMNS)
+CLASS_OF = {f"{name}_{n}" if n > 1 else name: name for name in CLASSES for n in range(1, LABELS_OF[name] + 1)}
+LABEL_COLUMNS = tuple(CLASS_OF)
+LABEL_WIDTH = len(LABEL_COLUMNS)
 SCORE_COLUMNS = tuple(f"{name}_score" for name in LABEL_COLUMNS)
 # a runner-up this close to the best is reported as a second choice by the model itself
 NEAR = 0.15
@@ -59,19 +57,7 @@ COLUMNS = {EMBEDDINGS: (EMBEDDING_WIDTH,), **dict.fromkeys((TOP3, SCORES), (LABE
 
 _STEM = re.compile(r"step_(\d+)_(.*?)_predict_part_(\d+)_(\d+)")
 # np.save given a name that ends in .npz appends .npy: such files exist, and so do renamed ones
-_FILE = re.compile(rf"(?P<stem>.+)_(?P<kind>{'|'.join(KINDS)})(\.npz\.npy|\.npz|\.npy)")
-
-
-def split_file_name(name: str) -> tuple[str, str] | None:
-    """Split a file name into stem and kind; none if it is not a file of a part.
-
-    Examples
-    --------
-    >>> split_file_name("step_0__predict_part_5_1_top3.npz.npy")
-    ('step_0__predict_part_5_1', 'top3')
-    """
-    match = _FILE.fullmatch(name)
-    return None if match is None else (match["stem"], match["kind"])
+FILE_NAME = re.compile(rf"(?P<stem>.+)_(?P<kind>{'|'.join(KINDS)})(\.npz\.npy|\.npz|\.npy)")
 
 
 def order_of(stem: str) -> tuple[str, int, tuple[int, int, int], str]:
@@ -99,17 +85,3 @@ def class_name(name: str) -> str | None:
     """
     bare = name.removeprefix("pred_").removesuffix("_ontology_term_id")
     return bare if bare in CLASSES else ALIASES.get(bare)
-
-
-def class_of(column: str) -> str:
-    """Return the class of a label column.
-
-    Examples
-    --------
-    >>> class_of("cell_type_2"), class_of("cell_culture")
-    ('cell_type', 'cell_culture')
-    """
-    if column not in LABEL_COLUMNS:
-        msg = f"{column!r} is not a label column. There are: {', '.join(LABEL_COLUMNS)}."
-        raise PartError(msg)
-    return column if column in CLASSES else column.rpartition("_")[0]

@@ -2,26 +2,24 @@
 
 import hashlib
 import os
-import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import polars as pl
 
-from helpers.budget import require
-from helpers.errors import BudgetError, PartError
+from helpers.budget import to_text
+from helpers.errors import PartError
 from helpers.files import pointer_hint, require_utf8
 from helpers.scprint import layout
 
-# one array at most; the largest published parts take a twentieth of it
-LIMIT = "2 GiB"
+LIMIT = 2 * 2**30  # bytes of one array; the largest published parts take a twentieth of it
 # kinds of fault
 SIBLING, UNREADABLE, TRUNCATED, FORMAT, PICKLED = "sibling", "unreadable", "truncated", "format", "pickled"
 CHECKSUM, WIDTH, ROWS, TYPE, LABELS, SIZE = "checksum", "width", "rows", "type", "labels", "size"
@@ -35,13 +33,12 @@ class Damage(PartError):
     """A fault of one part, with its kind in one word."""
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
+        super().__init__(kind, message)  # both cross process borders
+        self.kind, self.message = kind, message
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Cross process borders with both arguments."""
-        return (Damage, (self.kind, self.message))
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return self.message
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,9 @@ class ArrayFile:
 
     path: Path
     member: str
-    shape: tuple[int, int]
-    dtype: np.dtype
+    shape: tuple[int, ...]
     fortran: bool
+    dtype: np.dtype
     start: int | None
     fingerprint: str
 
@@ -62,7 +59,7 @@ class Part:
     """The files of one part, by kind; `stem` is its path below the folder without kind and suffix."""
 
     stem: str
-    files: dict[str, Path] = field(hash=False)
+    files: dict[str, Path]
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Opened:
 
     stem: str
     cells: int
-    files: dict[str, ArrayFile] = field(hash=False)
+    files: dict[str, ArrayFile]
 
     @property
     def label_width(self) -> int:
@@ -93,15 +90,15 @@ def find(folder: Path | str) -> list[Part]:
     found: dict[str, dict[str, Path]] = {}
     twice = []
     for path in sorted(folder.rglob("*.np[yz]")):
-        split = layout.split_file_name(path.name)
-        if split is None or path.name.startswith("."):
+        name = layout.FILE_NAME.fullmatch(path.name)
+        if name is None or path.name.startswith("."):
             continue
-        stem = path.with_name(split[0]).relative_to(folder).as_posix()
+        stem, kind = path.with_name(name["stem"]).relative_to(folder).as_posix(), name["kind"]
         require_utf8(stem)  # parts are told apart by name in every table
         held = found.setdefault(stem, {})
-        if split[1] in held:
-            twice.append(f"{held[split[1]].name} and {path.name}")
-        held[split[1]] = path
+        if kind in held:
+            twice.append(f"{held[kind].name} and {path.name}")
+        held[kind] = path
     if twice:
         msg = f"{len(twice)} files lie there twice, first {twice[0]}. Keep one of each."
         raise PartError(msg)
@@ -150,10 +147,11 @@ def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarr
     columns are a slice of `layout.BLOCKS` or `layout.LABELS`.
     """
     file = opened.files[kind]
-    with _open_stream(file.path, file.member) as stream:
-        array = np.lib.format.read_array(stream, allow_pickle=False)
+    with _reporting(file.path):
+        array = np.load(file.path, allow_pickle=False)
         if file.member:
-            stream.read(1)  # the checksum is compared where the end is reached
+            with array as members:
+                array = members[file.member]
     if kind == layout.TOP3 and array.dtype != np.uint16:
         if array.size and (array.min() < 0 or array.max() > np.iinfo(np.uint16).max):
             raise Damage(LABELS, f"{file.path.name} holds label indices outside 0 to 65,535.")
@@ -176,25 +174,24 @@ def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
 
     With `deep` every byte is read: checksums, NaN and label order; without it only names, headers and sizes.
     """
-    rows = [_check_part(part, deep=deep) for part in find(folder)]
+    rows: list[tuple[str | int | None, ...]] = []
+    for part in find(folder):
+        try:
+            opened = open_part(part)
+            message = _read_through(opened) if deep else ""
+        except Damage as damage:
+            rows.append((part.stem, None, None, "fault", damage.kind, damage.message))
+            continue
+        if opened.label_width < layout.LABEL_WIDTH:
+            message = f"no cell_culture column. {message}".strip()
+        status = "note" if message else "ok"
+        rows.append((part.stem, opened.cells, opened.label_width, status, None, message or None))
     return pl.DataFrame(rows, schema=CHECK_SCHEMA, orient="row")
 
 
 def not_finite(opened: Opened, kind: str) -> Damage:
     """Make the fault of an array that holds NaN or infinity."""
     return Damage(NOT_FINITE, f"{opened.files[kind].path.name} holds NaN or infinite values.")
-
-
-def _check_part(part: Part, *, deep: bool) -> tuple[str | int | None, ...]:
-    try:
-        opened = open_part(part)
-        message = _read_through(opened) if deep else ""
-    except Damage as damage:
-        return (part.stem, None, None, "fault", damage.kind, damage.message)
-    if opened.label_width < layout.LABEL_WIDTH:
-        message = f"no cell_culture column. {message}".strip()
-    status = "note" if message else "ok"
-    return (part.stem, opened.cells, opened.label_width, status, None, message or None)
 
 
 def _read_through(opened: Opened) -> str:
@@ -209,14 +206,23 @@ def _read_through(opened: Opened) -> str:
 
 
 def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
-    if path.is_symlink() and not path.exists():
-        raise Damage(UNREADABLE, f"{path.name} is a link to nothing.")
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise Damage(UNREADABLE, f"{path.name} is no regular file (a pipe, a device or a folder).")
-    member, held, start, mark = _locate(path, widths)
-    with _open_stream(path, member) as stream:
-        shape, fortran, dtype = _read_header(stream)
-        header = stream.tell()
+    """Read the header of the array in a file, and see that the file keeps what the header promises."""
+    with _reporting(path):
+        if not path.is_file():
+            message = f"{path.name} is no regular file (a pipe, a device, a folder, or a link to nothing)."
+            raise Damage(UNREADABLE, message)
+        with path.open("rb") as stream:
+            magic = stream.read(6)
+            if magic == b"\x93NUMPY":
+                member, held, offset, mark = "", path.stat().st_size, 0, _sampled(stream)
+                shape, fortran, dtype, header = _read_header(stream)
+            elif magic[:2] == b"PK":
+                info, shape, fortran, dtype, header = _choose_member(path, stream, widths)
+                member, held, mark = info.filename, info.file_size, f"{info.file_size}-{info.CRC:08x}"
+                offset = _offset(stream, info) if info.compress_type == zipfile.ZIP_STORED else None
+            else:
+                kind, hint = TRUNCATED if len(magic) < 6 else FORMAT, pointer_hint(path)
+                raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.{hint}")
     if dtype.hasobject:
         raise Damage(PICKLED, f"{path.name} holds pickled objects, which are never loaded.")
     if len(shape) != 2:
@@ -228,50 +234,41 @@ def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
     if shape[1] not in widths:
         wanted = " or ".join(str(width) for width in widths)
         raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {wanted}.")
-    try:
-        require(needed, budget=LIMIT, work=path.name, remedy="Split it into parts of fewer cells.")
-    except BudgetError as error:
-        raise Damage(SIZE, str(error)) from None
-    return ArrayFile(path, member, shape, dtype, fortran, None if start is None else start + header, mark)
+    if needed > LIMIT:
+        message = f"{path.name} needs about {to_text(needed)}, the budget is {to_text(LIMIT)}. Split it into parts of fewer cells."
+        raise Damage(SIZE, message)
+    return ArrayFile(path, member, shape, fortran, dtype, None if offset is None else offset + header, mark)
 
 
-def _locate(path: Path, widths: tuple[int, ...]) -> tuple[str, int, int | None, str]:
-    """Return the member that holds the array, its bytes, where it starts if it is stored as it is, and a fingerprint."""
-    with _reporting(path), path.open("rb") as stream:
-        magic = stream.read(6)
-        if magic == b"\x93NUMPY":
-            return "", os.fstat(stream.fileno()).st_size, 0, _sampled(stream)
-        if magic[:2] != b"PK":
-            kind, hint = TRUNCATED if len(magic) < 6 else FORMAT, pointer_hint(path)
-            raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.{hint}")
-        with zipfile.ZipFile(stream) as archive:
-            inside = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            fitting = inside if len(inside) == 1 else [i for i in inside if _width_of(archive, i) in widths]
-            if len(fitting) != 1:
-                names = ", ".join(info.filename for info in inside) or "none"
-                message = f"{path.name} holds {len(inside)} arrays ({names}), {len(fitting)} that fit."
-                raise Damage(FORMAT, message)
-        found, start = fitting[0], None
-        if found.compress_type == zipfile.ZIP_STORED:
-            stream.seek(found.header_offset + 26)
-            name, extra = struct.unpack("<2H", stream.read(4))
-            start = found.header_offset + 30 + name + extra
-        return found.filename, found.file_size, start, f"{found.file_size}-{found.CRC:08x}"
+def _choose_member(path: Path, stream: IO[bytes], widths: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the only array of an npz, or the only one of a fitting width, and what its header says."""
+    inside = []
+    with zipfile.ZipFile(stream) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith(".npy"):
+                with archive.open(info) as member:
+                    inside.append((info, *_read_header(member)))
+    fitting = inside if len(inside) == 1 else [one for one in inside if one[1][1:] in [(w,) for w in widths]]
+    if len(fitting) != 1:
+        names = ", ".join(info.filename for info, *_ in inside) or "none"
+        message = f"{path.name} holds {len(inside)} arrays ({names}), {len(fitting)} that fit."
+        raise Damage(FORMAT, message)
+    return fitting[0]
 
 
-def _width_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    with archive.open(info) as stream:
-        shape, _, _ = _read_header(stream)
-    return shape[1] if len(shape) == 2 else 0
+def _offset(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
+    # behind the local header, whose name and extra field may differ from those of the directory
+    stream.seek(info.header_offset + 26)
+    name, extra = struct.unpack("<2H", stream.read(4))
+    return info.header_offset + 30 + name + extra
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(stream)
-    if version not in readers:
-        msg = f"npy version {version}, known are 1.0 and 2.0"
-        raise ValueError(msg)
-    return readers[version](stream)
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Return shape, whether columns come first, type, and the bytes that the header takes."""
+    stream.seek(0)
+    first = np.lib.format.read_magic(stream) == (1, 0)
+    reader = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    return (*reader(stream), stream.tell())
 
 
 def _sampled(stream: IO[bytes]) -> str:
@@ -281,17 +278,6 @@ def _sampled(stream: IO[bytes]) -> str:
         stream.seek(first)
         sha.update(stream.read(_SAMPLE))
     return f"{status.st_size}-{status.st_mtime_ns}-{sha.hexdigest()[:16]}"
-
-
-@contextmanager
-def _open_stream(path: Path, member: str) -> Iterator[IO[bytes]]:
-    with _reporting(path):
-        if not member:
-            with path.open("rb") as stream:
-                yield stream
-            return
-        with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-            yield stream
 
 
 @contextmanager

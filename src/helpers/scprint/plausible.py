@@ -3,29 +3,28 @@
 Every rule takes two labels of one cell and asks whether both can hold. Only what the labels say is used: taxon notes
 in the names of cell types such as ``(Mmus)``, plant organs, names of organs that one sex has. A label that is only a
 number or an identifier is not judged, and how many were not judged is told. The rules are a table of patterns,
-``facts/tables/impossible_labels.csv``.
+``facts/tables/impossible_labels.csv``: ``given_like`` of the label that selects the cells, ``other_like`` of the label
+that is impossible in them; where ``..._unless`` says yes, what does *not* fit the pattern is meant.
 """
 
 from collections.abc import Iterator
 
 import polars as pl
 
+from helpers.facts import study
 from helpers.scprint import labels
 
-SCHEMA = {"rule": pl.String, **dict.fromkeys(("cells", "implausible", "share", "not_judged"), pl.Int64)}
-SCHEMA |= {"share": pl.Float64}
+Frame = pl.DataFrame | pl.LazyFrame
+SCHEMA = {
+    "rule": pl.String,
+    "cells": pl.Int64,
+    "implausible": pl.Int64,
+    "share": pl.Float64,
+    "not_judged": pl.Int64,
+}
 
 
-def rules() -> pl.DataFrame:
-    """Return the contradictions that are looked for, one row a rule.
-
-    ``given_like`` is a pattern of the label that selects the cells, ``other_like`` one of the label that is impossible
-    in them; where ``..._unless`` says yes, what does *not* fit the pattern is meant.
-    """
-    return labels.table("impossible_labels.csv")
-
-
-def judge(cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = None) -> pl.DataFrame:
+def judge(cells: Frame, decoder: pl.DataFrame | None = None) -> pl.DataFrame:
     """Count the cells that break each rule.
 
     Parameters
@@ -39,24 +38,16 @@ def judge(cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = Non
     -------
     One row a rule: cells it applies to, cells that break it, their share, cells not judged because a label is no name.
     """
-    count = pl.col("cells")
-    rows = [
-        pairs.select(
-            rule=pl.lit(rule),
-            cells=count.filter("applies", ~pl.col("open")).sum(),
-            implausible=count.filter("broken").sum(),
-            not_judged=count.filter("open").sum(),
-        )
-        for rule, pairs in _pairs(cells, decoder)
-    ]
-    found = pl.concat([pl.DataFrame(schema=SCHEMA).drop("share"), *rows], how="vertical_relaxed")
-    share = pl.when(count > 0).then(pl.col("implausible") / count)
-    return found.with_columns(share=share).select(*SCHEMA).cast(SCHEMA)
+    rows = []
+    for rule, pairs in _pairs(cells, decoder):
+        judged = pairs.filter("applies", ~pl.col("open"))["cells"].sum()
+        implausible = pairs.filter("broken")["cells"].sum()
+        share = implausible / judged if judged else None
+        rows.append((rule, judged, implausible, share, pairs.filter("open")["cells"].sum()))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def examples(
-    cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None = None, *, top: int = 1
-) -> pl.DataFrame:
+def examples(cells: Frame, decoder: pl.DataFrame | None = None, *, top: int = 1) -> pl.DataFrame:
     """List the most common pairs of labels that break each rule, `top` of each; the rest is as for `judge`."""
     schema = {"rule": pl.String, "given": pl.String, "label": pl.String, "cells": pl.Int64}
     found = [pl.DataFrame(schema=schema)]
@@ -68,13 +59,11 @@ def examples(
     return pl.concat(found)
 
 
-def _pairs(
-    cells: pl.DataFrame | pl.LazyFrame, decoder: pl.DataFrame | None
-) -> Iterator[tuple[str, pl.DataFrame]]:
+def _pairs(cells: Frame, decoder: pl.DataFrame | None) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield each rule and its pairs of labels: cells, whether it applies, is broken, is open."""
     cells = cells.lazy()
     columns = set(cells.collect_schema().names())
-    for rule in rules().iter_rows(named=True):
+    for rule in study.read("impossible_labels.csv").iter_rows(named=True):
         pair = [rule["given"], rule["other"]]
         if not set(pair) <= columns:
             continue

@@ -19,7 +19,8 @@ import scipy.sparse as sp
 
 from helpers import files, names
 from helpers.errors import CountsError, PartError
-from helpers.scprint import labels, layout
+from helpers.facts import study
+from helpers.scprint import layout
 
 MAX_CELLS, MIN_CELLS, MIN_GENES = 20_000, 100, 10_000
 ORGANISM, ROW, EMBEDDED = "organism_ontology_term_id", "row_id", "scprint_emb"
@@ -127,7 +128,7 @@ def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
     """Return the genes that the model can take (identifier, symbol, column) and the organism they are of."""
     ids = piece.var[names.ENSEMBL] if names.ENSEMBL in piece.var else piece.var_names.to_series()
     ids = ids.astype(str).str.replace(r"^(ENS.*)\.\d+$", r"\1", regex=True).reset_index(drop=True)
-    known = labels.table("embedding_organisms.csv")
+    known = study.read("embedding_organisms.csv")
     found = {row["id"]: ids.str.contains(row["gene_ids"]) for row in known.iter_rows(named=True)}
     names_of = dict(known.select("id", "name").iter_rows())
     seen = max(found, key=lambda term: int(found[term].sum()))

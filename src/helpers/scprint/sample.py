@@ -54,6 +54,7 @@ def draw(
     remedy = "Draw fewer cells or raise the budget."
     require(cells * _BYTES_A_CELL, budget=budget, work=f"a sample of {cells:,} cells", remedy=remedy)
     opened = list(parts.open_all(folder, only))
+    schema = {"part": pl.String, "row": pl.Int64, **dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16)}
     points, rows, skipped = [], [], {}
     for found, chosen in zip(opened, _choose(opened, cells, seed), strict=True):
         if not len(chosen):
@@ -67,21 +68,16 @@ def draw(
             skipped[found.stem] = damage.message
             continue
         points.append(embeddings)
-        columns = dict(zip(layout.LABEL_COLUMNS, codes.T, strict=False))
-        rows.append(pl.DataFrame({"part": [found.stem] * len(chosen), "row": chosen, **columns}))
+        columns = dict.fromkeys(layout.LABEL_COLUMNS) | dict(zip(layout.LABEL_COLUMNS, codes.T, strict=False))
+        rows.append(pl.DataFrame({"part": found.stem, "row": chosen, **columns}, schema=schema))
     if not rows:
         msg = f"no cell could be drawn from {folder}: {next(iter(skipped.values()), 'the parts are empty')}"
         raise PartError(msg)
-    table = labels.decode(pl.concat(rows, how="diagonal"), labels.built_in() if decoder is None else decoder)
-    absent = [
-        pl.lit(None, pl.String).alias(name) for name in layout.LABEL_COLUMNS if name not in table.columns
-    ]
-    table = table.with_columns(absent).with_columns(pl.col(pl.String).cast(pl.Categorical))
-    obs = table.to_pandas().set_axis([f"{part}:{row}" for part, row in table.select("part", "row").rows()])
-    block = np.repeat(list(layout.WIDTHS), list(layout.WIDTHS.values()))
-    dimension = np.concatenate([np.arange(width) for width in layout.WIDTHS.values()])
-    names = [f"{name}_{number}" for name, number in zip(block, dimension, strict=True)]
-    var = pd.DataFrame({"block": block, "dimension": dimension}, index=names)
+    table = labels.decode(pl.concat(rows), labels.built_in() if decoder is None else decoder)
+    obs = table.with_columns(pl.col(pl.String).cast(pl.Categorical)).to_pandas()
+    obs.index = [f"{part}:{row}" for part, row in table.select("part", "row").rows()]
+    var = pd.DataFrame(layout.EMBEDDING_COLUMNS, columns=["block", "dimension"])
+    var.index = [f"{block}_{dimension}" for block, dimension in layout.EMBEDDING_COLUMNS]
     drawn = ad.AnnData(np.concatenate(points), obs, var)
     for name, where in layout.BLOCKS.items():
         drawn.obsm[name] = drawn.X[:, where]
@@ -90,17 +86,15 @@ def draw(
 
 
 def _choose(opened: list[Opened], cells: int, seed: int) -> list[np.ndarray]:
-    # keep the lowest numbers seen so far; what lies above the worst of them cannot win any more
-    numbers, places = np.empty(0), np.empty((0, 2), np.int64)
-    limit = np.inf
+    # only the lowest numbers seen so far are kept: what lies above the worst of them cannot win any more
+    numbers, places, limit = np.empty(0), np.empty((0, 2), np.int64), np.inf
     for number, found in enumerate(opened):
         lot = np.random.default_rng([seed, zlib.crc32(found.stem.encode())]).random(found.cells)
         rows = np.flatnonzero(lot < limit)
         numbers = np.concatenate([numbers, lot[rows]])
         places = np.concatenate([places, np.column_stack([np.full(len(rows), number), rows])])
-        if len(numbers) > 2 * cells:
-            keep = np.argpartition(numbers, cells - 1)[:cells]
-            numbers, places = numbers[keep], places[keep]
+        if len(numbers) > cells:
+            lowest = np.argsort(numbers, kind="stable")[:cells]
+            numbers, places = numbers[lowest], places[lowest]
             limit = numbers.max(initial=-np.inf)
-    places = places[np.argsort(numbers, kind="stable")[:cells]]
     return [np.sort(places[places[:, 0] == number, 1]) for number in range(len(opened))]

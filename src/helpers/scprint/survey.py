@@ -8,12 +8,7 @@ import io
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +16,18 @@ import numpy as np
 import polars as pl
 
 from helpers import files
+from helpers.cluster import pool
 from helpers.errors import PartError
 from helpers.kernels import kernel
 from helpers.scprint import layout, parts
 from helpers.scprint.parts import Damage, Opened
 
-Kept = tuple[parts.Part, str | Damage, bool]
-Submit = Callable[[Opened], Callable[[], Any]]
 # part of every name of a kept file: raise it when what is kept changes its meaning
 VERSION = 1
 KIND = "scprint survey"  # what our mark says of a folder
 SKIP, STOP = "skip", "stop"
 _HALF_TO_SINGLE, _INFINITE = float(2**112), 0x7C00
-_WINDOW = 16
-_WAIT, _PATIENCE = 5, 6  # seconds of one look at a cluster, and looks without a worker before it is given up
+_WINDOW = 16  # parts under way at once: memory does not grow with their number
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ def run(
         Folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if none.
         A survey that was stopped goes on where it was.
     processes, cluster
-        Processes on this machine, or the address of a Dask scheduler whose workers see the same folder.
+        Parts read at once on this machine, or the address of a Dask scheduler whose workers see the same folder.
     on_fault
         ``skip`` counts the sound parts and lists the others, ``stop`` raises at the first fault.
     progress
@@ -98,28 +91,26 @@ def run(
         raise PartError(msg)
     listed = parts.find(folder)
     store = (cache or files.cache_folder() / "scprint" / "surveys") / f"version-{VERSION}"
-    for kept_as in ("cells", "sums"):
-        with files.storing(store, any_fault=True):
-            (store / kept_as).mkdir(parents=True, exist_ok=True)
     rows: list[tuple[Any, ...]] = []
     kept: list[Path] = []
     total = np.zeros((3, layout.EMBEDDING_WIDTH))
     computed = 0
-    with _pool(processes if len(listed) > 1 else 1, cluster) as submit:
-        for part, name, fresh in _keep(listed, store, submit):
+    with pool(processes, cluster or None, error=PartError) as workers:
+        for stem, name, fresh in _keep(listed, store, workers):
             computed += fresh
             if isinstance(name, Damage):
                 if on_fault == STOP:
-                    msg = f"part {part.stem}: {name.message}"
+                    msg = f"part {stem}: {name.message}"
                     raise PartError(msg)
-                rows.append((part.stem, None, None, "fault", name.kind, name.message))
+                rows.append((stem, None, None, "fault", name.kind, name.message))
             else:
-                sums = np.load(store / "sums" / f"{name}.npy", allow_pickle=False)
+                cells, sums_of = _places(store, name)
+                sums = np.load(sums_of, allow_pickle=False)
                 _merge(total, sums[:3])
                 width = int(sums[3, 0])
                 note = None if width == layout.LABEL_WIDTH else "no cell_culture column"
-                rows.append((part.stem, int(sums[0, 0]), width, "counted", None, note))
-                kept.append(store / "cells" / f"{name}.parquet")
+                rows.append((stem, int(sums[0, 0]), width, "counted", None, note))
+                kept.append(cells)
             if progress is not None:
                 progress(len(rows), len(listed))
     frame = pl.DataFrame(rows, schema=parts.CHECK_SCHEMA, orient="row")
@@ -156,12 +147,11 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
 
 
 def _table(opened: Opened, labels: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
+    schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
     columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(labels.T), strict=False))
     columns |= dict(zip(layout.SCORE_COLUMNS, np.ascontiguousarray(scores.T), strict=False))
-    schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
-    frame = pl.DataFrame(columns, schema={name: kind for name, kind in schema.items() if name in columns})
-    absent = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in columns]
-    return frame.with_columns(absent).select(
+    frame = pl.DataFrame({name: columns.get(name) for name in schema}, schema=schema)
+    return frame.select(
         pl.lit(opened.stem).alias("part"), pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), *schema
     )
 
@@ -169,40 +159,31 @@ def _table(opened: Opened, labels: np.ndarray, scores: np.ndarray) -> pl.DataFra
 def _moments(embeddings: np.ndarray) -> np.ndarray | None:
     """Return cells, mean and sum of squares about the mean, by column; none if a number is not finite."""
     cells, width = embeddings.shape
+    half = embeddings.dtype == np.float16 and embeddings.flags.c_contiguous
     sums = np.zeros((2, width))
-    if embeddings.dtype == np.float16 and embeddings.flags.c_contiguous:
-        if _add_half(embeddings.view(np.uint16), sums) >= _INFINITE:
-            return None
-    else:
-        for first in range(0, cells, 4096):
-            block = embeddings[first : first + 4096].astype(np.float64)
-            sums += block.sum(axis=0), (block**2).sum(axis=0)
-        if not np.isfinite(sums).all():
-            return None
+    rows = 512 if half else 4096
+    for first in range(0, cells, rows):
+        block = embeddings[first : first + rows]
+        block = _to_single(block.view(np.uint16)) if half else block.astype(np.float64)
+        sums += block.sum(axis=0), (block**2).sum(axis=0)
+    if not np.isfinite(sums).all():
+        return None
     mean = sums[0] / max(1, cells)
     return np.vstack([np.full(width, cells), mean, np.maximum(sums[1] - cells * mean**2, 0)])
 
 
 @kernel
-def _add_half(bits: np.ndarray, sums: np.ndarray) -> int:
-    # half-precision bits, moved into the fields of a single-precision number: numpy's own conversion takes ten times longer
-    rows, width = bits.shape
-    block = np.zeros((2, width), np.float32)
-    largest = np.uint16(0)
-    for i in range(rows):
-        for j in range(width):
+def _to_single(bits: np.ndarray) -> np.ndarray:
+    # half-precision bits moved into the fields of single precision, which numpy takes ten times longer for; infinity
+    # becomes NaN too
+    out = np.empty(bits.shape, np.float32)
+    for i in range(bits.shape[0]):
+        for j in range(bits.shape[1]):
             magnitude, sign = bits[i, j] & np.uint16(0x7FFF), bits[i, j] & np.uint16(0x8000)
-            largest = max(largest, magnitude)
             single = (np.uint32(magnitude) << np.uint32(13)) | (np.uint32(sign) << np.uint32(16))
             value = np.uint32(single).view(np.float32) * np.float32(_HALF_TO_SINGLE)
-            block[0, j] += value
-            block[1, j] += value * value
-        if i % 512 == 511 or i == rows - 1:
-            for j in range(width):
-                sums[0, j] += block[0, j]
-                sums[1, j] += block[1, j]
-            block[:] = 0
-    return largest
+            out[i, j] = value if magnitude < _INFINITE else np.float32(np.nan)
+    return out
 
 
 def _merge(total: np.ndarray, new: np.ndarray) -> None:
@@ -216,37 +197,37 @@ def _merge(total: np.ndarray, new: np.ndarray) -> None:
 
 
 def _embedding(total: np.ndarray) -> pl.DataFrame:
-    block = [name for name, width in layout.WIDTHS.items() for _ in range(width)]
-    dimension = [number for width in layout.WIDTHS.values() for number in range(width)]
     variance = total[2] / np.maximum(total[0] - 1, 1)
-    return pl.DataFrame({"block": block, "dimension": dimension, "mean": total[1], "variance": variance})
+    return pl.DataFrame(layout.EMBEDDING_COLUMNS, schema=["block", "dimension"], orient="row").with_columns(
+        mean=total[1], variance=variance
+    )
 
 
-def _keep(listed: list[parts.Part], store: Path, submit: Submit) -> Iterator[Kept]:
-    """Yield each part in order, the name under which it is kept, and whether it was read now."""
-    under_way: deque[tuple[parts.Part, str | Damage, Callable[[], Any] | None]] = deque()
+def _keep(listed: list[parts.Part], store: Path, workers: Any) -> Iterator[tuple[str, str | Damage, bool]]:
+    """Yield each part in order, the name under which it is kept or its fault, and whether it was read now."""
+    under_way: deque[tuple[str, str | Damage, Any]] = deque()
 
-    def finish() -> Kept:
-        part, name, result = under_way.popleft()
-        if result is None or isinstance(name, Damage):
-            return part, name, False
-        found = result()
+    def finish() -> tuple[str, str | Damage, bool]:
+        stem, name, future = under_way.popleft()
+        if future is None:
+            return stem, name, False
+        found = workers.result(future)
         if isinstance(found, Damage):
-            return part, found, False
+            return stem, found, False
         for path, data in zip(_places(store, name), found, strict=True):
             with files.writing(path) as written:
                 written.write_bytes(data)
-        return part, name, True
+        return stem, name, True
 
     for part in listed:
         try:
             opened = parts.open_part(part)
         except Damage as damage:
-            under_way.append((part, damage, None))
+            under_way.append((part.stem, damage, None))
         else:
             name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
-            under_way.append((part, name, None if _is_whole(*_places(store, name)) else submit(opened)))
-        # so many parts are under way: memory does not grow with the number of parts
+            known = _is_whole(*_places(store, name))
+            under_way.append((part.stem, name, None if known else workers.submit(work, opened)))
         if len(under_way) >= _WINDOW:
             yield finish()
     while under_way:
@@ -263,72 +244,3 @@ def _is_whole(cells: Path, sums: Path) -> bool:
         return np.load(sums, allow_pickle=False).shape == (4, layout.EMBEDDING_WIDTH)
     except (OSError, ValueError, EOFError, pl.exceptions.PolarsError):
         return False
-
-
-@contextmanager
-def _pool(processes: int, cluster: str) -> Iterator[Submit]:
-    """Give a function that begins the work on a part and returns a function that waits for it."""
-    if cluster:
-        with _dask(cluster) as submit:
-            yield submit
-    elif processes > 1:
-        # spawn: forking a process that already runs threads can hang
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-
-            def begin(opened: Opened) -> Callable[[], Any]:
-                return pool.submit(work, opened).result
-
-            try:
-                yield begin
-            except BrokenProcessPool:
-                msg = "a process was killed, for want of memory perhaps. Parts that were read are kept; use fewer processes."
-                raise PartError(msg) from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    else:
-        yield lambda opened: lambda: work(opened)
-
-
-@contextmanager
-def _dask(address: str) -> Iterator[Submit]:
-    try:
-        from distributed import Client
-    except ImportError:
-        msg = "a Dask cluster needs the extra 'cluster': pip install 'musclebook[cluster]'."
-        raise PartError(msg) from None
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except Exception as error:  # noqa: BLE001 - whatever a wrong address raises
-        msg = f"no Dask scheduler answers at {address!r} ({str(error) or type(error).__name__})."
-        raise PartError(msg) from None
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=4 * _WAIT)
-        except Exception:  # noqa: BLE001 - no worker in time, or the scheduler went away
-            msg = f"the scheduler at {address} has no worker. Start one: dask worker {address}"
-            raise PartError(msg) from None
-        yield lambda opened: partial(_wait, client, client.submit(work, opened, pure=False), address)
-
-
-def _wait(client: Any, future: Any, address: str) -> tuple[bytes, bytes] | Damage:
-    """Wait for a worker; a cluster without scheduler or workers ends in an error, not in silence."""
-    lonely = 0
-    while True:
-        try:
-            return future.result(timeout=_WAIT)
-        except Exception as error:  # noqa: BLE001 - sorted out below
-            if not future.done() and client.status == "running":
-                workers = 0
-                with suppress(Exception):  # a scheduler that is gone has none
-                    workers = len(client.scheduler_info()["workers"])
-                lonely = 0 if workers else lonely + 1
-                if lonely < _PATIENCE:
-                    continue
-                reason = "no worker is left"
-            else:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = (
-            f"the cluster at {address} failed: {reason}. Parts that were read are kept; run the survey again."
-        )
-        raise PartError(msg)

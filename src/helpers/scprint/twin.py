@@ -4,17 +4,18 @@ Labels depend on each other, scores have planted margins, and every block of the
 blocks also know another one.
 """
 
-import hashlib
 import json
-from itertools import pairwise
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from filelock import FileLock
 
 from helpers import files
 from helpers.errors import PartError
+from helpers.facts import study
 from helpers.scprint import labels, layout
 
 KIND = "scprint parts"  # what our mark says of a folder
@@ -51,10 +52,21 @@ def simulate_parts(
     if n_parts < 1 or n_cells < n_parts:
         msg = f"{n_cells:,} cells in {n_parts:,} parts: every part needs a cell."
         raise PartError(msg)
+    world, save = _World(seed), np.savez_compressed if compressed else np.savez
+    counted: Counter[str] = Counter()
     with files.writing(Path(out), kind=KIND, force=force) as folder:
         folder.mkdir()
-        bounds = np.linspace(0, n_cells, n_parts + 1).astype(int)
-        _write(folder, _World(seed), bounds, width, compressed=compressed)
+        labels.write(folder / labels.DECODER_FILE, world.terms)
+        (folder / ONTOLOGY_FILE).write_text(_ontology(world.terms), encoding="utf-8")
+        for number, n in enumerate(np.diff(np.linspace(0, n_cells, n_parts + 1).astype(int)).tolist()):
+            embeddings, top3, scores, facts = world.part(number, n)
+            counted.update(facts)
+            arrays = (embeddings, top3[:, :width], scores[:, :width])
+            for kind, array in zip(layout.KINDS, arrays, strict=True):
+                save(folder / f"{part_name(number)}_{kind}.npz", array)
+        leaks = [{"block": block, "class": name, "strength": value} for (block, name), value in LEAKS.items()]
+        truth = {"parts": n_parts, "seed": seed, "counted": counted, "leaks": leaks}
+        files.write_json(folder / TRUTH_FILE, truth)
     return Path(out)
 
 
@@ -81,11 +93,8 @@ def open_parts(parameter: str, *, seed: int = 7) -> Path:
             raise PartError(msg)
         return folder
     n_cells, n_parts = SIZES[parameter]
-    sources = [Path(__file__), Path(layout.__file__)]
-    made_from = (
-        b"".join(path.read_bytes() for path in sources) + labels.table(TERMS_TABLE).write_csv().encode()
-    )
-    mark = hashlib.sha256(made_from).hexdigest()[:10]
+    made_from = [files.digest(Path(module)) for module in (__file__, layout.__file__)]
+    mark = files.digest_text(f"{made_from} {study.read(TERMS_TABLE).write_csv()}")[:10]
     folder = files.cache_folder() / "scprint" / f"{parameter}-{mark}-{seed}"
     with files.storing(folder, any_fault=True):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -101,54 +110,36 @@ def read_truth(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _write(folder: Path, world: "_World", bounds: np.ndarray, width: int, *, compressed: bool) -> None:
-    labels.write(folder / labels.DECODER_FILE, world.terms)
-    (folder / ONTOLOGY_FILE).write_text(_ontology(world), encoding="utf-8")
-    counted: dict[str, int] = {}
-    for number, (first, last) in enumerate(pairwise(bounds)):
-        embeddings, top3, scores, facts = world.part(number, int(last - first))
-        arrays = (embeddings, top3[:, :width], scores[:, :width])
-        for kind, array in zip(layout.KINDS, arrays, strict=True):
-            with (folder / f"{part_name(number)}_{kind}.npz").open("wb") as stream:
-                (np.savez_compressed if compressed else np.savez)(stream, array)
-        for key, value in facts.items():
-            counted[key] = counted.get(key, 0) + value
-    leaks = [{"block": block, "class": name, "strength": value} for (block, name), value in LEAKS.items()]
-    truth = {"parts": len(bounds) - 1, "seed": world.seed, "counted": counted, "leaks": leaks}
-    files.write_json(folder / TRUTH_FILE, truth)
-
-
-def _ontology(world: "_World") -> str:
+def _ontology(terms: pl.DataFrame) -> str:
     """Write the cell types under one parent each."""
-    stanzas = ["format-version: 1.2\nontology: twin", "[Term]\nid: TWIN:cell\nname: cell"]
-    groups = dict.fromkeys(world.groups.tolist())
-    stanzas += [f"[Term]\nid: TWIN:{name}\nname: {name} cell\nis_a: TWIN:cell" for name in groups]
-    stanzas += [
-        f"[Term]\nid: {row['id']}\nname: {row['name']}\nis_a: TWIN:{row['groups']}"
-        for row in world.terms.filter(world.terms["class"] == "cell_type").iter_rows(named=True)
-    ]
-    return "\n\n".join(stanzas) + "\n"
+    types = terms.filter(pl.col("class") == "cell_type")
+    text = "format-version: 1.2\nontology: twin\n\n[Term]\nid: TWIN:cell\nname: cell\n"
+    for group in types["groups"].unique(maintain_order=True):
+        text += f"\n[Term]\nid: TWIN:{group}\nname: {group} cell\nis_a: TWIN:cell\n"
+    for row in types.iter_rows(named=True):
+        text += f"\n[Term]\nid: {row['id']}\nname: {row['name']}\nis_a: TWIN:{row['groups']}\n"
+    return text
 
 
 class _World:
     """The planted structure that all parts share."""
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.terms = seed, labels.table(TERMS_TABLE)
-        self.sizes = {name: self.terms.filter(self.terms["class"] == name).height for name in layout.CLASSES}
-        types, tissues = (self.terms.filter(self.terms["class"] == name) for name in ("cell_type", "tissue"))
+        self.seed, self.terms = seed, study.read(TERMS_TABLE).with_columns(pl.col(pl.String).fill_null(""))
+        of = {name: self.terms.filter(pl.col("class") == name) for name in layout.CLASSES}
+        self.sizes = {name: frame.height for name, frame in of.items()}
         chance = np.random.default_rng([seed, 0])
         strengths = {(name, name): OWN[name] for name in layout.CLASSES} | LEAKS
         self.centers = {
             (block, name): strength * _spread_out(chance, self.sizes[name], layout.WIDTHS[block])
             for (block, name), strength in strengths.items()
         }
-        self.groups = types["groups"].to_numpy()
+        self.groups = of["cell_type"]["groups"].to_numpy()
         _, group_of = np.unique(self.groups, return_inverse=True)
         shared = chance.standard_normal((group_of.max() + 1, layout.WIDTHS["cell_type"]))
         self.centers["cell_type", "cell_type"] += GROUP_STRENGTH * shared[group_of]
-        self.mouse_type = int(types["name"].str.contains("(Mmus)", literal=True).arg_max())
-        held = [np.flatnonzero(np.isin(self.groups, text.split())) for text in tissues["groups"]]
+        self.mouse_type = int(of["cell_type"]["name"].str.contains("(Mmus)", literal=True).arg_max())
+        held = [np.flatnonzero(np.isin(self.groups, text.split())) for text in of["tissue"]["groups"]]
         self.types_of = [found[found != self.mouse_type] for found in held]
         alike = (self.groups[:, None] == self.groups) & ~np.eye(len(self.groups), dtype=bool)
         self.siblings = [np.flatnonzero(row) for row in alike]
