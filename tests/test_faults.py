@@ -192,7 +192,7 @@ def test_a_parquet_spoiled_inside_is_named_although_its_footer_is_whole(folder, 
     with pytest.raises(ReleaseError, match=rf"{names.EXPRESSION_FILE} is damaged inside.*Fetch it again"):
         atlas.to_anndata()
     with pytest.raises(ReleaseError, match="is damaged inside"):  # whichever step reads it first
-        release_folder.Release(folder).read_csr(None, None, budget="1 GiB", remedy="")
+        release_folder.Release(folder).read_csr(None, None, budget="1 GiB")
     assert not list(folder.glob("*.h5ad"))
     assert not list(own_cache.rglob("*.h5ad"))
 

@@ -87,7 +87,7 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
                 _write_layer(file, layer, shared=np.shares_memory(layer.indices, adata.X.indices))
             if simulation is not None:
                 file.attrs[names.SIMULATION] = json.dumps(simulation)
-            file.attrs[KEY] = _stamp(key)  # last: a file without it is not whole
+            file.attrs[KEY] = f"{FORMAT}:{key}"  # last: a file without it is not whole
 
 
 def read(
@@ -113,16 +113,12 @@ def _places(folder: Path, key: str) -> list[Path]:
     return [Path(folder) / name, files.cache_folder() / "converted" / name]
 
 
-def _stamp(key: str) -> str:
-    return f"{FORMAT}:{key}"
-
-
 def _whole(path: Path, key: str) -> bool:
     if not path.is_file():
         return False
     try:
         with h5py.File(path, "r") as file:
-            same = file.attrs.get(KEY) == _stamp(key)
+            same = file.attrs.get(KEY) == f"{FORMAT}:{key}"
             values, counted = file["X/data"], file[f"layers/{names.COUNTS}/data"]
             return bool(same and values.shape == counted.shape and file["X/indptr"][-1] == values.shape[0])
     except (OSError, KeyError) as problem:

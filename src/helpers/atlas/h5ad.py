@@ -82,7 +82,6 @@ class H5ad(reader.Atlas):
         places: np.ndarray | None,
         *,
         budget: str | int | None = None,  # noqa: ARG002
-        remedy: str = "",  # noqa: ARG002
     ) -> sp.csr_matrix:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
@@ -299,11 +298,9 @@ def _unstructured(file: h5py.File, name: str) -> str | None:
 
 def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:
     """Count the cells with one of these words in a column, in any case."""
-    return (
-        int(columns.as_labels(obs[column]).str.to_lowercase().is_in(words).sum())
-        if column in obs.columns
-        else 0
-    )
+    if column not in obs.columns:
+        return 0
+    return int(columns.as_labels(obs[column]).str.to_lowercase().is_in(words).sum())
 
 
 def _look_at(values: np.ndarray) -> str:

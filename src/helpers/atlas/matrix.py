@@ -16,6 +16,7 @@ from helpers import budget as memory
 from helpers.errors import ReleaseError
 from helpers.kernels import kernel
 
+REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
 # Columns decoded at once: memory that is given back and taken again stays mapped. 256 at once need three times
@@ -126,14 +127,14 @@ class Expression:
         rows: np.ndarray | None,
         labels: Callable[[int], str],
         budget: str | int,
-        remedy: str,
     ) -> sp.csr_matrix:
         """Return the columns as CSR float32, reading a block at a time on two threads."""
         n_rows, width = self.n_rows if rows is None else len(rows), block_width(self.n_rows)
-        found = _Tally(memory.to_bytes(budget), remedy)
+        found, counting = 0, threading.Lock()  # nonzero values of all threads, held against the budget
         local = threading.local()  # each thread its own file and its own block, used again and again
 
         def work(first: int) -> Piece:
+            nonlocal found
             if not hasattr(local, "file"):
                 local.file = pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
                 local.block = np.empty((width, n_rows), np.float32)
@@ -142,7 +143,10 @@ class Expression:
             with _naming(self.path):
                 _load(local.file, wanted, rows, block)
             piece = _sparsify(block, first, labels)
-            found.add(piece.values.size)
+            with counting:
+                found += piece.values.size
+                needed = found * (ENTRY_BYTES + PIECE_BYTES)
+            memory.require(needed, budget=budget, work="The matrix read so far", remedy=REMEDY)
             return piece
 
         with ThreadPoolExecutor(THREADS) as pool:
@@ -160,20 +164,6 @@ class Expression:
 def block_width(n_rows: int) -> int:
     """Return how many columns of `n_rows` float32 values one block holds."""
     return max(1, min(BLOCK_COLUMNS, BLOCK_BYTES // (4 * max(n_rows, 1))))
-
-
-class _Tally:
-    """Nonzero values found so far by all threads, held against the budget."""
-
-    def __init__(self, allowed: int, remedy: str) -> None:
-        self.allowed, self.remedy, self.found = allowed, remedy, 0
-        self._lock = threading.Lock()
-
-    def add(self, n: int) -> None:
-        with self._lock:
-            self.found += n
-            needed = self.found * (ENTRY_BYTES + PIECE_BYTES)
-        memory.require(needed, budget=self.allowed, work="The matrix read so far", remedy=self.remedy)
 
 
 @contextmanager

@@ -31,24 +31,24 @@ class Release(reader.Atlas):
         self.notes: list[str] = []
         files.require_utf8(self.path)
         self._require_files()
-        path = self._file(names.EXPRESSION_FILE)
+        path = self.path / names.EXPRESSION_FILE
         self.expression = matrix.Expression(str(path), _read_footer(path))
         self._name_columns()
         self.obs, self.missing = self._read_obs()
         self._align_rows()
         self.var, absent = self._read_var()
         self.missing += absent
-        lacking = [name for name in names.RELEASE_FILES if not self._file(name).is_file()]
+        lacking = [name for name in names.RELEASE_FILES if not (self.path / name).is_file()]
         self.missing += lacking + [key for key, name in names.PROJECTION_FILES.items() if name in lacking]
         self.species = columns.species_of([], self.var[names.ENSEMBL].drop_nulls().to_list())
 
     @cached_property
     def simulation(self) -> dict[str, Any] | None:
         """What ``truth/simulation.json`` says, or none: a real release has no truth."""
-        path = self._file(names.TRUTH_FOLDER) / "simulation.json"
+        path = self.path / names.TRUTH_FOLDER / "simulation.json"
         if path.is_file():
             return _read_json(path)
-        report = self._file(names.VALIDATION_FILE)  # says so too, where somebody left the truth behind
+        report = self.path / names.VALIDATION_FILE  # says so too, where somebody left the truth behind
         with suppress(ReleaseError):
             return {} if report.is_file() and _read_json(report).get("simulated") is True else None
         return None
@@ -57,8 +57,8 @@ class Release(reader.Atlas):
     def key(self) -> str:
         """Hash of what the files hold that a converted copy is made from."""
         made_from = [*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()]
-        there = [name for name in made_from if self._file(name).is_file()]
-        return files.digest_text(repr([(name, files.fingerprint(self._file(name))) for name in there]))
+        there = [name for name in made_from if (self.path / name).is_file()]
+        return files.digest_text(repr([(name, files.fingerprint(self.path / name)) for name in there]))
 
     def _genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
@@ -75,7 +75,7 @@ class Release(reader.Atlas):
 
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
-        path = self._file(names.PROJECTION_FILES[key])
+        path = self.path / names.PROJECTION_FILES[key]
         if not path.is_file():
             return None
         known = names.PROJECTION_COLUMNS[key]
@@ -89,13 +89,13 @@ class Release(reader.Atlas):
 
     def unstructured(self) -> dict[str, Any]:
         """Return the settings that came with the projections, or nothing."""
-        path = self._file(names.UNSTRUCTURED_FILE)
+        path = self.path / names.UNSTRUCTURED_FILE
         return _read_json(path) if path.is_file() else {}
 
-    def _truth(self, table: str) -> pl.DataFrame | None:
+    def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted, or none where nothing was."""
-        path = self._file(names.TRUTH_FOLDER) / f"{table}.parquet"
-        return _read_table(path) if path.is_file() else None
+        path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
+        return _read_table(path) if self.simulated and path.is_file() else None
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
@@ -112,22 +112,19 @@ class Release(reader.Atlas):
         return int(total * cells / max(self.obs.height, 1))
 
     def read_csr(
-        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
         if self.rows is not None:
             rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
         return self.expression.read_csr(
-            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget, remedy=remedy
+            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
         )
-
-    def _file(self, name: str) -> Path:
-        return self.path / name
 
     def _require_files(self) -> None:
         needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
-        absent = [name for name in needed if not self._file(name).is_file()]
+        absent = [name for name in needed if not (self.path / name).is_file()]
         if not absent:
             return
         here = sorted(path.name for path in self.path.iterdir())
@@ -215,11 +212,11 @@ class Release(reader.Atlas):
         held = self._expression_barcodes()
         if held is None or not self._barcoded or held.equals(self.obs[names.BARCODE]):
             return
-        self.rows = match_rows(held, self.obs[names.BARCODE], origin=self._file(names.EXPRESSION_FILE))
+        self.rows = match_rows(held, self.obs[names.BARCODE], origin=self.path / names.EXPRESSION_FILE)
         self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
-        path = self._file(names.FEATURE_FILE)
+        path = self.path / names.FEATURE_FILE
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
         if not path.is_file():
             bare = pl.DataFrame(genes)
@@ -238,7 +235,7 @@ class Release(reader.Atlas):
         self, file: str, known: Sequence[str], other: str, wanted: str
     ) -> tuple[pl.DataFrame, str | None]:
         """Return a table with as many rows as another file wants, and the name of its index column."""
-        footer, (number, unit) = _read_footer(self._file(file)), wanted.split()
+        footer, (number, unit) = _read_footer(self.path / file), wanted.split()
         if f"{footer.num_rows:,}" != number:
             msg = (
                 f"{file} has {footer.num_rows:,} {unit}, {other} has {number}. Files of two releases are mixed in "
@@ -246,7 +243,7 @@ class Release(reader.Atlas):
             )
             raise ReleaseError(msg)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
-        return _read_table(self._file(file)), index
+        return _read_table(self.path / file), index
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
