@@ -118,7 +118,7 @@ class Expression:
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
         with self._lock, _naming(self.path):
-            return _read(self._shared, columns)
+            return _read(self._shared, columns, threads=True)
 
     def read_csr(
         self,
@@ -177,10 +177,10 @@ def _naming(path: str) -> Iterator[None]:
         raise ReleaseError(msg) from problem
 
 
-def _read(file: pq.ParquetFile, columns: Sequence[int]) -> pa.Table:
+def _read(file: pq.ParquetFile, columns: Sequence[int], *, threads: bool = False) -> pa.Table:
     groups = list(range(file.metadata.num_row_groups))
     wanted = [int(column) for column in columns]
-    table = file.reader.read_row_groups(groups, column_indices=sorted(set(wanted)), use_threads=False)
+    table = file.reader.read_row_groups(groups, column_indices=sorted(set(wanted)), use_threads=threads)
     place = {column: i for i, column in enumerate(sorted(set(wanted)))}
     return table.select([place[column] for column in wanted])
 

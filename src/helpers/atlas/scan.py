@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helpers import budget as memory
-from helpers.atlas import columns
+from helpers.atlas import columns, matrix
 from helpers.kernels import kernel
 
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
@@ -64,24 +63,20 @@ class Scan:
         one = np.expm1(self.cell_min.astype(np.float64))
         return np.divide(self.cell_sum, one, out=np.zeros_like(one), where=one > 0)
 
-    def _add(self, at: int, column: pa.ChunkedArray, start: int) -> None:
-        """Add one column, or the part of it in one row group, whose first row is `start`."""
+    def _add(self, at: int, column: pa.ChunkedArray) -> None:
+        """Add one column."""
         name = self.genes[at]
         self.types.setdefault(str(column.type), []).append(name)
         if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
             return
-        for piece in column.chunks:
-            # a NaN that pandas wrote is a null in the file
-            values = np.ascontiguousarray(piece.to_numpy(zero_copy_only=False), dtype=np.float32)
-            part, found = slice(start, start + len(values)), np.zeros(8, np.int64)
-            by_cell = (self.cell_genes, self.cell_sum, self.cell_min, self.cell_max)
-            _add_values(values, *(sums[part] for sums in by_cell), found)
-            self.gene_cells[at] += found[0]
-            self.fractions += int(found[1])
-            for kind, times, row in zip(KINDS, found[2:5], found[5:], strict=True):
-                if times:
-                    self.faults.append(Fault(kind, int(times), start + int(row), name))
-            start += len(values)
+        # a NaN that pandas wrote is a null in the file
+        values, found = np.ascontiguousarray(column.to_numpy(), dtype=np.float32), np.zeros(8, np.int64)
+        _add_values(values, self.cell_genes, self.cell_sum, self.cell_min, self.cell_max, found)
+        self.gene_cells[at] = found[0]
+        self.fractions += int(found[1])
+        for kind, times, row in zip(KINDS, found[2:5], found[5:], strict=True):
+            if times:
+                self.faults.append(Fault(kind, int(times), int(row), name))
 
 
 @kernel
@@ -108,28 +103,20 @@ def _add_values(values, genes, total, low, high, found):
             found[kind] += 1
 
 
-def read(
-    path: Path, *, budget: str | int = "3 GiB", progress: Callable[[int, int], None] | None = None
-) -> Scan:
+def read(path: Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
     """Read every value of an expression file once, a block of columns at a time; its index is left out."""
-    with pq.ParquetFile(path, memory_map=True) as file:
-        schema, n_cells = file.schema_arrow, file.metadata.num_rows
-        index = columns.find_index(schema, known=())
-        wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
-        sums, column = 40 * n_cells, 12 * max(n_cells, 1)
-        work = "reading one gene of all cells"
-        memory.require(sums + column, budget=budget, work=work, remedy="Raise the budget.")
-        width = int(min(128, max(1, (memory.to_bytes(budget) - sums) // (4 * column))))
-        by_cell = (np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32))
-        scan = Scan([name for _, name in wanted], *by_cell, np.zeros(len(wanted), np.int64))
-        start = 0
-        for group in range(file.metadata.num_row_groups):
-            for first in range(0, len(wanted), width):
-                block = [at for at, _ in wanted[first : first + width]]
-                table = file.reader.read_row_group(group, column_indices=block, use_threads=True)
-                for offset in range(len(block)):
-                    scan._add(first + offset, table.column(offset), start)
-                if progress is not None:
-                    progress(min(first + width, len(wanted)), len(wanted))
-            start += file.metadata.row_group(group).num_rows
+    expression = matrix.Expression(str(path), pq.read_metadata(path))
+    schema, n_cells = expression.footer.schema.to_arrow_schema(), expression.n_rows
+    index = columns.find_index(schema, known=())
+    wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
+    by_cell = (np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32))
+    scan = Scan([name for _, name in wanted], *by_cell, np.zeros(len(wanted), np.int64))
+    width = matrix.block_width(n_cells)
+    for first in range(0, len(wanted), width):
+        block = wanted[first : first + width]
+        table = expression.read([at for at, _ in block])
+        for offset, column in enumerate(table.columns):
+            scan._add(first + offset, column)
+        if progress is not None:
+            progress(first + len(block), len(wanted))
     return scan

@@ -99,8 +99,8 @@ class Files:
             return None
         try:
             self.scan = scanning.read(self.folder / _MATRIX, progress=progress)
-        except (OSError, pa.ArrowException) as error:
-            return _bad(f"cannot be read to its end: {_short(error)}")
+        except ReleaseError as error:
+            return _bad(f"cannot be read to its end: {_short(error.__cause__)}")
         return None
 
 
