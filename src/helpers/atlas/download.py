@@ -82,7 +82,6 @@ class _Work:
     pace: tuple[float, int] = (0.0, 0)  # start of the window over which speed is measured, bytes before it
 
     def part(self, remote: _Remote) -> Path:
-        # the hash in its name keeps a part from being continued with another version of the file
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
 
     def url(self, name: str) -> str:
@@ -211,18 +210,9 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
 
 
 def _describe(work: _Work, listed: Any) -> _Remote:
-    """Return size and hash of a listed file; a mirror that lists none is asked for them file by file."""
+    """Return size and hash of a listed file."""
     large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
     size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
-    if size is None or not value:
-        url = work.url(listed.rfilename)
-        try:
-            stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
-            size, value = stated.size, stated.etag
-        except (*_NO_ANSWER, *_NONSENSE) as error:
-            if isinstance(error, GatedRepoError):
-                work.fail(_explain(work, error), error)
-            size = None  # a mirror of files alone
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
         work.fail(
             f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
@@ -284,9 +274,16 @@ def _require_space(work: _Work, wanted: list[_Remote]) -> None:
 
 def _fetch(work: _Work, remote: _Remote) -> str | None:
     """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
+    # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
+    strange = part.is_symlink() or (part.exists() and not part.is_file())
+    if strange or (part.exists() and part.stat().st_nlink > 1):
+        return (
+            f"{remote.name}: {part} is a link or no plain file, which a download never writes to. Remove it"
+        )
     try:
-        work.advance(_open_part(part, remote))
+        part.touch()
+        work.advance(part.stat().st_size)
         work.pace = (time.monotonic(), work.done)
         _transfer(work, remote, part)
         if not remote.matches(part):
@@ -314,35 +311,20 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
     return None
 
 
-def _open_part(part: Path, remote: _Remote) -> int:
-    """Make the part or find it, and return the bytes that it holds; a link or anything else is refused."""
-    strange = part.is_symlink() or (part.exists() and not part.is_file())
-    if strange or (part.exists() and part.stat().st_nlink > 1):
-        msg = f"{part} is a link or no plain file, which a download never writes to. Remove it"
-        raise _FileError(msg)
-    part.touch()
-    if part.lstat().st_size > remote.size:
-        part.unlink()
-        part.touch()
-    return part.lstat().st_size
-
-
 def _transfer(work: _Work, remote: _Remote, part: Path) -> None:
     """Fetch the bytes that a part lacks, over as many connections as it takes."""
     attempts = _ATTEMPTS
     while (held := part.lstat().st_size) < remote.size:
+        lost = None
         try:
             _receive(work, remote, part, held)
-            attempts -= 1  # the server ended it politely, but too early
+        except HfHubHTTPError:
+            raise
         except _TRANSPORT as error:
-            attempts -= 1
-            if isinstance(error, HfHubHTTPError) or (attempts == 0 and part.lstat().st_size == held):
-                raise
-        if part.lstat().st_size > held:
-            attempts = _ATTEMPTS
-        elif attempts <= 0:
-            msg = "the server ends before the file does"
-            raise _FileError(msg)
+            lost = error
+        attempts = _ATTEMPTS if part.lstat().st_size > held else attempts - 1
+        if not attempts:
+            raise lost or _FileError("the server ends before the file does")
         time.sleep(_PAUSE)
         work.require_pace()
 
@@ -386,13 +368,14 @@ def _explain(work: _Work, error: BaseException, revision: str | None = None) -> 
     """Say in words why the hub did not answer with a dataset, and what to do."""
     name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
     if isinstance(error, GatedRepoError):
-        given = "give a token of an account that has it: --token or HF_TOKEN"
-        given = "the token given has none" if work.api.token else given
-        access = "its owner grants access on the page of the dataset"
-        return f"{name} is gated: {access}, and {given}. Ask there, then run it again."
+        told = (
+            "the token given has none" if work.api.token else "--token or HF_TOKEN gives that of an account"
+        )
+        return (
+            f"{name} is gated: its owner grants access on its page, and {told}. Ask there, then run it again."
+        )
     if isinstance(error, RevisionNotFoundError):
-        remedy = "Give a commit, branch or tag of it, or none for the newest."
-        return f"{name} has no revision {revision!r}. {remedy}"
+        return f"{name} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         remedy = "Check owner and name; a private one needs --token or HF_TOKEN."
         return f"there is no public dataset {name!r} at {hub}. {remedy}"
