@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from helpers import budget, names
-from helpers.atlas import scan as scanning
-from helpers.atlas import validate
+from helpers.atlas import matrix, validate
 from helpers.facts import study
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be checked"
@@ -63,7 +62,7 @@ class Evidence:
         return self.need(_SAMPLE)
 
     @cached_property
-    def scan(self) -> scanning.Scan:
+    def scan(self) -> matrix.Scan:
         """Sums over the whole matrix."""
         broken = self.files.read_matrix(self.progress)
         if broken or self.files.scan is None:
@@ -405,7 +404,7 @@ def _weigh_matrix(evidence: Evidence) -> Answers:
     found = f"as CSR {budget.to_text(needed)}, at full size and the zeros of these files"
     yield "6 GB sparse", found, 5e9 < needed < 7e9
     median = float(np.median(scan.cell_sum))
-    logged = abs(median / scanning.SCALE - 1) < 0.05
+    logged = abs(median / matrix.SCALE - 1) < 0.05
     kind = "log1p of counts per 10,000" if logged else "something else than log1p of counts per 10,000"
     found = f"expm1 of a cell adds up to {median:,.0f} (median): {kind}"
     yield "normalization", found, False if logged else None

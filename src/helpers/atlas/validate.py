@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 from helpers import files as storage
 from helpers import names
-from helpers.atlas import columns
-from helpers.atlas import scan as scanning
+from helpers.atlas import columns, matrix
 from helpers.errors import ReleaseError
 from helpers.facts import study
 
@@ -30,7 +29,7 @@ CELL_FILES = (_MATRIX, _SAMPLE, *_MAPS)
 _FOR_READERS = (names.README_FILE, names.LICENSE_FILE)  # no number rests on them
 _MOST_STRANGE = 0.1  # share of cells with labels of no known name from which the column is damaged
 _ISOLATED = 0.01  # share of mismatches up to which they are single displaced values, not another definition
-_TOP = float(np.log1p(scanning.SCALE)) + 1e-3  # one gene holds every molecule of a cell
+_TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
 _DEEPEST = 20  # levels of nested JSON
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
@@ -72,33 +71,25 @@ class Files:
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     barcodes: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, Any] = field(default_factory=dict)
-    scan: scanning.Scan | None = None
+    scan: matrix.Scan | None = None
 
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
         scan, table = self.scan, self.tables.get(what)
         numbers = scan is not None and scan.is_numeric
         logs = numbers and not scan.faults and scan.fractions and scan.cell_max.max() <= _TOP
-        right = (
-            table is not None
-            and what in _COLUMNS
-            and not _lacking(table, what)
-            and not _mistyped(table, what)
-        )
-        others = {
-            "files": self,
-            "matrix": scan,
-            "scan": scan if numbers else None,
-            "logs": scan if logs else None,
-        }
-        return table if right else {**self.texts, **others}.get(what)
+        right = what in _COLUMNS and table is not None and not _lacking(table, what)
+        if right and not _mistyped(table, what):
+            return table
+        others = {"files": self, "matrix": scan, "scan": scan if numbers else None}
+        return {**self.texts, **others, "logs": scan if logs else None}.get(what)
 
     def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
         """Read the whole matrix once; return why not, if it cannot be."""
         if _MATRIX not in self.schemas or _owner(self.schemas[_MATRIX].names, but=_MATRIX):
             return None
         try:
-            self.scan = scanning.read(self.folder / _MATRIX, progress=progress)
+            self.scan = matrix.scan(self.folder / _MATRIX, progress=progress)
         except ReleaseError as error:
             return _bad(f"cannot be read to its end: {_short(error.__cause__)}")
         return None
@@ -210,15 +201,15 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         msg = f"the file holds a {type(value).__name__}, not an object"
         raise ValueError(msg)
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
-            msg = f"values nested more than {_DEEPEST} deep"
-            raise ValueError(msg)
-        nested = [one for one in level if isinstance(one, dict | list)]
-        level = [child for one in nested for child in (one.values() if isinstance(one, dict) else one)]
+    if _depth(value) > _DEEPEST:
+        msg = f"values nested more than {_DEEPEST} deep"
+        raise ValueError(msg)
     return value
+
+
+def _depth(value: Any) -> int:
+    inside = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, inside), default=0) if isinstance(value, dict | list) else 1
 
 
 def _open_parquet(files: Files, path: Path) -> None:
@@ -452,7 +443,7 @@ def _is_step(value: Any) -> bool:
 # The whole matrix
 
 
-def _check_matrix_types(scan: scanning.Scan) -> Finding:
+def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
     others = {kind: held for kind, held in types.items() if kind not in ("float", "double")}
     strange = [(column, kind) for kind, held in others.items() for column in held]
@@ -467,7 +458,7 @@ def _check_matrix_types(scan: scanning.Scan) -> Finding:
     return _good("float32")
 
 
-def _check_gene_names(scan: scanning.Scan, features: pl.DataFrame) -> Finding:
+def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
     genes, remedy = scan.genes, f"Fetch or write both {_MATRIX} and {_FEATURES} again."
     if len(features) != len(genes):
         return _bad(f"{len(genes):,} columns, {len(features):,} genes in {_FEATURES}", remedy)
@@ -484,8 +475,8 @@ def _check_gene_names(scan: scanning.Scan, features: pl.DataFrame) -> Finding:
     return _bad(f"{len(differ):,} {moved}, first column {first:,}: {found!r}, not {wanted!r}", remedy)
 
 
-def _check_values(scan: scanning.Scan) -> Iterable[Finding]:
-    for kind in scanning.KINDS:
+def _check_values(scan: matrix.Scan) -> Iterable[Finding]:
+    for kind in matrix.KINDS:
         faults = [fault for fault in scan.faults if fault.kind == kind]
         if faults:
             n_values, first = sum(fault.count for fault in faults), faults[0]
@@ -493,7 +484,7 @@ def _check_values(scan: scanning.Scan) -> Iterable[Finding]:
             yield _bad(f"{n_values:,} {kind} values {where}", _NOT_LOG)
 
 
-def _check_range(scan: scanning.Scan) -> Finding:
+def _check_range(scan: matrix.Scan) -> Finding:
     top = float(scan.cell_max.max())
     if top > 0 and scan.fractions == 0:
         return _bad(f"whole numbers only, up to {top:g}: raw counts", _NOT_LOG)
@@ -502,15 +493,15 @@ def _check_range(scan: scanning.Scan) -> Finding:
     return _good(f"0 to {top:.2f}")
 
 
-def _check_zeros(scan: scanning.Scan) -> Finding:
+def _check_zeros(scan: matrix.Scan) -> Finding:
     empty = np.flatnonzero(scan.cell_genes == 0)
     if len(empty):
         return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
     return _good(f"{scan.zero_share:.2%} zeros; {int((scan.gene_cells == 0).sum()):,} genes in no cell")
 
 
-def _check_normalization(scan: scanning.Scan) -> Finding:
-    off = np.abs(scan.cell_sum / scanning.SCALE - 1)
+def _check_normalization(scan: matrix.Scan) -> Finding:
+    off = np.abs(scan.cell_sum / matrix.SCALE - 1)
     wrong = np.flatnonzero(off > 1e-3)
     if not len(wrong):
         return _good(f"true of all {len(off):,} cells")
@@ -525,7 +516,7 @@ def _check_normalization(scan: scanning.Scan) -> Finding:
     return _bad(found, _NOT_LOG)
 
 
-def _check_whole(files: Files, scan: scanning.Scan) -> Finding:
+def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
     """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
     top = [scan.genes[i] for i in np.argsort(-scan.gene_cells)[:16]]
     n_whole = n_values = 0
@@ -543,7 +534,7 @@ def _check_whole(files: Files, scan: scanning.Scan) -> Finding:
     return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
 
 
-def _check_counts(files: Files, scan: scanning.Scan, sample: pl.DataFrame) -> Finding | None:
+def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Finding | None:
     if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
         return None
     counts = np.rint(scan.counts())
