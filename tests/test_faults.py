@@ -973,8 +973,8 @@ def strip(path, *groups):
         (("X", "layers"), r"it lacks X and holds obs"),
         (("X/indices",), r"/X is no matrix that can be read .*lacks indices"),
         (("X/data",), r"/X is no matrix that can be read .*lacks data"),
-        (("obs/DonorID/codes",), r"/obs is no table that can be read .*codes"),
-        (("obs/_index",), r"/obs is no table that can be read .*_index"),
+        (("obs/DonorID/codes",), r"holds something that cannot be read: .*codes"),
+        (("obs/_index",), r"holds something that cannot be read: .*_index"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
 )
