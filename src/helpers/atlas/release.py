@@ -34,8 +34,7 @@ class Release(reader.Atlas):
         path = self.path / names.EXPRESSION_FILE
         self.expression = matrix.Expression(str(path), _read_footer(path))
         self._name_columns()
-        self.obs, self.missing = self._read_obs()
-        self._align_rows()
+        self.obs, self.missing = self._read_obs(self._expression_barcodes())
         self.var, absent = self._read_var()
         self.missing += absent
         lacking = [name for name in names.RELEASE_FILES if not (self.path / name).is_file()]
@@ -79,7 +78,7 @@ class Release(reader.Atlas):
         if not path.is_file():
             return None
         known = names.PROJECTION_COLUMNS[key]
-        frame, index = self._open_table(path.name, known, names.SAMPLE_FILE, f"{self.obs.height:,} rows")
+        frame, index = self._open_table(path.name, known, self.obs.height)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
             frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
         chosen = list(known)
@@ -163,15 +162,13 @@ class Release(reader.Atlas):
         self.gene_names, twice = columns.make_unique([name for name, _ in genes])
         self.notes += twice
 
-    def _read_obs(self) -> tuple[pl.DataFrame, list[str]]:
-        n_rows = f"{self.expression.n_rows:,} rows"
-        frame, index = self._open_table(
-            names.SAMPLE_FILE, names.SAMPLE_COLUMNS, names.EXPRESSION_FILE, n_rows
-        )
-        self._barcoded = False
+    def _read_obs(self, held: pl.Series | None) -> tuple[pl.DataFrame, list[str]]:
+        """Return the table of cells and what it lacks; match the rows of the expression to it by their barcodes."""
+        frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
+        barcodes = None
         if index is not None:
-            barcodes = frame[index].cast(pl.String)
-            self._barcoded = not barcodes.null_count() and not frame[index].dtype.is_numeric()
+            if not frame[index].null_count() and not frame[index].dtype.is_numeric():
+                barcodes = frame[index].cast(pl.String)
             frame = frame.drop(index)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
         given = typed[names.DONOR].drop_nulls().unique()
@@ -179,15 +176,19 @@ class Release(reader.Atlas):
         if nobody.any():
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
-        if not self._barcoded:
+        self.rows: np.ndarray | None = None
+        self._barcoded = barcodes is not None or held is not None
+        if barcodes is None:
             missing.append(names.BARCODE)
-            barcodes, said = self._expression_barcodes(), f"those of {names.EXPRESSION_FILE} are used"
-            self._barcoded = barcodes is not None
-            if self._barcoded:
-                self.notes.append(f"{names.SAMPLE_FILE} has no barcodes; {said}")
-            else:
-                self.notes.append("no file has barcodes: they were made from row numbers")
-                barcodes = pl.Series([f"row-{i:06d}" for i in range(self.expression.n_rows)], dtype=pl.String)
+            said = f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used"
+            self.notes.append(
+                said if self._barcoded else "no file has barcodes: they were made from row numbers"
+            )
+            made = [f"row-{i:06d}" for i in range(self.expression.n_rows)]
+            barcodes = pl.Series(made, dtype=pl.String) if held is None else held
+        elif held is not None and not held.equals(barcodes):
+            self.rows = match_rows(held, barcodes, origin=self.path / names.EXPRESSION_FILE)
+            self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
         self.notes += columns.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
 
@@ -206,15 +207,6 @@ class Release(reader.Atlas):
             raise ReleaseError(msg)
         return column.cast(pl.String)
 
-    def _align_rows(self) -> None:
-        """Match the rows of the expression to the metadata where it has barcodes."""
-        self.rows: np.ndarray | None = None
-        held = self._expression_barcodes()
-        if held is None or not self._barcoded or held.equals(self.obs[names.BARCODE]):
-            return
-        self.rows = match_rows(held, self.obs[names.BARCODE], origin=self.path / names.EXPRESSION_FILE)
-        self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
-
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
         path = self.path / names.FEATURE_FILE
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
@@ -222,8 +214,7 @@ class Release(reader.Atlas):
             bare = pl.DataFrame(genes)
             empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
-        n_genes = f"{len(genes):,} genes"
-        frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, names.EXPRESSION_FILE, n_genes)
+        frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
         rows, key = match_genes(frame, self.gene_names, index=index)
         if key is not None:
             self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
@@ -232,14 +223,14 @@ class Release(reader.Atlas):
         return typed.insert_column(0, genes), missing
 
     def _open_table(
-        self, file: str, known: Sequence[str], other: str, wanted: str
+        self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"
     ) -> tuple[pl.DataFrame, str | None]:
-        """Return a table with as many rows as another file wants, and the name of its index column."""
-        footer, (number, unit) = _read_footer(self.path / file), wanted.split()
-        if f"{footer.num_rows:,}" != number:
+        """Return a table with as many rows as the expression has cells or genes, and the name of its index column."""
+        footer = _read_footer(self.path / file)
+        if footer.num_rows != wanted:
             msg = (
-                f"{file} has {footer.num_rows:,} {unit}, {other} has {number}. Files of two releases are mixed in "
-                f"{self.path}: fetch it again."
+                f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}. Files of two releases "
+                f"are mixed in {self.path}: fetch it again."
             )
             raise ReleaseError(msg)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
