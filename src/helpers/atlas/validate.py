@@ -123,14 +123,11 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
     if broken := files.read_matrix(progress):
         rows.append(("matrix", _MATRIX, broken, "every column readable"))
-    rows += _run(CHECKS, files)
-    table = [
-        {"check": name, "file": file, **found._asdict(), "expected": expected}
-        for name, file, found, expected in rows
-    ]
-    bare = (pl.col("status") == DAMAGED) & (pl.col("remedy") == "")
-    again = pl.when(bare).then(pl.format("Fetch or write {} again.", "file")).otherwise("remedy")
-    return pl.DataFrame(table, schema=SCHEMA).with_columns(remedy=again)
+    table = []
+    for name, file, (status, found, remedy), expected in rows + _run(CHECKS, files):
+        again = f"Fetch or write {file} again." if status == DAMAGED else ""
+        table.append((name, file, status, found, expected, remedy or again))
+    return pl.DataFrame(table, schema=SCHEMA, orient="row")
 
 
 def is_damaged(report: pl.DataFrame) -> bool:
@@ -283,18 +280,16 @@ def _check_barcodes(files: Files, *, file: str) -> Finding | None:
     held = {name: files.barcodes[name] for name in CELL_FILES if name in files.barcodes}
     if file not in held:
         return _good("no barcodes; rows are taken in the order of the other files")
-    usual = Counter(hash(tuple(barcodes)) for barcodes in held.values()).most_common(1)[0][0]
-    reference = next(barcodes for barcodes in held.values() if hash(tuple(barcodes)) == usual)
+    reference = Counter(tuple(barcodes) for barcodes in held.values()).most_common(1)[0][0]
     barcodes, counted = held[file], Counter(held[file])
     repeated = [str(barcode) for barcode, times in counted.items() if times > 1]
     if repeated or None in counted:
         return _bad(f"{len(repeated):,} barcodes more than once: {_list(repeated)}")
-    pairs = enumerate(zip(barcodes, reference, strict=False))
-    at = next((row for row, (one, other) in pairs if one != other), None)
-    if at is None:
-        return _good(f"{len(barcodes):,} barcodes")
     kind = "the rows in another order" if counted == Counter(reference) else "other barcodes"
-    return _bad(f"{kind}: row {at:,} is {barcodes[at]!r}, not {reference[at]!r}")
+    for row, (one, other) in enumerate(zip(barcodes, reference, strict=False)):
+        if one != other:
+            return _bad(f"{kind}: row {row:,} is {one!r}, not {other!r}")
+    return _good(f"{len(barcodes):,} barcodes")
 
 
 def _check_types(files: Files, *, file: str) -> Finding | None:
@@ -309,7 +304,7 @@ def _check_types(files: Files, *, file: str) -> Finding | None:
 
 
 def _check_complete(table: pl.DataFrame) -> Finding:
-    empty = [f"{column} ({n:,})" for column in table.columns if (n := table[column].null_count())]
+    empty = [f"{column.name} ({column.null_count():,})" for column in table if column.null_count()]
     return _bad(f"values missing in {_list(empty)}") if empty else _good("no missing value")
 
 
@@ -350,13 +345,11 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
 
 
 def _check_people(sample: pl.DataFrame) -> Finding:
-    stated = study.donors().select(names.DONOR, group="Age_group_5y", sex="Sex")
-    each = sample.unique(names.DONOR).join(stated, on=names.DONOR, how="left").sort(names.DONOR)
-    strange = each.filter(pl.col("group").is_null())[names.DONOR].to_list()
-    differs = (pl.col(names.AGE_GROUP) != pl.col("group")) | (pl.col(names.SEX) != pl.col("sex"))
-    other = each.filter(differs)[names.DONOR].to_list()
+    donors = sample[names.DONOR].unique().sort()
+    strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
+    other = columns.contradicting(sample)
     if not strange and not other:
-        return _good(f"{len(each)} donors agree")
+        return _good(f"{len(donors)} donors agree")
     unknown = f"{len(strange)} unknown donors {_list(strange)}"
     remedy = "Ages of other donors are known as bins only; nothing else depends on it."
     return _note(f"{unknown}; {len(other)} with another age or sex {_list(other)}", remedy)
@@ -375,13 +368,11 @@ def _numbers(table: pl.DataFrame | pl.Series) -> np.ndarray:
 
 
 def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
-    table = table.select(_COLUMNS[file])
-    bad = ~np.isfinite(_numbers(table))
-    if not bad.any():
+    bad = np.argwhere(~np.isfinite(_numbers(table.select(_COLUMNS[file]))))
+    if not len(bad):
         return _good("finite")
-    row, column = (int(i) for i in np.argwhere(bad)[0])
-    where = f"first in row {row:,}, {table.columns[column]}"
-    return _bad(f"{int(bad.sum()):,} values missing or infinite, {where}")
+    row, column = bad[0]
+    return _bad(f"{len(bad):,} values missing or infinite, first in row {row:,}, {_COLUMNS[file][column]}")
 
 
 def _check_aligned(table: pl.DataFrame, sample: pl.DataFrame, *, file: str) -> Finding | None:
@@ -445,11 +436,11 @@ def _is_step(value: Any) -> bool:
 
 def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
-    others = {kind: held for kind, held in types.items() if kind not in ("float", "double")}
-    strange = [(column, kind) for kind, held in others.items() for column in held]
-    if strange:
-        first = "first {!r}: {}".format(*strange[0])
-        return _bad(f"{len(strange):,} of {len(genes):,} columns are not float32, {first}", _NOT_LOG)
+    others = [kind for kind in types if kind not in ("float", "double")]
+    if others:
+        n_strange, first = sum(len(types[kind]) for kind in others), types[others[0]][0]
+        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}: {others[0]}"
+        return _bad(found, _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
     if "double" in types:
