@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -264,33 +264,24 @@ def csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[
 # One pass over the whole file: what its columns and rows hold
 
 
-class Fault(NamedTuple):
-    """A value that no expression matrix may hold: how many there are and where the first one is."""
-
-    kind: str
-    count: int
-    row: int
-    column: str
-
-
 @dataclass
 class Scan:
-    """Sums over the rows (cells) and columns (genes) of an expression file.
+    """What the rows (cells) and columns (genes) of an expression file hold."""
 
-    ``genes`` are the column names without the index; ``cell_genes`` and ``gene_cells`` count the values above
-    zero; ``cell_sum`` adds expm1 of the values of a cell; ``cell_min`` and ``cell_max`` are its smallest and
-    largest value above zero (0 for an empty cell).
-    """
-
-    genes: list[str]
-    cell_genes: np.ndarray
-    cell_sum: np.ndarray
-    cell_min: np.ndarray
+    genes: list[str]  # names of the columns without the index
+    types: dict[str, list[str]]  # of the columns
+    cell_genes: np.ndarray  # values above zero of each cell
+    cell_sum: np.ndarray  # of expm1 of the values of each cell
+    cell_min: np.ndarray  # smallest and largest value above zero of each cell, 0 for an empty one
     cell_max: np.ndarray
-    gene_cells: np.ndarray
-    fractions: int = 0
-    faults: list[Fault] = field(default_factory=list)
-    types: dict[str, list[str]] = field(default_factory=dict)
+    found: (
+        np.ndarray
+    )  # for each gene: values above zero, not whole, of each kind of fault; first row of each kind
+
+    @property
+    def gene_cells(self) -> np.ndarray:
+        """Values above zero of each gene."""
+        return self.found[:, 0]
 
     @property
     def zero_share(self) -> float:
@@ -303,33 +294,9 @@ class Scan:
         unique = len(set(self.genes)) == len(self.genes) > 0
         return unique and len(self.cell_genes) > 0 and set(self.types) <= {"float", "double"}
 
-    def counts(self) -> np.ndarray:
-        """Return the molecules of each cell that its smallest value implies, were that one molecule.
-
-        log1p of counts per 10,000 makes one molecule of a cell with N molecules log1p(10,000 / N).
-        """
-        one = np.expm1(self.cell_min.astype(np.float64))
-        return np.divide(self.cell_sum, one, out=np.zeros_like(one), where=one > 0)
-
-    def _add(self, at: int, column: pa.ChunkedArray) -> None:
-        """Add one column."""
-        name = self.genes[at]
-        self.types.setdefault(str(column.type), []).append(name)
-        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-            return
-        # a NaN that pandas wrote is a null in the file
-        values, found = np.ascontiguousarray(column.to_numpy(), dtype=np.float32), np.zeros(8, np.int64)
-        _add_values(values, self.cell_genes, self.cell_sum, self.cell_min, self.cell_max, found)
-        self.gene_cells[at] = found[0]
-        self.fractions += int(found[1])
-        for kind, times, row in zip(KINDS, found[2:5], found[5:], strict=True):
-            if times:
-                self.faults.append(Fault(kind, int(times), int(row), name))
-
 
 @kernel
 def _add_values(values, genes, total, low, high, found):
-    # found: how many above zero, not whole, negative, infinite, NaN; then the first row of each of the last three
     for row in range(values.size):
         value = values[row]
         if value == 0:
@@ -357,14 +324,18 @@ def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None
     schema, n_cells = expression.footer.schema.to_arrow_schema(), expression.n_rows
     index = find_index(schema, known=())
     wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
-    by_cell = (np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32))
-    found = Scan([name for _, name in wanted], *by_cell, np.zeros(len(wanted), np.int64))
+    by_cell = [np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32)]
+    result = Scan([name for _, name in wanted], {}, *by_cell, np.zeros((len(wanted), 8), np.int64))
     width = block_width(n_cells)
     for first in range(0, len(wanted), width):
         block = wanted[first : first + width]
         table = expression.read([at for at, _ in block])
-        for offset, column in enumerate(table.columns):
-            found._add(first + offset, column)
+        for gene, ((_, name), column) in enumerate(zip(block, table.columns, strict=True), first):
+            result.types.setdefault(str(column.type), []).append(name)
+            if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+                # a NaN that pandas wrote is a null in the file
+                values = np.ascontiguousarray(column.to_numpy(), dtype=np.float32)
+                _add_values(values, *by_cell, result.found[gene])
         if progress is not None:
             progress(first + len(block), len(wanted))
-    return found
+    return result

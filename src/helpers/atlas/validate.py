@@ -77,7 +77,8 @@ class Files:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
         scan, table = self.scan, self.tables.get(what)
         numbers = scan is not None and scan.is_numeric
-        logs = numbers and not scan.faults and scan.fractions and scan.cell_max.max() <= _TOP
+        clean = numbers and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
+        logs = clean and scan.cell_max.max() <= _TOP
         right = what in _COLUMNS and table is not None and not _lacking(table, what)
         if right and not _mistyped(table, what):
             return table
@@ -467,17 +468,18 @@ def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
 
 
 def _check_values(scan: matrix.Scan) -> Iterable[Finding]:
-    for kind in matrix.KINDS:
-        faults = [fault for fault in scan.faults if fault.kind == kind]
-        if faults:
-            n_values, first = sum(fault.count for fault in faults), faults[0]
-            where = f"in {len(faults):,} genes, first in row {first.row:,}, gene {first.column!r}"
-            yield _bad(f"{n_values:,} {kind} values {where}", _NOT_LOG)
+    for place, kind in enumerate(matrix.KINDS):
+        counted, rows = scan.found[:, 2 + place], scan.found[:, 5 + place]
+        if counted.any():
+            first = int(np.argmax(counted > 0))
+            where = f"first in row {rows[first]:,}, gene {scan.genes[first]!r}"
+            n_genes = np.count_nonzero(counted)
+            yield _bad(f"{counted.sum():,} {kind} values in {n_genes:,} genes, {where}", _NOT_LOG)
 
 
 def _check_range(scan: matrix.Scan) -> Finding:
     top = float(scan.cell_max.max())
-    if top > 0 and scan.fractions == 0:
+    if top > 0 and not scan.found[:, 1].any():
         return _bad(f"whole numbers only, up to {top:g}: raw counts", _NOT_LOG)
     if top > _TOP:
         return _bad(f"up to {top:.4g}, first in row {int(np.argmax(scan.cell_max)):,}", _NOT_LOG)
@@ -528,10 +530,11 @@ def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
 def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Finding | None:
     if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
         return None
-    counts = np.rint(scan.counts())
     stated = _numbers(sample[names.N_COUNTS])
-    # a few cells have no gene with one single molecule: their smallest value stands for two or three
     with np.errstate(divide="ignore", invalid="ignore"):
+        # log1p of counts per 10,000 makes one molecule of a cell with N molecules log1p(10,000 / N)
+        counts = np.rint(np.nan_to_num(scan.cell_sum / np.expm1(scan.cell_min.astype(np.float64))))
+        # a few cells have no gene with one single molecule: their smallest value stands for two or three
         times = np.rint(stated / counts)
     multiple = (times >= 2) & (times <= 3) & (np.abs(stated - times * counts) <= times)
     return _compare(np.where(multiple, stated, counts), sample[names.N_COUNTS], _SAMPLE)
