@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,15 +53,14 @@ class _Remote:
     def kind(self) -> str:
         return "sha256" if len(self.hash) == 64 else "git_sha1"
 
-    def hash_of(self, path: Path) -> str:
-        if self.kind == "sha256":
-            return files.digest(path)
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
     def matches(self, path: Path) -> bool:
         """Tell whether a local file is this one, by size and hash."""
-        return path.is_file() and path.stat().st_size == self.size and self.hash_of(path) == self.hash
+        if not path.is_file() or path.stat().st_size != self.size:
+            return False
+        if self.kind == "sha256":
+            return files.digest(path) == self.hash
+        content = b"blob %d\0" % self.size + path.read_bytes()
+        return hashlib.sha1(content, usedforsecurity=False).hexdigest() == self.hash
 
 
 class _FileError(Exception):
@@ -83,11 +82,6 @@ class _Work:
 
     def part(self, remote: _Remote) -> Path:
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
-
-    def url(self, name: str) -> str:
-        return huggingface_hub.hf_hub_url(
-            self.repository, name, repo_type="dataset", revision=self.commit, endpoint=self.api.endpoint
-        )
 
     def advance(self, n_bytes: int) -> None:
         self.done += n_bytes
@@ -224,19 +218,17 @@ def _describe(work: _Work, listed: Any) -> _Remote:
 @contextmanager
 def _alone(work: _Work) -> Iterator[None]:
     """Keep a second download out of the folder."""
-    lock = filelock.FileLock(work.folder / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
-    except (OSError, NotImplementedError) as error:
-        said = work.first_line(error)
-        work.fail(f"{work.folder / _LOCK} cannot be made ({said}). Give another folder.", error)
-    try:
+    path = work.folder / _LOCK
+    with ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(path, timeout=0))
+        except filelock.Timeout:
+            work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
+        except (OSError, NotImplementedError) as error:
+            said = work.first_line(error)
+            work.fail(f"{path} cannot be made ({said}). Give another folder.", error)
+        held.callback(path.unlink, missing_ok=True)
         yield
-    finally:
-        (work.folder / _LOCK).unlink(missing_ok=True)
-        lock.release()
 
 
 def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
@@ -246,12 +238,11 @@ def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         recorded = {}
     lost = []
-    for remote in wanted:
-        path, known = work.folder / remote.name, recorded.get(remote.name, {})
-        value = known.get("sha256") or known.get("git_sha1")
-        ours = value and _Remote(remote.name, known.get("size", -1), value).matches(path)
-        if (path.exists() or path.is_symlink()) and not ours:
-            lost.append(remote.name)
+    for name in (remote.name for remote in wanted):
+        path, known = work.folder / name, recorded.get(name, {})
+        fetched = _Remote(name, known.get("size"), known.get("sha256") or known.get("git_sha1") or "")
+        if (path.exists() or path.is_symlink()) and not fetched.matches(path):
+            lost.append(name)
     if lost:
         work.fail(
             f"{work.folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
@@ -287,10 +278,9 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
         work.pace = (time.monotonic(), work.done)
         _transfer(work, remote, part)
         if not remote.matches(part):
-            found = f"{part.stat().st_size:,} bytes, {remote.kind} {remote.hash_of(part)[:12]}…"
             part.unlink()
-            wanted = f"{remote.size:,} bytes, {remote.hash[:12]}…"
-            return f"{remote.name} arrived damaged ({found} instead of {wanted}) and was removed"
+            wanted = f"{remote.size:,} bytes, {remote.kind} {remote.hash[:12]}…"
+            return f"{remote.name} arrived damaged (not the {wanted} of the hub) and was removed"
         part.replace(work.folder / remote.name)
     except GatedRepoError as error:
         work.fail(_explain(work, error), error)
@@ -335,10 +325,12 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
     if held:
         headers["Range"] = f"bytes={held}-"
     session = huggingface_hub.get_session()
+    place = {"repo_type": "dataset", "revision": work.commit, "endpoint": work.api.endpoint}
+    url = huggingface_hub.hf_hub_url(work.repository, remote.name, **place)
     descriptor = os.open(part, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
     with (
         os.fdopen(descriptor, "wb", closefd=True) as stream,
-        session.stream("GET", work.url(remote.name), headers=headers, timeout=_STALLED) as answer,
+        session.stream("GET", url, headers=headers, timeout=_STALLED) as answer,
     ):
         if answer.is_error:
             answer.read()
@@ -355,9 +347,7 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
                 stream.truncate(0)
                 web_page = "text/html" in answer.headers.get("Content-Type", "")
                 what = "a web page (a login of this network?)" if web_page else "something longer"
-                msg = (
-                    f"{what} came in place of the {remote.size:,} bytes that the hub states, and was removed"
-                )
+                msg = f"{what} came in place of the {remote.size:,} bytes of the hub, and was removed"
                 raise _FileError(msg)
             stream.write(block)
             work.advance(len(block))

@@ -100,18 +100,11 @@ def _join(first, offsets, values, counts, begin, start, stop, cursor, indices, d
 
 
 class Expression:
-    """A Parquet file of one numeric column per gene.
-
-    Parameters
-    ----------
-    path
-        The file.
-    footer
-        Its metadata, read once: parsing 29,400 column descriptions takes longer than reading three genes.
-    """
+    """A Parquet file of one numeric column per gene, and its metadata."""
 
     def __init__(self, path: str, footer: pq.FileMetaData) -> None:
         self.path = path
+        # read once: parsing 29,400 column descriptions takes longer than reading three genes
         self.footer = footer
         self.n_rows = footer.num_rows
         self._shared = pq.ParquetFile(path, metadata=footer, pre_buffer=False)

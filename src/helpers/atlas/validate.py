@@ -48,15 +48,12 @@ _good, _note, _bad = partial(Finding, OK), partial(Finding, WARNING), partial(Fi
 
 
 class Check(NamedTuple):
-    """A row of the table of checks: its name, the file to blame, what is expected, what is looked at, and how.
-
-    ``needs`` are keys of `Files.get`; where one is not to be had, the check is left out: what is wrong is said elsewhere.
-    """
+    """A row of the table of checks."""
 
     name: str
-    file: str
+    file: str  # the one to blame
     expected: str
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  # keys of `Files.get`; where one is not to be had, what is wrong is said elsewhere
     look: Callable[..., "Finding | Iterable[Finding] | None"]
 
 
