@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from helpers import budget, names
-from helpers.atlas import scan as scanning
-from helpers.atlas import validate
+from helpers.atlas import matrix, validate
 from helpers.facts import study
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be checked"
@@ -31,22 +30,8 @@ _GARBLED = re.compile("ðŸ|â€|Ã.|√[óÇ≥]|‚[ÄÜ]|œÜ|üß|üî|Ô�
 _LEAST = 20  # cells of one assay that a donor needs for a share
 _STATED = {"pca": {"n_comps": 50, "use_highly_variable": True}, "neighbors": {"n_neighbors": 15, "n_pcs": 50}}  # fmt: skip
 
-Answer = tuple[str, bool | None]  # what was found, and whether the claim holds, if files can tell
-Answers = Iterator[tuple[str, str, bool | None]]  # the same for several claims, each with its name
-
-
-class Claim(NamedTuple):
-    """A claim of the card, in other words; what weighs it, and what to know about it.
-
-    ``rests_on`` is empty; ``size`` where another number of cells gives another answer, which is no fault of the card; or
-    ``values`` where the answer is what a simulation drew, so that on simulated data it says nothing about the card.
-    """
-
-    name: str
-    card: str
-    weigh: "Callable[[Evidence], Answers]"
-    explanation: str
-    rests_on: str = ""
+# a claim, what was found, and whether it holds, if files can tell
+Answers = Iterator[tuple[str, str, bool | None]]
 
 
 class _AbsentError(Exception):
@@ -63,20 +48,6 @@ class Evidence:
 
     files: validate.Files
     progress: Callable[[int, int], None] | None = None
-    weighed: dict[Callable, tuple[dict[str, Answer], str]] = field(default_factory=dict)
-
-    def weigh(self, claim: Claim) -> Answer | str:
-        """Return the answer to a claim, or what it needs that the release does not have."""
-        if claim.weigh not in self.weighed:
-            answers, absent = {}, ""
-            try:
-                for name, found, true in claim.weigh(self):
-                    answers[name] = found, true
-            except _AbsentError as error:
-                absent = str(error)
-            self.weighed[claim.weigh] = answers, absent
-        answers, absent = self.weighed[claim.weigh]
-        return answers.get(claim.name, absent)
 
     def need(self, what: str) -> Any:
         """Return a table, a text or a parsed JSON file."""
@@ -91,7 +62,7 @@ class Evidence:
         return self.need(_SAMPLE)
 
     @cached_property
-    def scan(self) -> scanning.Scan:
+    def scan(self) -> matrix.Scan:
         """Sums over the whole matrix."""
         broken = self.files.read_matrix(self.progress)
         if broken or self.files.scan is None:
@@ -147,24 +118,40 @@ def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = N
     """
     files = validate.read(folder)
     validate.require_tables(files)
-    evidence = Evidence(files, progress)
-    rows = [(claim.name, claim.card, *_judge(claim, evidence), claim.explanation) for claim in CLAIMS]
+    evidence, answers, absent = Evidence(files, progress), {}, {}
+    claims = study.read("card_claims.tsv")
+    for topic in claims["topic"].unique():
+        name, *more = topic.split()
+        try:
+            for claim, found, true in globals()[f"_weigh_{name}"](evidence, *more):
+                answers[claim] = found, true
+        except _AbsentError as error:
+            absent[topic] = f"not in the release: {error}"
+    rows = []
+    for claim, topic, rests_on, card, explanation in claims.iter_rows():
+        if claim in answers:
+            found, true = answers[claim]
+            found, verdict = _judge(found, rests_on, files, true=true)
+        else:
+            found, verdict = absent[topic], UNKNOWN
+        rows.append((claim, card, found, verdict, explanation))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _judge(claim: Claim, evidence: Evidence) -> tuple[str, str]:
-    answer = evidence.weigh(claim)
-    if isinstance(answer, str):
-        return f"not in the release: {answer}", UNKNOWN
-    found, true = answer
-    sample, simulated = evidence.files.get(_SAMPLE), (evidence.files.folder / names.TRUTH_FOLDER).is_dir()
-    if claim.rests_on == "values" and simulated:
+def _judge(found: str, rests_on: str | None, files: validate.Files, *, true: bool | None) -> tuple[str, str]:
+    """Return what was found and the verdict.
+
+    A claim rests on ``size`` where another number of cells gives another answer, which is no fault of the card, and on
+    ``values`` where the answer is what a simulation drew, so that on simulated data it says nothing about the card.
+    """
+    sample, simulated = files.get(_SAMPLE), (files.folder / names.TRUTH_FOLDER).is_dir()
+    if rests_on == "values" and simulated:
         return found, SIMULATED
-    if claim.rests_on == "size" and sample is not None and len(sample) != study.N_CELLS:
+    if rests_on == "size" and sample is not None and len(sample) != study.N_CELLS:
         kind = "simulated part" if simulated else "part"
         found = f"{found} ({kind}: {len(sample):,} of {study.N_CELLS:,} cells)"
         return found, HOLDS if true else INCOMPARABLE
-    if claim.rests_on == "size" and simulated and not true:
+    if rests_on == "size" and simulated and not true:
         return found, INCOMPARABLE
     return found, UNKNOWN if true is None else HOLDS if true else FAILS
 
@@ -417,7 +404,7 @@ def _weigh_matrix(evidence: Evidence) -> Answers:
     found = f"as CSR {budget.to_text(needed)}, at full size and the zeros of these files"
     yield "6 GB sparse", found, 5e9 < needed < 7e9
     median = float(np.median(scan.cell_sum))
-    logged = abs(median / scanning.SCALE - 1) < 0.05
+    logged = abs(median / matrix.SCALE - 1) < 0.05
     kind = "log1p of counts per 10,000" if logged else "something else than log1p of counts per 10,000"
     found = f"expm1 of a cell adds up to {median:,.0f} (median): {kind}"
     yield "normalization", found, False if logged else None
@@ -439,7 +426,7 @@ def _weigh_folds(evidence: Evidence) -> Answers:
     yield "fold change", f"in the {len(differ)} most frequent genes {off}", max(differ) <= 0.05
 
 
-def _weigh_range(evidence: Evidence, *, key: str) -> Answers:
+def _weigh_range(evidence: Evidence, key: str) -> Answers:
     values = evidence.need(names.PROJECTION_FILES[key]).select(names.PROJECTION_COLUMNS[key]).to_numpy()
     (low, high), first = _RANGES[key], values[:100]
     true = abs(values.min() - low) < 0.01 and abs(values.max() - high) < 0.01
@@ -493,66 +480,3 @@ def _weigh_aging(evidence: Evidence) -> Answers:
         seen = f"in {np.mean(logs > 0):.1%} of cells"
         found.append(f"{gene}: {seen}, {change:+.3f} per decade (p = {p_value:.2f})")
     yield "genes of aging", "; ".join(found), None
-
-
-CLAIMS: tuple[Claim, ...] = (
-    Claim("cells", "183,161 cells", _weigh_cells, "About half are nuclei: two assays, not one.", "size"),
-    Claim("donors", "17 donors", _weigh_donors, "The donors, not the cells, are the replicates.", "size"),
-    Claim("donor names", "donors are called Donor_01, Donor_02 and so on", _weigh_donors, "The files keep the study's own codes."),
-    Claim("age range", "donors aged 15 to 75 years", _weigh_donors, "15 and 75 are edges of bins; the authors' notebooks give exact ages."),
-    Claim("numeric age", "age_numeric is the age, continuous, in years", _weigh_donors, "It is the middle of a bin, not the age of a donor."),
-    Claim("age groups", "eight age groups with stated numbers of cells", _weigh_cells, "Counted in the metadata.", "size"),
-    Claim("oldest group", "32.7 % of the data are 70-75 years old", _weigh_cells, "Counted in the metadata.", "size"),
-    Claim("young and old", "8 young and 9 old donors", _weigh_donors, "Young is below 40 years.", "size"),
-    Claim("balance", "eight age groups, balanced young and old", _weigh_cells, "Young and old are near balance, the eight bins are not. The card itself says both."),
-    Claim("age classes", "the eight age groups are classes to predict", _weigh_donors, "Where a bin is one donor, age and person are the same thing: no test can tell them apart."),
-    Claim("stratified split", "split cells at random, stratified by age group, to test an age model", _weigh_cells, "A model can learn the donor in place of the age. Leave whole donors out."),
-    Claim("labels", "36, 43 and 82 labels at three levels", _weigh_labels, "Distinct labels at levels 0, 1 and 2.", "size"),
-    Claim("label hierarchy", "the three levels allow hierarchical classification", _weigh_labels, "In the published files 62 cells are cDC2 at levels 0 and 1 and cDC1 at level 2, so the levels are no tree."),
-    Claim("major types", "36 major cell types", _weigh_labels, "Not all are major, and one is not a type."),
-    Claim("top ten", "the ten largest cell types with their numbers", _weigh_labels, "Counted in the metadata.", "size"),
-    Claim("(fg)", "MF-Isc(fg) and MF-IIsc(fg) are subcutaneous fibers", _weigh_labels, "sc and sn name the assay; fg is a fragment: cytoplasmic fragments of fibers."),
-    Claim("stem cells", "muscle stem cells are a rare class of about 11 %", _weigh_labels, "Among the commonest types, and their share depends on the assay more than on age."),
-    Claim("batch", "batch is a batch effect to detect and correct", _weigh_labels, "batch is the assay, partly collinear with the labels: correcting it away removes biology."),
-    Claim("sex", "sex-specific aging patterns can be identified", _weigh_cells, "Without young women among cells, age and sex cannot be told apart there: no model can adjust for it."),
-    Claim("genes", "29,400 genes", _weigh_matrix, "Columns of the expression file.", "size"),
-    Claim("protein coding", "the genes are protein coding", _weigh_genes, "Humans have about 20,000 protein-coding genes."),
-    Claim("symbols", "columns are approved gene symbols", _weigh_genes, "A clone name is no approved symbol."),
-    Claim("gene table", "all four columns complete, gene_ids an identifier", _weigh_genes, "gene_ids holds the column names of the matrix, not identifiers."),
-    Claim("reference", "aligned to GRCh38-2020-A", _weigh_genes, "Reference 3.0.0 has 33,538 genes, as the study's gene space; 2020-A has 36,601."),
-    Claim("variable genes", "about 10,000 highly variable genes pre-selected", _weigh_genes, "They were chosen inside the study's scVI model and are not in the files."),
-    Claim("barcodes", "cell barcodes are the index of all files", _weigh_files, "Without barcodes rows can only be matched by their order."),
-    Claim("access by label", "expression.loc[barcodes of the metadata] picks cells", _weigh_index, "Align by the order of the rows."),
-    Claim("index check", "one line checks that four indices agree", _weigh_cells, "a == b == c asks for the truth of an array. Compare in pairs."),
-    Claim("phantom column", "the stray index column has been removed", _weigh_index, "That column was the barcodes: the fix took them away."),
-    Claim("sparse storage", "a sparse matrix, stored efficiently in Parquet", _weigh_matrix, "Parquet has no sparse matrices: zeros are stored, and only compressed."),
-    Claim("float32", "values are float32", _weigh_matrix, "float is float32, double is float64."),
-    Claim("embeddings", "scVI 30, PCA 50, UMAP 2, t-SNE 2 dimensions", _weigh_files, "Columns of the projection files."),
-    Claim("PCA settings", "50 components, of highly variable genes", _weigh_settings, "As the file states: PCA was made of all genes."),
-    Claim("neighbors settings", "15 neighbors, 50 components", _weigh_settings, "As the file states."),
-    Claim("origin of maps", "the embeddings come with the study", _weigh_origin, "Added ones were computed by the uploader, without correction for donor or assay."),
-    Claim("12 files", "twelve files", _weigh_files, "See the table of `musclebook validate`."),
-    Claim("file sizes", "1.6 GB in all, each file with its size", _weigh_files, "Within a fifth of the stated size counts as the same.", "size"),
-    Claim("8 GB of memory", "8 GB are enough to begin", _weigh_files, "The card's own first line, pd.read_parquet of the expression file, needs that much."),
-    Claim("6 GB sparse", "the expression matrix takes about 6 GB, sparse", _weigh_matrix, "Four bytes for each value and four for its column."),
-    Claim("2 GB of maps", "all projections take about 2 GB more", _weigh_files, "84 columns in all."),
-    Claim("validation", "100 % validated, all tests passed", _weigh_validation, "The uploader's own report read one row of ten genes, all zero; `musclebook validate` reads all."),
-    Claim("loading by name", "ready for the hub's own loader", _weigh_readme, "Without it load_dataset took the validation report for the data."),
-    Claim("text", "documented in readable text", _weigh_readme, "Garbled where UTF-8 was read as another encoding."),
-    Claim("license", "MIT, for the data", _weigh_license, "The uploader's license. The study is CC BY 4.0, its code Apache-2.0; its portal states none for the data."),
-    Claim("sparsity", "95.4 % zeros", _weigh_matrix, "Counted over the whole matrix.", "values"),
-    Claim("genes per cell", "median 1,172", _weigh_quality, "Median of n_genes in the metadata.", "values"),
-    Claim("molecules per cell", "median 2,751", _weigh_quality, "Median of n_counts in the metadata.", "values"),
-    Claim("mitochondrial", "less than 20 % mitochondrial", _weigh_quality, "The limit is in none of the study's sources.", "values"),
-    Claim("normalization", "library size normalization, no more", _weigh_matrix, "The card names only the division by library size. Undo the logarithm before any mean or ratio."),
-    Claim("fold change", "log2 of the ratio of mean values is a fold change with age", _weigh_folds, "A ratio of mean logarithms is no fold change, and its cells are not replicates."),
-    *(Claim(f"range of {key}", f"{low:.2f} to {high:.2f}", partial(_weigh_range, key=key), "The range on the card goes back to a check of the first 100 rows.", "values") for key, (low, high) in _RANGES.items()),
-    Claim("scVI", "corrected across chemistries", _weigh_quality, "The study's scVI took sample, donor, sex, chemistry and mitochondrial share, of its cells; for both assays it is not stated."),
-    Claim("fiber switch", "the type I share of MF-I and MF-II rises with age", _weigh_fibers, "MF-I and MF-II are nuclei. The study saw type I nuclei fall with age; only fragments, in cells, go the other way.", "values"),
-    Claim("fibroblasts", "fibroblasts increase with age", _weigh_fibroblasts, "In the study's model the age slope of fibroblasts is not significant either.", "values"),
-    Claim("sex genes", "Y genes tell the sex", _weigh_sex, "The strongest 'age genes' among cells may be sex genes.", "values"),
-    Claim("genes of aging", "models should recover CDKN2A and TP53", _weigh_aging, "No source of the study reports them as genes of aging.", "values"),
-    Claim("tissue", "needle biopsies of healthy individuals", _weigh_donors, "DBD and DCD are deceased organ donors, after 2 to 10 days in hospital; the muscle is intercostal."),
-    Claim("sequencer", "NovaSeq 6000, about 50,000 reads a cell", _weigh_files, "Not in the files, and in none of the study's sources at hand."),
-    Claim("ethics", "IRB approved, informed consent", _weigh_files, "A matter of the study's own text."),
-)  # fmt: skip

@@ -2,10 +2,8 @@
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -21,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "1"  # of the converted file; another number makes all older ones stale
 KEY = "musclebook_key"
+SPARE = 2**28  # bytes to leave free on the disk
 WAIT = 900  # seconds that a second process waits for the first to convert
 
 
@@ -33,18 +32,13 @@ def find(folder: Path, key: str) -> Path | None:
 def converting(key: str) -> Iterator[None]:
     """Hold the right to convert a release: a second process waits and then finds the file."""
     folder = files.cache_folder() / "locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / f"{key[:16]}.lock", timeout=WAIT, thread_local=False)
-        lock.acquire()
-    except (OSError, filelock.Timeout) as problem:
-        logger.info("converting without a lock: %s", problem)
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(filelock.FileLock(folder / f"{key[:16]}.lock", timeout=WAIT))
+        except (OSError, filelock.Timeout) as problem:
+            logger.info("converting without a lock: %s", problem)
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def store(folder: Path, key: str, adata: AnnData, *, simulation: dict | None) -> Path | None:
@@ -52,17 +46,15 @@ def store(folder: Path, key: str, adata: AnnData, *, simulation: dict | None) ->
     for path in _places(folder, key):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(path.parent, os.W_OK):
-                continue
-            needed, free = _bytes_of(adata), shutil.disk_usage(path.parent).free
-            if needed * 1.2 + 2**28 > free:
-                logger.info("the converted atlas needs %d bytes, %s has %d free", needed, path.parent, free)
-                continue
+            files.require_room(path, int(_bytes_of(adata) * 1.2) + SPARE)
             write(path, adata, key=key, simulation=simulation)
         except OSError as problem:
             logger.info("the converted atlas cannot be kept as %s: %s", path, problem)
             continue
-        _drop_stale(path)
+        for other in folder.glob(f"{names.STEM}.converted-*.h5ad") if path.parent == folder else ():
+            if other != path:  # made from an older state of the same release
+                with suppress(OSError):
+                    other.unlink()
         return path
     return None
 
@@ -87,7 +79,7 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
                 _write_layer(file, layer, shared=np.shares_memory(layer.indices, adata.X.indices))
             if simulation is not None:
                 file.attrs[names.SIMULATION] = json.dumps(simulation)
-            file.attrs[KEY] = _stamp(key)  # last: a file without it is not whole
+            file.attrs[KEY] = f"{FORMAT}:{key}"  # last: a file without it is not whole
 
 
 def read(
@@ -110,11 +102,7 @@ def read(
 def _places(folder: Path, key: str) -> list[Path]:
     """Return where the converted file may be: beside the release first."""
     name = f"{names.STEM}.converted-{key[:16]}.h5ad"
-    return [Path(folder) / name, files.cache_folder() / "converted" / name]
-
-
-def _stamp(key: str) -> str:
-    return f"{FORMAT}:{key}"
+    return [folder / name, files.cache_folder() / "converted" / name]
 
 
 def _whole(path: Path, key: str) -> bool:
@@ -122,24 +110,12 @@ def _whole(path: Path, key: str) -> bool:
         return False
     try:
         with h5py.File(path, "r") as file:
-            same = file.attrs.get(KEY) == _stamp(key)
+            same = file.attrs.get(KEY) == f"{FORMAT}:{key}"
             values, counted = file["X/data"], file[f"layers/{names.COUNTS}/data"]
             return bool(same and values.shape == counted.shape and file["X/indptr"][-1] == values.shape[0])
     except (OSError, KeyError) as problem:
         logger.warning("%s is not used: %s", path, problem)
         return False
-
-
-def _drop_stale(path: Path) -> None:
-    """Remove files that this project converted from an older state of the same release."""
-    if path.parent == files.cache_folder() / "converted":
-        return  # those of other releases live there too
-    for other in path.parent.glob(f"{names.STEM}.converted-*.h5ad"):
-        if other != path:
-            try:
-                other.unlink()
-            except OSError as problem:
-                logger.info("an old converted file stays: %s", problem)
 
 
 def _write_layer(file: h5py.File, held: sp.csr_matrix, *, shared: bool) -> None:

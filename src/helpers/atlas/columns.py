@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 import polars as pl
@@ -32,42 +32,27 @@ LABEL, SOMEBODY, NUMBER, WHOLE, PERCENT, SHARE = ("label", "donor", "number", "w
 _MOST = {PERCENT: 100.0, SHARE: 1.0}  # largest value of a kind
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the release, what others call it, and what may stand in it."""
+class Column(NamedTuple):
+    """A column of the release, what others call it, what may stand in it, and what their labels mean."""
 
     name: str
-    aliases: tuple[str, ...]
+    aliases: list[str]
     kind: str
     meaning: str
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str]
 
 
-_MALE = dict.fromkeys(("male", "m", "man", "pato:0000384"), names.MALE)
-_FEMALE = dict.fromkeys(("female", "f", "woman", "pato:0000383"), names.FEMALE)
-_CELLS = dict.fromkeys(("cell", "cells", "single cell", "scrna-seq"), names.CELLS)
-_NUCLEI = dict.fromkeys(("nucleus", "nuclei", "single nucleus", "snrna-seq"), names.NUCLEI)
-_V2 = dict.fromkeys(("10x 3' v2", "efo:0009899", "3'v2", "v2", "10xv2"), names.V2)
-_V3 = dict.fromkeys(("10x 3' v3", "efo:0009922", "3'v3", "v3", "10xv3"), names.V3)
+def _labels(column: str) -> dict[str, str]:
+    """Return what the labels of others in a column mean, by the label in lower case."""
+    known = study.read("labels_of_others.tsv").filter(pl.col("column") == column)
+    return dict(known.select("theirs", "ours").iter_rows())
 
-_SCALED = "shares of one are multiplied by a hundred"
 
-COLUMNS = (
-    Column(names.SAMPLE, ("sample_id", "library_id", "sample", "Sample"), LABEL, "library or sample"),
-    Column(names.DONOR, ("donor_id", "donor", "Donor", "subject_id", "individual", "patient_id", "patient"), SOMEBODY, "person; words that name nobody (unknown, pooled, doublet, ...) become empty"),
-    Column(names.SEX, ("sex", "sex_ontology_term_id", "gender"), LABEL, "M or F", _MALE | _FEMALE),
-    Column(names.ASSAY, ("suspension_type",), LABEL, "cells or nuclei", _CELLS | _NUCLEI),
-    Column(names.CHEMISTRY, ("assay", "assay_ontology_term_id"), LABEL, "3'v2 or 3'v3; other assays are left empty", _V2 | _V3 | {"3'v2/v3": names.V2_V3}),
-    Column(names.LEVEL0, ("cell_type", "author_cell_type", "celltype", "cell_type_ontology_term_id"), LABEL, "cell type; unknown and the like become empty"),
-    Column(names.LEVEL1, (), LABEL, "finer cell type"),
-    Column(names.LEVEL2, (), LABEL, "finest cell type"),
-    Column(names.N_COUNTS, ("total_counts", "nCount_RNA", "n_umi", "nUMIs"), NUMBER, "molecules of the cell"),
-    Column(names.N_GENES, ("n_genes_by_counts", "nFeature_RNA", "n_features"), WHOLE, "genes seen in the cell"),
-    Column(names.PERCENT_MITO, ("pct_counts_mt", "pct_counts_mito", "percent.mt"), PERCENT, f"percent of molecules that are mitochondrial; {_SCALED}"),
-    Column(names.PERCENT_RIBO, ("pct_counts_ribo", "percent.ribo"), PERCENT, f"percent of molecules that are ribosomal; {_SCALED}"),
-    Column(names.DOUBLET_SCORE, ("doublet_score", "scrublet_scores"), SHARE, "doublet score, 0 to 1"),
-)  # fmt: skip
-_AGE_BIN = Column(names.AGE_BIN, (), LABEL, "young or old", {"young": names.YOUNG, "old": names.OLD})
+COLUMNS = [
+    Column(name, aliases.split(";") if aliases else [], kind, meaning, _labels(name))
+    for name, aliases, kind, meaning in study.read("columns_of_others.tsv").iter_rows()
+]
+_AGE_BIN = Column(names.AGE_BIN, [], LABEL, "young or old", _labels(names.AGE_BIN))
 # Ages come from the first of these that says one; a plain number is in years unless the name says otherwise.
 STAGES = (ages.STAGE_TERM, ages.STAGE)
 AGE_UNITS = {names.EXACT_AGE: 1.0, "Age": 1.0, "age_years": 1.0, "donor_age": 1.0, "age_months": 1 / 12}
@@ -78,10 +63,7 @@ _GROUP = r"^\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?|\+)$"
 _ALWAYS_PERCENT = ("pct_counts_mt", "pct_counts_mito", "pct_counts_ribo")  # scanpy writes no other unit
 _OWN_FORMAT = {names.LEVEL2, names.DOUBLET_SCORE, names.CHEMISTRY}  # of the release's own files: units hold
 
-ORGANISMS = {
-    **dict.fromkeys(("homo sapiens", "human", "ncbitaxon:9606", "9606", "hsapiens"), ages.HUMAN),
-    **dict.fromkeys(("mus musculus", "mouse", "ncbitaxon:10090", "10090", "mmusculus"), ages.MOUSE),
-}
+ORGANISMS = _labels("organism")
 ORGANISM_COLUMNS = ("organism", "organism_ontology_term_id", "species")
 OTHER = "other"
 SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "Symbol", "gene_short_name", "hgnc_symbol")  # fmt: skip

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,15 +53,14 @@ class _Remote:
     def kind(self) -> str:
         return "sha256" if len(self.hash) == 64 else "git_sha1"
 
-    def hash_of(self, path: Path) -> str:
-        if self.kind == "sha256":
-            return files.digest(path)
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
     def matches(self, path: Path) -> bool:
         """Tell whether a local file is this one, by size and hash."""
-        return path.is_file() and path.stat().st_size == self.size and self.hash_of(path) == self.hash
+        if not path.is_file() or path.stat().st_size != self.size:
+            return False
+        if self.kind == "sha256":
+            return files.digest(path) == self.hash
+        content = b"blob %d\0" % self.size + path.read_bytes()
+        return hashlib.sha1(content, usedforsecurity=False).hexdigest() == self.hash
 
 
 class _FileError(Exception):
@@ -82,13 +81,7 @@ class _Work:
     pace: tuple[float, int] = (0.0, 0)  # start of the window over which speed is measured, bytes before it
 
     def part(self, remote: _Remote) -> Path:
-        # the hash in its name keeps a part from being continued with another version of the file
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
-
-    def url(self, name: str) -> str:
-        return huggingface_hub.hf_hub_url(
-            self.repository, name, repo_type="dataset", revision=self.commit, endpoint=self.api.endpoint
-        )
 
     def advance(self, n_bytes: int) -> None:
         self.done += n_bytes
@@ -211,18 +204,9 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
 
 
 def _describe(work: _Work, listed: Any) -> _Remote:
-    """Return size and hash of a listed file; a mirror that lists none is asked for them file by file."""
+    """Return size and hash of a listed file."""
     large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
     size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
-    if size is None or not value:
-        url = work.url(listed.rfilename)
-        try:
-            stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
-            size, value = stated.size, stated.etag
-        except (*_NO_ANSWER, *_NONSENSE) as error:
-            if isinstance(error, GatedRepoError):
-                work.fail(_explain(work, error), error)
-            size = None  # a mirror of files alone
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
         work.fail(
             f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
@@ -234,19 +218,17 @@ def _describe(work: _Work, listed: Any) -> _Remote:
 @contextmanager
 def _alone(work: _Work) -> Iterator[None]:
     """Keep a second download out of the folder."""
-    lock = filelock.FileLock(work.folder / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
-    except (OSError, NotImplementedError) as error:
-        said = work.first_line(error)
-        work.fail(f"{work.folder / _LOCK} cannot be made ({said}). Give another folder.", error)
-    try:
+    path = work.folder / _LOCK
+    with ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(path, timeout=0))
+        except filelock.Timeout:
+            work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
+        except (OSError, NotImplementedError) as error:
+            said = work.first_line(error)
+            work.fail(f"{path} cannot be made ({said}). Give another folder.", error)
+        held.callback(path.unlink, missing_ok=True)
         yield
-    finally:
-        (work.folder / _LOCK).unlink(missing_ok=True)
-        lock.release()
 
 
 def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
@@ -256,12 +238,11 @@ def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         recorded = {}
     lost = []
-    for remote in wanted:
-        path, known = work.folder / remote.name, recorded.get(remote.name, {})
-        value = known.get("sha256") or known.get("git_sha1")
-        ours = value and _Remote(remote.name, known.get("size", -1), value).matches(path)
-        if (path.exists() or path.is_symlink()) and not ours:
-            lost.append(remote.name)
+    for name in (remote.name for remote in wanted):
+        path, known = work.folder / name, recorded.get(name, {})
+        fetched = _Remote(name, known.get("size"), known.get("sha256") or known.get("git_sha1") or "")
+        if (path.exists() or path.is_symlink()) and not fetched.matches(path):
+            lost.append(name)
     if lost:
         work.fail(
             f"{work.folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
@@ -284,16 +265,22 @@ def _require_space(work: _Work, wanted: list[_Remote]) -> None:
 
 def _fetch(work: _Work, remote: _Remote) -> str | None:
     """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
+    # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
+    strange = part.is_symlink() or (part.exists() and not part.is_file())
+    if strange or (part.exists() and part.stat().st_nlink > 1):
+        return (
+            f"{remote.name}: {part} is a link or no plain file, which a download never writes to. Remove it"
+        )
     try:
-        work.advance(_open_part(part, remote))
+        part.touch()
+        work.advance(part.stat().st_size)
         work.pace = (time.monotonic(), work.done)
         _transfer(work, remote, part)
         if not remote.matches(part):
-            found = f"{part.stat().st_size:,} bytes, {remote.kind} {remote.hash_of(part)[:12]}…"
             part.unlink()
-            wanted = f"{remote.size:,} bytes, {remote.hash[:12]}…"
-            return f"{remote.name} arrived damaged ({found} instead of {wanted}) and was removed"
+            wanted = f"{remote.size:,} bytes, {remote.kind} {remote.hash[:12]}…"
+            return f"{remote.name} arrived damaged (not the {wanted} of the hub) and was removed"
         part.replace(work.folder / remote.name)
     except GatedRepoError as error:
         work.fail(_explain(work, error), error)
@@ -314,35 +301,20 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
     return None
 
 
-def _open_part(part: Path, remote: _Remote) -> int:
-    """Make the part or find it, and return the bytes that it holds; a link or anything else is refused."""
-    strange = part.is_symlink() or (part.exists() and not part.is_file())
-    if strange or (part.exists() and part.stat().st_nlink > 1):
-        msg = f"{part} is a link or no plain file, which a download never writes to. Remove it"
-        raise _FileError(msg)
-    part.touch()
-    if part.lstat().st_size > remote.size:
-        part.unlink()
-        part.touch()
-    return part.lstat().st_size
-
-
 def _transfer(work: _Work, remote: _Remote, part: Path) -> None:
     """Fetch the bytes that a part lacks, over as many connections as it takes."""
     attempts = _ATTEMPTS
     while (held := part.lstat().st_size) < remote.size:
+        lost = None
         try:
             _receive(work, remote, part, held)
-            attempts -= 1  # the server ended it politely, but too early
+        except HfHubHTTPError:
+            raise
         except _TRANSPORT as error:
-            attempts -= 1
-            if isinstance(error, HfHubHTTPError) or (attempts == 0 and part.lstat().st_size == held):
-                raise
-        if part.lstat().st_size > held:
-            attempts = _ATTEMPTS
-        elif attempts <= 0:
-            msg = "the server ends before the file does"
-            raise _FileError(msg)
+            lost = error
+        attempts = _ATTEMPTS if part.lstat().st_size > held else attempts - 1
+        if not attempts:
+            raise lost or _FileError("the server ends before the file does")
         time.sleep(_PAUSE)
         work.require_pace()
 
@@ -353,10 +325,12 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
     if held:
         headers["Range"] = f"bytes={held}-"
     session = huggingface_hub.get_session()
+    place = {"repo_type": "dataset", "revision": work.commit, "endpoint": work.api.endpoint}
+    url = huggingface_hub.hf_hub_url(work.repository, remote.name, **place)
     descriptor = os.open(part, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
     with (
         os.fdopen(descriptor, "wb", closefd=True) as stream,
-        session.stream("GET", work.url(remote.name), headers=headers, timeout=_STALLED) as answer,
+        session.stream("GET", url, headers=headers, timeout=_STALLED) as answer,
     ):
         if answer.is_error:
             answer.read()
@@ -373,9 +347,7 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
                 stream.truncate(0)
                 web_page = "text/html" in answer.headers.get("Content-Type", "")
                 what = "a web page (a login of this network?)" if web_page else "something longer"
-                msg = (
-                    f"{what} came in place of the {remote.size:,} bytes that the hub states, and was removed"
-                )
+                msg = f"{what} came in place of the {remote.size:,} bytes of the hub, and was removed"
                 raise _FileError(msg)
             stream.write(block)
             work.advance(len(block))
@@ -386,13 +358,14 @@ def _explain(work: _Work, error: BaseException, revision: str | None = None) -> 
     """Say in words why the hub did not answer with a dataset, and what to do."""
     name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
     if isinstance(error, GatedRepoError):
-        given = "give a token of an account that has it: --token or HF_TOKEN"
-        given = "the token given has none" if work.api.token else given
-        access = "its owner grants access on the page of the dataset"
-        return f"{name} is gated: {access}, and {given}. Ask there, then run it again."
+        told = (
+            "the token given has none" if work.api.token else "--token or HF_TOKEN gives that of an account"
+        )
+        return (
+            f"{name} is gated: its owner grants access on its page, and {told}. Ask there, then run it again."
+        )
     if isinstance(error, RevisionNotFoundError):
-        remedy = "Give a commit, branch or tag of it, or none for the newest."
-        return f"{name} has no revision {revision!r}. {remedy}"
+        return f"{name} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         remedy = "Check owner and name; a private one needs --token or HF_TOKEN."
         return f"there is no public dataset {name!r} at {hub}. {remedy}"

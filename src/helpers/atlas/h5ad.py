@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import scipy.sparse as sp
 
 from helpers import ages, files, names
@@ -82,7 +83,6 @@ class H5ad(reader.Atlas):
         places: np.ndarray | None,
         *,
         budget: str | int | None = None,  # noqa: ARG002
-        remedy: str = "",  # noqa: ARG002
     ) -> sp.csr_matrix:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
@@ -131,7 +131,8 @@ class H5ad(reader.Atlas):
             raise
         except Exception as problem:
             size = self.path.stat().st_size if self.path.exists() else 0
-            reason = " ".join(str(problem).split())[:300] or type(problem).__name__
+            said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
+            reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
             cut_short = " It may be cut short, or no .h5ad at all: fetch it again."
             hint = files.pointer_hint(self.path) or cut_short
             msg = f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}.{hint}"
@@ -231,8 +232,8 @@ class H5ad(reader.Atlas):
         if self._counts is None or (self._counts == "raw/X") == (self._values == "raw/X"):
             return None
         table = file["raw/var"] if self._counts == "raw/X" else file["var"]
-        other = self._read_table(table, "_name")[1].to_list()
-        if other == index.to_list():
+        other = self._read_table(table, "_name")[1]
+        if other.equals(index):
             return None
         place = {gene: i for i, gene in enumerate(other)}
         if all(gene in place for gene in index):
@@ -245,12 +246,11 @@ class H5ad(reader.Atlas):
 
     def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> tuple[pl.DataFrame, pl.Series]:
         """Return a table of an h5ad with its index as the column `index`, and that column."""
-        try:
-            table = anndata.io.read_elem(group)
-        except Exception as problem:
-            raise _no_table(group, problem.args[0] if problem.args else problem) from problem
+        table = anndata.io.read_elem(group)
         if not isinstance(table, pd.DataFrame):
-            raise _no_table(group, f"it holds a {type(table).__name__}")
+            found = f"it holds a {type(table).__name__}"
+            msg = f"{self.path}: {group.name} is no table that can be read ({found}). Write it again with anndata."
+            raise SourceError(msg)
         held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
         for name in table.columns:
             if str(name) in held:
@@ -299,11 +299,9 @@ def _unstructured(file: h5py.File, name: str) -> str | None:
 
 def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:
     """Count the cells with one of these words in a column, in any case."""
-    return (
-        int(columns.as_labels(obs[column]).str.to_lowercase().is_in(words).sum())
-        if column in obs.columns
-        else 0
-    )
+    if column not in obs.columns:
+        return 0
+    return int(columns.as_labels(obs[column]).str.to_lowercase().is_in(words).sum())
 
 
 def _look_at(values: np.ndarray) -> str:
@@ -316,30 +314,16 @@ def _look_at(values: np.ndarray) -> str:
     return "log" if values.max() <= counts.LARGEST_LOG else "other"
 
 
-def _no_table(group: h5py.Group | h5py.Dataset, said: object) -> SourceError:
-    msg = (
-        f"{group.file.filename}: {group.name} is no table that can be read ({said}). Write the file again with "
-        f"anndata's write_h5ad."
-    )
-    return SourceError(msg)
-
-
 def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
     """Return a column of pandas; none where polars has no such type."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        labels = _to_polars(name, column.cat.categories.to_series())
-        if labels is None:
-            return None
-        codes = pl.Series(column.cat.codes.to_numpy().astype(np.int64))
-        places = pl.select(pl.when(codes >= 0).then(codes)).to_series()
-        return labels.gather(places).alias(name)
-    if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
+    if column.dtype == object:
         return pl.Series(name, [None if pd.isna(value) else str(value) for value in column], pl.String)
-    if column.dtype.kind in "cV":
-        return None
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return pl.Series(name, column.to_numpy().astype(column.dtype.newbyteorder("=")))
-    return pl.from_pandas(column.rename(name))
+    with suppress(pa.ArrowException):
+        held = pl.from_pandas(column).alias(name)
+        return held.cast(pl.String) if held.dtype == pl.Categorical else held
+    return None
 
 
 def _read_simulation(file: h5py.File, obs: pl.DataFrame) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -13,9 +14,11 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import budget as memory
+from helpers.atlas.columns import find_index
 from helpers.errors import ReleaseError
 from helpers.kernels import kernel
 
+REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
 # Columns decoded at once: memory that is given back and taken again stays mapped. 256 at once need three times
@@ -25,6 +28,9 @@ TILE_ROWS = 4096
 THREADS = 2
 ENTRY_BYTES = 8  # CSR: int32 column, float32 value
 PIECE_BYTES = 5  # one-byte column, float32 value, before they are joined
+
+SCALE = 10_000.0  # the release's normalization: counts per 10,000
+KINDS = ("negative", "infinite", "NaN")
 
 
 @dataclass
@@ -94,18 +100,11 @@ def _join(first, offsets, values, counts, begin, start, stop, cursor, indices, d
 
 
 class Expression:
-    """A Parquet file of one numeric column per gene.
-
-    Parameters
-    ----------
-    path
-        The file.
-    footer
-        Its metadata, read once: parsing 29,400 column descriptions takes longer than reading three genes.
-    """
+    """A Parquet file of one numeric column per gene, and its metadata."""
 
     def __init__(self, path: str, footer: pq.FileMetaData) -> None:
         self.path = path
+        # read once: parsing 29,400 column descriptions takes longer than reading three genes
         self.footer = footer
         self.n_rows = footer.num_rows
         self._shared = pq.ParquetFile(path, metadata=footer, pre_buffer=False)
@@ -117,7 +116,7 @@ class Expression:
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
         with self._lock, _naming(self.path):
-            return _read(self._shared, columns)
+            return _read(self._shared, columns, threads=True)
 
     def read_csr(
         self,
@@ -126,14 +125,14 @@ class Expression:
         rows: np.ndarray | None,
         labels: Callable[[int], str],
         budget: str | int,
-        remedy: str,
     ) -> sp.csr_matrix:
         """Return the columns as CSR float32, reading a block at a time on two threads."""
         n_rows, width = self.n_rows if rows is None else len(rows), block_width(self.n_rows)
-        found = _Tally(memory.to_bytes(budget), remedy)
+        found, counting = 0, threading.Lock()  # nonzero values of all threads, held against the budget
         local = threading.local()  # each thread its own file and its own block, used again and again
 
         def work(first: int) -> Piece:
+            nonlocal found
             if not hasattr(local, "file"):
                 local.file = pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
                 local.block = np.empty((width, n_rows), np.float32)
@@ -142,7 +141,10 @@ class Expression:
             with _naming(self.path):
                 _load(local.file, wanted, rows, block)
             piece = _sparsify(block, first, labels)
-            found.add(piece.values.size)
+            with counting:
+                found += piece.values.size
+                needed = found * (ENTRY_BYTES + PIECE_BYTES)
+            memory.require(needed, budget=budget, work="The matrix read so far", remedy=REMEDY)
             return piece
 
         with ThreadPoolExecutor(THREADS) as pool:
@@ -162,20 +164,6 @@ def block_width(n_rows: int) -> int:
     return max(1, min(BLOCK_COLUMNS, BLOCK_BYTES // (4 * max(n_rows, 1))))
 
 
-class _Tally:
-    """Nonzero values found so far by all threads, held against the budget."""
-
-    def __init__(self, allowed: int, remedy: str) -> None:
-        self.allowed, self.remedy, self.found = allowed, remedy, 0
-        self._lock = threading.Lock()
-
-    def add(self, n: int) -> None:
-        with self._lock:
-            self.found += n
-            needed = self.found * (ENTRY_BYTES + PIECE_BYTES)
-        memory.require(needed, budget=self.allowed, work="The matrix read so far", remedy=self.remedy)
-
-
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
     """Name the file whose footer is whole, but not what it stands for."""
@@ -187,10 +175,10 @@ def _naming(path: str) -> Iterator[None]:
         raise ReleaseError(msg) from problem
 
 
-def _read(file: pq.ParquetFile, columns: Sequence[int]) -> pa.Table:
+def _read(file: pq.ParquetFile, columns: Sequence[int], *, threads: bool = False) -> pa.Table:
     groups = list(range(file.metadata.num_row_groups))
     wanted = [int(column) for column in columns]
-    table = file.reader.read_row_groups(groups, column_indices=sorted(set(wanted)), use_threads=False)
+    table = file.reader.read_row_groups(groups, column_indices=sorted(set(wanted)), use_threads=threads)
     place = {column: i for i, column in enumerate(sorted(set(wanted)))}
     return table.select([place[column] for column in wanted])
 
@@ -264,3 +252,83 @@ def csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
     return matrix
+
+
+# One pass over the whole file: what its columns and rows hold
+
+
+@dataclass
+class Scan:
+    """What the rows (cells) and columns (genes) of an expression file hold."""
+
+    genes: list[str]  # names of the columns without the index
+    types: dict[str, list[str]]  # of the columns
+    cell_genes: np.ndarray  # values above zero of each cell
+    cell_sum: np.ndarray  # of expm1 of the values of each cell
+    cell_min: np.ndarray  # smallest and largest value above zero of each cell, 0 for an empty one
+    cell_max: np.ndarray
+    found: (
+        np.ndarray
+    )  # for each gene: values above zero, not whole, of each kind of fault; first row of each kind
+
+    @property
+    def gene_cells(self) -> np.ndarray:
+        """Values above zero of each gene."""
+        return self.found[:, 0]
+
+    @property
+    def zero_share(self) -> float:
+        """Share of zeros in the whole matrix."""
+        return 1 - int(self.gene_cells.sum()) / max(len(self.cell_genes) * len(self.genes), 1)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every column holds floating numbers under a name of its own, and there are some."""
+        unique = len(set(self.genes)) == len(self.genes) > 0
+        return unique and len(self.cell_genes) > 0 and set(self.types) <= {"float", "double"}
+
+
+@kernel
+def _add_values(values, genes, total, low, high, found):
+    for row in range(values.size):
+        value = values[row]
+        if value == 0:
+            continue
+        if value > 0 and value < np.inf:
+            found[0] += 1
+            genes[row] += 1
+            total[row] += np.expm1(np.float64(value))
+            if value < low[row] or low[row] == 0:
+                low[row] = value
+            if value > high[row]:
+                high[row] = value
+            if value != np.floor(value):
+                found[1] += 1
+        else:
+            kind = 2 if value < 0 and value > -np.inf else (3 if np.isinf(value) else 4)
+            if found[kind] == 0:
+                found[kind + 3] = row
+            found[kind] += 1
+
+
+def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
+    """Read every value of an expression file once, a block of columns at a time; its index is left out."""
+    expression = Expression(str(path), pq.read_metadata(path))
+    schema, n_cells = expression.footer.schema.to_arrow_schema(), expression.n_rows
+    index = find_index(schema, known=())
+    wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]
+    by_cell = [np.zeros(n_cells, kind) for kind in (np.int32, np.float64, np.float32, np.float32)]
+    result = Scan([name for _, name in wanted], {}, *by_cell, np.zeros((len(wanted), 8), np.int64))
+    width = block_width(n_cells)
+    for first in range(0, len(wanted), width):
+        block = wanted[first : first + width]
+        table = expression.read([at for at, _ in block])
+        for gene, ((_, name), column) in enumerate(zip(block, table.columns, strict=True), first):
+            result.types.setdefault(str(column.type), []).append(name)
+            if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+                # a NaN that pandas wrote is a null in the file
+                values = np.ascontiguousarray(column.to_numpy(), dtype=np.float32)
+                _add_values(values, *by_cell, result.found[gene])
+        if progress is not None:
+            progress(first + len(block), len(wanted))
+    return result

@@ -20,7 +20,6 @@ from helpers.errors import CountsError, SourceError, TableError
 
 Choice = pl.Expr | pl.Series | np.ndarray | Sequence[bool]
 
-REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 _PROBED = 64  # cells of an h5ad whose counts are tried before a chapter is promised any
 COUNTS_BYTES = 4  # int32; columns are shared with the values
 
@@ -143,11 +142,8 @@ class Atlas:
             raise TableError(msg)
         return self._projection(key)
 
-    def truth(self, table: str) -> pl.DataFrame | None:
+    def truth(self, table: str) -> pl.DataFrame | None:  # noqa: ARG002
         """Return a table of what was planted in a simulated release, such as ``age_expression``; none for real data."""
-        return self._truth(table) if self.simulated else None
-
-    def _truth(self, table: str) -> pl.DataFrame | None:  # noqa: ARG002  a kind of source without truth
         return None
 
     def unstructured(self) -> dict[str, Any]:
@@ -262,7 +258,7 @@ class Atlas:
         n_genes = self.shape[1] if places is None else len(places)
         blocks = 2 * matrix.THREADS * 4 * n_cells * min(n_genes, matrix.block_width(n_cells))
         work = f"An AnnData of {n_cells:,} cells x {n_genes:,} genes"
-        memory.require(values * each + blocks, budget=budget, work=work, remedy=REMEDY)
+        memory.require(values * each + blocks, budget=budget, work=work, remedy=matrix.REMEDY)
 
     def _read(
         self,
@@ -277,7 +273,7 @@ class Atlas:
         if held is not None:
             data, counted = cache.read(held, rows, places, counts=counts)
         else:
-            data = self.read_csr(rows, places, budget=budget, remedy=REMEDY)
+            data = self.read_csr(rows, places, budget=budget)
             counted = self._recover(data, rows, places, budget=budget) if counts else None
         cells = self.obs if rows is None else self.obs[rows]
         genes = self.var if places is None else self.var[places]
@@ -311,7 +307,7 @@ class Atlas:
             return molecules.recover(data, barcodes=barcodes, units=units)
         except CountsError:  # totals do not fit: only the whole cell shows what one molecule is worth
             self._require(rows, None, counts=True, budget=budget)
-            whole = self.read_csr(rows, None, budget=budget, remedy=REMEDY)
+            whole = self.read_csr(rows, None, budget=budget)
             counted = molecules.recover(whole, barcodes=barcodes, totals=totals)
             return counted[:, places].tocsr()
 

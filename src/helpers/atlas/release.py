@@ -31,24 +31,23 @@ class Release(reader.Atlas):
         self.notes: list[str] = []
         files.require_utf8(self.path)
         self._require_files()
-        path = self._file(names.EXPRESSION_FILE)
+        path = self.path / names.EXPRESSION_FILE
         self.expression = matrix.Expression(str(path), _read_footer(path))
         self._name_columns()
-        self.obs, self.missing = self._read_obs()
-        self._align_rows()
+        self.obs, self.missing = self._read_obs(self._expression_barcodes())
         self.var, absent = self._read_var()
         self.missing += absent
-        lacking = [name for name in names.RELEASE_FILES if not self._file(name).is_file()]
+        lacking = [name for name in names.RELEASE_FILES if not (self.path / name).is_file()]
         self.missing += lacking + [key for key, name in names.PROJECTION_FILES.items() if name in lacking]
         self.species = columns.species_of([], self.var[names.ENSEMBL].drop_nulls().to_list())
 
     @cached_property
     def simulation(self) -> dict[str, Any] | None:
         """What ``truth/simulation.json`` says, or none: a real release has no truth."""
-        path = self._file(names.TRUTH_FOLDER) / "simulation.json"
+        path = self.path / names.TRUTH_FOLDER / "simulation.json"
         if path.is_file():
             return _read_json(path)
-        report = self._file(names.VALIDATION_FILE)  # says so too, where somebody left the truth behind
+        report = self.path / names.VALIDATION_FILE  # says so too, where somebody left the truth behind
         with suppress(ReleaseError):
             return {} if report.is_file() and _read_json(report).get("simulated") is True else None
         return None
@@ -57,8 +56,8 @@ class Release(reader.Atlas):
     def key(self) -> str:
         """Hash of what the files hold that a converted copy is made from."""
         made_from = [*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()]
-        there = [name for name in made_from if self._file(name).is_file()]
-        return files.digest_text(repr([(name, files.fingerprint(self._file(name))) for name in there]))
+        there = [name for name in made_from if (self.path / name).is_file()]
+        return files.digest_text(repr([(name, files.fingerprint(self.path / name)) for name in there]))
 
     def _genes(self, places: Sequence[int]) -> pl.DataFrame:
         """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
@@ -75,11 +74,11 @@ class Release(reader.Atlas):
 
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
-        path = self._file(names.PROJECTION_FILES[key])
+        path = self.path / names.PROJECTION_FILES[key]
         if not path.is_file():
             return None
         known = names.PROJECTION_COLUMNS[key]
-        frame, index = self._open_table(path.name, known, names.SAMPLE_FILE, f"{self.obs.height:,} rows")
+        frame, index = self._open_table(path.name, known, self.obs.height)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
             frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
         chosen = list(known)
@@ -89,13 +88,13 @@ class Release(reader.Atlas):
 
     def unstructured(self) -> dict[str, Any]:
         """Return the settings that came with the projections, or nothing."""
-        path = self._file(names.UNSTRUCTURED_FILE)
+        path = self.path / names.UNSTRUCTURED_FILE
         return _read_json(path) if path.is_file() else {}
 
-    def _truth(self, table: str) -> pl.DataFrame | None:
+    def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted, or none where nothing was."""
-        path = self._file(names.TRUTH_FOLDER) / f"{table}.parquet"
-        return _read_table(path) if path.is_file() else None
+        path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
+        return _read_table(path) if self.simulated and path.is_file() else None
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
@@ -112,22 +111,19 @@ class Release(reader.Atlas):
         return int(total * cells / max(self.obs.height, 1))
 
     def read_csr(
-        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int, remedy: str
+        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
         if self.rows is not None:
             rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
         return self.expression.read_csr(
-            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget, remedy=remedy
+            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
         )
-
-    def _file(self, name: str) -> Path:
-        return self.path / name
 
     def _require_files(self) -> None:
         needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
-        absent = [name for name in needed if not self._file(name).is_file()]
+        absent = [name for name in needed if not (self.path / name).is_file()]
         if not absent:
             return
         here = sorted(path.name for path in self.path.iterdir())
@@ -166,15 +162,13 @@ class Release(reader.Atlas):
         self.gene_names, twice = columns.make_unique([name for name, _ in genes])
         self.notes += twice
 
-    def _read_obs(self) -> tuple[pl.DataFrame, list[str]]:
-        n_rows = f"{self.expression.n_rows:,} rows"
-        frame, index = self._open_table(
-            names.SAMPLE_FILE, names.SAMPLE_COLUMNS, names.EXPRESSION_FILE, n_rows
-        )
-        self._barcoded = False
+    def _read_obs(self, held: pl.Series | None) -> tuple[pl.DataFrame, list[str]]:
+        """Return the table of cells and what it lacks; match the rows of the expression to it by their barcodes."""
+        frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
+        barcodes = None
         if index is not None:
-            barcodes = frame[index].cast(pl.String)
-            self._barcoded = not barcodes.null_count() and not frame[index].dtype.is_numeric()
+            if not frame[index].null_count() and not frame[index].dtype.is_numeric():
+                barcodes = frame[index].cast(pl.String)
             frame = frame.drop(index)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
         given = typed[names.DONOR].drop_nulls().unique()
@@ -182,15 +176,19 @@ class Release(reader.Atlas):
         if nobody.any():
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
-        if not self._barcoded:
+        self.rows: np.ndarray | None = None
+        self._barcoded = barcodes is not None or held is not None
+        if barcodes is None:
             missing.append(names.BARCODE)
-            barcodes, said = self._expression_barcodes(), f"those of {names.EXPRESSION_FILE} are used"
-            self._barcoded = barcodes is not None
-            if self._barcoded:
-                self.notes.append(f"{names.SAMPLE_FILE} has no barcodes; {said}")
-            else:
-                self.notes.append("no file has barcodes: they were made from row numbers")
-                barcodes = pl.Series([f"row-{i:06d}" for i in range(self.expression.n_rows)], dtype=pl.String)
+            said = f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used"
+            self.notes.append(
+                said if self._barcoded else "no file has barcodes: they were made from row numbers"
+            )
+            made = [f"row-{i:06d}" for i in range(self.expression.n_rows)]
+            barcodes = pl.Series(made, dtype=pl.String) if held is None else held
+        elif held is not None and not held.equals(barcodes):
+            self.rows = match_rows(held, barcodes, origin=self.path / names.EXPRESSION_FILE)
+            self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
         self.notes += columns.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
 
@@ -209,24 +207,14 @@ class Release(reader.Atlas):
             raise ReleaseError(msg)
         return column.cast(pl.String)
 
-    def _align_rows(self) -> None:
-        """Match the rows of the expression to the metadata where it has barcodes."""
-        self.rows: np.ndarray | None = None
-        held = self._expression_barcodes()
-        if held is None or not self._barcoded or held.equals(self.obs[names.BARCODE]):
-            return
-        self.rows = match_rows(held, self.obs[names.BARCODE], origin=self._file(names.EXPRESSION_FILE))
-        self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
-
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
-        path = self._file(names.FEATURE_FILE)
+        path = self.path / names.FEATURE_FILE
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
         if not path.is_file():
             bare = pl.DataFrame(genes)
             empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
-        n_genes = f"{len(genes):,} genes"
-        frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, names.EXPRESSION_FILE, n_genes)
+        frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
         rows, key = match_genes(frame, self.gene_names, index=index)
         if key is not None:
             self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
@@ -235,18 +223,18 @@ class Release(reader.Atlas):
         return typed.insert_column(0, genes), missing
 
     def _open_table(
-        self, file: str, known: Sequence[str], other: str, wanted: str
+        self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"
     ) -> tuple[pl.DataFrame, str | None]:
-        """Return a table with as many rows as another file wants, and the name of its index column."""
-        footer, (number, unit) = _read_footer(self._file(file)), wanted.split()
-        if f"{footer.num_rows:,}" != number:
+        """Return a table with as many rows as the expression has cells or genes, and the name of its index column."""
+        footer = _read_footer(self.path / file)
+        if footer.num_rows != wanted:
             msg = (
-                f"{file} has {footer.num_rows:,} {unit}, {other} has {number}. Files of two releases are mixed in "
-                f"{self.path}: fetch it again."
+                f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}. Files of two releases "
+                f"are mixed in {self.path}: fetch it again."
             )
             raise ReleaseError(msg)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
-        return _read_table(self._file(file)), index
+        return _read_table(self.path / file), index
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:

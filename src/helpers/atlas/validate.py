@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 from helpers import files as storage
 from helpers import names
-from helpers.atlas import columns
-from helpers.atlas import scan as scanning
+from helpers.atlas import columns, matrix
 from helpers.errors import ReleaseError
 from helpers.facts import study
 
@@ -30,7 +29,7 @@ CELL_FILES = (_MATRIX, _SAMPLE, *_MAPS)
 _FOR_READERS = (names.README_FILE, names.LICENSE_FILE)  # no number rests on them
 _MOST_STRANGE = 0.1  # share of cells with labels of no known name from which the column is damaged
 _ISOLATED = 0.01  # share of mismatches up to which they are single displaced values, not another definition
-_TOP = float(np.log1p(scanning.SCALE)) + 1e-3  # one gene holds every molecule of a cell
+_TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
 _DEEPEST = 20  # levels of nested JSON
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
@@ -49,15 +48,12 @@ _good, _note, _bad = partial(Finding, OK), partial(Finding, WARNING), partial(Fi
 
 
 class Check(NamedTuple):
-    """A row of the table of checks: its name, the file to blame, what is expected, what is looked at, and how.
-
-    ``needs`` are keys of `Files.get`; where one is not to be had, the check is left out: what is wrong is said elsewhere.
-    """
+    """A row of the table of checks."""
 
     name: str
-    file: str
+    file: str  # the one to blame
     expected: str
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  # keys of `Files.get`; where one is not to be had, what is wrong is said elsewhere
     look: Callable[..., "Finding | Iterable[Finding] | None"]
 
 
@@ -72,35 +68,28 @@ class Files:
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     barcodes: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, Any] = field(default_factory=dict)
-    scan: scanning.Scan | None = None
+    scan: matrix.Scan | None = None
 
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
         scan, table = self.scan, self.tables.get(what)
         numbers = scan is not None and scan.is_numeric
-        logs = numbers and not scan.faults and scan.fractions and scan.cell_max.max() <= _TOP
-        right = (
-            table is not None
-            and what in _COLUMNS
-            and not _lacking(table, what)
-            and not _mistyped(table, what)
-        )
-        others = {
-            "files": self,
-            "matrix": scan,
-            "scan": scan if numbers else None,
-            "logs": scan if logs else None,
-        }
-        return table if right else {**self.texts, **others}.get(what)
+        clean = numbers and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
+        logs = clean and scan.cell_max.max() <= _TOP
+        right = what in _COLUMNS and table is not None and not _lacking(table, what)
+        if right and not _mistyped(table, what):
+            return table
+        others = {"files": self, "matrix": scan, "scan": scan if numbers else None}
+        return {**self.texts, **others, "logs": scan if logs else None}.get(what)
 
     def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
         """Read the whole matrix once; return why not, if it cannot be."""
         if _MATRIX not in self.schemas or _owner(self.schemas[_MATRIX].names, but=_MATRIX):
             return None
         try:
-            self.scan = scanning.read(self.folder / _MATRIX, progress=progress)
-        except (OSError, pa.ArrowException) as error:
-            return _bad(f"cannot be read to its end: {_short(error)}")
+            self.scan = matrix.scan(self.folder / _MATRIX, progress=progress)
+        except ReleaseError as error:
+            return _bad(f"cannot be read to its end: {_short(error.__cause__)}")
         return None
 
 
@@ -132,14 +121,11 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
     if broken := files.read_matrix(progress):
         rows.append(("matrix", _MATRIX, broken, "every column readable"))
-    rows += _run(CHECKS, files)
-    table = [
-        {"check": name, "file": file, **found._asdict(), "expected": expected}
-        for name, file, found, expected in rows
-    ]
-    bare = (pl.col("status") == DAMAGED) & (pl.col("remedy") == "")
-    again = pl.when(bare).then(pl.format("Fetch or write {} again.", "file")).otherwise("remedy")
-    return pl.DataFrame(table, schema=SCHEMA).with_columns(remedy=again)
+    table = []
+    for name, file, (status, found, remedy), expected in rows + _run(CHECKS, files):
+        again = f"Fetch or write {file} again." if status == DAMAGED else ""
+        table.append((name, file, status, found, expected, remedy or again))
+    return pl.DataFrame(table, schema=SCHEMA, orient="row")
 
 
 def is_damaged(report: pl.DataFrame) -> bool:
@@ -210,15 +196,15 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         msg = f"the file holds a {type(value).__name__}, not an object"
         raise ValueError(msg)
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
-            msg = f"values nested more than {_DEEPEST} deep"
-            raise ValueError(msg)
-        nested = [one for one in level if isinstance(one, dict | list)]
-        level = [child for one in nested for child in (one.values() if isinstance(one, dict) else one)]
+    if _depth(value) > _DEEPEST:
+        msg = f"values nested more than {_DEEPEST} deep"
+        raise ValueError(msg)
     return value
+
+
+def _depth(value: Any) -> int:
+    inside = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, inside), default=0) if isinstance(value, dict | list) else 1
 
 
 def _open_parquet(files: Files, path: Path) -> None:
@@ -292,18 +278,16 @@ def _check_barcodes(files: Files, *, file: str) -> Finding | None:
     held = {name: files.barcodes[name] for name in CELL_FILES if name in files.barcodes}
     if file not in held:
         return _good("no barcodes; rows are taken in the order of the other files")
-    usual = Counter(hash(tuple(barcodes)) for barcodes in held.values()).most_common(1)[0][0]
-    reference = next(barcodes for barcodes in held.values() if hash(tuple(barcodes)) == usual)
+    reference = Counter(tuple(barcodes) for barcodes in held.values()).most_common(1)[0][0]
     barcodes, counted = held[file], Counter(held[file])
     repeated = [str(barcode) for barcode, times in counted.items() if times > 1]
     if repeated or None in counted:
         return _bad(f"{len(repeated):,} barcodes more than once: {_list(repeated)}")
-    pairs = enumerate(zip(barcodes, reference, strict=False))
-    at = next((row for row, (one, other) in pairs if one != other), None)
-    if at is None:
-        return _good(f"{len(barcodes):,} barcodes")
     kind = "the rows in another order" if counted == Counter(reference) else "other barcodes"
-    return _bad(f"{kind}: row {at:,} is {barcodes[at]!r}, not {reference[at]!r}")
+    for row, (one, other) in enumerate(zip(barcodes, reference, strict=False)):
+        if one != other:
+            return _bad(f"{kind}: row {row:,} is {one!r}, not {other!r}")
+    return _good(f"{len(barcodes):,} barcodes")
 
 
 def _check_types(files: Files, *, file: str) -> Finding | None:
@@ -318,7 +302,7 @@ def _check_types(files: Files, *, file: str) -> Finding | None:
 
 
 def _check_complete(table: pl.DataFrame) -> Finding:
-    empty = [f"{column} ({n:,})" for column in table.columns if (n := table[column].null_count())]
+    empty = [f"{column.name} ({column.null_count():,})" for column in table if column.null_count()]
     return _bad(f"values missing in {_list(empty)}") if empty else _good("no missing value")
 
 
@@ -359,13 +343,11 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
 
 
 def _check_people(sample: pl.DataFrame) -> Finding:
-    stated = study.donors().select(names.DONOR, group="Age_group_5y", sex="Sex")
-    each = sample.unique(names.DONOR).join(stated, on=names.DONOR, how="left").sort(names.DONOR)
-    strange = each.filter(pl.col("group").is_null())[names.DONOR].to_list()
-    differs = (pl.col(names.AGE_GROUP) != pl.col("group")) | (pl.col(names.SEX) != pl.col("sex"))
-    other = each.filter(differs)[names.DONOR].to_list()
+    donors = sample[names.DONOR].unique().sort()
+    strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
+    other = columns.contradicting(sample)
     if not strange and not other:
-        return _good(f"{len(each)} donors agree")
+        return _good(f"{len(donors)} donors agree")
     unknown = f"{len(strange)} unknown donors {_list(strange)}"
     remedy = "Ages of other donors are known as bins only; nothing else depends on it."
     return _note(f"{unknown}; {len(other)} with another age or sex {_list(other)}", remedy)
@@ -384,13 +366,11 @@ def _numbers(table: pl.DataFrame | pl.Series) -> np.ndarray:
 
 
 def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
-    table = table.select(_COLUMNS[file])
-    bad = ~np.isfinite(_numbers(table))
-    if not bad.any():
+    bad = np.argwhere(~np.isfinite(_numbers(table.select(_COLUMNS[file]))))
+    if not len(bad):
         return _good("finite")
-    row, column = (int(i) for i in np.argwhere(bad)[0])
-    where = f"first in row {row:,}, {table.columns[column]}"
-    return _bad(f"{int(bad.sum()):,} values missing or infinite, {where}")
+    row, column = bad[0]
+    return _bad(f"{len(bad):,} values missing or infinite, first in row {row:,}, {_COLUMNS[file][column]}")
 
 
 def _check_aligned(table: pl.DataFrame, sample: pl.DataFrame, *, file: str) -> Finding | None:
@@ -452,13 +432,13 @@ def _is_step(value: Any) -> bool:
 # The whole matrix
 
 
-def _check_matrix_types(scan: scanning.Scan) -> Finding:
+def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
-    others = {kind: held for kind, held in types.items() if kind not in ("float", "double")}
-    strange = [(column, kind) for kind, held in others.items() for column in held]
-    if strange:
-        first = "first {!r}: {}".format(*strange[0])
-        return _bad(f"{len(strange):,} of {len(genes):,} columns are not float32, {first}", _NOT_LOG)
+    others = [kind for kind in types if kind not in ("float", "double")]
+    if others:
+        n_strange, first = sum(len(types[kind]) for kind in others), types[others[0]][0]
+        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}: {others[0]}"
+        return _bad(found, _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
     if "double" in types:
@@ -467,7 +447,7 @@ def _check_matrix_types(scan: scanning.Scan) -> Finding:
     return _good("float32")
 
 
-def _check_gene_names(scan: scanning.Scan, features: pl.DataFrame) -> Finding:
+def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
     genes, remedy = scan.genes, f"Fetch or write both {_MATRIX} and {_FEATURES} again."
     if len(features) != len(genes):
         return _bad(f"{len(genes):,} columns, {len(features):,} genes in {_FEATURES}", remedy)
@@ -484,33 +464,34 @@ def _check_gene_names(scan: scanning.Scan, features: pl.DataFrame) -> Finding:
     return _bad(f"{len(differ):,} {moved}, first column {first:,}: {found!r}, not {wanted!r}", remedy)
 
 
-def _check_values(scan: scanning.Scan) -> Iterable[Finding]:
-    for kind in scanning.KINDS:
-        faults = [fault for fault in scan.faults if fault.kind == kind]
-        if faults:
-            n_values, first = sum(fault.count for fault in faults), faults[0]
-            where = f"in {len(faults):,} genes, first in row {first.row:,}, gene {first.column!r}"
-            yield _bad(f"{n_values:,} {kind} values {where}", _NOT_LOG)
+def _check_values(scan: matrix.Scan) -> Iterable[Finding]:
+    for place, kind in enumerate(matrix.KINDS):
+        counted, rows = scan.found[:, 2 + place], scan.found[:, 5 + place]
+        if counted.any():
+            first = int(np.argmax(counted > 0))
+            where = f"first in row {rows[first]:,}, gene {scan.genes[first]!r}"
+            n_genes = np.count_nonzero(counted)
+            yield _bad(f"{counted.sum():,} {kind} values in {n_genes:,} genes, {where}", _NOT_LOG)
 
 
-def _check_range(scan: scanning.Scan) -> Finding:
+def _check_range(scan: matrix.Scan) -> Finding:
     top = float(scan.cell_max.max())
-    if top > 0 and scan.fractions == 0:
+    if top > 0 and not scan.found[:, 1].any():
         return _bad(f"whole numbers only, up to {top:g}: raw counts", _NOT_LOG)
     if top > _TOP:
         return _bad(f"up to {top:.4g}, first in row {int(np.argmax(scan.cell_max)):,}", _NOT_LOG)
     return _good(f"0 to {top:.2f}")
 
 
-def _check_zeros(scan: scanning.Scan) -> Finding:
+def _check_zeros(scan: matrix.Scan) -> Finding:
     empty = np.flatnonzero(scan.cell_genes == 0)
     if len(empty):
         return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
     return _good(f"{scan.zero_share:.2%} zeros; {int((scan.gene_cells == 0).sum()):,} genes in no cell")
 
 
-def _check_normalization(scan: scanning.Scan) -> Finding:
-    off = np.abs(scan.cell_sum / scanning.SCALE - 1)
+def _check_normalization(scan: matrix.Scan) -> Finding:
+    off = np.abs(scan.cell_sum / matrix.SCALE - 1)
     wrong = np.flatnonzero(off > 1e-3)
     if not len(wrong):
         return _good(f"true of all {len(off):,} cells")
@@ -525,7 +506,7 @@ def _check_normalization(scan: scanning.Scan) -> Finding:
     return _bad(found, _NOT_LOG)
 
 
-def _check_whole(files: Files, scan: scanning.Scan) -> Finding:
+def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
     """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
     top = [scan.genes[i] for i in np.argsort(-scan.gene_cells)[:16]]
     n_whole = n_values = 0
@@ -543,13 +524,14 @@ def _check_whole(files: Files, scan: scanning.Scan) -> Finding:
     return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
 
 
-def _check_counts(files: Files, scan: scanning.Scan, sample: pl.DataFrame) -> Finding | None:
+def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Finding | None:
     if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
         return None
-    counts = np.rint(scan.counts())
     stated = _numbers(sample[names.N_COUNTS])
-    # a few cells have no gene with one single molecule: their smallest value stands for two or three
     with np.errstate(divide="ignore", invalid="ignore"):
+        # log1p of counts per 10,000 makes one molecule of a cell with N molecules log1p(10,000 / N)
+        counts = np.rint(np.nan_to_num(scan.cell_sum / np.expm1(scan.cell_min.astype(np.float64))))
+        # a few cells have no gene with one single molecule: their smallest value stands for two or three
         times = np.rint(stated / counts)
     multiple = (times >= 2) & (times <= 3) & (np.abs(stated - times * counts) <= times)
     return _compare(np.where(multiple, stated, counts), sample[names.N_COUNTS], _SAMPLE)
