@@ -1,14 +1,10 @@
-"""Sentences made by others may go on with genes that the cell does not express: find and trim them."""
+"""Sentences made by others may go on with genes that the cell does not express: find them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import polars as pl
-
-from helpers.errors import SentenceError
-from helpers.sentences.encode import SENTENCE
 
 COUNT, ALPHABET, CONSTANT, NONE, UNKNOWN = "count", "alphabet", "constant", "none", "cannot tell"
 # Columns that say how many genes a cell expresses, as data sets name them, in lower case.
@@ -93,22 +89,6 @@ def find_counts(columns: Iterable[str]) -> str | None:
     """Return the column that counts the expressed genes of a cell, in whatever letter case; none if there is none."""
     found = {column.lower(): column for column in reversed(list(columns))}
     return next((found[name] for name in COUNT_COLUMNS if name in found), None)
-
-
-def trim(frame: pl.DataFrame, *, column: str = SENTENCE, count_column: str | None = None) -> pl.DataFrame:
-    """Cut the padding off the sentences of a table."""
-    for named in (column, count_column):
-        if named is not None and named not in frame.columns:
-            msg = f"no column {named!r}; the table has: {', '.join(frame.columns)}."
-            raise SentenceError(msg)
-    counts = count_column or find_counts(frame.columns)
-    found = find(frame[column].to_list(), expressed=None if counts is None else _numbers(frame[counts]))
-    kept = pl.col(column).str.split(" ").list.head(pl.lit(pl.Series(found.keep))).list.join(" ")
-    return frame.with_columns(kept.alias(column))
-
-
-def _numbers(counts: pl.Series) -> list[float | None]:
-    return counts.cast(pl.Float64, strict=False).to_list()
 
 
 def _ordered_tail(words: list[str]) -> int:

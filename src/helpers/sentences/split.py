@@ -27,20 +27,6 @@ class Donor:
     cells: int
 
 
-@dataclass(frozen=True)
-class Split:
-    """The side of each donor; donors that are not listed are on the train side."""
-
-    test_donors: frozenset[str]
-    donors: tuple[Donor, ...]
-    target: float
-    seed: int
-
-    def side(self, donor: str | None) -> str:
-        """Return the side of the cells of a donor."""
-        return TEST if donor in self.test_donors else TRAIN
-
-
 def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
     """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`."""
     if donor_column is not None and donor_column not in columns:
@@ -51,19 +37,13 @@ def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> s
 
 def split_donors(
     donors: Sequence[Donor], *, target: float, seed: int, settled: Mapping[str, str] | None = None
-) -> Split:
-    """Choose the donors of the test side, stratified by age.
+) -> frozenset[str]:
+    """Choose the donors of the test side, stratified by age; those that are `settled` keep their side.
 
     The donors are ordered by age and cut into as many neighboring groups as test donors are wanted; one of each group
     is drawn. Of several such draws the one whose share of cells is nearest to the target is taken. The result depends
     on the donors and the seed only: not on the order of cells, files, chunks or workers.
     """
-    if not 0 < target < 1:
-        msg = f"the test share is {target}; give a share above 0 and below 1, or ask for no split."
-        raise SentenceError(msg)
-    settled = settled or {}
-    fresh = [donor for donor in donors if donor.name not in settled]
-    held = frozenset(name for name, side in settled.items() if side == TEST)
     if len(donors) < 2:
         found = donors[0].name if donors else "none"
         msg = (
@@ -71,10 +51,11 @@ def split_donors(
             "Ask for no split, or for a split by cell (its test cells share their donors with train)."
         )
         raise SentenceError(msg)
+    settled = settled or {}
+    fresh = [donor for donor in donors if donor.name not in settled]
+    held = frozenset(name for name, side in settled.items() if side == TEST)
     wanted = round(target * len(fresh)) if settled else max(1, round(target * len(fresh)))
-    if wanted:
-        held |= _draw(fresh, wanted=wanted, target=target, seed=seed)
-    return Split(held, tuple(sorted(donors, key=lambda donor: donor.name)), target, seed)
+    return held | _draw(fresh, wanted=wanted, target=target, seed=seed) if wanted else held
 
 
 def split_cells(barcodes: Sequence[str], *, target: float, seed: int) -> np.ndarray:
@@ -90,16 +71,15 @@ def _draw(donors: Sequence[Donor], *, wanted: int, target: float, seed: int) -> 
     order = sorted(donors, key=lambda donor: (donor.age is None, donor.age or 0.0, donor.name))
     bounds = [round(i * len(order) / wanted) for i in range(wanted + 1)]
     total = sum(donor.cells for donor in order)
-    best: tuple[float, frozenset[str]] | None = None
-    for draw in range(DRAWS):
-        picked = [
-            min(order[start:stop], key=lambda donor: _unit(seed, draw, donor.name))
-            for start, stop in pairwise(bounds)
-        ]
-        off = abs(sum(donor.cells for donor in picked) - target * total)
-        if best is None or off < best[0]:
-            best = (off, frozenset(donor.name for donor in picked))
-    return best[1] if best else frozenset()
+
+    def pick(draw: int) -> list[Donor]:
+        groups = (order[start:stop] for start, stop in pairwise(bounds))
+        return [min(group, key=lambda donor: _unit(seed, draw, donor.name)) for group in groups]
+
+    best = min(
+        map(pick, range(DRAWS)), key=lambda drawn: abs(sum(one.cells for one in drawn) - target * total)
+    )
+    return frozenset(donor.name for donor in best)
 
 
 def _unit(seed: int, draw: int, text: str) -> float:
