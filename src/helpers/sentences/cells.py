@@ -31,7 +31,7 @@ NULL_TEXTS = ("nan", "NaN", "<NA>")
 
 
 class Cells:
-    """Cells by genes, read in slices; the genes and what is stated of the whole are read at once."""
+    """Cells by genes, read in slices by `block` and `obs`; genes and what is stated of the whole are read at once."""
 
     n_cells: int
     schema: pa.Schema
@@ -53,14 +53,6 @@ class Cells:
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the file anew where a copy is sent."""
         return open_cells, (self.path, self.layer, self.name)
-
-    def block(self, start: int, stop: int) -> sparse.csr_matrix:
-        """Return the values of a slice of cells, float32 or float64, each column once a row."""
-        raise NotImplementedError
-
-    def obs(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the annotation of a slice of cells, the barcode first, with true nulls."""
-        raise NotImplementedError
 
     def digest(self) -> str:
         """Return a hash that tells this content from another."""
@@ -86,14 +78,14 @@ class MemoryCells(Cells):
         self.n_cells, self.schema = self._table.num_rows, self._table.schema
 
     def block(self, start: int, stop: int) -> sparse.csr_matrix:
-        """Return the values of a slice of cells."""
+        """Return the values of a slice of cells, float32 or float64, each column once a row."""
         if sparse.issparse(self._values):
             rows = self._values[start:stop]
             return as_block(rows.data, rows.indices, rows.indptr, len(self.genes))
         return _dense_block(self._values, start, stop)
 
     def obs(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the annotation of a slice of cells."""
+        """Return the annotation of a slice of cells, the barcode first, with true nulls."""
         return self._table.select(columns or self.schema.names).slice(start, stop - start)
 
     def digest(self) -> str:
@@ -189,13 +181,7 @@ def open_cells(source: Any, layer: str = X, name: str | None = None) -> Cells:
 
 
 def dataset_name(path: Path) -> str:
-    """Return the name of a data set: its file name without ``.h5ad`` and ``.gz``.
-
-    Examples
-    --------
-    >>> dataset_name(Path("10cc50a0-af80-4fa1-b668-893dd5c0113a.h5ad"))
-    '10cc50a0-af80-4fa1-b668-893dd5c0113a'
-    """
+    """Return the name of a data set: its file name without ``.h5ad`` and ``.gz``."""
     return Path(path).name.removesuffix(".gz").removesuffix(".h5ad")
 
 

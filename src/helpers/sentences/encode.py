@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from helpers.errors import SentenceError
@@ -78,14 +79,9 @@ class Ranked:
 
     def text(self) -> pa.Array:
         """Return one sentence a cell; a cell without expressed genes has an empty one."""
-        letters, word_starts = self.vocabulary.letters
-        offsets = kernels.measure_text(self.words, self.starts, np.diff(word_starts))
-        text = np.empty(int(offsets[-1]), np.uint8)
-        kernels.write_text(self.words, self.starts, offsets, letters, word_starts, text)
-        size = len(self.starts) - 1
-        if offsets[-1] >= 2**31:
-            return pa.LargeStringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(text))
-        return pa.StringArray.from_buffers(size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text))
+        large = pa.large_string()  # the text of many cells may pass 2 GiB
+        words = pa.array(self.vocabulary.words, large).take(pa.array(self.words))
+        return pc.binary_join(pa.LargeListArray.from_arrays(self.starts, words), pa.scalar(" ", large))
 
     def take(self, rows: np.ndarray) -> "Ranked":
         """Return some of the cells, in the order of `rows`."""
@@ -239,21 +235,12 @@ def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
 
 def count_ties(statistics: np.ndarray) -> dict[str, int]:
     """Count how much of the text the order among equal values decides, and which values were left out."""
-    total = statistics.sum(axis=0)
     expressed, written = statistics[:, kernels.EXPRESSED], statistics[:, kernels.WRITTEN]
     found = {
         "cells": len(statistics),
         "empty_cells": (expressed == 0).sum(),
         "cells_cut": (written < expressed).sum(),
-        "cells_cut_within_a_tie": total[kernels.CUT_IN_TIE],
-        "expressed": total[kernels.EXPRESSED],
-        "words": total[kernels.WRITTEN],
-        "words_in_ties": total[kernels.TIED],
-        "top_words": total[kernels.TOP],
-        "top_words_in_ties": total[kernels.TOP_TIED],
-        "values_not_finite": total[kernels.NOT_FINITE],
-        "values_negative": total[kernels.NEGATIVE],
-        "values_stored_zero": total[kernels.STORED_ZERO],
+        **dict(zip(kernels.STATISTICS, statistics.sum(axis=0), strict=True)),
     }
     return {key: int(value) for key, value in found.items()}
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +74,6 @@ class Vocabulary:
     word_of_column: np.ndarray
     report: Mapping[str, str | int]
     by_id: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def letters(self) -> tuple[np.ndarray, np.ndarray]:
-        """The bytes of all words one after another, and where each word starts."""
-        encoded = [word.encode() for word in self.words]
-        starts = np.concatenate([[0], np.cumsum([len(word) for word in encoded])]).astype(np.int64)
-        return np.frombuffer(b"".join(encoded), np.uint8), starts
 
     def subset(self, genes: Iterable[str]) -> tuple["Vocabulary", list[str]]:
         """Keep only the words of a gene list, and name its genes that are none; order among equal values stays.
@@ -206,13 +199,7 @@ def read_table(path: Path, what: str) -> pl.DataFrame:
 
 
 def is_ensembl(name: str) -> bool:
-    """Tell whether a name is an Ensembl identifier; ENSA and ENSAP1 are gene symbols.
-
-    Examples
-    --------
-    >>> is_ensembl("ENSG00000143420.19"), is_ensembl("ENSA")
-    (True, False)
-    """
+    """Tell whether a name is an Ensembl identifier; ENSA and ENSAP1 are gene symbols."""
     return _ENSEMBL.fullmatch(name) is not None
 
 

@@ -199,13 +199,7 @@ def read_collections(path: Path) -> pl.DataFrame:
 
 
 def find_id(name: str) -> str | None:
-    """Return the UUID in the name of a data set, in lower case with dashes; none if there is none.
-
-    Examples
-    --------
-    >>> find_id("10CC50A0AF804FA1B668893DD5C0113A")
-    '10cc50a0-af80-4fa1-b668-893dd5c0113a'
-    """
+    """Return the UUID in the name of a data set, in lower case with dashes; none if there is none."""
     found = _UUID.search(name.lower())
     return "-".join(found.groups()) if found else None
 
@@ -226,7 +220,7 @@ def _run(
         counted = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
         donors = {name: pool.result(future) for name, future in counted.items()}
         held = _decide(donors.values(), out, options)
-    tables = pool.share(publications), pool.share(nomenclature)
+    nomenclature = pool.share(nomenclature)
     waiting, planned, started = deque(named.items()), deque(), deque()
     done: dict[str, tuple[shards.Job, dict[str, Any], list[dict[str, Any]]]] = {}
     # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
@@ -234,7 +228,9 @@ def _run(
     while waiting or planned or started:
         while waiting and len(planned) < AHEAD:
             name, source = waiting.popleft()
-            planned.append((name, pool.submit(_plan, name, source, options, *tables, donors[name], held)))
+            constants = _describe_source(find_id(name), publications)
+            plan = pool.submit(_plan, name, source, options, constants, nomenclature, donors[name], held)
+            planned.append((name, plan))
         if planned:
             name, plan = planned.popleft()
             job, sides, counts = pool.result(plan)
@@ -295,11 +291,10 @@ def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> froz
     merged = (
         pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum()).sort("name")
     )
-    donors = [split.Donor(*row) for row in merged.select("name", "age", "cells").iter_rows()]
     held = split.split_donors(
-        donors, target=options.test_fraction, seed=options.seed, settled=before["sides"]
+        merged, target=options.test_fraction, seed=options.seed, settled=before["sides"]
     )
-    sides = before["sides"] | {one.name: split.TEST if one.name in held else split.TRAIN for one in donors}
+    sides = before["sides"] | {name: split.TEST if name in held else split.TRAIN for name in merged["name"]}
     write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
     return held
 
@@ -308,7 +303,7 @@ def _plan(
     name: str,
     source: Any,
     options: Options,
-    publications: pl.DataFrame | None,
+    constants: Mapping[str, str | None],
     nomenclature: symbols.Nomenclature | None,
     donors: pl.DataFrame | None,
     held: frozenset[str],
@@ -321,15 +316,13 @@ def _plan(
     organism = opened.organism
     if not organism and (known := options.organism or symbols.find_organism(opened.genes)):
         organism = cells.complete_organism({cells.ORGANISM: known})
-    constants = _describe_source(find_id(name), publications)
-    constants |= {key: value for key, value in organism.items() if key not in columns}
     facts = {
         "format": FORMAT,
         "source": {"name": name, "hash": opened.digest(), "cells": opened.n_cells},
         "options": asdict(options),
         "donor_column": split.find_donors(columns, donor_column=options.donor_column),
         "age_column": ages.find_source(columns, age_column=options.age_column),
-        "constants": constants,
+        "constants": constants | {key: value for key, value in organism.items() if key not in columns},
         "hgnc_sha256": None if nomenclature is None else nomenclature.sha256,
         "words_sha256": digest_text("\n".join(encoder.vocabulary.words)),
         "split": _describe_split(options, donors, held, int((~copies).sum())),
@@ -351,9 +344,8 @@ def _plan(
         barcodes = _read_column(opened, columns[0]).to_list()
         test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
     else:
-        test = (
-            _read_column(opened, facts["donor_column"]).is_in(sorted(held)).fill_null(value=False).to_numpy()
-        )
+        of_donors = _read_column(opened, job.plan["donor_column"]).is_in(sorted(held))
+        test = of_donors.fill_null(value=False).to_numpy()
     return job, {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}, counts
 
 
@@ -432,7 +424,7 @@ def _describe(
     copied: int,
 ) -> Written:
     """Check the written files against each other and describe them."""
-    ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, kernels.N_STATISTICS), np.int64)))
+    ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, len(kernels.STATISTICS)), np.int64)))
     by_side: Counter[str] = Counter()
     donors: dict[str, set[str]] = {split.TRAIN: set(), split.TEST: set(), "": set()}
     for report in reports:
