@@ -166,7 +166,10 @@ def _make(
 ) -> dict[str, Any] | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
     facts = dict.fromkeys(COLUMNS) | told
-    facts |= {name: row[f"_{name}"] for name in COLUMNS if _is_given(row.get(f"_{name}"))}
+    stated = {name: row.get(f"_{name}") for name in COLUMNS}
+    facts |= {
+        name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
+    }
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
     usable = [text for text in task.templates if _find_fields(text) <= known]
@@ -183,10 +186,6 @@ def _make(
         "n_genes": len(words),
         **{name: facts[name] for name in ("dataset", "side", "donor", "barcode")},
     }
-
-
-def _is_given(value: Any) -> bool:
-    return value is not None and names.is_given(str(value))
 
 
 def _find_fields(template: str) -> set[str]:
