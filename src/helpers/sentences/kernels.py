@@ -164,17 +164,8 @@ def rank_words(
     digit, count = np.empty(widest, np.uint8), np.empty(256, np.int64)
     for row in range(n_cells):
         start, stop = starts[row], starts[row + 1]
-        m, ascending = _gather(
-            columns[start:stop],
-            values[start:stop],
-            word_of_column,
-            row,
-            stamp,
-            place,
-            value,
-            word_a,
-            statistics[row],
-        )
+        own = columns[start:stop], values[start:stop]
+        m, ascending = _gather(*own, word_of_column, row, stamp, place, value, word_a, statistics[row])
         for i in range(m):
             key_a[i] = ~bits[i]  # the bits of positive numbers are ordered as they are
         keys = (ascending, seed, cell_keys[row % len(cell_keys)], word_keys)

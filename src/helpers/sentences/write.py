@@ -251,7 +251,7 @@ def _run(
         msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
         raise SentenceError(msg)
     copied = _compare_sides(out, reports)
-    written = [_describe(out / name, *found, options, copied[name]) for name, found in done.items()]
+    written = [_describe(out / name, *found, copied[name]) for name, found in done.items()]
     everything = {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))}
     _write_readme(out, everything)
     return written
@@ -420,7 +420,6 @@ def _describe(
     job: shards.Job,
     counts: Mapping[str, Any],
     reports: Sequence[Mapping[str, Any]],
-    options: Options,
     copied: int,
 ) -> Written:
     """Check the written files against each other and describe them."""
@@ -432,14 +431,15 @@ def _describe(
         by_side[report["side"] or "all"] += report["cells"]
         donors[report["side"]].update(filter(names.is_somebody, report["donors"]))
     both = sorted(donors[split.TRAIN] & donors[split.TEST])
-    known = options.split != split.NONE and job.plan["donor_column"] is not None
-    if options.split == split.DONORS and both:
+    kind = job.plan["split"]["kind"]
+    known = kind != split.NONE and job.plan["donor_column"] is not None
+    if kind == split.DONORS and both:
         msg = f"{folder}: donors {', '.join(both[:5])} are in train and test. This is a fault; report it."
         raise SentenceError(msg)
     manifest = {
         **job.plan,
         "donors_on_both_sides": len(both) if known else None,
-        "test_sentences_in_train": None if options.split == split.NONE else copied,
+        "test_sentences_in_train": None if kind == split.NONE else copied,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
         **{key: value for key, value in counts.items() if key.startswith("cells_")},
