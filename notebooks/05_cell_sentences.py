@@ -47,8 +47,7 @@ from helpers import findings, sources, style
 from helpers.book.workshop import check
 from helpers.facts import study
 from helpers.sentences import decode, padding, prompts, write
-from helpers.sentences.encode import encode, rank
-from helpers.sentences.ranking import Rule, add_shares, count_ties
+from helpers.sentences.encode import Rule, add_shares, count_ties, encode, rank
 from helpers.stats import permute
 
 style.apply()

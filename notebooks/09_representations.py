@@ -53,8 +53,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import findings, sources, style
 from helpers.book.workshop import check
-from helpers.sentences.encode import encode
-from helpers.sentences.ranking import Rule
+from helpers.sentences.encode import Rule, encode
 from helpers.stats import permute
 
 style.apply()

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from helpers.errors import SentenceError
 from helpers.sentences import encode
-from helpers.sentences.ranking import Rule
+from helpers.sentences.encode import Rule
 
 
 def make(values, genes=None, dtype=np.float32):
@@ -201,5 +201,9 @@ def test_wrong_options_and_inputs_are_refused_in_words():
         Rule(top_n=-1)
     with pytest.raises(SentenceError, match=r"ties is 'random'; choose one of 'symbol', 'file', 'seeded'"):
         Rule(ties="random")
+    with pytest.raises(SentenceError, match=r"duplicates is 'mean'; choose one of 'sum', 'first'"):
+        Rule(duplicates="mean")
+    with pytest.raises(SentenceError, match=r"case is 'lower'; choose one of 'given', 'upper'"):
+        Rule(case="lower")
     with pytest.raises(SentenceError, match=r"from an AnnData or the path of an .h5ad file, not from a list"):
         encode.encode([1, 2])

@@ -10,7 +10,7 @@ import pytest
 
 from helpers import ages
 from helpers.sentences import encode, write
-from helpers.sentences.ranking import Rule
+from helpers.sentences.encode import Rule
 
 
 def sentences(adata, **options):

@@ -89,15 +89,9 @@ def test_a_tail_that_cells_share_is_found_without_counts():
     assert found.keep.tolist() == [5] * 6
 
 
-def test_counts_decide_where_they_are_known(tmp_path):
-    other(
-        tmp_path,
-        gene_sentence_2000=["A B C D", "E F G H", "I J"],
-        n_genes=[2, 9, None],
-        donor=["x", "y", "z"],
-    )
-    table, found = read.read_trimmed(tmp_path, columns=["donor"])
-    assert table.rows() == [("A B", "x"), ("E F G H", "y"), ("I J", "z")]
+def test_counts_decide_where_they_are_known():
+    found = padding.find(["A B C D", "E F G H", "I J"], expressed=[2, 9, None])
+    assert found.keep.tolist() == [2, 4, 2]
     assert (found.rule, found.padded_cells) == ("count", pytest.approx(1 / 3))
     assert found.padded_words == pytest.approx(0.2)
 
@@ -109,11 +103,6 @@ def test_sentences_of_expressed_genes_alone_are_left_alone(cells, tmp_path):
     assert found.rule == "none"
     assert (found.keep == found.words).all()
     assert padding.find([]).padded_cells is None
-
-
-def test_trimming_names_a_column_that_is_missing():
-    with pytest.raises(SentenceError, match=r"no column 'n'; the table has: cell_sentence"):
-        padding.trim(pl.DataFrame({"cell_sentence": ["A"]}), count_column="n")
 
 
 def test_a_folder_whose_name_is_a_pattern_is_read_and_not_its_neighbor(tmp_path):

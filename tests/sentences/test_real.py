@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from helpers.errors import SentenceError
 from helpers.sentences import encode, read, write
-from helpers.sentences.ranking import Rule
+from helpers.sentences.encode import Rule
 from helpers.sentences.write import Options
 
 

@@ -100,8 +100,6 @@ def test_a_table_that_is_not_hgnc_is_refused(tmp_path):
 def test_no_symbols_at_all_is_an_error_that_says_what_to_do():
     with pytest.raises(SentenceError, match=r"no gene of the 1 has a symbol.*Name the column of symbols"):
         symbols.build(["ENSG99999999999"], {})
-    with pytest.raises(SentenceError, match=r"duplicates is 'mean'; choose one of 'sum', 'first'"):
-        symbols.build(["A"], {}, duplicates="mean")
 
 
 @pytest.mark.parametrize(

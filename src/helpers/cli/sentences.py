@@ -45,10 +45,10 @@ def sentences(
     Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
     On machines:  dask scheduler  (prints its address), on each: dask worker tcp://HOST:8786, then --cluster tcp://HOST:8786
     """
-    from helpers.sentences import ranking, write
+    from helpers.sentences import encode, write
 
     chosen = write.Options(
-        rule=ranking.Rule(
+        rule=encode.Rule(
             top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
             symbol_column=symbol_column, gene_lists=_read_lists(gene_list or []),
         ),

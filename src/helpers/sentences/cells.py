@@ -2,23 +2,24 @@
 
 import errno
 import hashlib
-import threading
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+from anndata.io import read_elem, read_h5ad
 from scipy import sparse
 
 from helpers import files, names
 from helpers.errors import SentenceError
-from helpers.sentences import kernels
 
 X, RAW = "X", "raw"
 ORGANISM, ORGANISM_TERM = "organism", "organism_ontology_term_id"
@@ -28,192 +29,136 @@ DENSE_BYTES = 32 * 2**20
 # Texts that pandas leaves where a label is missing.
 NULL_TEXTS = ("nan", "NaN", "<NA>")
 
-Block = tuple[np.ndarray, np.ndarray, np.ndarray]
 
+class Cells:
+    """Cells by genes, read in slices by `block` and `obs`; genes and what is stated of the whole are read at once."""
 
-class Cells(Protocol):
-    """Cells by genes, read in slices."""
-
-    name: str
     n_cells: int
-    genes: Sequence[str]
     schema: pa.Schema
-    layer: str
 
-    def gene_columns(self) -> Mapping[str, Sequence[str | None]]:
-        """Return the text columns of the gene table."""
+    def __init__(
+        self, path: Path | None, layer: str, name: str, var: pd.DataFrame, uns: Mapping[str, Any]
+    ) -> None:
+        self.path, self.layer, self.name = path, layer, name
+        self.genes = [str(gene) for gene in var.index]
+        columns = {str(column): _arrow(var[column]) for column in var.columns}
+        self.gene_columns = {
+            column: values.to_pylist()
+            for column, values in columns.items()
+            if pa.types.is_string(values.type)
+        }
+        stated = {key: str(np.ravel(uns[key])[0]) for key in (ORGANISM, ORGANISM_TERM) if key in uns}
+        self.organism = complete_organism(stated)
 
-    def block(self, start: int, stop: int) -> Block:
-        """Return the values of a slice of cells as CSR: int64 starts, int32 columns, float32 or float64 values."""
-
-    def obs(self, start: int, stop: int, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the annotation of a slice of cells, the barcode first, with true nulls."""
-
-    def organism(self) -> dict[str, str]:
-        """Return organism and organism_ontology_term_id where they are stated for the whole file."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open the file anew where a copy is sent."""
+        return open_cells, (self.path, self.layer, self.name)
 
     def digest(self) -> str:
         """Return a hash that tells this content from another."""
+        # a checksum of every byte finds what was rewritten in place; it is three times as fast as a whole SHA-256
+        checksum = 0
+        with reading(self.path), self.path.open("rb") as stream:
+            while block := stream.read(4 * 2**20):
+                checksum = zlib.crc32(block, checksum)
+            return files.digest_text(f"{files.fingerprint(self.path)}-{checksum:08x}")
 
 
-class MemoryCells:
-    """Cells of an AnnData in memory."""
+class MemoryCells(Cells):
+    """Cells of an AnnData in memory, or of a file that cannot be read row by row."""
 
-    def __init__(self, adata: Any, *, layer: str = X, name: str = "cells") -> None:
-        self.name, self.layer, self.n_cells = name, layer, int(adata.n_obs)
-        matrix, self._var = _values(adata, layer)
+    def __init__(self, adata: Any, path: Path | None, layer: str, name: str) -> None:
+        matrix, var = _values(adata, layer)
+        super().__init__(path, layer, name, var, adata.uns)
         self._values = matrix.tocsr() if sparse.issparse(matrix) else matrix
-        self.genes = [str(gene) for gene in self._var.index]
-        self._uns = {key: str(adata.uns[key]) for key in (ORGANISM, ORGANISM_TERM) if key in adata.uns}
-        self._table = obs_table(adata.obs)
-        self.schema = self._table.schema
+        barcode = barcode_name(list(adata.obs.columns))
+        columns = {barcode: pa.array([str(cell) for cell in adata.obs.index], pa.string())}
+        columns |= {str(column): _arrow(adata.obs[column]) for column in adata.obs.columns}
+        self._table = pa.table(columns)
+        self.n_cells, self.schema = self._table.num_rows, self._table.schema
 
-    def gene_columns(self) -> dict[str, list[str | None]]:
-        """Return the text columns of the gene table."""
-        table = obs_table(self._var).drop_columns([barcode_name(list(self._var.columns))])
-        return {
-            name: table[name].to_pylist()
-            for name in table.column_names
-            if pa.types.is_string(table[name].type)
-        }
-
-    def block(self, start: int, stop: int) -> Block:
-        """Return the values of a slice of cells as CSR."""
+    def block(self, start: int, stop: int) -> sparse.csr_matrix:
+        """Return the values of a slice of cells, float32 or float64, each column once a row."""
         if sparse.issparse(self._values):
-            first, last = self._values.indptr[start], self._values.indptr[stop]
-            starts = self._values.indptr[start : stop + 1].astype(np.int64) - int(first)
-            parts = self._values.indices[first:last], self._values.data[first:last]
-            return as_block(starts, *parts, len(self.genes))
+            rows = self._values[start:stop]
+            return as_block(rows.data, rows.indices, rows.indptr, len(self.genes))
         return _dense_block(self._values, start, stop)
 
-    def obs(self, start: int, stop: int, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the annotation of a slice of cells."""
-        found = self._table.slice(start, stop - start)
-        return found if columns is None else found.select(list(columns))
-
-    def organism(self) -> dict[str, str]:
-        """Return the organism stated in ``uns``."""
-        return complete_organism(self._uns)
+    def obs(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the annotation of a slice of cells, the barcode first, with true nulls."""
+        return self._table.select(columns or self.schema.names).slice(start, stop - start)
 
     def digest(self) -> str:
-        """Return the SHA-256 of barcodes, genes, values and labels."""
+        """Return the hash of the file, or the SHA-256 of barcodes, genes, values and labels."""
+        if self.path is not None:
+            return super().digest()
         sha = hashlib.sha256("\n".join([*self._table.column(0).to_pylist(), *self.genes]).encode())
         for start in range(0, self.n_cells, 10_000):
-            for part in self.block(start, min(start + 10_000, self.n_cells)):
+            block = self.block(start, min(start + 10_000, self.n_cells))
+            for part in (block.indptr.astype(np.int64), block.indices.astype(np.int32), block.data):
                 sha.update(part)
         for column in self._table.columns[1:]:
-            hashes = pl.Series(pl.from_arrow(column)).cast(pl.String).fill_null("\0").str.join("\n")
-            sha.update(hashes.item().encode() if len(hashes) else b"")
+            labels = pl.Series(pl.from_arrow(column)).cast(pl.String).fill_null("\0").str.join("\n")
+            sha.update(labels.item().encode() if len(labels) else b"")
         return sha.hexdigest()
 
 
-class LoadedCells(MemoryCells):
-    """Cells of a file that cannot be read row by row: column-wise, or older than anndata 0.7. Loaded as a whole."""
+class H5adCells(Cells):
+    """Cells of one .h5ad file; it is opened for each slice, so that threads do not wait for each other."""
 
-    def __init__(self, path: Path, *, layer: str, name: str) -> None:
-        from anndata.io import read_h5ad
-
-        self.path = path
-        with reading(path), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the file is old
-            super().__init__(read_h5ad(path), layer=layer, name=name)
-
-    def digest(self) -> str:
-        """Return a hash of the file."""
-        return _file_digest(self.path)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Load the file anew where a copy is sent."""
-        return open_cells, (self.path, self.layer, self.name)
-
-
-class H5adCells:
-    """Cells of one .h5ad file; slices are read when asked for.
-
-    Each thread opens the file for itself; copies sent to another process open it there.
-    """
-
-    def __init__(self, path: Path, *, layer: str, name: str) -> None:
-        self.path, self.layer, self.name = path, layer, name
-        self._local = threading.local()
-        node = self._file[_find(self._file, path, layer)]
-        self._where = node.name
+    def __init__(self, file: h5py.File, path: Path, layer: str, name: str) -> None:
+        var = read_elem(file["var"])
+        if layer == RAW:
+            var = _add_columns(read_elem(file["raw/var"]), var)
+        uns = file.get("uns", {})
+        stated = {
+            key: read_elem(uns[key])
+            for key in (ORGANISM, ORGANISM_TERM)
+            if isinstance(uns.get(key), h5py.Dataset)
+        }
+        super().__init__(path, layer, name, var, stated)
+        self._where = _find(file, path, layer)
+        node = file[self._where]
         shape = node.shape if isinstance(node, h5py.Dataset) else node.attrs["shape"]
         self.n_cells, n_genes = (int(size) for size in shape)
-        self._var = _raw(self._file, "var") if layer == RAW else "var"
-        self.genes = [str(gene) for gene in _texts(_index(self._file[self._var]))]
-        self.schema = self.obs(0, 0).schema
+        self.schema = self._read_obs(file, 0, 0).schema
         if n_genes != len(self.genes):
             msg = f"{path}: {layer!r} has {n_genes:,} columns for {len(self.genes):,} genes; the file is damaged."
             raise SentenceError(msg)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the open file behind when sent elsewhere."""
-        return {key: value for key, value in self.__dict__.items() if key != "_local"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the file anew where the copy is used."""
-        self.__dict__.update(state)
-        self._local = threading.local()
-
-    @property
-    def _file(self) -> h5py.File:
-        if not hasattr(self._local, "file"):
-            self._local.file = h5py.File(self.path, "r")
-        return self._local.file
-
-    def digest(self) -> str:
-        """Return a hash of the file."""
-        with reading(self.path):
-            return _file_digest(self.path)
-
-    def gene_columns(self) -> dict[str, list[str | None]]:
-        """Return the text columns of the gene table; those that ``raw`` lacks come from ``var``."""
-        with reading(self.path):
-            found = _text_columns(self._file[self._var])
-            index = _texts(_index(self._file["var"])) if self._var != "var" else []
-            if index and len(set(index)) == len(index):
-                for column, values in _text_columns(self._file["var"]).items():
-                    by_gene = dict(zip(index, values, strict=True))
-                    found.setdefault(column, [by_gene.get(gene) for gene in self.genes])
-            return found
-
-    def block(self, start: int, stop: int) -> Block:
-        """Return the values of a slice of cells as CSR."""
-        with reading(self.path):
-            node = self._file[self._where]
+    def block(self, start: int, stop: int) -> sparse.csr_matrix:
+        """Return the values of a slice of cells."""
+        with reading(self.path), h5py.File(self.path) as file:
+            node = file[self._where]
             if isinstance(node, h5py.Dataset):
                 return _dense_block(node, start, stop)
             starts = node["indptr"][start : stop + 1].astype(np.int64)
-            first, last = int(starts[0]), int(starts[-1])
-            begins = first == 0 or start > 0
-            if not begins or not 0 <= first <= last <= min(len(node["indices"]), len(node["data"])):
+            first, last = starts[0], starts[-1]
+            if (start == 0 and first) or (np.diff(starts) < 0).any():
                 msg = "its rows point outside of its values"
                 raise ValueError(msg)  # worded by `reading`
-            return as_block(
-                starts - first, node["indices"][first:last], node["data"][first:last], len(self.genes)
-            )
+            parts = node["data"][first:last], node["indices"][first:last]
+            return as_block(*parts, starts - first, len(self.genes))
 
-    def obs(self, start: int, stop: int, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the annotation of a slice of cells, the barcode first."""
-        with reading(self.path):
-            obs = self._file["obs"]
-            order = [str(column) for column in obs.attrs.get("column-order", [])]
-            barcode = barcode_name(order)
-            nodes = {
-                name: _index(obs) if name == barcode else obs[name] for name in columns or [barcode, *order]
-            }
-            return table({name: _column(node, start, stop, parent=obs) for name, node in nodes.items()})
+    def obs(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the annotation of a slice of cells."""
+        with reading(self.path), h5py.File(self.path) as file:
+            return self._read_obs(file, start, stop, columns)
 
-    def organism(self) -> dict[str, str]:
-        """Return the organism stated in ``uns``."""
-        with reading(self.path):
-            uns = self._file.get("uns", {})
-            keys = [key for key in (ORGANISM, ORGANISM_TERM) if isinstance(uns.get(key), h5py.Dataset)]
-            return complete_organism({key: _texts(uns[key][()])[0] for key in keys})
+    def _read_obs(
+        self, file: h5py.File, start: int, stop: int, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        obs = file["obs"]
+        order = [str(column) for column in obs.attrs.get("column-order", [])]
+        barcode = barcode_name(order)
+        index = obs.attrs.get("_index", "_index")
+        return pa.table({
+            column: _column(obs[index if column == barcode else column], start, stop, parent=obs)
+            for column in columns or [barcode, *order]
+        })  # fmt: skip
 
 
-def open_cells(source: Any, layer: str = X, name: str | None = None, *, values: bool = True) -> Cells:
+def open_cells(source: Any, layer: str = X, name: str | None = None) -> Cells:
     """Open an AnnData, an ``.h5ad`` file or the path of one."""
     if getattr(source, "isbacked", False):
         if source.is_view:
@@ -222,36 +167,31 @@ def open_cells(source: Any, layer: str = X, name: str | None = None, *, values: 
         source = Path(source.filename)
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        with reading(path):
-            with h5py.File(path, "r") as file:
-                node = file[_find(file, path, layer)]
-                rows = not values or _encoding(node) != "csc_matrix"
-                rows = rows and isinstance(file["obs"], h5py.Group)
-            return (H5adCells if rows else LoadedCells)(path, layer=layer, name=name or dataset_name(path))
+        name = name or dataset_name(path)
+        with reading(path), h5py.File(path) as file:
+            if _is_by_row(file, path, layer):
+                return H5adCells(file, path, layer, name)
+        with reading(path), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the file is old
+            return MemoryCells(read_h5ad(path), path, layer, name)
     if not hasattr(source, "obs") or not hasattr(source, "var"):
         msg = f"sentences are made from an AnnData or the path of an .h5ad file, not from a {type(source).__name__}."
         raise SentenceError(msg)
-    return MemoryCells(source, layer=layer, name=name or "cells")
+    return MemoryCells(source, None, layer, name or "cells")
 
 
 def dataset_name(path: Path) -> str:
-    """Return the name of a data set: its file name without ``.h5ad`` and ``.gz``.
-
-    Examples
-    --------
-    >>> dataset_name(Path("10cc50a0-af80-4fa1-b668-893dd5c0113a.h5ad"))
-    '10cc50a0-af80-4fa1-b668-893dd5c0113a'
-    """
+    """Return the name of a data set: its file name without ``.h5ad`` and ``.gz``."""
     return Path(path).name.removesuffix(".gz").removesuffix(".h5ad")
 
 
 def complete_organism(stated: Mapping[str, str]) -> dict[str, str]:
     """Add the name of the organism to its term, or the term to its name."""
     found = dict(stated)
-    terms = {name: term for term, name in ORGANISMS.items()}
-    for have, want, table_ in ((ORGANISM_TERM, ORGANISM, ORGANISMS), (ORGANISM, ORGANISM_TERM, terms)):
-        if have in found and want not in found and found[have] in table_:
-            found[want] = table_[found[have]]
+    for term, name in ORGANISMS.items():
+        if found.get(ORGANISM) == name or found.get(ORGANISM_TERM) == term:
+            found.setdefault(ORGANISM, name)
+            found.setdefault(ORGANISM_TERM, term)
     return found
 
 
@@ -280,41 +220,20 @@ def reading(path: Path) -> Iterator[None]:
         raise SentenceError(msg) from problem
 
 
-def as_block(starts: np.ndarray, columns: np.ndarray, values: np.ndarray, n_genes: int) -> Block:
-    """Bring the arrays of a CSR block to the types that the kernels are compiled for, each column once a row."""
-    if values.dtype == np.float16 or (values.dtype.kind in "iub" and values.dtype.itemsize <= 2):
-        values = values.astype(np.float32)
-    elif values.dtype not in (np.float32, np.float64):
-        values = values.astype(np.float64)
-    starts = np.ascontiguousarray(starts, dtype=np.int64)
-    columns = np.ascontiguousarray(columns, dtype=np.int32 if columns.dtype == np.int32 else np.int64)
-    state = kernels.check(starts, columns, n_genes)
-    if state == 2 or starts[-1] != len(columns):
-        msg = "the values are damaged: an index of a gene or of a row points outside. Write the file again."
-        raise SentenceError(msg)
-    if state == 1:
-        rows = sparse.csr_matrix((values, columns, starts), shape=(len(starts) - 1, n_genes), copy=True)
+def as_block(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, n_genes: int) -> sparse.csr_matrix:
+    """Return rows as the kernels take them: checked, single or double precision, each column once a row."""
+    if values.dtype not in (np.float32, np.float64):
+        values = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
+    try:
+        rows = sparse.csr_matrix((values, columns, starts), shape=(len(starts) - 1, n_genes))
+        rows.check_format(full_check=True)
+    except ValueError as problem:
+        msg = f"the values are damaged ({problem}): an index of a gene or of a row points outside. Write the file again."
+        raise SentenceError(msg) from problem
+    if not rows.has_canonical_format:
+        rows = rows.copy()  # it may share its arrays with an AnnData
         rows.sum_duplicates()
-        starts, columns, values = rows.indptr.astype(np.int64), rows.indices, rows.data
-    return starts, columns.astype(np.int32, copy=False), np.ascontiguousarray(values)
-
-
-def table(columns: Mapping[str, Any]) -> pa.Table:
-    """Return Arrow columns as a table; ``pa.table`` would import pandas, which costs more than the work here."""
-    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
-
-
-def masked(values: np.ndarray, absent: np.ndarray | None = None) -> pa.Array:
-    """Return numbers or truth values as an Arrow array, null where `absent`."""
-    series = pl.Series(values.astype(np.float32) if values.dtype == np.float16 else values)
-    if absent is not None and absent.any():
-        series = pl.select(pl.when(~pl.Series(absent)).then(series)).to_series()
-    return series.to_arrow()
-
-
-def text_array(values: Sequence[str | None]) -> pa.Array:
-    """Return texts as an Arrow array."""
-    return pl.Series(values, dtype=pl.String).to_arrow().cast(pa.string())
+    return rows
 
 
 def barcode_name(columns: Sequence[str]) -> str:
@@ -322,33 +241,12 @@ def barcode_name(columns: Sequence[str]) -> str:
     return names.BARCODE if names.BARCODE not in columns else "cell_index"
 
 
-def obs_table(obs: Any) -> pa.Table:
-    """Return the rows of a pandas table, its index first, with true nulls."""
-    import pandas as pd
-
-    columns = {barcode_name(list(obs.columns)): text_array([str(cell) for cell in obs.index])}
-    for column in obs.columns:
-        values = obs[column]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            labels = [str(label) for label in values.cat.categories]
-            columns[str(column)] = _labeled(values.cat.codes.to_numpy(), labels)
-        elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
-            columns[str(column)] = pa.Array.from_pandas(values)
-        else:
-            texts = [None if pd.isna(value) else str(value) for value in values]
-            columns[str(column)] = _clean(text_array(texts))
-    return table(columns)
-
-
-def _values(adata: Any, layer: str) -> tuple[Any, Any]:
+def _values(adata: Any, layer: str) -> tuple[Any, pd.DataFrame]:
     found, var = adata.layers.get(layer), adata.var
     if layer == X:
         found = adata.X
     elif layer == RAW and adata.raw is not None:
-        # CELLxGENE leaves the gene table of raw bare: the columns that only var has are added
-        found, var = adata.raw.X, adata.raw.var
-        absent = [column for column in adata.var.columns if column not in var.columns]
-        var = var.join(adata.var[absent]) if adata.var.index.is_unique else var
+        found, var = adata.raw.X, _add_columns(adata.raw.var, var)
     if found is None:
         here = ["X"] * (adata.X is not None) + ["raw"] * (adata.raw is not None)
         here += [key for key in adata.layers if key]  # newer anndata lists X among them, as None
@@ -357,117 +255,88 @@ def _values(adata: Any, layer: str) -> tuple[Any, Any]:
     return found, var
 
 
-def _find(file: h5py.File, path: Path, layer: str) -> str:
-    """Return where the values of a layer are; refuse a file that is no .h5ad or has none."""
+def _add_columns(raw: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
+    """Add to the genes of ``raw`` the columns that only ``var`` has: CELLxGENE leaves the table of ``raw`` bare."""
+    absent = [column for column in var.columns if column not in raw.columns]
+    return raw.join(var[absent]) if var.index.is_unique else raw
+
+
+def _is_by_row(file: h5py.File, path: Path, layer: str) -> bool:
+    """Tell whether values and annotation can be read in slices of cells; refuse a file that is no .h5ad."""
     if absent := [name for name in ("obs", "var") if name not in file]:
         msg = (
             f"{path} is HDF5 but no .h5ad: it lacks {', '.join(absent)} and holds "
             f"{', '.join(sorted(file)) or 'nothing'}. Write it with anndata's write_h5ad."
         )
         raise SentenceError(msg)
-    where = {X: "X", RAW: _raw(file, "X")}.get(layer, f"layers/{layer}")
+    if isinstance(file["obs"], h5py.Dataset):  # before anndata 0.7
+        return False
+    node = file[_find(file, path, layer)]
+    kind = "array" if isinstance(node, h5py.Dataset) else node.attrs.get("encoding-type")
+    if kind not in ("array", "csr_matrix", "csc_matrix"):
+        msg = f"the values are stored as {kind or 'unknown'!r}; expected csr_matrix, csc_matrix or a dense array."
+        raise SentenceError(msg)
+    return kind != "csc_matrix"
+
+
+def _find(file: h5py.File, path: Path, layer: str) -> str:
+    """Return where the values of a layer are."""
+    where = {X: "X", RAW: "raw/X"}.get(layer, f"layers/{layer}")
     if where not in file:
-        here = ["X"] * ("X" in file) + ["raw"] * (_raw(file, "X") in file) + list(file.get("layers", []))
+        here = ["X"] * ("X" in file) + ["raw"] * ("raw/X" in file) + list(file.get("layers", []))
         msg = f"{path} has no {layer!r}; it has: {', '.join(here) or 'no values at all'}."
         raise SentenceError(msg)
     return where
 
 
-def _raw(file: h5py.File, part: str) -> str:
-    # anndata wrote "raw.X" before it wrote groups
-    return f"raw.{part}" if f"raw.{part}" in file else f"raw/{part}"
-
-
-def _file_digest(path: Path) -> str:
-    # a checksum of every byte finds what was rewritten in place; it is three times as fast as a whole SHA-256
-    checksum = 0
-    with path.open("rb") as stream:
-        while block := stream.read(4 * 2**20):
-            checksum = zlib.crc32(block, checksum)
-    return files.digest_text(f"{files.fingerprint(path)}-{checksum:08x}")
-
-
-def _dense_block(values: Any, start: int, stop: int) -> Block:
-    """Turn rows of a dense matrix, read in pieces, into a CSR block of the values that are not zero."""
+def _dense_block(values: Any, start: int, stop: int) -> sparse.csr_matrix:
+    """Turn rows of a dense matrix, read in pieces, into a block of the values that are not zero."""
     step = max(1, DENSE_BYTES // max(1, values.shape[1] * values.dtype.itemsize))
-    pieces = [np.asarray(values[at : min(at + step, stop)]) for at in range(start, stop, step)]
-    found = [np.nonzero(piece) for piece in pieces]
-    counts = [np.bincount(rows, minlength=len(piece)) for (rows, _), piece in zip(found, pieces, strict=True)]
-    kept = [piece[where] for where, piece in zip(found, pieces, strict=True)]
-    return as_block(
-        np.concatenate([[0], np.cumsum(np.concatenate([*counts, np.zeros(0, np.int64)]))]),
-        np.concatenate([columns for _, columns in found] or [np.zeros(0, np.int64)]),
-        np.concatenate(kept or [np.zeros(0, np.float32)]),
-        values.shape[1],
-    )
+    pieces = []
+    for at in range(start, max(stop, start + 1), step):
+        dense = np.asarray(values[at : min(at + step, stop)])
+        rows, columns = np.nonzero(dense)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(dense)))])
+        pieces.append(as_block(dense[rows, columns], columns, starts, values.shape[1]))
+    return sparse.vstack(pieces, format="csr")
 
 
-def _encoding(node: Any) -> str:
-    if isinstance(node, h5py.Dataset):
-        return "array"
-    found = node.attrs.get("encoding-type", "")
-    found = found.decode() if isinstance(found, bytes) else str(found)
-    if not found and "h5sparse_format" in node.attrs:  # before anndata 0.7: read as a whole, like columns
-        return "csc_matrix"
-    if found not in {"csr_matrix", "csc_matrix"}:
-        msg = f"the values are stored as {found or 'unknown'!r}; expected csr_matrix, csc_matrix or a dense array."
-        raise SentenceError(msg)
-    return found
-
-
-def _index(group: Any) -> Any:
-    return group[group.attrs.get("_index", "_index")]
-
-
-def _texts(values: Any) -> list[str]:
-    if isinstance(values, h5py.Group):  # a nullable or a categorical index
-        return ["" if text is None else text for text in _column(values, 0, None, parent=None).to_pylist()]
-    values = values[()] if isinstance(values, h5py.Dataset) else values
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in np.atleast_1d(values)]
-
-
-def _text_columns(group: Any) -> dict[str, list[str | None]]:
-    found = {}
-    for name in group.attrs.get("column-order", []):
-        values = _column(group[name], 0, None, parent=group)
-        if pa.types.is_string(values.type):
-            found[str(name)] = values.to_pylist()
-    return found
-
-
-def _column(node: Any, start: int, stop: int | None, *, parent: Any) -> pa.Array:
-    piece = slice(start, stop)
-    if isinstance(node, h5py.Group):
-        if "codes" in node:
-            return _labeled(node["codes"][piece], _texts(node["categories"]))
-        return _plain(node["values"][piece], mask=node["mask"][piece].astype(bool))
+def _column(node: h5py.Group | h5py.Dataset, start: int, stop: int, *, parent: h5py.Group) -> pa.Array:
+    """Return a slice of a column of a file."""
+    if isinstance(node, h5py.Group) and "codes" in node:
+        return _labeled(node["codes"][start:stop], _read_labels(node["categories"]))
     if "categories" in node.attrs:  # anndata 0.7: codes that point to their labels
-        return _labeled(node[piece], _texts(parent[node.attrs["categories"]]))
-    return _plain(node[piece])
+        return _labeled(node[start:stop], _read_labels(parent[node.attrs["categories"]]))
+    mask = None
+    if isinstance(node, h5py.Group):  # a nullable type
+        node, mask = node["values"], node["mask"][start:stop].astype(bool)
+    if h5py.check_string_dtype(node.dtype):
+        return _texts(node.asstr()[start:stop], mask)
+    values = node[start:stop]
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
+    return pa.array(values, mask=mask, from_pandas=mask is None)
 
 
-def _plain(values: np.ndarray, *, mask: np.ndarray | None = None) -> pa.Array:
-    if values.dtype.kind in "OSU":
-        texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-        if mask is not None:
-            texts = [None if absent else text for text, absent in zip(texts, mask, strict=True)]
-        return _clean(text_array(texts))
-    if values.dtype.kind == "f" and mask is None:
-        mask = np.isnan(values)
-    if h5py.check_enum_dtype(values.dtype):
-        values = values.astype(bool)
-    return masked(values, mask)
+def _read_labels(node: h5py.Group | h5py.Dataset) -> Any:
+    if isinstance(node, h5py.Group):  # a nullable type
+        return read_elem(node)
+    return node.asstr()[()] if h5py.check_string_dtype(node.dtype) else node[()]
 
 
-def _labeled(codes: np.ndarray, labels: Sequence[str]) -> pa.Array:
-    texts = pl.Series(pl.from_arrow(_clean(text_array(labels))), dtype=pl.String)
-    places = pl.Series(pl.from_arrow(masked(codes.astype(np.int32), codes < 0)))
-    return texts.gather(places).to_arrow().cast(pa.string())
+def _arrow(values: pd.Series) -> pa.Array:
+    """Return a column of pandas."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return _labeled(values.cat.codes.to_numpy(), values.cat.categories)
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
+        return pa.Array.from_pandas(values)
+    return _texts(values, pd.isna(values).to_numpy())
 
 
-def _clean(values: pa.Array) -> pa.Array:
-    texts = pl.Series(pl.from_arrow(values), dtype=pl.String)
-    absent = texts.is_in(list(NULL_TEXTS)).fill_null(value=False)
-    if not absent.any():
-        return values.cast(pa.string())
-    return pl.select(pl.when(~absent).then(texts)).to_series().to_arrow().cast(pa.string())
+def _labeled(codes: np.ndarray, labels: Any) -> pa.Array:
+    return _texts(labels).take(pa.array(codes, mask=codes < 0))
+
+
+def _texts(values: Any, absent: np.ndarray | None = None) -> pa.Array:
+    texts = pa.array([str(value) for value in values], pa.string(), mask=absent)
+    return pc.if_else(pc.is_in(texts, pa.array(NULL_TEXTS)), pa.scalar(None, pa.string()), texts)

@@ -1,16 +1,20 @@
-"""Cells to sentences: the symbols of the expressed genes, the highest value first."""
+"""Cells to sentences: the symbols of the expressed genes, the highest value first, by a rule that decides between ties."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
 
-from helpers.sentences import cells, kernels, ranking, symbols
-from helpers.sentences.ranking import STANDARD, Encoder, Ranked, Rule
+from helpers.errors import SentenceError
+from helpers.sentences import cells, kernels, symbols
 
 SENTENCE, EXPRESSED = "cell_sentence", "n_expressed"
 # Cells that are ranked at a time; also the row group of the files written.
@@ -18,11 +22,141 @@ BLOCK = 2_000
 
 
 @dataclass(frozen=True)
+class Rule:
+    """How a cell becomes a sentence. Checks itself.
+
+    Parameters
+    ----------
+    top_n
+        Words of a sentence at most; 0: all expressed genes.
+    ties
+        Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
+        gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
+    seed
+        Of the seeded order.
+    layer
+        ``"X"``, ``"raw"`` or the name of a layer.
+    case
+        ``"given"`` keeps the letters of symbols as they are, ``"upper"`` makes them capital.
+    duplicates
+        Columns that share a word: ``"sum"`` adds their molecules (logarithms are undone first), ``"first"`` takes one.
+    symbol_column
+        Column of the gene table that holds the symbols; none: the first of `symbols.SYMBOL_COLUMNS`, else the index.
+    gene_lists
+        Named lists of symbols or Ensembl identifiers; each gives a further sentence of its genes alone.
+    """
+
+    top_n: int = 2_000
+    ties: str = symbols.SYMBOL_ORDER
+    seed: int = 0
+    layer: str = cells.X
+    case: str = symbols.GIVEN
+    duplicates: str = symbols.SUM
+    symbol_column: str | None = None
+    gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.top_n < 0:
+            msg = f"top_n is {self.top_n}; give the most words a sentence may have, or 0 for all expressed genes."
+            raise SentenceError(msg)
+        symbols.choose("ties", self.ties, (symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED))
+        symbols.choose("case", self.case, (symbols.GIVEN, symbols.UPPER))
+        symbols.choose("duplicates", self.duplicates, (symbols.SUM, symbols.FIRST))
+
+
+STANDARD = Rule()
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The ranked words of some cells: word numbers, where each cell starts, statistics by cell."""
+
+    vocabulary: symbols.Vocabulary
+    words: np.ndarray
+    starts: np.ndarray
+    statistics: np.ndarray
+
+    def text(self) -> pa.Array:
+        """Return one sentence a cell; a cell without expressed genes has an empty one."""
+        large = pa.large_string()  # the text of many cells may pass 2 GiB
+        words = pa.array(self.vocabulary.words, large).take(pa.array(self.words))
+        return pc.binary_join(pa.LargeListArray.from_arrays(self.starts, words), pa.scalar(" ", large))
+
+    def take(self, rows: np.ndarray) -> "Ranked":
+        """Return some of the cells, in the order of `rows`."""
+        rows = np.asarray(rows, dtype=np.int64)
+        at, starts = self._places(rows, np.diff(self.starts)[rows])
+        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
+
+    def presence(self, top: int) -> sparse.csr_matrix:
+        """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
+        rows = np.arange(len(self.starts) - 1)
+        at, starts = self._places(rows, np.minimum(np.diff(self.starts), top))
+        shape = (len(rows), len(self.vocabulary.words))
+        return sparse.csr_matrix((np.ones(len(at), np.float32), self.words[at], starts), shape=shape)
+
+    @property
+    def expressed(self) -> np.ndarray:
+        """Genes above zero in each cell, before the cut at `top_n`."""
+        return self.statistics[:, kernels.EXPRESSED]
+
+    def _places(self, rows: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths), starts
+
+
+class Encoder:
+    """A rule applied to one source: vocabulary and keys made once, blocks ranked on demand."""
+
+    def __init__(self, rule: Rule, source: cells.Cells, hgnc: symbols.Nomenclature | None = None) -> None:
+        self.rule = rule
+        self.vocabulary = symbols.build(
+            source.genes,
+            source.gene_columns,
+            symbol_column=rule.symbol_column,
+            hgnc=hgnc,
+            case=rule.case,
+            duplicates=rule.duplicates,
+            order=rule.ties,
+        )
+        self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
+
+    @cached_property
+    def _word_keys(self) -> np.ndarray:
+        return _stable_keys(self.vocabulary.words if self.rule.ties == symbols.SEEDED else ())
+
+    def encode(self, block: sparse.csr_matrix, barcodes: pa.Array) -> tuple[dict[str, pa.Array], np.ndarray]:
+        """Return the sentences of one block by the name of their column, and the statistics of its cells."""
+        ranked = self.rank(block, barcodes)
+        columns = {SENTENCE: ranked.text(), EXPRESSED: pa.array(ranked.expressed.astype(np.int32))}
+        for name, vocabulary in self.lists.items():
+            columns[f"gene_sentence_{name}"] = self.rank(block, barcodes, vocabulary).text()
+        return columns, ranked.statistics
+
+    def rank(
+        self, block: sparse.csr_matrix, barcodes: pa.Array, vocabulary: symbols.Vocabulary | None = None
+    ) -> Ranked:
+        """Rank the words of a block of cells, all of them or those of a gene list."""
+        words = vocabulary or self.vocabulary
+        seeded = self.rule.ties == symbols.SEEDED
+        cell_keys = _stable_keys(barcodes.to_pylist()) if seeded else np.zeros(1, np.uint64)
+        # a gene list is never cut: its point is that all of its expressed genes are there
+        most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
+        ranked = kernels.rank_words(
+            block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), block.data,
+            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys,
+            len(words.words),
+        )  # fmt: skip
+        return Ranked(words, *ranked)
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Sentences of all cells with what was counted on the way.
 
     ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list; ``ties``
-    counts words whose place the rule decides, see `ranking.count_ties`.
+    counts words whose place the rule decides, see `count_ties`.
     """
 
     table: pl.DataFrame
@@ -64,17 +198,15 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
     >>> encode(adata).sentences
     ['MYH7 ACTA1']
     """
-    opened = cells.open_cells(source, layer=rule.layer)
-    encoder = Encoder(rule, rule.vocabulary(opened, hgnc=None if hgnc is None else symbols.read_hgnc(hgnc)))
-    pieces, statistics = [], [np.zeros((0, kernels.N_STATISTICS), np.int64)]
-    for start, stop in slices(opened.n_cells, block):
-        names = barcodes(opened, start, stop)
-        piece, counts = encode_block(encoder, opened.block(start, stop), barcodes=names)
-        pieces.append(piece)
+    opened = cells.open_cells(source, rule.layer)
+    encoder = Encoder(rule, opened, None if hgnc is None else symbols.read_hgnc(hgnc))
+    pieces, statistics = [], []
+    for values, barcodes in _blocks(opened, block):
+        columns, counts = encoder.encode(values, barcodes)
+        pieces.append(pa.table({"barcode": barcodes, **columns}))
         statistics.append(counts)
-    table = pa.concat_tables(pieces) if pieces else cells.table({SENTENCE: cells.text_array([])})
-    ties = ranking.add_shares(ranking.count_ties(np.concatenate(statistics)))
-    return Encoded(pl.DataFrame(pl.from_arrow(table)), encoder.vocabulary, ties)
+    table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
+    return Encoded(table, encoder.vocabulary, add_shares(count_ties(np.concatenate(statistics))))
 
 
 def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
@@ -89,47 +221,49 @@ def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
     block
         Cells ranked at a time.
     """
-    opened = cells.open_cells(source, layer=rule.layer)
-    encoder = Encoder(rule, rule.vocabulary(opened))
-    empty = Ranked(
-        encoder.vocabulary, np.zeros(0, np.int32), np.zeros(1, np.int64),
-        np.zeros((0, kernels.N_STATISTICS), np.int64),
-    )  # fmt: skip
-    pieces = [
-        encoder.rank(opened.block(start, stop), barcodes=barcodes(opened, start, stop).to_pylist())
-        for start, stop in slices(opened.n_cells, block)
-    ] or [empty]
-    ends = np.cumsum([0] + [len(piece.words) for piece in pieces])
-    starts = [piece.starts[:-1] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
+    opened = cells.open_cells(source, rule.layer)
+    encoder = Encoder(rule, opened)
+    pieces = [encoder.rank(values, barcodes) for values, barcodes in _blocks(opened, block)]
+    lengths = np.concatenate([np.diff(piece.starts) for piece in pieces])
     return Ranked(
         encoder.vocabulary,
         np.concatenate([piece.words for piece in pieces]),
-        np.concatenate([*starts, ends[-1:]]).astype(np.int64),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.concatenate([piece.statistics for piece in pieces]),
     )
 
 
-def encode_block(encoder: Encoder, block: cells.Block, *, barcodes: pa.Array) -> tuple[pa.Table, np.ndarray]:
-    """Return the sentences of one block as a table, and the statistics of its cells."""
-    keys = barcodes.to_pylist() if encoder.rule.ties == symbols.SEEDED else None
-    ranked = encoder.rank(block, barcodes=keys)
-    columns = {
-        "barcode": barcodes,
-        SENTENCE: ranked.text(),
-        EXPRESSED: cells.masked(ranked.expressed.astype(np.int32)),
+def count_ties(statistics: np.ndarray) -> dict[str, int]:
+    """Count how much of the text the order among equal values decides, and which values were left out."""
+    expressed, written = statistics[:, kernels.EXPRESSED], statistics[:, kernels.WRITTEN]
+    found = {
+        "cells": len(statistics),
+        "empty_cells": (expressed == 0).sum(),
+        "cells_cut": (written < expressed).sum(),
+        **dict(zip(kernels.STATISTICS, statistics.sum(axis=0), strict=True)),
     }
-    for name, vocabulary in encoder.lists.items():
-        columns[f"gene_sentence_{name}"] = encoder.rank(block, barcodes=keys, vocabulary=vocabulary).text()
-    return cells.table(columns), ranked.statistics
+    return {key: int(value) for key, value in found.items()}
 
 
-def barcodes(source: cells.Cells, start: int, stop: int) -> pa.Array:
-    """Return the barcodes of a slice of cells."""
-    table = source.obs(start, stop, columns=[source.schema.names[0]])
-    return table.column(0).combine_chunks()
+def add_shares(ties: Mapping[str, int]) -> dict[str, int | float | None]:
+    """Add the share of words that stand in ties: of all, and of the first 200 of each cell."""
+    tied, top = ties["words_in_ties"], ties["top_words_in_ties"]
+    return {
+        **ties,
+        "tied_share": tied / ties["words"] if ties["words"] else None,
+        "tied_share_of_top": top / ties["top_words"] if ties["top_words"] else None,
+    }
 
 
-def slices(size: int, step: int) -> Iterator[tuple[int, int]]:
-    """Cut ``range(size)`` into consecutive slices of `step`."""
-    for start in range(0, size, step):
-        yield start, min(start + step, size)
+def _blocks(source: cells.Cells, size: int) -> Iterator[tuple[sparse.csr_matrix, pa.Array]]:
+    """Give the cells with their barcodes, `size` at a time; one empty block where there are none."""
+    for start in range(0, max(source.n_cells, 1), size):
+        stop = min(start + size, source.n_cells)
+        barcodes = source.obs(start, stop, source.schema.names[:1]).column(0)
+        yield source.block(start, stop), barcodes
+
+
+def _stable_keys(texts: Sequence[str]) -> np.ndarray:
+    """Return a 64-bit key of each text that is the same in every run and on every machine."""
+    keys = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(keys), "<u8").astype(np.uint64)

@@ -1,15 +1,23 @@
-"""Compiled loops: from values of a block of cells to ranked words, from ranked words to text.
-
-They hold no lock, so that threads work side by side.
-"""
+"""Compiled loops from the values of a block of cells to ranked words; no lock is held, so threads work side by side."""
 
 import numpy as np
 
 from helpers.kernels import kernel
 
 # Columns of the statistics that `rank_words` returns, one row a cell.
-EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, CUT_IN_TIE, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
-N_STATISTICS = 9
+CUT_IN_TIE, EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
+# What their sums over cells are called.
+STATISTICS = (
+    "cells_cut_within_a_tie",
+    "expressed",
+    "words",
+    "words_in_ties",
+    "top_words",
+    "top_words_in_ties",
+    "values_not_finite",
+    "values_negative",
+    "values_stored_zero",
+)
 TOP_WORDS = 200
 LARGEST_LOG = 20.0
 
@@ -39,21 +47,6 @@ def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - 
         count[digit[i]] = at + 1
         key_out[at] = key[i]
         word_out[at] = word[i]
-
-
-@kernel
-def check(starts, columns, n_columns):  # pragma: no cover - compiled
-    """Return 0 for a sound CSR block, 1 where a row is unsorted or stores a column twice, 2 where indices are damaged."""
-    found = 0
-    for row in range(len(starts) - 1):
-        if starts[row] < 0 or starts[row + 1] < starts[row] or starts[row + 1] > len(columns):
-            return 2
-        for at in range(starts[row], starts[row + 1]):
-            if columns[at] < 0 or columns[at] >= n_columns:
-                return 2
-            if at > starts[row] and columns[at] <= columns[at - 1]:
-                found = 1
-    return found
 
 
 @kernel
@@ -162,7 +155,7 @@ def rank_words(
         room += min(starts[row + 1] - starts[row], top_n)
     ranked = np.empty(room, np.int32)
     written = np.zeros(n_cells + 1, np.int64)
-    statistics = np.zeros((n_cells, N_STATISTICS), np.int64)
+    statistics = np.zeros((n_cells, len(STATISTICS)), np.int64)
     stamp, place = np.full(n_words, -1, np.int64), np.empty(n_words, np.int64)
     value = np.empty(widest, np.float64)
     bits = value.view(np.uint64)
@@ -171,17 +164,8 @@ def rank_words(
     digit, count = np.empty(widest, np.uint8), np.empty(256, np.int64)
     for row in range(n_cells):
         start, stop = starts[row], starts[row + 1]
-        m, ascending = _gather(
-            columns[start:stop],
-            values[start:stop],
-            word_of_column,
-            row,
-            stamp,
-            place,
-            value,
-            word_a,
-            statistics[row],
-        )
+        own = columns[start:stop], values[start:stop]
+        m, ascending = _gather(*own, word_of_column, row, stamp, place, value, word_a, statistics[row])
         for i in range(m):
             key_a[i] = ~bits[i]  # the bits of positive numbers are ordered as they are
         keys = (ascending, seed, cell_keys[row % len(cell_keys)], word_keys)
@@ -191,30 +175,3 @@ def rank_words(
         written[row + 1] = written[row] + kept
         _count_ties(key, m, kept, statistics[row])
     return ranked[: written[n_cells]], written, statistics
-
-
-@kernel
-def measure_text(ranked, starts, lengths):  # pragma: no cover - compiled
-    """Return where the sentence of each cell starts in the text, in bytes; one space between words."""
-    offsets = np.zeros(len(starts), np.int64)
-    for row in range(len(starts) - 1):
-        size = 0
-        for at in range(starts[row], starts[row + 1]):
-            size += lengths[ranked[at]] + 1
-        offsets[row + 1] = offsets[row] + max(size - 1, 0)
-    return offsets
-
-
-@kernel
-def write_text(ranked, starts, offsets, letters, word_starts, text):  # pragma: no cover - compiled
-    """Write the sentences into `text`, a byte buffer as long as `measure_text` says."""
-    for row in range(len(starts) - 1):
-        to = offsets[row]
-        for at in range(starts[row], starts[row + 1]):
-            if at > starts[row]:
-                text[to] = 32
-                to += 1
-            word = ranked[at]
-            for letter in range(word_starts[word], word_starts[word + 1]):
-                text[to] = letters[letter]
-                to += 1

@@ -1,14 +1,11 @@
-"""Sentences made by others may go on with genes that the cell does not express: find and trim them."""
+"""Sentences made by others may go on with genes that the cell does not express: find them."""
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
-import polars as pl
-
-from helpers.errors import SentenceError
-from helpers.sentences.encode import SENTENCE
 
 COUNT, ALPHABET, CONSTANT, NONE, UNKNOWN = "count", "alphabet", "constant", "none", "cannot tell"
 # Columns that say how many genes a cell expresses, as data sets name them, in lower case.
@@ -95,41 +92,23 @@ def find_counts(columns: Iterable[str]) -> str | None:
     return next((found[name] for name in COUNT_COLUMNS if name in found), None)
 
 
-def trim(frame: pl.DataFrame, *, column: str = SENTENCE, count_column: str | None = None) -> pl.DataFrame:
-    """Cut the padding off the sentences of a table."""
-    for named in (column, count_column):
-        if named is not None and named not in frame.columns:
-            msg = f"no column {named!r}; the table has: {', '.join(frame.columns)}."
-            raise SentenceError(msg)
-    counts = count_column or find_counts(frame.columns)
-    found = find(frame[column].to_list(), expressed=None if counts is None else _numbers(frame[counts]))
-    kept = pl.col(column).str.split(" ").list.head(pl.lit(pl.Series(found.keep))).list.join(" ")
-    return frame.with_columns(kept.alias(column))
-
-
-def _numbers(counts: pl.Series) -> list[float | None]:
-    return counts.cast(pl.Float64, strict=False).to_list()
-
-
 def _ordered_tail(words: list[str]) -> int:
-    longest = 0
-    for sign in (1, -1):
-        at = len(words) - 1
-        while at > 0 and (words[at - 1] < words[at] if sign == 1 else words[at - 1] > words[at]):
-            at -= 1
-        longest = max(longest, len(words) - at if words else 0)
-    return longest
+    rising = _count_first(pairwise(reversed(words)), operator.gt)
+    falling = _count_first(pairwise(reversed(words)), operator.lt)
+    return 1 + max(rising, falling) if words else 0
 
 
 def _shared_tails(split: list[list[str]]) -> np.ndarray:
     # Cells that end alike are neighbors once the sentences are sorted from their end.
-    order = sorted(range(len(split)), key=lambda row: split[row][::-1])
+    turned = [row[::-1] for row in split]
+    order = sorted(range(len(split)), key=turned.__getitem__)
     tails = np.zeros(len(split), dtype=np.int64)
     for one, other in pairwise(order):
-        same = 0
-        for left, right in zip(reversed(split[one]), reversed(split[other]), strict=False):
-            if left != right:
-                break
-            same += 1
+        same = _count_first(zip(turned[one], turned[other], strict=False), operator.eq)
         tails[one], tails[other] = max(tails[one], same), max(tails[other], same)
     return tails
+
+
+def _count_first(pairs: Iterable[tuple[str, str]], holds: Callable[[str, str], bool]) -> int:
+    """Count the pairs at the start of which something holds."""
+    return sum(1 for _ in takewhile(lambda pair: holds(*pair), pairs))

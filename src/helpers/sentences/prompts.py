@@ -3,10 +3,8 @@
 import hashlib
 import json
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +66,21 @@ class Prompted:
 
 def read_tasks(path: Path | None = None) -> dict[str, Task]:
     """Read prompt templates: the package's own, or a YAML file of the same form."""
-    return _own_tasks() if path is None else _check(Path(path).read_text(encoding="utf-8"), str(path))
+    path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml")
+    tasks = {}
+    for name, stated in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
+        templates = tuple(stated.get("templates", ()))
+        answer = stated.get("answer", name)
+        allowed = {"n", "sentence", *COLUMNS} - {answer}
+        faults = [text for text in templates if not {"n", "sentence"} <= _find_fields(text) <= allowed]
+        if not templates or faults or answer not in COLUMNS:
+            msg = (
+                f"{path}: task {name!r} cannot be used. Each template needs {{n}} and {{sentence}}, must not tell the "
+                f"answer {answer!r}, and may tell {', '.join(COLUMNS)}. First fault: {(faults or ['no template'])[0]!r}."
+            )
+            raise SentenceError(msg)
+        tasks[name] = Task(name, answer, stated.get("response", "{answer}"), templates)
+    return tasks
 
 
 def write(
@@ -122,111 +134,59 @@ def write(
     there = table.collect_schema().names()
     columns = {key: next((name for name in found if name in there), None) for key, found in COLUMNS.items()}
     told = {key: value for key, value in {"organism": organism, "tissue": tissue}.items() if value}
-    asked = tasks[task]
-    if columns.get(asked.answer) is None and asked.answer not in told:
-        msg = f"the sentences have no column for the answer {asked.answer!r}; they have: {', '.join(there)}."
+    answer = tasks[task].answer
+    if columns[answer] is None and answer not in told:
+        msg = f"the sentences have no column for the answer {answer!r}; they have: {', '.join(there)}."
         raise SentenceError(msg)
     if side is not None:
         table = table.filter(pl.col(read.SIDE) == side)
     counts = padding.find_counts(there)
     wanted = [pl.col(name).alias(f"_{key}") for key, name in columns.items() if name]
     wanted += [pl.col(counts).cast(pl.Float64, strict=False).alias("_count")] if counts else []
-    made_all = left_out = trimmed = untold = 0
+    selected = table.select(pl.col(SENTENCE), *wanted)
+    number = lines = trimmed = untold = 0
     with writing(Path(out).expanduser()) as part, part.open("w", encoding="utf-8") as stream:
-        for number, (row, words, state) in enumerate(_rows(table.select(pl.col(SENTENCE), *wanted), counts)):
-            made = _make(row, words[:n_genes], asked, told=told, key=f"{seed}", number=number)
-            if made is None:
-                left_out += 1
-                continue
-            made_all += 1
-            trimmed += state == padding.COUNT
-            untold += state == padding.UNKNOWN
-            stream.write(json.dumps(made, ensure_ascii=False) + "\n")
-    return Prompted(Path(out), made_all, left_out, trimmed, untold)
-
-
-def _rows(selected: pl.LazyFrame, counts: str | None) -> Iterator[tuple[dict[str, Any], list[str], str]]:
-    """Return each cell, its words without padding, and whether some were cut or that cannot be told."""
-    for batch in selected.collect_batches(chunk_size=BATCH, maintain_order=True):
-        found = padding.find(
-            batch[SENTENCE].to_list(), expressed=batch["_count"].to_list() if counts else None
-        )
-        for row, keep, size in zip(
-            batch.iter_rows(named=True), found.keep.tolist(), found.words.tolist(), strict=True
-        ):
-            state = (
-                padding.COUNT
-                if keep < size
-                else found.rule
-                if found.rule == padding.UNKNOWN
-                else padding.NONE
-            )
-            yield row, (row[SENTENCE] or "").split()[:keep], state
+        for batch in selected.collect_batches(chunk_size=BATCH, maintain_order=True):
+            expressed = batch["_count"].to_list() if counts else None
+            found = padding.find(batch[SENTENCE].to_list(), expressed=expressed)
+            for row, keep, size in zip(batch.iter_rows(named=True), found.keep, found.words, strict=True):
+                words = (row[SENTENCE] or "").split()[: min(keep, n_genes)]
+                made = _make(row, words, tasks[task], told=told, key=f"{seed}", number=number)
+                number += 1
+                if made is not None:
+                    lines += 1
+                    trimmed += bool(keep < size)
+                    untold += found.rule == padding.UNKNOWN
+                    stream.write(json.dumps(made, ensure_ascii=False) + "\n")
+    return Prompted(Path(out), lines, number - lines, trimmed, untold)
 
 
 def _make(
     row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], key: str, number: int
 ) -> dict[str, Any] | None:
-    facts = {name: row.get(f"_{name}") for name in COLUMNS}
-    facts = {name: value if _is_given(value) else told.get(name) for name, value in facts.items()}
-    answer = facts[task.answer]
-    if answer is None or not words:
-        return None
+    """Return the prompt and the response of one cell; none where the answer or every word is missing."""
+    facts = dict.fromkeys(COLUMNS) | told
+    stated = {name: row.get(f"_{name}") for name in COLUMNS}
+    facts |= {
+        name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
+    }
     # a template that tells what this cell lacks is no choice for it
-    usable = [
-        text
-        for text in task.templates
-        if all(facts.get(name) is not None for name in _fields(text) - {"n", "sentence"})
-    ]
-    if not usable:
+    known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
+    usable = [text for text in task.templates if _find_fields(text) <= known]
+    if task.answer not in known or not words or not usable:
         return None
-    cell = facts["barcode"] if facts["barcode"] is not None else f"row {number}"
+    cell = f"row {number}" if facts["barcode"] is None else facts["barcode"]
     draw = hashlib.blake2b(f"{key}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
     template = usable[int.from_bytes(draw, "little") % len(usable)]
-    said = {name: _plain(value) for name, value in facts.items()}
+    said = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {
         "prompt": template.format(n=len(words), sentence=" ".join(words), **said),
-        "response": task.response.format(answer=_plain(answer)),
+        "response": task.response.format(answer=said[task.answer]),
         "task": task.name,
         "n_genes": len(words),
         **{name: facts[name] for name in ("dataset", "side", "donor", "barcode")},
     }
 
 
-def _is_given(value: Any) -> bool:
-    return value is not None and names.is_given(str(value))
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _fields(template: str) -> set[str]:
+def _find_fields(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
-
-
-@cache
-def _own_tasks() -> dict[str, Task]:
-    source = resources.files("helpers.sentences").joinpath("tables", "prompts.yaml")
-    return _check(source.read_text(encoding="utf-8"), "the package's templates")
-
-
-def _check(text: str, origin: str) -> dict[str, Task]:
-    tasks = {}
-    for name, stated in (yaml.safe_load(text) or {}).items():
-        templates = tuple(stated.get("templates", ()))
-        answer = stated.get("answer", name)
-        faults = [
-            template
-            for template in templates
-            if not {"n", "sentence"} <= _fields(template) or answer in _fields(template)
-        ]
-        unknown = {key for template in templates for key in _fields(template)} - {"n", "sentence", *COLUMNS}
-        if not templates or faults or unknown or answer not in COLUMNS:
-            msg = (
-                f"{origin}: task {name!r} cannot be used. Each template needs {{n}} and {{sentence}}, must not tell the "
-                f"answer {answer!r}, and may tell {', '.join(COLUMNS)}. First fault: {(faults or sorted(unknown) or ['no template'])[0]!r}."
-            )
-            raise SentenceError(msg)
-        tasks[name] = Task(name, answer, stated.get("response", "{answer}"), templates)
-    return tasks

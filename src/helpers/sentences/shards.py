@@ -1,24 +1,22 @@
 """One file of sentences from some cells of one data set: the piece of work that threads and machines share."""
 
-import errno
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from scipy import sparse
 
 from helpers import ages, names
 from helpers.errors import SentenceError
 from helpers.files import digest, writing
-from helpers.sentences import cells, encode, ranking
+from helpers.sentences import cells, encode
 from helpers.sentences.encode import BLOCK, EXPRESSED, SENTENCE
 
 FINGERPRINT, REPORT = b"musclebook.fingerprint", b"musclebook.report"
@@ -30,94 +28,75 @@ FEWEST_COMPARED = 20
 
 @dataclass(frozen=True)
 class Job:
-    """What the shards of one data set have in common."""
+    """What the files of one data set have in common: its cells, their encoder, its plan, whose ages they state."""
 
     source: cells.Cells
-    encoder: ranking.Encoder
-    fingerprint: str
-    age_column: str | None
-    donor_column: str | None
-    species: str = ages.HUMAN
-    constants: Mapping[str, str | None] = field(default_factory=dict)
-    level: int = 1
+    encoder: encode.Encoder
+    plan: Mapping[str, Any]
+    species: str
 
     @property
     def renamed(self) -> dict[str, str]:
         """Columns of the source whose name the sentences need, and the name they get."""
-        own = {SENTENCE, EXPRESSED, *ages.AGE_SCHEMA, *self.constants, *self._lists}
+        own = {SENTENCE, EXPRESSED, *ages.AGE_SCHEMA, *self.plan["constants"], *self._lists}
         return {column: f"obs_{column}" for column in self.source.schema.names if column in own}
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of every file of the data set, whatever its cells hold."""
+        renamed = self.renamed
+        fields = [pa.field(name, pa.string()) for name in (SENTENCE, *self._lists)]
+        fields += [pa.field(EXPRESSED, pa.int32())]
+        fields += [pa.field(name, pa.float64()) for name in (ages.AGE, ages.AGE_LOWER, ages.AGE_UPPER)]
+        fields += [pa.field(ages.AGE_KIND, pa.string())]
+        fields += [pa.field(name, pa.string()) for name in self.plan["constants"]]
+        fields += [piece.with_name(renamed.get(piece.name, piece.name)) for piece in self.source.schema]
+        return pa.schema(fields)
+
+    @property
+    def compared(self) -> list[str]:
+        """Columns that tell whether train and test share sentences or donors."""
+        donor = self.plan["donor_column"]
+        return [SENTENCE, EXPRESSED, *([] if donor is None else [self.renamed.get(donor, donor)])]
 
     @property
     def _lists(self) -> list[str]:
         return [f"gene_sentence_{name}" for name in self.encoder.lists]
 
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and types of every file of the data set, whatever its cells hold."""
-        fields = [pa.field(name, pa.string()) for name in (SENTENCE, *self._lists)]
-        fields += [pa.field(EXPRESSED, pa.int32())]
-        fields += [pa.field(name, pa.float64()) for name in (ages.AGE, ages.AGE_LOWER, ages.AGE_UPPER)]
-        fields += [pa.field(ages.AGE_KIND, pa.string())]
-        fields += [pa.field(name, pa.string()) for name in self.constants]
-        renamed = self.renamed
-        fields += [piece.with_name(renamed.get(piece.name, piece.name)) for piece in self.source.schema]
-        return pa.schema(fields)
 
-
-@dataclass(frozen=True)
-class Shard:
-    """One file: the side, its number, the rows of the source that go into it, its path."""
-
-    side: str
-    number: int
-    rows: np.ndarray
-    path: Path
-
-
-def parse_ages(obs: pa.Table, *, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
+def parse_ages(obs: pa.Table, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
     """Return age, age_lower, age_upper, age_kind of the cells of `obs`, from the column that states them, if any."""
     if age_column is None:
         return ages.parse_all([None] * obs.num_rows)
+    stated = pl.Series(pl.from_arrow(obs[age_column]))
     if age_column == names.AGE_GROUP and names.DONOR in obs.column_names:
-        columns = (pl.Series(pl.from_arrow(obs[name])) for name in (names.AGE_GROUP, names.DONOR))
-        return ages.of_atlas(*columns)
-    return ages.parse_all(pl.Series(pl.from_arrow(obs[age_column])), species=species)
+        return ages.of_atlas(stated, pl.Series(pl.from_arrow(obs[names.DONOR])))
+    return ages.parse_all(stated, species=species)
 
 
-def make_shard(job: Job, shard: Shard) -> dict[str, Any]:
+def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, Any]:
     """Write one file, whole or not at all, and return what it holds; a finished one is left as it is."""
     ties: Counter[str] = Counter()
     seen = []
-    if not is_finished(job, shard):
-        try:
-            with writing(shard.path) as part, _writer(part, job) as writer:
-                for start, stop in encode.slices(len(shard.rows), BLOCK):
-                    table, statistics = _make_group(job, shard.rows[start:stop])
-                    ties.update(ranking.count_ties(statistics))
-                    seen.append(_look_back(table, job))
-                    writer.write_table(table, row_group_size=max(1, table.num_rows))
-                writer.add_key_value_metadata(
-                    {FINGERPRINT: job.fingerprint.encode(), REPORT: json.dumps(dict(ties)).encode()}
-                )
-        except OSError as problem:
-            if problem.errno != errno.ENOSPC:
-                raise
-            msg = (
-                f"the disk is full: {shard.path} could not be written. Finished files are kept; free some space (or "
-                "ask for fewer words) and run the same command again, it goes on where it stopped."
-            )
-            raise SentenceError(msg) from problem
+    if _is_finished(job, rows, path):
+        seen.append(_look_back(pq.ParquetFile(path).read(job.compared), job))
     else:
-        columns = [SENTENCE, EXPRESSED, *_donor_column(job)]
-        seen.append(_look_back(pq.ParquetFile(shard.path).read(columns), job))
-    metadata = pq.read_metadata(shard.path)
+        with writing(path) as part, _writer(part, job) as writer:
+            for start in range(0, len(rows), BLOCK):
+                table, statistics = _make_group(job, rows[start : start + BLOCK])
+                ties.update(encode.count_ties(statistics))
+                seen.append(_look_back(table, job))
+                writer.write_table(table, row_group_size=table.num_rows)
+            fingerprint, report = job.plan["fingerprint"].encode(), json.dumps(dict(ties)).encode()
+            writer.add_key_value_metadata({FINGERPRINT: fingerprint, REPORT: report})
+    metadata = pq.read_metadata(path)
     return {
-        "file": f"{shard.path.parent.name}/{shard.path.name}" if shard.side else shard.path.name,
-        "side": shard.side,
+        "file": f"{side}/{path.name}".lstrip("/"),
+        "side": side,
         "cells": metadata.num_rows,
         "row_groups": metadata.num_row_groups,
-        "bytes": shard.path.stat().st_size,
-        "sha256": digest(shard.path),
+        "bytes": path.stat().st_size,
+        "sha256": digest(path),
         "report": json.loads(metadata.metadata[REPORT]),
         "hashes": np.concatenate([hashes for hashes, _ in seen]),
         "donors": set().union(*(donors for _, donors in seen)),
@@ -129,75 +108,53 @@ def hash_sentences(table: pl.DataFrame) -> np.ndarray:
     return table.filter(pl.col(EXPRESSED) >= FEWEST_COMPARED)[SENTENCE].hash(seed=0).to_numpy()
 
 
-def is_finished(job: Job, shard: Shard) -> bool:
-    """Tell whether the file of a shard is there and holds what the job would write."""
-    if not shard.path.exists():
+def _is_finished(job: Job, rows: np.ndarray, path: Path) -> bool:
+    """Tell whether a file is there and holds what the job would write."""
+    if not path.exists():
         return False
     try:
-        metadata = pq.read_metadata(shard.path)
+        metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid) as problem:
-        msg = f"{shard.path} is damaged ({problem}). Remove it and run again."
+        msg = f"{path} is damaged ({problem}). Remove it and run again."
         raise SentenceError(msg) from problem
     found = (metadata.metadata or {}).get(FINGERPRINT, b"").decode()
-    if found != job.fingerprint or metadata.num_rows != len(shard.rows):
-        msg = f"{shard.path} holds sentences of another run. Choose another folder, or remove this one."
+    if found != job.plan["fingerprint"] or metadata.num_rows != len(rows):
+        msg = f"{path} holds sentences of another run. Choose another folder, or remove this one."
         raise SentenceError(msg)
     return True
 
 
-def read_rows(source: cells.Cells, rows: np.ndarray) -> Iterator[tuple[cells.Block, pa.Table]]:
+def _read_rows(source: cells.Cells, rows: np.ndarray) -> Iterator[tuple[sparse.csr_matrix, pa.Table]]:
     """Read sorted rows of a source, in stretches that are near each other."""
-    if not len(rows):
-        return
-    cuts = np.flatnonzero(np.diff(rows) > GAP) + 1
-    for first, last in pairwise([0, *cuts.tolist(), len(rows)]):
-        at = first
-        while at < last:
-            start = int(rows[at])
-            to = int(np.searchsorted(rows[at:last], start + BLOCK)) + at
-            stop = int(rows[to - 1]) + 1
-            wanted = rows[at:to] - start
+    for near in np.split(rows, np.flatnonzero(np.diff(rows) > GAP) + 1):
+        for wanted in np.split(near, np.flatnonzero(np.diff((near - near[0]) // BLOCK)) + 1):
+            start, stop = int(wanted[0]), int(wanted[-1]) + 1
             block, obs = source.block(start, stop), source.obs(start, stop)
             if len(wanted) < stop - start:
-                block, obs = _take_rows(block, wanted), obs.take(cells.masked(wanted))
+                block, obs = block[wanted - start], obs.take(pa.array(wanted - start))
             yield block, obs
-            at = to
-
-
-def _take_rows(block: cells.Block, wanted: np.ndarray) -> cells.Block:
-    starts, columns, values = block
-    lengths = np.diff(starts)[wanted]
-    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    at = np.arange(int(new[-1])) + np.repeat(starts[:-1][wanted] - new[:-1], lengths)
-    return new, columns[at], values[at]
 
 
 def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
     pieces, statistics = [], []
-    barcode = job.source.schema.names[0]
-    for block, obs in read_rows(job.source, rows):
-        made, counts = encode.encode_block(job.encoder, block, barcodes=obs[barcode].combine_chunks())
+    schema, renamed = job.schema, job.renamed
+    for block, obs in _read_rows(job.source, rows):
+        columns, counts = job.encoder.encode(block, obs.column(0))
         statistics.append(counts)
-        columns = {name: made[name] for name in made.column_names if name != "barcode"}
-        found = parse_ages(obs, age_column=job.age_column, species=job.species).to_arrow()
-        columns |= {name: found[name] for name in found.column_names}
-        columns |= {name: cells.text_array([value] * obs.num_rows) for name, value in job.constants.items()}
-        columns |= {job.renamed.get(name, name): obs[name] for name in obs.column_names}
-        pieces.append(
-            cells.table({piece.name: pc.cast(columns[piece.name], piece.type) for piece in job.schema})
-        )
+        found = parse_ages(obs, job.plan["age_column"], job.species).to_arrow()
+        columns |= dict(zip(found.column_names, found.columns, strict=True))
+        for name, value in job.plan["constants"].items():
+            columns[name] = pa.repeat(pa.scalar(value, pa.string()), obs.num_rows)
+        columns |= {renamed.get(name, name): obs[name] for name in obs.column_names}
+        pieces.append(pa.table({name: columns[name] for name in schema.names}).cast(schema))
     return pa.concat_tables(pieces).combine_chunks(), np.concatenate(statistics)
-
-
-def _donor_column(job: Job) -> list[str]:
-    return [] if job.donor_column is None else [job.renamed.get(job.donor_column, job.donor_column)]
 
 
 def _look_back(table: pa.Table, job: Job) -> tuple[np.ndarray, set[str | None]]:
     """Return the numbers of the sentences and the donors of what stands in a file."""
-    columns = [SENTENCE, EXPRESSED, *_donor_column(job)]
-    frame = pl.DataFrame(pl.from_arrow(table.select(columns)))
-    return hash_sentences(frame), set(frame[columns[-1]].cast(pl.String).unique()) if columns[2:] else set()
+    frame = pl.DataFrame(pl.from_arrow(table.select(job.compared)))
+    donors = frame[:, 2:].cast(pl.String)
+    return hash_sentences(frame), {donor for column in donors for donor in column.unique()}
 
 
 def _writer(path: Path, job: Job) -> pq.ParquetWriter:
@@ -208,7 +165,7 @@ def _writer(path: Path, job: Job) -> pq.ParquetWriter:
         path,
         schema,
         compression="zstd",
-        compression_level=job.level,
+        compression_level=job.plan["options"]["level"],
         use_dictionary=repeated,
         # the smallest and largest of long texts would only swell the footer
         write_statistics=[name for name in schema.names if name not in long],

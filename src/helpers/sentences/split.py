@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 
 from helpers import names
 from helpers.errors import SentenceError
@@ -18,29 +18,6 @@ DONOR_COLUMNS = (names.DONOR, "donor_id", "donor", "subject_id", "individual", "
 DRAWS = 16
 
 
-@dataclass(frozen=True)
-class Donor:
-    """A donor before the split: name, age in years (of most of the cells), number of cells."""
-
-    name: str
-    age: float | None
-    cells: int
-
-
-@dataclass(frozen=True)
-class Split:
-    """The side of each donor; donors that are not listed are on the train side."""
-
-    test_donors: frozenset[str]
-    donors: tuple[Donor, ...]
-    target: float
-    seed: int
-
-    def side(self, donor: str | None) -> str:
-        """Return the side of the cells of a donor."""
-        return TEST if donor in self.test_donors else TRAIN
-
-
 def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
     """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`."""
     if donor_column is not None and donor_column not in columns:
@@ -50,31 +27,26 @@ def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> s
 
 
 def split_donors(
-    donors: Sequence[Donor], *, target: float, seed: int, settled: Mapping[str, str] | None = None
-) -> Split:
-    """Choose the donors of the test side, stratified by age.
+    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] | None = None
+) -> frozenset[str]:
+    """Choose the donors of the test side, stratified by age; those that are `settled` keep their side.
 
-    The donors are ordered by age and cut into as many neighboring groups as test donors are wanted; one of each group
-    is drawn. Of several such draws the one whose share of cells is nearest to the target is taken. The result depends
-    on the donors and the seed only: not on the order of cells, files, chunks or workers.
+    Donors (name, age, cells) are ordered by age and cut into as many neighboring groups as test donors are wanted; one
+    of each group is drawn. Of several such draws the one whose share of cells is nearest to the target is taken. The
+    result depends on the donors and the seed only: not on the order of cells, files, chunks or workers.
     """
-    if not 0 < target < 1:
-        msg = f"the test share is {target}; give a share above 0 and below 1, or ask for no split."
-        raise SentenceError(msg)
-    settled = settled or {}
-    fresh = [donor for donor in donors if donor.name not in settled]
-    held = frozenset(name for name, side in settled.items() if side == TEST)
-    if len(donors) < 2:
-        found = donors[0].name if donors else "none"
+    if donors.height < 2:
         msg = (
-            f"whole donors can be split when there are two or more; found {len(donors)} ({found}). "
+            f"whole donors can be split when there are two or more; found {donors.height} "
+            f"({''.join(donors['name']) or 'none'}). "
             "Ask for no split, or for a split by cell (its test cells share their donors with train)."
         )
         raise SentenceError(msg)
-    wanted = round(target * len(fresh)) if settled else max(1, round(target * len(fresh)))
-    if wanted:
-        held |= _draw(fresh, wanted=wanted, target=target, seed=seed)
-    return Split(held, tuple(sorted(donors, key=lambda donor: donor.name)), target, seed)
+    settled = settled or {}
+    fresh = donors.filter(~pl.col("name").is_in(list(settled)))
+    held = frozenset(name for name, side in settled.items() if side == TEST)
+    wanted = round(target * fresh.height) if settled else max(1, round(target * fresh.height))
+    return held | _draw(fresh, wanted=wanted, target=target, seed=seed) if wanted else held
 
 
 def split_cells(barcodes: Sequence[str], *, target: float, seed: int) -> np.ndarray:
@@ -85,21 +57,18 @@ def split_cells(barcodes: Sequence[str], *, target: float, seed: int) -> np.ndar
     return np.array([_unit(seed, 0, barcode) < target for barcode in barcodes], dtype=bool)
 
 
-def _draw(donors: Sequence[Donor], *, wanted: int, target: float, seed: int) -> frozenset[str]:
+def _draw(donors: pl.DataFrame, *, wanted: int, target: float, seed: int) -> frozenset[str]:
     # donors without an age stand together at the end
-    order = sorted(donors, key=lambda donor: (donor.age is None, donor.age or 0.0, donor.name))
-    bounds = [round(i * len(order) / wanted) for i in range(wanted + 1)]
-    total = sum(donor.cells for donor in order)
-    best: tuple[float, frozenset[str]] | None = None
-    for draw in range(DRAWS):
-        picked = [
-            min(order[start:stop], key=lambda donor: _unit(seed, draw, donor.name))
-            for start, stop in pairwise(bounds)
-        ]
-        off = abs(sum(donor.cells for donor in picked) - target * total)
-        if best is None or off < best[0]:
-            best = (off, frozenset(donor.name for donor in picked))
-    return best[1] if best else frozenset()
+    order = donors.sort("age", "name", nulls_last=True)
+    labels, cells = order["name"].to_list(), order["cells"].to_numpy()
+    bounds = [round(i * len(labels) / wanted) for i in range(wanted + 1)]
+
+    def pick(draw: int) -> list[int]:
+        groups = (range(start, stop) for start, stop in pairwise(bounds))
+        return [min(group, key=lambda place: _unit(seed, draw, labels[place])) for group in groups]
+
+    best = min(map(pick, range(DRAWS)), key=lambda drawn: abs(cells[drawn].sum() - target * cells.sum()))
+    return frozenset(labels[place] for place in best)
 
 
 def _unit(seed: int, draw: int, text: str) -> float:

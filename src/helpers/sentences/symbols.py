@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
+from helpers.files import digest
 
 GIVEN, UPPER = "given", "upper"
 SUM, FIRST = "sum", "first"
@@ -57,6 +58,7 @@ class Nomenclature:
     by_ensembl: Mapping[str, str] = field(default_factory=dict)
     by_previous: Mapping[str, str | None] = field(default_factory=dict)
     by_alias: Mapping[str, str | None] = field(default_factory=dict)
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,6 @@ class Vocabulary:
     word_of_column: np.ndarray
     report: Mapping[str, str | int]
     by_id: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def letters(self) -> tuple[np.ndarray, np.ndarray]:
-        """The bytes of all words one after another, and where each word starts."""
-        encoded = [word.encode() for word in self.words]
-        starts = np.concatenate([[0], np.cumsum([len(word) for word in encoded])]).astype(np.int64)
-        return np.frombuffer(b"".join(encoded), np.uint8), starts
 
     def subset(self, genes: Iterable[str]) -> tuple["Vocabulary", list[str]]:
         """Keep only the words of a gene list, and name its genes that are none; order among equal values stays.
@@ -108,49 +103,28 @@ def build(
     duplicates: str = SUM,
     order: str = SYMBOL_ORDER,
 ) -> Vocabulary:
-    """Turn the gene axis of a matrix into words.
+    """Turn the gene axis of a matrix, its names and the text columns of its table, into words by the options of a rule.
 
     Identifiers without a symbol and spike-ins are dropped; white space inside a name becomes an underscore; columns
     of one word are one word.
-
-    Parameters
-    ----------
-    index
-        Names of the columns.
-    columns
-        Text columns of the gene table.
-    symbol_column
-        Column that holds the symbols; none: the first of `SYMBOL_COLUMNS`, else the index.
-    hgnc
-        The user's HGNC table: outdated symbols are replaced, identifiers resolved.
-    case
-        ``"given"`` keeps the letters as they are, ``"upper"`` makes them capital.
-    duplicates
-        ``"sum"``: columns of one word are added up; ``"first"``: only the first is read.
-    order
-        Order of words with equal values: ``"symbol"``, by code point, the same for every file; ``"file"``, the order
-        of the columns.
-
-    Raises
-    ------
-    SentenceError
-        If the symbol column is missing, an option is unknown, or no word is left.
 
     Examples
     --------
     >>> build(["MYH7", "ENSA", "ENSG00000000001"], {}).words
     ('ENSA', 'MYH7')
     """
-    choose("case", case, (GIVEN, UPPER))
-    choose("duplicates", duplicates, (SUM, FIRST))
-    choose("order", order, (SYMBOL_ORDER, FILE_ORDER))
     if symbol_column is not None and symbol_column not in columns:
         has = ", ".join(columns) or "no columns"
         msg = f"no column {symbol_column!r} in the gene table; it has: {has}."
         raise SentenceError(msg)
     source = symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
+    hgnc = hgnc or Nomenclature()
+    known = {**_ensembl_symbols(), **hgnc.by_ensembl}
     count: Counter[str] = Counter()
-    labels = _label(list(columns[source]) if source else list(index), index, hgnc=hgnc, count=count)
+    labels = [
+        _word(name, gene, known=known, hgnc=hgnc, count=count)
+        for name, gene in zip(columns[source] if source else index, index, strict=True)
+    ]
     if case == UPPER:
         labels = [None if label is None else label.upper() for label in labels]
     times = Counter(label for label in labels if label is not None)
@@ -160,11 +134,12 @@ def build(
             "Name the column of symbols, or an HGNC file that knows the identifiers."
         )
         raise SentenceError(msg)
-    words = tuple(sorted(times)) if order == SYMBOL_ORDER else tuple(times)
+    words = tuple(times) if order == FILE_ORDER else tuple(sorted(times))
     rank = {word: number for number, word in enumerate(words)}
-    word_of_column = np.array([-1 if label is None else rank[label] for label in labels], dtype=np.int32)
+    word_of_column = np.array([rank.get(label, -1) for label in labels], dtype=np.int32)
     if duplicates == FIRST:
-        word_of_column = _keep_first(word_of_column)
+        first = np.unique(word_of_column, return_index=True)[1]
+        word_of_column = np.where(np.isin(np.arange(len(labels)), first), word_of_column, np.int32(-1))
     report = {
         "source": source or "index",
         "columns": len(labels),
@@ -195,15 +170,8 @@ def read_list(path: Path) -> list[str]:
 
 def read_hgnc(path: Path) -> Nomenclature:
     """Read an HGNC table that the user has: tab-separated text or Parquet with the columns `HGNC_COLUMNS`."""
-    path = Path(path)
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path, glob=False)
-        else:
-            table = pl.read_csv(path, separator="\t", infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as an HGNC table: {problem}. Give the complete set as tab-separated text or Parquet."
-        raise SentenceError(msg) from problem
+    path = Path(path).expanduser()
+    table = read_table(path, "an HGNC table")
     if missing := [column for column in HGNC_COLUMNS if column not in table.columns]:
         msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
         raise SentenceError(msg)
@@ -214,17 +182,24 @@ def read_hgnc(path: Path) -> Nomenclature:
         {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
         _older_names(rows, "prev_symbol", approved),
         _older_names(rows, "alias_symbol", approved),
+        digest(path),
     )
 
 
-def is_ensembl(name: str) -> bool:
-    """Tell whether a name is an Ensembl identifier; ENSA and ENSAP1 are gene symbols.
+def read_table(path: Path, what: str) -> pl.DataFrame:
+    """Read a table that the user has: Parquet, text with commas (.csv) or with tabs."""
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path, glob=False)
+        separator = "," if path.suffix == ".csv" else "\t"
+        return pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        msg = f"{path} cannot be read as {what}: {problem}. Give tab-separated text, .csv or .parquet."
+        raise SentenceError(msg) from problem
 
-    Examples
-    --------
-    >>> is_ensembl("ENSG00000143420.19"), is_ensembl("ENSA")
-    (True, False)
-    """
+
+def is_ensembl(name: str) -> bool:
+    """Tell whether a name is an Ensembl identifier; ENSA and ENSAP1 are gene symbols."""
     return _ENSEMBL.fullmatch(name) is not None
 
 
@@ -247,17 +222,6 @@ def choose(what: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         msg = f"{what} is {value!r}; choose one of {', '.join(map(repr, allowed))}."
         raise SentenceError(msg)
-
-
-def _label(
-    stated: Sequence[str | None], index: Sequence[str], *, hgnc: Nomenclature | None, count: Counter[str]
-) -> list[str | None]:
-    known = _ensembl_symbols() if hgnc is None else {**_ensembl_symbols(), **hgnc.by_ensembl}
-    naming = hgnc or Nomenclature()
-    return [
-        _word(name, str(gene), known=known, hgnc=naming, count=count)
-        for name, gene in zip(stated, index, strict=True)
-    ]
 
 
 def _word(
@@ -294,13 +258,6 @@ def _approved(name: str, gene: str, *, hgnc: Nomenclature, count: Counter[str]) 
             count["ambiguous_names" if found is None else key] += 1
             return found or name
     return name
-
-
-def _keep_first(word_of_column: np.ndarray) -> np.ndarray:
-    kept = np.full_like(word_of_column, -1)
-    _, first = np.unique(word_of_column, return_index=True)
-    kept[first] = word_of_column[first]
-    return kept
 
 
 def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:

@@ -1,6 +1,5 @@
 """Data sets of sentences on disk: decided once, written in shards, resumed, checked, described."""
 
-import hashlib
 import json
 import logging
 import re
@@ -19,14 +18,16 @@ from filelock import FileLock
 from helpers import ages, names
 from helpers import cluster as clusters
 from helpers.errors import SentenceError
-from helpers.files import digest, write_json, writing
-from helpers.sentences import cells, encode, ranking, shards, split, symbols
+from helpers.files import digest_text, write_json, writing
+from helpers.sentences import cells, encode, kernels, shards, split, symbols
 
 KEEP, DROP = "keep", "drop"
 # Raised when the files written for the same input and options change.
 FORMAT = 2
 MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
 LOCK = ".musclebook-sentences.lock"
+# Data sets that are planned, and that are written, before the first of them must be finished.
+AHEAD = 4
 # A README with these words is ours and may be written anew.
 MARK = "Written by musclebook sentences."
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
@@ -74,7 +75,7 @@ class Options:
         Of the Zstandard compression.
     """
 
-    rule: ranking.Rule = ranking.STANDARD
+    rule: encode.Rule = encode.STANDARD
     split: str = split.DONORS
     test_fraction: float = 0.05
     seed: int = 0
@@ -98,12 +99,6 @@ class Options:
             msg = f"test_fraction is {self.test_fraction}; give a share above 0 and below 1, or split='none'."
             raise SentenceError(msg)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for a manifest."""
-        found = asdict(self)
-        found["rule"]["gene_lists"] = {name: list(genes) for name, genes in self.rule.gene_lists.items()}
-        return found
-
 
 STANDARD = Options()
 
@@ -114,27 +109,6 @@ class Written:
 
     folder: Path
     manifest: Mapping[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What all data sets of a run share."""
-
-    options: Options
-    collections: pl.DataFrame | None
-    hgnc: symbols.Nomenclature | None
-    hgnc_hash: str | None
-    test_donors: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """One data set before it is written: the job, what names it, the rows of each side, what the manifest counts."""
-
-    job: shards.Job
-    facts: Mapping[str, Any]
-    sides: Mapping[str, np.ndarray]
-    counts: Mapping[str, Any]
 
 
 def write(
@@ -190,12 +164,8 @@ def write(
             f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
         )
         raise SentenceError(msg)
-    shared = _Shared(
-        options,
-        None if collections is None else read_collections(Path(collections).expanduser()),
-        None if hgnc is None else symbols.read_hgnc(Path(hgnc).expanduser()),
-        None if hgnc is None else digest(Path(hgnc).expanduser()),
-    )
+    publications = None if collections is None else read_collections(collections)
+    nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / LOCK):
         _clean(out, named)
@@ -203,7 +173,7 @@ def write(
             _remove(out, named)
         try:
             with clusters.pool(workers, cluster, error=SentenceError) as pool:
-                return _run(named, out, shared, pool=pool, progress=progress)
+                return _run(named, out, options, publications, nomenclature, pool=pool, progress=progress)
         finally:
             _clean(out, named)
 
@@ -213,15 +183,8 @@ def read_collections(path: Path) -> pl.DataFrame:
 
     It has a column ``dataset_id`` and any of `PUBLICATION_COLUMNS` (either name).
     """
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path, glob=False)
-        else:
-            separator = "," if path.suffix == ".csv" else "\t"
-            table = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as a table of collections: {problem}"
-        raise SentenceError(msg) from problem
+    path = Path(path).expanduser()
+    table = symbols.read_table(path, "a table of collections")
     table = table.rename({key: new for key, new in PUBLICATION_COLUMNS.items() if key in table.columns})
     wanted = [column for column in PUBLICATION_COLUMNS.values() if column in table.columns]
     if DATASET_ID not in table.columns or not wanted:
@@ -236,91 +199,85 @@ def read_collections(path: Path) -> pl.DataFrame:
 
 
 def find_id(name: str) -> str | None:
-    """Return the UUID in the name of a data set, in lower case with dashes; none if there is none.
-
-    Examples
-    --------
-    >>> find_id("10CC50A0AF804FA1B668893DD5C0113A")
-    '10cc50a0-af80-4fa1-b668-893dd5c0113a'
-    """
+    """Return the UUID in the name of a data set, in lower case with dashes; none if there is none."""
     found = _UUID.search(name.lower())
     return "-".join(found.groups()) if found else None
 
 
 def _run(
-    named: Mapping[str, Any], out: Path, shared: _Shared, *, pool: Any, progress: Callable[[str, int], None] | None
-) -> list[Written]:  # fmt: skip
-    options = shared.options
+    named: Mapping[str, Any],
+    out: Path,
+    options: Options,
+    publications: pl.DataFrame | None,
+    nomenclature: symbols.Nomenclature | None,
+    *,
+    pool: Any,
+    progress: Callable[[str, int], None] | None,
+) -> list[Written]:
     donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
+    held: frozenset[str] = frozenset()
     if options.split == split.DONORS:
-        waiting = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
-        donors = {name: pool.result(future) for name, future in waiting.items()}
-        decided = _decide(donors.values(), out, options)
-        shared = _Shared(options, shared.collections, shared.hgnc, shared.hgnc_hash, decided.test_donors)
-    sent = pool.share(shared)
-    planned, started, done = deque(named.items()), deque(), []
-
-    def finish() -> None:
-        name, plan, futures = started.popleft()
-        reports = []
-        for future in futures:
-            reports.append(pool.result(future))
-            if progress is not None:
-                progress(name, reports[-1]["cells"])
-        done.append((name, plan, reports))
-
+        counted = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
+        donors = {name: pool.result(future) for name, future in counted.items()}
+        held = _decide(donors.values(), out, options)
+    nomenclature = pool.share(nomenclature)
+    waiting, planned, started = deque(named.items()), deque(), deque()
+    done: dict[str, tuple[shards.Job, dict[str, Any], list[dict[str, Any]]]] = {}
     # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
     # the memory
-    plans: deque[tuple[str, Any]] = deque()
-    while planned or plans:
-        while planned and len(plans) < 4:
-            name, source = planned.popleft()
-            plans.append((name, pool.submit(_plan, name, source, sent, donors[name])))
-        name, future = plans.popleft()
-        plan = pool.result(future)
-        pieces = _begin(out / name, plan, options)
-        job = pool.share(plan.job)
-        started.append((name, plan, [pool.submit(shards.make_shard, job, piece) for piece in pieces]))
-        while len(started) > 4:
-            finish()
-    while started:
-        finish()
-    if not any(report["cells"] for _, _, reports in done for report in reports):
+    while waiting or planned or started:
+        while waiting and len(planned) < AHEAD:
+            name, source = waiting.popleft()
+            constants = _describe_source(find_id(name), publications)
+            plan = pool.submit(_plan, name, source, options, constants, nomenclature, donors[name], held)
+            planned.append((name, plan))
+        if planned:
+            name, plan = planned.popleft()
+            job, sides, counts = pool.result(plan)
+            pieces = _begin(out / name, job, sides, options)
+            sent = pool.share(job)
+            futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
+            started.append((name, job, counts, futures))
+        if len(started) > AHEAD or not planned:
+            name, job, counts, futures = started.popleft()
+            done[name] = job, counts, []
+            for future in futures:
+                report = pool.result(future)
+                done[name][2].append(report)
+                if progress is not None:
+                    progress(name, report["cells"])
+    reports = {name: found for name, (_, _, found) in done.items()}
+    if not any(reports.values()):
         msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
         raise SentenceError(msg)
-    copied = _compare_sides(out, {name: reports for name, _, reports in done})
-    written = [_describe(out / name, plan, reports, options, copied[name]) for name, plan, reports in done]
-    _write_readme(
-        out,
-        {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(out.glob(f"*/{MANIFEST}"))},
-    )
+    copied = _compare_sides(out, reports)
+    written = [_describe(out / name, *found, copied[name]) for name, found in done.items()]
+    everything = {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))}
+    _write_readme(out, everything)
     return written
 
 
 def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
     """Return the donors of a data set: name, cells, median age; copies and cells of unknown donors are left out."""
-    opened = _open(name, source, options, values=False)
-    column = split.find_donors(opened.schema.names, donor_column=options.donor_column)
-    if column is None:
+    opened = cells.open_cells(source, options.rule.layer, name)
+    columns = opened.schema.names
+    donor = split.find_donors(columns, donor_column=options.donor_column)
+    if donor is None:
         msg = (
-            f"{name} names no donors (columns: {', '.join(opened.schema.names)}), so that whole donors cannot be held "
+            f"{name} names no donors (columns: {', '.join(columns)}), so that whole donors cannot be held "
             "out. Name the column, or ask for no split, or for a split by cell."
         )
         raise SentenceError(msg)
-    age_column = ages.find_source(opened.schema.names, age_column=options.age_column)
-    table = opened.obs(
-        0, opened.n_cells, columns=list({column: 0} | dict.fromkeys(_age_columns(opened, age_column)))
-    )
-    stated = shards.parse_ages(table, age_column=age_column)
-    frame = pl.DataFrame({"name": pl.from_arrow(table[column]).cast(pl.String), "age": stated[ages.AGE]})
-    frame = frame.filter(pl.Series(~_copies(opened, options)))
+    stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
+    frame = pl.DataFrame({"name": _read_column(opened, donor), "age": stated[ages.AGE]})
+    frame = frame.filter(pl.Series(~_find_copies(opened, options)))
     grouped = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
     return grouped.filter(
         pl.Series([names.is_somebody(donor) for donor in grouped["name"]], dtype=pl.Boolean)
     )
 
 
-def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> split.Split:
+def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> frozenset[str]:
     """Put every donor of all inputs on one side, also where several share it; donors decided earlier stay."""
     here = out / SPLIT
     rule = {"seed": options.seed, "test_fraction": options.test_fraction}
@@ -334,69 +291,65 @@ def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> spli
     merged = (
         pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum()).sort("name")
     )
-    donors = [split.Donor(*row) for row in merged.select("name", "age", "cells").iter_rows()]
-    found = split.split_donors(
-        donors, target=options.test_fraction, seed=options.seed, settled=before["sides"]
+    held = split.split_donors(
+        merged, target=options.test_fraction, seed=options.seed, settled=before["sides"]
     )
-    sides = dict(before["sides"]) | {donor.name: found.side(donor.name) for donor in donors}
+    sides = before["sides"] | {name: split.TEST if name in held else split.TRAIN for name in merged["name"]}
     write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
-    return found
+    return held
 
 
-def _plan(name: str, source: Any, shared: _Shared, donors: pl.DataFrame | None) -> _Planned:
-    """Read what a data set is, make its vocabulary, and decide where each of its cells goes."""
-    options = shared.options
-    opened = _open(name, source, options)
+def _plan(
+    name: str,
+    source: Any,
+    options: Options,
+    constants: Mapping[str, str | None],
+    nomenclature: symbols.Nomenclature | None,
+    donors: pl.DataFrame | None,
+    held: frozenset[str],
+) -> tuple[shards.Job, dict[str, np.ndarray], dict[str, Any]]:
+    """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
+    opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
-    vocabulary = options.rule.vocabulary(opened, hgnc=shared.hgnc)
-    stated = opened.organism() or _organism(opened, options)
-    constants = _describe_source(find_id(name), shared.collections)
-    constants |= {key: value for key, value in stated.items() if key not in columns}
+    encoder = encode.Encoder(options.rule, opened, nomenclature)
+    copies = _find_copies(opened, options)
+    organism = opened.organism
+    if not organism and (known := options.organism or symbols.find_organism(opened.genes)):
+        organism = cells.complete_organism({cells.ORGANISM: known})
     facts = {
         "format": FORMAT,
         "source": {"name": name, "hash": opened.digest(), "cells": opened.n_cells},
-        "options": options.as_dict(),
+        "options": asdict(options),
         "donor_column": split.find_donors(columns, donor_column=options.donor_column),
         "age_column": ages.find_source(columns, age_column=options.age_column),
-        "constants": constants,
-        "hgnc_sha256": shared.hgnc_hash,
-        "words_sha256": hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest(),
-        "split": _describe_split(opened, options, donors, shared.test_donors),
+        "constants": constants | {key: value for key, value in organism.items() if key not in columns},
+        "hgnc_sha256": None if nomenclature is None else nomenclature.sha256,
+        "words_sha256": digest_text("\n".join(encoder.vocabulary.words)),
+        "split": _describe_split(options, donors, held, int((~copies).sum())),
     }
-    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    job = shards.Job(
-        opened, ranking.Encoder(options.rule, vocabulary), fingerprint, facts["age_column"], facts["donor_column"],
-        _species(opened, stated), constants, options.level,
-    )  # fmt: skip
-    read = opened.obs(0, opened.n_cells, columns=_age_columns(opened, job.age_column) or columns[:1])
-    found = shards.parse_ages(read, age_column=job.age_column, species=job.species)
-    copies = _copies(opened, options)
-    unknown = found[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
+    fingerprint = digest_text(json.dumps(facts, sort_keys=True, default=str))
+    job = shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, _find_species(opened, organism))
+    stated = _read_ages(opened, facts["age_column"], job.species)
+    unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
     kept = ~copies & ~unknown
     counts = {
         "cells_left_out_as_copies": int(copies.sum()),
         "cells_left_out_without_age": int((unknown & ~copies).sum()),
-        "gene_lists": _find_lists(name, vocabulary, options.rule),
-        "ages": dict(found.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
+        "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
+        "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    return _Planned(job, facts, _sides(opened, options, kept, job.donor_column, shared.test_donors), counts)
-
-
-def _sides(
-    source: cells.Cells, options: Options, kept: np.ndarray, donor_column: str | None, held: frozenset[str]
-) -> dict[str, np.ndarray]:
     if options.split == split.NONE:
-        return {"": np.flatnonzero(kept)}
+        return job, {"": np.flatnonzero(kept)}, counts
     if options.split == split.CELLS:
-        barcodes = encode.barcodes(source, 0, source.n_cells).to_pylist()
+        barcodes = _read_column(opened, columns[0]).to_list()
         test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
     else:
-        donors = pl.from_arrow(source.obs(0, source.n_cells, columns=[donor_column])[donor_column])
-        test = donors.cast(pl.String).is_in(sorted(held)).fill_null(value=False).to_numpy()
-    return {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
+        of_donors = _read_column(opened, job.plan["donor_column"]).is_in(sorted(held))
+        test = of_donors.fill_null(value=False).to_numpy()
+    return job, {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}, counts
 
 
-def _find_lists(name: str, vocabulary: symbols.Vocabulary, rule: ranking.Rule) -> dict[str, Any]:
+def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -> dict[str, Any]:
     """Count the words found for each gene list; refuse a list of which none is."""
     found = {}
     for title, genes in rule.gene_lists.items():
@@ -413,23 +366,26 @@ def _find_lists(name: str, vocabulary: symbols.Vocabulary, rule: ranking.Rule) -
     return found
 
 
-def _begin(folder: Path, plan: _Planned, options: Options) -> list[shards.Shard]:
-    """Return the files to write; note the plan, or refuse a folder that follows another one."""
+def _begin(
+    folder: Path, job: shards.Job, sides: Mapping[str, np.ndarray], options: Options
+) -> list[tuple[str, np.ndarray, Path]]:
+    """Return side, rows and path of each file to write; note the plan, or refuse a folder that follows another one."""
     here = folder / PLAN
-    if here.exists() and (was := _read_json(here)).get("fingerprint") != plan.job.fingerprint:
-        now = json.loads(json.dumps(plan.facts, default=str))
-        differs = [key for key, value in now.items() if was.get(key) != value]
+    if here.exists() and (was := _read_json(here)).get("fingerprint") != job.plan["fingerprint"]:
+        now = json.loads(json.dumps(job.plan, default=str))
+        differs = [key for key, value in now.items() if was.get(key) != value and key != "fingerprint"]
         msg = (
             f"{folder} holds sentences of another run (different: {', '.join(differs)}). "
             "Choose another folder, or remove this one."
         )
         raise SentenceError(msg)
     if not here.exists():
-        write_json(here, {"fingerprint": plan.job.fingerprint, **plan.facts})
+        write_json(here, job.plan)
+    size = options.chunk_cells
     return [
-        shards.Shard(side, number, rows[start:stop], folder / side / f"chunk_{number:04d}.parquet")
-        for side, rows in plan.sides.items()
-        for number, (start, stop) in enumerate(encode.slices(len(rows), options.chunk_cells))
+        (side, rows[start : start + size], folder / side / f"chunk_{start // size:04d}.parquet")
+        for side, rows in sides.items()
+        for start in range(0, len(rows), size)
     ]
 
 
@@ -460,35 +416,39 @@ def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def _describe(
-    folder: Path, plan: _Planned, reports: Sequence[Mapping[str, Any]], options: Options, copied: int
-) -> Written:  # fmt: skip
+    folder: Path,
+    job: shards.Job,
+    counts: Mapping[str, Any],
+    reports: Sequence[Mapping[str, Any]],
+    copied: int,
+) -> Written:
     """Check the written files against each other and describe them."""
-    ties: Counter[str] = Counter(ranking.count_ties(np.zeros((0, 9), np.int64)))
+    ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, len(kernels.STATISTICS)), np.int64)))
     by_side: Counter[str] = Counter()
-    donors: dict[str, set[str]] = {split.TRAIN: set(), split.TEST: set()}
+    donors: dict[str, set[str]] = {split.TRAIN: set(), split.TEST: set(), "": set()}
     for report in reports:
         ties.update(report["report"])
         by_side[report["side"] or "all"] += report["cells"]
-        donors.setdefault(report["side"], set()).update(filter(names.is_somebody, report["donors"]))
+        donors[report["side"]].update(filter(names.is_somebody, report["donors"]))
     both = sorted(donors[split.TRAIN] & donors[split.TEST])
-    known = options.split != split.NONE and plan.job.donor_column is not None
-    if options.split == split.DONORS and both:
+    kind = job.plan["split"]["kind"]
+    known = kind != split.NONE and job.plan["donor_column"] is not None
+    if kind == split.DONORS and both:
         msg = f"{folder}: donors {', '.join(both[:5])} are in train and test. This is a fault; report it."
         raise SentenceError(msg)
     manifest = {
-        "fingerprint": plan.job.fingerprint,
-        **plan.facts,
+        **job.plan,
         "donors_on_both_sides": len(both) if known else None,
-        "test_sentences_in_train": None if options.split == split.NONE else copied,
+        "test_sentences_in_train": None if kind == split.NONE else copied,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
-        **{key: value for key, value in plan.counts.items() if key.startswith("cells_")},
-        "columns": {piece.name: str(piece.type) for piece in plan.job.schema},
-        "renamed_columns": plan.job.renamed,
-        "symbols": dict(plan.job.encoder.vocabulary.report),
-        "gene_lists": plan.counts["gene_lists"],
-        "ties": ranking.add_shares(ties),
-        "ages": plan.counts["ages"],
+        **{key: value for key, value in counts.items() if key.startswith("cells_")},
+        "columns": {piece.name: str(piece.type) for piece in job.schema},
+        "renamed_columns": job.renamed,
+        "symbols": dict(job.encoder.vocabulary.report),
+        "gene_lists": counts["gene_lists"],
+        "ties": encode.add_shares(ties),
+        "ages": counts["ages"],
         "files": [
             {key: value for key, value in report.items() if key not in {"report", "hashes", "donors"}}
             for report in reports
@@ -504,28 +464,10 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
     here = folder / README
     if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
         return  # somebody's own
-    configs = {}
-    for name, manifest in manifests.items():
-        files: dict[str, list[str]] = {}
-        for file in manifest["files"]:
-            files.setdefault(file["side"] or split.TRAIN, []).append(f"{name}/{file['file']}".lstrip("/"))
-        configs[name or "default"] = [{"split": side, "path": paths} for side, paths in files.items()]
-    if (
-        len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1
-        and "default" not in configs
-    ):
-        sides = [
-            side
-            for side in (split.TRAIN, split.TEST)
-            if any(one["split"] == side for c in configs.values() for one in c)
-        ]
-        every = {
-            side: [
-                path for c in configs.values() for one in c if one["split"] == side for path in one["path"]
-            ]
-            for side in sides
-        }
-        configs = {"default": [{"split": side, "path": paths} for side, paths in every.items()], **configs}
+    configs = {name or "default": _list_files({name: manifest}) for name, manifest in manifests.items()}
+    alike = len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1
+    if alike and "default" not in configs:
+        configs = {"default": _list_files(manifests), **configs}
     head = {
         "configs": [{"config_name": name, "data_files": files} for name, files in configs.items() if files]
     }
@@ -539,38 +481,41 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
         part.write_text(text, encoding="utf-8")
 
 
-def _open(name: str, source: Any, options: Options, *, values: bool = True) -> cells.Cells:
-    return cells.open_cells(source, options.rule.layer, name, values=values)
+def _list_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the files of each side; without a split all are train."""
+    paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
+    for name, manifest in manifests.items():
+        for file in manifest["files"]:
+            paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
+    return [{"split": side, "path": found} for side, found in paths.items() if found]
 
 
-def _age_columns(source: cells.Cells, age_column: str | None) -> list[str]:
-    """Return the columns that the ages of a data set are read from."""
-    wanted = [age_column] if age_column else []
-    if age_column == ages.AGE_SOURCES[-1] and split.DONOR_COLUMNS[0] in source.schema.names:
-        wanted.append(split.DONOR_COLUMNS[0])
-    return wanted
+def _read_column(source: cells.Cells, column: str) -> pl.Series:
+    """Return a column of all cells as text."""
+    return pl.Series(pl.from_arrow(source.obs(0, source.n_cells, [column])[column])).cast(pl.String)
 
 
-def _copies(source: cells.Cells, options: Options) -> np.ndarray:
+def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
+    """Return the ages of all cells; those of the atlas need the donors too."""
+    columns = source.schema.names
+    wanted = [column for column in columns if column in (age_column, names.DONOR)] or columns[:1]
+    return shards.parse_ages(source.obs(0, source.n_cells, wanted), age_column, species)
+
+
+def _find_copies(source: cells.Cells, options: Options) -> np.ndarray:
     """Return which cells say that they are copies of another data set's, and are to be left out."""
     if options.copies == KEEP or PRIMARY not in source.schema.names:
         return np.zeros(source.n_cells, bool)
-    stated = pl.Series(pl.from_arrow(source.obs(0, source.n_cells, columns=[PRIMARY])[PRIMARY]))
-    return stated.cast(pl.String).str.to_lowercase().is_in(["false", "0"]).fill_null(value=False).to_numpy()
+    stated = _read_column(source, PRIMARY).str.to_lowercase()
+    return stated.is_in(["false", "0"]).fill_null(value=False).to_numpy()
 
 
-def _organism(source: cells.Cells, options: Options) -> dict[str, str]:
-    found = options.organism or symbols.find_organism(source.genes)
-    return {} if found is None else cells.complete_organism({cells.ORGANISM: found})
-
-
-def _species(source: cells.Cells, stated: Mapping[str, str]) -> str:
+def _find_species(source: cells.Cells, stated: Mapping[str, str]) -> str:
     """Return whose life stages the labels of a data set mean: mouse if it says so, else human."""
     said = set(stated.values())
     for column in (cells.ORGANISM, cells.ORGANISM_TERM):
         if column in source.schema.names:
-            said |= set(source.obs(0, source.n_cells, columns=[column])[column].unique().to_pylist())
-    said.discard(None)
+            said |= set(_read_column(source, column).drop_nulls())
     return ages.MOUSE if said and said <= {"Mus musculus", "NCBITaxon:10090"} else ages.HUMAN
 
 
@@ -589,7 +534,7 @@ def _describe_source(dataset_id: str | None, collections: pl.DataFrame | None) -
 
 
 def _describe_split(
-    source: cells.Cells, options: Options, donors: pl.DataFrame | None, held: frozenset[str]
+    options: Options, donors: pl.DataFrame | None, held: frozenset[str], n_cells: int
 ) -> dict[str, Any]:
     if options.split == split.NONE:
         return {"kind": split.NONE}
@@ -602,7 +547,7 @@ def _describe_split(
         "test_donors": here.filter(test)["name"].to_list(),
         "train_donors": here.filter(~test)["name"].to_list(),
         "test_share_of_cells": float(here.filter(test)["cells"].sum() / max(1, here["cells"].sum())),
-        "cells_of_unknown_donors": int((~_copies(source, options)).sum() - here["cells"].sum()),
+        "cells_of_unknown_donors": int(n_cells - here["cells"].sum()),
     }
 
 
