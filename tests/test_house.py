@@ -182,7 +182,7 @@ BUDGETS = {
     "src/helpers/facts": 330,
     "src/helpers/scprint": 1_695,
     "src/helpers/sentences": 2_950,
-    "src/helpers/simulate": 2_370,
+    "src/helpers/simulate": 1_910,
     "src/helpers/stats": 1_580,
     "tests": 13_585,
     "notebooks": 8_795,

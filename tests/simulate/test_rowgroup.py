@@ -19,7 +19,7 @@ def test_a_file_joined_from_blocks_reads_like_the_matrix_everywhere(matrix, tmp_
     monkeypatch.setattr(rowgroup, "BLOCK_COLUMNS", 10)
     monkeypatch.setattr(rowgroup, "WHOLE_BYTES", 0)
     path, columns = tmp_path / "x.parquet", [f"gene ϕ{i}" for i in range(57)]
-    rowgroup.write_columns(path, matrix, columns)
+    rowgroup.write_columns(path, matrix, columns, threads=2)
     np.testing.assert_array_equal(pl.read_parquet(path).to_numpy(), matrix.toarray())
     np.testing.assert_array_equal(pq.read_table(path).to_pandas().to_numpy(), matrix.toarray())
     np.testing.assert_array_equal(
