@@ -39,8 +39,3 @@ def test_the_bytes_are_those_that_pyarrow_writes(matrix, tmp_path, monkeypatch, 
     rowgroup.write_columns(tmp_path / "joined.parquet", matrix, columns, threads=threads)
     assert pq.ParquetFile(tmp_path / "joined.parquet").metadata.num_row_groups == 1
     assert (tmp_path / "joined.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
-
-
-def test_a_file_that_is_not_parquet_is_refused():
-    with pytest.raises(ValueError, match="ends with b'PAR1'"):
-        rowgroup.read_footer(b"PAR1 and then something else")

@@ -62,7 +62,7 @@ def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """Give each cell its true labels: for a few, another finest label of the same lineage and assay."""
     table = cohort.list_labels()
     parents = table.unique(names.LEVEL2).select(
-        **dict(zip((TRUE2, TRUE0, TRUE1), (names.LEVEL2, *names.LEVELS[:2]), strict=True))
+        **{TRUE2: names.LEVEL2, TRUE0: names.LEVEL0, TRUE1: names.LEVEL1}
     )
     rng = generator(seed, "mislabeled")
     wrong = rng.random(len(frame)) < MISLABELED
@@ -101,12 +101,11 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataF
     rng = generator(seed, "sizes")
     nuclear = (frame[names.ASSAY] == names.NUCLEI).to_numpy()
     lineage = frame[TRUE0].replace_strict(cohort.LINEAGE_OF).to_list()
-    pair = np.array(
-        [MOLECULES.get(k, MOLECULES[f]) for k, f in zip(frame[TRUE0], lineage, strict=True)], float
-    )
+    pair = [MOLECULES.get(k, MOLECULES[f]) for k, f in zip(frame[TRUE0], lineage, strict=True)]
+    median = np.where(nuclear, *np.array(pair, float).T[::-1])
     v3 = frame[names.CHEMISTRY].replace_strict(composition.V3_SHARE).to_numpy() - 0.5
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
-    log = np.log(np.where(nuclear, pair[:, 1], pair[:, 0])) + V3_MOLECULES * v3
+    log = np.log(median) + V3_MOLECULES * v3
     log += frame[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
     poor = frame[names.DONOR].replace_strict(effects.quality(seed, planted)).to_numpy()
     molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
@@ -121,10 +120,8 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataF
     drawn = means * np.exp(np.array(SHARE_SD) * rng.normal(size=means.shape))
     drawn = np.minimum(drawn, [MITO_LIMIT, 0.45, 0.15])
     drawn *= np.minimum(1.0, 0.8 / drawn.sum(axis=1))[:, None]
-    return frame.with_columns(
-        pl.Series("molecules", molecules),
-        *(pl.Series(key, drawn[:, i]) for i, key in enumerate(("share_mito", "share_ribo", "share_stress"))),
-    )
+    drawn = pl.DataFrame(drawn, schema=["share_mito", "share_ribo", "share_stress"])
+    return frame.with_columns(*drawn, molecules=molecules)
 
 
 def make_cells(*, scale: float, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:

@@ -39,9 +39,9 @@ def _published() -> pl.DataFrame:
         "assay",
         names.LEVEL0,
         names.LEVEL2,
-        pl.col("gene").alias(names.GENE),
-        change.alias("log2_change_per_decade"),
-        pl.lit("published").alias("origin"),
+        names.GENE,
+        log2_change_per_decade=change,
+        origin=pl.lit("published"),
     )
 
 
@@ -60,9 +60,7 @@ def hinge_slope(assay: str, after: float) -> float:
     return float(np.polyfit(age, np.maximum(age - after / DECADE, 0), 1)[0])
 
 
-def list_age_effects(
-    profiles: dict[str, dict[str, np.ndarray]], *, seed: int, planted: Planted = DEFAULT
-) -> pl.DataFrame:
+def list_age_effects(profiles: genes.Profiles, *, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
     """Return assay, level 0, level 2 (null: every subtype), gene, log2 change per decade, origin; absent is zero."""
     published = _published()
     rows = []
@@ -79,17 +77,11 @@ def list_age_effects(
         late = order[RANDOM_GENES : RANDOM_GENES + planted.late_genes * (level0 == LATE_TYPE)]
         reach = (0.5 + rng.exponential(0.5, len(late))) * rng.choice([-1.0, 1.0], len(late)) / 2
         for assay, rate in sorted(rates.items()):
-            line = hinge_slope(assay, planted.late_after)
-            changes = [
-                (i, value, "random")
-                for i, value in zip(chosen, size / DECADES_OLD_OVER_YOUNG / LN2, strict=True)
-            ]
-            changes += [(i, value, "late") for i, value in zip(late, reach / LN2 * line, strict=True)]
-            rows += [
-                (assay, level0, None, symbols[i], float(value), origin)
-                for i, value, origin in changes
-                if rate[i] > 0
-            ]
+            slopes = size / DECADES_OLD_OVER_YOUNG / LN2, reach / LN2 * hinge_slope(assay, planted.late_after)
+            origins = ["random"] * len(chosen) + ["late"] * len(late)
+            for i, slope, origin in zip(np.r_[chosen, late], np.r_[slopes], origins, strict=True):
+                if rate[i] > 0:
+                    rows.append((assay, level0, None, symbols[i], float(slope), origin))
     made_up = pl.DataFrame(rows, schema=published.schema, orient="row")
     return pl.concat([published, made_up]).sort("assay", names.LEVEL0, names.LEVEL2, names.GENE)
 
@@ -113,8 +105,7 @@ def sex_log(sex: str, *, seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return the natural-log change of each gene in a donor of `sex`, against the sex that has more."""
     change = np.zeros(study.N_GENES)
     for gene, log2, _ in list_sex_effects(seed, planted).rows():
-        lower = names.MALE if log2 < 0 else names.FEMALE
-        if sex == lower:
+        if (log2 < 0) == (sex == names.MALE):
             change[genes.positions()[gene]] = -abs(log2) * LN2
     return change
 
@@ -151,9 +142,8 @@ def factor_loadings(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
 
 def factor_scores(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) -> np.ndarray:
     """Return a donor's score on each latent factor in one type: half is the donor's, half the type's own."""
-    common, own = (
-        generator(seed, "factors", donor, key).normal(size=planted.factors) for key in ("", level0)
-    )
+    keys = ("", level0)
+    common, own = (generator(seed, "factors", donor, key).normal(size=planted.factors) for key in keys)
     return (common + own) / np.sqrt(2)
 
 

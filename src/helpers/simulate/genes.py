@@ -26,7 +26,7 @@ STRESS = (
 _NEW_LABELS = {"Mural": ["SMC-PC"], "NerveFB": ["EnFB", "PnFB"]}
 MARKER_LEVEL, ELSEWHERE, BIOGENESIS = 8.0, 0.03, 0.7  # molecules per 10,000 where no table says more
 _RIBOSOMAL = r"^RP[LS]\d+[AXLY]?\d*(L|P0|P1|P2)?$|^RPLP[012]$|^RPSA$"
-
+Profiles = dict[str, dict[str, np.ndarray]]  # by assay and finest label
 # Programs: standard deviation on the natural log scale, share of genes touched.
 PROGRAMS = {"lineage": (1.5, 0.5), "kind": (1.2, 0.35), "subtype": (0.6, 0.06)}
 _BASE_SD, _ASSAY_SD = 1.2, 1.1

@@ -96,12 +96,11 @@ def _times_transposed(indptr, indices, data, first, last, dense, out):
 
 @kernel
 def sum_columns(indices, data, n_columns):
-    """Return the sum and the number of the stored values of each column of a CSR matrix, without a copy of them."""
-    total, number = np.zeros(n_columns), np.zeros(n_columns, np.int64)
+    """Return the sum of each column of a CSR matrix in double precision, without a copy of its values."""
+    total = np.zeros(n_columns)
     for i in range(indices.size):
         total[indices[i]] += data[i]
-        number[indices[i]] += 1
-    return total, number
+    return total
 
 
 class _Centered:
@@ -109,7 +108,7 @@ class _Centered:
 
     def __init__(self, x: sp.csr_matrix, threads: int) -> None:
         self.x, self.threads = x, threads
-        self.mean = sum_columns(x.indices, x.data, x.shape[1])[0] / x.shape[0]
+        self.mean = sum_columns(x.indices, x.data, x.shape[1]) / x.shape[0]
         edges = np.linspace(0, x.shape[0], _CHUNKS + 1).astype(np.int64)
         self.chunks = list(itertools.pairwise(edges))
 

@@ -15,6 +15,7 @@ from scipy.special import gammaincinv
 from helpers import names
 from helpers.kernels import kernel
 from helpers.simulate import cells, cohort, composition, effects, genes
+from helpers.simulate.genes import Profiles
 from helpers.simulate.planted import CENTER, DECADE, DEFAULT, Planted, generator
 
 # How much a gene's rate differs between the cells of one group: variance of a gamma of mean one.
@@ -42,9 +43,7 @@ def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
     keep = ["row", names.SAMPLE, cells.TRUE2, cells.TRUE0, "molecules", *SHARES]
     frame = frame.with_row_index("row")
     half = (pl.col("molecules") * cells.DOUBLET_YIELD).round().cast(pl.Int64)
-    first = frame.with_columns(
-        pl.when("doublet").then(half).otherwise("molecules").alias("molecules")
-    ).select(keep)
+    first = frame.with_columns(molecules=pl.when("doublet").then(half).otherwise("molecules")).select(keep)
     second = frame.filter("doublet").select("row", names.SAMPLE, "partner")
     other = frame[second["partner"].to_numpy()].select(cells.TRUE2, cells.TRUE0, "molecules", *SHARES)
     second = second.with_columns(other).with_columns(half)
@@ -59,7 +58,7 @@ def _scale(rate: np.ndarray, kind: np.ndarray) -> np.ndarray:
 
 def _list_groups(
     frame: pl.DataFrame,
-    profiles: dict[str, dict[str, np.ndarray]],
+    profiles: Profiles,
     age_effects: pl.DataFrame,
     kind: np.ndarray,
     *,
@@ -77,9 +76,8 @@ def _list_groups(
     about = (names.ASSAY, names.DONOR, names.EXACT_AGE, names.SEX, names.CHEMISTRY)
     libraries = cohort.list_libraries().rows_by_key(names.SAMPLE, named=True, unique=True)
     groups = []
-    for (sample, level2), part in list_entries(frame).group_by(
-        names.SAMPLE, cells.TRUE2, maintain_order=True
-    ):
+    entries = list_entries(frame).group_by(names.SAMPLE, cells.TRUE2, maintain_order=True)
+    for (sample, level2), part in entries:
         assay, donor, age, sex, chemistry = (libraries[sample][column] for column in about)
         level0 = part[cells.TRUE0][0]
         linear, late = age_log(assay, level0, level2)
@@ -106,11 +104,9 @@ def _soups(
     libraries = [library for library in libraries if library[0] in own]
     soups = {}
     for sample, assay, donor in libraries:
-        foreign = _scale(
-            np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0), kind
-        )
+        foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
         share = effects.ambient_share(seed, sample, assay, donor, planted)
-        soup = _scale(own[sample], kind) * (1 - planted.foreign) + planted.foreign * foreign
+        soup = _scale(own[sample], kind) * (1 - planted.foreign) + planted.foreign * _scale(foreign, kind)
         soups[sample] = share, soup
     return soups
 
@@ -124,7 +120,7 @@ def gamma_factors(dispersion: float) -> np.ndarray:
 
 def draw_counts(
     frame: pl.DataFrame,
-    profiles: dict[str, dict[str, np.ndarray]],
+    profiles: Profiles,
     age_effects: pl.DataFrame,
     *,
     seed: int,
@@ -202,11 +198,9 @@ def make_alias(weight):
 @kernel
 def draw_cells(rate, kind, molecules, shares, seeds, factor):
     """Draw the molecules of the cells of one group."""
-    n_genes, one, shift = rate.size, np.uint64(1), np.uint64(40)
-    word_of, bit_of = np.uint64(6), np.uint64(63)
+    n_genes, shift = rate.size, np.uint64(40)
     members = [np.flatnonzero(kind == k).astype(np.int32) for k in range(4)]
     tables = [make_alias(rate[member] + 1e-300) for member in members]
-    seen = np.zeros(n_genes // 64 + 1, np.uint64)
     count = np.zeros(n_genes, np.int32)
     limit = np.minimum(molecules, n_genes).sum()
     genes, counts = np.empty(limit, np.int32), np.empty(limit, np.int32)
@@ -228,28 +222,14 @@ def draw_cells(rate, kind, molecules, shares, seeds, factor):
                 state += np.uint64(0x9E3779B97F4A7C15)
                 if np.float32(_mix(state) >> shift) * unit < factor[np.int64(own & np.uint64(255))]:
                     count[gene] += 1
-                    seen[np.uint64(gene) >> word_of] |= one << (np.uint64(gene) & bit_of)
                     wanted -= 1
-        start = used
-        used = _empty(seen, count, used, genes, counts)
-        lengths[cell] = used - start
+        found = np.flatnonzero(count)
+        lengths[cell] = found.size
+        genes[used : used + found.size] = found
+        counts[used : used + found.size] = count[found]
+        count[found] = 0
+        used += found.size
     return lengths, genes[:used].copy(), counts[:used].copy()
-
-
-@kernel
-def _empty(seen, count, used, genes, counts):
-    """Write the genes seen in a cell behind the `used` ones, forget them, and return how many are used now."""
-    for word in range(seen.size):
-        bits = seen[word]
-        if bits:
-            for bit in range(64):
-                if bits >> np.uint64(bit) & np.uint64(1):
-                    gene = word * 64 + bit
-                    genes[used], counts[used] = gene, count[gene]
-                    count[gene] = 0
-                    used += 1
-            seen[word] = np.uint64(0)
-    return used
 
 
 @kernel

@@ -1,6 +1,6 @@
 """What is planted beside cell types and ages, as named numbers, and the random numbers that plant it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -43,10 +43,6 @@ class Planted:
     sex_genes: int = 150  # autosomal genes that differ between the sexes, the same in every type
     late_genes: int = 60
     late_after: float = 50.0  # years
-
-    def to_dict(self) -> dict[str, float | str]:
-        """Return every number by name, with the two types named above."""
-        return asdict(self) | {"silent_type": SILENT, "late_type": LATE_TYPE}
 
 
 DEFAULT = Planted()

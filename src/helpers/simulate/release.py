@@ -103,9 +103,10 @@ def _write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) ->
     _write_texts(folder, simulation)
 
 
-def _unstructured(simulation: atlas.Simulation) -> dict:
-    """Return the unstructured metadata: keys and parameters of the real file, variances of this matrix."""
-    return {
+def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:
+    """Write the five texts into `folder`: keys and parameters are those of the real ones, numbers of this matrix."""
+    adata = simulation.adata
+    unstructured = {
         "pca": {
             "params": {"zero_center": True, "use_highly_variable": False, "mask_var": None},
             "variance": simulation.variance.tolist(),
@@ -118,12 +119,7 @@ def _unstructured(simulation: atlas.Simulation) -> dict:
         },
         "tsne": {"params": _TSNE},
     }
-
-
-def _structure(simulation: atlas.Simulation) -> dict:
-    """Return columns, projections of the source, label counts, shape and percent of zeros."""
-    adata = simulation.adata
-    return {
+    structure = {
         "obsm_keys": [names.SCVI, names.UMAP],
         "var_columns": list(names.FEATURE_COLUMNS[:3]),
         "obs_columns": list(names.SAMPLE_COLUMNS[:-1]),
@@ -131,18 +127,11 @@ def _structure(simulation: atlas.Simulation) -> dict:
         "shape": list(adata.shape),
         "sparsity": float(100 * (1 - adata.X.nnz / np.prod(adata.shape, dtype=np.int64))),
     }
-
-
-def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:
-    """Write the five texts into `folder`."""
-    adata = simulation.adata
-    (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(_unstructured(simulation), indent=2))
-    (folder / names.STRUCTURE_FILE).write_text(json.dumps(_structure(simulation), indent=2))
     report = {"simulated": True, "shape": list(adata.shape), "files": list(names.RELEASE_FILES)}
-    files.write_json(folder / names.VALIDATION_FILE, report)
     assumed = ", ".join(f"{sample} {donor}" for sample, donor in cohort.ASSUMED_DONOR.items())
-    text = _README.format(
-        seed=simulation.seed, scale=simulation.scale, cells=adata.n_obs, genes=adata.n_vars, assumed=assumed
-    )
-    (folder / names.README_FILE).write_text(text, encoding="utf-8")
+    made = {"seed": simulation.seed, "scale": simulation.scale, "cells": adata.n_obs, "genes": adata.n_vars}
+    (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
+    (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
+    files.write_json(folder / names.VALIDATION_FILE, report)
+    (folder / names.README_FILE).write_text(_README.format(**made, assumed=assumed), encoding="utf-8")
     (folder / names.LICENSE_FILE).write_text(_LICENSE)

@@ -1,5 +1,6 @@
 """The planted truth as tables: what scoring may read, and nothing else may."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import polars as pl
 
 from helpers import files, names
 from helpers.simulate import atlas, cells, cohort, composition, effects, genes
-from helpers.simulate.planted import DECADE, SILENT
+from helpers.simulate.planted import DECADE, LATE_TYPE, SILENT
 
 VERSION = 2
 _PLANTED = "log2_change_per_decade"
@@ -154,5 +155,5 @@ def write_truth(folder: Path, simulation: atlas.Simulation) -> None:
     for name, table in list_tables(simulation).items():
         table.write_parquet(folder / f"{name}.parquet")
     made = {"seed": simulation.seed, "scale": simulation.scale, "version": VERSION, "simulated": True}
-    made["planted"] = simulation.planted.to_dict()
+    made["planted"] = asdict(simulation.planted) | {"silent_type": SILENT, "late_type": LATE_TYPE}
     files.write_json(folder / "simulation.json", made)
