@@ -21,7 +21,7 @@ from scipy import stats
 
 from helpers import budget, names
 from helpers.atlas.columns import tabulate
-from helpers.simulate import atlas, truth
+from helpers.simulate import atlas
 from helpers.stats import expression, permute, score
 
 TRUSTS = (1.0, 0.75)  # edgeR as published, and its prior trusted less
@@ -30,7 +30,7 @@ TRUSTS = (1.0, 0.75)  # edgeR as published, and its prior trusted less
 def measure(seed, *, scale, age_as, nulls):
     """One simulated atlas: everything tested and scored, with the prior as published and trusted less."""
     simulation = atlas.simulate(scale=scale, seed=seed)
-    planted = truth.age_expression(simulation)
+    planted = simulation.age_effects
     cells = simulation.adata
     donors = find_donors(cells)
     rows, types = [], []

@@ -8,7 +8,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import atlas, cells, effects, genes, labels, levels, maps, truth
+from helpers.simulate import atlas, cells, cohort, effects, genes, maps, truth
 from helpers.simulate.planted import Planted
 
 FACTS = Path(__file__).resolve().parents[3] / "shared" / "facts"
@@ -121,7 +121,7 @@ def test_wrong_labels_and_doublets_are_few_and_known(tiny_simulation):
 
 def test_a_doublet_has_the_genes_of_both_cells_and_its_score_comes_from_them(tiny_simulation):
     frame, counts = tiny_simulation.cells, tiny_simulation.adata.layers[names.COUNTS]
-    lineage = dict(labels.list_labels().select(names.LEVEL2, "lineage").iter_rows())
+    lineage = dict(cohort.list_labels().select(names.LEVEL2, "lineage").iter_rows())
     own = frame[cells.TRUE2].replace_strict(lineage)
     other = frame["doublet_with"].replace_strict(lineage, default=None)
     unlike = (frame["doublet"] & (own != other)).fill_null(value=False).to_numpy()
@@ -137,7 +137,7 @@ def test_a_doublet_has_the_genes_of_both_cells_and_its_score_comes_from_them(tin
 def test_genes_of_fragments_show_in_other_cells_as_far_as_a_library_is_ambient(tiny_simulation):
     adata, soup = tiny_simulation.adata, truth.ambient(tiny_simulation)
     assert soup["ambient_share"].is_between(0.002, 0.3).all()
-    immune = (tiny_simulation.cells[cells.TRUE0].is_in(labels.LINEAGES["lymphoid"])).to_numpy()
+    immune = (tiny_simulation.cells[cells.TRUE0].is_in(cohort.LINEAGES["lymphoid"])).to_numpy()
     seen = adata[immune & (adata.obs[names.ASSAY] == names.CELLS).to_numpy(), "ACTA1"].X.nnz
     clean = atlas.simulate(scale=0.02, seed=20240613, planted=Planted(ambient_cells=0.0)).adata
     assert seen > 3 * clean[immune & (clean.obs[names.ASSAY] == names.CELLS).to_numpy(), "ACTA1"].X.nnz
@@ -183,7 +183,7 @@ def test_gene_space_holds_what_the_study_names():
     assert table[names.ENSEMBL].is_unique().all()
     found = set(table[names.GENE])
     assert set(study.gene_directions()["gene"]) <= found
-    assert set(levels.list_levels()["gene"]) <= found
+    assert set(genes.list_levels()["gene"]) <= found
     assert set(study.genes().filter(pl.col("chromosome").is_in(["X", "Y", "MT"]))["symbol"]) <= found
     assert (table["kind"] == "mito").sum() == 13
 

@@ -5,13 +5,13 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import composition, donors, labels, truth
+from helpers.simulate import cohort, composition, truth
 
 
 @pytest.fixture(scope="module")
 def full():
     counts = [composition.count_labels(a, scale=1, seed=5) for a in (names.CELLS, names.NUCLEI)]
-    people = donors.list_donors().select(names.DONOR, names.SEX, names.AGE_GROUP, names.AGE_BIN)
+    people = cohort.list_donors().select(names.DONOR, names.AGE_GROUP)
     return pl.concat(counts).join(people, on=names.DONOR)
 
 
@@ -52,7 +52,7 @@ def test_layout_of_donors_and_libraries_is_the_published_one(full):
 
 def test_stated_donors_and_chemistries_are_kept():
     stated = study.libraries().drop_nulls(names.DONOR)
-    mine = donors.list_libraries().join(stated, on=names.SAMPLE, suffix="_stated")
+    mine = cohort.list_libraries().join(stated, on=names.SAMPLE, suffix="_stated")
     assert (mine[names.DONOR] == mine[f"{names.DONOR}_stated"]).all()
     known = mine.drop_nulls(f"{names.CHEMISTRY}_stated")
     assert (known[names.CHEMISTRY] == known[f"{names.CHEMISTRY}_stated"]).all()
@@ -77,9 +77,9 @@ def test_special_populations(full):
 def test_small_atlases_keep_every_label_library_and_donor(scale):
     for assay in (names.CELLS, names.NUCLEI):
         counts = composition.count_labels(assay, scale=scale, seed=1)
-        wanted = labels.list_labels().filter(pl.col(names.ASSAY) == assay)
+        wanted = cohort.list_labels().filter(pl.col(names.ASSAY) == assay)
         assert set(counts[names.LEVEL2]) == set(wanted[names.LEVEL2])
-        assert counts[names.SAMPLE].n_unique() == (donors.list_libraries()[names.ASSAY] == assay).sum()
+        assert counts[names.SAMPLE].n_unique() == (cohort.list_libraries()[names.ASSAY] == assay).sum()
         assert counts.group_by(names.LEVEL2).agg(pl.col("n").sum())["n"].min() >= 4
 
 
@@ -96,9 +96,7 @@ def test_slopes_are_the_published_ones_per_decade():
 def test_donors_differ_so_much_that_a_rank_test_of_age_finds_next_to_nothing():
     found = []
     for seed in range(6):
-        counts = composition.count_labels(names.CELLS, scale=1, seed=seed).join(
-            donors.list_donors().select(names.DONOR, names.AGE_BIN), on=names.DONOR
-        )
+        counts = composition.count_labels(names.CELLS, scale=1, seed=seed)
         wide = counts.pivot(
             on=names.LEVEL0, index=[names.DONOR, names.AGE_BIN], values="n", aggregate_function="sum"
         )

@@ -55,7 +55,7 @@ def test_every_label_has_a_slope_at_each_level_and_assay(tiny_simulation):
 
 
 def test_planted_effects_are_unique_and_finite(tiny_simulation):
-    table = truth.age_expression(tiny_simulation)
+    table = tiny_simulation.age_effects
     key = table.select("assay", names.LEVEL0, names.LEVEL2, names.GENE)
     assert not key.is_duplicated().any()
     assert table["log2_change_per_decade"].is_finite().all()

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from helpers import names
-from helpers.simulate import composition, donors, effects, labels
-from helpers.simulate.chance import generator
-from helpers.simulate.planted import DEFAULT, Planted
+from helpers.facts import study
+from helpers.simulate import cohort, composition, effects
+from helpers.simulate.planted import DEFAULT, Planted, generator
 
 MISLABELED = 0.02
 DOUBLET_YIELD = 0.8  # of the molecules of each of the two cells: they share the droplet's reagents
@@ -50,23 +50,19 @@ def _observe(table: pl.DataFrame, *, seed: int) -> pl.DataFrame:
 
 def _break_hierarchy(frame: pl.DataFrame, *, scale: float, seed: int) -> pl.DataFrame:
     """Leave some type 1 dendritic cells, by their finest label, under type 2 at the coarser levels."""
-    rows = np.flatnonzero(
-        ((frame[names.LEVEL2] == labels.BREAK_TO) & (frame[names.ASSAY] == names.CELLS)).to_numpy()
-    )
-    n = max(1, round(labels.BREAK_COUNT * scale))
+    rows = np.flatnonzero((frame[names.LEVEL2] == "cDC1") & (frame[names.ASSAY] == names.CELLS))
+    n = max(1, round(study.N_HIERARCHY_BREAKS * scale))
     broken = np.zeros(len(frame), dtype=bool)
     broken[generator(seed, "break").permutation(rows)[:n]] = True
-    value = pl.when(pl.Series(broken)).then(pl.lit(labels.BREAK_FROM))
+    value = pl.when(pl.Series(broken)).then(pl.lit("cDC2"))
     return frame.with_columns(value.otherwise(pl.col(level)).alias(level) for level in names.LEVELS[:2])
 
 
 def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """Give each cell its true labels: for a few, another finest label of the same lineage and assay."""
-    table = labels.list_labels()
+    table = cohort.list_labels()
     parents = table.unique(names.LEVEL2).select(
-        pl.col(names.LEVEL2).alias(TRUE2),
-        pl.col(names.LEVEL0).alias(TRUE0),
-        pl.col(names.LEVEL1).alias(TRUE1),
+        **{TRUE2: names.LEVEL2, TRUE0: names.LEVEL0, TRUE1: names.LEVEL1}
     )
     rng = generator(seed, "mislabeled")
     wrong = rng.random(len(frame)) < MISLABELED
@@ -75,20 +71,14 @@ def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
         members, weight = group[names.LEVEL2].to_list(), np.sqrt(group["n"].to_numpy())
         for own in members:
             rows = np.flatnonzero(wrong & (true == own) & (frame[names.ASSAY] == assay).to_numpy())
-            chance = weight * np.array(
-                [other != own and other not in composition.SINGLE_DONOR for other in members]
-            )
+            chance = weight * [other not in (own, *composition.SINGLE_DONOR) for other in members]
             if len(rows) and chance.sum() > 0:
                 wrong[rows] = False
                 true[rows] = rng.choice(members, size=len(rows), p=chance / chance.sum())
-    frame = frame.with_columns(pl.Series(TRUE2, true.astype(str))).join(
-        parents, on=TRUE2, maintain_order="left"
-    )
-    return frame.with_columns(
-        pl.any_horizontal(
-            pl.col(a) != pl.col(b) for a, b in zip(names.LEVELS, (TRUE0, TRUE1, TRUE2), strict=True)
-        ).alias("mislabeled")
-    )
+    frame = frame.with_columns(pl.Series(TRUE2, true.astype(str)))
+    frame = frame.join(parents, on=TRUE2, maintain_order="left")
+    shown = zip(names.LEVELS, (TRUE0, TRUE1, TRUE2), strict=True)
+    return frame.with_columns(mislabeled=pl.any_horizontal(pl.col(a) != pl.col(b) for a, b in shown))
 
 
 def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
@@ -103,54 +93,44 @@ def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
         partner[first:last] = rng.permutation(index[first:last])
     doublet = (rng.random(len(frame)) < share) & (partner != index) & ~single
     other = pl.Series("doublet_with", frame[TRUE2].to_numpy()[partner]).set(pl.Series(~doublet), None)
-    return frame.with_columns(
-        pl.Series("doublet", doublet), pl.Series("partner", np.where(doublet, partner, -1)), other
-    )
+    return frame.with_columns(other, doublet=doublet, partner=np.where(doublet, partner, -1))
 
 
 def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataFrame:
     """Draw each cell's molecules and their shares over mitochondrial, ribosomal and stress genes."""
     rng = generator(seed, "sizes")
-    table = frame.select(names.ASSAY, TRUE0, names.SAMPLE, names.DONOR, names.CHEMISTRY)
-    nuclear = (table[names.ASSAY] == names.NUCLEI).to_numpy()
-    lineage = table[TRUE0].replace_strict(labels.LINEAGE_OF).to_list()
-    pair = np.array(
-        [MOLECULES.get(k, MOLECULES[f]) for k, f in zip(table[TRUE0], lineage, strict=True)], dtype=float
-    )
-    v3 = table[names.CHEMISTRY].replace_strict(composition.V3_SHARE).to_numpy() - 0.5
+    nuclear = (frame[names.ASSAY] == names.NUCLEI).to_numpy()
+    lineage = frame[TRUE0].replace_strict(cohort.LINEAGE_OF).to_list()
+    pair = [MOLECULES.get(k, MOLECULES[f]) for k, f in zip(frame[TRUE0], lineage, strict=True)]
+    median = np.where(nuclear, *np.array(pair, float).T[::-1])
+    v3 = frame[names.CHEMISTRY].replace_strict(composition.V3_SHARE).to_numpy() - 0.5
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
-    log = np.log(np.where(nuclear, pair[:, 1], pair[:, 0])) + V3_MOLECULES * v3
-    log += table[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
-    poor = table[names.DONOR].replace_strict(effects.quality(seed, planted)).to_numpy()
+    log = np.log(median) + V3_MOLECULES * v3
+    log += frame[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
+    poor = frame[names.DONOR].replace_strict(effects.quality(seed, planted)).to_numpy()
     molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
     shares = np.array(
         [SHARES[a] if a == names.NUCLEI else LINEAGE_SHARES.get(f, SHARES[a])
-         for a, f in zip(table[names.ASSAY], lineage, strict=True)]
+         for a, f in zip(frame[names.ASSAY], lineage, strict=True)]
     )  # fmt: skip
-    stress = table[names.DONOR].replace_strict(
-        {donor: effects.stress_share(seed, donor) for donor in donors.list_donors()[names.DONOR]}
-    )
+    stress = {donor: effects.stress_share(seed, donor) for donor in cohort.list_donors()[names.DONOR]}
+    stress = frame[names.DONOR].replace_strict(stress)
     means = np.c_[shares, stress.to_numpy() * np.where(nuclear, 0.4, 1.0)]
     means[:, 0] *= np.exp(POOR_MITO * poor)
     drawn = means * np.exp(np.array(SHARE_SD) * rng.normal(size=means.shape))
     drawn = np.minimum(drawn, [MITO_LIMIT, 0.45, 0.15])
     drawn *= np.minimum(1.0, 0.8 / drawn.sum(axis=1))[:, None]
-    return frame.with_columns(
-        pl.Series("molecules", molecules),
-        *(pl.Series(key, drawn[:, i]) for i, key in enumerate(("share_mito", "share_ribo", "share_stress"))),
-    )
+    drawn = pl.DataFrame(drawn, schema=["share_mito", "share_ribo", "share_stress"])
+    return frame.with_columns(*drawn, molecules=molecules)
 
 
 def make_cells(*, scale: float, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
     """Return one row a barcode, libraries one after another: what the release shows of it, and what is true."""
-    counts = pl.concat(
-        composition.count_labels(a, scale=scale, seed=seed) for a in (names.CELLS, names.NUCLEI)
-    )
+    assays = (names.CELLS, names.NUCLEI)
+    counts = pl.concat(composition.count_labels(assay, scale=scale, seed=seed) for assay in assays)
     frame = _observe(counts.sort(names.ASSAY, names.SAMPLE, maintain_order=True), seed=seed)
     frame = _break_hierarchy(frame, scale=scale, seed=seed)
-    people = donors.list_donors().select(
-        names.DONOR, names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, "hospital_days"
-    )
+    people = cohort.list_donors().select(names.DONOR, names.AGE_GROUP, names.AGE_MIDPOINT)
     frame = frame.join(people, on=names.DONOR, maintain_order="left")
     frame = _doublets(_true_labels(frame, seed=seed), seed=seed, share=planted.doublets)
     return _draw_sizes(frame, seed=seed, planted=planted)

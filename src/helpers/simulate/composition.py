@@ -5,9 +5,8 @@ import polars as pl
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import donors, labels
-from helpers.simulate.chance import generator
-from helpers.simulate.planted import CENTER, DECADE, SILENT
+from helpers.simulate import cohort
+from helpers.simulate.planted import CENTER, DECADE, SILENT, generator
 
 _MODEL = {names.CELLS: "cells_only", names.NUCLEI: "nuclei_only"}
 # Slopes of subtypes beside their parent's, log2 per decade, in the directions the study reports for neighborhoods.
@@ -20,46 +19,41 @@ SUBTYPE_SLOPES = {
 ASSUMED_SLOPES = {"Specialised MF": 0.2, "Hyb": 0.15}
 # log2 of third-version over second-version chemistry: fragments are captured by v3, myelinating glia by v2.
 CHEMISTRY_SLOPES = {
-    "MF-Isc(fg)": 3.5,
-    "MF-IIsc(fg)": 3.5,
-    "MF-Isn(fg)": 1.0,
-    "MF-IIsn(fg)": 1.0,
-    "mSchwann": -1.5,
-}
+    "MF-Isc(fg)": 3.5, "MF-IIsc(fg)": 3.5, "MF-Isn(fg)": 1.0, "MF-IIsn(fg)": 1.0, "mSchwann": -1.5,
+}  # fmt: skip
 V3_SHARE = {names.V2: 0.0, names.V2_V3: 0.5, names.V3: 1.0}
 # Populations of one donor, and the one lymphoid outlier (log2 on the lymphoid types).
 SINGLE_DONOR = {"Vein-Lymph-CD8A+": "367C", "mural-CXCL1+": "367C"}
 OUTLIER_DONOR, OUTLIER_LOG2, LYMPHOID_LIMIT = "640C", 3.5, 1.5
 # Standard deviations of log2 abundance between donors, by type: so wide that rank tests of age find next to nothing.
 DONOR_LOG2_SD = {"MF-I": 0.45, "MF-II": 0.7, "MuSC": 0.8, "FB": 0.8}
+LEAST = 4  # barcodes of each label and library that a small atlas keeps
 DONOR_LOG2_SD_ELSE, LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 1.6, 0.25, 0.6
 
 
 def list_slopes() -> pl.DataFrame:
     """Return the planted level-0 slopes: assay, label, log2 change per decade, origin."""
-    published = (
-        study.composition_age_slopes()
-        .with_columns(pl.col("model").str.extract(r"^(\w+?)\("))
-        .rename({"celltype": "label"})
-    )
-    slopes = {(m, c): v / (study.AGE_SD / DECADE) for m, c, v, *_ in published.iter_rows()}
+    slopes = {}
+    for model, label, value in (
+        study.composition_age_slopes().select("model", "celltype", "log2FC_per_SD_age").rows()
+    ):
+        slopes[model.split("(")[0], label] = value / (study.AGE_SD / DECADE)
     rows = []
     for assay, label in (
-        labels.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
+        cohort.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
     ):
-        if (_MODEL[assay], label) in slopes and label != SILENT:
-            rows.append((assay, label, slopes[_MODEL[assay], label], "published"))
-        else:
+        published = slopes.get((_MODEL[assay], label))
+        if published is None or label == SILENT:
             rows.append((assay, label, ASSUMED_SLOPES.get(label, 0.0), "assumed"))
-    return pl.DataFrame(rows, schema=[names.ASSAY, "label", "log2_change_per_decade", "origin"], orient="row")
+        else:
+            rows.append((assay, label, published, "published"))
+    return pl.DataFrame(rows, schema=["assay", "label", "log2_change_per_decade", "origin"], orient="row")
 
 
 def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
     """Return the age part of log2 abundance, libraries x labels; within a type the subtypes keep its total."""
     assay = table[names.ASSAY][0]
-    slopes = dict(
-        list_slopes().filter(pl.col(names.ASSAY) == assay).select("label", "log2_change_per_decade").rows()
-    )
+    slopes = {label: value for where, label, value, _ in list_slopes().rows() if where == assay}
     decades = (libraries[names.EXACT_AGE].to_numpy() - CENTER) / DECADE
     parent = np.array([slopes[label] for label in table[names.LEVEL0]])
     child = np.array([SUBTYPE_SLOPES.get(label, 0.0) for label in table[names.LEVEL2]])
@@ -67,9 +61,8 @@ def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
     weight = table["n"].to_numpy().astype(float)
     for label in table[names.LEVEL0].unique():
         member = (table[names.LEVEL0] == label).to_numpy()
-        inside[:, member] -= np.log2(np.exp2(inside[:, member]) @ (weight[member] / weight[member].sum()))[
-            :, None
-        ]
+        total = np.exp2(inside[:, member]) @ (weight[member] / weight[member].sum())
+        inside[:, member] -= np.log2(total)[:, None]
     return np.outer(decades, parent) + inside
 
 
@@ -80,13 +73,9 @@ def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> 
     types, children = table[names.LEVEL0].to_list(), table[names.LEVEL2].to_list()
     keys = sorted(set(types)) + sorted(f"2:{child}" for child in children)
     column = {key: i for i, key in enumerate(keys)}
-    scale = np.array(
-        [
-            SUBTYPE_LOG2_SD if key.startswith("2:") else DONOR_LOG2_SD.get(key, DONOR_LOG2_SD_ELSE)
-            for key in keys
-        ]
-    )
-    lymphoid = np.array([labels.LINEAGE_OF.get(key) == "lymphoid" for key in keys])
+    sd = {f"2:{child}": SUBTYPE_LOG2_SD for child in children} | DONOR_LOG2_SD
+    scale = np.array([sd.get(key, DONOR_LOG2_SD_ELSE) for key in keys])
+    lymphoid = np.array([cohort.LINEAGE_OF.get(key) == "lymphoid" for key in keys])
     for i, library in enumerate(libraries.iter_rows(named=True)):
         own = generator(seed, "composition", assay, library[names.DONOR]).normal(size=len(keys)) * scale
         outlier = library[names.DONOR] == OUTLIER_DONOR
@@ -138,7 +127,7 @@ def round_margins(expected: np.ndarray, rows: np.ndarray, columns: np.ndarray) -
 def _library_sizes(libraries: pl.DataFrame, total: int) -> np.ndarray:
     """Scale the libraries to `total` barcodes, by largest remainders, with a few in each."""
     n = libraries["n"].to_numpy().astype(float)
-    floor = np.minimum(n, 4)
+    floor = np.minimum(n, LEAST)
     share = floor + (total - floor.sum()) * (n - floor) / (n - floor).sum()
     size = np.floor(share).astype(np.int64)
     size[np.argsort(size - share, kind="stable")[: total - size.sum()]] += 1
@@ -147,15 +136,9 @@ def _library_sizes(libraries: pl.DataFrame, total: int) -> np.ndarray:
 
 def count_labels(assay: str, *, scale: float, seed: int) -> pl.DataFrame:
     """Return the number of barcodes of each library and finest label of one assay: only those above zero."""
-    table = labels.list_labels().filter(pl.col(names.ASSAY) == assay)
-    libraries = (
-        donors.list_libraries()
-        .filter(pl.col(names.ASSAY) == assay)
-        .join(
-            donors.list_donors().select(names.DONOR, names.EXACT_AGE), on=names.DONOR, maintain_order="left"
-        )
-    )
-    columns = np.array(labels.scale_counts(table["n"].to_list(), scale=scale))
+    table = cohort.list_labels().filter(pl.col(names.ASSAY) == assay)
+    libraries = cohort.list_libraries().filter(pl.col(names.ASSAY) == assay)
+    columns = np.array([max(round(n * scale), min(n, LEAST)) for n in table["n"]])
     rows = _library_sizes(libraries, int(columns.sum()))
     log2 = planted_log2(table, libraries) + _varied_log2(table, libraries, seed=seed)
     expected = fit_margins(np.exp2(log2) * table["n"].to_numpy(), rows, columns)

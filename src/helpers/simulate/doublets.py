@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from helpers.simulate.chance import generator
+from helpers.simulate.planted import generator
 
 GENES, COMPONENTS = 800, 20
 EXPECTED = 0.06  # share of doublets that Scrublet assumes when it is told nothing
@@ -19,14 +19,7 @@ _LEAST = 10  # cells from which neighbors mean anything
 def score(counts: sp.csr_matrix, library: np.ndarray, *, seed: int) -> np.ndarray:
     """Return a score in 0 to 1 for every cell: about the chance that it is a doublet of two unlike cells.
 
-    Parameters
-    ----------
-    counts
-        Cells x genes.
-    library
-        The library of each cell; cells of one library stand together.
-    seed
-        Names which cells the made-up doublets are of.
+    Counts are cells x genes; cells of one library stand together.
     """
     found = np.zeros(counts.shape[0])
     start = np.flatnonzero(np.r_[True, library[1:] != library[:-1]])
@@ -55,9 +48,8 @@ def _score_library(counts: sp.csr_matrix, rng: np.random.Generator) -> np.ndarra
     cells, doublets = (cells - center) / spread, (doublets - center) / spread
     vector = np.linalg.eigh(cells.T @ cells)[1][:, -min(COMPONENTS, n - 1) :]
     place = np.r_[cells @ vector, doublets @ vector]
-    ratio = 1.0  # made-up doublets over cells
     wanted = round(0.5 * np.sqrt(n)) * 2
     near = NearestNeighbors(n_neighbors=min(wanted, len(place) - 1), algorithm="brute").fit(place)
     neighbors = near.kneighbors(place[:n], return_distance=False)[:, 1:]
     share = ((neighbors >= n).sum(axis=1) + 1) / (neighbors.shape[1] + 2)
-    return share * EXPECTED / ratio / (1 - EXPECTED - share * (1 - EXPECTED - EXPECTED / ratio))
+    return share * EXPECTED / (1 - EXPECTED - share * (1 - EXPECTED - EXPECTED))

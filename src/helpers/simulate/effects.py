@@ -7,9 +7,8 @@ import polars as pl
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import donors, genes, labels
-from helpers.simulate.chance import generator
-from helpers.simulate.planted import DECADE, DEFAULT, LATE_TYPE, SILENT, Planted
+from helpers.simulate import cohort, genes
+from helpers.simulate.planted import DECADE, DEFAULT, LATE_TYPE, SILENT, Planted, generator
 
 LN2 = float(np.log(2.0))
 # The study states changes between its old and young donors, on the natural log scale, shrunk toward zero.
@@ -37,12 +36,12 @@ def _published() -> pl.DataFrame:
     size = pl.col("published_change").cast(pl.Float64).abs() * UNSHRINK
     change = sign * size.fill_null(PUBLISHED_DEFAULT) / DECADES_OLD_OVER_YOUNG / LN2
     return study.gene_directions().select(
-        pl.col("assay").alias(names.ASSAY),
+        "assay",
         names.LEVEL0,
         names.LEVEL2,
-        pl.col("gene").alias(names.GENE),
-        change.alias("log2_change_per_decade"),
-        pl.lit("published").alias("origin"),
+        names.GENE,
+        log2_change_per_decade=change,
+        origin=pl.lit("published"),
     )
 
 
@@ -57,24 +56,20 @@ def _free() -> np.ndarray:
 def hinge_slope(assay: str, after: float) -> float:
     """Return the slope per decade of the line through a change that begins at `after` years and then is 1 per decade."""
     column = "n_cells" if assay == names.CELLS else "n_nuclei"
-    age = donors.list_donors().filter(pl.col(column) > 0)[names.EXACT_AGE].to_numpy() / DECADE
+    age = cohort.list_donors().filter(pl.col(column) > 0)[names.EXACT_AGE].to_numpy() / DECADE
     return float(np.polyfit(age, np.maximum(age - after / DECADE, 0), 1)[0])
 
 
-def list_age_effects(
-    profiles: dict[str, dict[str, np.ndarray]], *, seed: int, planted: Planted = DEFAULT
-) -> pl.DataFrame:
-    """Return every planted change of expression with age; what is not listed is exactly zero."""
+def list_age_effects(profiles: genes.Profiles, *, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
+    """Return assay, level 0, level 2 (null: every subtype), gene, log2 change per decade, origin; absent is zero."""
     published = _published()
     rows = []
-    table = labels.list_labels().sort("n", descending=True, maintain_order=True)
+    table = cohort.list_labels().sort("n", descending=True, maintain_order=True)
     symbols = genes.list_genes()[names.GENE].to_list()
     for level0 in sorted(set(table[names.LEVEL0]) - set(AGELESS)):
         rng = generator(seed, "age", level0)
         assays = table.filter(pl.col(names.LEVEL0) == level0).unique(names.ASSAY, maintain_order=True)
-        rates = {
-            row[names.ASSAY]: profiles[row[names.ASSAY]][row[names.LEVEL2]] for row in assays.rows(named=True)
-        }
+        rates = {a: profiles[a][level2] for a, level2 in assays.select(names.ASSAY, names.LEVEL2).rows()}
         expressed = _free() & (np.max(list(rates.values()), axis=0) > EXPRESSED)
         order = rng.permutation(np.flatnonzero(expressed))
         chosen = order[:RANDOM_GENES]
@@ -82,20 +77,13 @@ def list_age_effects(
         late = order[RANDOM_GENES : RANDOM_GENES + planted.late_genes * (level0 == LATE_TYPE)]
         reach = (0.5 + rng.exponential(0.5, len(late))) * rng.choice([-1.0, 1.0], len(late)) / 2
         for assay, rate in sorted(rates.items()):
-            line = hinge_slope(assay, planted.late_after)
-            for columns, slope, origin in (
-                (chosen, size / DECADES_OLD_OVER_YOUNG / LN2, "random"),
-                (late, reach / LN2 * line, "late"),
-            ):
-                rows += [
-                    (assay, level0, None, symbols[column], float(value), origin)
-                    for column, value in zip(columns, slope, strict=True)
-                    if rate[column] > 0
-                ]
+            slopes = size / DECADES_OLD_OVER_YOUNG / LN2, reach / LN2 * hinge_slope(assay, planted.late_after)
+            origins = ["random"] * len(chosen) + ["late"] * len(late)
+            for i, slope, origin in zip(np.r_[chosen, late], np.r_[slopes], origins, strict=True):
+                if rate[i] > 0:
+                    rows.append((assay, level0, None, symbols[i], float(slope), origin))
     made_up = pl.DataFrame(rows, schema=published.schema, orient="row")
-    return pl.concat([published, made_up]).sort(
-        names.ASSAY, names.LEVEL0, names.LEVEL2, names.GENE, nulls_last=False
-    )
+    return pl.concat([published, made_up]).sort("assay", names.LEVEL0, names.LEVEL2, names.GENE)
 
 
 @cache
@@ -115,24 +103,23 @@ def list_sex_effects(seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
 
 def sex_log(sex: str, *, seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return the natural-log change of each gene in a donor of `sex`, against the sex that has more."""
-    change = np.zeros(len(genes.list_genes()))
+    change = np.zeros(study.N_GENES)
     for gene, log2, _ in list_sex_effects(seed, planted).rows():
-        lower = names.MALE if log2 < 0 else names.FEMALE
-        if sex == lower:
+        if (log2 < 0) == (sex == names.MALE):
             change[genes.positions()[gene]] = -abs(log2) * LN2
     return change
 
 
 def gene_spread(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return the standard deviation between donors of each gene, natural log: unequal, the published ones' as well."""
-    draw = generator(seed, "spread").normal(size=len(genes.list_genes()))
+    draw = generator(seed, "spread").normal(size=study.N_GENES)
     return planted.donor_sd * np.exp(planted.donor_sd_spread * draw)
 
 
 @cache
 def quality(seed: int, planted: Planted = DEFAULT) -> dict[str, float]:
     """Return how poor each donor's tissue is, natural log: zero on average over cells."""
-    people = donors.list_donors()
+    people = cohort.list_donors()
     poor = np.array([generator(seed, "quality", donor).normal() for donor in people[names.DONOR]])
     weight = (people["n_cells"] + people["n_nuclei"]).to_numpy()
     poor = planted.quality_sd * (poor - np.average(poor, weights=weight))
@@ -142,7 +129,7 @@ def quality(seed: int, planted: Planted = DEFAULT) -> dict[str, float]:
 @cache
 def factor_loadings(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return factors x genes: how much of a gene's change each latent factor makes; genes of a named set agree."""
-    shape = (planted.factors, len(genes.list_genes()))
+    shape = (planted.factors, study.N_GENES)
     loading = generator(seed, "loadings").normal(size=shape)
     for (key,), members in study.gene_sets().group_by("set", maintain_order=True):
         columns = [genes.positions()[gene] for gene in members["gene"].unique(maintain_order=True)]
@@ -155,9 +142,8 @@ def factor_loadings(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
 
 def factor_scores(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) -> np.ndarray:
     """Return a donor's score on each latent factor in one type: half is the donor's, half the type's own."""
-    common, own = (
-        generator(seed, "factors", donor, key).normal(size=planted.factors) for key in ("", level0)
-    )
+    keys = ("", level0)
+    common, own = (generator(seed, "factors", donor, key).normal(size=planted.factors) for key in keys)
     return (common + own) / np.sqrt(2)
 
 
@@ -167,9 +153,9 @@ def donor_log(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) ->
     Latent factors move many genes together; of the rest a part is common to the donor's types and a part is this
     type's, both with tails heavier than normal. Poor tissue varies more.
     """
-    n, df = len(genes.list_genes()), planted.tail_df
+    df = planted.tail_df
     common, own = (
-        np.clip(generator(seed, "donor", donor, key).standard_t(df, size=n), -TAIL_LIMIT, TAIL_LIMIT)
+        generator(seed, "donor", donor, key).standard_t(df, size=study.N_GENES).clip(-TAIL_LIMIT, TAIL_LIMIT)
         for key in ("", level0)
     )
     single = np.sqrt(planted.donor_shared) * common + np.sqrt(1 - planted.donor_shared) * own
@@ -182,12 +168,12 @@ def donor_log(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) ->
 
 def chemistry_log(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
     """Return the natural-log change of each gene from the second to the third version of the chemistry."""
-    return planted.chemistry_sd * generator(seed, "chemistry").normal(size=len(genes.list_genes()))
+    return planted.chemistry_sd * generator(seed, "chemistry").normal(size=study.N_GENES)
 
 
 def library_log(seed: int, sample: str, planted: Planted = DEFAULT) -> np.ndarray:
     """Return a library's own small natural-log change of each gene."""
-    return planted.library_sd * generator(seed, "library", sample).normal(size=len(genes.list_genes()))
+    return planted.library_sd * generator(seed, "library", sample).normal(size=study.N_GENES)
 
 
 def ambient_share(seed: int, sample: str, assay: str, donor: str, planted: Planted = DEFAULT) -> float:
@@ -197,27 +183,24 @@ def ambient_share(seed: int, sample: str, assay: str, donor: str, planted: Plant
     return float(min(median * np.exp(own + 2 * quality(seed, planted)[donor]), 0.3))
 
 
-def age_log(
-    effects: pl.DataFrame, assay: str, level0: str, level2: str, *, late: bool | None = None
-) -> np.ndarray:
-    """Return the planted natural-log change per decade of each gene in one finest label of one assay.
-
-    `late` takes only the genes whose change begins late in life, or only the others; all if none.
-    """
-    change = np.zeros(len(genes.list_genes()))
+def age_log(effects: pl.DataFrame, assay: str, level0: str, level2: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return each gene's planted natural-log change per decade in one finest label of one assay: linear ones, late ones."""
     mine = effects.filter(
-        (pl.col(names.ASSAY) == assay)
-        & (pl.col(names.LEVEL0) == level0)
-        & (pl.col(names.LEVEL2).is_null() | (pl.col(names.LEVEL2) == level2))
+        pl.col("assay") == assay,
+        pl.col(names.LEVEL0) == level0,
+        pl.col(names.LEVEL2).is_null() | (pl.col(names.LEVEL2) == level2),
     )
-    if late is not None:
-        mine = mine.filter((pl.col("origin") == "late") == late)
-    columns = [genes.positions()[gene] for gene in mine[names.GENE]]
-    np.add.at(change, columns, mine["log2_change_per_decade"].to_numpy() * LN2)
-    return change
+    changes = []
+    for late in (False, True):
+        part = mine.filter((pl.col("origin") == "late") == late)
+        change = np.zeros(study.N_GENES)
+        columns = [genes.positions()[gene] for gene in part[names.GENE]]
+        np.add.at(change, columns, part["log2_change_per_decade"].to_numpy() * LN2)
+        changes.append(change)
+    return changes[0], changes[1]
 
 
 def stress_share(seed: int, donor: str) -> float:
     """Return the mean share of dissociation-stress molecules in a donor: it grows with hospital days, not with age."""
-    days = dict(donors.list_donors().select(names.DONOR, "hospital_days").rows())[donor]
+    days = dict(cohort.list_donors().select(names.DONOR, "hospital_days").rows())[donor]
     return float(0.010 * np.exp(0.10 * (days - 4) + 0.3 * generator(seed, "stress", donor).normal()))

@@ -1,13 +1,17 @@
-"""The gene space: exactly 29,400 of the reference's 33,538 genes, and the classes the simulation treats apart."""
+"""The gene space: 29,400 of the reference's 33,538 genes, their mean expression in every finest label of each assay."""
 
 from functools import cache
 from zlib import crc32
 
+import numpy as np
+import pandas as pd
 import polars as pl
+from anndata.utils import make_index_unique
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import levels
+from helpers.simulate import cohort
+from helpers.simulate.planted import generator
 
 # Absent from every nucleus by annotation, as ALDOA is in the release; the others are this simulation's choice.
 STRUCTURAL_ZEROS = {
@@ -18,14 +22,41 @@ STRESS = (
     "FOS", "FOSB", "JUN", "JUNB", "JUND", "ATF3", "EGR1", "HSPA1A", "HSPA1B", "HSP90AB1", "HSPA8", "HSPB1", "IER2",
     "IER3", "BTG1", "BTG2", "DUSP1", "DNAJB1", "HSPH1", "HSP90AA1", "ZFP36", "NR4A1",
 )  # fmt: skip
+# The cytokine table names some types by their 2022 labels.
+_NEW_LABELS = {"Mural": ["SMC-PC"], "NerveFB": ["EnFB", "PnFB"]}
+MARKER_LEVEL, ELSEWHERE, BIOGENESIS = 8.0, 0.03, 0.7  # molecules per 10,000 where no table says more
 _RIBOSOMAL = r"^RP[LS]\d+[AXLY]?\d*(L|P0|P1|P2)?$|^RPLP[012]$|^RPSA$"
+Profiles = dict[str, dict[str, np.ndarray]]  # by assay and finest label
+# Programs: standard deviation on the natural log scale, share of genes touched.
+PROGRAMS = {"lineage": (1.5, 0.5), "kind": (1.2, 0.35), "subtype": (0.6, 0.06)}
+_BASE_SD, _ASSAY_SD = 1.2, 1.1
+_BIOTYPE_SHIFT = {"protein_coding": 0.0, "lncRNA": -2.4, "unknown": -3.0}
+_SILENT = (
+    r"^(OR\d+[A-Z]\d*|KRTAP|TAS2R|VN1R|DEFB\d|IG[HKL]V|IG[HKL]J|TR[ABGD][VJ]|PRAMEF|USP17L|SPATA31|MAGE[ABC])"
+)
+# Log shares of the ribosomal and mitochondrial genes within their class vary less than those of other genes.
+_CLASS_SD = 0.7
 
 
-def _named() -> set[str]:
-    """Genes that must be there: every gene that a published table, a marker list or the simulation names."""
-    found = set(levels.list_levels()["gene"]) | set(levels.EVERYWHERE) | set(levels.BIOGENESIS) | set(STRESS)
-    found |= set(study.gene_sets()["gene"]) | set(study.gene_directions()["gene"])
-    return found.union(*STRUCTURAL_ZEROS.values())
+@cache
+def list_levels() -> pl.DataFrame:
+    """Return gene, label (lineage, level 0, 1 or 2, or "everywhere") and molecules per 10,000 in cells and in nuclei.
+
+    Genes and where they are high: the study's public notebooks (`facts.study.markers` and the authors' dot plots); the
+    levels are set so that mean log-normalized values come near the published ones. A later row overrides.
+    """
+    markers = study.markers().select("gene", label=names.LEVEL0, level=pl.lit(MARKER_LEVEL))
+    published = study.cytokine_directions()
+    new_label = pl.col("celltype_2022_label")
+    new_label = new_label.replace_strict(_NEW_LABELS, default=pl.concat_list(new_label))
+    level = pl.col("mean_lognorm_aged").exp() - 1.0
+    cytokines = published.select("gene", label=new_label, level=level).explode("label")
+    both = pl.concat([markers, cytokines])
+    both = both.select(
+        "gene", "label", pl.col("level").alias(names.CELLS), pl.col("level").alias(names.NUCLEI)
+    )
+    own = study.read("twin_levels.csv").select(both.columns)
+    return pl.concat([both, own]).unique(["gene", "label"], keep="last", maintain_order=True)
 
 
 @cache
@@ -35,7 +66,9 @@ def list_genes() -> pl.DataFrame:
     Columns: ``gene`` (symbols made unique the way anndata does), ``ENSEMBL``, ``SYMBOL``, chromosome, biotype, and
     ``kind``: "mito", "ribo", "stress" or "rest".
     """
-    named = _named()
+    # every gene that a published table, a marker list or the simulation names must be there
+    named = set(list_levels()["gene"]).union(STRESS, *STRUCTURAL_ZEROS.values())
+    named |= set(study.gene_sets()["gene"]) | set(study.gene_directions()["gene"])
     frame = study.genes().with_columns(
         pl.col("biotype").fill_null("unknown"),
         pl.col("chromosome").fill_null(""),
@@ -55,7 +88,7 @@ def list_genes() -> pl.DataFrame:
         .when(pl.col("symbol").is_in(STRESS)).then(pl.lit("stress")).otherwise(pl.lit("rest"))
     )  # fmt: skip
     return kept.select(
-        pl.Series(names.GENE, make_unique(kept["symbol"].to_list())),
+        pl.Series(names.GENE, make_index_unique(pd.Index(kept["symbol"].to_list())).to_list()),
         pl.col("ensembl_id").alias(names.ENSEMBL),
         pl.col("symbol").alias(names.SYMBOL),
         "chromosome",
@@ -64,30 +97,75 @@ def list_genes() -> pl.DataFrame:
     )
 
 
-def make_unique(symbols: list[str]) -> list[str]:
-    """Append -1, -2, ... to repeated symbols, skipping names that are taken.
-
-    Examples
-    --------
-    >>> make_unique(["TBCE", "TTN", "TBCE"])
-    ['TBCE', 'TTN', 'TBCE-1']
-    """
-    taken, repeats, unique = set(symbols), {}, []
-    for symbol in symbols:
-        if symbol not in repeats:
-            repeats[symbol] = 0
-            unique.append(symbol)
-            continue
-        name = symbol
-        while name in taken:
-            repeats[symbol] += 1
-            name = f"{symbol}-{repeats[symbol]}"
-        taken.add(name)
-        unique.append(name)
-    return unique
-
-
 @cache
 def positions() -> dict[str, int]:
     """Return the column of each gene by its name."""
     return {gene: i for i, gene in enumerate(list_genes()[names.GENE])}
+
+
+def _base(seed: int) -> np.ndarray:
+    """Return the natural-log abundance of each gene in an average cell."""
+    table = list_genes()
+    shift = table["biotype"].replace_strict(_BIOTYPE_SHIFT, default=-3.5, return_dtype=pl.Float64).to_numpy()
+    draw = generator(seed, "base").normal(size=len(table))
+    special = (table["kind"] != "rest").to_numpy()
+    base = np.where(special, _CLASS_SD * draw, shift + _BASE_SD * draw)
+    return np.where(table[names.SYMBOL].str.contains(_SILENT).to_numpy(), base - 5.0, base)
+
+
+def _program(seed: int, key: str, kind: str) -> np.ndarray:
+    """Return the natural-log change of each gene by one program: most genes unchanged."""
+    rng, (sd, share) = generator(seed, "program", key), PROGRAMS[kind]
+    return np.where(rng.random(study.N_GENES) < share, rng.normal(size=study.N_GENES), 0.0) * sd
+
+
+def _fixed_levels(assay: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return, for each label that names markers, their columns and molecules per 10,000."""
+    table = list_levels().select("gene", "label", level=pl.col(assay))
+    everywhere = pl.col("label") == "everywhere"
+    biogenesis = study.gene_sets().filter(pl.col("set") == "ribosome_biogenesis_dotplot")["gene"]
+    plain = dict.fromkeys(table.filter(~everywhere)["gene"], ELSEWHERE) | dict.fromkeys(
+        biogenesis, BIOGENESIS
+    )
+    plain |= dict(table.filter(everywhere).select("gene", "level").rows())
+    levels = {
+        label: dict(part.select("gene", "level").rows())
+        for (label,), part in table.filter(~everywhere).group_by("label", maintain_order=True)
+    }
+    levels["everywhere"] = plain
+    return {
+        label: (np.array([positions()[gene] for gene in own]), np.array(list(own.values())))
+        for label, own in levels.items()
+    }
+
+
+def make_profiles(assay: str, *, seed: int) -> dict[str, np.ndarray]:
+    """Return, for each finest label of `assay`, the expected molecules per 10,000 of every gene.
+
+    Before donors and ages: lineage, type and subtype programs. Mitochondrial, ribosomal and stress genes are only
+    relative to their class here: each cell draws its own share.
+    """
+    base = _base(seed)
+    if assay == names.NUCLEI:
+        lnc = (list_genes()["biotype"] == "lncRNA").to_numpy()
+        base = base + 0.8 * lnc + generator(seed, "assay").normal(size=len(base)) * _ASSAY_SD
+    fixed, rest = _fixed_levels(assay), (list_genes()["kind"] == "rest").to_numpy()
+    zeros = [positions()[gene] for gene in STRUCTURAL_ZEROS[assay]]
+    table = cohort.list_labels().filter(pl.col(names.ASSAY) == assay)
+    profiles = {}
+    for level0, level1, level2, lineage in table.select(*names.LEVELS, "lineage").rows():
+        log = base + _program(seed, lineage, "lineage")
+        log = log + _program(seed, f"0:{level0}", "kind")
+        log = log + _program(seed, f"2:{level2}", "subtype")
+        rate = np.exp(log)
+        held = np.zeros(len(rate), dtype=bool)
+        for label in ("everywhere", lineage, level0, level1, level2):
+            if label in fixed:
+                columns, value = fixed[label]
+                rate[columns], held[columns] = value, True
+        # Markers keep their level; the other genes share what is left of 10,000.
+        free = rest & ~held
+        rate[free] *= max(10_000.0 - rate[held & rest].sum(), 1_000.0) / rate[free].sum()
+        rate[zeros] = 0.0
+        profiles[level2] = rate
+    return profiles

@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from helpers import names
 from helpers.kernels import kernel, njit
-from helpers.simulate import cells, labels
-from helpers.simulate.chance import generator
+from helpers.simulate import cells, cohort
+from helpers.simulate.planted import generator
 
 LATENT = len(names.PROJECTION_COLUMNS[names.SCVI])
 COMPONENTS = len(names.PROJECTION_COLUMNS[names.PCA])
@@ -21,7 +21,7 @@ _OVERSAMPLE, _CHUNKS = 10, 8
 def _centers(seed: int) -> dict[str, np.ndarray]:
     """Return the latent center of each finest label: lineage, type and subtype add up."""
     place = {}
-    for level0, level2, lineage in labels.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
+    for level0, level2, lineage in cohort.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
         steps = ((f"lineage {lineage}", 2.0), (f"type {level0}", 1.1), (f"subtype {level2}", 0.4))
         place[level2] = sum(sd * generator(seed, "latent", key).normal(size=LATENT) for key, sd in steps)
     return place
@@ -44,24 +44,18 @@ def make_latent(frame: pl.DataFrame, *, seed: int) -> np.ndarray:
 def _islands(frame: pl.DataFrame, *, seed: int, key: str) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Place every finest label in the plane: lineages on a ring, types around them, subtypes around those."""
     number = dict(frame[cells.TRUE2].value_counts().rows())
-    lineages = list(labels.LINEAGES)
+    lineages = list(cohort.LINEAGES)
     place, radius = {}, {}
-    for level0, level2, lineage in labels.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
-        angle = (
-            2
-            * np.pi
-            * (lineages.index(lineage) + 0.3 * generator(seed, key, lineage).random())
-            / len(lineages)
-        )
-        center = 9.0 * np.array([np.cos(angle), np.sin(angle)])
-        center = center + 2.4 * _unit(generator(seed, key, f"0 {level0}"))
-        place[level2] = center + 0.9 * _unit(generator(seed, key, f"2 {level2}"))
+    for level0, level2, lineage in cohort.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
+        sector = lineages.index(lineage) + 0.3 * generator(seed, key, lineage).random()
+        center = 9.0 * _unit(2 * np.pi * sector / len(lineages))
+        center = center + 2.4 * _unit(2 * np.pi * generator(seed, key, f"0 {level0}").random())
+        place[level2] = center + 0.9 * _unit(2 * np.pi * generator(seed, key, f"2 {level2}").random())
         radius[level2] = 0.25 + 1.6 * np.sqrt(number.get(level2, 0) / len(frame))
     return place, radius
 
 
-def _unit(rng: np.random.Generator) -> np.ndarray:
-    angle = 2 * np.pi * rng.random()
+def _unit(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
 
 
@@ -102,12 +96,11 @@ def _times_transposed(indptr, indices, data, first, last, dense, out):
 
 @kernel
 def sum_columns(indices, data, n_columns):
-    """Return the sum and the number of the stored values of each column of a CSR matrix, without a copy of them."""
-    total, number = np.zeros(n_columns), np.zeros(n_columns, np.int64)
+    """Return the sum of each column of a CSR matrix in double precision, without a copy of its values."""
+    total = np.zeros(n_columns)
     for i in range(indices.size):
         total[indices[i]] += data[i]
-        number[indices[i]] += 1
-    return total, number
+    return total
 
 
 class _Centered:
@@ -115,7 +108,7 @@ class _Centered:
 
     def __init__(self, x: sp.csr_matrix, threads: int) -> None:
         self.x, self.threads = x, threads
-        self.mean = sum_columns(x.indices, x.data, x.shape[1])[0] / x.shape[0]
+        self.mean = sum_columns(x.indices, x.data, x.shape[1]) / x.shape[0]
         edges = np.linspace(0, x.shape[0], _CHUNKS + 1).astype(np.int64)
         self.chunks = list(itertools.pairwise(edges))
 

@@ -1,33 +1,31 @@
-"""The count matrix of all cells, group by group: one library and one true finest label at a time."""
+"""The count matrix of all cells, group by group: one library and one true finest label at a time.
+
+Molecules are drawn one by one: alias tables per group, a gamma factor per cell and gene, a seed per cell.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+from scipy.special import gammaincinv
 
 from helpers import names
-from helpers.simulate import cells, composition, effects, genes, labels, sampling
-from helpers.simulate.chance import generator
-from helpers.simulate.planted import CENTER, DECADE, DEFAULT, Planted
+from helpers.kernels import kernel
+from helpers.simulate import cells, cohort, composition, effects, genes
+from helpers.simulate.genes import Profiles
+from helpers.simulate.planted import CENTER, DECADE, DEFAULT, Planted, generator
 
 # How much a gene's rate differs between the cells of one group: variance of a gamma of mean one.
 DISPERSION = {"myonuclei": 0.35, "fragments": 0.5, "lymphoid": 0.3, "stem": 0.3}
 DISPERSION_ELSE = 0.4
+FACTORS = 256  # quantiles of the gamma factor
+FACTOR_LIMIT = 3.0
 SHARES = ("share_mito", "share_ribo", "share_stress")
-_KINDS = {"rest": sampling.REST, "mito": sampling.MITO, "ribo": sampling.RIBO, "stress": sampling.STRESS}
+_KINDS = ("rest", "mito", "ribo", "stress")  # in the order of a cell's shares
 _MIDDLE = 0.5  # chemistry is coded 0 to 1: effects are centered
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the matrix is drawn from: mean profiles by assay and finest label, age effects, seed, what is planted."""
-
-    profiles: dict[str, dict[str, np.ndarray]]
-    age_effects: pl.DataFrame
-    seed: int
-    planted: Planted = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -44,133 +42,200 @@ def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each cell and source of its molecules: two for a doublet, in order of groups and cells."""
     keep = ["row", names.SAMPLE, cells.TRUE2, cells.TRUE0, "molecules", *SHARES]
     frame = frame.with_row_index("row")
-    yielded = pl.when("doublet").then(pl.col("molecules") * cells.DOUBLET_YIELD).otherwise("molecules")
-    first = frame.with_columns(yielded.round().cast(pl.Int64).alias("molecules")).select(keep)
+    half = (pl.col("molecules") * cells.DOUBLET_YIELD).round().cast(pl.Int64)
+    first = frame.with_columns(molecules=pl.when("doublet").then(half).otherwise("molecules")).select(keep)
     second = frame.filter("doublet").select("row", names.SAMPLE, "partner")
     other = frame[second["partner"].to_numpy()].select(cells.TRUE2, cells.TRUE0, "molecules", *SHARES)
-    second = second.with_columns(other).with_columns(
-        (pl.col("molecules") * cells.DOUBLET_YIELD).round().cast(pl.Int64)
-    )
-    both = pl.concat(
-        [
-            first.with_columns(pl.lit(0).alias("part")),
-            second.select(keep).with_columns(pl.lit(1).alias("part")),
-        ]
-    )
+    second = second.with_columns(other).with_columns(half)
+    both = pl.concat([first.with_columns(part=0), second.select(keep).with_columns(part=1)])
     return both.sort(names.SAMPLE, cells.TRUE2, "row", "part")
 
 
-class _Rates:
-    """Expected molecules of a group: profile, age, sex, chemistry, donor and library; parts are made once."""
-
-    def __init__(self, plan: Plan, libraries: pl.DataFrame) -> None:
-        seed, planted = plan.seed, plan.planted
-        self.plan = plan
-        self.chemistry = effects.chemistry_log(seed, planted)
-        self.sex = {s: effects.sex_log(s, seed=seed, planted=planted) for s in (names.MALE, names.FEMALE)}
-        self.library = {row[names.SAMPLE]: row for row in libraries.rows(named=True)}
-        self.tube = {s: effects.library_log(seed, s, planted) for s in self.library}
-        self.age: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
-        self.donor: dict[tuple[str, str], np.ndarray] = {}
-        kind = genes.list_genes()["kind"].replace_strict(_KINDS, return_dtype=pl.Int64)
-        self.kind = kind.to_numpy()
-
-    def scale(self, rate: np.ndarray) -> np.ndarray:
-        """Make the rates of each class of genes add up to one."""
-        return rate / np.bincount(self.kind, rate)[self.kind]
-
-    def of(self, sample: str, level0: str, level2: str) -> np.ndarray:
-        """Return the rates of one group."""
-        plan, library = self.plan, self.library[sample]
-        assay, donor, age = library[names.ASSAY], library[names.DONOR], library[names.EXACT_AGE]
-        if (assay, level2) not in self.age:
-            self.age[assay, level2] = tuple(
-                effects.age_log(plan.age_effects, assay, level0, level2, late=late) for late in (False, True)
-            )
-        if (donor, level0) not in self.donor:
-            self.donor[donor, level0] = effects.donor_log(plan.seed, donor, level0, plan.planted)
-        linear, late = self.age[assay, level2]
-        after = plan.planted.late_after
-        log = linear * ((age - CENTER) / DECADE) + self.donor[donor, level0]
-        log += late * (max(age - after, 0) / DECADE / effects.hinge_slope(assay, after))
-        log += self.sex[library[names.SEX]] + self.tube[sample]
-        log += self.chemistry * (composition.V3_SHARE[library[names.CHEMISTRY]] - _MIDDLE)
-        return self.scale(plan.profiles[assay][level2] * np.exp(log))
+def _scale(rate: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """Make the rates of each class of genes add up to one."""
+    return rate / np.bincount(kind, rate)[kind]
 
 
-def _list_groups(frame: pl.DataFrame, rates: _Rates) -> list[Group]:
-    """Return the groups of cells with their rates, as yet without ambient molecules."""
+def _list_groups(
+    frame: pl.DataFrame,
+    profiles: Profiles,
+    age_effects: pl.DataFrame,
+    kind: np.ndarray,
+    *,
+    seed: int,
+    planted: Planted,
+) -> list[Group]:
+    """Return the groups of cells with the expected molecules of each gene, as yet without ambient molecules."""
+    chemistry_log, after = effects.chemistry_log(seed, planted), planted.late_after
+    sex_log = {s: effects.sex_log(s, seed=seed, planted=planted) for s in (names.MALE, names.FEMALE)}
+    hinge = {assay: effects.hinge_slope(assay, after) for assay in profiles}
+    # parts that several groups have in common are made once
+    age_log = cache(partial(effects.age_log, age_effects))
+    donor_log = cache(partial(effects.donor_log, seed, planted=planted))
+    tube_log = cache(partial(effects.library_log, seed, planted=planted))
+    about = (names.ASSAY, names.DONOR, names.EXACT_AGE, names.SEX, names.CHEMISTRY)
+    libraries = cohort.list_libraries().rows_by_key(names.SAMPLE, named=True, unique=True)
     groups = []
-    for (sample, level2), part in list_entries(frame).group_by(
-        names.SAMPLE, cells.TRUE2, maintain_order=True
-    ):
+    entries = list_entries(frame).group_by(names.SAMPLE, cells.TRUE2, maintain_order=True)
+    for (sample, level2), part in entries:
+        assay, donor, age, sex, chemistry = (libraries[sample][column] for column in about)
+        level0 = part[cells.TRUE0][0]
+        linear, late = age_log(assay, level0, level2)
+        log = linear * ((age - CENTER) / DECADE) + donor_log(donor, level0)
+        log += late * (max(age - after, 0) / DECADE / hinge[assay])
+        log += sex_log[sex] + tube_log(sample)
+        log += chemistry_log * (composition.V3_SHARE[chemistry] - _MIDDLE)
+        rate = _scale(profiles[assay][level2] * np.exp(log), kind)
         share = part.select(SHARES).to_numpy()
         share = np.c_[1 - share.sum(axis=1), share]
-        rate = rates.of(str(sample), part[cells.TRUE0][0], str(level2))
-        groups.append(Group(str(sample), part, share, rate.astype(np.float32)))
+        groups.append(Group(sample, part, share, rate.astype(np.float32)))
     return groups
 
 
-def _soups(groups: list[Group], rates: _Rates) -> dict[str, tuple[float, np.ndarray]]:
+def _soups(
+    groups: list[Group], kind: np.ndarray, *, seed: int, planted: Planted
+) -> dict[str, tuple[float, np.ndarray]]:
     """Return by library the share of ambient molecules, and what they are: its own cells' and other libraries'."""
-    own = {sample: np.zeros(len(rates.kind)) for sample in rates.library}
+    own: dict[str, np.ndarray] = {}
     for group in groups:
         weight = group.cells["molecules"].to_numpy() @ group.shares
-        own[group.sample] += weight[rates.kind] * group.rate
-    foreign, soups = {}, {}
-    for assay in (names.CELLS, names.NUCLEI):
-        of_assay = [own[s] for s, row in rates.library.items() if row[names.ASSAY] == assay and own[s].any()]
-        foreign[assay] = rates.scale(np.sum(of_assay, axis=0)) if of_assay else np.zeros(len(rates.kind))
-    plan = rates.plan
-    for sample, row in rates.library.items():
-        share = effects.ambient_share(plan.seed, sample, row[names.ASSAY], row[names.DONOR], plan.planted)
-        if own[sample].any():
-            mixed = rates.scale(own[sample]) * (1 - plan.planted.foreign)
-            soups[sample] = share, mixed + plan.planted.foreign * foreign[row[names.ASSAY]]
+        own[group.sample] = own.get(group.sample, 0) + weight[kind] * group.rate
+    libraries = cohort.list_libraries().select(names.SAMPLE, names.ASSAY, names.DONOR).rows()
+    libraries = [library for library in libraries if library[0] in own]
+    soups = {}
+    for sample, assay, donor in libraries:
+        foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
+        share = effects.ambient_share(seed, sample, assay, donor, planted)
+        soup = _scale(own[sample], kind) * (1 - planted.foreign) + planted.foreign * _scale(foreign, kind)
+        soups[sample] = share, soup
     return soups
 
 
+def gamma_factors(dispersion: float) -> np.ndarray:
+    """Return quantiles of a gamma of mean one and variance `dispersion`, cut at a limit, as chances to keep a draw."""
+    middle = (np.arange(FACTORS) + 0.5) / FACTORS
+    value = np.minimum(gammaincinv(1 / dispersion, middle) * dispersion, FACTOR_LIMIT)
+    return (value / FACTOR_LIMIT).astype(np.float32)
+
+
 def draw_counts(
-    frame: pl.DataFrame, libraries: pl.DataFrame, *, plan: Plan, threads: int = 2
+    frame: pl.DataFrame,
+    profiles: Profiles,
+    age_effects: pl.DataFrame,
+    *,
+    seed: int,
+    planted: Planted = DEFAULT,
+    threads: int = 2,
 ) -> sp.csr_matrix:
     """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads."""
-    rates = _Rates(plan, libraries)
-    groups = _list_groups(frame, rates)
-    soups = _soups(groups, rates)
-    seeds = generator(plan.seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)
-    factor = {f: sampling.gamma_factors(DISPERSION.get(f, DISPERSION_ELSE)) for f in labels.LINEAGES}
+    kind = genes.list_genes()["kind"].replace_strict(_KINDS, range(4), return_dtype=pl.Int64).to_numpy()
+    groups = _list_groups(frame, profiles, age_effects, kind, seed=seed, planted=planted)
+    soups = _soups(groups, kind, seed=seed, planted=planted)
+    seeds = generator(seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)
+    factor = {f: gamma_factors(DISPERSION.get(f, DISPERSION_ELSE)) for f in cohort.LINEAGES}
 
-    def draw(group: Group) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def draw(group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         part = group.cells
         ambient, soup = soups[group.sample]
         rate = (1 - ambient) * group.rate + ambient * soup
-        rows = part["row"].to_numpy().astype(np.int64)
-        own = seeds[part["part"].to_numpy(), rows]
-        lineage = factor[labels.LINEAGE_OF[part[cells.TRUE0][0]]]
-        molecules = part["molecules"].to_numpy()
-        return rows, sampling.draw_cells(rate, rates.kind, molecules, group.shares, own, lineage)
+        own = seeds[part["part"].to_numpy(), part["row"].to_numpy()]
+        lineage = factor[cohort.LINEAGE_OF[part[cells.TRUE0][0]]]
+        return draw_cells(rate, kind, part["molecules"].to_numpy(), group.shares, own, lineage)
 
     with ThreadPoolExecutor(threads) as pool:
-        pieces = list(pool.map(draw, groups))
-    groups.clear()
-    return _assemble(pieces, len(frame), len(rates.kind))
+        drawn = list(pool.map(draw, groups))
+    lengths, found, number = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    del drawn
+    entries = sp.csr_matrix((number, found, np.r_[0, np.cumsum(lengths)]), shape=(len(lengths), len(kind)))
+    # cells back in their order, the two parts of a doublet added
+    rows = np.concatenate([group.cells["row"].to_numpy() for group in groups])
+    place = (np.ones(len(rows), np.int32), (rows, np.arange(len(rows))))
+    counts = sp.csr_matrix(place, shape=(len(frame), len(rows))) @ entries
+    counts.sort_indices()
+    return counts
 
 
-def _assemble(pieces: list, n_cells: int, n_genes: int) -> sp.csr_matrix:
-    """Join the groups' cells into one CSR matrix in the order of rows; the two parts of a doublet are added."""
-    length, parts = np.zeros(n_cells, np.int64), np.zeros(n_cells, np.int64)
-    for rows, (lengths, _, _) in pieces:
-        np.add.at(length, rows, lengths)
-        np.add.at(parts, rows, 1)
-    indptr = np.r_[0, np.cumsum(length)]
-    columns, counts = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.int32)
-    filled = np.zeros(n_cells, np.int64)
-    while pieces:
-        rows, (lengths, found, number) = pieces.pop()
-        sampling.place(indptr, lengths, found, number, rows, filled, columns, counts)
-    twice = np.flatnonzero(parts > 1)
-    length = np.diff(indptr)
-    length[twice] = sampling.add_repeats(indptr, columns, counts, twice)
-    used = sampling.close_gaps(indptr, length, columns, counts)
-    indptr = np.r_[0, np.cumsum(length)]
-    return sp.csr_matrix((counts[:used], columns[:used], indptr), shape=(n_cells, n_genes))
+@kernel
+def _mix(state):
+    """Turn 64 bits into 64 others that look random (splitmix64)."""
+    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel
+def make_alias(weight):
+    """Return the two arrays of Walker's alias method for drawing a position with a chance as its `weight`."""
+    n = weight.size
+    chance = weight * (n / weight.sum())
+    other = np.arange(n).astype(np.int32)
+    small, large = np.empty(n, np.int32), np.empty(n, np.int32)
+    n_small = n_large = 0
+    for i in range(n):
+        if chance[i] < 1.0:
+            small[n_small] = i
+            n_small += 1
+        else:
+            large[n_large] = i
+            n_large += 1
+    while n_small > 0 and n_large > 0:
+        n_small -= 1
+        low = small[n_small]
+        high = large[n_large - 1]
+        other[low] = high
+        chance[high] -= 1.0 - chance[low]
+        if chance[high] < 1.0:
+            n_large -= 1
+            small[n_small] = high
+            n_small += 1
+    for i in range(n_small):
+        chance[small[i]] = 1.0
+    for i in range(n_large):
+        chance[large[i]] = 1.0
+    return chance.astype(np.float32), other
+
+
+@kernel
+def draw_cells(rate, kind, molecules, shares, seeds, factor):
+    """Draw the molecules of the cells of one group."""
+    n_genes, shift = rate.size, np.uint64(40)
+    members = [np.flatnonzero(kind == k).astype(np.int32) for k in range(4)]
+    tables = [make_alias(rate[member] + 1e-300) for member in members]
+    count = np.zeros(n_genes, np.int32)
+    limit = np.minimum(molecules, n_genes).sum()
+    genes, counts = np.empty(limit, np.int32), np.empty(limit, np.int32)
+    lengths, used = np.zeros(molecules.size, np.int64), 0
+    unit = np.float32(1.0 / (1 << 24))
+    for cell in range(molecules.size):
+        state = seeds[cell]
+        for k in range(4):
+            member, chance, other = members[k], tables[k][0], tables[k][1]
+            wanted = round(molecules[cell] * shares[cell, k])
+            while wanted > 0:
+                state += np.uint64(0x9E3779B97F4A7C15)
+                bits = _mix(state)
+                slot = np.int64(((bits & np.uint64(0xFFFFFFFF)) * np.uint64(member.size)) >> np.uint64(32))
+                if np.float32(bits >> shift) * unit >= chance[slot]:
+                    slot = np.int64(other[slot])
+                gene = member[slot]
+                own = _mix(seeds[cell] ^ (np.uint64(gene) * np.uint64(0xD6E8FEB86659FD93)))
+                state += np.uint64(0x9E3779B97F4A7C15)
+                if np.float32(_mix(state) >> shift) * unit < factor[np.int64(own & np.uint64(255))]:
+                    count[gene] += 1
+                    wanted -= 1
+        found = np.flatnonzero(count)
+        lengths[cell] = found.size
+        genes[used : used + found.size] = found
+        counts[used : used + found.size] = count[found]
+        count[found] = 0
+        used += found.size
+    return lengths, genes[:used].copy(), counts[:used].copy()
+
+
+@kernel
+def log_normalize(indptr, counts, total, out):
+    """Fill `out` with the natural log of one plus the counts per 10,000 of each cell."""
+    for row in range(indptr.size - 1):
+        size = 10_000.0 / max(total[row], 1)
+        for i in range(indptr[row], indptr[row + 1]):
+            out[i] = np.log1p(counts[i] * size)

@@ -1,6 +1,9 @@
-"""What is planted beside cell types and ages, as named numbers: read off published figures, or stated as a guess."""
+"""What is planted beside cell types and ages, as named numbers, and the random numbers that plant it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
 
 # The common type without any effect of age, neither in its expression nor in how many of its cells there are: what a
 # method must stay silent on. The study reports its CCL2 as unchanged and its slope of composition as its weakest.
@@ -25,15 +28,13 @@ class Planted:
     donor_shared: float = 0.3  # share of a donor's own change that all of the donor's types have in common
     factors: int = 4  # latent factors: genes of a donor move together
     factor_share: float = 0.75  # share of the variance between donors that they carry
-    set_share: float = (
-        0.4  # share of its loadings that a gene of a named gene set has in common with the others
-    )
+    set_share: float = 0.4  # of its loadings, what a gene of a named gene set has in common with the others
     tail_df: float = 5.0  # degrees of freedom of a donor's own changes: a normal tail is too thin
     quality_sd: float = 0.25  # of the donors' quality: poor tissue varies more and leaks more
     chemistry_sd: float = 0.43
     library_sd: float = 0.04
     ambient_cells: float = (
-        0.03  # share of a cell's molecules from the soup of its library, median over libraries
+        0.03  # of a cell's molecules, those from the soup of its library: median over libraries
     )
     ambient_nuclei: float = 0.03
     ambient_sd: float = 0.5  # between libraries
@@ -43,9 +44,16 @@ class Planted:
     late_genes: int = 60
     late_after: float = 50.0  # years
 
-    def to_dict(self) -> dict[str, float | str]:
-        """Return every number by name, with the two types named above."""
-        return asdict(self) | {"silent_type": SILENT, "late_type": LATE_TYPE}
-
 
 DEFAULT = Planted()
+
+
+def generator(seed: int, *keys: str) -> np.random.Generator:
+    """Return the generator of `seed` for the purpose that `keys` name, so that one part's draws never move another's.
+
+    Examples
+    --------
+    >>> bool(generator(1, "donor", "339C").random() == generator(1, "donor", "339C").random())
+    True
+    """
+    return np.random.default_rng([seed, *(crc32(key.encode()) for key in keys)])

@@ -1,14 +1,55 @@
 """A simulated release on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from helpers import files, names
-from helpers.simulate import atlas, rowgroup, texts, truth
+from helpers.simulate import atlas, cohort, rowgroup, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
 KIND = "simulated release"
+_NEIGHBORS = {"n_neighbors": 15, "method": "umap", "random_state": 0, "metric": "euclidean", "n_pcs": 40}
+_TSNE = {
+    "perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000, "n_jobs": 8, "metric": "euclidean",
+}  # fmt: skip
+_README = """# SIMULATED copy of the Human Skeletal Muscle Aging Atlas release
+
+**No real cell is in these files.** They were made by the command `musclebook simulate` (seed {seed}, scale {scale:g}):
+{cells:,} barcodes x {genes:,} genes, with the file names, columns, labels and quirks of the real release, so that every
+notebook can be tried without a download and checked against effects that were planted on purpose.
+
+Nothing here is biology. Calibrated on public figures of Kedlian et al. 2024 (doi:10.1038/s43587-024-00613-3): donors,
+label counts, zeros, medians, shares of variance, published directions. The planted effects are in `truth/`.
+
+Assumptions where nothing is published:
+
+- Donors of these nuclei libraries: {assumed}.
+- The split of nuclei between donors within an age group (the sums of groups and sexes are the published ones).
+- Chemistry of the nuclei libraries: early ones 3'v2, later ones 3'v3, one of 470BR 3'v2/v3.
+- `percent_mito` and `percent_ribo` are percent of a cell's molecules (genes named MT-, RPL and RPS).
+- UMAP, t-SNE and scVI coordinates are drawn from the true labels; PCA is computed from the matrix.
+- Genes without a molecule in one assay, as ALDOA in nuclei of the real release: see `truth/structural_zeros.parquet`.
+"""
+_LICENSE = """MIT License
+
+Copyright (c) The Aging Muscle book developers
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
 
 
 def write(
@@ -27,26 +68,14 @@ def write(
     folder
         Where the release goes. One that was simulated there and not changed since is replaced once the new one is
         whole; anything else is refused.
-    scale
-        Share of the release's 183,161 cells.
-    seed
-        Everything random follows from it.
+    scale, seed
+        Those of `atlas.simulate`.
     threads
         Threads that draw and write; the files do not depend on it.
     force
         Replace a folder that holds files of others too.
     owned
         The folder is one of the cache.
-
-    Returns
-    -------
-    Path
-        `folder`.
-
-    Raises
-    ------
-    StorageError
-        If `folder` cannot be written or may not be replaced; where that can be told, before anything is simulated.
     """
     folder = Path(folder)
     if owned:
@@ -57,11 +86,11 @@ def write(
     simulation = atlas.simulate(scale=scale, seed=seed, threads=threads)
     with files.writing(folder, kind=KIND, force=force, owned=owned) as part:
         part.mkdir()
-        write_files(part, simulation, threads=threads)
+        _write_files(part, simulation, threads=threads)
     return folder
 
 
-def write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> None:
+def _write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> None:
     """Write the twelve files and the truth of `simulation` into an existing folder."""
     adata = simulation.adata
     rowgroup.write_columns(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names), threads=threads)
@@ -71,4 +100,38 @@ def write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> 
         columns = list(names.PROJECTION_COLUMNS[key])
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
     truth.write_truth(folder / names.TRUTH_FOLDER, simulation)
-    texts.write_texts(folder, simulation)
+    _write_texts(folder, simulation)
+
+
+def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:
+    """Write the five texts into `folder`: keys and parameters are those of the real ones, numbers of this matrix."""
+    adata = simulation.adata
+    unstructured = {
+        "pca": {
+            "params": {"zero_center": True, "use_highly_variable": False, "mask_var": None},
+            "variance": simulation.variance.tolist(),
+            "variance_ratio": simulation.variance_ratio.tolist(),
+        },
+        "neighbors": {
+            "connectivities_key": "connectivities",
+            "distances_key": "distances",
+            "params": _NEIGHBORS,
+        },
+        "tsne": {"params": _TSNE},
+    }
+    structure = {
+        "obsm_keys": [names.SCVI, names.UMAP],
+        "var_columns": list(names.FEATURE_COLUMNS[:3]),
+        "obs_columns": list(names.SAMPLE_COLUMNS[:-1]),
+        "annotation_mapping": {level: adata.obs[level].value_counts().to_dict() for level in names.LEVELS},
+        "shape": list(adata.shape),
+        "sparsity": float(100 * (1 - adata.X.nnz / np.prod(adata.shape, dtype=np.int64))),
+    }
+    report = {"simulated": True, "shape": list(adata.shape), "files": list(names.RELEASE_FILES)}
+    assumed = ", ".join(f"{sample} {donor}" for sample, donor in cohort.ASSUMED_DONOR.items())
+    made = {"seed": simulation.seed, "scale": simulation.scale, "cells": adata.n_obs, "genes": adata.n_vars}
+    (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
+    (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
+    files.write_json(folder / names.VALIDATION_FILE, report)
+    (folder / names.README_FILE).write_text(_README.format(**made, assumed=assumed), encoding="utf-8")
+    (folder / names.LICENSE_FILE).write_text(_LICENSE)

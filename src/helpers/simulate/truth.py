@@ -1,20 +1,17 @@
 """The planted truth as tables: what scoring may read, and nothing else may."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from helpers import files, names
-from helpers.simulate import atlas, cells, composition, donors, effects, genes, labels
-from helpers.simulate.planted import DECADE, SILENT
+from helpers.simulate import atlas, cells, cohort, composition, effects, genes
+from helpers.simulate.planted import DECADE, LATE_TYPE, SILENT
 
 VERSION = 2
-
-
-def age_expression(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return assay, level 0, level 2 (null: every subtype), gene, log2 change per decade, origin; absent is zero."""
-    return simulation.age_effects.rename({names.ASSAY: "assay"})
+_PLANTED = "log2_change_per_decade"
 
 
 def composition_slopes() -> pl.DataFrame:
@@ -23,29 +20,24 @@ def composition_slopes() -> pl.DataFrame:
     Level 0 is planted as it stands. At the finer levels the slope is the least-squares line through the planted
     abundances at the ages of the donors of that assay.
     """
-    planted = {(assay, label): origin for assay, label, _, origin in composition.list_slopes().rows()}
+    origins = {(assay, label): origin for assay, label, _, origin in composition.list_slopes().rows()}
     rows = []
     for assay in (names.CELLS, names.NUCLEI):
-        table = labels.list_labels().filter(pl.col(names.ASSAY) == assay)
-        people = (
-            atlas.list_libraries()
-            .filter(pl.col(names.ASSAY) == assay)
-            .unique(names.DONOR, maintain_order=True)
-        )
+        table = cohort.list_labels().filter(pl.col(names.ASSAY) == assay)
+        libraries = cohort.list_libraries().filter(pl.col(names.ASSAY) == assay)
+        people = libraries.unique(names.DONOR, maintain_order=True)
         abundance = np.exp2(composition.planted_log2(table, people)) * table["n"].to_numpy()
         decades = people[names.EXACT_AGE].to_numpy() / DECADE
         for level in names.LEVELS:
             for label in table[level].unique(maintain_order=True):
                 member = (table[level] == label).to_numpy()
                 slope = np.polyfit(decades, np.log2(abundance[:, member].sum(axis=1)), 1)[0]
-                parent = table[names.LEVEL0].to_numpy()[member][0]
-                child = set(table[names.LEVEL2].to_numpy()[member]) & set(composition.SUBTYPE_SLOPES)
-                plain = level == names.LEVEL0 or not child
-                rows.append(
-                    (assay, level, label, float(slope), planted[assay, parent] if plain else "assumed")
-                )
-    schema = ["assay", "level", "label", "log2_change_per_decade", "origin"]
-    return pl.DataFrame(rows, schema=schema, orient="row")
+                own = table.filter(member)
+                origin = origins[assay, own[names.LEVEL0][0]]
+                if level != names.LEVEL0 and own[names.LEVEL2].is_in(list(composition.SUBTYPE_SLOPES)).any():
+                    origin = "assumed"
+                rows.append((assay, level, label, float(slope), origin))
+    return pl.DataFrame(rows, schema=["assay", "level", "label", _PLANTED, "origin"], orient="row")
 
 
 def donor_effects(simulation: atlas.Simulation) -> pl.DataFrame:
@@ -55,51 +47,48 @@ def donor_effects(simulation: atlas.Simulation) -> pl.DataFrame:
     """
     spread = effects.gene_spread(simulation.seed, simulation.planted) / effects.LN2
     low, median, high = np.quantile(spread, (0.1, 0.5, 0.9))
-    kinds = labels.list_labels().select(pl.col(names.ASSAY).alias("assay"), names.LEVEL0)
+    kinds = cohort.list_labels().select(names.LEVEL0, assay=names.ASSAY).select("assay", names.LEVEL0)
     return kinds.unique(maintain_order=True).with_columns(
-        pl.lit(median).alias("median_log2_sd"),
-        pl.lit(low).alias("low_log2_sd"),
-        pl.lit(high).alias("high_log2_sd"),
-        pl.col(names.LEVEL0).is_in(effects.AGELESS).alias("ageless"),
+        median_log2_sd=pl.lit(median),
+        low_log2_sd=pl.lit(low),
+        high_log2_sd=pl.lit(high),
+        ageless=pl.col(names.LEVEL0).is_in(effects.AGELESS),
     )
 
 
 def silent_types(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return assay and level 0 of the types without any effect of age: no gene changes, nor their number of cells."""
-    flat = composition.list_slopes().filter(pl.col("log2_change_per_decade") == 0)
-    kinds = flat.select(pl.col(names.ASSAY).alias("assay"), pl.col("label").alias(names.LEVEL0))
-    changed = age_expression(simulation).select("assay", names.LEVEL0).unique()
-    common = (pl.col(names.LEVEL0) == SILENT).alias("common")
-    return kinds.join(changed, on=["assay", names.LEVEL0], how="anti").with_columns(common)
+    flat = composition.list_slopes().filter(pl.col(_PLANTED) == 0)
+    kinds = flat.select("assay", pl.col("label").alias(names.LEVEL0))
+    silent = kinds.join(simulation.age_effects, on=["assay", names.LEVEL0], how="anti")
+    return silent.with_columns(common=pl.col(names.LEVEL0) == SILENT)
 
 
 def late_effects(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return the genes whose change is not linear: none up to an age, then so many log2 a decade."""
     after = simulation.planted.late_after
-    late = age_expression(simulation).filter(pl.col("origin") == "late")
-    line = pl.col("assay").replace_strict(
-        {a: effects.hinge_slope(a, after) for a in (names.CELLS, names.NUCLEI)}
-    )
-    change = (pl.col("log2_change_per_decade") / line).alias("log2_change_per_decade_after")
-    return late.select("assay", names.LEVEL0, names.GENE, pl.lit(after).alias("after_years"), change)
+    late = simulation.age_effects.filter(pl.col("origin") == "late")
+    hinges = {assay: effects.hinge_slope(assay, after) for assay in (names.CELLS, names.NUCLEI)}
+    change = pl.col(_PLANTED) / pl.col("assay").replace_strict(hinges)
+    about = ("assay", names.LEVEL0, names.GENE)
+    return late.select(*about, after_years=pl.lit(after), log2_change_per_decade_after=change)
 
 
 def donor_factors(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return donor, level 0 and the donor's score on each latent factor."""
     rows = [
         (donor, level0, *effects.factor_scores(simulation.seed, donor, level0, simulation.planted))
-        for donor in donors.list_donors()[names.DONOR]
-        for level0 in labels.LINEAGE_OF
+        for donor in cohort.list_donors()[names.DONOR]
+        for level0 in cohort.LINEAGE_OF
     ]
-    columns = [names.DONOR, names.LEVEL0, *_factors(simulation)]
-    return pl.DataFrame(rows, schema=columns, orient="row")
+    return pl.DataFrame(rows, schema=[names.DONOR, names.LEVEL0, *_factors(simulation)], orient="row")
 
 
 def factor_loadings(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return gene and its loading on each latent factor, in standard deviations of the gene between donors."""
     loading = effects.factor_loadings(simulation.seed, simulation.planted).astype(np.float32)
     columns = dict(zip(_factors(simulation), loading, strict=True))
-    return pl.DataFrame({names.GENE: genes.list_genes()[names.GENE], **columns})
+    return genes.list_genes().select(names.GENE).with_columns(**columns)
 
 
 def _factors(simulation: atlas.Simulation) -> list[str]:
@@ -109,11 +98,9 @@ def _factors(simulation: atlas.Simulation) -> list[str]:
 def ambient(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return library, assay, donor, and the shares of its molecules that were ambient and that are of other libraries."""
     seed, planted = simulation.seed, simulation.planted
-    table = atlas.list_libraries().select(names.SAMPLE, pl.col(names.ASSAY).alias("assay"), names.DONOR)
-    share = [effects.ambient_share(seed, *row, planted) for row in table.rows()]
-    return table.with_columns(
-        pl.Series("ambient_share", share), (pl.Series(share) * planted.foreign).alias("foreign_share")
-    )
+    table = cohort.list_libraries().select(names.SAMPLE, pl.col(names.ASSAY).alias("assay"), names.DONOR)
+    share = pl.Series([effects.ambient_share(seed, *row, planted) for row in table.rows()])
+    return table.with_columns(ambient_share=share, foreign_share=share * planted.foreign)
 
 
 def structural_zeros() -> pl.DataFrame:
@@ -125,7 +112,7 @@ def structural_zeros() -> pl.DataFrame:
 def chemistry_effects(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return gene and the planted log2 change from the second to the third version of the chemistry."""
     change = effects.chemistry_log(simulation.seed, simulation.planted) / effects.LN2
-    return pl.DataFrame({names.GENE: genes.list_genes()[names.GENE], "log2_v3_over_v2": change})
+    return genes.list_genes().select(names.GENE).with_columns(log2_v3_over_v2=change)
 
 
 def true_cells(simulation: atlas.Simulation) -> pl.DataFrame:
@@ -136,18 +123,16 @@ def true_cells(simulation: atlas.Simulation) -> pl.DataFrame:
 
 def true_donors(simulation: atlas.Simulation) -> pl.DataFrame:
     """Return the donors with exact ages, the planted share of dissociation-stress molecules, and how poor the tissue is."""
-    people = donors.list_donors()
+    people = cohort.list_donors()
     share = [effects.stress_share(simulation.seed, donor) for donor in people[names.DONOR]]
-    poor = effects.quality(simulation.seed, simulation.planted)
-    return people.with_columns(
-        pl.Series("stress_share", share), pl.col(names.DONOR).replace_strict(poor).alias("poor_quality")
-    )
+    poor = pl.col(names.DONOR).replace_strict(effects.quality(simulation.seed, simulation.planted))
+    return people.with_columns(pl.Series("stress_share", share), poor_quality=poor)
 
 
 def list_tables(simulation: atlas.Simulation) -> dict[str, pl.DataFrame]:
-    """Return every truth table by its name."""
+    """Return every truth table by its name; ``age_expression`` is that of `effects.list_age_effects`."""
     return {
-        "age_expression": age_expression(simulation),
+        "age_expression": simulation.age_effects,
         "late_expression": late_effects(simulation),
         "sex_expression": effects.list_sex_effects(simulation.seed, simulation.planted),
         "silent_types": silent_types(simulation),
@@ -160,7 +145,7 @@ def list_tables(simulation: atlas.Simulation) -> dict[str, pl.DataFrame]:
         "structural_zeros": structural_zeros(),
         "cells": true_cells(simulation),
         "donors": true_donors(simulation),
-        "libraries": atlas.list_libraries(),
+        "libraries": cohort.list_libraries(),
     }
 
 
@@ -170,5 +155,5 @@ def write_truth(folder: Path, simulation: atlas.Simulation) -> None:
     for name, table in list_tables(simulation).items():
         table.write_parquet(folder / f"{name}.parquet")
     made = {"seed": simulation.seed, "scale": simulation.scale, "version": VERSION, "simulated": True}
-    made["planted"] = simulation.planted.to_dict()
+    made["planted"] = asdict(simulation.planted) | {"silent_type": SILENT, "late_type": LATE_TYPE}
     files.write_json(folder / "simulation.json", made)
