@@ -1,5 +1,6 @@
 """Files written whole or not at all, and the hashes that name them."""
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -255,15 +256,32 @@ def replace(part: Path, path: Path) -> None:
         return
     old = part.with_name(f"{part.name}.old")
     with _turn(path.parent):
-        if path.is_dir():
-            path.rename(old)
-        try:
-            part.rename(path)
-        except OSError:
-            if old.is_dir():
-                old.rename(path)
-            raise
+        if path.is_dir() and _exchange(part, path):
+            old = part
+        else:
+            _rename_in_turn(part, path, old)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders trade names in one step, so that neither name is ever gone; False where the system cannot."""
+    try:
+        trade = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # not Linux
+        return False
+    here = -100  # AT_FDCWD
+    return trade(here, os.fsencode(one), here, os.fsencode(other), 2) == 0  # RENAME_EXCHANGE
+
+
+def _rename_in_turn(part: Path, path: Path, old: Path) -> None:
+    if path.is_dir():
+        path.rename(old)
+    try:
+        part.rename(path)
+    except OSError:
+        if old.is_dir():
+            old.rename(path)
+        raise
 
 
 def drop_leftovers(path: Path) -> None:
