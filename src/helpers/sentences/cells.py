@@ -1,6 +1,5 @@
 """One view on cells in memory and cells in a file: blocks of values, slices of annotation."""
 
-import errno
 import hashlib
 import warnings
 import zlib
@@ -205,9 +204,9 @@ def reading(path: Path) -> Iterator[None]:
             raise
         msg = f"{path}: {problem}"
         raise SentenceError(msg) from problem
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as problem:
-        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
-            raise
+    except MemoryError:
+        raise
+    except Exception as problem:  # h5py and anndata raise many kinds, not all of them by a public name
         if not path.exists():
             msg = f"{path} does not exist. Give the path of an .h5ad file."
         elif path.suffix == ".gz":

@@ -28,12 +28,16 @@ FEWEST_COMPARED = 20
 
 @dataclass(frozen=True)
 class Job:
-    """What the files of one data set have in common: its cells, their encoder, its plan, whose ages they state."""
+    """What the files of one data set have in common: its cells, their encoder, its plan, whose ages they state.
+
+    ``counts`` holds what the plan counted and left out.
+    """
 
     source: cells.Cells
     encoder: encode.Encoder
     plan: Mapping[str, Any]
     species: str
+    counts: Mapping[str, Any]
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -54,12 +58,6 @@ class Job:
         return pa.schema(fields)
 
     @property
-    def compared(self) -> list[str]:
-        """Columns that tell whether train and test share sentences or donors."""
-        donor = self.plan["donor_column"]
-        return [SENTENCE, EXPRESSED, *([] if donor is None else [self.renamed.get(donor, donor)])]
-
-    @property
     def _lists(self) -> list[str]:
         return [f"gene_sentence_{name}" for name in self.encoder.lists]
 
@@ -77,15 +75,15 @@ def parse_ages(obs: pa.Table, age_column: str | None, species: str = ages.HUMAN)
 def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, Any]:
     """Write one file, whole or not at all, and return what it holds; a finished one is left as it is."""
     ties: Counter[str] = Counter()
-    seen = []
+    hashes = []
     if _is_finished(job, rows, path):
-        seen.append(_look_back(pq.ParquetFile(path).read(job.compared), job))
+        hashes.append(read_hashes(path))
     else:
         with writing(path) as part, _writer(part, job) as writer:
             for start in range(0, len(rows), BLOCK):
                 table, statistics = _make_group(job, rows[start : start + BLOCK])
                 ties.update(encode.count_ties(statistics))
-                seen.append(_look_back(table, job))
+                hashes.append(_hash_sentences(table))
                 writer.write_table(table, row_group_size=table.num_rows)
             fingerprint, report = job.plan["fingerprint"].encode(), json.dumps(dict(ties)).encode()
             writer.add_key_value_metadata({FINGERPRINT: fingerprint, REPORT: report})
@@ -98,14 +96,18 @@ def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, A
         "bytes": path.stat().st_size,
         "sha256": digest(path),
         "report": json.loads(metadata.metadata[REPORT]),
-        "hashes": np.concatenate([hashes for hashes, _ in seen]),
-        "donors": set().union(*(donors for _, donors in seen)),
+        "hashes": np.concatenate(hashes),
     }
 
 
-def hash_sentences(table: pl.DataFrame) -> np.ndarray:
-    """Return a number for each sentence that is long enough to be compared; equal texts have equal numbers."""
-    return table.filter(pl.col(EXPRESSED) >= FEWEST_COMPARED)[SENTENCE].hash(seed=0).to_numpy()
+def read_hashes(path: Path) -> np.ndarray:
+    """Return a number for each sentence of a file that is long enough to be compared; equal texts have equal ones."""
+    return _hash_sentences(pq.ParquetFile(path).read([SENTENCE, EXPRESSED]))
+
+
+def _hash_sentences(table: pa.Table) -> np.ndarray:
+    frame = pl.DataFrame(pl.from_arrow(table.select([SENTENCE, EXPRESSED])))
+    return frame.filter(pl.col(EXPRESSED) >= FEWEST_COMPARED)[SENTENCE].hash(seed=0).to_numpy()
 
 
 def _is_finished(job: Job, rows: np.ndarray, path: Path) -> bool:
@@ -148,13 +150,6 @@ def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
         columns |= {renamed.get(name, name): obs[name] for name in obs.column_names}
         pieces.append(pa.table({name: columns[name] for name in schema.names}).cast(schema))
     return pa.concat_tables(pieces).combine_chunks(), np.concatenate(statistics)
-
-
-def _look_back(table: pa.Table, job: Job) -> tuple[np.ndarray, set[str | None]]:
-    """Return the numbers of the sentences and the donors of what stands in a file."""
-    frame = pl.DataFrame(pl.from_arrow(table.select(job.compared)))
-    donors = frame[:, 2:].cast(pl.String)
-    return hash_sentences(frame), {donor for column in donors for donor in column.unique()}
 
 
 def _writer(path: Path, job: Job) -> pq.ParquetWriter:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 import yaml
 from filelock import FileLock
 
@@ -222,7 +221,7 @@ def _run(
         held = _decide(donors.values(), out, options)
     nomenclature = pool.share(nomenclature)
     waiting, planned, started = deque(named.items()), deque(), deque()
-    done: dict[str, tuple[shards.Job, dict[str, Any], list[dict[str, Any]]]] = {}
+    done: dict[str, tuple[shards.Job, list[dict[str, Any]]]] = {}
     # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
     # the memory
     while waiting or planned or started:
@@ -233,20 +232,20 @@ def _run(
             planned.append((name, plan))
         if planned:
             name, plan = planned.popleft()
-            job, sides, counts = pool.result(plan)
+            job, sides = pool.result(plan)
             pieces = _begin(out / name, job, sides, options)
             sent = pool.share(job)
             futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
-            started.append((name, job, counts, futures))
+            started.append((name, job, futures))
         if len(started) > AHEAD or not planned:
-            name, job, counts, futures = started.popleft()
-            done[name] = job, counts, []
+            name, job, futures = started.popleft()
+            done[name] = job, []
             for future in futures:
                 report = pool.result(future)
-                done[name][2].append(report)
+                done[name][1].append(report)
                 if progress is not None:
                     progress(name, report["cells"])
-    reports = {name: found for name, (_, _, found) in done.items()}
+    reports = {name: found for name, (_, found) in done.items()}
     if not any(reports.values()):
         msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
         raise SentenceError(msg)
@@ -307,7 +306,7 @@ def _plan(
     nomenclature: symbols.Nomenclature | None,
     donors: pl.DataFrame | None,
     held: frozenset[str],
-) -> tuple[shards.Job, dict[str, np.ndarray], dict[str, Any]]:
+) -> tuple[shards.Job, dict[str, np.ndarray]]:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
     opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
@@ -328,25 +327,31 @@ def _plan(
         "split": _describe_split(options, donors, held, int((~copies).sum())),
     }
     fingerprint = digest_text(json.dumps(facts, sort_keys=True, default=str))
-    job = shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, _find_species(opened, organism))
-    stated = _read_ages(opened, facts["age_column"], job.species)
+    species = _find_species(opened, organism)
+    stated = _read_ages(opened, facts["age_column"], species)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
     kept = ~copies & ~unknown
+    people = None if facts["donor_column"] is None else _read_column(opened, facts["donor_column"])
+    if options.split == split.NONE:
+        sides = {"": np.flatnonzero(kept)}
+    else:
+        if options.split == split.CELLS:
+            barcodes = _read_column(opened, columns[0]).to_list()
+            test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
+        else:
+            test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
+        sides = {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
+    both = None
+    if len(sides) > 1 and people is not None:
+        both = sum(map(names.is_somebody, set(people[sides[split.TRAIN]]) & set(people[sides[split.TEST]])))
     counts = {
+        "donors_on_both_sides": both,
         "cells_left_out_as_copies": int(copies.sum()),
         "cells_left_out_without_age": int((unknown & ~copies).sum()),
         "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
         "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    if options.split == split.NONE:
-        return job, {"": np.flatnonzero(kept)}, counts
-    if options.split == split.CELLS:
-        barcodes = _read_column(opened, columns[0]).to_list()
-        test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
-    else:
-        of_donors = _read_column(opened, job.plan["donor_column"]).is_in(sorted(held))
-        test = of_donors.fill_null(value=False).to_numpy()
-    return job, {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}, counts
+    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, counts), sides
 
 
 def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -> dict[str, Any]:
@@ -401,8 +406,7 @@ def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]
     # what earlier runs left here, as far as it matters
     for path in sorted(out.glob(f"*/{split.TRAIN}/chunk_*.parquet")) if len(test) else ():
         if path.parent.parent.name not in reports:
-            there = pq.ParquetFile(path).read([encode.SENTENCE, encode.EXPRESSED])
-            found = shards.hash_sentences(pl.DataFrame(pl.from_arrow(there)))
+            found = shards.read_hashes(path)
             train = np.concatenate([train, found[np.isin(found, test)]])
     train = np.unique(train)
     copied = {name: int(np.isin(numbers(split.TEST, found), train).sum()) for name, found in reports.items()}
@@ -415,42 +419,29 @@ def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]
     return copied
 
 
-def _describe(
-    folder: Path,
-    job: shards.Job,
-    counts: Mapping[str, Any],
-    reports: Sequence[Mapping[str, Any]],
-    copied: int,
-) -> Written:
-    """Check the written files against each other and describe them."""
+def _describe(folder: Path, job: shards.Job, reports: Sequence[Mapping[str, Any]], copied: int) -> Written:
+    """Describe the written files of a data set."""
     ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, len(kernels.STATISTICS)), np.int64)))
     by_side: Counter[str] = Counter()
-    donors: dict[str, set[str]] = {split.TRAIN: set(), split.TEST: set(), "": set()}
     for report in reports:
         ties.update(report["report"])
         by_side[report["side"] or "all"] += report["cells"]
-        donors[report["side"]].update(filter(names.is_somebody, report["donors"]))
-    both = sorted(donors[split.TRAIN] & donors[split.TEST])
-    kind = job.plan["split"]["kind"]
-    known = kind != split.NONE and job.plan["donor_column"] is not None
-    if kind == split.DONORS and both:
-        msg = f"{folder}: donors {', '.join(both[:5])} are in train and test. This is a fault; report it."
-        raise SentenceError(msg)
     manifest = {
         **job.plan,
-        "donors_on_both_sides": len(both) if known else None,
-        "test_sentences_in_train": None if kind == split.NONE else copied,
+        "donors_on_both_sides": job.counts["donors_on_both_sides"],
+        "test_sentences_in_train": None if job.plan["split"]["kind"] == split.NONE else copied,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
-        **{key: value for key, value in counts.items() if key.startswith("cells_")},
+        "cells_left_out_as_copies": job.counts["cells_left_out_as_copies"],
+        "cells_left_out_without_age": job.counts["cells_left_out_without_age"],
         "columns": {piece.name: str(piece.type) for piece in job.schema},
         "renamed_columns": job.renamed,
         "symbols": dict(job.encoder.vocabulary.report),
-        "gene_lists": counts["gene_lists"],
+        "gene_lists": job.counts["gene_lists"],
         "ties": encode.add_shares(ties),
-        "ages": counts["ages"],
+        "ages": job.counts["ages"],
         "files": [
-            {key: value for key, value in report.items() if key not in {"report", "hashes", "donors"}}
+            {key: value for key, value in report.items() if key not in {"report", "hashes"}}
             for report in reports
         ],
     }
