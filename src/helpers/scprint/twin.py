@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 from filelock import FileLock
+from numpy.random import Generator
 
 from helpers import files
 from helpers.errors import PartError
 from helpers.facts import study
 from helpers.scprint import labels, layout
 
+Labels = dict[str, np.ndarray]  # by class, the best label of each cell
 KIND = "scprint parts"  # what our mark says of a folder
 ONTOLOGY_FILE, TRUTH_FILE = "cell_ontology.obo", "truth.json"
 TERMS_TABLE = "embedding_twin_labels.csv"
@@ -148,7 +150,7 @@ class _World:
         """Make one part: embeddings, labels, scores, and the counts of what was planted."""
         chance = np.random.default_rng([self.seed, 1, number])
         best = self._labels(chance, n)
-        top3, scores, near = self._choices(chance, best, n)
+        top3, scores, near = self._choices(chance, best)
         human = best["organism"] == 11
         facts = {
             "cells": n,
@@ -159,9 +161,9 @@ class _World:
             "muscle": int((best["tissue"] < 2).sum()),
             **{f"near_{name}": count for name, count in near.items()},
         }
-        return self._embeddings(chance, best, n), top3, scores, facts
+        return self._embeddings(chance, best), top3, scores, facts
 
-    def _labels(self, chance: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    def _labels(self, chance: Generator, n: int) -> Labels:
         sizes = self.sizes
         rest = 1 - HUMAN - PLANT
         share = np.full(sizes["organism"], rest / 3 / 12)
@@ -188,9 +190,8 @@ class _World:
         best["cell_culture"] = (chance.random(n) < 0.1).astype(np.int64)
         return best
 
-    def _choices(
-        self, chance: np.random.Generator, best: dict[str, np.ndarray], n: int
-    ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    def _choices(self, chance: Generator, best: Labels) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        n = len(best["organism"])
         top3 = np.zeros((n, layout.LABEL_WIDTH), np.uint16)
         scores = np.zeros((n, layout.LABEL_WIDTH), np.float16)
         near = {}
@@ -209,9 +210,7 @@ class _World:
             near[name] = int(close.sum())
         return top3, scores, near
 
-    def _others(
-        self, chance: np.random.Generator, name: str, best: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _others(self, chance: Generator, name: str, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         size = self.sizes[name]
         step = chance.integers(1, size, len(best))
         second = (best + step) % size
@@ -226,18 +225,18 @@ class _World:
             third[third == taken] = (third[third == taken] + 1) % size
         return second, third
 
-    def _embeddings(self, chance: np.random.Generator, best: dict[str, np.ndarray], n: int) -> np.ndarray:
-        out = np.empty((n, layout.EMBEDDING_WIDTH), np.float16)
-        for first in range(0, n, 4096):
-            rows = slice(first, min(first + 4096, n))
-            values = chance.standard_normal((rows.stop - first, layout.EMBEDDING_WIDTH), np.float32)
+    def _embeddings(self, chance: Generator, best: Labels) -> np.ndarray:
+        out = np.empty((len(best["organism"]), layout.EMBEDDING_WIDTH), np.float16)
+        for first in range(0, len(out), 4096):
+            rows = slice(first, first + 4096)
+            values = chance.standard_normal(out[rows].shape, np.float32)
             for (block, name), centers in self.centers.items():
                 values[:, layout.BLOCKS[block]] += centers[best[name][rows]]
             out[rows] = values
         return out
 
 
-def _spread_out(chance: np.random.Generator, labels: int, width: int) -> np.ndarray:
+def _spread_out(chance: Generator, labels: int, width: int) -> np.ndarray:
     # the best of some draws: in two columns a single draw may put two labels on one spot, and plant nothing
     def closest(points: np.ndarray) -> float:
         apart = np.linalg.norm(points[:, None] - points[None], axis=2)
