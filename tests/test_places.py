@@ -54,7 +54,9 @@ INPUTS = {"scprint survey": "parts"}
 def no_simulation(monkeypatch):
     """Write one file in place of a release: places are looked at here, not what is simulated."""
     monkeypatch.setattr(release.atlas, "simulate", lambda **_: None)
-    monkeypatch.setattr(release, "_write_files", lambda folder, *_, **__: (folder / "made").write_text("made"))
+    monkeypatch.setattr(
+        release, "_write_files", lambda folder, *_, **__: (folder / "made").write_text("made")
+    )
 
 
 def refused(result, *said):

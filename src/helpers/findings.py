@@ -231,7 +231,7 @@ class Note:
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
         body = "".join(
-            f"<tr><th>{_in_html(key)}</th><td>{_in_html(value)}</td></tr>" for key, value in rows.items()
+            f"<tr><th>{in_html(key)}</th><td>{in_html(value)}</td></tr>" for key, value in rows.items()
         )
         fold = f"<div class='table-scroll'><table>{body}</table></div></details>"
         _show("text/html", f"<details class='provenance'><summary>How this page was made</summary>{fold}")
@@ -346,7 +346,7 @@ def escape(text: str) -> str:
     return _MARKUP.sub(r"\\\1", html.escape(text, quote=False).replace("\n", " "))
 
 
-def _in_html(value: Any) -> str:
+def in_html(value: Any) -> str:
     """Return a value as text that HTML shows as it is."""
     return html.escape(str(value))
 
@@ -355,7 +355,7 @@ def links(paths: list[Path]) -> str:
     """Return HTML links to files, by their names."""
     # forward slashes: the same link serves in a notebook beside the folder and on the page
     return " · ".join(
-        f"<a href='{_in_html(path.as_posix())}' download>{_in_html(path.name)}</a>" for path in paths
+        f"<a href='{in_html(path.as_posix())}' download>{in_html(path.name)}</a>" for path in paths
     )
 
 
@@ -378,10 +378,10 @@ def _table(
     body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
     body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
     body = body.replace(
-        '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{_in_html(caption)}'"
+        '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{in_html(caption)}'"
     )
     # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
-    head = f"<p class='table-caption'>{_in_html(caption)}</p>"
+    head = f"<p class='table-caption'>{in_html(caption)}</p>"
     return f"{head}<div class='table-scroll' tabindex='0'>{body}</div>"
 
 

@@ -1,6 +1,5 @@
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -28,16 +27,23 @@ def watched(monkeypatch):
     return seen
 
 
+class Plan:
+    """What of a plan is asked for when places and memory are given out."""
+
+    key = "key"
+
+    def __init__(self, number, size):
+        self.name = self.label = f"{number}"
+        self.memory = int(size * GIB)
+
+
 def plans_of(*sizes):
-    return {
-        i: SimpleNamespace(name=f"{i}", key="key", label=f"{i}", memory=int(size * GIB))
-        for i, size in enumerate(sizes)
-    }
+    return [Plan(i, size) for i, size in enumerate(sizes)]
 
 
 def test_runs_that_do_not_fit_together_wait_for_each_other(watched, tmp_path):
     outcomes = run.run_all(plans_of(6, 6, 6), failed=tmp_path, places=3, memory=8 * GIB)
-    assert [outcomes[i].status for i in range(3)] == ["good"] * 3
+    assert [one.status for one in outcomes.values()] == ["good"] * 3
     assert max(len(beside) for beside in watched) == 1
 
 

@@ -17,8 +17,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import package_folder
 from helpers.book.shown import banner, foot, sweep_page
-from helpers.findings import Finding
-from helpers.markup import escape
+from helpers.findings import Finding, escape
 
 INSTALL = "%pip install --quiet 'musclebook @ git+{repository}@{branch}'"
 _NO_RUN = "No chapter was run before this site was built."

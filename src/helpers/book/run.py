@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent import futures
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,10 @@ from helpers.parameters import ATLAS, OUT_DIR, Value
 CURRENT = "current.json"
 Tell = Callable[[str, str], None]
 _OWN = 2**29  # bytes of this program while it waits
+
+
+def _silent(label: str, words: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Request:
         return self.profile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself, whatever it holds
 class Plan:
     """One run that is wanted."""
 
@@ -194,7 +198,7 @@ def make(
     workers: int | None = None,
     memory: str | None = None,
     fresh: bool = False,
-    tell: Tell | None = None,
+    tell: Tell = _silent,
 ) -> list[Outcome]:
     """Make the runs that are not made yet, or all if `fresh`, in parallel; a failing one does not stop the others.
 
@@ -215,50 +219,54 @@ def make(
     BudgetError
         If a run alone is expected to need more than the memory given.
     """
-    wanted = {number: one for number, one in enumerate(plans) if fresh or not one.is_made}
-    if memory:
-        _require_memory(wanted.values(), memory)
-    outcomes: dict[int, Outcome] = {}
-    for number, one in enumerate(plans):
-        if number in wanted:
+    wanted = [one for one in plans if fresh or not one.is_made]
+    free = to_bytes(memory) if memory else free_bytes()
+    large = [f"{one.name} ({to_text(one.memory)})" for one in wanted if memory and one.memory > free]
+    if large:
+        msg = (
+            f"{memory} is less than what these are expected to need, each alone: {', '.join(dict.fromkeys(large))}. "
+            f"Give more, or leave --memory out: then a run waits until what it needs is free."
+        )
+        raise BudgetError(msg)
+    outcomes = {}
+    for one in plans:
+        if one in wanted:
             with storing(one.folder, any_fault=True):
                 one.folder.mkdir(parents=True, exist_ok=True)
             _clear_leftovers(one.folder)
         else:
             made = good_run(one.target, one.name) or {}
             seconds, peak = made.get("seconds", 0.0), made.get("peak_bytes", 0)
-            outcomes[number] = Outcome(one.name, one.key, "reused", str(one.target), seconds, peak)
-            _say(tell, one.label, "reused")
+            outcomes[one] = Outcome(one.name, one.key, "reused", str(one.target), seconds, peak)
+            tell(one.label, "reused")
     places = max(1, min(workers or os.cpu_count() or 1, len(wanted)))
-    free = to_bytes(memory) if memory else free_bytes()
     outcomes |= run_all(wanted, failed=failed, places=places, memory=free, tell=tell)
-    return [outcomes[number] for number in range(len(plans))]
+    return [outcomes[one] for one in plans]
 
 
 def run_all(
-    plans: dict[int, Plan], *, failed: Path, places: int, memory: int, tell: Tell | None = None
-) -> dict[int, Outcome]:
+    plans: list[Plan], *, failed: Path, places: int, memory: int, tell: Tell = _silent
+) -> dict[Plan, Outcome]:
     """Execute plans, at most so many at once and as many as fit in memory, and return how each ended."""
-    waiting, running, outcomes = dict(plans), {}, {}
-    watches = {number: Watch() for number in plans}
+    waiting, running, outcomes = list(plans), {}, {}
+    watches = {one: Watch() for one in plans}
     threads = max(1, (os.cpu_count() or 1) // places)
     pool = futures.ThreadPoolExecutor(places)
     try:
         while waiting or running:
-            for number in _fitting(waiting, [plans[one] for one in running.values()], places, memory):
-                one = waiting.pop(number)
+            for one in _fitting(waiting, list(running.values()), places, memory):
+                waiting.remove(one)
                 kept = failed / (one.name if one.label == one.name else f"{one.name}-{one.key}")
-                run = pool.submit(execute, one, watches[number], failed=kept, threads=threads)
-                running[run] = number
-                _say(tell, one.label, "started")
+                running[pool.submit(execute, one, watches[one], failed=kept, threads=threads)] = one
+                tell(one.label, "started")
             done, _ = futures.wait(running, timeout=0.25, return_when=futures.FIRST_COMPLETED)
-            for number in running.values():
-                watches[number].sample()
-                _say(tell, plans[number].label, watches[number].words)
-            for run in done:
-                number = running.pop(run)
-                outcomes[number] = run.result()
-                _say(tell, plans[number].label, outcomes[number].status)
+            for one in running.values():
+                watches[one].sample()
+                tell(one.label, watches[one].words)
+            for future in done:
+                one = running.pop(future)
+                outcomes[one] = future.result()
+                tell(one.label, outcomes[one].status)
     except BaseException:
         for watch in watches.values():
             watch.stop()
@@ -268,31 +276,15 @@ def run_all(
     return outcomes
 
 
-def _fitting(waiting: Mapping[int, Plan], running: list[Plan], places: int, memory: int) -> list[int]:
+def _fitting(waiting: list[Plan], running: list[Plan], places: int, memory: int) -> list[Plan]:
     """Return the plans to start now: in their order, but one that does not fit lets smaller ones pass."""
-    taken, chosen = sum(one.memory for one in running), []
-    for number, one in waiting.items():
-        alone = not running and not chosen
-        if len(running) + len(chosen) < places and (alone or taken + one.memory + _OWN <= memory):
-            chosen.append(number)
-            taken += one.memory
+    chosen: list[Plan] = []
+    for one in waiting:
+        beside = [*running, *chosen]
+        needed = sum(each.memory for each in (*beside, one)) + _OWN
+        if len(beside) < places and (not beside or needed <= memory):
+            chosen.append(one)
     return chosen
-
-
-def _say(tell: Tell | None, label: str, words: str) -> None:
-    if tell and words:
-        tell(label, words)
-
-
-def _require_memory(plans: Iterable[Plan], memory: str) -> None:
-    given = to_bytes(memory)
-    large = [f"{one.name} ({to_text(one.memory)})" for one in plans if one.memory > given]
-    if large:
-        msg = (
-            f"{memory} is less than what these are expected to need, each alone: {', '.join(dict.fromkeys(large))}. "
-            f"Give more, or leave --memory out: then a run waits until what it needs is free."
-        )
-        raise BudgetError(msg)
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """What a page shows of the runs it was made from: banner and foot of a chapter, the table of a sweep."""
 
-import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from helpers.budget import to_text
-from helpers.findings import links
+from helpers.findings import in_html, links
 
 Runs = Mapping[str, Mapping[str, Any]]
 SWEEP_FILE, TABLE = "sweep.json", "table"
@@ -17,15 +16,7 @@ STATUS, KEY, SECONDS, ERROR = "run", "key", "seconds", "error"
 
 
 def banner(runs: Runs | None, page: str) -> str:
-    """Return the line above a page: simulated or real data, and for a chapter its run and date.
-
-    Parameters
-    ----------
-    runs
-        The runs that the site shows, by notebook; None where the book is built by hand.
-    page
-        Last part of the page's name.
-    """
+    """Return the line above a page: simulated or real data, for a chapter its run and date; no `runs`: built by hand."""
     if runs is None:
         return _aside("unknown", "Built by hand. Each chapter names its data in the fold at its end.")
     if page in runs:
@@ -63,7 +54,7 @@ def foot(runs: Runs | None, page: str) -> str:
         "peak memory, with child processes": to_text(run["peak_bytes"]),
     }
     body = "".join(
-        f"<tr><th scope='row'>{html.escape(str(key))}</th><td>{html.escape(_text(value))}</td></tr>"
+        f"<tr><th scope='row'>{in_html(key)}</th><td>{in_html(_text(value))}</td></tr>"
         for key, value in rows.items()
     )
     tables = "".join(
@@ -90,7 +81,7 @@ def _data_words(kind: str, name: str) -> str:
 
 
 def _aside(kind: str, *sentences: str) -> str:
-    words = " ".join(f"<span>{html.escape(sentence)}</span>" for sentence in sentences)
+    words = " ".join(f"<span>{in_html(sentence)}</span>" for sentence in sentences)
     return f"<aside class='run-banner run-banner-{kind}' aria-label='Data of this page'>{words}</aside>"
 
 
@@ -138,22 +129,19 @@ def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     heads = [
         column.replace("_", " ") + (f" ({units[column]})" if units.get(column) else "") for column in columns
     ]
-    head = "".join(f"<th scope='col'>{html.escape(one)}</th>" for one in (*heads, "run"))
+    head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
     body = []
     for row in table.iter_rows(named=True):
         cells = "".join(_cell(row[column]) for column in columns)
         if row[STATUS] == "good":
-            target = f"../sweeps/{name}/notebooks/{about['notebook']}-{row[KEY]}.ipynb"
-            last = f"<a href='{html.escape(target)}' download>{html.escape(row[KEY])}</a>"
+            target = in_html(f"../sweeps/{name}/notebooks/{about['notebook']}-{row[KEY]}.ipynb")
+            last = f"<a href='{target}' download>{in_html(row[KEY])}</a>"
         else:
-            last = f"failed: {html.escape(str(row[ERROR]))}"
+            last = f"failed: {in_html(row[ERROR])}"
         body.append(f"<tr>{cells}<td>{last}</td></tr>")
-    files = " · ".join(
-        f"<a href='../sweeps/{name}/{TABLE}.{kind}' download>{TABLE}.{kind}</a>"
-        for kind in ("csv", "parquet")
-    )
+    files = links([Path("../sweeps", name, f"{TABLE}.{kind}") for kind in ("csv", "parquet")])
     return (
-        f"<div class='table-scroll' tabindex='0' role='region' aria-label='{html.escape(about['title'])}'>"
+        f"<div class='table-scroll' tabindex='0' role='region' aria-label='{in_html(about['title'])}'>"
         f"<table class='dataframe sortable'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
         f"<p class='table-foot'>{files}</p>"
     )
@@ -163,4 +151,4 @@ def _cell(value: Any) -> str:
     if value is None:
         return "<td data-value=''>–</td>"
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"<td data-value='{html.escape(str(value))}'>{html.escape(text)}</td>"
+    return f"<td data-value='{in_html(value)}'>{in_html(text)}</td>"

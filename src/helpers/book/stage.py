@@ -1,6 +1,5 @@
 """The sources of the site, put together from pages, the current runs and the sweeps."""
 
-import csv
 import filecmp
 import json
 import re
@@ -23,7 +22,6 @@ from helpers.files import cache_folder, write_json
 from helpers.parameters import ATLAS, read_yaml
 
 SITE_FILE = "site.json"
-ALL_FINDINGS = "all_findings.csv"
 _LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can start
 _INJECTED = "injected-parameters"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -73,7 +71,6 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         titles = {name: project.notebooks[name].sidecar.title for name in missing}
         site = {"runs": about, "missing": missing, "titles": titles, "repository": repository}
         write_json(part / SITE_FILE, {**site, "branch": branch})
-        _write_findings(about, part / "notebooks" / "files" / ALL_FINDINGS)
         _take_over(part, target)
     return target
 
@@ -121,15 +118,7 @@ def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> Not
 
 
 def clean(value: Any, hidden: list[str]) -> Any:
-    """Return a plain value without folders of this machine and without characters that no page can hold.
-
-    Parameters
-    ----------
-    value
-        Texts, lists and mappings of them are cleaned, all else is returned as it is.
-    hidden
-        Folders; of a path in them what follows is left.
-    """
+    """Return a plain value without `hidden` folders of this machine and without characters that no page can hold."""
     if isinstance(value, str):
         for folder in hidden:
             value = value.replace(f"{folder}/", "").replace(folder, Path(folder).name)
@@ -271,12 +260,7 @@ def _about(
     return {
         "title": book.sidecar.title,
         "question": book.sidecar.question,
-        "minutes": book.sidecar.minutes,
-        "key": found["key"],
-        "made": found["made"],
-        "seconds": found["seconds"],
-        "peak_bytes": found["peak_bytes"],
-        "profile": found["profile"],
+        **{name: found[name] for name in ("key", "made", "seconds", "peak_bytes", "profile")},
         "simulated": bool(simulated) if ATLAS in found["parameters"] or "simulated" in source else None,
         "source": {name: shown(value) for name, value in source.items()},
         "parameters": {name: shown(value) for name, value in found["parameters"].items()},
@@ -302,17 +286,6 @@ def said(executed: NotebookNode) -> list[str]:
             last = texts[-1:] or last
             found += texts if inside else []
     return found or last
-
-
-def _write_findings(about: dict[str, dict[str, Any]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(["chapter", "finding", "value", "unit", "low", "high"])
-        for name, one in about.items():
-            for finding, stored in one["findings"].items():
-                low, high = stored.get("interval") or ("", "")
-                table.writerow([name, finding, stored["value"], stored.get("unit") or "", low, high])
 
 
 def shown(value: Any) -> Any:

@@ -18,7 +18,7 @@ from helpers.book import key, run
 from helpers.book.execute import Outcome
 from helpers.book.project import Notebook, Project, checked, read_as
 from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
-from helpers.book.stage import clean, dress, hidden_folders, shown
+from helpers.book.stage import clean, dress, hidden_folders
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
 from helpers.parameters import ATLAS, OUT_DIR, Value, read_parameters
@@ -101,18 +101,9 @@ def plans_of(
     return run.able(plans, all_or_none=True)
 
 
-def make(
-    project: Project,
-    sweep: Sweep,
-    plans: list[run.Plan],
-    *,
-    workers: int | None = None,
-    memory: str | None = None,
-    tell: run.Tell | None = None,
-) -> tuple[Path, list[Outcome]]:
-    """Make the runs that are not made yet, as `run.make` does; write table, figure and notebooks into the folder returned."""
-    failed = project.build / "failed" / sweep.name
-    outcomes = run.make(plans, failed=failed, workers=workers, memory=memory, tell=tell)
+def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) -> tuple[Path, list[Outcome]]:
+    """Make the runs that are not made yet, with the options of `run.make`; write table, figure and notebooks into the folder returned."""
+    outcomes = run.make(plans, failed=project.build / "failed" / sweep.name, **options)
     table = tabulate(sweep, plans, outcomes)
     folder = project.build / "sweeps" / sweep.name
     with writing(folder, owned=True) as part:
@@ -141,9 +132,7 @@ def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl
         given = {name: point.get(name) for name in columns}
         rows.append({**given, **values, **ending, SECONDS: outcome.seconds, ERROR: outcome.error})
     schema = {name: _TYPES[promised[name].type] for name in sweep.records}
-    return pl.DataFrame(rows, infer_schema_length=None, strict=False).with_columns(
-        pl.col(name).cast(kind, strict=False) for name, kind in schema.items()
-    )
+    return pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, strict=False)
 
 
 def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
@@ -191,7 +180,5 @@ def _about(sweep: Sweep, plans: list[run.Plan]) -> dict[str, Any]:
         "x": sweep.x,
         "split": sweep.split,
         "records": {name: plans[0].notebook.sidecar.records[name].unit for name in sweep.records},
-        "parameters": list(dict.fromkeys(name for point in sweep.points for name in point)),
-        "atlas": shown(atlas),
         "simulated": atlas is not None and key.is_simulated(str(atlas)),
     }

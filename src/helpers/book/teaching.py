@@ -81,7 +81,8 @@ def stub_of(solution: str) -> str:
     check('01.twice', twice)
     """
     body = _parse(solution).body
-    checked = [node for node in body if _CHECK.search(ast.unparse(node)) and isinstance(node, ast.Expr)]
+    calls = [one for one in body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+    checked = [one for one in calls if _CHECK.search(ast.unparse(one))]
     # a value that only leads to the answer would give half of it away
     asked = {one.id for node in checked for one in ast.walk(node) if isinstance(one, ast.Name)}
     imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
