@@ -322,7 +322,7 @@ def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
         return pl.Series(name, column.to_numpy().astype(column.dtype.newbyteorder("=")))
     with suppress(pa.ArrowException):
         held = pl.from_pandas(column).alias(name)
-        return held.cast(pl.String) if held.dtype == pl.Categorical else held
+        return held.cast(pl.String) if isinstance(held.dtype, pl.Categorical | pl.Enum) else held
     return None
 
 
