@@ -366,7 +366,9 @@ def test_without_a_token_none_is_sent(hub, tmp_path, monkeypatch):
 @pytest.mark.parametrize("extra", [b"x", b"x" * 20_000_000])
 def test_no_more_is_written_than_the_hub_announced(hub, tmp_path, extra):
     hub.extra = extra
-    with pytest.raises(DownloadError, match=r"something longer came in place of the 3,000,000 bytes of the hub"):
+    with pytest.raises(
+        DownloadError, match=r"something longer came in place of the 3,000,000 bytes of the hub"
+    ):
         fetch(hub, tmp_path)
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 200_000
     hub.extra = b""
