@@ -110,10 +110,10 @@ def _read(values: pl.Series, column: Column, *, trusted: bool) -> tuple[pl.Serie
     """Return the values as the release has them and what was done, or none and why they cannot be taken."""
     if column.kind in (LABEL, SOMEBODY):
         return _read_labels(values, column)
-    numbers = _plain(values).cast(pl.Float64, strict=False).fill_nan(None)
+    numbers = values.cast(pl.Float64, strict=False).fill_nan(None)
     known = numbers.drop_nulls()
     if not len(known) or values.dtype == pl.Boolean:
-        return None, f"it holds no number, but {_few(_plain(values))}"
+        return None, f"it holds no number, but {_few(values)}"
     low, high = float(known.min()), float(known.max())
     broken = column.kind == WHOLE and (known != known.round(0)).any()
     if broken or low < 0 or high > _MOST.get(column.kind, float("inf")):
@@ -180,7 +180,7 @@ def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame
     told: dict[str, pl.DataFrame] = {}
     notes = []
     for name in (name for name in (*STAGES, *AGE_UNITS) if name in frame.columns):
-        values = _plain(frame[name])
+        values = frame[name]
         if species != ages.HUMAN and values.dtype.is_numeric() and name in _UNIT_UNSAID:
             notes.append(f"{name} is not taken for an age: the unit of a number is not known for a {species}")
             continue
@@ -197,14 +197,14 @@ def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame
 
 def _tell(values: pl.Series, name: str, species: str) -> pl.DataFrame:
     """Return bounds and the columns of age for each value; each distinct one is read once."""
-    unit = AGE_UNITS.get(name, 1.0)
     schema = dict.fromkeys((ages.AGE_LOWER, ages.AGE_UPPER, *AGE_COLUMNS), pl.Float64)
     schema |= dict.fromkeys((names.AGE_GROUP, names.AGE_BIN), pl.String)
+    if values.dtype.is_numeric():
+        values = values.cast(pl.Float64) * AGE_UNITS.get(name, 1.0)
     distinct = values.unique()
     rows = []
     for value in distinct:
-        number = value * unit if isinstance(value, int | float) and not isinstance(value, bool) else value
-        age = ages.parse(number if isinstance(number, int | float | str) else None, species=species)
+        age = ages.parse(value if isinstance(value, float | str) else None, species=species)
         row = {ages.AGE_LOWER: age.lower, ages.AGE_UPPER: age.upper, **ages.describe(age, species=species)}
         if name == names.AGE_MIDPOINT:  # the middle of a group, or an age: the column does not say which
             row |= {names.AGE_MIDPOINT: age.years, names.EXACT_AGE: None}
@@ -277,7 +277,6 @@ def _is_ensembl(column: pl.Series) -> bool:
 
 def as_labels(column: pl.Series) -> pl.Series:
     """Return a column as text: whole floats without their point, as a file with gaps stores whole numbers."""
-    column = _plain(column)
     if column.dtype.is_float() and (column.drop_nulls().drop_nans() % 1 == 0).all():
         column = column.fill_nan(None).cast(pl.Int64, strict=False)
     return column.cast(pl.String, strict=False)
@@ -344,16 +343,10 @@ def type_columns(
     if wrong:
         msg = f"{origin}: " + "; ".join(wrong) + ". Fetch the file again, or convert those columns."
         raise ReleaseError(msg)
-    rest = [_plain(frame[name]) for name in frame.columns if name not in types]
-    return frame.select(*wanted, *rest) if frame.width else pl.DataFrame(wanted), missing
-
-
-def _plain(column: pl.Series) -> pl.Series:
-    return column.cast(pl.String) if isinstance(column.dtype, pl.Categorical | pl.Enum) else column
+    return frame.select(*wanted, pl.exclude(list(types))) if frame.width else pl.DataFrame(wanted), missing
 
 
 def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    column = _plain(column)
     if dtype.is_integer() and column.dtype.is_float():
         whole = column.is_null() | (column == column.round(0))
         column = pl.select(pl.when(whole).then(column)).to_series().alias(column.name)
@@ -361,7 +354,6 @@ def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
         return pl.Series(column.name, [None] * len(column), dtype)
     if dtype.is_float() and column.dtype.is_float():
         column = column.fill_nan(None)  # one word for an absent value
-        return column.cast(dtype, strict=False)
     return column.cast(dtype, strict=False)
 
 

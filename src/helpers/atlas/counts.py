@@ -62,11 +62,11 @@ def recover(
     if held.nnz and scan(held.data)[4]:  # zeros that are stored
         held = held.copy()
         held.eliminate_zeros()
+    negative, broken, fraction, largest, _ = scan(held.data)
 
     def label(row: int) -> str:
         return f"{row:,}" if barcodes is None else f"{barcodes[row]!r}"
 
-    negative, broken, fraction, largest, _ = scan(held.data)
     for place, saw, cause in (
         (broken, "a value that is not a number", "The file is damaged or a step divided by zero."),
         (negative, "a negative value", "Values were scaled, centered or corrected."),

@@ -182,7 +182,8 @@ class H5ad(reader.Atlas):
             self.notes.append(f"counts are taken from {self._counts}")
 
     def _read_obs(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
-        frame, barcodes = self._read_table(file["obs"], names.BARCODE)
+        frame = self._read_table(file["obs"], names.BARCODE)
+        barcodes = frame[names.BARCODE]
         rows = stored.shape_of(file[self._values])[0]
         if frame.height != rows:
             msg = f"{self.path}: obs has {frame.height:,} rows, {self._values} has {rows:,}. Fetch the file again."
@@ -208,9 +209,10 @@ class H5ad(reader.Atlas):
         table, raw = file["var"], self._values == "raw/X"
         if raw and "raw/var" in file:
             table = file["raw/var"]
-        frame, index = self._read_table(table, "_name")
+        frame = self._read_table(table, "_name")
+        index = frame["_name"]
         if raw:
-            more = self._read_table(file["var"], "_name")[0]
+            more = self._read_table(file["var"], "_name")
             extra = [name for name in more.columns if name not in frame.columns or name == "_name"]
             more = more.select(extra).unique("_name")
             frame = frame.join(more, on="_name", how="left", maintain_order="left")
@@ -232,7 +234,7 @@ class H5ad(reader.Atlas):
         if self._counts is None or (self._counts == "raw/X") == (self._values == "raw/X"):
             return None
         table = file["raw/var"] if self._counts == "raw/X" else file["var"]
-        other = self._read_table(table, "_name")[1]
+        other = self._read_table(table, "_name")["_name"]
         if other.equals(index):
             return None
         place = {gene: i for i, gene in enumerate(other)}
@@ -244,8 +246,8 @@ class H5ad(reader.Atlas):
         self._counts = None
         return None
 
-    def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> tuple[pl.DataFrame, pl.Series]:
-        """Return a table of an h5ad with its index as the column `index`, and that column."""
+    def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> pl.DataFrame:
+        """Return a table of an h5ad with its index as the column `index`."""
         table = anndata.io.read_elem(group)
         if not isinstance(table, pd.DataFrame):
             found = f"it holds a {type(table).__name__}"
@@ -261,8 +263,7 @@ class H5ad(reader.Atlas):
                 self.notes.append(f"{found}, which no table here can take: left out")
             else:
                 held[str(name)] = column
-        frame = pl.DataFrame(held)
-        return frame, frame[index]
+        return pl.DataFrame(held)
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
@@ -322,7 +323,7 @@ def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
         return pl.Series(name, column.to_numpy().astype(column.dtype.newbyteorder("=")))
     with suppress(pa.ArrowException):
         held = pl.from_pandas(column).alias(name)
-        return held.cast(pl.String) if held.dtype == pl.Categorical else held
+        return held.cast(pl.String) if isinstance(held.dtype, pl.Categorical | pl.Enum) else held
     return None
 
 

@@ -157,11 +157,12 @@ class Atlas:
     def files(self) -> pl.DataFrame:
         """List the files of this source: file, found (or not), size in MB."""
         listed = [self.path] if self.folder is None else [self.path / name for name in names.RELEASE_FILES]
-        sizes = [file.stat().st_size / 1e6 if file.exists() else None for file in listed]
-        table = pl.DataFrame(
-            {"file": [file.name for file in listed], "size_mb": pl.Series(sizes, dtype=pl.Float64)}
-        )
-        return table.select("file", pl.col("size_mb").is_not_null().alias("found"), "size_mb")
+        rows = [
+            (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
+            for file in listed
+        ]
+        schema = {"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     @property
     def folder(self) -> Path | None:
@@ -224,16 +225,15 @@ class Atlas:
         rows = choose_cells(cells, self.obs, origin=self.name)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
-        folder, key = self.folder, self.key
-        held = None if folder is None else cache.find(folder, key)
+        held = None if self.folder is None else cache.find(self.folder, self.key)
         whole = rows is None and places is None and counts
-        if folder is None or held is not None or not whole:
+        if self.folder is None or held is not None or not whole:
             return self._read(held, rows, places, counts=counts, budget=budget)
-        with cache.converting(key):
-            held = cache.find(folder, key)  # another process may have converted it meanwhile
+        with cache.converting(self.key):
+            held = cache.find(self.folder, self.key)  # another process may have converted it meanwhile
             adata = self._read(held, rows, places, counts=counts, budget=budget)
             if held is None:
-                cache.store(folder, key, adata, simulation=self.simulation)
+                cache.store(self.folder, self.key, adata, simulation=self.simulation)
         return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:

@@ -302,7 +302,8 @@ def _read_footer(path: Path) -> pq.FileMetaData:
 
 def _read_table(path: Path) -> pl.DataFrame:
     with _reading(path, "Parquet"):
-        return pl.read_parquet(path, glob=False)
+        table = pl.read_parquet(path, glob=False)
+        return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -128,11 +128,6 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     return pl.DataFrame(table, schema=SCHEMA, orient="row")
 
 
-def is_damaged(report: pl.DataFrame) -> bool:
-    """Tell whether any check of a validation found damage."""
-    return report["status"].eq(DAMAGED).any()
-
-
 def require_tables(files: Files) -> None:
     """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing."""
     rows = _run([check for check in CHECKS if check.name != "barcodes"], files)
