@@ -9,20 +9,14 @@ import statsmodels.formula.api as smf
 
 from helpers.stats import expression
 
+_BANDS = 10  # of as many genes each, from low to high expression
+
 
 def fit_scores(scores: pd.DataFrame, donors: pd.DataFrame) -> pl.DataFrame:
     """Fit each score on age over donors by least squares, beside the terms that the donors can tell apart from it.
 
-    Parameters
-    ----------
-    scores
-        Donors x sets, in the order of `donors`.
-    donors
-        From `expression.choose_donors`.
-
-    Returns
-    -------
-    One row a set: set, donors, change (per decade, in the unit of the score), its 95 % interval (low, high), p.
+    Scores are donors x sets, in the order of `donors` (from `expression.choose_donors`). Returned is one row a set: set,
+    donors, change (per decade, in the unit of the score), its 95 % interval (low, high), p.
     """
     formula = f"score ~ {expression.write_formula(donors)}"
     rows = []
@@ -35,9 +29,7 @@ def fit_scores(scores: pd.DataFrame, donors: pd.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"set": pl.String, "donors": pl.Int64} | numbers)
 
 
-def draw_sets(
-    expression: pd.Series, genes: Sequence[str], *, n: int, bands: int = 10, seed: int = 0
-) -> np.ndarray:
+def draw_sets(expression: pd.Series, genes: Sequence[str], *, n: int, seed: int = 0) -> np.ndarray:
     """Draw random gene sets of the size and expression of a given one.
 
     A drift of the tissue, of library size or of chemistry moves every set. Only a signature that moves more than random
@@ -48,28 +40,17 @@ def draw_sets(
     expression
         Mean log expression of every gene that may be drawn, by gene.
     genes
-        The set: each gene gives way to one of the same band of expression.
+        The set: each gene gives way to one of the same of ten bands of expression.
     n
         Random sets wanted.
-    bands
-        Equal bands of genes from low to high expression.
-    seed
-        Of the draw.
 
     Returns
     -------
     n x genes: positions in `expression`. Within a set a gene may come twice.
-
-    Examples
-    --------
-    >>> expression = pd.Series(range(100), index=[f"g{i}" for i in range(100)])
-    >>> sets = draw_sets(expression, ["g5", "g95"], n=50, seed=1)
-    >>> sets.shape, int(sets[:, 0].max()), int(sets[:, 1].min())
-    ((50, 2), 9, 90)
     """
     rank = np.argsort(np.argsort(expression.to_numpy(), kind="stable"), kind="stable")
-    band = rank * bands // len(expression)
-    members = [np.flatnonzero(band == number) for number in range(bands)]
+    band = rank * _BANDS // len(expression)
+    members = [np.flatnonzero(band == number) for number in range(_BANDS)]
     generator = np.random.default_rng(seed)
     places = expression.index.get_indexer(list(genes))
     chosen = [members[band[place]] for place in places]
