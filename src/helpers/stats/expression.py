@@ -12,7 +12,6 @@ import polars as pl
 import scanpy as sc
 from anndata import AnnData
 from edgepython import glm_kernels
-from joblib import Parallel, delayed
 from patsy import dmatrix
 from scipy import stats
 
@@ -362,7 +361,6 @@ def screen(
     level: str = names.LEVEL0,
     min_cells: int = 10,
     prior_trust: float = 1.0,
-    workers: int = 1,
     **comparison: object,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Test every cell type in every assay for a change with age, donors as units.
@@ -382,34 +380,24 @@ def screen(
     change of one per decade becomes in the unit of the test), and the pairs of type and assay that were refused with
     the reason.
     """
-    work, refused = [], []
+    tests, refused = [pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)], []
     listed = find_testable(adata, donors, level=level, min_cells=min_cells, **comparison)
     for cell_type, assay, chosen, found in listed:
         if chosen is None:
             refused.append((cell_type, assay, found))
-        else:
-            work.append((chosen, find_expressed(found), prior_trust, (level, cell_type, assay)))
-    tests = Parallel(n_jobs=workers)(delayed(_test_one)(*one) for one in work)
-    empty = pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)
-    table = pl.concat([empty, *tests]).sort("cell_type", "assay", "p", "gene")
+            continue
+        design = dmatrix(write_formula(chosen), chosen, return_type="dataframe")
+        seen = np.nan
+        if chosen["age"].notna().all():
+            slopes = np.linalg.lstsq(design, chosen["age"] / 10, rcond=None)[0]
+            seen = slopes[design.columns.get_loc(AGE_TERM)]
+        about = {"level": level, "cell_type": cell_type, "assay": assay, "donors": len(chosen)}
+        about |= {"cells_per_donor": chosen["n_cells"].median(), "decades_seen": float(seen)}
+        test = run_test(find_expressed(found), design, prior_trust=prior_trust)
+        test = test.with_columns(pl.lit(value).alias(name) for name, value in about.items())
+        tests.append(test.select(*tests[0].columns).cast(_SIZES))
+    table = pl.concat(tests).sort("cell_type", "assay", "p", "gene")
     return table, pl.DataFrame(refused, schema=_REFUSALS, orient="row")
-
-
-def _test_one(
-    donors: pd.DataFrame, counts: pd.DataFrame, prior_trust: float, about: tuple[str, str, str]
-) -> pl.DataFrame:
-    design = dmatrix(write_formula(donors), donors, return_type="dataframe")
-    seen = np.nan
-    if donors["age"].notna().all():
-        seen = np.linalg.lstsq(design, donors["age"] / 10, rcond=None)[0][design.columns.get_loc(AGE_TERM)]
-    labels = [pl.lit(value).alias(name) for name, value in zip(_ABOUT, about, strict=True)]
-    return run_test(counts, design, prior_trust=prior_trust).select(
-        *labels,
-        pl.all(),
-        donors=pl.lit(len(donors), dtype=pl.Int64),
-        cells_per_donor=pl.lit(float(donors["n_cells"].median())),
-        decades_seen=pl.lit(float(seen)),
-    )
 
 
 def _find_years(donors: pd.DataFrame, age_as: str) -> np.ndarray:
