@@ -42,7 +42,6 @@ from helpers import findings, sources, style
 from helpers.book.workshop import check
 from helpers.facts import signatures, study
 from helpers.stats import expression, permute
-from helpers.stats.signatures import draw_sets, fit_scores
 
 with warnings.catch_warnings():  # its progress bar asks for widgets
     warnings.filterwarnings("ignore", message="IProgress not found")
@@ -169,46 +168,52 @@ scores = pd.DataFrame(
 
 # %% [markdown]
 # Then a straight line on age is fitted over donors, with sex and chemistry in the formula where the donors allow it.
-# `statsmodels` writes the interval; [`fit_scores`](../book/api) is this loop as a function, for the sections below.
+# `statsmodels` writes the interval.
+
 
 # %%
+def fit_scores(scores, donors):
+    """Fit each score (donors x sets) on age, one row a set."""
+    formula = f"score ~ {expression.write_formula(donors)}"
+    rows = []
+    for name in scores:
+        data = donors.assign(score=scores[name].to_numpy(float))
+        line = smf.ols(formula, data).fit()
+        interval = line.conf_int().loc["coded_age"]
+        slope, p = line.params["coded_age"], line.pvalues["coded_age"]
+        rows.append((name, len(donors), slope, *interval, p))
+    numbers = dict.fromkeys(["change", "low", "high", "p"], pl.Float64)
+    schema = {"set": pl.String, "donors": pl.Int64} | numbers
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 formula = expression.write_formula(donors)
-lines = []
-for name in scores:
-    data = donors.assign(score=scores[name].to_numpy())
-    line = smf.ols(f"score ~ {formula}", data).fit()
-    low, high = line.conf_int().loc["coded_age"]
-    lines.append(
-        {
-            "set": name,
-            "genes": len(present[name]),
-            "change": line.params["coded_age"],
-            "low": low,
-            "high": high,
-            "p": line.pvalues["coded_age"],
-        }
-    )
-slopes = pl.DataFrame(lines)
+slopes = fit_scores(scores, donors).drop("donors")
+sizes = [len(present[name]) for name in slopes["set"]]
+slopes.insert_column(1, pl.Series("genes", sizes, dtype=pl.Int64))
 
 # %% [markdown]
 # ### Beside random sets, and beside ages dealt at random
 #
 # An interval that leaves zero is not yet a finding. Two nulls stand beside each slope.
 #
-# *Random sets.* For each gene another of like expression is drawn, many times, by [`draw_sets`](../book/api). A least-squares
-# slope is linear in what is fitted, so that the slope of a score is the mean of its genes' slopes, and all random sets
-# come from one matrix product. This null knows nothing of how the genes of a set move together, which makes it too narrow.
+# *Random sets.* For each gene another of the same tenth of expression is drawn, many times. A least-squares slope is
+# linear in what is fitted, so that the slope of a score is the mean of its genes' slopes, and all random sets come from
+# one matrix product. This null knows nothing of how the genes of a set move together, which makes it too narrow.
 
 # %%
 design = dmatrix(formula, donors, return_type="dataframe")
 age = design.columns.get_loc("coded_age")
 gene_slopes = np.linalg.pinv(design.to_numpy())[age] @ logs.T.to_numpy()
-random_slopes = {
-    name: gene_slopes[
-        draw_sets(logs.mean(axis=1), genes, n=n_random, seed=seed)
-    ].mean(axis=1)
-    for name, genes in present.items()
-}
+tenth = logs.mean(axis=1).rank(method="first").sub(1) * 10 // len(logs)
+alike = {number: np.flatnonzero(tenth == number) for number in range(10)}
+random_slopes = {}
+for name, genes in present.items():
+    generator = np.random.default_rng(seed)
+    drawn = [
+        generator.choice(alike[tenth[gene]], n_random) for gene in genes
+    ]
+    random_slopes[name] = gene_slopes[np.column_stack(drawn)].mean(axis=1)
 
 # %% [markdown]
 # *Dealt ages.* The set stays as it is, and the ages are handed to other donors, among donors alike in sex and, where that

@@ -103,7 +103,8 @@ def planted():
 
 
 def test_some_types_have_no_age_effect_but_the_published_and_one_common_type_has_none(planted):
-    ageless = planted.filter(pl.col(names.LEVEL0).is_in(effects.AGELESS))
+    ageless = cohort.list_types().filter("ageless")[names.LEVEL0].to_list()
+    ageless = planted.filter(pl.col(names.LEVEL0).is_in(ageless))
     assert set(ageless["origin"]) == {"published"}
     number = planted.filter(pl.col("origin") == "random").group_by("assay", names.LEVEL0).len()
     assert number["len"].max() <= effects.RANDOM_GENES

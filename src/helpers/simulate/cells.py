@@ -11,19 +11,10 @@ from helpers.simulate.planted import DEFAULT, Planted, generator
 MISLABELED = 0.02
 DOUBLET_YIELD = 0.8  # of the molecules of each of the two cells: they share the droplet's reagents
 TRUE0, TRUE1, TRUE2 = "true_level0", "true_level1", "true_level2"
-# Median molecules by lineage (cells, nuclei); a type's own value below overrides.
-MOLECULES = {
-    "myonuclei": (2700, 2500), "fragments": (2400, 2100), "stem": (3600, 1900), "stroma": (3800, 1900),
-    "glia": (2900, 1500), "mural": (3300, 1600), "endothelium": (3300, 1700), "lymphoid": (2200, 1400),
-    "myeloid": (3100, 1700), "erythroid": (1600, 1600),
-    "Neutrophil": (1400, 1400), "B-plasma": (3800, 1500), "Macrophage": (4100, 2000), "Adipocyte": (2300, 1700),
-}  # fmt: skip
 MOLECULES_SD, LIBRARY_SD = 0.7, 0.12
 POOR_MOLECULES, POOR_MITO = 0.4, 0.6  # natural log by unit of a donor's poor quality
 V3_MOLECULES = 0.35  # natural log, v3 over v2
-# Mean shares of mitochondrial and ribosomal molecules (cells; nuclei).
-SHARES = {names.CELLS: (0.055, 0.16), names.NUCLEI: (0.006, 0.018)}
-LINEAGE_SHARES = {"fragments": (0.20, 0.05), "lymphoid": (0.035, 0.26), "erythroid": (0.01, 0.03)}
+NUCLEAR_SHARES = (0.006, 0.018)  # mean shares of mitochondrial and ribosomal molecules in nuclei
 SHARE_SD = (0.5, 0.3, 0.7)  # natural log, between cells: mitochondrial, ribosomal, stress
 MITO_LIMIT = 0.5
 
@@ -100,19 +91,18 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataF
     """Draw each cell's molecules and their shares over mitochondrial, ribosomal and stress genes."""
     rng = generator(seed, "sizes")
     nuclear = (frame[names.ASSAY] == names.NUCLEI).to_numpy()
-    lineage = frame[TRUE0].replace_strict(cohort.LINEAGE_OF).to_list()
-    pair = [MOLECULES.get(k, MOLECULES[f]) for k, f in zip(frame[TRUE0], lineage, strict=True)]
-    median = np.where(nuclear, *np.array(pair, float).T[::-1])
+    types = frame.select(TRUE0).join(
+        cohort.list_types(), left_on=TRUE0, right_on=names.LEVEL0, how="left", maintain_order="left"
+    )
+    median = np.where(nuclear, types["molecules_nuclei"], types["molecules_cells"])
     v3 = frame[names.CHEMISTRY].replace_strict(composition.V3_SHARE).to_numpy() - 0.5
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
     log = np.log(median) + V3_MOLECULES * v3
     log += frame[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
     poor = frame[names.DONOR].replace_strict(effects.quality(seed, planted)).to_numpy()
     molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
-    shares = np.array(
-        [SHARES[a] if a == names.NUCLEI else LINEAGE_SHARES.get(f, SHARES[a])
-         for a, f in zip(frame[names.ASSAY], lineage, strict=True)]
-    )  # fmt: skip
+    shares = types.select("share_mito", "share_ribo").to_numpy()
+    shares = np.where(nuclear[:, None], NUCLEAR_SHARES, shares)
     stress = {donor: effects.stress_share(seed, donor) for donor in cohort.list_donors()[names.DONOR]}
     stress = frame[names.DONOR].replace_strict(stress)
     means = np.c_[shares, stress.to_numpy() * np.where(nuclear, 0.4, 1.0)]

@@ -7,16 +7,6 @@ import polars as pl
 from helpers import names
 from helpers.facts import study
 
-# Cells and nuclei of each donor in the deployed object. Cells: the April 2023 table, with the 116 later cells shared
-# out. Nuclei: published only as sums of age groups and sexes; the split within a sum is this simulation's assumption.
-CELLS_OF_DONOR = {
-    "470BR": 12743, "583B": 10866, "411C": 9270, "464C": 1893, "591C": 6449, "621B": 4093,
-    "582C": 4999, "362C": 9202, "343B": 4245, "367C": 9538, "339C": 5021, "640C": 12583,
-}  # fmt: skip
-NUCLEI_OF_DONOR = {
-    "470BR": 10602, "398B": 398, "583B": 1010, "566B": 9656, "464C": 10800, "529C": 10234, "582C": 375,
-    "362C": 16045, "502B": 2629, "500C": 2100, "343B": 12200, "367C": 5560, "339C": 10650,
-}  # fmt: skip
 # Nuclei libraries whose donor or chemistry is not stated in public: this simulation's assumption.
 ASSUMED_DONOR = {
     "5386STDY7600837": "362C", "5386STDY7796287": "398B", "5386STDY8090407": "470BR", "5386STDY8552614": "464C",
@@ -26,20 +16,6 @@ ASSUMED_DONOR = {
 # Early nuclei libraries are taken for v2, later ones for v3.
 ASSUMED_V2_V3 = "5386STDY8090407"
 V2_PREFIXES = r"^(mus_SNuc|5386STDY7|5386STDY80)"
-# Level-0 labels by lineage. Types of one lineage share a program, and are what a wrong label is confused with.
-LINEAGES = {
-    "myonuclei": ("MF-I", "MF-II", "Hyb", "Specialised MF"),
-    "fragments": ("MF-Isc(fg)", "MF-IIsc(fg)", "MF-Isn(fg)", "MF-IIsn(fg)"),
-    "stem": ("MuSC",),
-    "stroma": ("FB", "EnFB", "PnFB", "Tenocyte", "Mesothelium", "Adipocyte"),
-    "glia": ("mSchwann", "nmSchwann"),
-    "mural": ("SMC", "Pericyte"),
-    "endothelium": ("ArtEC", "CapEC", "VenEC", "LymphEC"),
-    "lymphoid": ("T-cell", "NK-cell", "B-cell", "B-plasma"),
-    "myeloid": ("Monocyte", "Macrophage", "cDC1", "cDC2", "pDC", "Neutrophil", "Eosinophil", "Mast"),
-    "erythroid": ("RBC",),
-}
-LINEAGE_OF = {label: lineage for lineage, labels in LINEAGES.items() for label in labels}
 # Edits between the per-assay tables of May 2023 and the deployed labels, all among cells.
 _LATER_EDITS = {
     "cDC2": -study.N_HIERARCHY_BREAKS,
@@ -50,19 +26,28 @@ _LATER_EDITS = {
 
 
 def list_donors() -> pl.DataFrame:
-    """Return one row a donor: identity, exact age, sex, hospital days, age group and midpoint, cells, nuclei."""
+    """Return one row a donor: identity, exact age, sex, hospital days, age group and midpoint, cells, nuclei.
+
+    Cells in the deployed object: the April 2023 table, with the 116 later cells shared out. Nuclei: published only as
+    sums of age groups and sexes; the split within a sum is this simulation's assumption.
+    """
     midpoint = pl.col("Age_group_5y").str.split("-").list.eval(pl.element().cast(pl.Float64)).list.mean()
-    return study.donors().select(
-        names.DONOR,
-        pl.col("Age").cast(pl.Float64).alias(names.EXACT_AGE),
-        pl.col("Sex").alias(names.SEX),
-        "Donor_type",
-        "hospital_days",
-        pl.col("Age_group_5y").alias(names.AGE_GROUP),
-        names.AGE_BIN,
-        midpoint.alias(names.AGE_MIDPOINT),
-        pl.col(names.DONOR).replace_strict(CELLS_OF_DONOR, default=0).alias("n_cells"),
-        pl.col(names.DONOR).replace_strict(NUCLEI_OF_DONOR, default=0).alias("n_nuclei"),
+    sizes = study.read("twin_donors.csv")
+    return (
+        study.donors()
+        .join(sizes, on=names.DONOR, maintain_order="left")
+        .select(
+            names.DONOR,
+            pl.col("Age").cast(pl.Float64).alias(names.EXACT_AGE),
+            pl.col("Sex").alias(names.SEX),
+            "Donor_type",
+            "hospital_days",
+            pl.col("Age_group_5y").alias(names.AGE_GROUP),
+            names.AGE_BIN,
+            midpoint.alias(names.AGE_MIDPOINT),
+            "n_cells",
+            "n_nuclei",
+        )
     )
 
 
@@ -85,8 +70,9 @@ def list_libraries() -> pl.DataFrame:
         pl.col(names.CHEMISTRY).is_null().alias("chemistry_assumed"),
     )
     keys = table.select(names.ASSAY, names.DONOR).rows()
-    left = {(names.CELLS, donor): n for donor, n in CELLS_OF_DONOR.items()}
-    left |= {(names.NUCLEI, donor): n for donor, n in NUCLEI_OF_DONOR.items()}
+    left = {}
+    for donor, n_cells, n_nuclei in list_donors().select(names.DONOR, "n_cells", "n_nuclei").rows():
+        left |= {(names.CELLS, donor): n_cells, (names.NUCLEI, donor): n_nuclei}
     waiting, parts = Counter(keys), []
     for key in keys:
         # The first of k libraries gets a little more than 1/k of what is left, the last one the rest.
@@ -99,14 +85,26 @@ def list_libraries() -> pl.DataFrame:
     return table.join(people, on=names.DONOR, maintain_order="left")
 
 
+def list_types() -> pl.DataFrame:
+    """Return what the 36 level-0 types are made with, all of it assumed.
+
+    ``lineage`` (its types share a program and are what a wrong label is confused with), median molecules by assay, mean
+    shares of mitochondrial and ribosomal molecules in cells, ``dispersion`` (between the cells of one group: variance of
+    a gamma of mean one), ``abundance_sd`` (log2, between donors: so wide that rank tests of age find next to nothing),
+    ``chemistry_slope`` (log2 abundance, v3 over v2), ``assumed_slope`` (log2 abundance per decade where the study's
+    model left a label out), ``ageless`` (no change of expression with age beyond the published genes).
+    """
+    return study.read("twin_types.csv")
+
+
 def list_labels() -> pl.DataFrame:
     """Return one row for each finest label and assay it is seen in: parents, lineage, full-size count ``n``."""
     edits = pl.col(names.LEVEL2).replace_strict(_LATER_EDITS, default=0)
     table = study.hierarchy().with_columns(
         (pl.col("n_cells_may2023") + edits).alias(names.CELLS),
         pl.col("n_nuclei_may2023").alias(names.NUCLEI),
-        pl.col(names.LEVEL0).replace_strict(LINEAGE_OF).alias("lineage"),
     )
+    table = table.join(list_types().select(names.LEVEL0, "lineage"), on=names.LEVEL0, maintain_order="left")
     index = [*names.LEVELS, "lineage"]
     long = table.unpivot([names.CELLS, names.NUCLEI], index=index, variable_name=names.ASSAY, value_name="n")
     return long.filter(pl.col("n") > 0)

@@ -15,20 +15,12 @@ SUBTYPE_SLOPES = {
     "Endoneural_FB-CDH19+": -0.2, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.15,
     "CD16-NK": 0.25, "CD8+T-CRTAM+": 0.15, "II-OTU+TNF+": 0.2, "I-OTU+TNF+": 0.15,
 }  # fmt: skip
-# Assumed slopes of labels that the study left out of its model (junction nuclei expand, says its abstract).
-ASSUMED_SLOPES = {"Specialised MF": 0.2, "Hyb": 0.15}
-# log2 of third-version over second-version chemistry: fragments are captured by v3, myelinating glia by v2.
-CHEMISTRY_SLOPES = {
-    "MF-Isc(fg)": 3.5, "MF-IIsc(fg)": 3.5, "MF-Isn(fg)": 1.0, "MF-IIsn(fg)": 1.0, "mSchwann": -1.5,
-}  # fmt: skip
 V3_SHARE = {names.V2: 0.0, names.V2_V3: 0.5, names.V3: 1.0}
 # Populations of one donor, and the one lymphoid outlier (log2 on the lymphoid types).
 SINGLE_DONOR = {"Vein-Lymph-CD8A+": "367C", "mural-CXCL1+": "367C"}
 OUTLIER_DONOR, OUTLIER_LOG2, LYMPHOID_LIMIT = "640C", 3.5, 1.5
-# Standard deviations of log2 abundance between donors, by type: so wide that rank tests of age find next to nothing.
-DONOR_LOG2_SD = {"MF-I": 0.45, "MF-II": 0.7, "MuSC": 0.8, "FB": 0.8}
 LEAST = 4  # barcodes of each label and library that a small atlas keeps
-DONOR_LOG2_SD_ELSE, LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 1.6, 0.25, 0.6
+LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 0.25, 0.6
 
 
 def list_slopes() -> pl.DataFrame:
@@ -38,13 +30,14 @@ def list_slopes() -> pl.DataFrame:
         study.composition_age_slopes().select("model", "celltype", "log2FC_per_SD_age").rows()
     ):
         slopes[model.split("(")[0], label] = value / (study.AGE_SD / DECADE)
+    assumed = dict(cohort.list_types().select(names.LEVEL0, "assumed_slope").rows())
     rows = []
     for assay, label in (
         cohort.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
     ):
         published = slopes.get((_MODEL[assay], label))
         if published is None or label == SILENT:
-            rows.append((assay, label, ASSUMED_SLOPES.get(label, 0.0), "assumed"))
+            rows.append((assay, label, assumed[label], "assumed"))
         else:
             rows.append((assay, label, published, "published"))
     return pl.DataFrame(rows, schema=["assay", "label", "log2_change_per_decade", "origin"], orient="row")
@@ -71,11 +64,12 @@ def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> 
     value = np.zeros((len(libraries), len(table)))
     assay = table[names.ASSAY][0]
     types, children = table[names.LEVEL0].to_list(), table[names.LEVEL2].to_list()
-    keys = sorted(set(types)) + sorted(f"2:{child}" for child in children)
+    about = {row[names.LEVEL0]: row for row in cohort.list_types().rows(named=True)}
+    kinds, subtypes = sorted(set(types)), sorted(f"2:{child}" for child in children)
+    keys = kinds + subtypes
     column = {key: i for i, key in enumerate(keys)}
-    sd = {f"2:{child}": SUBTYPE_LOG2_SD for child in children} | DONOR_LOG2_SD
-    scale = np.array([sd.get(key, DONOR_LOG2_SD_ELSE) for key in keys])
-    lymphoid = np.array([cohort.LINEAGE_OF.get(key) == "lymphoid" for key in keys])
+    scale = np.array([about[kind]["abundance_sd"] for kind in kinds] + [SUBTYPE_LOG2_SD] * len(subtypes))
+    lymphoid = np.flatnonzero([about[kind]["lineage"] == "lymphoid" for kind in kinds])
     for i, library in enumerate(libraries.iter_rows(named=True)):
         own = generator(seed, "composition", assay, library[names.DONOR]).normal(size=len(keys)) * scale
         outlier = library[names.DONOR] == OUTLIER_DONOR
@@ -84,7 +78,7 @@ def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> 
         v3 = V3_SHARE[library[names.CHEMISTRY]] - 0.5
         for j, (kind, child) in enumerate(zip(types, children, strict=True)):
             a, b = column[kind], column[f"2:{child}"]
-            value[i, j] = own[a] + own[b] + tube[a] + tube[b] + v3 * CHEMISTRY_SLOPES.get(kind, 0.0)
+            value[i, j] = own[a] + own[b] + tube[a] + tube[b] + v3 * about[kind]["chemistry_slope"]
             if child in SINGLE_DONOR and library[names.DONOR] != SINGLE_DONOR[child]:
                 value[i, j] = -np.inf
     return value

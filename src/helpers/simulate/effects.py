@@ -8,18 +8,13 @@ import polars as pl
 from helpers import names
 from helpers.facts import study
 from helpers.simulate import cohort, genes
-from helpers.simulate.planted import DECADE, DEFAULT, LATE_TYPE, SILENT, Planted, generator
+from helpers.simulate.planted import DECADE, DEFAULT, LATE_TYPE, Planted, generator
 
 LN2 = float(np.log(2.0))
 # The study states changes between its old and young donors, on the natural log scale, shrunk toward zero.
 DECADES_OLD_OVER_YOUNG = 3.6
 UNSHRINK = 1.6
 PUBLISHED_DEFAULT = 0.7  # natural log, old over young, where only a direction is published
-# Types whose expression does not change with age beyond the published genes.
-AGELESS = (
-    "Mesothelium", "RBC", "Eosinophil", "pDC", "Adipocyte", "Hyb", "MF-Isn(fg)", "MF-IIsn(fg)", "B-plasma", "Mast",
-    "nmSchwann", "ArtEC", "Tenocyte", SILENT,
-)  # fmt: skip
 RANDOM_GENES = 300
 EXPRESSED = 0.25  # molecules per 10,000 from which a gene can get a random effect
 ESCAPE = {
@@ -66,7 +61,7 @@ def list_age_effects(profiles: genes.Profiles, *, seed: int, planted: Planted = 
     rows = []
     table = cohort.list_labels().sort("n", descending=True, maintain_order=True)
     symbols = genes.list_genes()[names.GENE].to_list()
-    for level0 in sorted(set(table[names.LEVEL0]) - set(AGELESS)):
+    for level0 in cohort.list_types().filter(~pl.col("ageless"))[names.LEVEL0].sort():
         rng = generator(seed, "age", level0)
         assays = table.filter(pl.col(names.LEVEL0) == level0).unique(names.ASSAY, maintain_order=True)
         rates = {a: profiles[a][level2] for a, level2 in assays.select(names.ASSAY, names.LEVEL2).rows()}

@@ -44,7 +44,7 @@ def make_latent(frame: pl.DataFrame, *, seed: int) -> np.ndarray:
 def _islands(frame: pl.DataFrame, *, seed: int, key: str) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Place every finest label in the plane: lineages on a ring, types around them, subtypes around those."""
     number = dict(frame[cells.TRUE2].value_counts().rows())
-    lineages = list(cohort.LINEAGES)
+    lineages = cohort.list_types()["lineage"].unique(maintain_order=True).to_list()
     place, radius = {}, {}
     for level0, level2, lineage in cohort.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
         sector = lineages.index(lineage) + 0.3 * generator(seed, key, lineage).random()

@@ -18,9 +18,6 @@ from helpers.simulate import cells, cohort, composition, effects, genes
 from helpers.simulate.genes import Profiles
 from helpers.simulate.planted import CENTER, DECADE, DEFAULT, Planted, generator
 
-# How much a gene's rate differs between the cells of one group: variance of a gamma of mean one.
-DISPERSION = {"myonuclei": 0.35, "fragments": 0.5, "lymphoid": 0.3, "stem": 0.3}
-DISPERSION_ELSE = 0.4
 FACTORS = 256  # quantiles of the gamma factor
 FACTOR_LIMIT = 3.0
 SHARES = ("share_mito", "share_ribo", "share_stress")
@@ -132,15 +129,16 @@ def draw_counts(
     groups = _list_groups(frame, profiles, age_effects, kind, seed=seed, planted=planted)
     soups = _soups(groups, kind, seed=seed, planted=planted)
     seeds = generator(seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)
-    factor = {f: gamma_factors(DISPERSION.get(f, DISPERSION_ELSE)) for f in cohort.LINEAGES}
+    types = cohort.list_types().select(names.LEVEL0, "dispersion").rows()
+    factors = {level0: gamma_factors(dispersion) for level0, dispersion in types}
 
     def draw(group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         part = group.cells
         ambient, soup = soups[group.sample]
         rate = (1 - ambient) * group.rate + ambient * soup
         own = seeds[part["part"].to_numpy(), part["row"].to_numpy()]
-        lineage = factor[cohort.LINEAGE_OF[part[cells.TRUE0][0]]]
-        return draw_cells(rate, kind, part["molecules"].to_numpy(), group.shares, own, lineage)
+        factor = factors[part[cells.TRUE0][0]]
+        return draw_cells(rate, kind, part["molecules"].to_numpy(), group.shares, own, factor)
 
     with ThreadPoolExecutor(threads) as pool:
         drawn = list(pool.map(draw, groups))

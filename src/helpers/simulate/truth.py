@@ -47,12 +47,16 @@ def donor_effects(simulation: atlas.Simulation) -> pl.DataFrame:
     """
     spread = effects.gene_spread(simulation.seed, simulation.planted) / effects.LN2
     low, median, high = np.quantile(spread, (0.1, 0.5, 0.9))
-    kinds = cohort.list_labels().select(names.LEVEL0, assay=names.ASSAY).select("assay", names.LEVEL0)
-    return kinds.unique(maintain_order=True).with_columns(
+    types = cohort.list_types().select(names.LEVEL0, "ageless")
+    kinds = cohort.list_labels().select(pl.col(names.ASSAY).alias("assay"), names.LEVEL0)
+    kinds = kinds.unique(maintain_order=True).join(types, on=names.LEVEL0, maintain_order="left")
+    return kinds.select(
+        "assay",
+        names.LEVEL0,
         median_log2_sd=pl.lit(median),
         low_log2_sd=pl.lit(low),
         high_log2_sd=pl.lit(high),
-        ageless=pl.col(names.LEVEL0).is_in(effects.AGELESS),
+        ageless="ageless",
     )
 
 
@@ -79,7 +83,7 @@ def donor_factors(simulation: atlas.Simulation) -> pl.DataFrame:
     rows = [
         (donor, level0, *effects.factor_scores(simulation.seed, donor, level0, simulation.planted))
         for donor in cohort.list_donors()[names.DONOR]
-        for level0 in cohort.LINEAGE_OF
+        for level0 in cohort.list_types()[names.LEVEL0]
     ]
     return pl.DataFrame(rows, schema=[names.DONOR, names.LEVEL0, *_factors(simulation)], orient="row")
 

@@ -21,7 +21,6 @@ from helpers.stats import permute
 
 TYPE, N, TOTAL, GROUP, CHEMISTRY, ALL, CENTER = "type", "n", "total", "group", "chemistry", "all", "center"
 ADJUST = (names.SEX, CHEMISTRY)
-METHODS = ("permutation", "least squares", "moderated", "binomial", "chi-square")
 NOT_STATED = "not stated"
 DECADE, CENTER_AGE = 10.0, 48.0
 MIN_DONORS = 3
@@ -44,13 +43,10 @@ def count_by_donor(
     Parameters
     ----------
     obs
-        One row a barcode: ``DonorID``, the column `level`, ``batch`` (the assay; one assay where it is not stated)
-        and where present ``10X_version``. Barcodes without donor or label are left out.
+        One row a barcode: ``DonorID``, the column `level`, and where present ``batch`` (the assay) and ``10X_version``.
+        Barcodes without donor or label are left out.
     donors
-        One row a donor: ``DonorID``, ``age`` (years) and where present ``Age_bin`` and ``Sex``, such as
-        ``muscle.donors``. Donors without age are left out.
-    level
-        Column of labels that are counted.
+        One row a donor, such as ``muscle.donors``. Donors without age are left out.
     libraries
         Count by ``SampleID`` within donors.
 
@@ -61,10 +57,9 @@ def count_by_donor(
     """
     key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
     _require(obs, [*key[1:], level])
-    optional = (names.ASSAY, names.CHEMISTRY)
-    absent = [pl.lit(None, pl.String).alias(c) for c in optional if c not in obs.columns]
+    absent = {name: None for name in (names.ASSAY, names.CHEMISTRY) if name not in obs.columns}
     labels = [*key, names.CHEMISTRY, pl.col(level).alias(TYPE)]
-    cells = obs.with_columns(absent).select(labels).cast(pl.String)
+    cells = obs.with_columns(**absent).select(labels).cast(pl.String)
     if cells[names.ASSAY].null_count() == cells.height:
         cells = cells.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
     described = [c for c in (names.AGE_BIN, names.SEX) if c in donors.columns]
@@ -148,12 +143,11 @@ def compare(
     counts
         From `count_by_donor` or `composition_from_counts`.
     method
-        ``"permutation"``: slope of log2 shares, ages dealt over the donors within `adjust` as far as that leaves
-        ways (`permute.deal`), interval by inverting the test. ``"least squares"``: a line through log2 shares with
-        `adjust` as terms, each type on its own. ``"moderated"``: the same, residual variances drawn to their trend
-        with counts by limma's method [1]_ [2]_. ``"binomial"``: logistic regression with Pearson dispersion.
-        ``"chi-square"``: all barcodes of the older half against those of the younger, each a witness of its own;
-        only to be held against the rest.
+        ``"permutation"``: slope of log2 shares, ages dealt over the donors within `adjust` (`permute.deal`), interval
+        by inverting the test. ``"least squares"``: a line through log2 shares with `adjust` as terms.
+        ``"moderated"``: the same, residual variances drawn to their trend with counts by limma's method [1]_ [2]_.
+        ``"binomial"``: logistic regression with Pearson dispersion. ``"chi-square"``: all barcodes of the older half
+        against those of the younger, each a witness of its own; only to be held against the rest.
     adjust
         Columns to adjust for, the most important first; those that these donors cannot tell from age are left out.
     exposure
@@ -163,16 +157,13 @@ def compare(
         Counts (binomial, chi-square) have no center.
     min_total
         Barcodes that a type needs in an assay, in at least three donors.
-    draws, seed
-        Of the dealt ages.
-    intervals
-        Whether the permutation test finds its intervals, which takes most of its time.
+    draws, seed, intervals
+        Of the permutation test: ages dealt, and whether to find intervals, which takes most of its time.
 
     Returns
     -------
     One row per assay and type: change of the share (log2) with its 95 % interval, p, Benjamini-Hochberg q within the
-    assay, error and degrees of freedom where the method has them, arrangements looked at, what was adjusted for; what
-    could not be tested keeps a row with the reason in ``left_out``.
+    assay; what could not be tested keeps a row with the reason in ``left_out``.
 
     References
     ----------
@@ -185,20 +176,18 @@ def compare(
         one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)
         reasons = _reasons(one, min_total)
         tested = np.array([reason is None for reason in reasons])
-        columns = {name: np.full(len(one.types), np.nan) for name in (*_NUMBERS, "q")}
-        ways = None
+        numbers, ways = np.full((len(_NUMBERS) + 1, len(one.types)), np.nan), None
         if tested.any():
-            answers, ways = _KERNELS[method](one, tested, draws, seed, intervals)
-            for name, values in zip(_NUMBERS, answers, strict=True):
-                columns[name][tested] = values
-            columns["q"][tested] = stats.false_discovery_control(columns["p"][tested])
-        columns |= {names.ASSAY: [str(assay)] * len(one.types), TYPE: one.types, "donors": len(one.donors)}
-        columns |= {TOTAL: one.counts.sum(axis=0).astype(int), "arrangements": ways}
-        columns |= {"per": one.per, "method": method, "reference": " + ".join(_as_list(reference))}
-        columns["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
+            answers, ways = _TESTS[method](one, tested, draws, seed, 40 if intervals else 0)
+            numbers[:, tested] = (*answers, stats.false_discovery_control(answers[-1]))
+        columns = dict(zip((*_NUMBERS, "q"), numbers, strict=True)) | {TYPE: one.types}
+        columns[TOTAL] = one.counts.sum(axis=0).astype(int)
         columns["left_out"] = pl.Series(reasons, dtype=pl.String)
-        frame = pl.DataFrame(columns)
-        results.append(frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()))
+        same = {names.ASSAY: str(assay), "donors": len(one.donors), "arrangements": ways, "per": one.per}
+        same |= {"method": method, "reference": " + ".join(_as_list(reference))}
+        same["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
+        frame = pl.DataFrame(columns).with_columns(pl.lit(value).alias(name) for name, value in same.items())
+        results.append(frame.select(*SCHEMA).cast(SCHEMA))
     return pl.concat(results).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
@@ -223,15 +212,13 @@ def draw(
     Parameters
     ----------
     donors
-        One row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns, ``batch`` among them.
+        One row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns.
     shares
         Share of each type at 48 years; scaled to one.
     slopes
         log2 change per decade of the abundance of a type, before shares are taken; absent means none.
     log2_sd
         Standard deviation between donors of log2 abundance, one for all types or one for each.
-    seed
-        Of the draw.
     """
     types = list(shares)
     base = np.array([shares[name] for name in types], dtype=float)
@@ -254,13 +241,7 @@ def draw(
 def make_donors(
     n: int = 17, *, total: int = 2_000, low: float = 19, high: float = 74, seed: int
 ) -> pl.DataFrame:
-    """Return made-up donors: ages spread over a range, sexes by turns, totals that differ fourfold.
-
-    Examples
-    --------
-    >>> make_donors(3, seed=1).columns
-    ['DonorID', 'age', 'Age_bin', 'Sex', 'total']
-    """
+    """Return made-up donors: ages spread over a range, sexes by turns, totals that differ fourfold."""
     ages = np.linspace(low, high, n).round(0)
     totals = np.exp2(np.log2(total) + np.random.default_rng(seed).uniform(-1, 1, n)).astype(int)
     bins = [names.YOUNG if age < 40 else names.OLD for age in ages]
@@ -282,9 +263,8 @@ def estimand(
     Planted is a change of *abundance*. A test of shares estimates that minus the change of everything together, which
     depends on how common the other types are; their shares are taken from the data, the planted change removed.
 
-    `planted` has ``batch``, ``type`` and ``log2_change_per_decade`` of the abundance; types that are absent do not
-    change. The other parameters are those of `compare`. Returned are ``batch``, ``type``, ``planted`` (abundance) and
-    ``estimand`` (log2 share, in the unit of the test).
+    `planted` has ``batch``, ``type`` and ``log2_change_per_decade`` of the abundance; absent types do not change. The
+    other parameters are those of `compare`. Returned are ``batch``, ``type``, ``planted`` and ``estimand``.
     """
     schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
     rows = [pl.DataFrame(schema=schema)]
@@ -384,12 +364,12 @@ def _adjust(
     return np.column_stack([*kept, exposure]), adjusted
 
 
-def _permutation(one: _Layout, tested: np.ndarray, *options: int) -> tuple[tuple[np.ndarray, ...], int]:
-    draws, seed, intervals = options
+def _permutation(
+    one: _Layout, tested: np.ndarray, draws: int, seed: int, steps: int
+) -> tuple[tuple[np.ndarray, ...], int]:
     labels = [column for column in one.adjusted if not one.donors[column].dtype.is_numeric()]
     dealt = permute.deal(one.matrix[:, -1], strata=one.donors.select(labels), draws=draws, seed=seed)
-    response = one.log_shares(tested)
-    slope, low, high, p = permute.fit_slopes(dealt, response, steps=40 if intervals else 0)
+    slope, low, high, p = permute.fit_slopes(dealt, one.log_shares(tested), steps=steps)
     unknown = np.full_like(p, np.nan)
     return (slope, low, high, unknown, unknown, p), dealt.n
 
@@ -447,16 +427,20 @@ def _with_t(slope: np.ndarray, error: np.ndarray, df: np.ndarray) -> tuple[np.nd
     return slope, slope - margin, slope + margin, error, df, 2 * stats.t.sf(np.abs(slope / error), df)
 
 
-_moderated = partial(_least_squares, moderate=True)
-_TESTS = (_permutation, _least_squares, _moderated, _binomial, _chi_square)
-_KERNELS = dict(zip(METHODS, _TESTS, strict=True))
+_TESTS = {
+    "permutation": _permutation,
+    "least squares": _least_squares,
+    "moderated": partial(_least_squares, moderate=True),
+    "binomial": _binomial,
+    "chi-square": _chi_square,
+}
 
 
 def _check_request(counts: pl.DataFrame, method: str, exposure: str, reference: str | Sequence[str]) -> None:
     types, center = set(counts[TYPE]), reference == CENTER and method in ("binomial", "chi-square")
     unknown = [] if reference in (ALL, CENTER) else sorted(set(_as_list(reference)) - types)
     guards = (
-        (method not in METHODS, f"{method!r} is not a test of composition: choose one of {list(METHODS)}"),
+        (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
         (center, f"{method!r} compares counts, and the center of the types is not a count"),
         (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
         (unknown, f"{unknown} cannot be a reference: the types are {sorted(types, key=str)}"),

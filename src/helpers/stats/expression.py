@@ -12,7 +12,6 @@ import polars as pl
 import scanpy as sc
 from anndata import AnnData
 from edgepython import glm_kernels
-from joblib import Parallel, delayed
 from patsy import dmatrix
 from scipy import stats
 
@@ -43,15 +42,12 @@ def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -
     cells
         Cells x genes with molecules in layer ``counts``, donors in ``obs["DonorID"]``.
     donors
-        One row a donor, as ``muscle.donors`` has them.
-    min_cells
-        Donors with fewer cells are left out.
+        ``muscle.donors``; those of fewer than `min_cells` cells are left out.
 
     Returns
     -------
     Donors x genes in the order of `donors`: molecules in layer ``sum`` (`scanpy.get.aggregate`), and in ``obs`` the
-    columns of `donors`, the chemistries of these cells joined by " + ", and ``n_cells``. Without a donor of enough
-    cells there are no rows.
+    columns of `donors`, the chemistries of these cells joined by " + ", and ``n_cells``.
     """
     sizes = cells.obs[names.DONOR].astype(str)[cells.obs[names.DONOR].notna()].value_counts()
     order = [donor for donor in donors[names.DONOR].to_list() if sizes.get(donor, 0) >= min_cells]
@@ -83,16 +79,12 @@ def choose_type(
 
     Parameters
     ----------
-    obs
-        One row a cell: donor, assay and labels (a column `level`).
-    donors
-        ``muscle.donors``.
+    obs, donors
+        One row a cell: donor, assay and labels (a column `level`); ``muscle.donors``.
     wanted, usual
         Label asked for, and the one taken where it is there and none is asked for.
-    min_cells
-        Cells that a donor needs for a profile.
-    comparison
-        Options of `choose_donors`.
+    min_cells, comparison
+        Cells that a donor needs for a profile; options of `choose_donors`.
     """
     here = obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]]
     here = here.dropna().astype(str)
@@ -139,12 +131,8 @@ def choose_donors(
         first two estimate a change per decade.
     young_max, old_min
         Years: a donor up to the first is young, from the second old. Donors between are left out of a bin comparison.
-    sex
-        ``"M"`` or ``"F"`` for donors of one sex, ``"all"`` for both.
-    min_donors
-        Donors that each of young and old must have.
-    what
-        Cell type and assay, for the message of a refusal.
+    sex, min_donors
+        ``"M"`` or ``"F"`` for donors of one sex; donors that each of young and old must have.
 
     Returns
     -------
@@ -235,8 +223,6 @@ def find_expressed(
         Molecules, in a profile of median size, that a gene must reach in half of the donors. The leverage of the design,
         edgeR's own choice, lets genes pass that two of seven donors have: on simulated atlases their p-values below
         1e-4 were 20 times too many.
-    what
-        Cell type and assay, for the message of a refusal.
 
     References
     ----------
@@ -285,10 +271,8 @@ def run_test(
 
     Parameters
     ----------
-    counts
-        Expressed genes x donors, molecules.
-    design
-        Donors x terms, as patsy's ``dmatrix(..., return_type="dataframe")`` gives it.
+    counts, design
+        Expressed genes x donors, molecules; donors x terms, as patsy's ``dmatrix(..., return_type="dataframe")``.
     coef
         Column of `design` to test.
     sizes
@@ -325,10 +309,8 @@ def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -
     """Turn a result of edgePython into a table with 95 % intervals, smallest p first.
 
     The standard error is the one with which a t interval and the F test agree, the change over the root of F; where F
-    is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there.
-
-    It takes what ``glm_ql_ftest`` and ``glm_ql_fit`` returned, the tested column of the design, and the names of the
-    genes in the order of the fit.
+    is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there. It takes what
+    ``glm_ql_ftest`` and ``glm_ql_fit`` returned, the tested column of the design, and the genes in the order of the fit.
     """
     table = tested["table"]
     change, f_value = table["logFC"].to_numpy(float), table["F"].to_numpy(float)
@@ -353,12 +335,8 @@ def find_testable(
 ) -> Iterator[tuple[str, str, pd.DataFrame | None, pd.DataFrame | str]]:
     """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
 
-    Parameters are those of `screen`.
-
-    Yields
-    ------
-    Cell type, assay, the chosen donors and the counts of all genes (genes x donors); without donors the fourth is the
-    reason against a test.
+    Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); without donors the
+    fourth is the reason against a test. Parameters are those of `screen`.
     """
     known = adata.obs[[names.ASSAY, level, names.DONOR]].notna().all(axis=1).to_numpy()
     labels = adata.obs.loc[known, [level, names.ASSAY]].astype(str)
@@ -384,21 +362,16 @@ def screen(
     level: str = names.LEVEL0,
     min_cells: int = 10,
     prior_trust: float = 1.0,
-    workers: int = 1,
     **comparison: object,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Test every cell type in every assay for a change with age, donors as units.
 
     Parameters
     ----------
-    adata
-        Cells x genes with molecules in layer ``counts`` and cell types in a column `level`.
-    donors
-        ``muscle.donors``.
+    adata, donors
+        Cells x genes with molecules in layer ``counts`` and cell types in a column `level`; ``muscle.donors``.
     min_cells
         Cells that a donor needs for a profile.
-    workers
-        Processes. A fit takes about a fifth of a second, a new process three: worth it for many tests only.
     comparison
         How age is coded and who takes part: options of `choose_donors`.
 
@@ -408,34 +381,24 @@ def screen(
     change of one per decade becomes in the unit of the test), and the pairs of type and assay that were refused with
     the reason.
     """
-    work, refused = [], []
+    tests, refused = [pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)], []
     listed = find_testable(adata, donors, level=level, min_cells=min_cells, **comparison)
     for cell_type, assay, chosen, found in listed:
         if chosen is None:
             refused.append((cell_type, assay, found))
-        else:
-            work.append((chosen, find_expressed(found), prior_trust, (level, cell_type, assay)))
-    tests = Parallel(n_jobs=workers)(delayed(_test_one)(*one) for one in work)
-    empty = pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)
-    table = pl.concat([empty, *tests]).sort("cell_type", "assay", "p", "gene")
+            continue
+        design = dmatrix(write_formula(chosen), chosen, return_type="dataframe")
+        seen = np.nan
+        if chosen["age"].notna().all():
+            slopes = np.linalg.lstsq(design, chosen["age"] / 10, rcond=None)[0]
+            seen = slopes[design.columns.get_loc(AGE_TERM)]
+        about = {"level": level, "cell_type": cell_type, "assay": assay, "donors": len(chosen)}
+        about |= {"cells_per_donor": chosen["n_cells"].median(), "decades_seen": float(seen)}
+        test = run_test(find_expressed(found), design, prior_trust=prior_trust)
+        test = test.with_columns(pl.lit(value).alias(name) for name, value in about.items())
+        tests.append(test.select(*tests[0].columns).cast(_SIZES))
+    table = pl.concat(tests).sort("cell_type", "assay", "p", "gene")
     return table, pl.DataFrame(refused, schema=_REFUSALS, orient="row")
-
-
-def _test_one(
-    donors: pd.DataFrame, counts: pd.DataFrame, prior_trust: float, about: tuple[str, str, str]
-) -> pl.DataFrame:
-    design = dmatrix(write_formula(donors), donors, return_type="dataframe")
-    seen = np.nan
-    if donors["age"].notna().all():
-        seen = np.linalg.lstsq(design, donors["age"] / 10, rcond=None)[0][design.columns.get_loc(AGE_TERM)]
-    labels = [pl.lit(value).alias(name) for name, value in zip(_ABOUT, about, strict=True)]
-    return run_test(counts, design, prior_trust=prior_trust).select(
-        *labels,
-        pl.all(),
-        donors=pl.lit(len(donors), dtype=pl.Int64),
-        cells_per_donor=pl.lit(float(donors["n_cells"].median())),
-        decades_seen=pl.lit(float(seen)),
-    )
 
 
 def _find_years(donors: pd.DataFrame, age_as: str) -> np.ndarray:

@@ -42,33 +42,18 @@ def score_changes(
     A planted change is linear in exact age. What another coding of age estimates is the projection of that line on the
     fitted design: the planted slope times ``decades_seen``.
 
-    Parameters
-    ----------
-    tests
-        From `expression.screen`.
-    truth
-        As `find_planted` takes it.
-    fdr
-        q-value below which a gene is called.
-
-    Returns
-    -------
-    The tests with ``origin`` ("none" where nothing was planted), ``planted`` in the unit of `log2_change`,
-    ``is_null``, ``called`` and ``covered`` (planted within the interval).
+    Returned are the tests (of `expression.screen`) with ``origin`` ("none" where nothing was planted), ``planted`` in
+    the unit of `log2_change`, ``is_null``, ``called`` (q below `fdr`) and ``covered`` (planted within the interval).
     """
     known = [
         find_planted(truth, cell_type=cell_type, assay=assay, level=level).select(
-            pl.lit(cell_type).alias("cell_type"),
-            pl.lit(assay).alias("assay"),
-            names.GENE,
-            "planted",
-            "origin",
+            names.GENE, "planted", "origin", cell_type=pl.lit(cell_type), assay=pl.lit(assay)
         )
         for cell_type, assay in tests.select("cell_type", "assay").unique().sort(pl.all()).iter_rows()
     ]
     key = ["cell_type", "assay", names.GENE]
-    empty = dict.fromkeys(key, pl.String) | {"planted": pl.Float64, "origin": pl.String}
-    planted = pl.concat([pl.DataFrame(schema=empty), *known])
+    schema = {names.GENE: pl.String, "planted": pl.Float64, **dict.fromkeys(("origin", *key[:2]), pl.String)}
+    planted = pl.concat([pl.DataFrame(schema=schema), *known])
     joined = tests.join(planted, left_on=["cell_type", "assay", "gene"], right_on=key, how="left")
     joined = joined.with_columns(pl.col("origin").fill_null("none"), called=pl.col("q") < fdr)
     silent = pl.col("origin") == "none"
@@ -79,14 +64,11 @@ def score_changes(
 
 
 def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
-    """Sum up calls: false-discovery proportion, power, bias and interval coverage.
+    """Sum up calls: false-discovery proportion (zero without calls), power, bias and interval coverage.
 
-    Returns
-    -------
-    ``genes``, ``planted``, ``calls``, ``false_calls``, ``false_discovery_proportion`` (zero where nothing is
-    called), ``power`` (share of planted genes called), ``right_sign`` (share of true calls), ``coverage`` over all
-    genes and ``coverage_planted``, ``slope`` (found on planted through the origin, weighted by precision: one is
-    unbiased), ``null_rate`` (share of null genes with p < 0.05). None where nothing is left to average.
+    ``power`` is the share of planted genes called, ``right_sign`` that of true calls, ``slope`` found on planted through
+    the origin, weighted by precision (one is unbiased), ``null_rate`` the share of null genes with p < 0.05. None where
+    nothing is left to average.
     """
     calls = scored.filter(pl.col("called"))
     planted = scored.filter(~pl.col("is_null") & pl.col("planted").fill_null(float("nan")).is_not_nan())
