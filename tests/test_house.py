@@ -181,7 +181,7 @@ BUDGETS = {
     "src/helpers/cli": 915,
     "src/helpers/facts": 330,
     "src/helpers/scprint": 1_695,
-    "src/helpers/sentences": 2_410,
+    "src/helpers/sentences": 2_409,
     "src/helpers/simulate": 2_370,
     "src/helpers/stats": 1_580,
     "tests": 13_585,
