@@ -292,8 +292,9 @@ redrawn = []
 for number in range(n_drawn):
     for name in assays:
         own = plan.filter(pl.col("batch") == name)
+        there = counts.filter(pl.col("batch") == name)
         made = composition.draw(
-            counts.filter(pl.col("batch") == name).unique("DonorID").sort("DonorID"),
+            there.unique("DonorID").sort("DonorID"),
             shares=dict(own.select("type", "share").rows()),
             slopes=dict(own.select("type", "log2_change_per_decade").rows()),
             log2_sd=dict(own.select("type", "spread").rows()),

@@ -262,7 +262,9 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
     functions = inspect.getmembers(checks, inspect.isfunction)
-    asked = registered()[name]
+    asked = registered().get(name)
+    if asked is None:
+        return []
     # a checker and what it calls: two may share their sentences
     called = [one for word, one in functions if word in asked.__code__.co_names]
     trees = [ast.parse(inspect.getsource(one)).body[0] for one in (asked, *called)]
