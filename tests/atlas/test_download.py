@@ -42,7 +42,7 @@ class Hub(ThreadingHTTPServer):
         self.content[LOG_FILE] = os.urandom(3_000_000)
         self.drops, self.flips, self.gone, self.no_ranges = Counter(), set(), set(), set()
         self.dies = self.dead = self.gated = self.gates_files = self.loops = False
-        self.lists_sizes = True
+        self.lists_sizes = self.states_sizes = True
         self.commit, self.page, self.extra, self.slow = COMMIT, None, b"", False
         self.tokens: set[str | None] = set()
         self.requests: list[tuple[str, str, str | None]] = []
@@ -104,7 +104,11 @@ class Handler(BaseHTTPRequestHandler):
         if name in hub.gone or name not in hub.content:
             return self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         if parts[0] == "datasets" and name in LARGE:
-            return self.answer(302, b"", {"Location": f"/cdn/{name}", "X-Repo-Commit": COMMIT})
+            headers = {"Location": f"/cdn/{name}", "X-Repo-Commit": COMMIT}
+            if hub.states_sizes:
+                headers["X-Linked-Size"] = str(len(hub.content[name]))
+                headers["X-Linked-Etag"] = f'"{hashlib.sha256(hub.content[name]).hexdigest()}"'
+            return self.answer(302, b"", headers)
         return self.file(name)
 
     def information(self, parts):
@@ -127,6 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if self.server.states_sizes:
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{stated_hash(name, content)}"')
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -323,6 +330,12 @@ def test_a_disk_that_is_too_small_stops_before_anything_is_fetched(hub, tmp_path
     assert not any("/resolve/" in path for _, path, _ in hub.requests)
 
 
+def test_a_mirror_that_lists_no_sizes_is_asked_file_by_file(hub, tmp_path):
+    hub.lists_sizes = False
+    record, wanted = fetch(hub, tmp_path), hashlib.sha256(hub.content[LOG_FILE]).hexdigest()
+    assert record["files"][LOG_FILE] == {"size": 3_000_000, "sha256": wanted}
+
+
 GUEST = r"answers, but not with the description of a dataset.*Log in|names no commit"
 REFUSED = [  # what the hub does, what is said
     *(({"page": page}, GUEST) for page in (b"<html>log in</html>", b"[]", b"null", b'{"siblings": 3}')),
@@ -331,7 +344,7 @@ REFUSED = [  # what the hub does, what is said
         for commit in (None, "null", "../../x", COMMIT[:12])
     ),
     ({"loops": True}, "from one address to the next without end"),
-    ({"lists_sizes": False}, r"states no size and hash of .* nothing was fetched"),
+    ({"lists_sizes": False, "states_sizes": False}, r"states no size and hash of .* nothing was fetched"),
     ({"content": {}}, r"lacks 12 of the 12 files of a release: .*feature_metadata\.parquet.*LICENSE"),
 ]
 

@@ -83,6 +83,10 @@ class _Work:
     def part(self, remote: _Remote) -> Path:
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
 
+    def url(self, name: str) -> str:
+        place = {"repo_type": "dataset", "revision": self.commit, "endpoint": self.api.endpoint}
+        return huggingface_hub.hf_hub_url(self.repository, name, **place)
+
     def advance(self, n_bytes: int) -> None:
         self.done += n_bytes
         self.progress(self.done, self.total)
@@ -204,9 +208,18 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
 
 
 def _describe(work: _Work, listed: Any) -> _Remote:
-    """Return size and hash of a listed file."""
+    """Return size and hash of a listed file; a mirror that lists none is asked for them file by file."""
     large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
     size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
+    if size is None or not value:
+        url = work.url(listed.rfilename)
+        try:
+            stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
+            size, value = stated.size, stated.etag
+        except (*_NO_ANSWER, *_NONSENSE) as error:
+            if isinstance(error, GatedRepoError):
+                work.fail(_explain(work, error), error)
+            size = None  # a mirror of files alone
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
         work.fail(
             f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
@@ -325,12 +338,10 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
     if held:
         headers["Range"] = f"bytes={held}-"
     session = huggingface_hub.get_session()
-    place = {"repo_type": "dataset", "revision": work.commit, "endpoint": work.api.endpoint}
-    url = huggingface_hub.hf_hub_url(work.repository, remote.name, **place)
     descriptor = os.open(part, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
     with (
         os.fdopen(descriptor, "wb", closefd=True) as stream,
-        session.stream("GET", url, headers=headers, timeout=_STALLED) as answer,
+        session.stream("GET", work.url(remote.name), headers=headers, timeout=_STALLED) as answer,
     ):
         if answer.is_error:
             answer.read()

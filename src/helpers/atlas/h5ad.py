@@ -77,13 +77,7 @@ class H5ad(reader.Atlas):
         whole = n_rows * held / max(shape[0], 1)  # a few genes may be the fullest ones
         return int(whole if places is None else min(whole, n_rows * len(places)))
 
-    def read_csr(
-        self,
-        rows: np.ndarray | None,
-        places: np.ndarray | None,
-        *,
-        budget: str | int | None = None,  # noqa: ARG002
-    ) -> sp.csr_matrix:
+    def read_csr(self, rows: np.ndarray | None, places: np.ndarray | None, **_: Any) -> sp.csr_matrix:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
             if not self._derived:

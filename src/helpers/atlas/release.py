@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -269,13 +270,11 @@ def match_genes(
         if key is None or key not in frame.columns:
             continue
         labels = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
-        if labels == list(wanted):
-            return np.arange(len(labels)), None
-        place = {label: i for i, label in enumerate(labels)}
-        unmatched = [gene for gene in wanted if gene not in place]
-        if not unmatched:
-            return np.array([place[gene] for gene in wanted]), key
-        tried.append(f"{key} lacks {len(unmatched):,}, first {unmatched[0]!r}")
+        rows = pd.Index(labels).get_indexer(wanted)
+        lost = np.flatnonzero(rows < 0)
+        if not lost.size:
+            return rows, key if (np.diff(rows) != 1).any() else None
+        tried.append(f"{key} lacks {lost.size:,}, first {wanted[lost[0]]!r}")
     msg = (
         f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
         f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
