@@ -189,7 +189,7 @@ def fit_scores(scores, donors):
 formula = expression.write_formula(donors)
 slopes = fit_scores(scores, donors).drop("donors")
 sizes = [len(present[name]) for name in slopes["set"]]
-slopes.insert_column(1, pl.Series("genes", sizes, dtype=pl.Int64))
+slopes = slopes.insert_column(1, pl.Series("genes", sizes, dtype=pl.Int64))
 
 # %% [markdown]
 # ### Beside random sets, and beside ages dealt at random
