@@ -4,7 +4,6 @@ Molecules are drawn one by one: alias tables per group, a gamma factor per cell 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
@@ -23,16 +22,9 @@ FACTOR_LIMIT = 3.0
 SHARES = ("share_mito", "share_ribo", "share_stress")
 _KINDS = ("rest", "mito", "ribo", "stress")  # in the order of a cell's shares
 _MIDDLE = 0.5  # chemistry is coded 0 to 1: effects are centered
-
-
-@dataclass(frozen=True)
-class Group:
-    """The cells of one library and true finest label, their shares over four gene classes, and the rates of genes."""
-
-    sample: str
-    cells: pl.DataFrame
-    shares: np.ndarray
-    rate: np.ndarray  # adds up to one in each class
+# The cells of one library and true finest label: library, entries, their shares over four gene classes, and the rates
+# of genes, which add up to one in each class.
+Group = tuple[str, pl.DataFrame, np.ndarray, np.ndarray]
 
 
 def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +77,7 @@ def _list_groups(
         rate = _scale(profiles[assay][level2] * np.exp(log), kind)
         share = part.select(SHARES).to_numpy()
         share = np.c_[1 - share.sum(axis=1), share]
-        groups.append(Group(sample, part, share, rate.astype(np.float32)))
+        groups.append((sample, part, share, rate.astype(np.float32)))
     return groups
 
 
@@ -94,9 +86,9 @@ def _soups(
 ) -> dict[str, tuple[float, np.ndarray]]:
     """Return by library the share of ambient molecules, and what they are: its own cells' and other libraries'."""
     own: dict[str, np.ndarray] = {}
-    for group in groups:
-        weight = group.cells["molecules"].to_numpy() @ group.shares
-        own[group.sample] = own.get(group.sample, 0) + weight[kind] * group.rate
+    for sample, part, shares, rate in groups:
+        weight = part["molecules"].to_numpy() @ shares
+        own[sample] = own.get(sample, 0) + weight[kind] * rate
     libraries = cohort.list_libraries().select(names.SAMPLE, names.ASSAY, names.DONOR).rows()
     libraries = [library for library in libraries if library[0] in own]
     soups = {}
@@ -133,12 +125,12 @@ def draw_counts(
     factors = {level0: gamma_factors(dispersion) for level0, dispersion in types}
 
     def draw(group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        part = group.cells
-        ambient, soup = soups[group.sample]
-        rate = (1 - ambient) * group.rate + ambient * soup
+        sample, part, shares, rate = group
+        ambient, soup = soups[sample]
+        rate = (1 - ambient) * rate + ambient * soup
         own = seeds[part["part"].to_numpy(), part["row"].to_numpy()]
         factor = factors[part[cells.TRUE0][0]]
-        return draw_cells(rate, kind, part["molecules"].to_numpy(), group.shares, own, factor)
+        return draw_cells(rate, kind, part["molecules"].to_numpy(), shares, own, factor)
 
     with ThreadPoolExecutor(threads) as pool:
         drawn = list(pool.map(draw, groups))
@@ -146,7 +138,7 @@ def draw_counts(
     del drawn
     entries = sp.csr_matrix((number, found, np.r_[0, np.cumsum(lengths)]), shape=(len(lengths), len(kind)))
     # cells back in their order, the two parts of a doublet added
-    rows = np.concatenate([group.cells["row"].to_numpy() for group in groups])
+    rows = np.concatenate([part["row"].to_numpy() for _, part, _, _ in groups])
     place = (np.ones(len(rows), np.int32), (rows, np.arange(len(rows))))
     counts = sp.csr_matrix(place, shape=(len(frame), len(rows))) @ entries
     counts.sort_indices()
