@@ -220,6 +220,7 @@ def draw(
     log2_sd
         Standard deviation between donors of log2 abundance, one for all types or one for each.
     """
+    donors = donors.sort(names.DONOR)  # one seed gives one table, in whatever order the donors come
     types = list(shares)
     base = np.array([shares[name] for name in types], dtype=float)
     if (base <= 0).any():
