@@ -182,7 +182,7 @@ BUDGETS = {
     "src/helpers/facts": 330,
     "src/helpers/scprint": 1_695,
     "src/helpers/sentences": 2_950,
-    "src/helpers/simulate": 1_795,
+    "src/helpers/simulate": 1_787,
     "src/helpers/stats": 1_350,
     "tests": 13_585,
     "notebooks": 8_795,
