@@ -170,7 +170,6 @@ scores = pd.DataFrame(
 # Then a straight line on age is fitted over donors, with sex and chemistry in the formula where the donors allow it.
 # `statsmodels` writes the interval.
 
-
 # %%
 def fit_scores(scores, donors):
     """Fit each score (donors x sets) on age, one row a set."""
@@ -190,7 +189,7 @@ def fit_scores(scores, donors):
 formula = expression.write_formula(donors)
 slopes = fit_scores(scores, donors).drop("donors")
 sizes = [len(present[name]) for name in slopes["set"]]
-slopes.insert_column(1, pl.Series("genes", sizes, dtype=pl.Int64))
+slopes = slopes.insert_column(1, pl.Series("genes", sizes, dtype=pl.Int64))
 
 # %% [markdown]
 # ### Beside random sets, and beside ages dealt at random
@@ -210,9 +209,7 @@ alike = {number: np.flatnonzero(tenth == number) for number in range(10)}
 random_slopes = {}
 for name, genes in present.items():
     generator = np.random.default_rng(seed)
-    drawn = [
-        generator.choice(alike[tenth[gene]], n_random) for gene in genes
-    ]
+    drawn = [generator.choice(alike[tenth[gene]], n_random) for gene in genes]
     random_slopes[name] = gene_slopes[np.column_stack(drawn)].mean(axis=1)
 
 # %% [markdown]

@@ -78,6 +78,12 @@ def test_the_donors_decide_which_columns_can_be_told_from_age(made):
     assert composition.estimable(donors.head(3), ["Sex"]) == []
 
 
+def test_the_order_of_donors_does_not_change_what_is_drawn(made):
+    donors = composition.make_donors(16, total=4_000, seed=1)
+    options = {"shares": {"A": 0.1, "B": 0.5, "C": 0.4}, "slopes": {"A": 1.0}, "log2_sd": 0.2, "seed": 2}
+    assert composition.draw(donors.reverse(), **options).equals(made)
+
+
 def test_rare_types_keep_a_row_with_the_reason(made):
     rare = pl.concat(
         [made, made.filter(pl.col("type") == "A").with_columns(type=pl.lit("rare"), n=pl.lit(0, pl.Int64))]

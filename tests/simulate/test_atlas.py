@@ -14,8 +14,10 @@ from helpers.simulate.planted import Planted
 FACTS = Path(__file__).resolve().parents[3] / "shared" / "facts"
 
 
-def _rows(adata, assay, label):
-    return ((adata.obs[names.ASSAY] == assay) & (adata.obs[names.LEVEL0] == label)).to_numpy()
+@pytest.fixture(scope="module")
+def clean_simulation():
+    """Return a small atlas into which nothing leaks from other libraries, nor anything into cells."""
+    return atlas.simulate(scale=0.004, seed=1, planted=Planted(foreign=0.0, ambient_cells=0.0))
 
 
 def test_layout_of_the_atlas(tiny_adata):
@@ -88,7 +90,7 @@ def test_structural_zeros_have_not_one_molecule(tiny_adata):
         assert tiny_adata[~rows, list(found)].X.nnz > 0
 
 
-def test_sex_genes_follow_the_sex_of_the_donor_but_for_what_leaks(tiny_adata):
+def test_sex_genes_follow_the_sex_of_the_donor_but_for_what_leaks(tiny_adata, clean_simulation):
     male = (tiny_adata.obs[names.SEX] == names.MALE).to_numpy()
     y_genes = ["RPS4Y1", "DDX3Y", "UTY"]
     shares = {
@@ -100,7 +102,7 @@ def test_sex_genes_follow_the_sex_of_the_donor_but_for_what_leaks(tiny_adata):
     assert sum(shares[gene][1] for gene in y_genes) > 0
     for gene in y_genes:
         assert shares[gene][1] < 0.02 < shares[gene][0]
-    clean = atlas.simulate(scale=0.004, seed=1, planted=Planted(foreign=0.0)).adata
+    clean = clean_simulation.adata
     male = (clean.obs[names.SEX] == names.MALE).to_numpy()
     assert clean[male, "XIST"].X.nnz == 0
 
@@ -134,13 +136,17 @@ def test_a_doublet_has_the_genes_of_both_cells_and_its_score_comes_from_them(tin
     assert 0.65 < rank < 0.99  # libraries of sixty cells
 
 
-def test_genes_of_fragments_show_in_other_cells_as_far_as_a_library_is_ambient(tiny_simulation):
-    adata, soup = tiny_simulation.adata, truth.ambient(tiny_simulation)
-    assert soup["ambient_share"].is_between(0.002, 0.3).all()
-    immune = tiny_simulation.cells[cells.TRUE0].is_in(["T-cell", "NK-cell", "B-cell", "B-plasma"]).to_numpy()
-    seen = adata[immune & (adata.obs[names.ASSAY] == names.CELLS).to_numpy(), "ACTA1"].X.nnz
-    clean = atlas.simulate(scale=0.02, seed=20240613, planted=Planted(ambient_cells=0.0)).adata
-    assert seen > 3 * clean[immune & (clean.obs[names.ASSAY] == names.CELLS).to_numpy(), "ACTA1"].X.nnz
+def test_genes_of_fragments_show_in_other_cells_as_far_as_a_library_is_ambient(
+    tiny_simulation, clean_simulation
+):
+    assert truth.ambient(tiny_simulation)["ambient_share"].is_between(0.002, 0.3).all()
+
+    def share(simulation):
+        immune = pl.col(cells.TRUE0).is_in(["T-cell", "NK-cell", "B-cell", "B-plasma"])
+        rows = simulation.cells.select(immune & (pl.col(names.ASSAY) == names.CELLS)).to_series().to_numpy()
+        return (simulation.adata[rows, "ACTA1"].X.toarray() > 0).mean()
+
+    assert share(tiny_simulation) > 3 * share(clean_simulation)
 
 
 def test_the_label_tree_breaks_where_the_real_one_does(tiny_adata):
@@ -150,19 +156,6 @@ def test_the_label_tree_breaks_where_the_real_one_does(tiny_adata):
     assert (obs.loc[broken, names.LEVEL0] == "cDC2").all()
     parents = obs[~broken].groupby(names.LEVEL2, observed=True)[names.LEVEL0].nunique()
     assert (parents == 1).all()
-
-
-def test_the_same_seed_gives_the_same_atlas_whatever_the_threads():
-    one = atlas.simulate(scale=0.002, seed=3, threads=1).adata
-    two = atlas.simulate(scale=0.002, seed=3, threads=3).adata
-    other = atlas.simulate(scale=0.002, seed=4, threads=3).adata
-    for part in ("data", "indices", "indptr"):
-        np.testing.assert_array_equal(getattr(one.X, part), getattr(two.X, part))
-    for key in names.PROJECTION_COLUMNS:
-        np.testing.assert_array_equal(one.obsm[key], two.obsm[key])
-    assert one.obs.equals(two.obs)
-    assert not one.obs_names.equals(other.obs_names)
-    assert one.X.nnz != other.X.nnz
 
 
 def test_pca_is_the_one_of_the_matrix(tiny_simulation):

@@ -99,7 +99,7 @@ def test_planted_truth_is_found_and_nulls_stay_silent(plant):
 
 def test_dealt_ages_give_the_rate_that_the_test_promises(plant):
     donors, counts, design, _ = run(plant(4, genes=600))
-    dealt = permute.deal(donors["coded_age"], strata=donors[["Sex", "chemistry"]], draws=20, seed=1)
+    dealt = permute.deal(donors["coded_age"], strata=donors[["Sex", "chemistry"]], draws=10, seed=1)
     assert dealt.within == ("Sex", "chemistry")
     sizes = expression.find_sizes(counts)
     rates = [

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from helpers import names
 from helpers.errors import ParameterError
-from helpers.simulate import cells, doublets, effects, genes, maps, matrix
+from helpers.simulate import cells, effects, genes, maps, matrix
 from helpers.simulate.planted import DEFAULT, Planted
 
 DEFAULT_SCALE, DEFAULT_SEED = 0.08, 1
@@ -78,7 +78,7 @@ def simulate(
     age_effects = effects.list_age_effects(means, seed=seed, planted=planted)
     frame = cells.make_cells(scale=scale, seed=seed, planted=planted)
     counts = matrix.draw_counts(frame, means, age_effects, seed=seed, planted=planted, threads=threads)
-    scored = doublets.score(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
+    scored = cells.score_doublets(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
     frame = frame.with_columns(pl.Series(names.DOUBLET_SCORE, scored))
     total = np.asarray(counts.sum(axis=1)).ravel()
     values = np.empty(counts.nnz, np.float32)

@@ -18,11 +18,8 @@ ASSUMED_V2_V3 = "5386STDY8090407"
 V2_PREFIXES = r"^(mus_SNuc|5386STDY7|5386STDY80)"
 # Edits between the per-assay tables of May 2023 and the deployed labels, all among cells.
 _LATER_EDITS = {
-    "cDC2": -study.N_HIERARCHY_BREAKS,
-    "cDC1": study.N_HIERARCHY_BREAKS,
-    "Vein-CCL2+": -20,
-    "Vein": 20,
-}
+    "cDC2": -study.N_HIERARCHY_BREAKS, "cDC1": study.N_HIERARCHY_BREAKS, "Vein-CCL2+": -20, "Vein": 20,
+}  # fmt: skip
 
 
 def list_donors() -> pl.DataFrame:

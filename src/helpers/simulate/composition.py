@@ -26,15 +26,12 @@ LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 0.25, 0.6
 def list_slopes() -> pl.DataFrame:
     """Return the planted level-0 slopes: assay, label, log2 change per decade, origin."""
     slopes = {}
-    for model, label, value in (
-        study.composition_age_slopes().select("model", "celltype", "log2FC_per_SD_age").rows()
-    ):
+    for model, label, value, *_ in study.composition_age_slopes().rows():
         slopes[model.split("(")[0], label] = value / (study.AGE_SD / DECADE)
     assumed = dict(cohort.list_types().select(names.LEVEL0, "assumed_slope").rows())
     rows = []
-    for assay, label in (
-        cohort.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows()
-    ):
+    seen = cohort.list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True)
+    for assay, label in seen.rows():
         published = slopes.get((_MODEL[assay], label))
         if published is None or label == SILENT:
             rows.append((assay, label, assumed[label], "assumed"))
@@ -61,27 +58,27 @@ def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
 
 def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> np.ndarray:
     """Return everything about abundance that is not age: chemistry, donors, libraries, single-donor populations."""
-    value = np.zeros((len(libraries), len(table)))
-    assay = table[names.ASSAY][0]
-    types, children = table[names.LEVEL0].to_list(), table[names.LEVEL2].to_list()
-    about = {row[names.LEVEL0]: row for row in cohort.list_types().rows(named=True)}
-    kinds, subtypes = sorted(set(types)), sorted(f"2:{child}" for child in children)
-    keys = kinds + subtypes
-    column = {key: i for i, key in enumerate(keys)}
-    scale = np.array([about[kind]["abundance_sd"] for kind in kinds] + [SUBTYPE_LOG2_SD] * len(subtypes))
-    lymphoid = np.flatnonzero([about[kind]["lineage"] == "lymphoid" for kind in kinds])
-    for i, library in enumerate(libraries.iter_rows(named=True)):
-        own = generator(seed, "composition", assay, library[names.DONOR]).normal(size=len(keys)) * scale
-        outlier = library[names.DONOR] == OUTLIER_DONOR
+    assay, children = table[names.ASSAY][0], sorted(table[names.LEVEL2])
+    types = cohort.list_types().filter(pl.col(names.LEVEL0).is_in(table[names.LEVEL0].to_list()))
+    types = types.sort(names.LEVEL0)
+    n = len(types) + len(children)
+    scale = np.r_[types["abundance_sd"], np.full(len(children), SUBTYPE_LOG2_SD)]
+    lymphoid = np.flatnonzero(types["lineage"] == "lymphoid")
+    # the columns of each label's type and of the label itself
+    a = np.searchsorted(types[names.LEVEL0], table[names.LEVEL0])
+    b = len(types) + np.array([children.index(child) for child in table[names.LEVEL2]])
+    rows = []
+    for library in libraries.iter_rows(named=True):
+        donor = library[names.DONOR]
+        own = generator(seed, "composition", assay, donor).normal(size=n) * scale
+        outlier = donor == OUTLIER_DONOR
         own[lymphoid] = OUTLIER_LOG2 if outlier else np.minimum(own[lymphoid], LYMPHOID_LIMIT)
-        tube = generator(seed, "composition", library[names.SAMPLE]).normal(size=len(keys)) * LIBRARY_LOG2_SD
+        tube = generator(seed, "composition", library[names.SAMPLE]).normal(size=n) * LIBRARY_LOG2_SD
         v3 = V3_SHARE[library[names.CHEMISTRY]] - 0.5
-        for j, (kind, child) in enumerate(zip(types, children, strict=True)):
-            a, b = column[kind], column[f"2:{child}"]
-            value[i, j] = own[a] + own[b] + tube[a] + tube[b] + v3 * about[kind]["chemistry_slope"]
-            if child in SINGLE_DONOR and library[names.DONOR] != SINGLE_DONOR[child]:
-                value[i, j] = -np.inf
-    return value
+        value = own[a] + own[b] + tube[a] + tube[b] + v3 * types["chemistry_slope"].to_numpy()[a]
+        value[[SINGLE_DONOR.get(child, donor) != donor for child in table[names.LEVEL2]]] = -np.inf
+        rows.append(value)
+    return np.array(rows)
 
 
 def fit_margins(weight: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, steps: int = 400) -> np.ndarray:

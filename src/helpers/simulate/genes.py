@@ -26,6 +26,7 @@ STRESS = (
 _NEW_LABELS = {"Mural": ["SMC-PC"], "NerveFB": ["EnFB", "PnFB"]}
 MARKER_LEVEL, ELSEWHERE, BIOGENESIS = 8.0, 0.03, 0.7  # molecules per 10,000 where no table says more
 _RIBOSOMAL = r"^RP[LS]\d+[AXLY]?\d*(L|P0|P1|P2)?$|^RPLP[012]$|^RPSA$"
+KINDS = ("rest", "mito", "ribo", "stress")  # in the order of a cell's shares
 Profiles = dict[str, dict[str, np.ndarray]]  # by assay and finest label
 # Programs: standard deviation on the natural log scale, share of genes touched.
 PROGRAMS = {"lineage": (1.5, 0.5), "kind": (1.2, 0.35), "subtype": (0.6, 0.06)}
@@ -95,6 +96,12 @@ def list_genes() -> pl.DataFrame:
         "biotype",
         kind.alias("kind"),
     )
+
+
+@cache
+def list_kinds() -> np.ndarray:
+    """Return the class of each gene as its place in `KINDS`."""
+    return list_genes()["kind"].replace_strict(KINDS, range(4), return_dtype=pl.Int64).to_numpy()
 
 
 @cache

@@ -4,7 +4,6 @@ Molecules are drawn one by one: alias tables per group, a gamma factor per cell 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
@@ -21,18 +20,10 @@ from helpers.simulate.planted import CENTER, DECADE, DEFAULT, Planted, generator
 FACTORS = 256  # quantiles of the gamma factor
 FACTOR_LIMIT = 3.0
 SHARES = ("share_mito", "share_ribo", "share_stress")
-_KINDS = ("rest", "mito", "ribo", "stress")  # in the order of a cell's shares
 _MIDDLE = 0.5  # chemistry is coded 0 to 1: effects are centered
-
-
-@dataclass(frozen=True)
-class Group:
-    """The cells of one library and true finest label, their shares over four gene classes, and the rates of genes."""
-
-    sample: str
-    cells: pl.DataFrame
-    shares: np.ndarray
-    rate: np.ndarray  # adds up to one in each class
+# The cells of one library and true finest label: library, entries, their shares over four gene classes, and the rates
+# of genes, which add up to one in each class.
+Group = tuple[str, pl.DataFrame, np.ndarray, np.ndarray]
 
 
 def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
@@ -48,19 +39,14 @@ def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
     return both.sort(names.SAMPLE, cells.TRUE2, "row", "part")
 
 
-def _scale(rate: np.ndarray, kind: np.ndarray) -> np.ndarray:
+def _scale(rate: np.ndarray) -> np.ndarray:
     """Make the rates of each class of genes add up to one."""
+    kind = genes.list_kinds()
     return rate / np.bincount(kind, rate)[kind]
 
 
 def _list_groups(
-    frame: pl.DataFrame,
-    profiles: Profiles,
-    age_effects: pl.DataFrame,
-    kind: np.ndarray,
-    *,
-    seed: int,
-    planted: Planted,
+    frame: pl.DataFrame, profiles: Profiles, age_effects: pl.DataFrame, *, seed: int, planted: Planted
 ) -> list[Group]:
     """Return the groups of cells with the expected molecules of each gene, as yet without ambient molecules."""
     chemistry_log, after = effects.chemistry_log(seed, planted), planted.late_after
@@ -82,28 +68,26 @@ def _list_groups(
         log += late * (max(age - after, 0) / DECADE / hinge[assay])
         log += sex_log[sex] + tube_log(sample)
         log += chemistry_log * (composition.V3_SHARE[chemistry] - _MIDDLE)
-        rate = _scale(profiles[assay][level2] * np.exp(log), kind)
+        rate = _scale(profiles[assay][level2] * np.exp(log))
         share = part.select(SHARES).to_numpy()
         share = np.c_[1 - share.sum(axis=1), share]
-        groups.append(Group(sample, part, share, rate.astype(np.float32)))
+        groups.append((sample, part, share, rate.astype(np.float32)))
     return groups
 
 
-def _soups(
-    groups: list[Group], kind: np.ndarray, *, seed: int, planted: Planted
-) -> dict[str, tuple[float, np.ndarray]]:
+def _soups(groups: list[Group], *, seed: int, planted: Planted) -> dict[str, tuple[float, np.ndarray]]:
     """Return by library the share of ambient molecules, and what they are: its own cells' and other libraries'."""
     own: dict[str, np.ndarray] = {}
-    for group in groups:
-        weight = group.cells["molecules"].to_numpy() @ group.shares
-        own[group.sample] = own.get(group.sample, 0) + weight[kind] * group.rate
+    for sample, part, shares, rate in groups:
+        weight = part["molecules"].to_numpy() @ shares
+        own[sample] = own.get(sample, 0) + weight[genes.list_kinds()] * rate
     libraries = cohort.list_libraries().select(names.SAMPLE, names.ASSAY, names.DONOR).rows()
     libraries = [library for library in libraries if library[0] in own]
     soups = {}
     for sample, assay, donor in libraries:
         foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
         share = effects.ambient_share(seed, sample, assay, donor, planted)
-        soup = _scale(own[sample], kind) * (1 - planted.foreign) + planted.foreign * _scale(foreign, kind)
+        soup = _scale(own[sample]) * (1 - planted.foreign) + planted.foreign * _scale(foreign)
         soups[sample] = share, soup
     return soups
 
@@ -125,20 +109,20 @@ def draw_counts(
     threads: int = 2,
 ) -> sp.csr_matrix:
     """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads."""
-    kind = genes.list_genes()["kind"].replace_strict(_KINDS, range(4), return_dtype=pl.Int64).to_numpy()
-    groups = _list_groups(frame, profiles, age_effects, kind, seed=seed, planted=planted)
-    soups = _soups(groups, kind, seed=seed, planted=planted)
+    kind = genes.list_kinds()
+    groups = _list_groups(frame, profiles, age_effects, seed=seed, planted=planted)
+    soups = _soups(groups, seed=seed, planted=planted)
     seeds = generator(seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)
     types = cohort.list_types().select(names.LEVEL0, "dispersion").rows()
     factors = {level0: gamma_factors(dispersion) for level0, dispersion in types}
 
     def draw(group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        part = group.cells
-        ambient, soup = soups[group.sample]
-        rate = (1 - ambient) * group.rate + ambient * soup
+        sample, part, shares, rate = group
+        ambient, soup = soups[sample]
+        rate = (1 - ambient) * rate + ambient * soup
         own = seeds[part["part"].to_numpy(), part["row"].to_numpy()]
         factor = factors[part[cells.TRUE0][0]]
-        return draw_cells(rate, kind, part["molecules"].to_numpy(), group.shares, own, factor)
+        return draw_cells(rate, kind, part["molecules"].to_numpy(), shares, own, factor)
 
     with ThreadPoolExecutor(threads) as pool:
         drawn = list(pool.map(draw, groups))
@@ -146,7 +130,7 @@ def draw_counts(
     del drawn
     entries = sp.csr_matrix((number, found, np.r_[0, np.cumsum(lengths)]), shape=(len(lengths), len(kind)))
     # cells back in their order, the two parts of a doublet added
-    rows = np.concatenate([group.cells["row"].to_numpy() for group in groups])
+    rows = np.concatenate([part["row"].to_numpy() for _, part, _, _ in groups])
     place = (np.ones(len(rows), np.int32), (rows, np.arange(len(rows))))
     counts = sp.csr_matrix(place, shape=(len(frame), len(rows))) @ entries
     counts.sort_indices()

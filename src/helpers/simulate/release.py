@@ -67,15 +67,9 @@ def write(
     ----------
     folder
         Where the release goes. One that was simulated there and not changed since is replaced once the new one is
-        whole; anything else is refused.
-    scale, seed
-        Those of `atlas.simulate`.
-    threads
-        Threads that draw and write; the files do not depend on it.
-    force
-        Replace a folder that holds files of others too.
-    owned
-        The folder is one of the cache.
+        whole; anything else is refused, unless by `force`. One of the cache is `owned`.
+    scale, seed, threads
+        Those of `atlas.simulate`; the files do not depend on the number of threads.
     """
     folder = Path(folder)
     if owned:

@@ -220,6 +220,7 @@ def draw(
     log2_sd
         Standard deviation between donors of log2 abundance, one for all types or one for each.
     """
+    donors = donors.sort(names.DONOR)  # one seed gives one table, in whatever order the donors come
     types = list(shares)
     base = np.array([shares[name] for name in types], dtype=float)
     if (base <= 0).any():
@@ -238,11 +239,9 @@ def draw(
     return _order(pl.concat(rows), [names.ASSAY, names.DONOR])
 
 
-def make_donors(
-    n: int = 17, *, total: int = 2_000, low: float = 19, high: float = 74, seed: int
-) -> pl.DataFrame:
-    """Return made-up donors: ages spread over a range, sexes by turns, totals that differ fourfold."""
-    ages = np.linspace(low, high, n).round(0)
+def make_donors(n: int = 17, *, total: int = 2_000, seed: int) -> pl.DataFrame:
+    """Return made-up donors: ages spread from 19 to 74 years, sexes by turns, totals that differ fourfold."""
+    ages = np.linspace(19, 74, n).round(0)
     totals = np.exp2(np.log2(total) + np.random.default_rng(seed).uniform(-1, 1, n)).astype(int)
     bins = [names.YOUNG if age < 40 else names.OLD for age in ages]
     sexes = [names.MALE if i % 2 else names.FEMALE for i in range(n)]

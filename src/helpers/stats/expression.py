@@ -199,14 +199,7 @@ def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -
 
 
 def write_formula(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> str:
-    """Return the formula of the test: age, and the covariates that `choose_terms` keeps.
-
-    Examples
-    --------
-    >>> donors = pd.DataFrame({"coded_age": [2, 3, 5, 6, 7, 7], "Sex": list("MFMFMF"), "chemistry": "v3"})
-    >>> write_formula(donors)
-    'coded_age + Sex'
-    """
+    """Return the formula of the test, such as "coded_age + Sex": age, and the covariates that `choose_terms` keeps."""
     return " + ".join([AGE_TERM, *choose_terms(donors, covariates).filter("kept")["term"]])
 
 
@@ -261,24 +254,18 @@ def to_log2_cpm(counts: pd.DataFrame, sizes: np.ndarray) -> pd.DataFrame:
 def run_test(
     counts: pd.DataFrame,
     design: pd.DataFrame,
-    coef: str = AGE_TERM,
     *,
     sizes: np.ndarray | None = None,
-    dispersion: float | None = None,
     prior_trust: float = 1.0,
 ) -> pl.DataFrame:
-    """Test a coefficient of every gene by edgeR's quasi-likelihood F test [1]_, with intervals.
+    """Test every gene for a change with ``coded_age`` by edgeR's quasi-likelihood F test [1]_, with intervals.
 
     Parameters
     ----------
     counts, design
         Expressed genes x donors, molecules; donors x terms, as patsy's ``dmatrix(..., return_type="dataframe")``.
-    coef
-        Column of `design` to test.
     sizes
         Effective library sizes; `find_sizes` of the counts if none.
-    dispersion
-        Common negative-binomial dispersion of an earlier fit of the same molecules, where only the design changes.
     prior_trust
         Share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Moderation takes the
         variances of genes for draws of one distribution; where they spread more unevenly, the prior is too sure of
@@ -297,11 +284,10 @@ def run_test(
     _warn_of_compilation()
     offset = np.broadcast_to(np.log(find_sizes(counts) if sizes is None else sizes), counts.shape)
     # robust: one donor far out must not widen the prior of all genes
-    options = {"offset": offset, "robust": True, "dispersion": dispersion}
-    fit = ep.glm_ql_fit(counts.to_numpy(float), design=design.to_numpy(float), **options)
+    fit = ep.glm_ql_fit(counts.to_numpy(float), design=design.to_numpy(float), offset=offset, robust=True)
     if prior_trust != 1:
         _moderate_less(fit, prior_trust)
-    place = design.columns.get_loc(coef)
+    place = design.columns.get_loc(AGE_TERM)
     return add_intervals(ep.glm_ql_ftest(fit, coef=place), fit, coef=place, genes=counts.index)
 
 

@@ -57,13 +57,7 @@ class Arrangements:
         return 2 if self.exact and len(sums) == 1 else 1
 
     def below(self, alpha: float) -> float:
-        """Return the share of p-values that chance alone puts at or below `alpha`: less than it, where ways are few.
-
-        Examples
-        --------
-        >>> round(deal([0, 0, 0, 1, 1, 1, 1]).below(0.05), 4)
-        0.0286
-        """
+        """Return the share of p-values that chance alone puts at or below `alpha`: less than it, where ways are few."""
         return math.floor(alpha * self.n / self._step + 1e-9) * self._step / self.n
 
     def sentence(self) -> str:
