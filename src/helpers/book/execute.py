@@ -29,7 +29,7 @@ from helpers.book.project import read_json
 from helpers.files import intact, mark, replace, set_aside, write_json
 
 if TYPE_CHECKING:
-    from helpers.book.run import Plan
+    from helpers.book import run
 
 KERNEL_LOG = "kernel.log"
 RUN_FILE = "run.json"
@@ -89,7 +89,7 @@ class Watch:
             stopping.kill_family(self._kernel.pid)
 
 
-def execute(one: "Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Outcome:
+def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Outcome:
     """Make a run in a folder of its own; rename it when it is good, keep it apart in `failed` when it failed."""
     # the name holds the process that makes it
     work = one.target.with_name(f".{one.key}.{os.getpid()}-{uuid.uuid4().hex[:6]}.part")
@@ -134,7 +134,7 @@ def good_run(folder: Path, name: str) -> dict[str, Any] | None:
     return record if whole else None
 
 
-def _papermill(one: "Plan", work: Path, watch: Watch, threads: int) -> None:
+def _papermill(one: "run.Plan", work: Path, watch: Watch, threads: int) -> None:
     papermill_engines.register(_ENGINE, _Engine)
     plain = work / f".{one.name}.ipynb"
     plain.write_text(one.source, encoding="utf-8")

@@ -118,6 +118,7 @@ def _build(project: Project, *, repository: str | None, branch: str, fresh: bool
         write_json(doctrees / STAMP, stamp)
         shutil.rmtree(kept, ignore_errors=True)
         doctrees.rename(kept)
+    shutil.rmtree(project.build / "jupyter_execute", ignore_errors=True)  # myst-nb's copies, beside the pages
     return "fresh" if fresh else "incremental"
 
 
