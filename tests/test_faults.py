@@ -490,11 +490,11 @@ def standing_in(monkeypatch, tiny):
     """Let the simulator write a small release in no time, through pyarrow as the real one does."""
     monkeypatch.setattr(release.atlas, "simulate", lambda **_: None)
 
-    def write_files(folder, simulation, *, threads):
+    def _write_files(folder, simulation, *, threads):
         for path in tiny.glob("*.parquet"):
             pq.write_table(pq.read_table(path), folder / path.name)
 
-    monkeypatch.setattr(release, "write_files", write_files)
+    monkeypatch.setattr(release, "_write_files", _write_files)
 
 
 def test_a_disk_that_fills_while_simulating_keeps_the_older_release(tiny, tmp_path, monkeypatch):
@@ -624,7 +624,7 @@ def slow(folder, simulation, *, threads):
     (folder / "half.parquet").write_bytes(b"PAR1")
     print("half", flush=True)
     time.sleep(60)
-release.write_files = slow
+release._write_files = slow
 release.write(Path(sys.argv[1]))
 """
 
@@ -731,6 +731,7 @@ def test_a_folder_that_cannot_take_its_name_gives_the_older_one_back(tmp_path, m
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return plain(path, to)
 
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)  # a system whose folders cannot trade names
     monkeypatch.setattr(Path, "rename", rename)
     with (
         pytest.raises(StorageError, match="cannot be written: Input/output error"),

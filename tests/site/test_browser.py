@@ -64,15 +64,31 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def people(browser):
+    """One visitor of each kind, who keeps what every page loads again."""
+    known = {}
+
+    def find(viewport, dark):
+        kind = (viewport["width"], dark)
+        if kind not in known:
+            scheme = "dark" if dark else "light"
+            known[kind] = browser.new_context(viewport=viewport, color_scheme=scheme)
+        return known[kind]
+
+    yield find
+    for one in known.values():
+        one.close()
+
+
 @pytest.fixture
-def visit(browser, address):
+def visit(people, address):
     """Open a page; what the console and the network complained of is in ``complaints``."""
-    contexts = []
+    tabs = []
 
     def open_page(page, *, viewport=DESK, dark=False):
-        context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
-        contexts.append(context)
-        tab = context.new_page()
+        tab = people(viewport, dark).new_page()
+        tabs.append(tab)
         tab.complaints = []
         tab.on(
             "console",
@@ -88,8 +104,8 @@ def visit(browser, address):
         return tab
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for tab in tabs:
+        tab.close()
 
 
 def _foreign(url, address):

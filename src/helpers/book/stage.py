@@ -186,18 +186,24 @@ def _why_missing(project: Project, name: str) -> str:
 
 
 def without_links(text: str, gone: set[str]) -> str:
-    """Return Markdown in which links to pages that are not there are plain words.
+    """Return Markdown in which links to pages that are not there, and to their figures, are plain words.
 
     Examples
     --------
-    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and [more](04_fibers).", {"03_de"})
-    'See the tests and [more](04_fibers).'
+    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and {numref}`fig-03-volcano`.", {"03_de"})
+    'See the tests and (not in this copy).'
     """
-    return re.sub(
-        r"\[(?P<words>[^\]\n]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)",
-        lambda match: match["words"] if Path(match["path"]).stem in gone else match[0],
-        text,
-    )
+    figures = tuple(f"fig-{name[:2]}-" for name in gone if name[:2].isdecimal())
+
+    def link(match: re.Match[str]) -> str:
+        return match["words"] if Path(match["path"]).stem in gone else match[0]
+
+    def role(match: re.Match[str]) -> str:
+        lost = Path(match["target"]).stem in gone or match["target"].startswith(figures)
+        return ((match["words"] or "").strip() or "(not in this copy)") if lost else match[0]
+
+    text = re.sub(r"\[(?P<words>[^\]\n]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)", link, text)
+    return re.sub(r"\{(?:doc|ref|numref)\}`(?:(?P<words>[^`<]+)<)?(?P<target>[^`<>]+)>?`", role, text)
 
 
 def _take_over(part: Path, target: Path) -> None:
