@@ -46,8 +46,8 @@ MUTANTS = (
     (
         "ages dealt over all donors, not within sex",
         "stats/permute.py",
-        "    if strata is None:\n        places",
-        "    if True:\n        places",
+        "codes = codes if columns else np.zeros",
+        "codes = np.zeros",
         "tests/test_permute.py tests/stats",
     ),
     (
