@@ -1,6 +1,6 @@
 """One pass over all parts: labels and scores kept as Parquet, embeddings summed up, each part known by its content.
 
-The same files come out of one process, many processes and a Dask cluster, because what is kept of a part does not
+The same files come out of one thread, many threads and a Dask cluster, because what is kept of a part does not
 depend on who read it. A part that was read before is not read again.
 """
 
