@@ -11,7 +11,6 @@ from anndata import AnnData
 from helpers import names
 from helpers.errors import ParameterError
 from helpers.simulate import cells, effects, genes, maps, matrix
-from helpers.simulate.planted import DEFAULT, Planted
 
 DEFAULT_SCALE, DEFAULT_SEED = 0.08, 1
 SMALLEST_SCALE = 0.001
@@ -28,7 +27,6 @@ class Simulation:
     variance_ratio: np.ndarray
     scale: float
     seed: int
-    planted: Planted = DEFAULT
 
 
 def _observe(frame: pl.DataFrame, counts: sp.csr_matrix) -> pd.DataFrame:
@@ -57,8 +55,6 @@ def simulate(
     *,
     scale: float = DEFAULT_SCALE,
     seed: int = DEFAULT_SEED,
-    threads: int = 2,
-    planted: Planted = DEFAULT,
 ) -> Simulation:
     """Simulate an atlas with its truth.
 
@@ -68,16 +64,14 @@ def simulate(
         Share of the release's 183,161 cells; one gives exactly the published number of every label.
     seed
         Everything random follows from it: the same seed gives the same atlas, whatever the number of threads.
-    planted
-        What is planted beside types and ages, and how strongly.
     """
     if not SMALLEST_SCALE <= scale <= 1:
         msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
         raise ParameterError(msg)
     means = {assay: genes.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
-    age_effects = effects.list_age_effects(means, seed=seed, planted=planted)
-    frame = cells.make_cells(scale=scale, seed=seed, planted=planted)
-    counts = matrix.draw_counts(frame, means, age_effects, seed=seed, planted=planted, threads=threads)
+    age_effects = effects.list_age_effects(means, seed=seed)
+    frame = cells.make_cells(scale=scale, seed=seed)
+    counts = matrix.draw_counts(frame, means, age_effects, seed=seed)
     scored = cells.score_doublets(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
     frame = frame.with_columns(pl.Series(names.DOUBLET_SCORE, scored))
     total = np.asarray(counts.sum(axis=1)).ravel()
@@ -85,11 +79,11 @@ def simulate(
     matrix.log_normalize(counts.indptr, counts.data, total, values)
     x = sp.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
     latent = maps.make_latent(frame, seed=seed)
-    scores, variance, ratio = maps.fit_pca(x, seed=seed, threads=threads)
+    scores, variance, ratio = maps.fit_pca(x, seed=seed)
     obs, var = _observe(frame, counts), _describe_genes(counts)
     adata = AnnData(x, obs=obs, var=var, layers={names.COUNTS: counts})
     adata.obsm[names.SCVI] = latent
     adata.obsm[names.UMAP] = maps.make_plane(frame, latent, seed=seed, key="umap")
     adata.obsm[names.PCA] = scores
     adata.obsm[names.TSNE] = maps.make_plane(frame, latent, seed=seed, key="tsne")
-    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed, planted)
+    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed)

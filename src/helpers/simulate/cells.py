@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from helpers import names
 from helpers.facts import study
 from helpers.simulate import cohort, composition, effects
-from helpers.simulate.planted import DEFAULT, Planted, generator
+from helpers.simulate.planted import PLANTED, generator
 
 MISLABELED = 0.02
 DOUBLET_YIELD = 0.8  # of the molecules of each of the two cells: they share the droplet's reagents
@@ -94,7 +94,7 @@ def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
     return frame.with_columns(other, doublet=doublet, partner=np.where(doublet, partner, -1))
 
 
-def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataFrame:
+def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """Draw each cell's molecules and their shares over mitochondrial, ribosomal and stress genes."""
     rng = generator(seed, "sizes")
     nuclear = (frame[names.ASSAY] == names.NUCLEI).to_numpy()
@@ -106,7 +106,7 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataF
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
     log = np.log(median) + V3_MOLECULES * v3
     log += frame[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
-    poor = frame[names.DONOR].replace_strict(effects.quality(seed, planted)).to_numpy()
+    poor = frame[names.DONOR].replace_strict(effects.quality(seed)).to_numpy()
     molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
     shares = types.select("share_mito", "share_ribo").to_numpy()
     shares = np.where(nuclear[:, None], NUCLEAR_SHARES, shares)
@@ -121,7 +121,7 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int, planted: Planted) -> pl.DataF
     return frame.with_columns(*drawn, molecules=molecules)
 
 
-def make_cells(*, scale: float, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
+def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
     """Return one row a barcode, libraries one after another: what the release shows of it, and what is true."""
     assays = (names.CELLS, names.NUCLEI)
     counts = pl.concat(composition.count_labels(assay, scale=scale, seed=seed) for assay in assays)
@@ -129,8 +129,8 @@ def make_cells(*, scale: float, seed: int, planted: Planted = DEFAULT) -> pl.Dat
     frame = _break_hierarchy(frame, scale=scale, seed=seed)
     people = cohort.list_donors().select(names.DONOR, names.AGE_GROUP, names.AGE_MIDPOINT)
     frame = frame.join(people, on=names.DONOR, maintain_order="left")
-    frame = _doublets(_true_labels(frame, seed=seed), seed=seed, share=planted.doublets)
-    return _draw_sizes(frame, seed=seed, planted=planted)
+    frame = _doublets(_true_labels(frame, seed=seed), seed=seed, share=PLANTED.doublets)
+    return _draw_sizes(frame, seed=seed)
 
 
 def score_doublets(counts: sp.csr_matrix, library: np.ndarray, *, seed: int) -> np.ndarray:

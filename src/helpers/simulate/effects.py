@@ -8,7 +8,7 @@ import polars as pl
 from helpers import names
 from helpers.facts import study
 from helpers.simulate import cohort, genes
-from helpers.simulate.planted import DECADE, DEFAULT, LATE_TYPE, Planted, generator
+from helpers.simulate.planted import DECADE, LATE_TYPE, PLANTED, generator
 
 LN2 = float(np.log(2.0))
 # The study states changes between its old and young donors, on the natural log scale, shrunk toward zero.
@@ -55,7 +55,7 @@ def hinge_slope(assay: str, after: float) -> float:
     return float(np.polyfit(age, np.maximum(age - after / DECADE, 0), 1)[0])
 
 
-def list_age_effects(profiles: genes.Profiles, *, seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
+def list_age_effects(profiles: genes.Profiles, *, seed: int) -> pl.DataFrame:
     """Return assay, level 0, level 2 (null: every subtype), gene, log2 change per decade, origin; absent is zero."""
     published = _published()
     rows = []
@@ -69,10 +69,10 @@ def list_age_effects(profiles: genes.Profiles, *, seed: int, planted: Planted = 
         order = rng.permutation(np.flatnonzero(expressed))
         chosen = order[:RANDOM_GENES]
         size = (0.15 + rng.exponential(0.4, len(chosen))) * rng.choice([-1.0, 1.0], len(chosen))
-        late = order[RANDOM_GENES : RANDOM_GENES + planted.late_genes * (level0 == LATE_TYPE)]
+        late = order[RANDOM_GENES : RANDOM_GENES + PLANTED.late_genes * (level0 == LATE_TYPE)]
         reach = (0.5 + rng.exponential(0.5, len(late))) * rng.choice([-1.0, 1.0], len(late)) / 2
         for assay, rate in sorted(rates.items()):
-            slopes = size / DECADES_OLD_OVER_YOUNG / LN2, reach / LN2 * hinge_slope(assay, planted.late_after)
+            slopes = size / DECADES_OLD_OVER_YOUNG / LN2, reach / LN2 * hinge_slope(assay, PLANTED.late_after)
             origins = ["random"] * len(chosen) + ["late"] * len(late)
             for i, slope, origin in zip(np.r_[chosen, late], np.r_[slopes], origins, strict=True):
                 if rate[i] > 0:
@@ -82,12 +82,12 @@ def list_age_effects(profiles: genes.Profiles, *, seed: int, planted: Planted = 
 
 
 @cache
-def list_sex_effects(seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
+def list_sex_effects(seed: int) -> pl.DataFrame:
     """Return the planted changes between the sexes: gene, log2 male over female, origin, the same in every type."""
     table = genes.list_genes().filter(pl.col("chromosome") == "Y")
     rng = generator(seed, "sex")
     coding = _free() & (genes.list_genes()["biotype"] == "protein_coding").to_numpy()
-    chosen = np.sort(rng.permutation(np.flatnonzero(coding))[: planted.sex_genes])
+    chosen = np.sort(rng.permutation(np.flatnonzero(coding))[: PLANTED.sex_genes])
     size = (0.1 + rng.exponential(0.3, len(chosen))) * rng.choice([-1.0, 1.0], len(chosen))
     rows = [("XIST", ABSENT, "X and Y"), *((gene, log2, "X and Y") for gene, log2 in ESCAPE.items())]
     rows += [(gene, -ABSENT, "X and Y") for gene in table[names.GENE]]
@@ -96,86 +96,85 @@ def list_sex_effects(seed: int, planted: Planted = DEFAULT) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=[names.GENE, "log2_male_over_female", "origin"], orient="row")
 
 
-def sex_log(sex: str, *, seed: int, planted: Planted = DEFAULT) -> np.ndarray:
+def sex_log(sex: str, *, seed: int) -> np.ndarray:
     """Return the natural-log change of each gene in a donor of `sex`, against the sex that has more."""
     change = np.zeros(study.N_GENES)
-    for gene, log2, _ in list_sex_effects(seed, planted).rows():
+    for gene, log2, _ in list_sex_effects(seed).rows():
         if (log2 < 0) == (sex == names.MALE):
             change[genes.positions()[gene]] = -abs(log2) * LN2
     return change
 
 
-def gene_spread(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
+def gene_spread(seed: int) -> np.ndarray:
     """Return the standard deviation between donors of each gene, natural log: unequal, the published ones' as well."""
     draw = generator(seed, "spread").normal(size=study.N_GENES)
-    return planted.donor_sd * np.exp(planted.donor_sd_spread * draw)
+    return PLANTED.donor_sd * np.exp(PLANTED.donor_sd_spread * draw)
 
 
 @cache
-def quality(seed: int, planted: Planted = DEFAULT) -> dict[str, float]:
+def quality(seed: int) -> dict[str, float]:
     """Return how poor each donor's tissue is, natural log: zero on average over cells."""
     people = cohort.list_donors()
     poor = np.array([generator(seed, "quality", donor).normal() for donor in people[names.DONOR]])
     weight = (people["n_cells"] + people["n_nuclei"]).to_numpy()
-    poor = planted.quality_sd * (poor - np.average(poor, weights=weight))
+    poor = PLANTED.quality_sd * (poor - np.average(poor, weights=weight))
     return dict(zip(people[names.DONOR], poor.tolist(), strict=True))
 
 
 @cache
-def factor_loadings(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
+def factor_loadings(seed: int) -> np.ndarray:
     """Return factors x genes: how much of a gene's change each latent factor makes; genes of a named set agree."""
-    shape = (planted.factors, study.N_GENES)
+    shape = (PLANTED.factors, study.N_GENES)
     loading = generator(seed, "loadings").normal(size=shape)
     for (key,), members in study.gene_sets().group_by("set", maintain_order=True):
         columns = [genes.positions()[gene] for gene in members["gene"].unique(maintain_order=True)]
-        common = generator(seed, "loadings", str(key)).normal(size=(planted.factors, 1))
+        common = generator(seed, "loadings", str(key)).normal(size=(PLANTED.factors, 1))
         own = loading[:, columns]
-        loading[:, columns] = np.sqrt(planted.set_share) * common + np.sqrt(1 - planted.set_share) * own
-    weight = FACTOR_WEIGHT ** np.arange(planted.factors)
+        loading[:, columns] = np.sqrt(PLANTED.set_share) * common + np.sqrt(1 - PLANTED.set_share) * own
+    weight = FACTOR_WEIGHT ** np.arange(PLANTED.factors)
     return loading * np.sqrt(weight / weight.sum())[:, None]
 
 
-def factor_scores(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) -> np.ndarray:
+def factor_scores(seed: int, donor: str, level0: str) -> np.ndarray:
     """Return a donor's score on each latent factor in one type: half is the donor's, half the type's own."""
     keys = ("", level0)
-    common, own = (generator(seed, "factors", donor, key).normal(size=planted.factors) for key in keys)
+    common, own = (generator(seed, "factors", donor, key).normal(size=PLANTED.factors) for key in keys)
     return (common + own) / np.sqrt(2)
 
 
-def donor_log(seed: int, donor: str, level0: str, planted: Planted = DEFAULT) -> np.ndarray:
+def donor_log(seed: int, donor: str, level0: str) -> np.ndarray:
     """Return a donor's own natural-log change of each gene in one type.
 
     Latent factors move many genes together; of the rest a part is common to the donor's types and a part is this
     type's, both with tails heavier than normal. Poor tissue varies more.
     """
-    df = planted.tail_df
+    df = PLANTED.tail_df
     common, own = (
         generator(seed, "donor", donor, key).standard_t(df, size=study.N_GENES).clip(-TAIL_LIMIT, TAIL_LIMIT)
         for key in ("", level0)
     )
-    single = np.sqrt(planted.donor_shared) * common + np.sqrt(1 - planted.donor_shared) * own
+    single = np.sqrt(PLANTED.donor_shared) * common + np.sqrt(1 - PLANTED.donor_shared) * own
     single *= np.sqrt((df - 2) / df)
-    together = factor_scores(seed, donor, level0, planted) @ factor_loadings(seed, planted)
-    share = planted.factor_share if planted.factors else 0.0
-    change = np.sqrt(1 - share) * single + np.sqrt(share) * together
-    return gene_spread(seed, planted) * np.exp(quality(seed, planted)[donor]) * change
+    together = factor_scores(seed, donor, level0) @ factor_loadings(seed)
+    change = np.sqrt(1 - PLANTED.factor_share) * single + np.sqrt(PLANTED.factor_share) * together
+    return gene_spread(seed) * np.exp(quality(seed)[donor]) * change
 
 
-def chemistry_log(seed: int, planted: Planted = DEFAULT) -> np.ndarray:
+def chemistry_log(seed: int) -> np.ndarray:
     """Return the natural-log change of each gene from the second to the third version of the chemistry."""
-    return planted.chemistry_sd * generator(seed, "chemistry").normal(size=study.N_GENES)
+    return PLANTED.chemistry_sd * generator(seed, "chemistry").normal(size=study.N_GENES)
 
 
-def library_log(seed: int, sample: str, planted: Planted = DEFAULT) -> np.ndarray:
+def library_log(seed: int, sample: str) -> np.ndarray:
     """Return a library's own small natural-log change of each gene."""
-    return planted.library_sd * generator(seed, "library", sample).normal(size=study.N_GENES)
+    return PLANTED.library_sd * generator(seed, "library", sample).normal(size=study.N_GENES)
 
 
-def ambient_share(seed: int, sample: str, assay: str, donor: str, planted: Planted = DEFAULT) -> float:
+def ambient_share(seed: int, sample: str, assay: str, donor: str) -> float:
     """Return the share of a library's molecules that were ambient: poor tissue leaks more."""
-    median = planted.ambient_cells if assay == names.CELLS else planted.ambient_nuclei
-    own = planted.ambient_sd * generator(seed, "ambient", sample).normal()
-    return float(min(median * np.exp(own + 2 * quality(seed, planted)[donor]), 0.3))
+    median = PLANTED.ambient_cells if assay == names.CELLS else PLANTED.ambient_nuclei
+    own = PLANTED.ambient_sd * generator(seed, "ambient", sample).normal()
+    return float(min(median * np.exp(own + 2 * quality(seed)[donor]), 0.3))
 
 
 def age_log(effects: pl.DataFrame, assay: str, level0: str, level2: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,9 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from helpers import names
-from helpers.kernels import kernel, njit
+from helpers.kernels import njit
 from helpers.simulate import cells, cohort
-from helpers.simulate.planted import generator
+from helpers.simulate.planted import THREADS, generator
 
 LATENT = len(names.PROJECTION_COLUMNS[names.SCVI])
 COMPONENTS = len(names.PROJECTION_COLUMNS[names.PCA])
@@ -94,21 +94,12 @@ def _times_transposed(indptr, indices, data, first, last, dense, out):
                 out[column, k] += value * dense[row, k]
 
 
-@kernel
-def sum_columns(indices, data, n_columns):
-    """Return the sum of each column of a CSR matrix in double precision, without a copy of its values."""
-    total = np.zeros(n_columns)
-    for i in range(indices.size):
-        total[indices[i]] += data[i]
-    return total
-
-
 class _Centered:
     """A CSR matrix with its column means taken off, multiplied in fixed chunks: threads never change a sum."""
 
-    def __init__(self, x: sp.csr_matrix, threads: int) -> None:
-        self.x, self.threads = x, threads
-        self.mean = sum_columns(x.indices, x.data, x.shape[1]) / x.shape[0]
+    def __init__(self, x: sp.csr_matrix) -> None:
+        self.x = x
+        self.mean = np.bincount(x.indices, x.data, x.shape[1]) / x.shape[0]
         edges = np.linspace(0, x.shape[0], _CHUNKS + 1).astype(np.int64)
         self.chunks = list(itertools.pairwise(edges))
 
@@ -116,7 +107,7 @@ class _Centered:
         """Return the centered matrix times `dense`."""
         out = np.zeros((self.x.shape[0], dense.shape[1]), np.float32)
         small = np.ascontiguousarray(dense, np.float32)
-        with ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             parts = (self.x.indptr, self.x.indices, self.x.data)
             list(pool.map(lambda c: _times(*parts, *c, small, out), self.chunks))
         return out - (self.mean @ dense).astype(np.float32)
@@ -129,17 +120,17 @@ class _Centered:
             _times_transposed(self.x.indptr, self.x.indices, self.x.data, *chunk, dense, out)
             return out
 
-        with ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             total = sum(np.float64(piece) for piece in pool.map(part, self.chunks))
         return total - np.outer(self.mean, dense.sum(axis=0, dtype=np.float64))
 
 
-def fit_pca(x: sp.csr_matrix, *, seed: int, threads: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fit_pca(x: sp.csr_matrix, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return scores (cells x 50), variances and their shares, by a randomized decomposition of all genes.
 
     Nothing is corrected: assay, chemistry and donor show, as in the release. Method: doi:10.1137/090771806.
     """
-    matrix = _Centered(x, threads)
+    matrix = _Centered(x)
     with threadpool_limits(1):
         basis = generator(seed, "pca").normal(size=(x.shape[1], COMPONENTS + _OVERSAMPLE))
         for _ in range(2):

@@ -15,7 +15,7 @@ from helpers import names
 from helpers.kernels import kernel
 from helpers.simulate import cells, cohort, composition, effects, genes
 from helpers.simulate.genes import Profiles
-from helpers.simulate.planted import CENTER, DECADE, DEFAULT, Planted, generator
+from helpers.simulate.planted import CENTER, DECADE, PLANTED, THREADS, generator
 
 FACTORS = 256  # quantiles of the gamma factor
 FACTOR_LIMIT = 3.0
@@ -46,16 +46,16 @@ def _scale(rate: np.ndarray) -> np.ndarray:
 
 
 def _list_groups(
-    frame: pl.DataFrame, profiles: Profiles, age_effects: pl.DataFrame, *, seed: int, planted: Planted
+    frame: pl.DataFrame, profiles: Profiles, age_effects: pl.DataFrame, *, seed: int
 ) -> list[Group]:
     """Return the groups of cells with the expected molecules of each gene, as yet without ambient molecules."""
-    chemistry_log, after = effects.chemistry_log(seed, planted), planted.late_after
-    sex_log = {s: effects.sex_log(s, seed=seed, planted=planted) for s in (names.MALE, names.FEMALE)}
+    chemistry_log, after = effects.chemistry_log(seed), PLANTED.late_after
+    sex_log = {s: effects.sex_log(s, seed=seed) for s in (names.MALE, names.FEMALE)}
     hinge = {assay: effects.hinge_slope(assay, after) for assay in profiles}
     # parts that several groups have in common are made once
     age_log = cache(partial(effects.age_log, age_effects))
-    donor_log = cache(partial(effects.donor_log, seed, planted=planted))
-    tube_log = cache(partial(effects.library_log, seed, planted=planted))
+    donor_log = cache(partial(effects.donor_log, seed))
+    tube_log = cache(partial(effects.library_log, seed))
     about = (names.ASSAY, names.DONOR, names.EXACT_AGE, names.SEX, names.CHEMISTRY)
     libraries = cohort.list_libraries().rows_by_key(names.SAMPLE, named=True, unique=True)
     groups = []
@@ -75,7 +75,7 @@ def _list_groups(
     return groups
 
 
-def _soups(groups: list[Group], *, seed: int, planted: Planted) -> dict[str, tuple[float, np.ndarray]]:
+def _soups(groups: list[Group], *, seed: int) -> dict[str, tuple[float, np.ndarray]]:
     """Return by library the share of ambient molecules, and what they are: its own cells' and other libraries'."""
     own: dict[str, np.ndarray] = {}
     for sample, part, shares, rate in groups:
@@ -86,8 +86,8 @@ def _soups(groups: list[Group], *, seed: int, planted: Planted) -> dict[str, tup
     soups = {}
     for sample, assay, donor in libraries:
         foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
-        share = effects.ambient_share(seed, sample, assay, donor, planted)
-        soup = _scale(own[sample]) * (1 - planted.foreign) + planted.foreign * _scale(foreign)
+        share = effects.ambient_share(seed, sample, assay, donor)
+        soup = _scale(own[sample]) * (1 - PLANTED.foreign) + PLANTED.foreign * _scale(foreign)
         soups[sample] = share, soup
     return soups
 
@@ -105,13 +105,11 @@ def draw_counts(
     age_effects: pl.DataFrame,
     *,
     seed: int,
-    planted: Planted = DEFAULT,
-    threads: int = 2,
 ) -> sp.csr_matrix:
     """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads."""
     kind = genes.list_kinds()
-    groups = _list_groups(frame, profiles, age_effects, seed=seed, planted=planted)
-    soups = _soups(groups, seed=seed, planted=planted)
+    groups = _list_groups(frame, profiles, age_effects, seed=seed)
+    soups = _soups(groups, seed=seed)
     seeds = generator(seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)
     types = cohort.list_types().select(names.LEVEL0, "dispersion").rows()
     factors = {level0: gamma_factors(dispersion) for level0, dispersion in types}
@@ -124,7 +122,7 @@ def draw_counts(
         factor = factors[part[cells.TRUE0][0]]
         return draw_cells(rate, kind, part["molecules"].to_numpy(), shares, own, factor)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         drawn = list(pool.map(draw, groups))
     lengths, found, number = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     del drawn

@@ -11,6 +11,7 @@ SILENT = "VenEC"
 CENTER, DECADE = 48.0, 10.0  # years; planted effects are linear in age - CENTER
 # The type with a program that is not linear in age: flat up to the middle of life, then up or down.
 LATE_TYPE = "FB"
+THREADS = 2  # what is made does not depend on it
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,7 @@ class Planted:
     quality_sd: float = 0.25  # of the donors' quality: poor tissue varies more and leaks more
     chemistry_sd: float = 0.43
     library_sd: float = 0.04
-    ambient_cells: float = (
-        0.03  # of a cell's molecules, those from the soup of its library: median over libraries
-    )
+    ambient_cells: float = 0.03  # of a cell's molecules, those from the soup of its library (median)
     ambient_nuclei: float = 0.03
     ambient_sd: float = 0.5  # between libraries
     foreign: float = 0.2  # share of those from other libraries, by barcodes that hop on the flow cell
@@ -45,7 +44,7 @@ class Planted:
     late_after: float = 50.0  # years
 
 
-DEFAULT = Planted()
+PLANTED = Planted()
 
 
 def generator(seed: int, *keys: str) -> np.random.Generator:

@@ -1,16 +1,21 @@
 """A simulated release on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
 
 from helpers import files, names
-from helpers.simulate import atlas, cohort, rowgroup, truth
+from helpers.simulate import atlas, cohort, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
 KIND = "simulated release"
+_BLOCK = 1024  # cells
 _NEIGHBORS = {"n_neighbors": 15, "method": "umap", "random_state": 0, "metric": "euclidean", "n_pcs": 40}
 _TSNE = {
     "perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000, "n_jobs": 8, "metric": "euclidean",
@@ -57,7 +62,6 @@ def write(
     *,
     scale: float = DEFAULT_SCALE,
     seed: int = DEFAULT_SEED,
-    threads: int = 2,
     force: bool = False,
     owned: bool = False,
 ) -> Path:
@@ -68,8 +72,8 @@ def write(
     folder
         Where the release goes. One that was simulated there and not changed since is replaced once the new one is
         whole; anything else is refused, unless by `force`. One of the cache is `owned`.
-    scale, seed, threads
-        Those of `atlas.simulate`; the files do not depend on the number of threads.
+    scale, seed
+        Those of `atlas.simulate`.
     """
     folder = Path(folder)
     if owned:
@@ -77,17 +81,17 @@ def write(
     else:
         files.claim(folder, kind=KIND, force=force)  # before the costly step
     files.drop_leftovers(folder)
-    simulation = atlas.simulate(scale=scale, seed=seed, threads=threads)
+    simulation = atlas.simulate(scale=scale, seed=seed)
     with files.writing(folder, kind=KIND, force=force, owned=owned) as part:
         part.mkdir()
-        _write_files(part, simulation, threads=threads)
+        _write_files(part, simulation)
     return folder
 
 
-def _write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) -> None:
+def _write_files(folder: Path, simulation: atlas.Simulation) -> None:
     """Write the twelve files and the truth of `simulation` into an existing folder."""
     adata = simulation.adata
-    rowgroup.write_columns(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names), threads=threads)
+    _write_expression(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names))
     adata.obs.to_parquet(folder / names.SAMPLE_FILE)
     adata.var.reset_index(drop=True).to_parquet(folder / names.FEATURE_FILE)
     for key, file in names.PROJECTION_FILES.items():
@@ -95,6 +99,17 @@ def _write_files(folder: Path, simulation: atlas.Simulation, *, threads: int) ->
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
     truth.write_truth(folder / names.TRUTH_FOLDER, simulation)
     _write_texts(folder, simulation)
+
+
+def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
+    """Write dense float32 columns in one row group; they wait in a scratch file, since full size is 20 GiB of them."""
+    files.require_room(path, 4 * x.shape[0] * x.shape[1])
+    with tempfile.TemporaryFile(dir=path.parent) as scratch:
+        dense = np.memmap(scratch, np.float32, "w+", shape=(x.shape[1], x.shape[0]))
+        for first in range(0, x.shape[0], _BLOCK):
+            dense[:, first : first + _BLOCK] = x[first : first + _BLOCK].toarray().T
+        table = pa.table([pa.array(column) for column in dense], names=genes)
+        pq.write_table(table, path, row_group_size=x.shape[0])
 
 
 def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from helpers import files, names
 from helpers.simulate import atlas, cells, cohort, composition, effects, genes
-from helpers.simulate.planted import DECADE, LATE_TYPE, SILENT
+from helpers.simulate.planted import DECADE, LATE_TYPE, PLANTED, SILENT
 
 VERSION = 2
 _PLANTED = "log2_change_per_decade"
@@ -40,116 +40,68 @@ def composition_slopes() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["assay", "level", "label", _PLANTED, "origin"], orient="row")
 
 
-def donor_effects(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return assay, level 0 and the log2 standard deviation between donors of a low, a typical and a high gene.
+def list_tables(simulation: atlas.Simulation) -> dict[str, pl.DataFrame]:
+    """Return every truth table by its name; ``age_expression`` is that of `effects.list_age_effects`.
 
-    ``ageless`` types have no planted change of expression but the published genes; `silent_types` have none at all.
+    ``late_expression`` are the genes whose change is not linear: none up to an age, then so many log2 a decade.
+    ``donor_effects`` has the log2 standard deviation between donors of a low, a typical and a high gene; ``ageless``
+    types have no planted change of expression but the published genes, ``silent_types`` none at all, nor of their number
+    of cells. ``structural_zeros`` is what one assay cannot see.
     """
-    spread = effects.gene_spread(simulation.seed, simulation.planted) / effects.LN2
-    low, median, high = np.quantile(spread, (0.1, 0.5, 0.9))
-    types = cohort.list_types().select(names.LEVEL0, "ageless")
-    kinds = cohort.list_labels().select(pl.col(names.ASSAY).alias("assay"), names.LEVEL0)
-    kinds = kinds.unique(maintain_order=True).join(types, on=names.LEVEL0, maintain_order="left")
-    return kinds.select(
+    seed, changes = simulation.seed, simulation.age_effects
+    symbols = genes.list_genes().select(names.GENE)
+    people, types = cohort.list_donors(), cohort.list_types()
+    kinds = (
+        cohort.list_labels()
+        .select(pl.col(names.ASSAY).alias("assay"), names.LEVEL0)
+        .unique(maintain_order=True)
+    )
+    flat = composition.list_slopes().filter(pl.col(_PLANTED) == 0)
+    silent = flat.select("assay", pl.col("label").alias(names.LEVEL0))
+    silent = silent.join(changes, on=["assay", names.LEVEL0], how="anti")
+
+    hinges = {assay: effects.hinge_slope(assay, PLANTED.late_after) for assay in (names.CELLS, names.NUCLEI)}
+    late = changes.filter(pl.col("origin") == "late").select(
         "assay",
         names.LEVEL0,
-        median_log2_sd=pl.lit(median),
-        low_log2_sd=pl.lit(low),
-        high_log2_sd=pl.lit(high),
-        ageless="ageless",
+        names.GENE,
+        after_years=pl.lit(PLANTED.late_after),
+        log2_change_per_decade_after=pl.col(_PLANTED) / pl.col("assay").replace_strict(hinges),
     )
+    low, median, high = np.quantile(effects.gene_spread(seed) / effects.LN2, (0.1, 0.5, 0.9))
+    spreads = {"median_log2_sd": pl.lit(median), "low_log2_sd": pl.lit(low), "high_log2_sd": pl.lit(high)}
+    kinds = kinds.join(types.select(names.LEVEL0, "ageless"), on=names.LEVEL0, maintain_order="left")
 
-
-def silent_types(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return assay and level 0 of the types without any effect of age: no gene changes, nor their number of cells."""
-    flat = composition.list_slopes().filter(pl.col(_PLANTED) == 0)
-    kinds = flat.select("assay", pl.col("label").alias(names.LEVEL0))
-    silent = kinds.join(simulation.age_effects, on=["assay", names.LEVEL0], how="anti")
-    return silent.with_columns(common=pl.col(names.LEVEL0) == SILENT)
-
-
-def late_effects(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return the genes whose change is not linear: none up to an age, then so many log2 a decade."""
-    after = simulation.planted.late_after
-    late = simulation.age_effects.filter(pl.col("origin") == "late")
-    hinges = {assay: effects.hinge_slope(assay, after) for assay in (names.CELLS, names.NUCLEI)}
-    change = pl.col(_PLANTED) / pl.col("assay").replace_strict(hinges)
-    about = ("assay", names.LEVEL0, names.GENE)
-    return late.select(*about, after_years=pl.lit(after), log2_change_per_decade_after=change)
-
-
-def donor_factors(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return donor, level 0 and the donor's score on each latent factor."""
-    rows = [
-        (donor, level0, *effects.factor_scores(simulation.seed, donor, level0, simulation.planted))
-        for donor in cohort.list_donors()[names.DONOR]
-        for level0 in cohort.list_types()[names.LEVEL0]
+    factors = [f"factor_{k + 1}" for k in range(PLANTED.factors)]
+    scores = [
+        (donor, level0, *effects.factor_scores(seed, donor, level0))
+        for donor in people[names.DONOR]
+        for level0 in types[names.LEVEL0]
     ]
-    return pl.DataFrame(rows, schema=[names.DONOR, names.LEVEL0, *_factors(simulation)], orient="row")
+    loadings = dict(zip(factors, effects.factor_loadings(seed).astype(np.float32), strict=True))
 
-
-def factor_loadings(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return gene and its loading on each latent factor, in standard deviations of the gene between donors."""
-    loading = effects.factor_loadings(simulation.seed, simulation.planted).astype(np.float32)
-    columns = dict(zip(_factors(simulation), loading, strict=True))
-    return genes.list_genes().select(names.GENE).with_columns(**columns)
-
-
-def _factors(simulation: atlas.Simulation) -> list[str]:
-    return [f"factor_{k + 1}" for k in range(simulation.planted.factors)]
-
-
-def ambient(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return library, assay, donor, and the shares of its molecules that were ambient and that are of other libraries."""
-    seed, planted = simulation.seed, simulation.planted
-    table = cohort.list_libraries().select(names.SAMPLE, pl.col(names.ASSAY).alias("assay"), names.DONOR)
-    share = pl.Series([effects.ambient_share(seed, *row, planted) for row in table.rows()])
-    return table.with_columns(ambient_share=share, foreign_share=share * planted.foreign)
-
-
-def structural_zeros() -> pl.DataFrame:
-    """Return assay and gene of what one assay cannot see."""
-    rows = [(assay, gene) for assay, found in genes.STRUCTURAL_ZEROS.items() for gene in found]
-    return pl.DataFrame(rows, schema=["assay", names.GENE], orient="row")
-
-
-def chemistry_effects(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return gene and the planted log2 change from the second to the third version of the chemistry."""
-    change = effects.chemistry_log(simulation.seed, simulation.planted) / effects.LN2
-    return genes.list_genes().select(names.GENE).with_columns(log2_v3_over_v2=change)
-
-
-def true_cells(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return barcode, true labels, whether the cell is mislabeled or a doublet, and the second cell's finest label."""
-    columns = [names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet", "doublet_with"]
-    return simulation.cells.select(columns)
-
-
-def true_donors(simulation: atlas.Simulation) -> pl.DataFrame:
-    """Return the donors with exact ages, the planted share of dissociation-stress molecules, and how poor the tissue is."""
-    people = cohort.list_donors()
-    share = [effects.stress_share(simulation.seed, donor) for donor in people[names.DONOR]]
-    poor = pl.col(names.DONOR).replace_strict(effects.quality(simulation.seed, simulation.planted))
-    return people.with_columns(pl.Series("stress_share", share), poor_quality=poor)
-
-
-def list_tables(simulation: atlas.Simulation) -> dict[str, pl.DataFrame]:
-    """Return every truth table by its name; ``age_expression`` is that of `effects.list_age_effects`."""
+    libraries = cohort.list_libraries()
+    tubes = libraries.select(names.SAMPLE, pl.col(names.ASSAY).alias("assay"), names.DONOR)
+    ambient = pl.Series([effects.ambient_share(seed, *row) for row in tubes.rows()])
+    zeros = [(assay, gene) for assay, found in genes.STRUCTURAL_ZEROS.items() for gene in found]
+    true = (names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet", "doublet_with")
+    stress = pl.Series([effects.stress_share(seed, donor) for donor in people[names.DONOR]])
+    poor = pl.col(names.DONOR).replace_strict(effects.quality(seed))
     return {
-        "age_expression": simulation.age_effects,
-        "late_expression": late_effects(simulation),
-        "sex_expression": effects.list_sex_effects(simulation.seed, simulation.planted),
-        "silent_types": silent_types(simulation),
+        "age_expression": changes,
+        "late_expression": late,
+        "sex_expression": effects.list_sex_effects(seed),
+        "silent_types": silent.with_columns(common=pl.col(names.LEVEL0) == SILENT),
         "composition": composition_slopes(),
-        "donor_effects": donor_effects(simulation),
-        "donor_factors": donor_factors(simulation),
-        "factor_loadings": factor_loadings(simulation),
-        "ambient": ambient(simulation),
-        "chemistry_effects": chemistry_effects(simulation),
-        "structural_zeros": structural_zeros(),
-        "cells": true_cells(simulation),
-        "donors": true_donors(simulation),
-        "libraries": cohort.list_libraries(),
+        "donor_effects": kinds.select("assay", names.LEVEL0, **spreads, ageless="ageless"),
+        "donor_factors": pl.DataFrame(scores, schema=[names.DONOR, names.LEVEL0, *factors], orient="row"),
+        "factor_loadings": symbols.with_columns(**loadings),
+        "ambient": tubes.with_columns(ambient_share=ambient, foreign_share=ambient * PLANTED.foreign),
+        "chemistry_effects": symbols.with_columns(log2_v3_over_v2=effects.chemistry_log(seed) / effects.LN2),
+        "structural_zeros": pl.DataFrame(zeros, schema=["assay", names.GENE], orient="row"),
+        "cells": simulation.cells.select(true),
+        "donors": people.with_columns(stress_share=stress, poor_quality=poor),
+        "libraries": libraries,
     }
 
 
@@ -159,5 +111,5 @@ def write_truth(folder: Path, simulation: atlas.Simulation) -> None:
     for name, table in list_tables(simulation).items():
         table.write_parquet(folder / f"{name}.parquet")
     made = {"seed": simulation.seed, "scale": simulation.scale, "version": VERSION, "simulated": True}
-    made["planted"] = asdict(simulation.planted) | {"silent_type": SILENT, "late_type": LATE_TYPE}
+    made["planted"] = asdict(PLANTED) | {"silent_type": SILENT, "late_type": LATE_TYPE}
     files.write_json(folder / "simulation.json", made)
