@@ -1,58 +1,36 @@
-"""One small simulated release for the whole session, shared by all workers and kept between sessions."""
+"""The tiny simulated release, shared by all tests and kept in the cache folder, and a small one made without the simulator."""
 
-import hashlib
 import sys
-import tempfile
 from pathlib import Path
 
-import filelock
+import polars as pl
 import pytest
 
-from helpers import simulate
-from helpers.simulate import atlas, release
+from helpers import names, sources
 
 sys.path.insert(0, str(Path(__file__).parent))  # what several folders of tests share
-TINY_SCALE, TINY_SEED = 0.02, 20240613
-
-
-def _source_key() -> str:
-    """Hash everything a simulated release is made from: its sources and the published tables."""
-    room = Path(simulate.__file__).parent
-    sha = hashlib.sha256()
-    for path in sorted(
-        [*room.rglob("*.py"), *(room.parent / "facts").rglob("*.*"), room.parent / "names.py"]
-    ):
-        if "__pycache__" not in path.parts:
-            sha.update(path.name.encode() + path.read_bytes())
-    return sha.hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")
 def tiny_release() -> Path:
     """Return the folder of a simulated release of about 3,700 cells. Copy it before you change anything in it."""
-    folder = Path(tempfile.gettempdir()) / "musclebook-tests" / f"tiny-{_source_key()}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            release.write(folder, scale=TINY_SCALE, seed=TINY_SEED)
-    return folder
+    return sources.simulated_folder("tiny")
 
 
 @pytest.fixture(scope="session")
-def _tiny_simulation() -> atlas.Simulation:
-    return atlas.simulate(scale=TINY_SCALE, seed=TINY_SEED)
-
-
-@pytest.fixture
-def tiny_adata(_tiny_simulation: atlas.Simulation):
-    """Return the atlas of that release in memory: a copy, free to change."""
-    return _tiny_simulation.adata.copy()
+def tiny_adata(tiny_release: Path):
+    """Return the atlas of that release in memory: shared, not to be changed."""
+    return sources.open_atlas(tiny_release).to_anndata()
 
 
 @pytest.fixture(scope="session")
-def tiny_simulation(_tiny_simulation: atlas.Simulation) -> atlas.Simulation:
-    """Return the whole tiny simulation with its truth: shared, not to be changed."""
-    return _tiny_simulation
+def tiny_cells(tiny_release: Path) -> pl.DataFrame:
+    """Return its cells with what is true of them."""
+    true = pl.read_parquet(tiny_release / names.TRUTH_FOLDER / "cells.parquet")
+    shown = pl.read_parquet(tiny_release / names.SAMPLE_FILE).with_columns(
+        pl.col(pl.Categorical).cast(pl.String)
+    )
+    return shown.hstack(true)
 
 
 @pytest.fixture(scope="session")

@@ -490,7 +490,7 @@ def standing_in(monkeypatch, tiny):
     """Let the simulator write a small release in no time, through pyarrow as the real one does."""
     monkeypatch.setattr(release.atlas, "simulate", lambda **_: None)
 
-    def _write_files(folder, simulation, *, threads):
+    def _write_files(folder, simulation):
         for path in tiny.glob("*.parquet"):
             pq.write_table(pq.read_table(path), folder / path.name)
 
@@ -620,7 +620,7 @@ import sys, time
 from pathlib import Path
 from helpers.simulate import release
 release.atlas.simulate = lambda **_: None
-def slow(folder, simulation, *, threads):
+def slow(folder, simulation):
     (folder / "half.parquet").write_bytes(b"PAR1")
     print("half", flush=True)
     time.sleep(60)
@@ -731,7 +731,6 @@ def test_a_folder_that_cannot_take_its_name_gives_the_older_one_back(tmp_path, m
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return plain(path, to)
 
-    monkeypatch.setattr(files, "_exchange", lambda *_: False)  # a system whose folders cannot trade names
     monkeypatch.setattr(Path, "rename", rename)
     with (
         pytest.raises(StorageError, match="cannot be written: Input/output error"),

@@ -1,6 +1,5 @@
 """Files written whole or not at all, and the hashes that name them."""
 
-import ctypes
 import errno
 import fcntl
 import hashlib
@@ -139,9 +138,9 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
         _refuse(folder, f"is a symbolic link to {os.path.realpath(folder)}")
     if folder.exists() and not folder.is_dir():
         _refuse(folder, "is a file")
-    kept = {"the working folder": Path(os.curdir), "the home folder": Path(os.path.expanduser("~"))}  # noqa: PTH111
-    for words, other in (kept | {f"{str(one)!r}, which is read": Path(one) for one in inputs}).items():
-        there = other.resolve()
+    kept = {"the working folder": ".", "the home folder": os.path.expanduser("~")}  # noqa: PTH111
+    for words, other in (kept | {f"{str(one)!r}, which is read": one for one in inputs}).items():
+        there = Path(other).resolve()
         if folder.exists() and there.exists() and any(map(folder.samefile, (there, *there.parents))):
             _refuse(folder, f"is or holds {words}")
     with storing(folder, any_fault=True):
@@ -256,32 +255,15 @@ def replace(part: Path, path: Path) -> None:
         return
     old = part.with_name(f"{part.name}.old")
     with _turn(path.parent):
-        if path.is_dir() and _exchange(part, path):
-            old = part
-        else:
-            _rename_in_turn(part, path, old)
+        if path.is_dir():
+            path.rename(old)  # whoever is killed here leaves it to `drop_leftovers`
+        try:
+            part.rename(path)
+        except OSError:
+            if old.is_dir():
+                old.rename(path)
+            raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders trade names in one step, so that neither name is ever gone; False where the system cannot."""
-    try:
-        trade = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):  # not Linux
-        return False
-    here = -100  # AT_FDCWD
-    return trade(here, os.fsencode(one), here, os.fsencode(other), 2) == 0  # RENAME_EXCHANGE
-
-
-def _rename_in_turn(part: Path, path: Path, old: Path) -> None:
-    if path.is_dir():
-        path.rename(old)
-    try:
-        part.rename(path)
-    except OSError:
-        if old.is_dir():
-            old.rename(path)
-        raise
 
 
 def drop_leftovers(path: Path) -> None:

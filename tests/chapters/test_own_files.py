@@ -25,12 +25,11 @@ pytestmark = pytest.mark.xdist_group("own files")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, tiny_simulation):
+def files(tmp_path_factory, tiny_adata):
     """Both files, of the cells of the tiny atlas, without anything that tells where they are from."""
-    made, folder = tiny_simulation.adata, tmp_path_factory.mktemp("own")
+    made, folder = tiny_adata, tmp_path_factory.mktemp("own")
     counts = made.layers["counts"].astype("float32")
-    ages = tiny_simulation.cells["exact_age"].to_numpy() if "exact_age" in tiny_simulation.cells else None
-    ages = made.obs["age_numeric"].to_numpy(float) if ages is None else ages
+    ages = made.obs["age_numeric"]
     plain = ad.AnnData(counts, var=pd.DataFrame(index=made.var_names.astype(str)))
     plain.obs_names = [f"barcode {number}" for number in range(plain.n_obs)]
     plain.write_h5ad(folder / "plain.h5ad")

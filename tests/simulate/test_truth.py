@@ -1,12 +1,13 @@
 import json
+import types
 
 import numpy as np
 import polars as pl
 import pytest
 
 from helpers import names
-from helpers.errors import ParameterError
-from helpers.simulate import atlas, effects, genes, release, truth
+from helpers.errors import ParameterError, StorageError
+from helpers.simulate import atlas, cells, effects, genes, maps, matrix, release, truth
 
 COLUMNS = {
     "age_expression": ["assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"],
@@ -37,7 +38,7 @@ def test_donors_of_the_truth_have_exact_ages(tiny_release):
 def test_simulation_file_names_seed_scale_and_version(tiny_release):
     made = json.loads((tiny_release / names.TRUTH_FOLDER / "simulation.json").read_text())
     assert made.pop("planted")["factors"] == 4
-    assert made == {"seed": 20240613, "scale": 0.02, "version": truth.VERSION, "simulated": True}
+    assert made == {"seed": 1, "scale": 0.02, "version": truth.VERSION, "simulated": True}
 
 
 def test_true_cells_are_in_the_order_of_the_release(tiny_release):
@@ -45,17 +46,17 @@ def test_true_cells_are_in_the_order_of_the_release(tiny_release):
     assert (found == pl.read_parquet(tiny_release / names.SAMPLE_FILE)[names.INDEX_COLUMN]).all()
 
 
-def test_every_label_has_a_slope_at_each_level_and_assay(tiny_simulation):
+def test_every_label_has_a_slope_at_each_level_and_assay(tiny_cells):
     table = truth.composition_slopes()
-    seen = tiny_simulation.cells.group_by(names.ASSAY).agg(pl.col(names.LEVEL2).unique())
+    seen = tiny_cells.group_by(names.ASSAY).agg(pl.col(names.LEVEL2).unique())
     for assay, found in seen.rows():
         mine = table.filter((pl.col("assay") == assay) & (pl.col("level") == names.LEVEL2))
         assert set(mine["label"]) == set(found)
     assert not table.select("assay", "level", "label").is_duplicated().any()
 
 
-def test_planted_effects_are_unique_and_finite(tiny_simulation):
-    table = tiny_simulation.age_effects
+def test_planted_effects_are_unique_and_finite(tiny_release):
+    table = pl.read_parquet(tiny_release / names.TRUTH_FOLDER / "age_expression.parquet")
     key = table.select("assay", names.LEVEL0, names.LEVEL2, names.GENE)
     assert not key.is_duplicated().any()
     assert table["log2_change_per_decade"].is_finite().all()
@@ -68,23 +69,38 @@ def test_the_simulated_readme_says_so(tiny_release):
     assert "No real cell" in text
 
 
-def test_files_do_not_depend_on_the_number_of_threads(tmp_path):
-    one = release.write(tmp_path / "one", scale=0.001, seed=9, threads=1)
-    two = release.write(tmp_path / "two", scale=0.001, seed=9, threads=3)
-    files = [p.relative_to(one) for p in sorted(one.rglob("*")) if p.is_file()]
-    assert len(files) >= len(names.RELEASE_FILES) + len(COLUMNS)
-    assert [f for f in files if (one / f).read_bytes() != (two / f).read_bytes()] == []
+def test_what_is_made_does_not_depend_on_the_number_of_threads(monkeypatch):
+    means = {assay: genes.make_profiles(assay, seed=9) for assay in (names.CELLS, names.NUCLEI)}
+    frame = cells.make_cells(scale=0.001, seed=9).filter(~pl.col("doublet")).head(120)
+    changes = effects.list_age_effects(means, seed=9)
+    made = []
+    for threads in (1, 3):
+        monkeypatch.setattr(matrix, "THREADS", threads)
+        monkeypatch.setattr(maps, "THREADS", threads)
+        counts = matrix.draw_counts(frame, means, changes, seed=9)
+        scores, *_ = maps.fit_pca(counts.astype(np.float32), seed=9)
+        made.append(counts.data.tobytes() + counts.indices.tobytes() + scores.tobytes())
+    assert made[0] == made[1]
 
 
-def test_a_stopped_run_leaves_nothing(tmp_path, monkeypatch, tiny_simulation):
-    def stop(path, *_, **__):
+def test_a_stopped_run_leaves_nothing(tmp_path, monkeypatch, tiny_adata):
+    def stop(path, *_):
         path.write_bytes(b"half a file")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(release.atlas, "simulate", lambda **_: tiny_simulation)
-    monkeypatch.setattr(release.rowgroup, "write_columns", stop)
+    monkeypatch.setattr(release.atlas, "simulate", lambda **_: types.SimpleNamespace(adata=tiny_adata))
+    monkeypatch.setattr(release, "_write_expression", stop)
     with pytest.raises(KeyboardInterrupt):
         release.write(tmp_path / "atlas")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_expression_file_that_does_not_fit_is_refused_before_it_is_begun(
+    tmp_path, monkeypatch, tiny_adata
+):
+    monkeypatch.setattr(release.files.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10**6))
+    with pytest.raises(StorageError, match="it needs about"):
+        release._write_expression(tmp_path / "x.parquet", tiny_adata.X, list(tiny_adata.var_names))
     assert list(tmp_path.iterdir()) == []
 
 
