@@ -13,11 +13,13 @@ import edgepython as ep
 import numpy as np
 import polars as pl
 import statsmodels.api as sm
+from patsy import dmatrix
+from polars.selectors import numeric
 from scipy import stats
 
 from helpers import names
 from helpers.errors import DesignError, ParameterError, TableError
-from helpers.stats import permute
+from helpers.stats import expression, permute
 
 TYPE, N, TOTAL, GROUP, CHEMISTRY, ALL, CENTER = "type", "n", "total", "group", "chemistry", "all", "center"
 ADJUST = (names.SEX, CHEMISTRY)
@@ -44,9 +46,8 @@ def count_by_donor(
     ----------
     obs
         One row a barcode: ``DonorID``, the column `level`, and where present ``batch`` (the assay) and ``10X_version``.
-        Barcodes without donor or label are left out.
     donors
-        One row a donor, such as ``muscle.donors``. Donors without age are left out.
+        One row a donor, such as ``muscle.donors``. Donors without age are left out, and barcodes without donor or label.
     libraries
         Count by ``SampleID`` within donors.
 
@@ -117,7 +118,7 @@ def composition_from_counts(
     table = table.select(*own, *covariates).rename(own)
     table = table if assay else table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
     constant = [names.EXACT_AGE if age else GROUP, *covariates]
-    if faults := [fault for fault in _faults(table, constant) if fault]:
+    if faults := _faults(table, constant):
         raise TableError("; ".join(faults) + ".")
     key = [names.ASSAY, names.DONOR]
     units = table.group_by(key).agg(pl.col(N).cast(pl.Int64).sum().alias(TOTAL), pl.col(constant).first())
@@ -346,21 +347,13 @@ def _adjust(
     donors: pl.DataFrame, adjust: Sequence[str], exposure: np.ndarray, *, enough: bool
 ) -> tuple[np.ndarray, list[str]]:
     """Return intercept, the covariates that can be told from the exposure, and the exposure last."""
-    kept: list[np.ndarray] = [np.ones(len(exposure))]
-    adjusted = []
-    for column in adjust if enough else ():
-        if column not in donors.columns or donors[column].null_count() or donors[column].n_unique() < 2:
-            continue
-        values = donors[column]
-        if values.dtype.is_numeric():
-            new = [(values - values.mean()).to_numpy().astype(float)]
-        else:
-            new = [(values == one).to_numpy().astype(float) for one in values.unique().sort()[1:]]
-        tried = np.column_stack([*kept, *new, exposure])
-        if np.linalg.matrix_rank(tried) == tried.shape[1] and len(exposure) - tried.shape[1] >= MIN_DONORS:
-            kept += new
-            adjusted.append(column)
-    return np.column_stack([*kept, exposure]), adjusted
+    if not enough:
+        return np.column_stack([np.ones(len(exposure)), exposure]), []
+    given = [column for column in adjust if column in donors.columns and not donors[column].null_count()]
+    labels = donors.select(given).cast({~numeric(): pl.String}).to_pandas()
+    coded = labels.assign(**{expression.AGE_TERM: exposure})
+    adjusted = expression.choose_terms(coded, given).filter("kept")["term"].to_list()
+    return np.asarray(dmatrix(expression.join_terms([*adjusted, expression.AGE_TERM]), coded)), adjusted
 
 
 def _permutation(
@@ -469,35 +462,38 @@ def _require(table: pl.DataFrame, columns: Sequence[str]) -> None:
 
 def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
     """Name what is wrong with a count table of another study, the first place of each fault."""
-    faults = []
     if table.is_empty():
         return ["the table has no rows"]
-    for column in table.columns:
-        if holes := table[column].null_count():
-            row = table[column].is_null().arg_max()
-            faults.append(f"{holes} empty values in {column!r}, first in row {row}: fill or drop these rows")
-    blank = table.filter(pl.col(names.DONOR).cast(pl.String).str.strip_chars() == "").height
-    faults += [f"{blank} rows name no donor"] if blank else []
-    if not table[N].dtype.is_numeric():
-        faults.append(f"counts are {table[N].dtype}, not numbers")
-    else:
-        whole = (pl.col(N) >= 0) & (pl.col(N) == pl.col(N).round(0)) & pl.col(N).cast(pl.Float64).is_finite()
-        faults += _first(table.filter(~whole), "counts are not whole numbers >= 0", N)
-        held = table.group_by(names.ASSAY, names.DONOR).agg(pl.col(N).sum()).sort(names.DONOR)
-        faults += _first(held.filter(pl.col(N) == 0), "donors have no counts at all: drop them", names.DONOR)
+    faults = [
+        f"{holes} empty values in {column!r}, first in row {table[column].is_null().arg_max()}: fill or drop these rows"
+        for column in table.columns
+        if (holes := table[column].null_count())
+    ]
+    donor, each = pl.col(names.DONOR), table.group_by(names.DONOR)
+    nameless = table.filter(donor.cast(pl.String).str.strip_chars() == "")
     twice = table.filter(pl.struct(names.ASSAY, names.DONOR, TYPE).is_duplicated())
-    faults += _first(twice, "rows share donor and type: add them up first", TYPE)
+    found = [
+        (nameless, "rows name no donor", names.DONOR),
+        (twice, "rows share donor and type: add them up first", TYPE),
+    ]
     for column in constant:
-        several = table.group_by(names.DONOR).agg(pl.col(column).n_unique()).filter(pl.col(column) > 1)
-        what = f"donors have several values of {column!r}: one per donor is needed"
-        faults += _first(several.sort(names.DONOR), what, names.DONOR)
+        several = each.agg(pl.col(column).n_unique()).filter(pl.col(column) > 1).sort(names.DONOR)
+        found.append(
+            (several, f"donors have several values of {column!r}: one per donor is needed", names.DONOR)
+        )
+    if table[N].dtype.is_numeric():
+        whole = (pl.col(N) >= 0) & (pl.col(N) == pl.col(N).round(0)) & pl.col(N).cast(pl.Float64).is_finite()
+        held = table.group_by(names.ASSAY, names.DONOR).agg(pl.col(N).sum()).sort(names.DONOR)
+        found.append((table.filter(~whole), "counts are not whole numbers >= 0", N))
+        found.append((held.filter(pl.col(N) == 0), "donors have no counts at all: drop them", names.DONOR))
+    else:
+        faults.append(f"counts are {table[N].dtype}, not numbers")
+    faults += [
+        f"{bad.height} {what}, first {bad[column][0]!r} in donor {bad[names.DONOR][0]!r}"
+        for bad, what, column in found
+        if bad.height
+    ]
     return faults
-
-
-def _first(bad: pl.DataFrame, what: str, column: str) -> list[str]:
-    if bad.is_empty():
-        return []
-    return [f"{bad.height} {what}, first {bad[column][0]!r} in donor {bad[names.DONOR][0]!r}"]
 
 
 def _fill(units: pl.DataFrame, counted: pl.DataFrame, key: list[str]) -> pl.DataFrame:

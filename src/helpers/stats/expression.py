@@ -1,17 +1,13 @@
 """Genes that change with age, tested on donors: what edgePython's quasi-likelihood leaves to whoever calls it."""
 
 import difflib
-import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import edgepython as ep
 import numpy as np
 import pandas as pd
 import polars as pl
-import scanpy as sc
 from anndata import AnnData
-from edgepython import glm_kernels
 from patsy import dmatrix
 from scipy import stats
 
@@ -19,7 +15,6 @@ import helpers.kernels  # noqa: F401  edgePython compiles in several processes a
 from helpers import names
 from helpers.errors import CountsError, DesignError, ParameterError, TableError
 
-_LOGGER = logging.getLogger(__name__)
 EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
 ALL = "all"
 AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
@@ -55,6 +50,8 @@ def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -
     obs = table.loc[order].assign(n_cells=[int(sizes[donor]) for donor in order])
     if not order:
         return AnnData(obs=obs, var=cells.var[[]], layers={"sum": np.zeros((0, cells.n_vars))})
+    import scanpy as sc  # two seconds that a composition need not wait for
+
     cells = cells[cells.obs[names.DONOR].astype(str).isin(order).to_numpy()]
     summed = sc.get.aggregate(cells, by=names.DONOR, func="sum", layer=names.COUNTS)[order]
     if names.CHEMISTRY in cells.obs and cells.obs[names.CHEMISTRY].notna().any():
@@ -182,7 +179,7 @@ def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -
     rows, kept = [], [AGE_TERM]
     for term in covariates:
         levels = donors[term].value_counts().sort_index()
-        tried = np.asarray(dmatrix(" + ".join([*kept, term] if len(levels) > 1 else kept), donors))
+        tried = np.asarray(dmatrix(join_terms([*kept, term] if len(levels) > 1 else kept), donors))
         if len(levels) < 2:
             why = f"left out: all donors are {levels.index[0]}"
         elif np.linalg.matrix_rank(tried) < tried.shape[1]:
@@ -196,6 +193,11 @@ def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -
         rows.append({"term": term, "levels": shown, "kept": term in kept, "why": why})
     schema = {"term": pl.String, "levels": pl.String, "kept": pl.Boolean, "why": pl.String}
     return pl.DataFrame(rows, schema=schema)
+
+
+def join_terms(terms: Sequence[str]) -> str:
+    """Return a formula of columns, whatever their names hold."""
+    return " + ".join(f"Q({term!r})" for term in terms)
 
 
 def write_formula(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> str:
@@ -281,7 +283,6 @@ def run_test(
     .. [1] Lun, Chen and Smyth (2016), doi:10.1007/978-1-4939-3578-9_19
     """
     _refuse_no_counts(counts)
-    _warn_of_compilation()
     offset = np.broadcast_to(np.log(find_sizes(counts) if sizes is None else sizes), counts.shape)
     # robust: one donor far out must not widen the prior of all genes
     fit = ep.glm_ql_fit(counts.to_numpy(float), design=design.to_numpy(float), offset=offset, robust=True)
@@ -472,10 +473,3 @@ def _wald_error(fit: dict, coef: int) -> np.ndarray:
     information = np.einsum("gn,ni,nj->gij", np.maximum(mean / (1 + dispersion * mean), 1e-10), x, x)
     covariance = np.linalg.inv(information)[:, coef, coef]
     return np.sqrt(covariance * np.asarray(fit["s2.post"], dtype=float)) / np.log(2)
-
-
-def _warn_of_compilation() -> None:
-    """Say that the first fit on a machine compiles: half a minute without a word looks like a hang."""
-    cache = getattr(getattr(glm_kernels.fit_one_group_mat, "_cache", None), "cache_path", None)
-    if cache is not None and not any(Path(cache).glob("glm_kernels.*.nbi")):
-        _LOGGER.warning("The first fit on this machine compiles edgePython: about half a minute, once.")

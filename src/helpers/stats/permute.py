@@ -10,9 +10,9 @@ References
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from math import factorial, prod
 
 import numpy as np
@@ -201,29 +201,25 @@ def _count_one(values: np.ndarray) -> int:
 
 def _enumerate(observed: np.ndarray, places: list[np.ndarray], total: int) -> np.ndarray:
     listed = np.empty((total, observed.size))
-    outer, inner = 1, total
-    for place in places:
-        rows = _list_one(observed[place])
-        inner //= rows.shape[0]
-        listed[:, place] = np.tile(np.repeat(rows, inner, axis=0), (outer, 1))
-        outer *= rows.shape[0]
+    orders = [list(_order(observed[place].tolist())) for place in places]
+    for row, parts in zip(listed, product(*orders), strict=True):
+        for place, part in zip(places, parts, strict=True):
+            row[place] = part
     # the observed one leads: every test reads its statistic from the first row
     first = int(np.flatnonzero((listed == observed).all(axis=1))[0])
     listed[[0, first]] = listed[[first, 0]]
     return listed
 
 
-def _list_one(values: np.ndarray) -> np.ndarray:
-    """List distinct arrangements: place the copies of one value at a time among the places still free."""
-    distinct, times = np.unique(values, return_counts=True)
-    listed = np.zeros((1, values.size))
-    free = np.arange(values.size)[None, :]
-    for value, n in zip(distinct[:-1], times[:-1], strict=True):
-        chosen = np.array(list(combinations(range(free.shape[1]), int(n))))
-        kept = np.array([np.setdiff1d(np.arange(free.shape[1]), row) for row in chosen])
-        taken = free[:, chosen].reshape(-1, int(n))
-        listed = np.repeat(listed, len(chosen), axis=0)
-        np.put_along_axis(listed, taken, value, axis=1)
-        free = free[:, kept].reshape(len(listed), -1)
-    np.put_along_axis(listed, free, distinct[-1], axis=1)
-    return listed
+def _order(values: list[float]) -> Iterator[list[float]]:
+    """Give every distinct order of values once: the smallest on each choice of places, the others around them."""
+    if not values:
+        yield []
+        return
+    smallest = min(values)
+    others = [value for value in values if value != smallest]
+    for places in combinations(range(len(values)), len(values) - len(others)):
+        for order in _order(others):
+            for place in places:
+                order.insert(place, smallest)
+            yield order
