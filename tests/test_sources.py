@@ -1,7 +1,5 @@
 """The one door: words, folders, files, and answers to what is none of these."""
 
-import threading
-
 import pytest
 
 from helpers import names, sources
@@ -47,15 +45,6 @@ def test_a_word_is_simulated_once_and_kept(writes):
     assert sources.open_atlas("tiny:7").describe()["seed"] == 7
 
 
-def test_two_notebooks_at_once_simulate_once(writes):
-    threads = [threading.Thread(target=sources.open_atlas, args=("tiny",)) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(writes) == 1
-
-
 def test_other_code_of_the_simulator_simulates_anew_and_drops_the_old(writes, monkeypatch):
     old = sources.simulated_folder("tiny")
     monkeypatch.setattr(sources, "simulation_key", lambda: "0" * 12)
@@ -63,12 +52,6 @@ def test_other_code_of_the_simulator_simulates_anew_and_drops_the_old(writes, mo
     assert len(writes) == 2
     assert new.is_dir()
     assert not old.exists()
-
-
-def test_the_key_follows_the_code_and_the_facts():
-    key = sources.simulation_key()
-    assert len(key) == 12
-    assert key == sources.simulation_key()
 
 
 def test_full_size_is_never_simulated_by_surprise(writes):

@@ -19,9 +19,6 @@ N_GENES = 29_400
 ZERO_SHARE = 0.9541416311666919
 MEDIAN_GENES = 1_172
 MEDIAN_COUNTS = 2_751
-N_BY_ASSAY = {"cells": 90_902, "nuclei": 92_259}
-N_BY_SEX = {"M": 120_405, "F": 62_756}
-N_BY_AGE_BIN = {"young": 83_921, "old": 99_240}
 N_BY_AGE_GROUP = {
     "15-20": 23_345,
     "20-25": 398,
@@ -39,11 +36,6 @@ N_HIERARCHY_BREAKS = 62
 # Age as the study scaled it: one standard deviation over the libraries, in years.
 AGE_SD = 19.32
 
-# Share of variance by term, read off the authors' bar plots (coarse labels).
-VARIANCE_SHARES = {
-    "cells": {"celltype": 0.198, "celltype:age": 0.011, "chemistry": 0.0085, "donor": 0.008},
-    "nuclei": {"celltype": 0.250, "celltype:age": 0.021, "donor": 0.0115, "chemistry": 0.007},
-}
 HUB_REPOSITORY = "longevity-db/skeletal-muscle-atlas"
 
 
