@@ -87,23 +87,16 @@ class Note:
     def record(
         self, name: str, value: Any, unit: str | None = None, interval: tuple[float, float] | None = None
     ) -> Self:
-        """Record a value under a name: glued for the book, written to ``results.json``.
+        """Record a value under a name, once: glued for the book, written to ``results.json``.
 
         Parameters
         ----------
-        name
-            Lower-case words joined by underscores; used once per notebook.
         value
             A number, a text or a truth value; NumPy and polars scalars are turned into plain Python.
         unit
             What the number counts or measures, in words.
         interval
             Lower and upper bound of the 95 % interval, in the same unit.
-
-        Raises
-        ------
-        FindingError
-            If the name is malformed or taken, or the value is not a plain one.
         """
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             msg = f"{name!r} cannot name a finding: use lower-case letters, digits and underscores."
@@ -129,15 +122,8 @@ class Note:
 
         Parameters
         ----------
-        sentence
-            Names recorded values, those of this call or of earlier ones, in braces.
         values
             What to record: a value, or a value with its unit, or with unit and interval.
-
-        Raises
-        ------
-        FindingError
-            If the sentence names a value that was not recorded.
         """
         for name, value in values.items():
             self.record(name, *(value if isinstance(value, tuple) else (value,)))
@@ -175,23 +161,14 @@ class Note:
         ----------
         table
             All there is, polars or pandas. Where it has no rows nothing is shown.
-        caption
-            One sentence; what is the same in all rows belongs here.
         name
             File stem under which the whole table is saved.
-        rows
-            Rows shown.
         columns
             Header in words: column, or (estimate, low, high), which share one. None for all columns.
         groups
             Column whose values head groups of rows.
         percent
             Columns of shares, shown in per cent.
-
-        Raises
-        ------
-        FindingError
-            If a column is not in the table.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
         saved = ""
@@ -213,13 +190,7 @@ class Note:
         _show("text/html", made + foot)
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
-        """Show, in a fold, the data source, parameters, versions, time and memory of this run; end the note.
-
-        Parameters
-        ----------
-        source
-            What `reader.Atlas.describe` returns: kind, name, cells, genes, manifest.
-        """
+        """Show, in a fold, what `reader.Atlas.describe` says, parameters, versions, time and memory; end the note."""
         self._source = {key: _plain(value, key) for key, value in source.items()}
         self._write()
         rows = {
@@ -259,18 +230,10 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
 
     Parameters
     ----------
-    notebook
-        Stem of the notebook, such as ``"03_age_de"``.
     namespace
         The notebook's variables (``globals()``), right after the parameters cell: those of plain types are the
-        run's parameters. A value that came as text, or as a number where a text is declared, is brought to the
-        declared type in place. ``out_dir`` names the folder of result files; empty means ``results/NOTEBOOK/KEY``
-        under the working directory, one folder for each set of parameters.
-
-    Raises
-    ------
-    ParameterError
-        If a given parameter is unknown, or a value is of the wrong type, out of range or not a choice.
+        run's parameters, brought to their declared types in place. ``out_dir`` names the folder of result files;
+        empty means ``results/NOTEBOOK/KEY`` under the working directory, one folder for each set of parameters.
     """
     declared, given = parameters.from_history(namespace.get("In", ()))
     values = {key: namespace.get(key) for key in given}

@@ -90,22 +90,10 @@ NOBODY = NOT_GIVEN | frozenset({
 
 
 def is_given(label: str | None) -> bool:
-    """Tell whether a label says something: not null, and none of the words for "not given", in any case.
-
-    Examples
-    --------
-    >>> is_given("FB"), is_given(" Unknown"), is_given(None)
-    (True, False, False)
-    """
+    """Tell whether a label says something: not null, and none of the words for "not given", in any case."""
     return label is not None and label.strip().casefold() not in NOT_GIVEN
 
 
 def is_somebody(label: str | None) -> bool:
-    """Tell whether a label names one donor.
-
-    Examples
-    --------
-    >>> is_somebody("339C"), is_somebody("Pooled"), is_somebody("n/a")
-    (True, False, False)
-    """
+    """Tell whether a label names one donor."""
     return label is not None and label.strip().casefold() not in NOBODY

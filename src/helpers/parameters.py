@@ -222,17 +222,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def require_known(name: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a value of a parameter that the data do not hold, with the nearest that they do; empty passes.
-
-    Raises
-    ------
-    ParameterError
-        If `value` is none of `known`.
-
-    Examples
-    --------
-    >>> require_known("cell_type", "MuSC", ["FB", "MuSC"])
-    """
+    """Refuse a value of a parameter that the data do not hold, with the nearest that they do; empty passes."""
     known = [str(one) for one in known]
     if value and value not in known:
         near = difflib.get_close_matches(value, known, n=3, cutoff=0.4) or sorted(known)[:8]

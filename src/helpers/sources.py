@@ -37,15 +37,6 @@ def open_atlas(source: str | Path) -> reader.Atlas:
     -------
     Atlas
         Tables at once, genes by column, AnnData on request.
-
-    Raises
-    ------
-    SourceError
-        If there is no such source; the message names what is near.
-    ReleaseError
-        If a release folder lacks files, or its files disagree.
-    StorageError
-        If a simulated release cannot be kept in the cache folder, or a folder has a name that Parquet cannot take.
     """
     text = str(source)
     match = re.fullmatch(r"([a-z]+)(?::(\d+))?", text)

@@ -33,11 +33,6 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
     path
         CSV of one row a gene, with columns ``set`` (or ``signature``) and ``gene``; other columns are left alone. Empty
         for the book's own sets.
-
-    Raises
-    ------
-    TableError
-        If there is no such file, it lacks a column, has both spellings of one, or leaves a set or gene empty.
     """
     if path and not Path(path).is_file():
         msg = f"no file {path}: give a CSV with columns 'set' and 'gene', or leave the parameter empty."
@@ -63,13 +58,7 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
 
 
 def choose_set(sets: Mapping[str, list[str]], wanted: str = "", *, usual: str = LONG) -> str:
-    """Return the name of the set asked for; if none is, the usual one, or the first where that is not there.
-
-    Raises
-    ------
-    TableError
-        If there is no set of that name; near ones are named.
-    """
+    """Return the name of the set asked for; if none is, the usual one, or the first where that is not there."""
     if wanted and wanted not in sets:
         near = difflib.get_close_matches(wanted, sets, n=3) or list(sets)
         msg = f"no gene set is called {wanted!r}; there are {', '.join(map(repr, near))}."

@@ -101,13 +101,6 @@ def composition_from_counts(
         Column of the assay; one assay where None.
     covariates
         Further columns, one value per donor, that a test may adjust for.
-
-    Examples
-    --------
-    >>> counts = pl.DataFrame({"donor": list("abcdef") * 2, "type": ["T"] * 6 + ["B"] * 6, "n": [9, 8, 7, 3, 4, 5] * 2,
-    ...                        "group": (["old"] * 3 + ["young"] * 3) * 2})
-    >>> compare(composition_from_counts(counts, donor="donor", group="group"), exposure="group")["donors"].to_list()
-    [6, 6]
     """
     if (age is None) == (group is None):
         msg = "give one of age (a column of years) and group (a column of two groups of donors)."
@@ -164,7 +157,7 @@ def compare(
     Returns
     -------
     One row per assay and type: change of the share (log2) with its 95 % interval, p, Benjamini-Hochberg q within the
-    assay; what could not be tested keeps a row with the reason in ``left_out``.
+    assay; what could not be tested has its reason in ``left_out``.
 
     References
     ----------
@@ -214,10 +207,8 @@ def draw(
     ----------
     donors
         One row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns.
-    shares
-        Share of each type at 48 years; scaled to one.
-    slopes
-        log2 change per decade of the abundance of a type, before shares are taken; absent means none.
+    shares, slopes
+        Share of each type at 48 years; log2 change per decade of its abundance, before shares are taken.
     log2_sd
         Standard deviation between donors of log2 abundance, one for all types or one for each.
     """
@@ -260,11 +251,9 @@ def estimand(
 ) -> pl.DataFrame:
     """Return what a test would find in endless barcodes of these donors, if they differed in nothing but age.
 
-    Planted is a change of *abundance*. A test of shares estimates that minus the change of everything together, which
-    depends on how common the other types are; their shares are taken from the data, the planted change removed.
-
-    `planted` has ``batch``, ``type`` and ``log2_change_per_decade`` of the abundance; absent types do not change. The
-    other parameters are those of `compare`. Returned are ``batch``, ``type``, ``planted`` and ``estimand``.
+    Planted is a change of *abundance* (``batch``, ``type``, ``log2_change_per_decade``). A test of shares estimates that
+    minus the change of everything together, which depends on how common the other types are; their shares are taken from
+    the data, the planted change removed. Returned are ``batch``, ``type``, ``planted`` and ``estimand``.
     """
     schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
     rows = [pl.DataFrame(schema=schema)]

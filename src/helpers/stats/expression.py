@@ -74,14 +74,7 @@ def choose_type(
 ) -> str:
     """Return the cell type to look at: the one asked for, else the usual one, else the most common that can be tested.
 
-    Parameters
-    ----------
-    obs, donors
-        One row a cell: donor, assay and labels (a column `level`); ``muscle.donors``.
-    wanted, usual
-        Label asked for, and the one taken where it is there and none is asked for.
-    min_cells, comparison
-        Cells that a donor needs for a profile; options of `choose_donors`.
+    It takes a table of cells (donor, assay and labels), ``muscle.donors``, and options of `choose_donors`.
     """
     here = obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]]
     here = here.dropna().astype(str)
@@ -124,8 +117,7 @@ def choose_donors(
         One row a donor: ``DonorID``, ``age`` (years) and, where there are, ``age_numeric``, ``Age_bin``, ``Sex``,
         ``chemistry``.
     age_as
-        ``"exact"``: years; ``"midpoint"``: middle of the deposited five-year bin; ``"bin"``: old against young. The
-        first two estimate a change per decade.
+        ``"exact"``: years; ``"midpoint"``: middle of the deposited five-year bin; ``"bin"``: old against young.
     young_max, old_min
         Years: a donor up to the first is young, from the second old. Donors between are left out of a bin comparison.
     sex, min_donors
@@ -171,11 +163,7 @@ def choose_donors(
 
 
 def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> pl.DataFrame:
-    """Tell which covariates can be estimated beside age, and why the others cannot.
-
-    Donors are those of `choose_donors`, covariates columns of them, most important first. Returned is one row a
-    covariate: term, levels (with their donors), kept, why.
-    """
+    """Tell which covariates, most important first, can be estimated beside age: term, levels, kept, why."""
     rows, kept = [], [AGE_TERM]
     for term in covariates:
         levels = donors[term].value_counts().sort_index()
@@ -239,11 +227,7 @@ def find_expressed(
 
 
 def find_sizes(counts: pd.DataFrame) -> np.ndarray:
-    """Return the effective library size of each donor: molecules times the TMM factor with singleton pairing.
-
-    Zeros are many in profiles of few cells; TMMwsp was made for those. Every chapter divides by these sizes. The counts
-    are what `find_expressed` returns.
-    """
+    """Return the effective library size of each donor: molecules times the TMM factor, with pairing of single zeros."""
     values = counts.to_numpy(float)
     return values.sum(axis=0) * ep.calc_norm_factors(values, method="TMMwsp")
 
@@ -269,9 +253,8 @@ def run_test(
     sizes
         Effective library sizes; `find_sizes` of the counts if none.
     prior_trust
-        Share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Moderation takes the
-        variances of genes for draws of one distribution; where they spread more unevenly, the prior is too sure of
-        itself and the smallest p-values come too often.
+        Share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Where variances of
+        genes spread more unevenly than it expects, the smallest p-values come too often.
 
     Returns
     -------
@@ -293,11 +276,10 @@ def run_test(
 
 
 def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -> pl.DataFrame:
-    """Turn a result of edgePython into a table with 95 % intervals, smallest p first.
+    """Turn what ``glm_ql_ftest`` and ``glm_ql_fit`` returned into a table with 95 % intervals, smallest p first.
 
     The standard error is the one with which a t interval and the F test agree, the change over the root of F; where F
-    is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there. It takes what
-    ``glm_ql_ftest`` and ``glm_ql_fit`` returned, the tested column of the design, and the genes in the order of the fit.
+    is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there.
     """
     table = tested["table"]
     change, f_value = table["logFC"].to_numpy(float), table["F"].to_numpy(float)
@@ -322,8 +304,7 @@ def find_testable(
 ) -> Iterator[tuple[str, str, pd.DataFrame | None, pd.DataFrame | str]]:
     """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
 
-    Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); without donors the
-    fourth is the reason against a test. Parameters are those of `screen`.
+    Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); or none, and why not.
     """
     known = adata.obs[[names.ASSAY, level, names.DONOR]].notna().all(axis=1).to_numpy()
     labels = adata.obs.loc[known, [level, names.ASSAY]].astype(str)
