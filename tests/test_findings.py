@@ -54,7 +54,7 @@ def test_parameters_are_brought_to_their_type_under_plain_papermill(tmp_path):
     ("given", "values", "said"),
     [
         ("leve = 'low'", {}, "unknown parameter 'leve', did you mean 'level'"),
-        ("fdr = 3", {"fdr": 3}, "fdr = 3 is out of range: float from 0.001 to 0.5"),
+        ("fdr = 3", {"fdr": 3}, "fdr = 3 is not allowed: float from 0.001 to 0.5"),
         ("level = 'hig'", {"level": "hig"}, "did you mean 'high'"),
         ("fdr = 'x'", {"fdr": "x"}, "fdr = 'x' is not allowed"),
     ],

@@ -40,9 +40,9 @@ def test_types_defaults_help_ranges_and_choices_are_read(declared):
         ("x: list = 1  # odd type", "x has the type list, allowed are str, int, float, bool"),
         ("x: int  # nothing", "x has no default"),
         ("x: int = y + 1  # derived", "the default of x is computed"),
-        ("x: int = 7  # too big [1, 5]", "the default x = 7 is out of range"),
+        ("x: int = 7  # too big [1, 5]", "the default x = 7 is not allowed"),
         ("x: int = 1.5  # not whole", "the default x = 1.5 is not allowed: int"),
-        ("x: str = 'C'  # no such choice {A, B}", "the default x = 'C' is not a choice"),
+        ("x: str = 'C'  # no such choice {A, B}", "the default x = 'C' is not allowed"),
         ("x: int = 1  # bad range [low, high]", "could not convert"),
         ("y: list = 2  # b\nx = 1  # a", "line 2: a parameter reads"),
     ],
@@ -71,7 +71,7 @@ def test_texts_are_read_by_the_declared_type(declared):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"min_cells": 0}, "min_cells = 0 is out of range: int from 1 to 500"),
+        ({"min_cells": 0}, "min_cells = 0 is not allowed: int from 1 to 500"),
         ({"min_cells": "many"}, "min_cells = 'many' is not allowed: int from 1 to 500"),
         ({"min_cells": 2.0}, "min_cells = 2.0 is not allowed"),
         ({"min_cells": True}, "min_cells = True is not allowed"),

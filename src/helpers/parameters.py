@@ -56,13 +56,12 @@ class Parameter:
     def fault(self, value: Any) -> str | None:
         """Say what is wrong with a typed value, or None."""
         wanted = TYPES[self.type]
-        right_type = type(value) is wanted or (wanted is float and type(value) is int)
-        if not right_type or (isinstance(value, float) and not math.isfinite(value)):
-            return f"{self.name} = {value!r} is not allowed: {self.allowed}"
-        if self.low is not None and not self.low <= value <= self.high:
-            return f"{self.name} = {value!r} is out of range: {self.allowed}"
-        if self.choices and str(value) not in self.choices:
-            return f"{self.name} = {value!r} is not a choice: {self.allowed}{_hint(str(value), self.choices)}"
+        fits = type(value) is wanted or (wanted is float and type(value) is int)
+        fits = fits and (self.type == "str" or math.isfinite(value))
+        fits = fits and (self.low is None or self.low <= value <= self.high)
+        fits = fits and (not self.choices or str(value) in self.choices)
+        if not fits:
+            return f"{self.name} = {value!r} is not allowed: {self.allowed}{_hint(str(value), self.choices)}"
         return self._text_fault(value) if self.type == "str" else None
 
     @property

@@ -89,7 +89,7 @@ def test_all_points_are_checked_before_the_first_runs(written):
     path = written.root / "sweeps" / "counts.yaml"
     path.write_text(TEXT.replace("[2, 4]", "[2, 99]"))
     wanted = sweep.read_sweep(written, "counts")
-    with pytest.raises(ParameterError, match="count = 99 is out of range"):
+    with pytest.raises(ParameterError, match="count = 99 is not allowed"):
         sweep.plans_of(written, wanted)
     assert not (written.build / "sweep_runs").exists()
 

@@ -44,7 +44,7 @@ def test_a_mistyped_parameter_stops_with_the_nearest_name(book):
         (["--memory", "1 KiB"], "1 KiB is less than what these are expected to need"),
         (["--memory", "banana"], "'banana' is not a size"),
         (["--memory", "-1 GiB"], "is not a size"),
-        (["-p", "share=9"], "share = 9.0 is out of range"),
+        (["-p", "share=9"], "share = 9.0 is not allowed"),
         (["-f", "absent.yaml"], "absent.yaml"),
     ],
 )
