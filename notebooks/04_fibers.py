@@ -297,7 +297,7 @@ adata = muscle.to_anndata(
     budget=budget,
 )
 seen = adata.var_names[np.asarray(adata.X.max(axis=0).todense()).ravel() > 0]
-gene_sets = {"slow": published.slow_genes(), "fast": published.fast_genes()}
+gene_sets = published.gene_sets()
 for name, genes in gene_sets.items():
     present = seen.intersection(genes)
     sc.tl.score_genes(adata, present, score_name=name, random_state=seed)
@@ -323,7 +323,7 @@ sns.move_legend(
 
 # %% tags=["remove-input", "finding"]
 note.table(
-    published.gene_sets(),
+    study.read("fiber_gene_sets.csv"),
     "Slow and fast genes, and the evidence for each.",
     name="fiber_gene_sets",
     rows=4,

@@ -22,19 +22,10 @@ MYOSINS = {"type I": "MYH7", "type IIa": "MYH2", "type IIx": "MYH1"}
 PUBLISHED_MEDIANS = {"young": {"MF-I": 0.545, "MF-II": 0.282}, "old": {"MF-I": 0.407, "MF-II": 0.366}}
 
 
-def gene_sets() -> pl.DataFrame:
-    """Return the slow and the fast genes of skeletal muscle fibers, each with the evidence for it."""
-    return study.read("fiber_gene_sets.csv")
-
-
-def slow_genes() -> list[str]:
-    """Return the genes of slow (type I) fibers."""
-    return gene_sets().filter(pl.col("set") == "slow")["gene"].to_list()
-
-
-def fast_genes() -> list[str]:
-    """Return the genes of fast (type II) fibers."""
-    return gene_sets().filter(pl.col("set") == "fast")["gene"].to_list()
+def gene_sets() -> dict[str, list[str]]:
+    """Return the slow and the fast genes of skeletal muscle fibers; the file has the evidence for each."""
+    table = study.read("fiber_gene_sets.csv").filter(pl.col("set").is_in(["slow", "fast"]))
+    return dict(table.group_by("set", maintain_order=True).agg("gene").iter_rows())
 
 
 def completed_fractions() -> pl.DataFrame:
