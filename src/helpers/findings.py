@@ -178,12 +178,6 @@ class Note:
         shown = {column: column for column in frame.columns} if columns is None else dict(columns)
         if frame.is_empty():
             return
-        asked = [*percent, *([groups] if groups else [])]
-        for value in shown.values():
-            asked += [value] if isinstance(value, str) else value
-        if absent := [column for column in asked if column not in frame.columns]:
-            msg = f"the table has no column {absent[0]!r}. There are: {', '.join(frame.columns)}."
-            raise FindingError(msg)
         made = _table(frame.head(rows), caption=caption, columns=shown, groups=groups, percent=percent)
         more = f"First {rows:,} of {frame.height:,} rows. " if frame.height > rows else ""
         foot = f"<p class='table-foot'>{more}{saved}</p>" if more or saved else ""

@@ -51,11 +51,7 @@ def _describe_genes(counts: sp.csr_matrix) -> pd.DataFrame:
     return var.rename(columns={names.GENE: names.GENE_IDS}).set_index(pd.Index(var[names.GENE].to_list()))
 
 
-def simulate(
-    *,
-    scale: float = DEFAULT_SCALE,
-    seed: int = DEFAULT_SEED,
-) -> Simulation:
+def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simulation:
     """Simulate an atlas with its truth.
 
     Parameters

@@ -100,11 +100,7 @@ def gamma_factors(dispersion: float) -> np.ndarray:
 
 
 def draw_counts(
-    frame: pl.DataFrame,
-    profiles: Profiles,
-    age_effects: pl.DataFrame,
-    *,
-    seed: int,
+    frame: pl.DataFrame, profiles: Profiles, age_effects: pl.DataFrame, *, seed: int
 ) -> sp.csr_matrix:
     """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads."""
     kind = genes.list_kinds()
