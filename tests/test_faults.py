@@ -87,7 +87,9 @@ def folder(tiny, tmp_path):
 @pytest.fixture(scope="module")
 def converted(tiny, tmp_path_factory):
     """Return the release as an h5ad: not to be changed."""
-    return sources.convert(tiny, tmp_path_factory.mktemp("converted") / "atlas.h5ad")
+    place = tmp_path_factory.mktemp("converted")
+    shutil.copytree(tiny, place / "release")  # opening a release leaves a copy in it
+    return sources.convert(place / "release", place / "atlas.h5ad")
 
 
 @pytest.fixture
