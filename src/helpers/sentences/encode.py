@@ -17,8 +17,8 @@ from helpers.errors import SentenceError
 from helpers.sentences import cells, kernels, symbols
 
 SENTENCE, EXPRESSED = "cell_sentence", "n_expressed"
-# Cells that are ranked at a time; also the row group of the files written.
-BLOCK = 2_000
+# Cells that are ranked at a time: as few as keep the compiled loops busy, since their words stand in memory.
+BLOCK = 250
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,10 @@ class Encoder:
             duplicates=rule.duplicates,
             order=rule.ties,
         )
-        self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
+        self.lists = {
+            f"gene_sentence_{name}": self.vocabulary.subset(genes)[0]
+            for name, genes in rule.gene_lists.items()
+        }
 
     @cached_property
     def _word_keys(self) -> np.ndarray:
@@ -131,7 +134,7 @@ class Encoder:
         ranked = self.rank(block, barcodes)
         columns = {SENTENCE: ranked.text(), EXPRESSED: pa.array(ranked.expressed.astype(np.int32))}
         for name, vocabulary in self.lists.items():
-            columns[f"gene_sentence_{name}"] = self.rank(block, barcodes, vocabulary).text()
+            columns[name] = self.rank(block, barcodes, vocabulary).text()
         return columns, ranked.statistics
 
     def rank(

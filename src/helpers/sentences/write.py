@@ -1,7 +1,6 @@
 """Data sets of sentences on disk: decided once, written in shards, resumed, checked, described."""
 
 import json
-import logging
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ KEEP, DROP = "keep", "drop"
 FORMAT = 2
 MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
 LOCK = ".musclebook-sentences.lock"
-# Data sets that are planned, and that are written, before the first of them must be finished.
+# Data sets whose files are under way before the first of them must be finished.
 AHEAD = 4
 # A README with these words is ours and may be written anew.
 MARK = "Written by musclebook sentences."
@@ -43,7 +42,6 @@ _UUID = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
 )
 _PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,6 +108,15 @@ class Written:
     manifest: Mapping[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class _Planned:
+    """What is written of a data set: the rows of each side, and what was counted and left out."""
+
+    job: shards.Job
+    sides: Mapping[str, np.ndarray]
+    counts: Mapping[str, Any]
+
+
 def write(
     inputs: Any,
     out: Path,
@@ -126,8 +133,7 @@ def write(
 
     The split is decided over all inputs before anything is written, and kept in ``split.json``. Run again after an
     interruption, it goes on; finished files are not touched. The files depend on inputs and options only, not on
-    workers or interruptions. At the end the sentences of both sides are compared: how many of the test side stand
-    word for word in train is in each ``manifest.json``, and is warned of.
+    workers or interruptions.
 
     Parameters
     ----------
@@ -167,14 +173,11 @@ def write(
     nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / LOCK):
-        _clean(out, named)
+        _clean(out)
         if replace:
             _remove(out, named)
-        try:
-            with clusters.pool(workers, cluster, error=SentenceError) as pool:
-                return _run(named, out, options, publications, nomenclature, pool=pool, progress=progress)
-        finally:
-            _clean(out, named)
+        with clusters.pool(workers, cluster, error=SentenceError) as pool:
+            return _run(named, out, options, publications, nomenclature, pool=pool, progress=progress)
 
 
 def read_collections(path: Path) -> pl.DataFrame:
@@ -216,43 +219,25 @@ def _run(
     donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
     held: frozenset[str] = frozenset()
     if options.split == split.DONORS:
-        counted = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
-        donors = {name: pool.result(future) for name, future in counted.items()}
+        donors = {name: _count_donors(name, source, options) for name, source in named.items()}
         held = _decide(donors.values(), out, options)
-    nomenclature = pool.share(nomenclature)
-    waiting, planned, started = deque(named.items()), deque(), deque()
-    done: dict[str, tuple[shards.Job, list[dict[str, Any]]]] = {}
-    # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
-    # the memory
-    while waiting or planned or started:
-        while waiting and len(planned) < AHEAD:
-            name, source = waiting.popleft()
-            constants = _describe_source(find_id(name), publications)
-            plan = pool.submit(_plan, name, source, options, constants, nomenclature, donors[name], held)
-            planned.append((name, plan))
-        if planned:
-            name, plan = planned.popleft()
-            job, sides = pool.result(plan)
-            pieces = _begin(out / name, job, sides, options)
-            sent = pool.share(job)
-            futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
-            started.append((name, job, futures))
-        if len(started) > AHEAD or not planned:
-            name, job, futures = started.popleft()
-            done[name] = job, []
-            for future in futures:
-                report = pool.result(future)
-                done[name][1].append(report)
-                if progress is not None:
-                    progress(name, report["cells"])
-    reports = {name: found for name, (_, found) in done.items()}
-    if not any(reports.values()):
+    started: deque[tuple[Path, _Planned, list[Any]]] = deque()
+    written = []
+    # workers write some data sets while the next is planned: all are busy, and thousands do not fill the memory
+    for name, source in named.items():
+        constants = _describe_source(find_id(name), publications)
+        planned = _plan(name, source, options, constants, nomenclature, donors[name], held)
+        pieces = _begin(out / name, planned, options.chunk_cells)
+        job = pool.share(planned.job)
+        started.append((out / name, planned, [pool.submit(shards.make_shard, job, *one) for one in pieces]))
+        if len(started) > AHEAD:
+            written.append(_finish(*started.popleft(), pool=pool, progress=progress))
+    while started:
+        written.append(_finish(*started.popleft(), pool=pool, progress=progress))
+    if not any(one.manifest["cells"] for one in written):
         msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
         raise SentenceError(msg)
-    copied = _compare_sides(out, reports)
-    written = [_describe(out / name, *found, copied[name]) for name, found in done.items()]
-    everything = {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))}
-    _write_readme(out, everything)
+    _write_readme(out, sorted(path.parent.name for path in out.glob(f"*/{MANIFEST}")))
     return written
 
 
@@ -306,7 +291,7 @@ def _plan(
     nomenclature: symbols.Nomenclature | None,
     donors: pl.DataFrame | None,
     held: frozenset[str],
-) -> tuple[shards.Job, dict[str, np.ndarray]]:
+) -> _Planned:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
     opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
@@ -351,7 +336,9 @@ def _plan(
         "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
         "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, counts), sides
+    return _Planned(
+        shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species), sides, counts
+    )
 
 
 def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -> dict[str, Any]:
@@ -371,13 +358,12 @@ def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -
     return found
 
 
-def _begin(
-    folder: Path, job: shards.Job, sides: Mapping[str, np.ndarray], options: Options
-) -> list[tuple[str, np.ndarray, Path]]:
+def _begin(folder: Path, planned: _Planned, size: int) -> list[tuple[str, np.ndarray, Path]]:
     """Return side, rows and path of each file to write; note the plan, or refuse a folder that follows another one."""
+    plan = planned.job.plan
     here = folder / PLAN
-    if here.exists() and (was := _read_json(here)).get("fingerprint") != job.plan["fingerprint"]:
-        now = json.loads(json.dumps(job.plan, default=str))
+    if here.exists() and (was := _read_json(here)).get("fingerprint") != plan["fingerprint"]:
+        now = json.loads(json.dumps(plan, default=str))
         differs = [key for key, value in now.items() if was.get(key) != value and key != "fingerprint"]
         msg = (
             f"{folder} holds sentences of another run (different: {', '.join(differs)}). "
@@ -385,99 +371,74 @@ def _begin(
         )
         raise SentenceError(msg)
     if not here.exists():
-        write_json(here, job.plan)
-    size = options.chunk_cells
+        write_json(here, plan)
     return [
         (side, rows[start : start + size], folder / side / f"chunk_{start // size:04d}.parquet")
-        for side, rows in sides.items()
+        for side, rows in planned.sides.items()
         for start in range(0, len(rows), size)
     ]
 
 
-def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, int]:
-    """Count for each data set the test sentences that stand word for word in train, of whatever data set here."""
-
-    def numbers(side: str, found: Iterable[Mapping[str, Any]]) -> np.ndarray:
-        own = [report["hashes"] for report in found if report["side"] == side]
-        return np.concatenate([np.zeros(0, np.uint64), *own])
-
-    everywhere = [report for found in reports.values() for report in found]
-    train, test = numbers(split.TRAIN, everywhere), numbers(split.TEST, everywhere)
-    # what earlier runs left here, as far as it matters
-    for path in sorted(out.glob(f"*/{split.TRAIN}/chunk_*.parquet")) if len(test) else ():
-        if path.parent.parent.name not in reports:
-            found = shards.read_hashes(path)
-            train = np.concatenate([train, found[np.isin(found, test)]])
-    train = np.unique(train)
-    copied = {name: int(np.isin(numbers(split.TEST, found), train).sum()) for name, found in reports.items()}
-    if total := sum(copied.values()):
-        _log.warning(
-            "%s of %s test sentences stand word for word in train: copies of the same cells under other names, so that "
-            "a test on them says nothing. Find the data set that holds the copies and leave it out.",
-            f"{total:,}", f"{len(test):,}",
-        )  # fmt: skip
-    return copied
-
-
-def _describe(folder: Path, job: shards.Job, reports: Sequence[Mapping[str, Any]], copied: int) -> Written:
-    """Describe the written files of a data set."""
+def _finish(
+    folder: Path,
+    planned: _Planned,
+    futures: Sequence[Any],
+    *,
+    pool: Any,
+    progress: Callable[[str, int], None] | None,
+) -> Written:
+    """Wait for the files of a data set, and describe them."""
     ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, len(kernels.STATISTICS)), np.int64)))
     by_side: Counter[str] = Counter()
-    for report in reports:
-        ties.update(report["report"])
+    listed = []
+    for future in futures:
+        report = pool.result(future)
+        ties.update(report.pop("report"))
         by_side[report["side"] or "all"] += report["cells"]
+        listed.append(report)
+        if progress is not None:
+            progress(folder.name, report["cells"])
+    job = planned.job
     manifest = {
         **job.plan,
-        "donors_on_both_sides": job.counts["donors_on_both_sides"],
-        "test_sentences_in_train": None if job.plan["split"]["kind"] == split.NONE else copied,
+        **planned.counts,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
-        "cells_left_out_as_copies": job.counts["cells_left_out_as_copies"],
-        "cells_left_out_without_age": job.counts["cells_left_out_without_age"],
         "columns": {piece.name: str(piece.type) for piece in job.schema},
         "renamed_columns": job.renamed,
         "symbols": dict(job.encoder.vocabulary.report),
-        "gene_lists": job.counts["gene_lists"],
         "ties": encode.add_shares(ties),
-        "ages": job.counts["ages"],
-        "files": [
-            {key: value for key, value in report.items() if key not in {"report", "hashes"}}
-            for report in reports
-        ],
+        "files": listed,
     }
     write_json(folder / MANIFEST, manifest)
-    _write_readme(folder, {"": manifest})
+    _write_readme(folder)
     return Written(folder, manifest)
 
 
-def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+def _write_readme(folder: Path, inside: Sequence[str] = ()) -> None:
     """Say which files hold the rows of which side, so that the hub's ``datasets`` loads them and nothing else."""
     here = folder / README
     if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
         return  # somebody's own
-    configs = {name or "default": _list_files({name: manifest}) for name, manifest in manifests.items()}
-    alike = len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1
-    if alike and "default" not in configs:
-        configs = {"default": _list_files(manifests), **configs}
-    head = {
-        "configs": [{"config_name": name, "data_files": files} for name, files in configs.items() if files]
-    }
-    total = sum(manifest["cells"] for manifest in manifests.values())
+    configs = {"default": _list_files(folder, inside or [""])}
+    configs |= {name: _list_files(folder, [name]) for name in inside}
+    head = {"configs": [{"config_name": name, "data_files": files} for name, files in configs.items()]}
     text = (
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# Cell sentences\n\n"
-        f"{total:,} cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, "
-        "counted and left out is in manifest.json, beside the files of each data set.\n"
+        f"Cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, counted "
+        "and left out is in manifest.json, beside the files of each data set.\n"
     )
     with writing(here) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def _list_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _list_files(folder: Path, inside: Sequence[str]) -> list[dict[str, Any]]:
     """Return the files of each side; without a split all are train."""
     paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
-    for name, manifest in manifests.items():
-        for file in manifest["files"]:
-            paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
+    for name in inside:
+        for path in sorted((folder / name).rglob("chunk_*.parquet")):
+            is_test = path.parent == folder / name / split.TEST
+            paths[split.TEST if is_test else split.TRAIN].append(path.relative_to(folder).as_posix())
     return [{"split": side, "path": found} for side, found in paths.items() if found]
 
 
@@ -578,17 +539,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     raise SentenceError(msg)
 
 
-def _clean(out: Path, named: Iterable[str]) -> None:
-    """Remove what this writer left half done; the lock is ours, so that nobody is writing it."""
-    folders = [out, *(out / name / side for name in named for side in ("", split.TRAIN, split.TEST))]
-    for folder in folders:
-        for path in folder.glob(".*.part") if folder.is_dir() else ():
+def _clean(out: Path) -> None:
+    """Remove what killed writers left half done; the lock is ours, so that nobody is writing it."""
+    for depth in ("", "*/", "*/*/"):
+        for path in out.glob(f"{depth}.*.part"):
             if _PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 
 def _remove(out: Path, named: Iterable[str]) -> None:
-    """Remove the files of another run, and the folders that are empty then: never somebody's own."""
+    """Remove the files of another run: never somebody's own."""
     (out / SPLIT).unlink(missing_ok=True)
     for folder in (out / name for name in named):
         if not (folder / PLAN).exists():
@@ -596,5 +556,3 @@ def _remove(out: Path, named: Iterable[str]) -> None:
         for place in (folder / split.TRAIN, folder / split.TEST, folder):
             for path in [*place.glob("chunk_*.parquet"), place / MANIFEST, place / PLAN]:
                 path.unlink(missing_ok=True)
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
