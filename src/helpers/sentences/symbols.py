@@ -52,12 +52,14 @@ _COUNTED = (
 
 @dataclass(frozen=True)
 class Nomenclature:
-    """Approved symbols with the older names and the identifiers that lead to them (an HGNC file)."""
+    """Approved symbols, and what leads to them (an HGNC file).
+
+    ``older`` has each previous name and alias with what it is counted as, and its symbol; none where several share it.
+    """
 
     approved: frozenset[str] = frozenset()
     by_ensembl: Mapping[str, str] = field(default_factory=dict)
-    by_previous: Mapping[str, str | None] = field(default_factory=dict)
-    by_alias: Mapping[str, str | None] = field(default_factory=dict)
+    older: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     sha256: str | None = None
 
 
@@ -177,13 +179,16 @@ def read_hgnc(path: Path) -> Nomenclature:
         raise SentenceError(msg)
     rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
     approved = frozenset(rows["symbol"])
-    return Nomenclature(
-        approved,
-        {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
-        _older_names(rows, "prev_symbol", approved),
-        _older_names(rows, "alias_symbol", approved),
-        digest(path),
-    )
+    by_ensembl = {gene: symbol for symbol, gene in rows.select(HGNC_COLUMNS[:2]).drop_nulls().iter_rows()}
+    older: dict[str, tuple[str, str | None]] = {}
+    # a previous name goes before an alias
+    for column, counted in (("alias_symbol", "renamed_alias"), ("prev_symbol", "renamed_previous")):
+        found: dict[str, str | None] = {}
+        for symbol, said in rows.select("symbol", column).drop_nulls().iter_rows():
+            for name in set(said.split("|")) - approved:
+                found[name] = symbol if found.get(name, symbol) == symbol else None
+        older |= {name: (counted, symbol) for name, symbol in found.items()}
+    return Nomenclature(approved, by_ensembl, older, digest(path))
 
 
 def read_table(path: Path, what: str) -> pl.DataFrame:
@@ -241,32 +246,16 @@ def _word(
     if _SPIKE_IN.fullmatch(name):
         count["dropped_spike_ins"] += 1
         return None
-    name = _approved(name, gene, hgnc=hgnc, count=count)
+    if name in hgnc.older:
+        counted, found = hgnc.older[name]
+        # the identifier, where there is one, settles a name that several genes share
+        found = found or hgnc.by_ensembl.get(gene.split(".")[0])
+        count["ambiguous_names" if found is None else counted] += 1
+        name = found or name
     if re.search(r"\s", name):
         count["spaces_replaced"] += 1
         name = re.sub(r"\s+", "_", name)
     return name
-
-
-def _approved(name: str, gene: str, *, hgnc: Nomenclature, count: Counter[str]) -> str:
-    if not hgnc.approved or name in hgnc.approved:
-        return name
-    for names_, key in ((hgnc.by_previous, "renamed_previous"), (hgnc.by_alias, "renamed_alias")):
-        if name in names_:
-            # the identifier, where there is one, settles a name that several genes share
-            found = names_[name] or hgnc.by_ensembl.get(gene.split(".")[0])
-            count["ambiguous_names" if found is None else key] += 1
-            return found or name
-    return name
-
-
-def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for symbol, older in rows.select("symbol", column).drop_nulls().iter_rows():
-        for name in older.split("|"):
-            if name not in approved:
-                found[name] = symbol if found.get(name, symbol) == symbol else None
-    return found
 
 
 @cache

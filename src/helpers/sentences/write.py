@@ -172,12 +172,34 @@ def write(
     publications = None if collections is None else read_collections(collections)
     nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
     out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / LOCK):
+    with FileLock(out / LOCK), clusters.pool(workers, cluster, error=SentenceError) as pool:
         _clean(out)
         if replace:
             _remove(out, named)
-        with clusters.pool(workers, cluster, error=SentenceError) as pool:
-            return _run(named, out, options, publications, nomenclature, pool=pool, progress=progress)
+        donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
+        held: frozenset[str] = frozenset()
+        if options.split == split.DONORS:
+            donors = {name: _count_donors(name, source, options) for name, source in named.items()}
+            held = _decide(donors.values(), out, options)
+        started: deque[tuple[Path, _Planned, list[Any]]] = deque()
+        written = []
+        # workers write some data sets while the next is planned: all are busy, and thousands do not fill the memory
+        for name, source in named.items():
+            constants = _describe_source(find_id(name), publications)
+            planned = _plan(name, source, options, constants, nomenclature, donors[name], held)
+            pieces = _begin(out / name, planned, options.chunk_cells)
+            job = pool.share(planned.job)
+            futures = [pool.submit(shards.make_shard, job, *piece) for piece in pieces]
+            started.append((out / name, planned, futures))
+            if len(started) > AHEAD:
+                written.append(_finish(*started.popleft(), pool=pool, progress=progress))
+        while started:
+            written.append(_finish(*started.popleft(), pool=pool, progress=progress))
+        if not any(one.manifest["cells"] for one in written):
+            msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
+            raise SentenceError(msg)
+        _write_readme(out, sorted(path.parent.name for path in out.glob(f"*/{MANIFEST}")))
+        return written
 
 
 def read_collections(path: Path) -> pl.DataFrame:
@@ -204,41 +226,6 @@ def find_id(name: str) -> str | None:
     """Return the UUID in the name of a data set, in lower case with dashes; none if there is none."""
     found = _UUID.search(name.lower())
     return "-".join(found.groups()) if found else None
-
-
-def _run(
-    named: Mapping[str, Any],
-    out: Path,
-    options: Options,
-    publications: pl.DataFrame | None,
-    nomenclature: symbols.Nomenclature | None,
-    *,
-    pool: Any,
-    progress: Callable[[str, int], None] | None,
-) -> list[Written]:
-    donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
-    held: frozenset[str] = frozenset()
-    if options.split == split.DONORS:
-        donors = {name: _count_donors(name, source, options) for name, source in named.items()}
-        held = _decide(donors.values(), out, options)
-    started: deque[tuple[Path, _Planned, list[Any]]] = deque()
-    written = []
-    # workers write some data sets while the next is planned: all are busy, and thousands do not fill the memory
-    for name, source in named.items():
-        constants = _describe_source(find_id(name), publications)
-        planned = _plan(name, source, options, constants, nomenclature, donors[name], held)
-        pieces = _begin(out / name, planned, options.chunk_cells)
-        job = pool.share(planned.job)
-        started.append((out / name, planned, [pool.submit(shards.make_shard, job, *one) for one in pieces]))
-        if len(started) > AHEAD:
-            written.append(_finish(*started.popleft(), pool=pool, progress=progress))
-    while started:
-        written.append(_finish(*started.popleft(), pool=pool, progress=progress))
-    if not any(one.manifest["cells"] for one in written):
-        msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
-        raise SentenceError(msg)
-    _write_readme(out, sorted(path.parent.name for path in out.glob(f"*/{MANIFEST}")))
-    return written
 
 
 def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
@@ -505,10 +492,10 @@ def _describe_split(
 
 def _name_inputs(inputs: Any) -> dict[str, Any]:
     """Give each input the name of its folder; cells in memory are looked at once."""
+    named: dict[str, Any] = {}
     if isinstance(inputs, Mapping):
         named = {str(name): source for name, source in inputs.items()}
     else:
-        named = {}
         for source in list(inputs) if isinstance(inputs, list | tuple) else [inputs]:
             path = source if isinstance(source, str | Path) else getattr(source, "filename", None)
             name = cells.dataset_name(Path(path)) if path else "cells"
@@ -516,16 +503,15 @@ def _name_inputs(inputs: Any) -> dict[str, Any]:
                 msg = f"two inputs are called {name!r}; give a mapping of different names to the inputs."
                 raise SentenceError(msg)
             named[name] = source
-    for name in named:
-        if not name or re.search(r'[\\/:*?"<>|]', name) or name.startswith("."):
-            msg = f"{name!r} cannot name a folder; give a mapping of plain names to the inputs."
-            raise SentenceError(msg)
     if not named:
         msg = "no input: give an .h5ad file, an AnnData, or several of them."
         raise SentenceError(msg)
-    return {
-        name: Path(source) if isinstance(source, str | Path) else source for name, source in named.items()
-    }
+    for name, source in named.items():
+        if not name or re.search(r'[\\/:*?"<>|]', name) or name.startswith("."):
+            msg = f"{name!r} cannot name a folder; give a mapping of plain names to the inputs."
+            raise SentenceError(msg)
+        named[name] = Path(source) if isinstance(source, str) else source
+    return named
 
 
 def _read_json(path: Path) -> dict[str, Any]:
