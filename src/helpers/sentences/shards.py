@@ -25,12 +25,14 @@ GROUP = 2_000
 
 @dataclass(frozen=True)
 class Job:
-    """What the files of one data set have in common: its cells, their encoder, its plan, whose ages they state."""
+    """One data set: its cells, their encoder, its plan, whose ages they state, the rows of each side, what was counted."""
 
     source: cells.Cells
     encoder: encode.Encoder
     plan: Mapping[str, Any]
     species: str
+    sides: Mapping[str, np.ndarray]
+    counts: Mapping[str, Any]
 
     @property
     def renamed(self) -> dict[str, str]:

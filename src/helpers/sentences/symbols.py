@@ -20,15 +20,8 @@ SUM, FIRST = "sum", "first"
 SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
 SYMBOL_COLUMNS = (
-    "feature_name",
-    names.SYMBOL,
-    "gene_symbols",
-    "gene_symbol",
-    "gene_name",
-    "gene_names",
-    "symbol",
-    "hgnc_symbol",
-)
+    "feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol",
+)  # fmt: skip
 HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
@@ -39,15 +32,9 @@ _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
 # What `_word` counts, by the name it has in the report.
 _COUNTED = (
-    "dropped_without_symbol",
-    "dropped_spike_ins",
-    "mapped_from_ensembl",
-    "renamed_previous",
-    "renamed_alias",
-    "ambiguous_names",
-    "suffixes_removed",
-    "spaces_replaced",
-)
+    "dropped_without_symbol", "dropped_spike_ins", "mapped_from_ensembl", "renamed_previous", "renamed_alias",
+    "ambiguous_names", "suffixes_removed", "spaces_replaced",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

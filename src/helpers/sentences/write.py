@@ -10,38 +10,26 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from filelock import FileLock
 
 from helpers import ages, names
 from helpers import cluster as clusters
 from helpers.errors import SentenceError
-from helpers.files import digest_text, write_json, writing
+from helpers.files import digest_text, write_json
 from helpers.sentences import cells, encode, kernels, shards, split, symbols
 
 KEEP, DROP = "keep", "drop"
 # Raised when the files written for the same input and options change.
 FORMAT = 2
-MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
+MANIFEST, PLAN, SPLIT = "manifest.json", "plan.json", "split.json"
 LOCK = ".musclebook-sentences.lock"
 # Data sets whose files are under way before the first of them must be finished.
 AHEAD = 4
-# A README with these words is ours and may be written anew.
-MARK = "Written by musclebook sentences."
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
-# Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
-PUBLICATION_COLUMNS = {
-    "collection_id": "collection_id",
-    "title": "publication_title",
-    "doi": "publication_doi",
-    "description": "publication_description",
-    "contact_name": "publication_contact_name",
-    "contact_email": "publication_contact_email",
-}
 _UUID = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
 )
-_PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
+_PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 
 
 @dataclass(frozen=True)
@@ -108,21 +96,11 @@ class Written:
     manifest: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """What is written of a data set: the rows of each side, and what was counted and left out."""
-
-    job: shards.Job
-    sides: Mapping[str, np.ndarray]
-    counts: Mapping[str, Any]
-
-
 def write(
     inputs: Any,
     out: Path,
     *,
     options: Options = STANDARD,
-    collections: Path | None = None,
     hgnc: Path | None = None,
     workers: int = 1,
     cluster: str | None = None,
@@ -143,8 +121,6 @@ def write(
         Folder to write into.
     options
         What is written.
-    collections
-        The user's table of publications, see `read_collections`.
     hgnc
         The user's HGNC table.
     workers
@@ -169,7 +145,6 @@ def write(
             f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
         )
         raise SentenceError(msg)
-    publications = None if collections is None else read_collections(collections)
     nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / LOCK), clusters.pool(workers, cluster, error=SentenceError) as pool:
@@ -181,16 +156,15 @@ def write(
         if options.split == split.DONORS:
             donors = {name: _count_donors(name, source, options) for name, source in named.items()}
             held = _decide(donors.values(), out, options)
-        started: deque[tuple[Path, _Planned, list[Any]]] = deque()
+        started: deque[tuple[Path, shards.Job, list[Any]]] = deque()
         written = []
         # workers write some data sets while the next is planned: all are busy, and thousands do not fill the memory
         for name, source in named.items():
-            constants = _describe_source(find_id(name), publications)
-            planned = _plan(name, source, options, constants, nomenclature, donors[name], held)
-            pieces = _begin(out / name, planned, options.chunk_cells)
-            job = pool.share(planned.job)
-            futures = [pool.submit(shards.make_shard, job, *piece) for piece in pieces]
-            started.append((out / name, planned, futures))
+            job = _plan(name, source, options, nomenclature, donors[name], held)
+            pieces = _begin(out / name, job)
+            sent = pool.share(job)
+            futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
+            started.append((out / name, job, futures))
             if len(started) > AHEAD:
                 written.append(_finish(*started.popleft(), pool=pool, progress=progress))
         while started:
@@ -198,28 +172,7 @@ def write(
         if not any(one.manifest["cells"] for one in written):
             msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
             raise SentenceError(msg)
-        _write_readme(out, sorted(path.parent.name for path in out.glob(f"*/{MANIFEST}")))
         return written
-
-
-def read_collections(path: Path) -> pl.DataFrame:
-    """Read the user's table of publications: CSV, tab-separated text or Parquet, one row a data set.
-
-    It has a column ``dataset_id`` and any of `PUBLICATION_COLUMNS` (either name).
-    """
-    path = Path(path).expanduser()
-    table = symbols.read_table(path, "a table of collections")
-    table = table.rename({key: new for key, new in PUBLICATION_COLUMNS.items() if key in table.columns})
-    wanted = [column for column in PUBLICATION_COLUMNS.values() if column in table.columns]
-    if DATASET_ID not in table.columns or not wanted:
-        msg = f"{path} needs a column {DATASET_ID!r} and publication columns; it has: {', '.join(table.columns)}."
-        raise SentenceError(msg)
-    table = table.select(DATASET_ID, *wanted).cast(pl.String).unique(maintain_order=True)
-    if table[DATASET_ID].is_duplicated().any():
-        twice = table.filter(pl.col(DATASET_ID).is_duplicated())[DATASET_ID][0]
-        msg = f"{path} has different rows for data set {twice!r}; keep one row for each."
-        raise SentenceError(msg)
-    return table
 
 
 def find_id(name: str) -> str | None:
@@ -274,11 +227,10 @@ def _plan(
     name: str,
     source: Any,
     options: Options,
-    constants: Mapping[str, str | None],
     nomenclature: symbols.Nomenclature | None,
     donors: pl.DataFrame | None,
     held: frozenset[str],
-) -> _Planned:
+) -> shards.Job:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
     opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
@@ -293,7 +245,8 @@ def _plan(
         "options": asdict(options),
         "donor_column": split.find_donors(columns, donor_column=options.donor_column),
         "age_column": ages.find_source(columns, age_column=options.age_column),
-        "constants": constants | {key: value for key, value in organism.items() if key not in columns},
+        "constants": {DATASET_ID: find_id(name)}
+        | {key: value for key, value in organism.items() if key not in columns},
         "hgnc_sha256": None if nomenclature is None else nomenclature.sha256,
         "words_sha256": digest_text("\n".join(encoder.vocabulary.words)),
         "split": _describe_split(options, donors, held, int((~copies).sum())),
@@ -323,9 +276,7 @@ def _plan(
         "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
         "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    return _Planned(
-        shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species), sides, counts
-    )
+    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, sides, counts)
 
 
 def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -> dict[str, Any]:
@@ -345,12 +296,11 @@ def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -
     return found
 
 
-def _begin(folder: Path, planned: _Planned, size: int) -> list[tuple[str, np.ndarray, Path]]:
+def _begin(folder: Path, job: shards.Job) -> list[tuple[str, np.ndarray, Path]]:
     """Return side, rows and path of each file to write; note the plan, or refuse a folder that follows another one."""
-    plan = planned.job.plan
     here = folder / PLAN
-    if here.exists() and (was := _read_json(here)).get("fingerprint") != plan["fingerprint"]:
-        now = json.loads(json.dumps(plan, default=str))
+    if here.exists() and (was := _read_json(here)).get("fingerprint") != job.plan["fingerprint"]:
+        now = json.loads(json.dumps(job.plan, default=str))
         differs = [key for key, value in now.items() if was.get(key) != value and key != "fingerprint"]
         msg = (
             f"{folder} holds sentences of another run (different: {', '.join(differs)}). "
@@ -358,17 +308,18 @@ def _begin(folder: Path, planned: _Planned, size: int) -> list[tuple[str, np.nda
         )
         raise SentenceError(msg)
     if not here.exists():
-        write_json(here, plan)
+        write_json(here, job.plan)
+    size = job.plan["options"]["chunk_cells"]
     return [
         (side, rows[start : start + size], folder / side / f"chunk_{start // size:04d}.parquet")
-        for side, rows in planned.sides.items()
+        for side, rows in job.sides.items()
         for start in range(0, len(rows), size)
     ]
 
 
 def _finish(
     folder: Path,
-    planned: _Planned,
+    job: shards.Job,
     futures: Sequence[Any],
     *,
     pool: Any,
@@ -385,10 +336,9 @@ def _finish(
         listed.append(report)
         if progress is not None:
             progress(folder.name, report["cells"])
-    job = planned.job
     manifest = {
         **job.plan,
-        **planned.counts,
+        **job.counts,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
         "columns": {piece.name: str(piece.type) for piece in job.schema},
@@ -398,35 +348,7 @@ def _finish(
         "files": listed,
     }
     write_json(folder / MANIFEST, manifest)
-    _write_readme(folder)
     return Written(folder, manifest)
-
-
-def _write_readme(folder: Path, inside: Sequence[str] = ()) -> None:
-    """Say which files hold the rows of which side, so that the hub's ``datasets`` loads them and nothing else."""
-    here = folder / README
-    if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
-        return  # somebody's own
-    configs = {"default": _list_files(folder, inside or [""])}
-    configs |= {name: _list_files(folder, [name]) for name in inside}
-    head = {"configs": [{"config_name": name, "data_files": files} for name, files in configs.items()]}
-    text = (
-        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# Cell sentences\n\n"
-        f"Cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, counted "
-        "and left out is in manifest.json, beside the files of each data set.\n"
-    )
-    with writing(here) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def _list_files(folder: Path, inside: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the files of each side; without a split all are train."""
-    paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
-    for name in inside:
-        for path in sorted((folder / name).rglob("chunk_*.parquet")):
-            is_test = path.parent == folder / name / split.TEST
-            paths[split.TEST if is_test else split.TRAIN].append(path.relative_to(folder).as_posix())
-    return [{"split": side, "path": found} for side, found in paths.items() if found]
 
 
 def _read_column(source: cells.Cells, column: str) -> pl.Series:
@@ -456,20 +378,6 @@ def _find_species(source: cells.Cells, stated: Mapping[str, str]) -> str:
         if column in source.schema.names:
             said |= set(_read_column(source, column).drop_nulls())
     return ages.MOUSE if said and said <= {"Mus musculus", "NCBITaxon:10090"} else ages.HUMAN
-
-
-def _describe_source(dataset_id: str | None, collections: pl.DataFrame | None) -> dict[str, str | None]:
-    """Return the constant columns of a data set: its id, and its publication where a table is given.
-
-    All data sets written with one table have the same columns; what is unknown is null.
-    """
-    found: dict[str, str | None] = {DATASET_ID: dataset_id}
-    if collections is not None:
-        found |= dict.fromkeys(column for column in collections.columns if column != DATASET_ID)
-        rows = collections.filter(pl.col(DATASET_ID).str.to_lowercase() == (dataset_id or ""))
-        if rows.height:
-            found |= {key: value for key, value in rows.row(0, named=True).items() if key != DATASET_ID}
-    return found
 
 
 def _describe_split(
