@@ -22,13 +22,9 @@ SIBLING, UNREADABLE, TRUNCATED, FORMAT, PICKLED = "sibling", "unreadable", "trun
 CHECKSUM, WIDTH, ROWS, TYPE, LABELS, SIZE = "checksum", "width", "rows", "type", "labels", "size"
 NOT_FINITE = "not finite"
 CHECK_SCHEMA = {
-    "part": pl.String,
-    "cells": pl.Int64,
-    "label_columns": pl.Int64,
-    "status": pl.String,
-    "kind": pl.String,
+    "part": pl.String, "cells": pl.Int64, "label_columns": pl.Int64, "status": pl.String, "kind": pl.String,
     "message": pl.String,
-}
+}  # fmt: skip
 
 
 class Damage(PartError):

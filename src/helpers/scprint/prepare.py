@@ -20,7 +20,7 @@ from helpers import files, names
 from helpers.errors import CountsError, PartError
 from helpers.facts import study
 
-MAX_CELLS, MIN_CELLS, MIN_GENES = 20_000, 100, 10_000
+MAX_CELLS, MIN_GENES = 20_000, 10_000
 ORGANISM, ROW = "organism_ontology_term_id", "row_id"
 MANIFEST, SCRIPT = "manifest.json", "embed.sh"
 KIND = "scprint slices"  # what our mark says of a folder
@@ -30,7 +30,6 @@ def write(
     pieces: Iterable[ad.AnnData],
     out: Path | str,
     *,
-    slice_cells: int = MAX_CELLS,
     organism: str = "",
     checkpoint: str = "v2-medium.ckpt",
     force: bool = False,
@@ -40,33 +39,35 @@ def write(
     Parameters
     ----------
     pieces
-        Cells x genes with a layer of counts: memory holds one piece at a time.
+        Cells x genes with a layer of counts, one a slice, of at most 20,000 cells: memory holds one at a time.
     out
         Folder to write; one that holds files of others, or embedded slices, is not replaced without `force`.
-    slice_cells
-        Cells of a slice, at most 20,000.
     organism
         Taxonomy identifier of the cells; read off the gene identifiers if empty.
     checkpoint
         Path of the model's weights, as the script will name it.
     """
-    if not MIN_CELLS <= slice_cells <= MAX_CELLS:
-        msg = f"slices of {slice_cells:,} cells: choose {MIN_CELLS} to {MAX_CELLS:,}; larger ones are made dense."
-        raise PartError(msg)
     written: dict[str, int] = {}
     genes = first = 0
     with files.writing(Path(out), kind=KIND, force=force) as folder:
         folder.mkdir()
         for piece in pieces:
-            counts, var, organism = _counts(piece), *_genes(piece, organism)
+            if piece.n_obs > MAX_CELLS:
+                msg = (
+                    f"a slice of {piece.n_obs:,} cells: the model makes it dense; give at most {MAX_CELLS:,}."
+                )
+                raise PartError(msg)
+            if names.COUNTS not in piece.layers:
+                msg = f"no layer {names.COUNTS!r}: the model reads raw counts, X of the release is log-normalized."
+                raise CountsError(msg)
+            var, organism = _genes(piece, organism)
             genes = len(var)
-            # a last slice of fewer than 100 cells would be refused by the model: the slices are made even
-            for rows in np.array_split(np.arange(piece.n_obs), max(1, -(-piece.n_obs // slice_cells))):
-                obs = pd.DataFrame({ROW: first + rows, ORGANISM: organism}, index=piece.obs_names[rows])
-                name = f"slice_{len(written):04d}"
-                kept = counts[rows][:, var["column"].to_numpy()].astype(np.float32)
-                _write_h5ad(folder / f"{name}.h5ad", ad.AnnData(kept, obs=obs, var=var[["symbol"]].copy()))
-                written[name] = len(rows)
+            rows = np.arange(first, first + piece.n_obs)
+            obs = pd.DataFrame({ROW: rows, ORGANISM: organism}, index=piece.obs_names)
+            counts = sp.csr_matrix(piece.layers[names.COUNTS])[:, var["column"].to_numpy()].astype(np.float32)
+            name = f"slice_{len(written):04d}"
+            _write_h5ad(folder / f"{name}.h5ad", ad.AnnData(counts, obs=obs, var=var[["symbol"]].copy()))
+            written[name] = piece.n_obs
             first += piece.n_obs
         about = {"organism": organism, "cells": first, "genes": genes, "slices": written}
         files.write_json(folder / MANIFEST, about)
@@ -74,23 +75,6 @@ def write(
         script.write_text(_script(list(written), organism, checkpoint), encoding="utf-8")
         script.chmod(0o755)
     return written
-
-
-def _counts(piece: ad.AnnData) -> sp.csr_matrix:
-    if names.COUNTS not in piece.layers:
-        msg = f"no layer {names.COUNTS!r}: the model reads raw counts, X of the release is log-normalized."
-        raise CountsError(msg)
-    counts = sp.csr_matrix(piece.layers[names.COUNTS])
-    values = counts.data
-    bad = np.flatnonzero((values < 0) | (values != np.round(values)))
-    if len(bad):
-        cell = int(np.searchsorted(counts.indptr, bad[0], side="right") - 1)
-        msg = (
-            f"layer {names.COUNTS!r} is not molecules: {len(bad):,} of {len(values):,} stored values are not whole "
-            f"numbers >= 0, first {values[bad[0]]:.3g} in cell {piece.obs_names[cell]!r}."
-        )
-        raise CountsError(msg)
-    return counts
 
 
 def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
