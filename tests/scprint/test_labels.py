@@ -146,7 +146,7 @@ def test_a_table_of_predictions_keeps_its_classes(tmp_path):
     assert read.columns == ["cell_type", "sex", "x"]
     assert read["sex"].to_list() == ["female", "male"]
     pl.DataFrame({"q": [1]}).write_parquet(tmp_path / "u.parquet")
-    with pytest.raises(PartError, match="no predicted label"):
+    with pytest.raises(PartError, match="needs one column for each predicted label"):
         labels.read_predicted(tmp_path / "u.parquet")
     (tmp_path / "v.parquet").write_text("no")
     with pytest.raises(PartError, match="not a Parquet table"):

@@ -142,10 +142,10 @@ class Encoder:
         cell_keys = _stable_keys(barcodes.to_pylist()) if seeded else np.zeros(1, np.uint64)
         # a gene list is never cut: its point is that all of its expressed genes are there
         most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
+        values = block.data.astype(np.float64, copy=False)  # one kernel is compiled for all files
         ranked = kernels.rank_words(
-            block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), block.data,
-            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys,
-            len(words.words),
+            block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), values, words.word_of_column,
+            most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys, len(words.words),
         )  # fmt: skip
         return Ranked(words, *ranked)
 
