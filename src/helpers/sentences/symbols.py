@@ -160,7 +160,15 @@ def read_list(path: Path) -> list[str]:
 def read_hgnc(path: Path) -> Nomenclature:
     """Read an HGNC table that the user has: tab-separated text or Parquet with the columns `HGNC_COLUMNS`."""
     path = Path(path).expanduser()
-    table = read_table(path, "an HGNC table")
+    try:
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path, glob=False)
+        else:
+            separator = "," if path.suffix == ".csv" else "\t"
+            table = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        msg = f"{path} cannot be read as an HGNC table: {problem}. Give tab-separated text, .csv or .parquet."
+        raise SentenceError(msg) from problem
     if missing := [column for column in HGNC_COLUMNS if column not in table.columns]:
         msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
         raise SentenceError(msg)
@@ -176,18 +184,6 @@ def read_hgnc(path: Path) -> Nomenclature:
                 found[name] = symbol if found.get(name, symbol) == symbol else None
         older |= {name: (counted, symbol) for name, symbol in found.items()}
     return Nomenclature(approved, by_ensembl, older, digest(path))
-
-
-def read_table(path: Path, what: str) -> pl.DataFrame:
-    """Read a table that the user has: Parquet, text with commas (.csv) or with tabs."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, glob=False)
-        separator = "," if path.suffix == ".csv" else "\t"
-        return pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as {what}: {problem}. Give tab-separated text, .csv or .parquet."
-        raise SentenceError(msg) from problem
 
 
 def is_ensembl(name: str) -> bool:
