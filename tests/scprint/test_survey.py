@@ -186,38 +186,33 @@ def test_a_cluster_that_is_not_there_is_said(made, tmp_path, monkeypatch):
 
 @pytest.fixture
 def scheduler(tmp_path):
-    """Return a function that starts a cluster in a process of its own, and gives the process and the address."""
-    started = []
-
-    def start(workers):
-        code = (
-            "import distributed, json, time\n"
-            "if __name__ == '__main__':\n"
-            f"    cluster = distributed.LocalCluster(n_workers={workers}, threads_per_worker=1, dashboard_address=':0')\n"
-            "    print(json.dumps(cluster.scheduler_address), flush=True)\n"
-            "    time.sleep(120)\n"
-        )
-        (tmp_path / "scheduler.py").write_text(code)
-        command = [sys.executable, str(tmp_path / "scheduler.py")]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        started.append(child)
-        return child, json.loads(child.stdout.readline())
-
-    yield start
-    for child in started:
+    """Return a cluster of one worker in a process of its own, and its address."""
+    code = (
+        "import distributed, json, time\n"
+        "if __name__ == '__main__':\n"
+        "    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=':0')\n"
+        "    print(json.dumps(cluster.scheduler_address), flush=True)\n"
+        "    time.sleep(120)\n"
+    )
+    (tmp_path / "scheduler.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "scheduler.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as child:
+        yield child, json.loads(child.stdout.readline())
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_scheduler_without_workers_is_said(made, tmp_path, monkeypatch, scheduler):
-    pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "WAIT", 3)
-    _, address = scheduler(0)
-    with pytest.raises(PartError, match=f"at {address} has no workers. Start some: `dask worker {address}`"):
-        survey.run(made, cache=tmp_path / "c", cluster=address)
+def test_a_scheduler_without_workers_is_said(made, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "WAIT", 2)
+    options = {"processes": False, "protocol": "tcp", "dashboard_address": ":0"}
+    with distributed.LocalCluster(n_workers=0, **options) as empty:
+        address = empty.scheduler_address
+        with pytest.raises(
+            PartError, match=f"at {address} has no workers. Start some: `dask worker {address}`"
+        ):
+            survey.run(made, cache=tmp_path / "c", cluster=address)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -227,7 +222,7 @@ def test_a_cluster_that_dies_is_said_and_what_was_read_is_kept(
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "WAIT", 6)
     monkeypatch.setattr(survey, "_WINDOW", 1)
-    child, address = scheduler(1)
+    child, address = scheduler
 
     def stop(done, _):
         if done == 2:

@@ -113,16 +113,6 @@ def test_columns_of_one_symbol_are_added_up_or_the_first_counts():
     assert sentences(adata, duplicates="first") == ["B A"]
 
 
-def test_layers_and_raw_are_read_with_their_own_genes():
-    adata = make([[1, 0], [0, 1]], ["A", "B"])
-    adata.layers["other"] = np.array([[0, 2.0], [3.0, 4.0]])
-    adata.raw = make([[1, 0, 5], [2, 9, 0]], ["A", "B", "C"])
-    assert sentences(adata, layer="other") == ["B", "B A"]
-    assert sentences(adata, layer="raw") == ["C A", "B A"]
-    with pytest.raises(SentenceError, match=r"the AnnData has no 'lay'; it has: X, raw, other"):
-        sentences(adata, layer="lay")
-
-
 def test_seeded_ties_depend_on_seed_and_barcode_only(cells):
     one = sentences(cells, ties="seeded", seed=1)
     assert one != sentences(cells, ties="seeded", seed=2)
@@ -161,14 +151,6 @@ def test_the_tie_report_counts_by_hand():
     assert encode.encode(adata[2:].copy()).ties["tied_share"] is None
 
 
-def test_gene_lists_give_sentences_of_their_own(cells):
-    lists = {"two": ["G001", "G002", "absent"]}
-    table = encode.encode(cells, rule=Rule(top_n=1, gene_lists=lists)).table
-    whole = sentences(cells, top_n=0)
-    for full, short in zip(whole, table["gene_sentence_two"], strict=True):
-        assert short == " ".join(word for word in full.split() if word in lists["two"])
-
-
 @pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
 @pytest.mark.parametrize("where", ["X", "raw", "layer"])
 def test_files_of_every_kind_are_read_in_slices(cells, tmp_path, kind, where):
@@ -189,6 +171,11 @@ def test_files_of_every_kind_are_read_in_slices(cells, tmp_path, kind, where):
     encoded = encode.encode(path, rule=Rule(layer=where), block=7)
     assert encoded.sentences == expected
     assert encoded.table["barcode"].to_list() == list(cells.obs_names)
+
+
+def test_a_layer_that_is_not_there_is_named(cells):
+    with pytest.raises(SentenceError, match=r"the AnnData has no 'lay'; it has: X"):
+        sentences(cells, layer="lay")
 
 
 def test_backed_anndata_is_read_from_its_file(cells, file):

@@ -1,12 +1,10 @@
 """Real input: scanpy's blood cells, the CELLxGENE schema's own fixtures, celltypist's raw counts where installed."""
 
-import json
 import warnings
 from importlib import resources
 
 import anndata
 import numpy as np
-import polars as pl
 import pytest
 
 from helpers.errors import SentenceError
@@ -53,19 +51,3 @@ def test_the_valid_fixture_gives_symbols_organism_and_null_ages(shared, tmp_path
     assert not any(word.startswith("ENSG") for text in table["cell_sentence"] for word in text.split())
     with pytest.raises(SentenceError, match=r"found 1 \(donor_1\)"):
         write.write(path, tmp_path / "split")
-
-
-def test_the_invalid_fixture_gives_what_it_holds_and_a_clear_error_where_it_must(shared, tmp_path):
-    path = shared / "realdata" / "cellxgene_example_invalid_CL.h5ad"
-    with pytest.raises(SentenceError, match=r"names no donors \(columns: .*ask for no split"):
-        write.write(path, tmp_path / "a")
-    [done] = write.write(path, tmp_path / "b", options=Options(split="none"))
-    table = read.read(done.folder).collect()
-    stage = "development_stage_ontology_term_id"
-    assert table.filter(pl.col(stage) == "HsapDv:0000144")["age"].unique().to_list() == [50.0]
-    assert (
-        table.filter(pl.col(stage) == "unknown")["age"].null_count()
-        == table.filter(pl.col(stage) == "unknown").height
-    )
-    assert done.manifest["symbols"]["dropped_spike_ins"] >= 1
-    assert json.dumps(done.manifest["symbols"])
