@@ -556,8 +556,8 @@ note.say(
 # To place the muscle atlas into this space, its cells have to pass through the model. That needs the model's own
 # environment (`environments/scprint.yml`), its weights, and the network. `musclebook scprint embed` writes what the
 # model reads: slices of at most 20,000 cells with raw counts and Ensembl identifiers, and a script that calls the
-# published command; [`prepare.read`](../book/api) puts the output back into the order of the cells. Preparation and
-# reading are tested. **The call in between is not**: it cannot run here.
+# published command. Cells come back with their `row_id`, the number of the row that was sent, by which they are put
+# back into order. Preparation is tested. **The call itself is not**: it cannot run here.
 #
 # <!-- facts: 20,000 -->
 

@@ -35,7 +35,6 @@ def sentences(
     donor_column: Annotated[str | None, Option(help="Column of the donor; found if not named.")] = None,
     age_column: Annotated[str | None, Option(help="Column of the age; found if not named.")] = None,
     organism: Annotated[str | None, Option(help="Organism, where the data do not state it.")] = None,
-    collections: Annotated[Path | None, Option(help="Your table of publications by dataset_id.")] = None,
     hgnc: Annotated[Path | None, Option(help="Your HGNC table, for outdated symbols.")] = None,
     workers: Annotated[int, Option(min=1, help="Threads of this machine.")] = 2,
     cluster: Annotated[str | None, Option(help="Address of a Dask scheduler.")] = None,
@@ -64,8 +63,7 @@ def sentences(
             bar(done, done)
 
         written = write.write(
-            _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
-            progress=progress,
+            _open(inputs), out, options=chosen, hgnc=hgnc, workers=workers, cluster=cluster, progress=progress,
         )  # fmt: skip
     for one in written:
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())

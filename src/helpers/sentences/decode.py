@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from helpers.sentences import symbols
 
@@ -40,15 +39,6 @@ class Cleaned:
     words: tuple[str, ...]
     unknown: tuple[str, ...]
     repeats: int
-
-
-def decode(sentence: str, fit: Fit, *, vocabulary: Iterable[str] | None = None) -> pl.DataFrame:
-    """Turn a sentence into expression, one row a gene, ``gene`` and ``expression``; cleaned first, see `clean`."""
-    words = clean(sentence, vocabulary).words
-    return pl.DataFrame(
-        {"gene": words, "expression": fit.predict(np.arange(len(words)))},
-        schema={"gene": pl.String, "expression": pl.Float64},
-    )
 
 
 def clean(text: str, vocabulary: Iterable[str] | None = None) -> Cleaned:
