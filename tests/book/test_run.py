@@ -28,7 +28,7 @@ def any_cell_runs(folder):
 
 
 def test_a_run_leaves_notebook_results_tables_and_its_record(made):
-    found = run.current(made, made.choose(["01"])[0])
+    found = run.current(made, made.choose(["01"])[0].name)
     results = json.loads((found["folder"] / "files/01_first/results.json").read_text())
     assert results["findings"]["donors"] == {"value": 3, "unit": "donors", "interval": None}
     assert (found["folder"] / "files/01_first/donors.parquet").is_file()
@@ -40,12 +40,12 @@ def test_a_run_leaves_notebook_results_tables_and_its_record(made):
 
 
 def test_the_kernel_is_this_interpreter_and_this_package(made):
-    found = run.current(made, made.choose(["02"])[0])
+    found = run.current(made, made.choose(["02"])[0].name)
     assert found["versions"]["python"] == sys.version.split()[0]
 
 
 def test_a_figure_is_shown_once(made):
-    found = run.current(made, made.choose(["01"])[0])
+    found = run.current(made, made.choose(["01"])[0].name)
     cells = nbformat.read(found["folder"] / "01_first.ipynb", as_version=4).cells
     pictures = [
         out for cell in cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})
@@ -98,7 +98,7 @@ def test_a_notebook_that_does_not_exist_gets_the_nearest(project):
 def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(project):
     plans, good = outcomes_of(project)
     run.point(plans, good)
-    before = run.current(project, project.choose(["02"])[0])
+    before = run.current(project, project.choose(["02"])[0].name)
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("breaks: bool = False", "breaks: bool = True"))
     first = project.choose(["01"])[0]
@@ -110,7 +110,7 @@ def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(proj
         run.report(outcomes)
     kept = project.build / "failed" / "02_second"
     assert "asked to break" in (kept / "02_second.ipynb").read_text()
-    assert run.current(project, book)["key"] == before["key"]
+    assert run.current(project, book.name)["key"] == before["key"]
     assert run.states(project)["02_second"][0] == "code"
     assert not list((project.build / "runs").rglob("*.part"))
 
@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(p
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     assert list(folder.glob(".*.part"))
-    assert run.current(project, book)["status"] == "good"
+    assert run.current(project, book.name)["status"] == "good"
     assert run.states(project)["02_second"][0] == "code"
     book.source.write_text(book.source.read_text().replace("rest: float = 50.0", "rest: float = 0.1"))
     _, outcomes = outcomes_of(project, ["02"])
@@ -217,7 +217,7 @@ def test_a_command_that_is_told_to_end_takes_its_kernels_along(project):
     assert "Traceback" not in said
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
-    assert run.current(project, book) is None
+    assert run.current(project, book.name) is None
 
 
 class _Bare:
@@ -290,5 +290,5 @@ def test_a_damaged_run_is_none(made, tmp_path, damage):
     plans = run.plan(copy, copy.choose(["01"]), run.Request())
     assert run.good_run(plans[0].target, "01_first")
     damage(plans[0].target)
-    assert run.current(copy, copy.choose(["01"])[0]) is None
+    assert run.current(copy, copy.choose(["01"])[0].name) is None
     assert run.states(copy)["01_first"] is None

@@ -130,7 +130,7 @@ def test_the_sweeps_of_this_book_are_sound():
         wanted = sweep.read_sweep(project, path.stem)
         plans = sweep.plans_of(project, wanted)
         assert len(plans) == len(wanted.points) > 4
-        assert len({one.parts.key for one in plans}) == len(plans)
+        assert len({one.key for one in plans}) == len(plans)
         assert (
             f"<!-- sweep: {path.stem} -->" in (project.root / "book" / f"gallery_{path.stem}.md").read_text()
         )

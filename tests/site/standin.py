@@ -33,11 +33,11 @@ def stand_in(project: Project, **more) -> None:
         nbformat.write(node, folder / f"{book.name}.ipynb")
         results = {"findings": findings, "source": {"name": "<b>demo</b>", "simulated": True}, "versions": {}}
         write_json(folder / "files" / book.name / "results.json", results | more)
-        about = {"name": book.name, "key": one.parts.key, "made": "2026-01-02T03:04:05+00:00", "seconds": 1.0}
+        about = {"name": book.name, "key": one.key, "made": "2026-01-02T03:04:05+00:00", "seconds": 1.0}
         about |= {"peak_bytes": 2**30, "profile": "demo", "atlas": None, "versions": {}, "given": {}}
         write_json(folder / RUN_FILE, about | {"parameters": one.effective, "parts": {}})
         mark(folder, kind=KIND)
-        pointer = {"key": one.parts.key, "atlas": None, "profile": "demo"}
+        pointer = {"key": one.key, "atlas": None, "profile": "demo"}
         (one.folder / run.CURRENT).write_text(json.dumps(pointer))
 
 

@@ -95,7 +95,7 @@ def test_nothing_to_show_is_said(tmp_path):
 
 def test_prose_that_changed_after_the_run_is_shown_and_code_that_changed_is_not(project):
     book = project.choose(["01"])[0]
-    executed = nbformat.read(run.current(project, book)["folder"] / "01_first.ipynb", as_version=4)
+    executed = nbformat.read(run.current(project, book.name)["folder"] / "01_first.ipynb", as_version=4)
     book.source.write_text(book.source.read_text().replace("How many donors", "How many people"))
     assert "How many people" in stage.merge(book.read(), executed).cells[0].source
     book.source.write_text(book.source.read_text().replace("5.6, 2", "5.6, 3"))

@@ -15,7 +15,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
-from helpers.book.key import package_folder
+from helpers.book.key import PACKAGE
 from helpers.book.shown import banner, foot, sweep_page
 from helpers.findings import Finding, escape
 
@@ -205,7 +205,7 @@ def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def _modules_of(room: str) -> list[str]:
     """Return the modules of a room, ``.`` for those that lie in the package itself."""
-    folder = package_folder() / ("" if room == "." else room)
+    folder = PACKAGE / ("" if room == "." else room)
     prefix = "helpers" if room == "." else f"helpers.{room.replace('/', '.')}"
     return [f"{prefix}.{path.stem}" for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
 

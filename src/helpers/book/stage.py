@@ -47,7 +47,9 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
     SiteError
         If no notebook of the book has a good run.
     """
-    runs = {name: found for name, book in project.notebooks.items() if (found := run.current(project, book))}
+    runs = {
+        name: found for name, book in project.notebooks.items() if (found := run.current(project, book.name))
+    }
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)

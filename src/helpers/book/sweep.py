@@ -120,14 +120,14 @@ def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) 
 
 def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl.DataFrame:
     """Return one row a run: the parameters of the point, the recorded values, how it ended, its key."""
-    promised = plans[0].notebook.sidecar.records
+    promised = plans[0].sidecar.records
     columns = list(dict.fromkeys(name for point in sweep.points for name in point))
     rows, file = [], Path("files", sweep.notebook, "results.json")
     for point, one, outcome in zip(sweep.points, plans, outcomes, strict=True):
         found = {}
         if outcome.status != "failed":
             found = json.loads((Path(outcome.folder) / file).read_text(encoding="utf-8"))["findings"]
-        ending = {STATUS: "failed" if outcome.status == "failed" else "good", KEY: one.parts.key}
+        ending = {STATUS: "failed" if outcome.status == "failed" else "good", KEY: one.key}
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
         given = {name: point.get(name) for name in columns}
         rows.append({**given, **values, **ending, SECONDS: outcome.seconds, ERROR: outcome.error})
@@ -160,7 +160,7 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
 def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
     node = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
     changed = {name: value for name, value in one.given.items() if name != OUT_DIR}
-    page = dress(node, given=changed, run_key=one.parts.key)
+    page = dress(node, given=changed, run_key=one.key)
     hidden = hidden_folders(project, one.effective)
     for cell in page.cells:
         # several runs of one notebook would give one label to several figures
@@ -179,6 +179,6 @@ def _about(sweep: Sweep, plans: list[run.Plan]) -> dict[str, Any]:
         "fixed": sweep.fixed,
         "x": sweep.x,
         "split": sweep.split,
-        "records": {name: plans[0].notebook.sidecar.records[name].unit for name in sweep.records},
+        "records": {name: plans[0].sidecar.records[name].unit for name in sweep.records},
         "simulated": atlas is not None and key.is_simulated(str(atlas)),
     }

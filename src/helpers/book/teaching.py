@@ -156,7 +156,7 @@ def plain_markdown(source: str) -> str:
 
 def _expected_outputs(project: Project, book: Notebook) -> dict[str, list[NotebookNode]]:
     """Return what the solutions showed in the current run, by exercise; empty where there is no run."""
-    found = current(project, book)
+    found = current(project, book.name)
     if found is None:
         return {}
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)

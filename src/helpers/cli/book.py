@@ -64,7 +64,7 @@ def run(
             place, here = Path(one.folder) / "files" / one.name, Path.cwd()
             place = place.relative_to(here) if place.is_relative_to(here) else place
             screen.say(f"{one.name}: tables and numbers in {place}")
-    if out is None and (show or not request.by_hand):
+    if out is None and (show or not values):
         running.point(plans, outcomes)
     running.report(outcomes)
 
@@ -173,7 +173,6 @@ def sweep(
     project = _project()
     wanted = sweeping.read_sweep(project, name)
     plans = sweeping.plans_of(project, wanted, atlas=atlas, profile=profile)
-    _prepare(plans)
     with _progress() as tell:
         folder, outcomes = sweeping.make(project, wanted, plans, workers=workers, memory=memory, tell=tell)
     states = [one.status for one in outcomes]
@@ -243,8 +242,7 @@ def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Out
 
     for one in every:
         if one.lacks:
-            screen.say(f"{one.notebook.name} is left out. {one.lacks}")
-    _prepare(plans)
+            screen.say(f"{one.name} is left out. {one.lacks}")
     with _progress() as tell:
         outcomes = running.make(plans, tell=tell, **options)
     rows = []
@@ -253,17 +251,6 @@ def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Out
         rows.append((one.name, one.key, one.status, f"{one.seconds:.0f} s", memory))
     screen.show_table(("notebook", "run", "state", "time", "memory"), rows)
     return outcomes
-
-
-def _prepare(plans: "list[Plan]") -> None:
-    # several notebooks that start at once would each simulate the atlas that none has yet
-    wanted = {one.effective["atlas"] for one in plans if "atlas" in one.effective and not one.is_made}
-    if wanted:
-        from helpers import sources
-
-        for source in sorted(map(str, wanted)):
-            with Console().status(f"opening the atlas {escape(source)}"):
-                sources.open_atlas(source)
 
 
 @contextmanager
