@@ -178,7 +178,7 @@ def test_a_worker_that_dies_is_a_failed_run_and_not_a_crash(project):
 )
 def test_a_sidecar_is_checked(project, text, words):
     book = project.choose(["01"])[0]
-    book.sidecar_path.write_text(text)
+    book.source.with_suffix(".yaml").write_text(text)
     with pytest.raises(TableError) as caught:
         book.sidecar  # noqa: B018
     assert words in str(caught.value)
@@ -186,7 +186,7 @@ def test_a_sidecar_is_checked(project, text, words):
 
 def test_a_missing_sidecar_is_named(project):
     book = project.choose(["01"])[0]
-    book.sidecar_path.unlink()
+    book.source.with_suffix(".yaml").unlink()
     with pytest.raises(TableError, match=r"01_first\.yaml is missing"):
         book.sidecar  # noqa: B018
 
@@ -230,7 +230,9 @@ def test_a_source_that_lacks_what_a_notebook_needs_is_refused_before_anything_ru
 ):
     monkeypatch.setattr("helpers.sources.open_atlas", lambda source: _Bare())
     book = project.choose(["01"])[0]
-    book.sidecar_path.write_text(book.sidecar_path.read_text() + "needs: [DonorID, X_scVI, counts]\n")
+    book.source.with_suffix(".yaml").write_text(
+        book.source.with_suffix(".yaml").read_text() + "needs: [DonorID, X_scVI, counts]\n"
+    )
     book.source.write_text(
         book.source.read_text().replace(
             "count: int = 3", 'atlas: str = "demo"  # source of cells\ncount: int = 3'

@@ -1,6 +1,5 @@
 """How a site is built, on a tiny book of two notebooks."""
 
-import ast
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import pytest
 import standin
 import yaml
 
-from helpers.book import extension, pairing, run, site, stage
+from helpers.book import pairing, run, site, stage
 from helpers.book.project import Project
 from helpers.errors import SiteError
 
@@ -41,20 +40,20 @@ def test_a_site_is_built_once_and_again_only_when_something_changed(project):
     # the stand-in has no figures, which the tiny welcome page points to
     (project.root / "welcome.md").write_text("# Welcome\n\nDonors: {finding}`01_first:donors`.\n")
     first = site.build(project)
-    assert not first.reused
-    assert site.build(project).reused
+    assert first.how == "built"
+    assert site.build(project).how == "unchanged"
     html = project.build / "html"
     (html / "index.html").unlink()
     (html / "notebooks" / "01_first.html").write_text("cut")
     shutil.rmtree(html / "_static")
-    assert not site.build(project).reused
+    assert site.build(project).how == "built"
     assert (html / "index.html").exists()
     assert any((html / "_static").iterdir())
     assert "01.first" not in page(project)
     assert len(page(project)) > 1000
     (project.root / "welcome.md").write_text("# Welcome\n\nDonors: {finding}`01_first:donors.number`!\n")
     again = site.build(project)
-    assert not again.reused
+    assert again.how == "brought up to date"
     assert '<span class="finding">3</span>!' in (project.build / "html" / "welcome.html").read_text()
     # text from data is text
     assert "&lt;script&gt;alert(1)" not in page(project, "02_second")
@@ -124,7 +123,7 @@ def test_parameters_that_were_changed_are_shown_and_traces_of_the_machine_are_no
 def test_launch_buttons_appear_only_with_an_address_and_open_files_that_exist(project):
     sources = stage.stage(project)
     assert "launch_buttons" not in yaml.safe_load((sources / "_config.yml").read_text())
-    (project.root / "welcome.md").write_text("# Welcome\n\n```{install-cell}\n```\n")
+    (project.root / "welcome.md").write_text("# Welcome\n\n{{ install }}\n")
     made = site.build(project, repository="https://github.com/someone/somebook.git", branch="v1")
     text = (made.folder / "notebooks" / "01_first.html").read_text()
     buttons = re.findall(r'href="(https://[^"]+\.ipynb)"', text)
@@ -149,14 +148,6 @@ def test_every_launch_target_exists_in_the_tree():
         assert book.read().metadata["kernelspec"]["name"] == "python3"
     assert (ROOT / "environment.yml").is_file()
     assert (ROOT / "postBuild").is_file()
-
-
-def test_the_cell_for_colab_is_sound():
-    cell = extension.install_cell("https://example.org/a/b", "main")
-    assert cell.startswith("%pip install ")
-    ast.parse(
-        "\n".join(f"shell({line[1:]!r})" if line.startswith("%") else line for line in cell.splitlines())
-    )
 
 
 def test_a_book_built_by_hand_works_too(tmp_path):

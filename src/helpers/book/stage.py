@@ -31,29 +31,22 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page c
 def stage(project: Project, *, repository: str | None = None, branch: str = "main") -> Path:
     """Put the sources of the site together in the build folder and return where.
 
-    A file that did not change keeps its time, so that Sphinx reads again only what did.
-
-    Parameters
-    ----------
-    project
-        The book; pages whose notebook has no good run are left out, and what refers to them steps aside.
-    repository
-        Web address of the public repository: launch and edit buttons appear only when it is known.
-    branch
-        Branch or tag that those buttons open.
-
-    Raises
-    ------
-    SiteError
-        If no notebook of the book has a good run.
+    Pages whose notebook has no good run are left out, and what refers to them steps aside. A file that did not change
+    keeps its time, so that Sphinx reads again only what did.
     """
-    runs = {
-        name: found for name, book in project.notebooks.items() if (found := run.current(project, book.name))
-    }
+    runs = {name: found for name in project.notebooks if (found := run.current(project, name))}
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
-    missing = {name: _why_missing(project, name) for name in project.notebooks if name not in runs}
+    reasons = run.left_out(project)
+    missing = {
+        name: {
+            "title": book.sidecar.title,
+            "reason": reasons.get(name, "It was not run for this copy of the book."),
+        }
+        for name, book in project.notebooks.items()
+        if name not in runs
+    }
     target = project.build / "site"
     with tempfile.TemporaryDirectory(dir=project.build, prefix=".stage-") as folder:
         part = Path(folder)
@@ -70,9 +63,8 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         toc = _kept(read_yaml(project.root / "_toc.yml"), part)
         (part / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
-        titles = {name: project.notebooks[name].sidecar.title for name in missing}
-        site = {"runs": about, "missing": missing, "titles": titles, "repository": repository}
-        write_json(part / SITE_FILE, {**site, "branch": branch})
+        site = {"runs": about, "missing": missing, "repository": repository, "branch": branch}
+        write_json(part / SITE_FILE, site)
         _take_over(part, target)
     return target
 
@@ -126,9 +118,7 @@ def clean(value: Any, hidden: list[str]) -> Any:
             value = value.replace(f"{folder}/", "").replace(folder, Path(folder).name)
         return _CONTROL.sub("\ufffd", _ESCAPES.sub("", value))
     if isinstance(value, Mapping):
-        return {
-            name: one if str(name).startswith("image/") else clean(one, hidden) for name, one in value.items()
-        }
+        return {name: one if name.startswith("image/") else clean(one, hidden) for name, one in value.items()}
     return [clean(one, hidden) for one in value] if isinstance(value, list) else value
 
 
@@ -181,10 +171,6 @@ def _copy_pages(project: Project, part: Path) -> None:
             page.unlink()
     if pages and not any(page.is_file() for page in pages):
         (part / "book" / "gallery.md").unlink(missing_ok=True)
-
-
-def _why_missing(project: Project, name: str) -> str:
-    return run.left_out(project).get(name, "It was not run for this copy of the book.")
 
 
 def without_links(text: str, gone: set[str]) -> str:
@@ -255,6 +241,10 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
             "colab_url": "https://colab.research.google.com",
         }
         config.setdefault("html", {})["use_repository_button"] = True
+        install = (
+            f"On Colab, run this cell first: `%pip install --quiet 'musclebook @ git+{repository}@{branch}'`"
+        )
+        sphinx["myst_substitutions"] = {"install": install}
         if "notfound_urls_prefix" in sphinx:  # project pages live in a folder named after the repository
             sphinx["notfound_urls_prefix"] = f"/{address.split('/')[-1]}/"
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
@@ -285,12 +275,9 @@ def said(executed: NotebookNode) -> list[str]:
     for cell in executed.cells:
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^#+ +(.*)$", cell.source)):
             inside = heading[1].strip().lower() in {"in short", "in one sentence"}
-        if cell.cell_type == "code" and {"finding", "remove-input", "hide-input"} & tags(cell):
-            texts = [
-                output.data["text/markdown"]
-                for output in cell.get("outputs", [])
-                if "text/markdown" in output.get("data", {})
-            ]
+        if {"finding", "remove-input", "hide-input"} & tags(cell):
+            shown_as = [output.get("data", {}) for output in cell.get("outputs", [])]
+            texts = [data["text/markdown"] for data in shown_as if "text/markdown" in data]
             last = texts[-1:] or last
             found += texts if inside else []
     return found or last

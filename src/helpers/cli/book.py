@@ -99,10 +99,9 @@ def build(
         running.report(outcomes)
     with Console().status("building the site"):
         made = site.build(project, repository=repository, branch=branch, fresh=fresh)
-    words = "unchanged" if made.reused else "brought up to date" if made.incremental else "built"
     left = sum(bool(one.lacks) for one in every)
     without = f", {left} of {len(every)} chapters left out" if left else ""
-    screen.say(f"Site {words} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
+    screen.say(f"Site {made.how} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
 
 
 def status(atlas: Atlas = None, profile: Profile = None) -> None:
