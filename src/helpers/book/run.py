@@ -28,10 +28,6 @@ Tell = Callable[[str, str], None]
 _OWN = 2**29  # bytes of this program while it waits
 
 
-def _silent(label: str, words: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True)
 class Request:
     """What to run with: source, profile, and values given by hand."""
@@ -166,7 +162,7 @@ def make(
     workers: int | None = None,
     memory: str | None = None,
     fresh: bool = False,
-    tell: Tell = _silent,
+    tell: Tell = lambda *_: None,
 ) -> list[Outcome]:
     """Make the runs that are not made yet, or all if `fresh`, in parallel; a failing one does not stop the others.
 
@@ -204,7 +200,7 @@ def make(
 
 
 def run_all(
-    plans: list[Plan], *, failed: Path, places: int, memory: int, tell: Tell = _silent
+    plans: list[Plan], *, failed: Path, places: int, memory: int, tell: Tell = lambda *_: None
 ) -> dict[Plan, Outcome]:
     """Execute plans, at most so many at once and as many as fit in memory, and return how each ended."""
     waiting, running, outcomes = list(plans), {}, {}
@@ -213,7 +209,10 @@ def run_all(
     pool = futures.ThreadPoolExecutor(places)
     try:
         while waiting or running:
-            for one in _fitting(waiting, list(running.values()), places, memory):
+            for one in list(waiting):  # in their order, but one that does not fit lets smaller ones pass
+                needed = one.memory + sum(each.memory for each in running.values()) + _OWN
+                if len(running) == places or (running and needed > memory):
+                    continue
                 waiting.remove(one)
                 kept = failed / (one.name if one.label == one.name else f"{one.name}-{one.key}")
                 running[pool.submit(execute, one, watches[one], failed=kept, threads=threads)] = one
@@ -234,17 +233,6 @@ def run_all(
     finally:
         pool.shutdown(cancel_futures=True)
     return outcomes
-
-
-def _fitting(waiting: list[Plan], running: list[Plan], places: int, memory: int) -> list[Plan]:
-    """Return the plans to start now: in their order, but one that does not fit lets smaller ones pass."""
-    chosen: list[Plan] = []
-    for one in waiting:
-        beside = [*running, *chosen]
-        needed = sum(each.memory for each in (*beside, one)) + _OWN
-        if len(beside) < places and (not beside or needed <= memory):
-            chosen.append(one)
-    return chosen
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from helpers.book import key, run
 from helpers.book.project import Notebook, Project, read_json, tags
 from helpers.book.shown import SWEEP_FILE
 from helpers.errors import SiteError
-from helpers.files import cache_folder, write_json
+from helpers.files import cache_folder, drop_leftovers, write_json, writing
 from helpers.parameters import ATLAS, read_yaml
 
 SITE_FILE = "site.json"
-_LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can start
 _INJECTED = "injected-parameters"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page can hold them
@@ -48,8 +46,9 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         if name not in runs
     }
     target = project.build / "site"
-    with tempfile.TemporaryDirectory(dir=project.build, prefix=".stage-") as folder:
-        part = Path(folder)
+    drop_leftovers(target)
+    with writing(target, owned=True) as part:
+        part.mkdir()
         _copy_pages(project, part)
         pages = {path.stem for path in (project.root / "book").glob("*.md")}
         gone = {*missing, *(name for name in pages if not _exists(part, f"book/{name}"))}
@@ -63,9 +62,11 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         toc = _kept(read_yaml(project.root / "_toc.yml"), part)
         (part / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
-        site = {"runs": about, "missing": missing, "repository": repository, "branch": branch}
-        write_json(part / SITE_FILE, site)
-        _take_over(part, target)
+        write_json(part / SITE_FILE, {"runs": about, "missing": missing})
+        for new in part.rglob("*"):
+            old = target / new.relative_to(part)
+            if new.is_file() and old.is_file() and filecmp.cmp(new, old, shallow=False):
+                shutil.copystat(old, new)
     return target
 
 
@@ -84,8 +85,11 @@ def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
     return fresh
 
 
-def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> NotebookNode:
+def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str, hidden: list[str]) -> NotebookNode:
     """Make an executed notebook ready to be a page: no traces of the machine, takeaways on top, changed parameters shown."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     cells, takeaways = [], said(notebook)
     for cell in notebook.cells:
         if _INJECTED in tags(cell):
@@ -139,10 +143,8 @@ def _stage_notebook(
     """Write the page of a run and its files, and return what the site knows of it."""
     hidden = hidden_folders(project, found.get("parameters", {}))
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
-    for cell in executed.cells:
-        if cell.cell_type == "code":
-            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
-    page = dress(merge(book.read(), executed), given=found.get("given", {}), run_key=found["key"])
+    merged, given = merge(book.read(), executed), found.get("given", {})
+    page = dress(merged, given=given, run_key=found["key"], hidden=hidden)
     for cell in page.cells:
         if cell.cell_type == "markdown":
             cell.source = without_links(cell.source, gone)
@@ -194,23 +196,6 @@ def without_links(text: str, gone: set[str]) -> str:
     return re.sub(r"\{(?:doc|ref|numref)\}`(?:(?P<words>[^`<]+)<)?(?P<target>[^`<>]+)>?`", role, text)
 
 
-def _take_over(part: Path, target: Path) -> None:
-    """Bring the staged sources up to date, touching only the files that differ."""
-    target.mkdir(exist_ok=True)
-    wanted = {path.relative_to(part) for path in part.rglob("*") if path.is_file()}
-    for path in sorted(target.rglob("*"), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.relative_to(target) not in wanted:
-            path.unlink()
-    for name in sorted(wanted):
-        new, old = part / name, target / name
-        if not old.is_file() or not filecmp.cmp(new, old, shallow=False):
-            old.parent.mkdir(parents=True, exist_ok=True)
-            new.replace(old)
-
-
 def _kept(entry: dict[str, Any], part: Path) -> dict[str, Any] | None:
     """Return an entry of the contents without the pages that are not there; None if nothing is left of it."""
     kept = dict(entry)
@@ -233,7 +218,9 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     sphinx["musclebook_site"] = SITE_FILE
     address = (repository or "").rstrip("/").removesuffix(".git")
-    if any(host in address.lower() for host in _LAUNCHABLE):
+    if any(
+        host in address.lower() for host in ("github", "gitlab", "bitbucket")
+    ):  # Binder can start from these
         config["repository"] = {"url": address, "branch": branch, "path_to_book": ""}
         config["launch_buttons"] = {
             "notebook_interface": "jupyterlab",

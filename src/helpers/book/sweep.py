@@ -18,7 +18,7 @@ from helpers.book import key, run
 from helpers.book.execute import Outcome
 from helpers.book.project import Notebook, Project, checked, read_as
 from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
-from helpers.book.stage import clean, dress, hidden_folders
+from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
 from helpers.parameters import ATLAS, OUT_DIR, Value, read_parameters
@@ -151,13 +151,10 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
 def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
     node = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
     changed = {name: value for name, value in one.given.items() if name != OUT_DIR}
-    page = dress(node, given=changed, run_key=one.key)
-    hidden = hidden_folders(project, one.effective)
+    page = dress(node, given=changed, run_key=one.key, hidden=hidden_folders(project, one.effective))
     for cell in page.cells:
         # several runs of one notebook would give one label to several figures
         cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
-        if cell.cell_type == "code":
-            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     with writing(target) as part:
         nbformat.write(page, part)
 
