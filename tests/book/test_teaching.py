@@ -173,6 +173,34 @@ def test_an_answer_of_numpy_is_a_number():
 
 
 @pytest.mark.parametrize(
+    ("answer", "mark", "words"),
+    [
+        (1, True, "right"),
+        (2, False, "not yet: &lt;it is one&gt;"),
+        (None, False, "there is no answer yet"),
+        (..., False, "there is no answer yet"),
+    ],
+)
+def test_a_verdict_is_shown_with_its_sentence_escaped(monkeypatch, answer, mark, words):
+    calls = []
+    monkeypatch.setattr("IPython.display.display", lambda item, **more: calls.append((item, more)))
+    monkeypatch.setattr(
+        workshop, "registered", lambda: {"01.one": lambda x: None if x == 1 else "<it is one>"}
+    )
+    workshop.check("01.one", answer)
+    ((shown, more),) = calls
+    assert words in shown.data
+    assert more["metadata"]["musclebook"] == {"exercise": "01.one", "right": mark}
+    with pytest.raises(ExerciseError, match=r"Did you mean '01\.one'"):
+        workshop.check("01.on", 1)
+
+
+def test_an_answer_that_fails_is_wrong_and_says_how():
+    assert "ZeroDivisionError" in workshop.verdict(lambda answer: answer(), lambda: 1 / 0)
+    assert "a function is asked for" in workshop.verdict(lambda answer: answer(), 4.0)
+
+
+@pytest.mark.parametrize(
     "call", ["check('01.x', helper + 4)", "check('01.x', answer=42)", "check('01.x', 42)"]
 )
 def test_an_answer_inside_the_check_is_cut(call):

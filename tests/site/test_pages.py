@@ -100,9 +100,8 @@ def test_nothing_is_fetched_from_elsewhere_to_show_a_page(pages):
 
 
 def test_every_picture_has_an_alt_text(pages):
-    assert [
-        f"{name}: {one['src']}" for name, page in pages.items() for one in page.images if not one.get("alt")
-    ] == []
+    images = [(name, one) for name, page in pages.items() for one in page.images]
+    assert [f"{name}: {one['src']}" for name, one in images if not one.get("alt")] == []
 
 
 def test_every_page_says_what_data_it_shows(html, pages):
@@ -166,11 +165,8 @@ def test_a_page_that_was_published_is_still_there_or_redirects(html):
         assert (html / name).is_file(), f"{name} was published and is gone: add a redirect to _config.yml"
 
 
-def test_there_is_a_page_for_addresses_that_do_not_exist(html):
+def test_a_redirect_leads_to_a_page_and_a_lost_address_to_one_of_its_own(html):
     assert "not here" in (html / "404.html").read_text()
-
-
-def test_a_redirect_leads_to_a_page(html):
     redirects = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["redirects"]
     assert redirects
     for name, target in redirects.items():

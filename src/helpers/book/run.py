@@ -168,7 +168,7 @@ def make(
 
     Failing runs are kept apart in `failed`. `workers` are the kernels at once, as many as cores if not given. `memory` is
     what all runs together may take: a run waits until what its sidecar expects of it fits. `tell` is called with the
-    notebook and how far it is.
+    notebook when it starts and how it ended.
     """
     wanted = [one for one in plans if fresh or good_run(one.target, one.name) is None]
     free = to_bytes(memory) if memory else free_bytes()
@@ -219,9 +219,7 @@ def run_all(
                 tell(one.label, "started")
             done, _ = futures.wait(running, timeout=0.25, return_when=futures.FIRST_COMPLETED)
             for one in running.values():
-                watch = watches[one]
-                watch.sample()
-                tell(one.label, "" if watch.cell is None else f"cell {watch.cell + 1}")
+                watches[one].sample()
             for future in done:
                 one = running.pop(future)
                 outcomes[one] = future.result()
