@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from helpers.book import execute, key, run
-from helpers.book.project import Project
 from helpers.errors import ParameterError, RunError, SourceError, TableError
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -88,9 +87,8 @@ def test_a_notebook_that_does_not_exist_gets_the_nearest(project):
         project.choose(["01_frist"])
 
 
-def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(project):
-    plans, good = outcomes_of(project)
-    run.point(plans, good)
+def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(copied):
+    project = copied
     before = run.current(project, "02_second")
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("breaks: bool = False", "breaks: bool = True"))
@@ -108,9 +106,8 @@ def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(proj
     assert not list((project.build / "runs").rglob("*.part"))
 
 
-def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(project):
-    plans, good = outcomes_of(project, ["02"])
-    run.point(plans, good)
+def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(copied):
+    project = copied
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
     code = (
@@ -268,10 +265,9 @@ def test_children_end_with_the_one_who_started_them():
     ],
     ids=["empty record", "list", "cut", "no files", "list of runs", "number", "outside"],
 )
-def test_a_damaged_run_is_none(made, tmp_path, damage):
-    copy = Project(Path(shutil.copytree(made.root, tmp_path / "book")))
-    plans = run.plan(copy, copy.choose(["01"]), run.Request())
+def test_a_damaged_run_is_none(copied, damage):
+    plans = run.plan(copied, copied.choose(["01"]), run.Request())
     assert run.good_run(plans[0].target, "01_first")
     damage(plans[0].target)
-    assert run.current(copy, "01_first") is None
-    assert run.states(copy)["01_first"] is None
+    assert run.current(copied, "01_first") is None
+    assert run.states(copied)["01_first"] is None

@@ -13,7 +13,6 @@ from helpers.parameters import ATLAS, Value
 
 Parts = dict[str, Any]  # what a run was made from, each part hashed on its own
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
-_SIMULATION = ("simulate/", "facts/", "sources.py", "names.py")  # what decides what a simulated atlas holds
 _CHECKS = "book/checks.py"
 _NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks|workshop|execute|__init__)")  # these make pages, no numbers
 PACKAGE = Path(helpers.__file__).resolve().parent
@@ -73,8 +72,9 @@ def parts_of(code: list[str], values: Mapping[str, Value], *, root: Path, number
 def data_of(name: str, value: Value) -> str | None:
     """Return the hash of the data that a parameter names, or None where it names none."""
     if name == ATLAS and is_word(str(value)):
-        made_by = {one: mark for one, mark in package_hashes().items() if one.startswith(_SIMULATION)}
-        return f"{value}:{short(made_by)}"
+        from helpers import sources
+
+        return f"{value}:{sources.simulation_key()}"
     path = Path(str(value))
     if path.is_absolute() and path.exists():
         return files.fingerprint(path)[:16]
