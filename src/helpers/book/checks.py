@@ -16,14 +16,12 @@ from helpers.facts.signatures import signatures
 __all__: list[str] = []  # found by the names of exercises; no page lists them
 
 
-def _told(
-    found: Any, right: Any, wrong: Mapping[Any, str], otherwise: str, *, within: float = 1e-6
-) -> str | None:
+def _told(found: Any, right: Any, wrong: Mapping[Any, str], other: str, within: float = 1e-6) -> str | None:
     """Return None for the right number, the sentence of a typical wrong one, or the sentence for any other."""
     if np.allclose(found, right, rtol=within, atol=1e-9):
         return None
     typical = (words for value, words in wrong.items() if np.allclose(found, value, rtol=within, atol=1e-9))
-    return next(typical, otherwise)
+    return next(typical, other)
 
 
 def ch01_dense(answer: Callable[[int, int], float]) -> str | None:
@@ -115,8 +113,8 @@ def ch03_effective(answer: Callable[[float, float], float]) -> str | None:
         return "one cell is one cell, whatever the correlation: effective(1, 0.3) is 1; look at n - 1."
     found, inflation = float(answer(1000, 0.1)), 1 + 999 * 0.1
     multiplied = "the correlation makes the mean less precise: divide by the inflation, do not multiply."
-    otherwise = f"effective(1000, 0.1) came back as {found:g}; divide n by 1 + (n - 1) * icc."
-    return _told(found, 1000 / inflation, {1000 * inflation: multiplied}, otherwise)
+    other = f"effective(1000, 0.1) came back as {found:g}; divide n by 1 + (n - 1) * icc."
+    return _told(found, 1000 / inflation, {1000 * inflation: multiplied}, other)
 
 
 def ch03_smallest(answer: Callable[[int, int], float]) -> str | None:
@@ -131,9 +129,8 @@ def ch03_smallest(answer: Callable[[int, int], float]) -> str | None:
         2 / 56: "that counts both sides; one-sided, only the observed choice is as extreme.",
         0: "the observed labeling is one of the permutations: divide one by their number.",
     }
-    fault = _told(
-        found, 1 / 56, wrong, f"5 young and 3 old gave {found:g}; there are 56 ways to say who is old."
-    )
+    other = f"5 young and 3 old gave {found:g}; there are 56 ways to say who is old."
+    fault = _told(found, 1 / 56, wrong, other)
     if fault is None and not math.isclose(answer(6, 7), 1 / math.comb(13, 6)):
         return "right for 5 against 3, but not for 6 against 7."
     return fault
@@ -157,10 +154,8 @@ def ch04_smallest(answer: Any) -> str | None:
         0: "p is never zero: the observed arrangement always counts.",
         792: "that is the number of arrangements; p is one of them.",
     }
-    otherwise = (
-        "there are as many arrangements as ways to choose five of twelve; the observed one is one of them."
-    )
-    return _told(float(answer), 1 / 792, wrong, otherwise, within=0.01)
+    other = "there are as many arrangements as ways to choose five of twelve; the observed is one of them."
+    return _told(float(answer), 1 / 792, wrong, other, within=0.01)
 
 
 def ch04_nuclei(answer: Any) -> str | None:
@@ -275,10 +270,8 @@ def ch06_merge(answer: Callable[[int, float, int, float], tuple[int, float]]) ->
     """Check a function that merges two counts and means."""
     n, mean = answer(3, 1.0, 1, 5.0)
     plain = "that is the mean of the two means; the larger part has to count for more."
-    otherwise = (
-        f"three cells of mean 1 and one of 5 are four cells of mean 2; your function says {n} and {mean:g}."
-    )
-    if fault := _told([n, mean], [4, 2], {(4, 3): plain}, otherwise):
+    other = f"three cells of mean 1 and one of 5 are four of mean 2; your function says {n} and {mean:g}."
+    if fault := _told([n, mean], [4, 2], {(4, 3): plain}, other):
         return fault
     try:
         answer(0, 0.0, 0, 0.0)
@@ -299,10 +292,8 @@ def ch07_score(answer: Callable[[dict[str, list[float]], list[str]], list[float]
         (-7 / 6, 7 / 6): every,
         (16 / 3, 23 / 3): every,
     }
-    otherwise = (
-        f"for these two donors the scores are -3 and 3, your function says {found[0]:g} and {found[1]:g}."
-    )
-    return _told(found, [-3, 3], wrong, otherwise)
+    other = f"for these donors the scores are -3 and 3, your function says {found[0]:g} and {found[1]:g}."
+    return _told(found, [-3, 3], wrong, other)
 
 
 def ch07_empirical(answer: Callable[[float, list[float]], float]) -> str | None:
@@ -312,10 +303,8 @@ def ch07_empirical(answer: Callable[[float, list[float]], float]) -> str | None:
         2 / 5: "count the observed value as a draw, or a p-value of zero becomes possible.",
         2 / 6: "two-sided: -3 is farther from zero than 2 is; compare absolute values, ties included.",
     }
-    otherwise = (
-        f"two of five draws are at least as far from zero, so p is 3 / 6; your function says {found:g}."
-    )
-    return _told(found, 3 / 6, wrong, otherwise)
+    other = f"two of five draws are at least as far from zero, so p is 3 / 6; yours is {found:g}."
+    return _told(found, 3 / 6, wrong, other)
 
 
 def ch07_overlap(answer: Any) -> str | None:
@@ -346,13 +335,11 @@ def ch08_baseline(answer: Callable[[list[float]], float]) -> str | None:
     wrong = {
         (30 + 20 + 20 + 40) / 4: "that predicts the median of the others; their mean is asked for.",
         17.5: "that mean includes the donor whose age is predicted: leave it out.",
-        np.sqrt(
-            (errors**2).mean()
-        ): "that is the root of the mean square; the mean absolute error is asked for.",
+        np.sqrt((errors**2).mean()): "that is the root of the mean square; asked is the mean absolute error.",
     }
     right = errors.mean()
-    otherwise = f"for ages 20, 30, 50 and 70 the error is {right:.4g} years, your function says {found:.4g}."
-    return _told(found, right, wrong, otherwise)
+    other = f"for ages 20, 30, 50 and 70 the error is {right:.4g} years, your function says {found:.4g}."
+    return _told(found, right, wrong, other)
 
 
 def ch08_macro(answer: Callable[[list[str], list[str]], float]) -> str | None:
@@ -362,9 +349,7 @@ def ch08_macro(answer: Callable[[list[str], list[str]], float]) -> str | None:
         0.9: "that is the share of all rows that are right (micro): average the classes, not the rows.",
         (8 / 9 + 1) / 2: "that is precision: divide by the rows that truly are in the class.",
     }
-    return _told(
-        found, 0.75, wrong, f"eight of eight and one of two make 0.75, your function says {found:g}."
-    )
+    return _told(found, 0.75, wrong, f"eight of eight and one of two make 0.75, yours is {found:g}.")
 
 
 def ch09_purity(answer: Callable[[list[str], list[list[int]]], float]) -> str | None:
@@ -374,8 +359,8 @@ def ch09_purity(answer: Callable[[list[str], list[list[int]]], float]) -> str | 
         1: "every cell has *some* neighbor of its label; the share of all neighbors is asked for.",
         4: "that is a count: divide by the number of neighbors.",
     }
-    otherwise = f"half of these neighbors carry the cell's label; your function says {found:g}."
-    return _told(found, 0.5, wrong, otherwise)
+    other = f"half of these neighbors carry the cell's label; your function says {found:g}."
+    return _told(found, 0.5, wrong, other)
 
 
 def ch09_entropy(answer: Callable[[list[str]], float]) -> str | None:
@@ -385,9 +370,9 @@ def ch09_entropy(answer: Callable[[list[str]], float]) -> str | None:
         1: "that is in bits; natural units use the natural logarithm.",
         -right: "the sign is turned: shares are below one, so their logarithms are negative.",
     }
-    otherwise = f"two groups of equal size have entropy {right:.4g}; your function says {found:.4g}."
+    other = f"two groups of equal size have entropy {right:.4g}; your function says {found:.4g}."
     alone = "one group alone has no entropy: zero."
-    return _told(found, right, wrong, otherwise) or _told(float(answer(["x", "x", "x"])), 0, {}, alone)
+    return _told(found, right, wrong, other) or _told(float(answer(["x", "x", "x"])), 0, {}, alone)
 
 
 def ch09_jaccard(answer: Callable[[list[tuple[str, str]], list[tuple[str, str]]], float]) -> str | None:
@@ -422,18 +407,16 @@ def ch10_push(answer: Callable[[dict[str, int], dict[str, int], str, str], float
     """Check the log2 change of one type relative to another."""
     young = {"fragments": 100, "stem": 200, "fat": 700}
     old = {"fragments": 800, "stem": 200, "fat": 350}
-    share = (
-        "that is the change of the share of all cells; divide by the reference type instead, in each tissue."
-    )
+    share = "that is the change of the share of all cells; divide by the reference type in each tissue."
     found, same = float(answer(young, old, "stem", "fat")), float(answer(young, old, "fragments", "stem"))
     wrong = {
         -1: "the change is old over young; yours is young over old.",
         math.log2(1000 / 1350): share,
         2: "that is a ratio, twofold; take its log2.",
     }
-    otherwise = f"stem cells stay and fat halves, so stem over fat doubles: log2 change 1, not {found:.3g}."
+    other = f"stem cells stay and fat halves, so stem over fat doubles: log2 change 1, not {found:.3g}."
     fold = f"fragments over stem rise eightfold, log2 change 3, not {same:.3g}."
-    return _told(found, 1, wrong, otherwise) or _told(same, 3, {}, fold)
+    return _told(found, 1, wrong, other) or _told(same, 3, {}, fold)
 
 
 def ch11_offset(answer: Any) -> str | None:
@@ -444,10 +427,8 @@ def ch11_offset(answer: Any) -> str | None:
         (384, 391): "391 is the last column of the block; give the one after it, as slices do.",
         (385, 393): "columns are counted from zero.",
     }
-    otherwise = (
-        "add the widths in front of age: 256 other, 64 cell type, 32 tissue, 32 disease; the block is 8 wide."
-    )
-    return _told(answer, [384, 392], wrong, otherwise)
+    other = "add the widths in front: 256 other, 64 cell type, 32 tissue, 32 disease; the block is 8 wide."
+    return _told(answer, [384, 392], wrong, other)
 
 
 def ch11_vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> str | None:
@@ -463,12 +444,10 @@ def ch11_vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> 
     truth, plain = balanced_accuracy_score(own, voted), (own == voted).mean()
     found = float(answer(points, own, part))
     if found > max(truth, plain) + 0.1:
-        return (
-            "that is too good: neighbors of the cell's own part voted. Hold whole parts out with groups=part."
-        )
+        return "that is too good: neighbors of the cell's own part voted. Hold parts out with groups=part."
     micro = "that is the share of cells that are right; balanced accuracy weighs every label the same."
-    otherwise = f"the vote of 15 neighbors, three groups of parts, has a balanced accuracy of {truth:.3f}; yours says {found:.3f}."
-    return _told(found, truth, {plain: micro}, otherwise)
+    other = f"the vote of 15 neighbors, three groups of parts, has a balanced accuracy of {truth:.3f}; yours says {found:.3f}."
+    return _told(found, truth, {plain: micro}, other)
 
 
 def ch11_purity(answer: Callable[[pl.DataFrame], float]) -> str | None:
@@ -476,10 +455,8 @@ def ch11_purity(answer: Callable[[pl.DataFrame], float]) -> str | None:
     rows = [(0, 5, 90), (0, 6, 10), (1, 5, 6), (1, 7, 14)]
     found = float(answer(pl.DataFrame(rows, schema=["cluster", "cell_type", "cells"], orient="row")))
     mean = "that is the mean over clusters; every cell counts the same, so large clusters count for more."
-    otherwise = (
-        f"clusters of 90 and 10, and of 6 and 14 cells, have a purity of 104 in 120; yours says {found:.3f}."
-    )
-    return _told(found, 104 / 120, {0.8: mean}, otherwise)
+    other = f"clusters of 90 and 10, and of 6 and 14, have a purity of 104 in 120; yours says {found:.3f}."
+    return _told(found, 104 / 120, {0.8: mean}, other)
 
 
 def ch12_exact(answer: Callable[[list[float], list[float]], float]) -> str | None:
@@ -489,9 +466,9 @@ def ch12_exact(answer: Callable[[list[float], list[float]], float]) -> str | Non
         0: "p is never zero: the observed arrangement is one of those you count.",
         0.2: "with groups of two and three no other choice is as extreme: count each choice of the young once.",
     }
-    otherwise = f"two of five are the highest: one choice in ten is as extreme, so p is 0.1, not {far:.3g}."
+    other = f"two of five are the highest: one choice in ten is as extreme, so p is 0.1, not {far:.3g}."
     tie = (
         f"the groups 0.1, 0.2 and 0.3, 0.0 have equal means, so every choice is as extreme and p is 1, not {tied:.3g}: "
         "compare with a small tolerance, 0.1 + 0.2 is not exactly 0.3."
     )
-    return _told(far, 0.1, wrong, otherwise) or _told(tied, 1, {}, tie)
+    return _told(far, 0.1, wrong, other) or _told(tied, 1, {}, tie)

@@ -103,9 +103,8 @@ class Headlines(FromRuns):
             if runs.get(name, {}).get("in_short"):
                 lines += [f"- {_link(name, runs[name])}", "", f"  {runs[name]['in_short'][-1]}", ""]
             elif name in missing:
-                lines.append(
-                    f"- {escape(missing[name]['title'])}: not in this copy of the book. {escape(missing[name]['reason'])}"
-                )
+                title, reason = escape(missing[name]["title"]), escape(missing[name]["reason"])
+                lines.append(f"- {title}: not in this copy of the book. {reason}")
         return self.markdown("\n".join(lines or [_NO_RUN]))
 
 
@@ -121,9 +120,8 @@ class FindingsTable(FromRuns):
             rows.append((escape(one["title"]), escape(f"Left out. {one['reason']}")))
         if not rows:
             return self.markdown(_NO_RUN)
-        cells = [
-            f"* - {indent(one, '    ').strip()}\n  - {indent(other, '    ').strip()}" for one, other in rows
-        ]
+        rows = [[indent(one, "    ").strip() for one in row] for row in rows]
+        cells = [f"* - {one}\n  - {other}" for one, other in rows]
         head = "```{list-table}\n:header-rows: 1\n:class: table-plain table-findings\n\n* - question\n  - what the run found"
         return self.markdown("\n".join([head, *cells, "```"]))
 
@@ -152,10 +150,8 @@ def _dress_page(
     del templatename
     # editable cells are not offered; their script would be declared twice and name a server of others
     scripts = context.get("script_files", [])
-    said = {
-        one: f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', {})}".lower() for one in scripts
-    }
-    context["script_files"] = [one for one in scripts if "thebe" not in said[one]]
+    said = [f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', '')}".lower() for one in scripts]
+    context["script_files"] = [one for one, words in zip(scripts, said, strict=True) if "thebe" not in words]
     if not context.get("body") or doctree is None:
         return
     runs = app.musclebook_runs  # type: ignore[attr-defined]

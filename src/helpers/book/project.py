@@ -105,7 +105,7 @@ class Notebook:
         path = self.source.with_suffix(".yaml")
         if not path.is_file():
             msg = (
-                f"{path.name} is missing: every notebook has a sidecar with title, question, minutes, memory."
+                f"{path.name} is missing: each notebook has a sidecar with title, question, minutes, memory."
             )
             raise TableError(msg)
         return read_as(Sidecar, path, TableError)
@@ -182,9 +182,8 @@ def read_as(kind: type[Kind], path: Path, error: type[MusclebookError], **more: 
     """Read a YAML file into a dataclass; all faults come in one message."""
     try:
         content = read_yaml(path)
-        return TypeAdapter(kind).validate_python(
-            {**content, **more} if isinstance(content, dict) else content
-        )
+        whole = {**content, **more} if isinstance(content, dict) else content
+        return TypeAdapter(kind).validate_python(whole)
     except ValidationError as found:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found.errors())
         msg = f"{path.name}: {faults}."

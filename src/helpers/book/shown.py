@@ -96,9 +96,7 @@ def _text(value: Any) -> str:
 def sweep_page(folder: Path) -> str:
     """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
     if not (folder / SWEEP_FILE).is_file():
-        return (
-            f"This sweep was not run for this copy of the book. To make it: `musclebook sweep {folder.name}`."
-        )
+        return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."
     about = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
     runs = pl.read_parquet(folder / f"{TABLE}.parquet")
     failed = runs.filter(pl.col(STATUS) == "failed").height
@@ -126,9 +124,8 @@ def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
     columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
     units = about["records"]
-    heads = [
-        column.replace("_", " ") + (f" ({units[column]})" if units.get(column) else "") for column in columns
-    ]
+    unit = {column: f" ({units[column]})" if units.get(column) else "" for column in columns}
+    heads = [column.replace("_", " ") + unit[column] for column in columns]
     head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
     body = []
     for row in table.iter_rows(named=True):

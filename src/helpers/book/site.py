@@ -44,7 +44,7 @@ class Site:
 
 
 def build(
-    project: Project, *, repository: str | None = None, branch: str = "main", fresh: bool = False
+    project: Project, repository: str | None = None, branch: str = "main", *, fresh: bool = False
 ) -> Site:
     """Build the site into ``_build/html``; nothing is done when nothing changed and all of it is there.
 
@@ -74,13 +74,9 @@ def _build(project: Project, *, repository: str | None, branch: str, fresh: bool
     fresh = fresh or bool(os.environ.get("CI")) or not same
     shutil.rmtree(doctrees, ignore_errors=True)
     if fresh:
-        shutil.rmtree(
-            project.build / "jupyter_execute", ignore_errors=True
-        )  # pictures of pages, by their content
+        shutil.rmtree(project.build / "jupyter_execute", ignore_errors=True)  # pictures, by their content
     with writing(target, owned=True) as html:  # the last site stays until this one is whole
-        if (
-            not fresh
-        ):  # on a copy: a build that fails or is killed does not spoil what is known of the last site
+        if not fresh:  # on a copy: a build that fails or is killed does not spoil the last one
             shutil.copytree(kept, doctrees)
         _sphinx(sources, html=html, doctrees=doctrees, log=project.build / LOG)
         for name in ("notebooks/files", "sweeps"):

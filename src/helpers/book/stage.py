@@ -205,9 +205,7 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     sphinx["musclebook_site"] = SITE_FILE
     address = (repository or "").rstrip("/").removesuffix(".git")
-    if any(
-        host in address.lower() for host in ("github", "gitlab", "bitbucket")
-    ):  # Binder can start from these
+    if re.search("github|gitlab|bitbucket", address.lower()):  # Binder can start from these
         config["repository"] = {"url": address, "branch": branch, "path_to_book": ""}
         config["launch_buttons"] = {
             "notebook_interface": "jupyterlab",
@@ -215,10 +213,8 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
             "colab_url": "https://colab.research.google.com",
         }
         config.setdefault("html", {})["use_repository_button"] = True
-        install = (
-            f"On Colab, run this cell first: `%pip install --quiet 'musclebook @ git+{repository}@{branch}'`"
-        )
-        sphinx["myst_substitutions"] = {"install": install}
+        install = f"`%pip install --quiet 'musclebook @ git+{repository}@{branch}'`"
+        sphinx["myst_substitutions"] = {"install": f"On Colab, run this cell first: {install}"}
         if "notfound_urls_prefix" in sphinx:  # project pages live in a folder named after the repository
             sphinx["notfound_urls_prefix"] = f"/{address.split('/')[-1]}/"
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

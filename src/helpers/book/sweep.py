@@ -137,9 +137,8 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
         figure = Figure(figsize=size, dpi=style.DPI)
         for axes, name in zip(figure.subplots(len(drawn), squeeze=False).flat, drawn, strict=True):
             across, up = (sweep.x, name) if by_number else (name, sweep.x)
-            sns.scatterplot(
-                frame, x=across, y=up, hue=sweep.split, style=sweep.split, ax=axes, palette="dark"
-            )
+            hue = sweep.split
+            sns.scatterplot(frame, x=across, y=up, hue=hue, style=hue, ax=axes, palette="dark")
             axes.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
             if axes.get_legend() and name != drawn[0]:
                 axes.get_legend().remove()

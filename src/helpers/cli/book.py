@@ -21,9 +21,7 @@ Notebooks = Annotated[list[str] | None, Argument(help="Names or numbers; all if 
 Atlas = Annotated[str | None, Option(help="demo, tiny, a release folder or an .h5ad.", show_default="demo")]
 Profile = Annotated[str | None, Option(help="test, demo, real or full; fits the atlas if not given.")]
 Workers = Annotated[int | None, Option(min=1, help="Notebooks at once.", show_default="one a core")]
-Memory = Annotated[
-    str | None, Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free")
-]
+Memory = Annotated[str | None, Option(help="For all runs together: '8 GiB'.", show_default="what is free")]
 
 
 def run(
