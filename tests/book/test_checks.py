@@ -134,40 +134,16 @@ WITH = sorted(set(DONORS["DonorID"]) - set(WITHOUT))
 BINS = {"15-20", "20-25", "50-55", "55-60"}
 first, second = pl.col("first"), pl.col("second")
 
+# functions that are right stand in the chapters, as solutions, and are tested there
 RIGHT = [
-    ("01.dense", lambda cells, genes: cells * genes * 4 / 2**30),
     ("01.bins", BINS),
-    ("01.align", lambda a, b, names: a == b == len(names) == len(set(names))),
     ("02.rule", keep),
     ("02.rule", lambda values, n: np.asarray(values) > np.median(values) - n * 10),  # a strict sign will do
-    ("02.counts", lambda values: np.rint(np.expm1(values) / np.expm1(values).min())),
     ("02.corner", ("young", "F")),
-    ("03.effective", lambda n, icc: n / (1 + (n - 1) * icc)),
-    ("03.smallest", lambda young, old: 1 / math.comb(young + old, young)),
-    ("04.ways", averages),
     ("04.smallest", 1 / math.comb(12, 5)),
     ("04.nuclei", WITHOUT),
-    ("05.sentence", sentence),
-    ("05.decade", decade),
-    ("05.split", split),
-    ("06.sigmoid", lambda scores: scores.filter(first >= 0, second >= 0)),
-    ("06.pair", pair),
-    ("06.merge", merge),
-    ("07.score", score),
-    ("07.empirical", lambda x, null: (1 + sum(abs(v) >= abs(x) for v in null)) / (1 + len(null))),
     ("07.overlap", genes_of("senescence") & genes_of("inflammaging")),
-    ("08.split", split),
-    ("08.baseline", baseline),
-    ("08.macro", macro),
-    ("09.purity", purity),
-    ("09.entropy", entropy),
-    ("09.jaccard", jaccard),
-    ("10.zeros", count_all),
-    ("10.push", ratio),
     ("11.offset", (384, 392)),
-    ("11.vote", vote),
-    ("11.purity", largest_of),
-    ("12.exact", exact_p),
 ]
 WRONG = [
     ("01.dense", lambda cells, genes: cells * genes * 8 / 2**30, "four bytes"),
@@ -249,8 +225,8 @@ WRONG = [
 ]
 
 
-def test_every_exercise_has_right_and_wrong_answers():
-    assert {name for name, _ in RIGHT} == {name for name, *_ in WRONG} == set(CHECKERS)
+def test_every_exercise_has_wrong_answers():
+    assert {name for name, *_ in WRONG} == set(CHECKERS)
 
 
 @pytest.mark.parametrize(("name", "answer"), RIGHT)

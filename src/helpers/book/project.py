@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from pydantic import (
     AfterValidator,
     ConfigDict,
+    Field,
     NonNegativeInt,
     PositiveInt,
     TypeAdapter,
@@ -37,13 +38,6 @@ def _size(text: str) -> str:
     except BudgetError as error:
         raise ValueError(str(error)) from None
     return text
-
-
-def _both(minutes: dict[str, int]) -> dict[str, int]:
-    if set(minutes) != {"reading", "exercises"}:
-        msg = "holds 'reading' and 'exercises', and nothing else"
-        raise ValueError(msg)
-    return minutes
 
 
 Size = Annotated[str, AfterValidator(_size)]
@@ -78,7 +72,7 @@ class Sidecar:
 
     title: str
     question: str
-    minutes: Annotated[dict[str, NonNegativeInt], AfterValidator(_both)]
+    minutes: Annotated[dict[Literal["reading", "exercises"], NonNegativeInt], Field(min_length=2)]
     memory: Size
     memory_full: Size | None = None  # as for the default atlas if not given
     profiles: dict[Literal[PROFILES], dict[str, Any]] = field(default_factory=dict)

@@ -167,13 +167,7 @@ def _copy_pages(project: Project, part: Path) -> None:
 
 
 def without_links(text: str, gone: set[str]) -> str:
-    """Return Markdown in which links to pages that are not there, and to their figures, are plain words.
-
-    Examples
-    --------
-    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and {numref}`fig-03-volcano`.", {"03_de"})
-    'See the tests and (not in this copy).'
-    """
+    """Return Markdown in which links to pages that are not there, and to their figures, are plain words."""
     figures = tuple(f"fig-{name[:2]}-" for name in gone if name[:2].isdecimal())
 
     def link(match: re.Match[str]) -> str:

@@ -66,17 +66,9 @@ def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
 
 
 def stub_of(solution: str) -> str:
-    r"""Return what stands in place of a solution: its imports, its names, its check, and no answer.
+    """Return what stands in place of a solution: its imports, its names, its check, and no answer.
 
     Functions keep their signature and end without a result, values become ``...``: a notebook runs on to its end.
-
-    Examples
-    --------
-    >>> print(stub_of("def twice(x):\n    return 2 * x\n\n\nprint(twice(4))\ncheck('01.twice', twice)"))
-    def twice(x):
-        ...  # write it here
-    <BLANKLINE>
-    check('01.twice', twice)
     """
     body = _parse(solution).body
     checked = [one for one in body if isinstance(one, ast.Expr) and _CHECK.search(ast.unparse(one))]
@@ -85,17 +77,16 @@ def stub_of(solution: str) -> str:
     imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
     parts = ["\n".join(imports)] if imports else []
     for node in body:
-        if isinstance(node, ast.FunctionDef):
-            if node.name in asked:
-                node.body = [ast.Expr(ast.Constant(...))]
-                parts.append(f"{ast.unparse(node)}  # write it here")
+        if isinstance(node, ast.FunctionDef) and node.name in asked:
+            node.body = [ast.Expr(ast.Constant(...))]
+            parts.append(f"{ast.unparse(node)}  # write it here")
         elif node in checked:
             call = node.value
             call.args[1:] = map(_only_name, call.args[1:])
             for named in call.keywords:  # an answer by keyword is an answer too
                 named.value = _only_name(named.value)
             parts.append(ast.unparse(node))
-        else:
+        elif not isinstance(node, ast.FunctionDef):
             names = [one for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in asked]
             parts += [f"{one.id} = ..." for one in names if isinstance(one.ctx, ast.Store)]
     return "\n\n".join(dict.fromkeys(parts))
@@ -135,13 +126,7 @@ def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) 
 
 
 def plain_markdown(source: str) -> str:
-    """Return a text without the roles and fences that only the book's builder understands.
-
-    Examples
-    --------
-    >>> plain_markdown("See {cite}`lun2016step` and [loading](01_loading).")
-    'See (lun2016step) and [loading](01_loading.ipynb).'
-    """
+    """Return a text without the roles and fences that only the book's builder understands."""
     source = re.sub(r"\{cite(?::p|:t)?\}`([^`]+)`", r"(\1)", source)
     source = re.sub(r"\{term\}`(?:([^`<]+?) ?<[^`>]+>|([^`]+))`", lambda found: found[1] or found[2], source)
     source = re.sub(r"\]\((\d\d_\w+)\)", r"](\1.ipynb)", source)
@@ -192,10 +177,7 @@ def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
 
 def schedule_table(slots: list[Slot]) -> str:
     """Return a schedule as a table in Markdown: when, how long, what, what may be skipped, what will be asked."""
-    lines = [
-        "| start | minutes | what | may be skipped | learners will ask |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    lines = ["| start | minutes | what | may be skipped | learners will ask |", "|" + " --- |" * 5]
     for slot in slots:
         skip, asked = (slot.block.skip, slot.block.asked) if slot.block else ("", "")
         where = f" ({slot.chapter[:2]})" if slot.chapter else ""

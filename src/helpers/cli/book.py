@@ -54,9 +54,7 @@ def run(
     outcomes = _make(every, plans, failed=failed, workers=workers, memory=memory, fresh=fresh)
     for one in outcomes:
         if one.status != "failed":
-            place, here = Path(one.folder) / "files" / one.name, Path.cwd()
-            place = place.relative_to(here) if place.is_relative_to(here) else place
-            screen.say(f"{one.name}: tables and numbers in {place}")
+            screen.say(f"{one.name}: tables and numbers in {Path(one.folder) / 'files' / one.name}")
     if out is None and (show or not values):
         running.point(plans, outcomes)
     running.report(outcomes)
