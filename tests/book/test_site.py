@@ -22,11 +22,9 @@ WELCOME = """# Welcome
 
 {ref}`fig-01-dots`, $x_1 + 2$, [the second](notebooks/02_second.ipynb). {{ install }}
 
-```{headlines}
-```
+<!-- headlines -->
 
-```{findings-table}
-```
+<!-- findings -->
 """
 ADDRESS = "https://github.com/someone/somebook.git"
 

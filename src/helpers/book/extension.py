@@ -4,23 +4,21 @@ import json
 import re
 import shutil
 from pathlib import Path
-from textwrap import indent
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import PACKAGE
-from helpers.book.shown import banner, foot, sweep_page
-from helpers.findings import Finding, escape
+from helpers.book.shown import banner, findings, foot, sweep_page
+from helpers.findings import Finding
 
-_NO_RUN = "No chapter was run before this site was built."
 _ROOM = re.compile(r"^\.\. room:: (\S+)$", re.MULTILINE)
+_FINDINGS = re.compile(r"^<!-- (headlines|findings) -->$", re.MULTILINE)
 _SWEEP = re.compile(r"^<!-- sweep: (\S+) -->$", re.MULTILINE)
 _log = logging.getLogger(__name__)
 
@@ -29,8 +27,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("musclebook_site", "", "env", [str])
     app.add_role("finding", FindingRole())
-    app.add_directive("findings-table", FindingsTable)
-    app.add_directive("headlines", Headlines)
     app.connect("builder-inited", _load_site)
     app.connect("build-finished", _copy_results)
     app.connect("html-page-context", _dress_page, priority=900)
@@ -70,66 +66,6 @@ class FindingRole(SphinxRole):
         return [nodes.inline("", finding.text(part, spec), classes=["finding"])], []
 
 
-class FromRuns(SphinxDirective):
-    """A part of a page that is made anew when the runs of the site change."""
-
-    @property
-    def site(self) -> dict[str, Any]:
-        """What the site shows."""
-        if self.config.musclebook_site:
-            self.env.note_dependency(self.config.musclebook_site)
-        return self.env.app.musclebook_site or {}  # type: ignore[attr-defined]
-
-    @property
-    def runs(self) -> dict[str, Any]:
-        """The runs by chapter."""
-        return self.site.get("runs", {})
-
-    def markdown(self, text: str) -> list[nodes.Node]:
-        """Return a sentence of a run as nodes; values in it were escaped when it was written."""
-        holder = nodes.container()
-        self.state.nested_parse(StringList(text.splitlines(), source="sentence"), 0, holder)
-        return holder.children
-
-
-class Headlines(FromRuns):
-    """What each chapter found, in a sentence of its run, and which chapters are left out and why."""
-
-    def run(self) -> list[nodes.Node]:
-        """Make a list of chapters."""
-        runs, missing = self.runs, self.site.get("missing", {})
-        lines = []
-        for name in sorted({*runs, *missing}):
-            if runs.get(name, {}).get("in_short"):
-                lines += [f"- {_link(name, runs[name])}", "", f"  {runs[name]['in_short'][-1]}", ""]
-            elif name in missing:
-                title, reason = escape(missing[name]["title"]), escape(missing[name]["reason"])
-                lines.append(f"- {title}: not in this copy of the book. {reason}")
-        return self.markdown("\n".join(lines or [_NO_RUN]))
-
-
-class FindingsTable(FromRuns):
-    """What the chapters found, in the words of their runs, by the question that each asks."""
-
-    def run(self) -> list[nodes.Node]:
-        """Make a table with one row a chapter."""
-        rows = []
-        for name, run in self.runs.items():
-            rows.append((f"{_link(name, run)}\n\n{escape(run['question'])}", "\n\n".join(run["in_short"])))
-        for one in self.site.get("missing", {}).values():
-            rows.append((escape(one["title"]), escape(f"Left out. {one['reason']}")))
-        if not rows:
-            return self.markdown(_NO_RUN)
-        rows = [[indent(one, "    ").strip() for one in row] for row in rows]
-        cells = [f"* - {one}\n  - {other}" for one, other in rows]
-        head = "```{list-table}\n:header-rows: 1\n:class: table-plain table-findings\n\n* - question\n  - what the run found"
-        return self.markdown("\n".join([head, *cells, "```"]))
-
-
-def _link(name: str, run: dict[str, Any]) -> str:
-    return f"[**{escape(run['title'])}**](/notebooks/{name}.ipynb)"
-
-
 def _load_site(app: Sphinx) -> None:
     path = Path(app.srcdir) / app.config.musclebook_site
     site = json.loads(path.read_text(encoding="utf-8")) if app.config.musclebook_site else None
@@ -162,7 +98,11 @@ def _dress_page(
 
 
 def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace ``<!-- sweep: NAME -->`` by what the sweep found, ``.. room:: NAME`` by the modules of a room."""
+    """Replace ``<!-- sweep: NAME -->`` and ``<!-- findings -->`` by what was found, ``.. room:: NAME`` by its modules."""
+    if _FINDINGS.search(source[0]):
+        site = app.musclebook_site  # type: ignore[attr-defined]
+        app.env.note_dependency(app.config.musclebook_site)
+        source[0] = _FINDINGS.sub(lambda match: findings(site, whole=match[1] == "findings"), source[0])
     source[0] = _SWEEP.sub(lambda match: sweep_page(Path(app.srcdir) / "sweeps" / match[1]), source[0])
     if docname.startswith("book/api"):
         source[0] = _ROOM.sub(lambda match: _room(match[1]), source[0])

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from helpers.budget import to_text
-from helpers.findings import in_html, links
+from helpers.findings import escape, in_html, links
 
 Runs = Mapping[str, Mapping[str, Any]]
 SWEEP_FILE, TABLE = "sweep.json", "table"
@@ -91,6 +91,22 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def findings(site: Mapping[str, Any], *, whole: bool) -> str:
+    """Return what each chapter found as Markdown, in the last sentence of its run or in all; why chapters are left out."""
+    runs, missing = site.get("runs", {}), site.get("missing", {})
+    lines = []
+    for name in sorted({*runs, *missing}):
+        if name in missing:
+            title, reason = escape(missing[name]["title"]), escape(missing[name]["reason"])
+            lines.append(f"- {title}: not in this copy of the book. {reason}\n")
+            continue
+        run = runs[name]
+        question = f" {escape(run['question'])}" if whole else ""
+        lines.append(f"- [**{escape(run['title'])}**](/notebooks/{name}.ipynb){question}\n")
+        lines += [f"  {sentence}\n" for sentence in run["in_short"][0 if whole else -1 :]]
+    return "\n".join(lines) or "No chapter was run before this site was built."
 
 
 def sweep_page(folder: Path) -> str:
