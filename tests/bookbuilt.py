@@ -14,9 +14,6 @@ PROJECT = Project(ROOT, build=ROOT / "_build" / "test")
 
 def make_runs() -> dict[str, dict]:
     """Run every notebook on the tiny atlas; runs of an earlier session are reused where nothing changed."""
-    from helpers import sources
-
-    sources.open_atlas("tiny")
     PROJECT.build.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(PROJECT.build / ".runs.lock"):  # one worker makes them, the others find them made
         return _make_runs()
@@ -27,7 +24,7 @@ def _make_runs() -> dict[str, dict]:
     outcomes = run.make(plans, failed=PROJECT.build / "failed", workers=2)
     run.point(plans, outcomes)
     run.report(outcomes)
-    return {book.name: run.current(PROJECT, book) for book in PROJECT.choose()}
+    return {book.name: run.current(PROJECT, book.name) for book in PROJECT.choose()}
 
 
 def make_site() -> Path:

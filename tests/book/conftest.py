@@ -31,3 +31,9 @@ def made(tmp_path_factory):
     run.report(outcomes)
     run.point(plans, outcomes)
     return project
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A copy of the tiny book with its runs, free to change."""
+    return Project(Path(shutil.copytree(made.root, tmp_path / "book")))

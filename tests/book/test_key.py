@@ -17,7 +17,7 @@ def test_the_site_depends_on_all_of_the_package():
 
 
 def parts(project, **values):
-    return run.plan(project, project.choose(["01"]), run.Request(values=values))[0].parts
+    return run.plan(project, project.choose(["01"]), run.Request(values=values))[0]
 
 
 def test_the_key_stays_when_nothing_changes(project):
@@ -41,7 +41,7 @@ def test_each_part_changes_the_key_and_is_named(project, what):
         (project.root / "requirements.lock").write_text("other")
     after = parts(project, **({"count": 4} if what == "parameters" else {}))
     assert after.key != before.key
-    words = key.differences(before.__dict__, after)
+    words = key.differences(before.parts, after.parts)
     assert words == ["parameters (count)"] if what == "parameters" else words == [what]
 
 

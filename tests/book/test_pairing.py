@@ -68,11 +68,6 @@ def test_outputs_in_a_pair_are_a_difference(book):
     assert "cell 2 of the .ipynb has outputs" in _words(book)
 
 
-def test_a_pair_over_the_size_limit_is_a_difference(book):
-    _edit_pair(book, lambda node: node.metadata.update(padding="x" * 200_001))
-    assert "allowed are 200,000" in _words(book)
-
-
 def test_a_text_without_kernel_header_is_a_difference_and_cannot_be_paired(book):
     book.source.write_text(re.sub(r"#   kernelspec:\n(#     .*\n)+", "", book.source.read_text()))
     assert "no kernelspec header" in _words(book)

@@ -49,7 +49,14 @@ def functions_of(source):
 
 def verdicts_of(code, monkeypatch, space=None):
     found = []
-    monkeypatch.setattr(workshop, "_show", lambda exercise, wrong: found.append((exercise, wrong)))
+    real = workshop.verdict
+
+    def verdict(checker, answer):
+        name = next(name for name, one in workshop.registered().items() if one == checker)
+        found.append((name, real(checker, answer)))
+
+    monkeypatch.setattr(workshop, "verdict", verdict)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
     exec(compile(code, "cell", "exec"), {"check": workshop.check, **(space or {})})
     return found
 
@@ -124,6 +131,7 @@ def test_unsolved_and_wrong_answers_get_a_sentence(name, monkeypatch):
         assert re.search("no answer yet|returns nothing yet", wrong), exercise
         checker = workshop.registered()[exercise]
         function = bool(functions_of(stub))
+        monkeypatch.undo()
         for nonsense in (lambda *a, **k: -1, lambda *a, **k: "x") if function else (-1, "x"):
             assert workshop.verdict(checker, nonsense), (exercise, nonsense)
 
@@ -162,6 +170,34 @@ def test_an_answer_of_numpy_is_a_number():
     import numpy as np
 
     assert workshop.verdict(lambda answer: None if type(answer) is int else "no.", np.int64(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "mark", "words"),
+    [
+        (1, True, "right"),
+        (2, False, "not yet: &lt;it is one&gt;"),
+        (None, False, "there is no answer yet"),
+        (..., False, "there is no answer yet"),
+    ],
+)
+def test_a_verdict_is_shown_with_its_sentence_escaped(monkeypatch, answer, mark, words):
+    calls = []
+    monkeypatch.setattr("IPython.display.display", lambda item, **more: calls.append((item, more)))
+    monkeypatch.setattr(
+        workshop, "registered", lambda: {"01.one": lambda x: None if x == 1 else "<it is one>"}
+    )
+    workshop.check("01.one", answer)
+    ((shown, more),) = calls
+    assert words in shown.data
+    assert more["metadata"]["musclebook"] == {"exercise": "01.one", "right": mark}
+    with pytest.raises(ExerciseError, match=r"Did you mean '01\.one'"):
+        workshop.check("01.on", 1)
+
+
+def test_an_answer_that_fails_is_wrong_and_says_how():
+    assert "ZeroDivisionError" in workshop.verdict(lambda answer: answer(), lambda: 1 / 0)
+    assert "a function is asked for" in workshop.verdict(lambda answer: answer(), 4.0)
 
 
 @pytest.mark.parametrize(

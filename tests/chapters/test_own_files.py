@@ -74,11 +74,11 @@ def plans_of(file):
 
 
 def test_what_a_file_lacks_leaves_a_chapter_out_with_its_reason(files):
-    lacks = {one.notebook.name[:2]: one.lacks for one in plans_of(files / "schema.h5ad")}
+    lacks = {one.name[:2]: one.lacks for one in plans_of(files / "schema.h5ad")}
     assert "lacks annotation_level0=MF-I" in lacks["04"]
     assert "lacks annotation_level1, annotation_level2" in lacks["08"]
     assert {number for number, words in lacks.items() if words} == {"04", "08"}
-    lacks = {one.notebook.name[:2]: one.lacks for one in plans_of(files / "plain.h5ad")}
+    lacks = {one.name[:2]: one.lacks for one in plans_of(files / "plain.h5ad")}
     assert {number for number, words in lacks.items() if not words} == {"01", "02", "06", "11"}
     assert "lacks DonorID>=6, age_numeric" in lacks["03"]
     assert "batch or suspension_type (cells or nuclei)" in lacks["03"]
@@ -87,10 +87,10 @@ def test_what_a_file_lacks_leaves_a_chapter_out_with_its_reason(files):
 def run_here(plan, out_dir):
     """Run the cells of a chapter in this process, one after the other: six kernels would load scanpy six times."""
     space = {"__name__": "__main__"}
-    for cell in nbformat.read(plan.notebook.pair, as_version=4).cells:
+    for cell in nbformat.read(PROJECT.notebooks[plan.name].pair, as_version=4).cells:
         if cell.cell_type != "code":
             continue
-        exec(compile(cell.source, plan.notebook.name, "exec"), space)
+        exec(compile(cell.source, plan.name, "exec"), space)
         if "parameters" in cell.metadata.get("tags", []):
             space |= plan.effective | {"out_dir": str(out_dir)}
         for number in plt.get_fignums():  # as Jupyter does after a cell
@@ -107,7 +107,7 @@ def run_here(plan, out_dir):
     [("schema.h5ad", ["01", "02", "03", "07", "10", "12"]), ("plain.h5ad", ["01", "02"])],
 )
 def test_chapters_run_on_it(files, tmp_path, file, chapters):
-    plans = {one.notebook.name[:2]: one for one in plans_of(files / file)}
+    plans = {one.name[:2]: one for one in plans_of(files / file)}
     results = {number: run_here(plans[number], tmp_path / number) for number in chapters}
     if file == "schema.h5ad":
         assert results["01"]["donors"]["value"] == 17
@@ -129,17 +129,17 @@ def test_what_cell_ranger_writes_is_a_source_of_chapters_too(files, tmp_path, mo
     (folder / "barcodes.tsv").write_text("\n".join(held.obs_names) + "\n")
     genes = "".join(f"ENSG{number:011d}\t{gene}\n" for number, gene in enumerate(held.var_names))
     (folder / "genes.tsv").write_text(genes)
-    able = {one.notebook.name[:2] for one in plans_of(folder) if not one.lacks}
+    able = {one.name[:2] for one in plans_of(folder) if not one.lacks}
     assert able == {"01", "02", "06", "11"}
 
 
 def test_what_a_run_leaves_beside_a_release_does_not_make_it_stale(write_release, tmp_path):
     folder = write_release(tmp_path / "release")
-    chapter = next(one for one in plans_of(folder) if one.notebook.name[:2] == "01")
-    before = chapter.parts.key
+    chapter = next(one for one in plans_of(folder) if one.name[:2] == "01")
+    before = chapter.key
     sources.open_atlas(folder).convert(folder / "converted.h5ad")
     (folder / "notes.txt").write_text("what a lab keeps there")
-    assert next(one for one in plans_of(folder) if one.notebook.name[:2] == "01").parts.key == before
+    assert next(one for one in plans_of(folder) if one.name[:2] == "01").key == before
     with (folder / names.UNSTRUCTURED_FILE).open("ab") as file:  # its own file is another matter
         file.write(b" ")
-    assert next(one for one in plans_of(folder) if one.notebook.name[:2] == "01").parts.key != before
+    assert next(one for one in plans_of(folder) if one.name[:2] == "01").key != before

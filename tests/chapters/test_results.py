@@ -39,7 +39,7 @@ def test_a_run_records_what_the_notebook_promises(results, name):
 def test_known_answers_on_the_default_simulated_atlas(name):
     project = Project(ROOT)
     book = project.notebooks[name]
-    found = run.current(project, book)
+    found = run.current(project, book.name)
     fits = found and found["given"] == {} and not run.states(project)[name]
     if not fits:
         pytest.skip("no current run on the default atlas: make book first")

@@ -16,26 +16,29 @@ from helpers.facts.signatures import signatures
 __all__: list[str] = []  # found by the names of exercises; no page lists them
 
 
+def _told(found: Any, right: Any, wrong: Mapping[Any, str], other: str, within: float = 1e-6) -> str | None:
+    """Return None for the right number, the sentence of a typical wrong one, or the sentence for any other."""
+    if np.allclose(found, right, rtol=within, atol=1e-9):
+        return None
+    typical = (words for value, words in wrong.items() if np.allclose(found, value, rtol=within, atol=1e-9))
+    return next(typical, other)
+
+
 def ch01_dense(answer: Callable[[int, int], float]) -> str | None:
     """Check a function that gives the size of a dense float32 table in GiB."""
-    found = answer(1024, 1024 * 1024)
-    if math.isclose(found, 8.0):
-        return "float32 takes four bytes a value; your function counts eight."
-    if math.isclose(found, 1024 * 1024 * 1024 * 4 / 1e9):
-        return "that is gigabytes, powers of ten; a gibibyte is two to the power of thirty bytes."
-    if not math.isclose(found, 4.0):
-        return f"1,024 cells of 1,048,576 genes take 4 GiB, your function says {found:g}."
-    return None
+    found = float(answer(1024, 1024 * 1024))
+    wrong = {
+        8: "float32 takes four bytes a value; your function counts eight.",
+        2**32 / 1e9: "that is gigabytes, powers of ten; a gibibyte is two to the power of thirty bytes.",
+    }
+    return _told(found, 4, wrong, f"1,024 cells of 1,048,576 genes take 4 GiB, your function says {found:g}.")
 
 
 def ch01_bins(answer: Any) -> str | None:
     """Check the set of age bins that are one donor each."""
     right = {"15-20", "20-25", "50-55", "55-60"}
-    try:
-        given = set(answer)
-    except TypeError:
-        given = {None}
-    if not all(isinstance(name, str) for name in given) or given & {"Age_group", "Age_group_5y"}:
+    given = set(answer) if np.iterable(answer) else {None}
+    if not all(isinstance(name, str) for name in given):
         return "give the bins as a set of texts such as {'15-20'}."
     if extra := sorted(given - right):
         return f"{extra[0]} is not a bin of one single donor: count the rows of the donor table in it."
@@ -81,10 +84,9 @@ def ch02_counts(answer: Callable[[list[float]], list[int]]) -> str | None:
         return None
     if len(found) != len(truth):
         return "give one count for each value."
-    if all(math.isclose(value, count, abs_tol=0.01) for value, count in zip(found, truth, strict=True)):
+    if np.allclose(found, truth, rtol=0, atol=0.01):
         return "nearly: counts are whole, so round after dividing (np.rint)."
-    ratio = [value / released[0] for value in released]
-    if all(math.isclose(a, b, abs_tol=0.5) for a, b in zip(found, ratio, strict=True)):
+    if np.allclose(found, np.divide(released, released[0]), rtol=0, atol=0.5):
         return "undo the logarithm first (np.expm1), then divide by the smallest."
     return f"counts 1, 2, 7, 1 came back as {', '.join(f'{value:g}' for value in found)}."
 
@@ -93,13 +95,14 @@ def ch02_corner(answer: Any) -> str | None:
     """Check the empty corner of the design in single cells."""
     if not isinstance(answer, tuple) or len(answer) != 2:
         return 'give a tuple of age bin and sex, such as ("old", "M").'
-    if tuple(answer) == ("young", "F"):
-        return None
-    if answer[0] in ("F", "M") and answer[1] in ("young", "old"):
+    age, sex = answer
+    if age in ("F", "M"):
         return 'the order is age bin first, then sex, as in ("old", "M").'
-    if answer[0] not in ("young", "old") or answer[1] not in ("F", "M"):
+    if age not in ("young", "old") or sex not in ("F", "M"):
         return 'write the age bin as "young" or "old" and the sex as "F" or "M", as the table of donors does.'
-    return f"donors with single cells who are {answer[0]} and {answer[1]} exist; name the pair that none of them is."
+    if answer != ("young", "F"):
+        return f"donors with single cells who are {age} and {sex} exist; name the pair that none of them is."
+    return None
 
 
 def ch03_effective(answer: Callable[[float, float], float]) -> str | None:
@@ -108,61 +111,51 @@ def ch03_effective(answer: Callable[[float, float], float]) -> str | None:
         return "cells that do not correlate are all independent: effective(1000, 0) is 1000."
     if not math.isclose(answer(1, 0.3), 1):
         return "one cell is one cell, whatever the correlation: effective(1, 0.3) is 1; look at n - 1."
-    found = answer(1000, 0.1)
-    if math.isclose(found, 1000 * (1 + 999 * 0.1)):
-        return "the correlation makes the mean less precise: divide by the inflation, do not multiply."
-    if not math.isclose(found, 1000 / (1 + 999 * 0.1)):
-        return f"effective(1000, 0.1) came back as {found:g}; divide n by 1 + (n - 1) * icc."
-    return None
+    found, inflation = float(answer(1000, 0.1)), 1 + 999 * 0.1
+    multiplied = "the correlation makes the mean less precise: divide by the inflation, do not multiply."
+    other = f"effective(1000, 0.1) came back as {found:g}; divide n by 1 + (n - 1) * icc."
+    return _told(found, 1000 / inflation, {1000 * inflation: multiplied}, other)
 
 
 def ch03_smallest(answer: Callable[[int, int], float]) -> str | None:
     """Check the smallest p-value of an exact permutation test."""
-    found = answer(5, 3)
-    if math.isclose(found, 1 / math.factorial(8)):
-        return "orders within a group do not matter: count who is old, not who comes first."
-    if math.isclose(found, 1 / 2**8):
-        return "the numbers of young and old are fixed: count the ways to choose the old, not all labelings."
-    if found == math.comb(8, 3):
-        return "that is the number of ways to say who is old; p is one of them."
-    if math.isclose(found, 2 / math.comb(8, 3)):
-        return "that counts both sides; one-sided, only the observed choice is as extreme."
-    if math.isclose(found, 1 / (math.comb(8, 3) + 1)) or found == 0:
-        return "the observed labeling is one of the permutations: divide one by their number."
-    if not math.isclose(found, 1 / 56):
-        return f"5 young and 3 old gave {found:g}; there are 56 ways to say who is old."
-    if not math.isclose(answer(6, 7), 1 / math.comb(13, 6)):
+    found = float(answer(5, 3))
+    wrong = {
+        1 / math.factorial(8): "orders within a group do not matter: count who is old, not who comes first.",
+        1
+        / 2
+        ** 8: "the numbers of young and old are fixed: count the ways to choose the old, not all labelings.",
+        56: "that is the number of ways to say who is old; p is one of them.",
+        2 / 56: "that counts both sides; one-sided, only the observed choice is as extreme.",
+        0: "the observed labeling is one of the permutations: divide one by their number.",
+    }
+    other = f"5 young and 3 old gave {found:g}; there are 56 ways to say who is old."
+    fault = _told(found, 1 / 56, wrong, other)
+    if fault is None and not math.isclose(answer(6, 7), 1 / math.comb(13, 6)):
         return "right for 5 against 3, but not for 6 against 7."
-    return None
+    return fault
 
 
 def ch04_ways(answer: Callable[[list[int], list[int]], tuple[float, float]]) -> str | None:
     """Check the pooled share and the mean of the donors' shares."""
     pooled, mean = (float(value) for value in answer([90, 1, 2], [10, 3, 6]))
-    right = math.isclose(pooled, 93 / 112, abs_tol=1e-6)
-    if right and math.isclose(mean, 1.4 / 3, abs_tol=1e-6):
-        return None
     if math.isclose(pooled, mean, abs_tol=1e-9):
         return "both numbers are the same: one pools the nuclei, the other gives each donor one vote."
-    if math.isclose(pooled, 1.4 / 3, abs_tol=1e-6):
-        return "the two are in the wrong order: the pooled share comes first."
-    if not right:
-        return f"93 of 112 nuclei are slow, so the pooled share is 0.830, not {pooled:.3f}: add up first, then divide."
-    return f"the donors' shares are 0.9, 0.25 and 0.25, their mean 0.467, not {mean:.3f}: divide first, then average."
+    order = "the two are in the wrong order: the pooled share comes first."
+    added = f"93 of 112 nuclei are slow, so the pooled share is 0.830, not {pooled:.3f}: add up first, then divide."
+    divided = f"the donors' shares are 0.9, 0.25 and 0.25, their mean 0.467, not {mean:.3f}: divide first, then average."
+    return _told(pooled, 93 / 112, {1.4 / 3: order}, added) or _told(mean, 1.4 / 3, {}, divided)
 
 
 def ch04_smallest(answer: Any) -> str | None:
     """Check the smallest p of five young against seven old donors."""
-    value = float(answer)
-    if math.isclose(value, 1 / math.comb(12, 5), rel_tol=0.01):
-        return None
-    if math.isclose(value, 2 / math.comb(12, 5), rel_tol=0.01):
-        return "unequal groups have no mirror image: only the observed choice itself is as extreme."
-    if value <= 0:
-        return "p is never zero: the observed arrangement always counts."
-    if value > 1 or value == math.comb(12, 5):
-        return "that is the number of arrangements; p is one of them."
-    return "there are as many arrangements as ways to choose five of twelve; the observed one is one of them."
+    wrong = {
+        2 / 792: "unequal groups have no mirror image: only the observed choice itself is as extreme.",
+        0: "p is never zero: the observed arrangement always counts.",
+        792: "that is the number of arrangements; p is one of them.",
+    }
+    other = "there are as many arrangements as ways to choose five of twelve; the observed is one of them."
+    return _told(float(answer), 1 / 792, wrong, other, within=0.01)
 
 
 def ch04_nuclei(answer: Any) -> str | None:
@@ -170,50 +163,48 @@ def ch04_nuclei(answer: Any) -> str | None:
     table = study.donors()
     without = set(table.filter(table["cells_10X_version"].is_null())["DonorID"])
     found = set(answer)
-    if found == without:
-        return None
     if found == set(table["DonorID"]) - without:
         return "these are the donors with cells; asked are those without."
     if missing := sorted(without - found):
         return f"{len(missing)} donors without cells are missing, among them {missing[0]}."
-    return f"{sorted(found - without)[0]} has cells; keep only donors without a chemistry for cells."
+    if extra := sorted(found - without):
+        return f"{extra[0]} has cells; keep only donors without a chemistry for cells."
+    return None
 
 
 def ch05_sentence(answer: Callable[[Mapping[str, float], int], str]) -> str | None:
     """Check a cell written as words."""
     values = {"TTN": 0.0, "MYH7": 3.0, "CKM": 3.0, "ACTA1": 5.0, "ENSA": 1.0}
-    found = answer(dict(values), 10)
+    found, short = answer(dict(values), 10), answer(dict(values), 2)
     if not isinstance(found, str):
         return "return one text: the symbols joined by spaces."
-    if found == "ACTA1 CKM MYH7 ENSA":
-        short = answer(dict(values), 2)
-        return (
-            None if short == "ACTA1 CKM" else f"with n = 2 the sentence is 'ACTA1 CKM', yours is {short!r}."
-        )
     if "TTN" in found.split():
         return "TTN has the value zero: a gene that is not expressed is not a word of the cell."
     if found == "ACTA1 MYH7 CKM ENSA":
         return "CKM and MYH7 have the same value: put equal values in alphabetical order, not in the order of the input."
-    if found.split()[:1] == ["ENSA"]:
+    if found.startswith("ENSA"):
         return "the highest value comes first; yours begins with the lowest."
-    return f"the sentence is 'ACTA1 CKM MYH7 ENSA', yours is {found!r}."
+    if found != "ACTA1 CKM MYH7 ENSA":
+        return f"the sentence is 'ACTA1 CKM MYH7 ENSA', yours is {found!r}."
+    return None if short == "ACTA1 CKM" else f"with n = 2 the sentence is 'ACTA1 CKM', yours is {short!r}."
 
 
 def ch05_decade(answer: Callable[[str], Sequence[float]]) -> str | None:
     """Check bounds in years from a life stage."""
-    for stage, right in (
-        ("sixth decade stage", (50, 60)),
-        ("third decade stage", (20, 30)),
-        ("62-year-old stage", (62, 63)),
+    birth = "the first decade begins at birth, with zero."
+    year = "somebody of 62 is anywhere between 62 and 63: the upper bound is 63, exclusive."
+    for stage, right, typical, words in (
+        ("sixth decade stage", (50, 60), (60, 70), f"the sixth decade stage begins at 50: {birth}"),
+        ("third decade stage", (20, 30), (30, 40), f"the third decade stage begins at 20: {birth}"),
+        ("62-year-old stage", (62, 63), (62, 62), year),
     ):
         found = tuple(answer(stage))
-        if found == right:
-            continue
-        if "decade" in stage and found == (right[0] + 10, right[1] + 10):
-            return f"the {stage} begins at {right[0]}: the first decade begins at birth, with zero."
-        if "year" in stage and found == (62, 62):
-            return "somebody of 62 is anywhere between 62 and 63: the upper bound is 63, exclusive."
-        return f"{stage!r} means the bounds {right}, your function says {found}."
+        if found != right:
+            return (
+                words
+                if found == typical
+                else f"{stage!r} means the bounds {right}, your function says {found}."
+            )
     return None
 
 
@@ -242,20 +233,12 @@ def _split_fault(parts: Any, donors: list[str], *, held_out: str) -> str | None:
 
 def ch06_sigmoid(answer: Callable[[pl.DataFrame], pl.DataFrame]) -> str | None:
     """Check a function that keeps the rows in which both labels are at least as likely as not."""
+    close = "a negative score is a probability below one half, however close the two scores are."
+    strong = "the labels have a classifier each: a strong first label takes nothing from the second."
     cases = [
         (0.9, 0.8, True, "both scores are positive, so both probabilities are above one half."),
-        (
-            0.9,
-            -0.1,
-            False,
-            "a negative score is a probability below one half, however close the two scores are.",
-        ),
-        (
-            3.0,
-            0.1,
-            True,
-            "the labels have a classifier each: a strong first label takes nothing from the second.",
-        ),
+        (0.9, -0.1, False, close),
+        (3.0, 0.1, True, strong),
         (0.0, 0.0, True, "the sigmoid of zero is one half, and one half is enough."),
         (-1.0, -1.0, False, "two equal negative scores are two labels that the model does not believe."),
     ]
@@ -286,18 +269,15 @@ def ch06_pair(answer: Callable[[list[str]], dict[str, set[str]]]) -> str | None:
 def ch06_merge(answer: Callable[[int, float, int, float], tuple[int, float]]) -> str | None:
     """Check a function that merges two counts and means."""
     n, mean = answer(3, 1.0, 1, 5.0)
-    if math.isclose(mean, 3.0):
-        return "that is the mean of the two means; the larger part has to count for more."
-    if n != 4 or not math.isclose(mean, 2.0):
-        return f"three cells of mean 1 and one of 5 are four cells of mean 2; your function says {n} and {mean:g}."
+    plain = "that is the mean of the two means; the larger part has to count for more."
+    other = f"three cells of mean 1 and one of 5 are four of mean 2; your function says {n} and {mean:g}."
+    if fault := _told([n, mean], [4, 2], {(4, 3): plain}, other):
+        return fault
     try:
-        n, mean = answer(0, 0.0, 0, 0.0)
+        answer(0, 0.0, 0, 0.0)
     except ZeroDivisionError:
         return "two parts without cells must not end in a division by zero."
-    n, mean = answer(0, 0.0, 2, 7.0)
-    if n != 2 or not math.isclose(mean, 7.0):
-        return "an empty part must leave the other as it was."
-    return None
+    return _told(answer(0, 0.0, 2, 7.0), [2, 7], {}, "an empty part must leave the other as it was.")
 
 
 def ch07_score(answer: Callable[[dict[str, list[float]], list[str]], list[float]]) -> str | None:
@@ -306,41 +286,39 @@ def ch07_score(answer: Callable[[dict[str, list[float]], list[str]], list[float]
     found = [float(value) for value in answer(table, ["A", "B"])]
     if len(found) != 2:
         return "two donors are in the table: return two scores."
-    if all(math.isclose(a, b) for a, b in zip(found, [-3.0, 3.0], strict=True)):
-        return None
-    if all(math.isclose(a, b) for a, b in zip(found, [5.5, 11.5], strict=True)):
-        return "center each gene on its own mean first, or the gene with the largest values decides."
-    if any(math.isclose(abs(value), 5.0 / 3) or math.isclose(abs(value), 7 / 6) for value in found):
-        return "only the genes that are asked for enter the score."
-    return f"for these two donors the scores are -3 and 3, your function says {found[0]:g} and {found[1]:g}."
+    every = "only the genes that are asked for enter the score."
+    wrong = {
+        (5.5, 11.5): "center each gene on its own mean first, or the gene with the largest values decides.",
+        (-7 / 6, 7 / 6): every,
+        (16 / 3, 23 / 3): every,
+    }
+    other = f"for these donors the scores are -3 and 3, your function says {found[0]:g} and {found[1]:g}."
+    return _told(found, [-3, 3], wrong, other)
 
 
 def ch07_empirical(answer: Callable[[float, list[float]], float]) -> str | None:
     """Check a two-sided empirical p that counts the observed value."""
-    null = [-3.0, -1.0, 0.0, 1.0, 2.0]
-    found = float(answer(2.0, null))
-    if math.isclose(found, 3 / 6):
-        return None
-    if math.isclose(found, 2 / 5):
-        return "count the observed value as a draw, or a p-value of zero becomes possible."
-    if math.isclose(found, 2 / 6):
-        return "two-sided: -3 is farther from zero than 2 is; compare absolute values, ties included."
-    return f"two of five draws are at least as far from zero, so p is 3 / 6; your function says {found:g}."
+    found = float(answer(2.0, [-3.0, -1.0, 0.0, 1.0, 2.0]))
+    wrong = {
+        2 / 5: "count the observed value as a draw, or a p-value of zero becomes possible.",
+        2 / 6: "two-sided: -3 is farther from zero than 2 is; compare absolute values, ties included.",
+    }
+    other = f"two of five draws are at least as far from zero, so p is 3 / 6; yours is {found:g}."
+    return _told(found, 3 / 6, wrong, other)
 
 
 def ch07_overlap(answer: Any) -> str | None:
     """Check the genes that two signatures share."""
     groups = {name: set(genes) for name, genes in signatures().group_by("signature").agg("gene").iter_rows()}
     right = groups["senescence"] & groups["inflammaging"]
-    try:
-        given = set(answer)
-    except TypeError:
+    if not np.iterable(answer):
         return "give a set of gene names."
-    if given == right:
-        return None
+    given = set(answer)
     if given == groups["senescence"] | groups["inflammaging"]:
         return "that is the union: take the genes that are in both."
-    return f"{len(right)} genes are in both sets; you gave {len(given)}, of which {len(given & right)} are right."
+    if given != right:
+        return f"{len(right)} genes are in both sets; you gave {len(given)}, of which {len(given & right)} are right."
+    return None
 
 
 def ch08_split(answer: Callable[[list[str], str], tuple[list[int], list[int]]]) -> str | None:
@@ -351,77 +329,65 @@ def ch08_split(answer: Callable[[list[str], str], tuple[list[int], list[int]]]) 
 
 def ch08_baseline(answer: Callable[[list[float]], float]) -> str | None:
     """Check the error of predicting each age as the mean of the others."""
-    # the mean of the others is 50, 46.67, 40, 33.33; their median 50, 50, 30, 30
-    ages = [20.0, 30.0, 50.0, 70.0]
-    right = (30 + 50 / 3 + 10 + 110 / 3) / 4
-    found = float(answer(ages))
-    if math.isclose(found, right):
-        return None
-    if math.isclose(found, (30 + 20 + 20 + 40) / 4):
-        return "that predicts the median of the others; their mean is asked for."
-    mean = sum(ages) / 4
-    if math.isclose(found, sum(abs(age - mean) for age in ages) / 4):
-        return "that mean includes the donor whose age is predicted: leave it out."
-    if math.isclose(found, math.sqrt((30**2 + (50 / 3) ** 2 + 10**2 + (110 / 3) ** 2) / 4)):
-        return "that is the root of the mean square; the mean absolute error is asked for."
-    return f"for ages 20, 30, 50 and 70 the error is {right:.4g} years, your function says {found:.4g}."
+    # the mean of the others is 50, 46.67, 40, 33.33; their median 50, 50, 30, 30; the mean of all is 42.5
+    errors = np.array([30, 50 / 3, 10, 110 / 3])
+    found = float(answer([20.0, 30.0, 50.0, 70.0]))
+    wrong = {
+        (30 + 20 + 20 + 40) / 4: "that predicts the median of the others; their mean is asked for.",
+        17.5: "that mean includes the donor whose age is predicted: leave it out.",
+        np.sqrt((errors**2).mean()): "that is the root of the mean square; asked is the mean absolute error.",
+    }
+    right = errors.mean()
+    other = f"for ages 20, 30, 50 and 70 the error is {right:.4g} years, your function says {found:.4g}."
+    return _told(found, right, wrong, other)
 
 
 def ch08_macro(answer: Callable[[list[str], list[str]], float]) -> str | None:
     """Check recall averaged over classes with equal weight."""
-    truth, predicted = ["a"] * 8 + ["b"] * 2, ["a"] * 8 + ["a", "b"]
-    found = float(answer(truth, predicted))
-    if math.isclose(found, 0.75):
-        return None
-    if math.isclose(found, 0.9):
-        return "that is the share of all rows that are right (micro): average the classes, not the rows."
-    if math.isclose(found, (8 / 9 + 1) / 2):
-        return "that is precision: divide by the rows that truly are in the class."
-    return f"eight of eight and one of two make 0.75, your function says {found:g}."
+    found = float(answer(["a"] * 8 + ["b"] * 2, ["a"] * 8 + ["a", "b"]))
+    wrong = {
+        0.9: "that is the share of all rows that are right (micro): average the classes, not the rows.",
+        (8 / 9 + 1) / 2: "that is precision: divide by the rows that truly are in the class.",
+    }
+    return _told(found, 0.75, wrong, f"eight of eight and one of two make 0.75, yours is {found:g}.")
 
 
 def ch09_purity(answer: Callable[[list[str], list[list[int]]], float]) -> str | None:
     """Check the share of neighbors that carry the cell's own label."""
-    labels, neighbors = ["a", "a", "b", "b"], [[1, 2], [0, 2], [3, 0], [2, 1]]
-    found = float(answer(labels, neighbors))
-    if math.isclose(found, 0.5):
-        return None
-    if math.isclose(found, 1.0):
-        return "every cell has *some* neighbor of its label; the share of all neighbors is asked for."
-    if math.isclose(found, 4.0):
-        return "that is a count: divide by the number of neighbors."
-    return f"half of these neighbors carry the cell's label; your function says {found:g}."
+    found = float(answer(["a", "a", "b", "b"], [[1, 2], [0, 2], [3, 0], [2, 1]]))
+    wrong = {
+        1: "every cell has *some* neighbor of its label; the share of all neighbors is asked for.",
+        4: "that is a count: divide by the number of neighbors.",
+    }
+    other = f"half of these neighbors carry the cell's label; your function says {found:g}."
+    return _told(found, 0.5, wrong, other)
 
 
 def ch09_entropy(answer: Callable[[list[str]], float]) -> str | None:
     """Check the Shannon entropy of groups in natural units."""
-    found = float(answer(["x", "x", "y", "y"]))
-    if math.isclose(found, math.log(2)):
-        alone = float(answer(["x", "x", "x"]))
-        return None if math.isclose(alone, 0, abs_tol=1e-12) else "one group alone has no entropy: zero."
-    if math.isclose(found, 1.0):
-        return "that is in bits; natural units use the natural logarithm."
-    if math.isclose(found, -math.log(2)):
-        return "the sign is turned: shares are below one, so their logarithms are negative."
-    return f"two groups of equal size have entropy {math.log(2):.4g}; your function says {found:.4g}."
+    found, right = float(answer(["x", "x", "y", "y"])), math.log(2)
+    wrong = {
+        1: "that is in bits; natural units use the natural logarithm.",
+        -right: "the sign is turned: shares are below one, so their logarithms are negative.",
+    }
+    other = f"two groups of equal size have entropy {right:.4g}; your function says {found:.4g}."
+    alone = "one group alone has no entropy: zero."
+    return _told(found, right, wrong, other) or _told(float(answer(["x", "x", "x"])), 0, {}, alone)
 
 
 def ch09_jaccard(answer: Callable[[list[tuple[str, str]], list[tuple[str, str]]], float]) -> str | None:
     """Check the Jaccard index of two lists of undirected pairs."""
     found = float(answer([("A", "B"), ("C", "D")], [("B", "A"), ("E", "F")]))
-    if math.isclose(found, 1 / 3):
-        return None
-    if math.isclose(found, 0):
-        return "a pair is undirected: A with B is B with A."
-    if math.isclose(found, 1 / 2):
-        return "divide by the union of the two lists, not by the length of one."
-    return f"one pair of three is shared; your function says {found:g}."
+    wrong = {
+        0: "a pair is undirected: A with B is B with A.",
+        1 / 2: "divide by the union of the two lists, not by the length of one.",
+    }
+    return _told(found, 1 / 3, wrong, f"one pair of three is shared; your function says {found:g}.")
 
 
 def ch10_zeros(answer: Callable[[list[tuple[str, str]]], pl.DataFrame]) -> str | None:
     """Check a count by donor and type that keeps its zeros."""
-    pairs = [("A", "T"), ("A", "T"), ("A", "B"), ("C", "T")]
-    found = answer(pairs)
+    found = answer([("A", "T"), ("A", "T"), ("A", "B"), ("C", "T")])
     if lacking := sorted({"donor", "type", "n"} - set(found.columns)):
         return f"the table has no column {lacking[0]!r}; wanted are donor, type and n."
     counted = {(donor, kind): n for donor, kind, n in found.select("donor", "type", "n").rows()}
@@ -431,11 +397,9 @@ def ch10_zeros(answer: Callable[[list[tuple[str, str]]], pl.DataFrame]) -> str |
         return "donor C has no B, and the table has no row for it: a zero is an observation, give it a row."
     if counted[("C", "B")] is None:
         return "donor C's count of B is null: nothing counted is zero, not unknown."
-    right = {("A", "T"): 2, ("A", "B"): 1, ("C", "T"): 1, ("C", "B"): 0}
-    wrong = [pair for pair, n in right.items() if counted.get(pair) != n]
-    if wrong:
-        donor, kind = wrong[0]
-        return f"donor {donor} has {right[wrong[0]]} of {kind}, not {counted.get(wrong[0])}."
+    for (donor, kind), n in {("A", "T"): 2, ("A", "B"): 1, ("C", "T"): 1, ("C", "B"): 0}.items():
+        if counted.get((donor, kind)) != n:
+            return f"donor {donor} has {n} of {kind}, not {counted.get((donor, kind))}."
     return None
 
 
@@ -443,34 +407,28 @@ def ch10_push(answer: Callable[[dict[str, int], dict[str, int], str, str], float
     """Check the log2 change of one type relative to another."""
     young = {"fragments": 100, "stem": 200, "fat": 700}
     old = {"fragments": 800, "stem": 200, "fat": 350}
-    found = float(answer(young, old, "stem", "fat"))
-    if math.isclose(found, 1.0, abs_tol=1e-6):
-        same = float(answer(young, old, "fragments", "stem"))
-        if math.isclose(same, 3.0, abs_tol=1e-6):
-            return None
-        return f"fragments over stem rise eightfold, not {2**same:.3g}-fold."
-    if math.isclose(found, -1.0, abs_tol=1e-6):
-        return "the change is old over young; yours is young over old."
-    if math.isclose(found, math.log2(1000 / 1350), abs_tol=1e-6):
-        return "that is the change of the share of all cells; divide by the reference type instead, in each tissue."
-    if math.isclose(found, 2.0, abs_tol=1e-6):
-        return "that is a ratio, twofold; take its log2."
-    return f"stem cells stay and fat halves, so stem over fat doubles: log2 change 1, not {found:.3g}."
+    share = "that is the change of the share of all cells; divide by the reference type in each tissue."
+    found, same = float(answer(young, old, "stem", "fat")), float(answer(young, old, "fragments", "stem"))
+    wrong = {
+        -1: "the change is old over young; yours is young over old.",
+        math.log2(1000 / 1350): share,
+        2: "that is a ratio, twofold; take its log2.",
+    }
+    other = f"stem cells stay and fat halves, so stem over fat doubles: log2 change 1, not {found:.3g}."
+    fold = f"fragments over stem rise eightfold, log2 change 3, not {same:.3g}."
+    return _told(found, 1, wrong, other) or _told(same, 3, {}, fold)
 
 
 def ch11_offset(answer: Any) -> str | None:
     """Check the columns of the age block."""
-    try:
-        first, stop = (int(number) for number in answer)
-    except (TypeError, ValueError):
+    if np.shape(answer) != (2,):
         return "give two numbers: the first column of the block and the one after its last."
-    if (first, stop) == (384, 391):
-        return "391 is the last column of the block; give the one after it, as slices do."
-    if (first, stop) == (385, 393):
-        return "columns are counted from zero."
-    if (first, stop) != (384, 392):
-        return "add the widths in front of age: 256 other, 64 cell type, 32 tissue, 32 disease; the block is 8 wide."
-    return None
+    wrong = {
+        (384, 391): "391 is the last column of the block; give the one after it, as slices do.",
+        (385, 393): "columns are counted from zero.",
+    }
+    other = "add the widths in front: 256 other, 64 cell type, 32 tissue, 32 disease; the block is 8 wide."
+    return _told(answer, [384, 392], wrong, other)
 
 
 def ch11_vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> str | None:
@@ -484,44 +442,33 @@ def ch11_vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> 
     own[chance.random(240) < 0.1] = "c"
     voted = cross_val_predict(KNeighborsClassifier(15), points, own, groups=part, cv=GroupKFold(3))
     truth, plain = balanced_accuracy_score(own, voted), (own == voted).mean()
-    found = answer(points, own, part)
-    if math.isclose(float(found), truth, abs_tol=1e-9):
-        return None
-    if math.isclose(float(found), plain, abs_tol=1e-9):
-        return "that is the share of cells that are right; balanced accuracy weighs every label the same."
-    if float(found) > truth + 0.1:
-        return (
-            "that is too good: neighbors of the cell's own part voted. Hold whole parts out with groups=part."
-        )
-    return f"the vote of 15 neighbors, three groups of parts, has a balanced accuracy of {truth:.3f}; yours says {float(found):.3f}."
+    found = float(answer(points, own, part))
+    if found > max(truth, plain) + 0.1:
+        return "that is too good: neighbors of the cell's own part voted. Hold parts out with groups=part."
+    micro = "that is the share of cells that are right; balanced accuracy weighs every label the same."
+    other = f"the vote of 15 neighbors, three groups of parts, has a balanced accuracy of {truth:.3f}; yours says {found:.3f}."
+    return _told(found, truth, {plain: micro}, other)
 
 
 def ch11_purity(answer: Callable[[pl.DataFrame], float]) -> str | None:
     """Check the share of cells that carry the most common label of their cluster."""
     rows = [(0, 5, 90), (0, 6, 10), (1, 5, 6), (1, 7, 14)]
-    found = answer(pl.DataFrame(rows, schema=["cluster", "cell_type", "cells"], orient="row"))
-    if math.isclose(float(found), 0.8):
-        return "that is the mean over clusters; every cell counts the same, so large clusters count for more."
-    if not math.isclose(float(found), 104 / 120):
-        return f"clusters of 90 and 10, and of 6 and 14 cells, have a purity of 104 in 120; yours says {float(found):.3f}."
-    return None
+    found = float(answer(pl.DataFrame(rows, schema=["cluster", "cell_type", "cells"], orient="row")))
+    mean = "that is the mean over clusters; every cell counts the same, so large clusters count for more."
+    other = f"clusters of 90 and 10, and of 6 and 14, have a purity of 104 in 120; yours says {found:.3f}."
+    return _told(found, 104 / 120, {0.8: mean}, other)
 
 
 def ch12_exact(answer: Callable[[list[float], list[float]], float]) -> str | None:
     """Check an exact two-sided permutation p of the difference of means."""
-    far = float(answer([0.9, 0.8], [0.1, 0.2, 0.15]))
-    if far == 0:
-        return "p is never zero: the observed arrangement is one of those you count."
-    if math.isclose(far, 2 / 10, abs_tol=1e-9):
-        return (
-            "with groups of two and three no other choice is as extreme: count each choice of the young once."
-        )
-    if not math.isclose(far, 1 / 10, abs_tol=1e-9):
-        return f"two of five are the highest: one choice in ten is as extreme, so p is 0.1, not {far:.3g}."
-    tied = float(answer([0.1, 0.2], [0.3, 0.0]))
-    if math.isclose(tied, 1.0, abs_tol=1e-9):
-        return None
-    return (
+    far, tied = float(answer([0.9, 0.8], [0.1, 0.2, 0.15])), float(answer([0.1, 0.2], [0.3, 0.0]))
+    wrong = {
+        0: "p is never zero: the observed arrangement is one of those you count.",
+        0.2: "with groups of two and three no other choice is as extreme: count each choice of the young once.",
+    }
+    other = f"two of five are the highest: one choice in ten is as extreme, so p is 0.1, not {far:.3g}."
+    tie = (
         f"the groups 0.1, 0.2 and 0.3, 0.0 have equal means, so every choice is as extreme and p is 1, not {tied:.3g}: "
         "compare with a small tolerance, 0.1 + 0.2 is not exactly 0.3."
     )
+    return _told(far, 0.1, wrong, other) or _told(tied, 1, {}, tie)

@@ -14,19 +14,17 @@ from nbclient.exceptions import CellExecutionError
 from packaging.requirements import Requirement
 
 from helpers import files
-from helpers.book import pairing
 from helpers.book.project import Project
 from helpers.budget import free_bytes, to_text
 from helpers.errors import MusclebookError
 
 FREE_DISK, FREE_MEMORY = 5 * 2**30, 4 * 2**30
 GOOD, DOUBT, BAD = "ready", "look", "not ready"
-NEEDED = ("jupyter-book", "papermill", "scanpy", "polars", "ipykernel", "jupyterlab", "nbconvert")
 State = tuple[str, str]  # GOOD, DOUBT or BAD, and what was found
 
 
 def examine(project: Project) -> list[tuple[str, str, str]]:
-    """Check packages, memory, disk, folders, pairs, the simulated atlas and a kernel; what, state, words."""
+    """Check packages, memory, disk, the cache, the simulated atlas and a kernel; what, state, words."""
     free, disk = free_bytes(), shutil.disk_usage(project.root).free
     atlas = any((files.cache_folder() / "simulated").glob("demo-*"))
     made = "the simulated atlas is " + ("there" if atlas else "made on first use; now: make book")
@@ -35,7 +33,6 @@ def examine(project: Project) -> list[tuple[str, str, str]]:
         ("memory", GOOD if free >= FREE_MEMORY else DOUBT, f"{to_text(free)} free, {os.cpu_count()} cores"),
         ("disk", GOOD if disk >= FREE_DISK else DOUBT, f"{to_text(disk)} free"),
         ("folders", *_safely(_folders, project)),
-        ("notebooks", *_safely(_notebooks, project)),
         ("atlas", GOOD if atlas else DOUBT, made),
         ("kernel", *_safely(_kernel, project)),
     ]
@@ -49,12 +46,15 @@ def _safely(check: Callable[[Project], State], project: Project) -> State:
 
 
 def _packages(project: Project) -> State:
-    installed = {name: _version(name) for name in NEEDED}
-    if missing := [name for name, found in installed.items() if found is None]:
-        return BAD, f"missing: {', '.join(missing)}. Run: make env"
     locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
-    pairs = ((name, _version(name), wanted) for name, wanted in locked.items())
-    others = [f"{name} {found} for {wanted}" for name, found, wanted in pairs if found not in (None, wanted)]
+    installed = {name: _version(name) for name in locked}
+    if missing := [name for name in ("jupyter-book", "scanpy", "jupyterlab") if _version(name) is None]:
+        return BAD, f"missing: {', '.join(missing)}. Run: make env"
+    others = [
+        f"{one} {installed[one]} for {locked[one]}"
+        for one in locked
+        if installed[one] not in (None, locked[one])
+    ]
     if others:
         return DOUBT, f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
     return GOOD, "as in the lock"
@@ -77,13 +77,7 @@ def _version(name: str) -> str | None:
 def _folders(project: Project) -> State:
     for folder in (project.build, files.cache_folder()):
         files.require_writable(folder / ".doctor")
-    return GOOD, f"{project.build.name} and the cache can be written"
-
-
-def _notebooks(project: Project) -> State:
-    if faults := [fault for book in project.choose() for fault in pairing.compare(book)]:
-        return DOUBT, f"{faults[0]} Run: musclebook pair"
-    return GOOD, f"{len(project.notebooks)} chapters, paired"
+    return GOOD, f"{project.build.name} and the cache {files.cache_folder()} can be written"
 
 
 def _kernel(_: Project) -> State:

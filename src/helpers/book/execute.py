@@ -7,9 +7,7 @@ import platform
 import shutil
 import threading
 import time
-import traceback
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +18,8 @@ import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import ensure_event_loop
-from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-import helpers
 from helpers.book import stopping
 from helpers.book.project import read_json
 from helpers.files import intact, mark, replace, set_aside, write_json
@@ -34,15 +30,8 @@ if TYPE_CHECKING:
 KERNEL_LOG = "kernel.log"
 RUN_FILE = "run.json"
 KIND = "run"
-_ENGINE = "musclebook"
 _KERNEL = "from ipykernel.kernelapp import launch_new_instance\nlaunch_new_instance()"
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
+_THREADS = [f"{one}_NUM_THREADS" for one in ("OMP", "OPENBLAS", "MKL", "NUMBA")] + ["POLARS_MAX_THREADS"]
 
 
 @dataclass(frozen=True)
@@ -60,14 +49,18 @@ class Outcome:
 
 
 class Watch:
-    """A run while it is made: how far it is, the peak memory of its kernel with children, and a way to end it."""
+    """A run while it is made: the cell it is at, the peak memory of its kernel with children, and a way to end it."""
 
     def __init__(self) -> None:
         self.cell: int | None = None
-        self.words = ""
         self.peak = 0
         self.stopped = False
         self._kernel: psutil.Process | None = None
+
+    def see(self, cell: Any, cell_index: int) -> None:
+        """Know the cell that starts."""
+        del cell
+        self.cell = cell_index
 
     def follow(self, pid: int | None) -> None:
         """Know the kernel."""
@@ -101,9 +94,7 @@ def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) ->
         text = str(failure.evalue).strip()
         cell, error = failure.cell_index, f"{failure.ename}: {text.splitlines()[0] if text else ''}"
     except Exception as failure:  # noqa: BLE001  a dead kernel or a full disk is a failing run too
-        cell, error = watch.cell, f"{type(failure).__name__}: {failure}".splitlines()[0]
-        with contextlib.suppress(OSError):
-            (work / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        cell, error = watch.cell, _first_line(failure)
     finally:
         if threading.current_thread() is not threading.main_thread():
             ensure_event_loop().close()  # the loop that jupyter made for this thread
@@ -122,7 +113,7 @@ def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) ->
             _finish(work, outcome, one.about)
             return outcome
     except OSError as failure:
-        error = error or f"{type(failure).__name__}: {failure}".splitlines()[0]
+        error = error or _first_line(failure)
     shutil.rmtree(work, ignore_errors=True)  # half a run only takes room
     return dataclasses.replace(outcome, status="failed", folder="", error=error)
 
@@ -134,39 +125,26 @@ def good_run(folder: Path, name: str) -> dict[str, Any] | None:
     return record if whole else None
 
 
+def _first_line(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}".splitlines()[0]
+
+
 def _papermill(one: "run.Plan", work: Path, watch: Watch, threads: int) -> None:
-    papermill_engines.register(_ENGINE, _Engine)
     plain = work / f".{one.name}.ipynb"
     plain.write_text(one.source, encoding="utf-8")
     papermill.execute_notebook(
         plain,
         work / f"{one.name}.ipynb",
         parameters=one.given,
-        engine_name=_ENGINE,
         kernel_name="python3",
         language="python",
         progress_bar=False,
         start_timeout=180,
         kernel_manager_class=_kernel_manager(work, threads, watch),
         resources={"metadata": {"path": str(work)}},
-        watch=watch,
+        on_cell_start=watch.see,
     )
-
-
-class _Engine(NBClientEngine):
-    """Papermill's own engine, which also tells how far it is."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        watch = options.pop("watch")
-        total, start = len(nb_man.nb.cells), nb_man.cell_start
-
-        def start_and_tell(cell: Any, cell_index: int, **more: Any) -> None:
-            watch.cell, watch.words = cell_index, f"cell {cell_index + 1} of {total}"
-            start(cell, cell_index, **more)
-
-        nb_man.cell_start = start_and_tell
-        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+    plain.unlink()
 
 
 def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelManager]:
@@ -179,13 +157,9 @@ def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelM
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-            # N notebooks at once share the cores instead of each taking all
-            numbers = dict.fromkeys(_THREADS, str(threads))
-            inherited = options.get("env") or os.environ
             options["env"] = {
-                **inherited,
-                **numbers,
-                "PYTHONPATH": python_path(inherited),
+                **stopping.child_environment(options.get("env")),
+                **dict.fromkeys(_THREADS, str(threads)),  # N notebooks share the cores, none takes all
                 "PYTHONHASHSEED": "0",
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -202,11 +176,8 @@ def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelM
 
 def _finish(work: Path, outcome: Outcome, about: dict[str, Any]) -> None:
     target = Path(outcome.folder)
-    (work / f".{outcome.name}.ipynb").unlink(missing_ok=True)
-    if outcome.status == "good":
-        (work / KERNEL_LOG).unlink(
-            missing_ok=True
-        )  # kernels chat at start; only a failure makes it worth keeping
+    if outcome.status == "good":  # kernels chat at start; only a failure makes it worth keeping
+        (work / KERNEL_LOG).unlink(missing_ok=True)
     versions = {"python": platform.python_version(), "papermill": papermill.__version__}
     made = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(work / RUN_FILE, {**about, **asdict(outcome), "made": made, "versions": versions})
@@ -214,10 +185,3 @@ def _finish(work: Path, outcome: Outcome, about: dict[str, Any]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     set_aside(target, kind=KIND)  # what somebody edited there is not ours to replace
     replace(work, target)  # the last good run stays until this one has its name
-
-
-def python_path(environment: Mapping[str, str]) -> str:
-    """Return PYTHONPATH for a child that starts in another folder: this package first, relative parts made absolute."""
-    here = str(Path(helpers.__file__).resolve().parents[1])
-    inherited = environment.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys([here, *(str(Path(one).resolve()) for one in inherited if one)]))

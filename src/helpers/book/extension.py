@@ -4,24 +4,21 @@ import json
 import re
 import shutil
 from pathlib import Path
-from textwrap import indent
-from typing import Any, ClassVar
+from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
-from helpers.book.key import package_folder
-from helpers.book.shown import banner, foot, sweep_page
-from helpers.findings import Finding, escape
+from helpers.book.key import PACKAGE
+from helpers.book.shown import banner, findings, foot, sweep_page
+from helpers.findings import Finding
 
-INSTALL = "%pip install --quiet 'musclebook @ git+{repository}@{branch}'"
-_NO_RUN = "No chapter was run before this site was built."
 _ROOM = re.compile(r"^\.\. room:: (\S+)$", re.MULTILINE)
+_FINDINGS = re.compile(r"^<!-- (headlines|findings) -->$", re.MULTILINE)
 _SWEEP = re.compile(r"^<!-- sweep: (\S+) -->$", re.MULTILINE)
 _log = logging.getLogger(__name__)
 
@@ -30,9 +27,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("musclebook_site", "", "env", [str])
     app.add_role("finding", FindingRole())
-    app.add_directive("findings-table", FindingsTable)
-    app.add_directive("headlines", Headlines)
-    app.add_directive("install-cell", InstallCell)
     app.connect("builder-inited", _load_site)
     app.connect("build-finished", _copy_results)
     app.connect("html-page-context", _dress_page, priority=900)
@@ -72,96 +66,6 @@ class FindingRole(SphinxRole):
         return [nodes.inline("", finding.text(part, spec), classes=["finding"])], []
 
 
-class FromRuns(SphinxDirective):
-    """A part of a page that is made anew when the runs of the site change."""
-
-    @property
-    def site(self) -> dict[str, Any]:
-        """What the site shows."""
-        if self.config.musclebook_site:
-            self.env.note_dependency(self.config.musclebook_site)
-        return self.env.app.musclebook_site or {}  # type: ignore[attr-defined]
-
-    @property
-    def runs(self) -> dict[str, Any]:
-        """The runs by chapter."""
-        return self.site.get("runs", {})
-
-    def markdown(self, text: str) -> list[nodes.Node]:
-        """Return a sentence of a run as nodes; values in it were escaped when it was written."""
-        holder = nodes.container()
-        self.state.nested_parse(StringList(text.splitlines(), source="sentence"), 0, holder)
-        return holder.children
-
-
-class Headlines(FromRuns):
-    """What each chapter found, in a sentence of its run, and which chapters are left out and why."""
-
-    optional_arguments: ClassVar[int] = 1
-    final_argument_whitespace: ClassVar[bool] = True
-
-    def run(self) -> list[nodes.Node]:
-        """Make a list of chapters; those named, or all."""
-        runs, missing = self.runs, self.site.get("missing", {})
-        wanted = self.arguments[0].split() if self.arguments else [*runs, *missing]
-        lines = []
-        for name in sorted(wanted):
-            if runs.get(name, {}).get("in_short"):
-                lines += [f"- {_link(name, runs[name])}", "", f"  {runs[name]['in_short'][-1]}", ""]
-            elif name in missing:
-                lines.append(
-                    f"- {escape(self.site['titles'][name])}: not in this copy of the book. {escape(missing[name])}"
-                )
-        return self.markdown("\n".join(lines or [_NO_RUN]))
-
-
-class FindingsTable(FromRuns):
-    """What the chapters found, in the words of their runs, by the question that each asks."""
-
-    def run(self) -> list[nodes.Node]:
-        """Make a table with one row a chapter."""
-        rows = []
-        for name, run in self.runs.items():
-            rows.append((f"{_link(name, run)}\n\n{escape(run['question'])}", "\n\n".join(run["in_short"])))
-        for name, reason in self.site.get("missing", {}).items():
-            rows.append((escape(self.site["titles"][name]), escape(f"Left out. {reason}")))
-        if not rows:
-            return self.markdown(_NO_RUN)
-        cells = [
-            f"* - {indent(one, '    ').strip()}\n  - {indent(other, '    ').strip()}" for one, other in rows
-        ]
-        head = "```{list-table}\n:header-rows: 1\n:class: table-plain table-findings\n\n* - question\n  - what the run found"
-        return self.markdown("\n".join([head, *cells, "```"]))
-
-
-class InstallCell(FromRuns):
-    """How to open the chapters elsewhere, for a site that knows its repository; else how to run them here."""
-
-    has_content = True
-
-    def run(self) -> list[nodes.Node]:
-        """Make the text and the block of code, or one sentence."""
-        repository = self.site.get("repository")
-        if not repository:
-            words = (
-                "This copy was built without the address of its repository, so nothing can be launched from its "
-                "pages. Run the chapters on your own machine, as above."
-            )
-            return [nodes.paragraph(text=words)]
-        cell = install_cell(repository, self.site.get("branch") or "main")
-        text = self.markdown("\n".join(self.content))
-        return [*text, nodes.literal_block(cell, cell, language="ipython3")]
-
-
-def _link(name: str, run: dict[str, Any]) -> str:
-    return f"[**{escape(run['title'])}**](/notebooks/{name}.ipynb)"
-
-
-def install_cell(repository: str, branch: str) -> str:
-    """Return the cell that installs the package in a hosted notebook."""
-    return INSTALL.format(repository=repository.rstrip("/"), branch=branch)
-
-
 def _load_site(app: Sphinx) -> None:
     path = Path(app.srcdir) / app.config.musclebook_site
     site = json.loads(path.read_text(encoding="utf-8")) if app.config.musclebook_site else None
@@ -182,7 +86,8 @@ def _dress_page(
     del templatename
     # editable cells are not offered; their script would be declared twice and name a server of others
     scripts = context.get("script_files", [])
-    context["script_files"] = [one for one in scripts if "thebe" not in _script_text(one).lower()]
+    said = [f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', '')}".lower() for one in scripts]
+    context["script_files"] = [one for one, words in zip(scripts, said, strict=True) if "thebe" not in words]
     if not context.get("body") or doctree is None:
         return
     runs = app.musclebook_runs  # type: ignore[attr-defined]
@@ -192,27 +97,26 @@ def _dress_page(
     context["body"] = re.sub(r"(<div class=\"pst-scrollable-table-container\")", r'\1 tabindex="0"', body)
 
 
-def _script_text(script: Any) -> str:
-    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {}).get('body', '')}"
-
-
 def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace ``<!-- sweep: NAME -->`` by what the sweep found, ``.. room:: NAME`` by the modules of a room."""
+    """Replace ``<!-- sweep: NAME -->`` and ``<!-- findings -->`` by what was found, ``.. room:: NAME`` by its modules."""
+    if _FINDINGS.search(source[0]):
+        site = app.musclebook_site  # type: ignore[attr-defined]
+        app.env.note_dependency(app.config.musclebook_site)
+        source[0] = _FINDINGS.sub(lambda match: findings(site, whole=match[1] == "findings"), source[0])
     source[0] = _SWEEP.sub(lambda match: sweep_page(Path(app.srcdir) / "sweeps" / match[1]), source[0])
     if docname.startswith("book/api"):
-        source[0] = _ROOM.sub(lambda match: "\n".join(map(_module, _modules_of(match[1]))), source[0])
+        source[0] = _ROOM.sub(lambda match: _room(match[1]), source[0])
 
 
-def _modules_of(room: str) -> list[str]:
-    """Return the modules of a room, ``.`` for those that lie in the package itself."""
-    folder = package_folder() / ("" if room == "." else room)
-    prefix = "helpers" if room == "." else f"helpers.{room.replace('/', '.')}"
-    return [f"{prefix}.{path.stem}" for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
-
-
-def _module(name: str) -> str:
-    title = name.removeprefix("helpers.")
-    return f"{title}\n{'~' * len(title)}\n\n.. automodule:: {name}\n   :members:\n\n"
+def _room(name: str) -> str:
+    """Return the pages of the modules of a room, ``.`` for those that lie in the package itself."""
+    prefix = "helpers" if name == "." else f"helpers.{name}"
+    sections = []
+    for path in sorted((PACKAGE / name).glob("[!_]*.py")):
+        module = f"{prefix}.{path.stem}"
+        title = module.removeprefix("helpers.")
+        sections.append(f"{title}\n{'~' * len(title)}\n\n.. automodule:: {module}\n   :members:\n\n")
+    return "\n".join(sections)
 
 
 def _number_footnotes(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -29,9 +29,6 @@ def new_chapter(project: Project, name: str) -> list[Path]:
         msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
         raise ChapterError(msg)
     number = f"{max((int(stem[:2]) for stem in project.notebooks), default=0) + 1:02d}"
-    if len(number) > 2:
-        msg = "chapter numbers end at 99: number a chapter that is no longer needed anew."
-        raise ChapterError(msg)
     stem = f"{number}_{name}"
     toc, checks = project.root / "_toc.yml", project.root / "src" / "helpers" / "book" / "checks.py"
     contents, checkers = toc.read_text(encoding="utf-8"), checks.read_text(encoding="utf-8")

@@ -13,13 +13,12 @@ from helpers.files import digest_text, writing
 
 KEPT = ("tags", "mystnb", "nbmake")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LARGEST = 200_000  # bytes of a pair; more means outputs or pictures slipped in
 _BLANK = "lines_to_next_cell"
 STORED = "pair"  # key under which a pair remembers the content it was made with
 
 
 def compare(book: Notebook) -> list[str]:
-    """Say how a text and its pair differ, a line each: cells, kept metadata, outputs, kernel header, size."""
+    """Say how a text and its pair differ, a line each: cells, kept metadata, outputs, kernel header."""
     if not book.pair.is_file():
         return [f"{book.name}: {book.pair.name} is missing. Run: musclebook pair"]
     text, pair = book.read(), nbformat.read(book.pair, as_version=4)
@@ -29,14 +28,11 @@ def compare(book: Notebook) -> list[str]:
         for number, cell in enumerate(pair.cells, 1)
         if cell.get("outputs") or cell.get("execution_count")
     ]
-    for suffix, node in ((".py", text), (".ipynb", pair)):
-        if dict(node.metadata.get("kernelspec", {})) != KERNEL:
-            faults.append(
-                f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish"
-            )
-    size = book.pair.stat().st_size
-    if size > LARGEST:
-        faults.append(f"the .ipynb has {size:,} bytes, allowed are {LARGEST:,}")
+    faults += [
+        f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish"
+        for suffix, node in ((".py", text), (".ipynb", pair))
+        if dict(node.metadata.get("kernelspec", {})) != KERNEL
+    ]
     return [f"{book.name}: {fault}" for fault in faults]
 
 
@@ -69,23 +65,35 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
             cell.metadata = nbformat.from_dict(dict(written.get(_content(cell)[2], cell.metadata)))
             if blank.get(cell.source) is not None:
                 cell.metadata[_BLANK] = blank[cell.source]
-        old = book.source.read_text(encoding="utf-8")
-        header = old.removesuffix(_cells_of(old))  # stays as its author wrote it
+        header = _split(book.source.read_text(encoding="utf-8"))[0]  # stays as its author wrote it
+        cells = _split(jupytext.writes(pair, fmt="py:percent"))[1]
         with writing(book.source) as part:
-            part.write_text(header + _cells_of(jupytext.writes(pair, fmt="py:percent")), encoding="utf-8")
+            part.write_text(header + cells, encoding="utf-8")
     _write(book, book.read())
     return changed
 
 
-def _write(book: Notebook, text: NotebookNode) -> None:
-    with writing(book.pair) as part:
-        part.write_text(nbformat.writes(strip(text)) + "\n", encoding="utf-8")
+def strip(text: NotebookNode) -> NotebookNode:
+    """Return the notebook, changed: without outputs, with the metadata that are kept and ids of place and content."""
+    stripped = _kept(text)
+    for place, cell in enumerate(stripped.cells):
+        # the place and the content name a cell: the same text gives the same file on every machine
+        cell["id"] = digest_text(f"{place}\n{cell.source}")[:8]
+    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, STORED: content_hash(stripped)}
+    stripped.metadata = nbformat.from_dict(about)
+    stripped.nbformat, stripped.nbformat_minor = 4, 5
+    return stripped
 
 
 def content_hash(notebook: NotebookNode) -> str:
     """Return the hash of cells and kept metadata: what a pair must agree in."""
     text = repr([_content(cell) for cell in notebook.cells])
     return digest_text(text)[:16]
+
+
+def _write(book: Notebook, text: NotebookNode) -> None:
+    with writing(book.pair) as part:
+        part.write_text(nbformat.writes(strip(text)) + "\n", encoding="utf-8")
 
 
 def _content(cell: NotebookNode) -> tuple[str, str, str]:
@@ -97,12 +105,11 @@ def _content(cell: NotebookNode) -> tuple[str, str, str]:
 def _cell_differences(text: NotebookNode, pair: NotebookNode) -> list[str]:
     faults = []
     for number, (ours, theirs) in enumerate(zip(text.cells, pair.cells, strict=False), 1):
-        for what, one, other in zip(
-            ("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True
-        ):
-            if one != other:
-                faults.append(f"cell {number} differs in {what}: {_first_unlike(one, other)}")
-                break
+        parts = zip(("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True)
+        unlike = [(what, one, other) for what, one, other in parts if one != other]
+        if unlike:
+            what, one, other = unlike[0]
+            faults.append(f"cell {number} differs in {what}: {_first_unlike(one, other)}")
     if len(text.cells) != len(pair.cells):
         faults.append(f"the .py has {len(text.cells)} cells, the .ipynb {len(pair.cells)}")
     return faults
@@ -122,31 +129,19 @@ def _text_of(book: Notebook) -> NotebookNode:
     return text
 
 
-def _cells_of(text: str) -> str:
-    """Return what follows the header of a text."""
-    return text.split("# ---\n", maxsplit=2)[2]
+def _split(text: str) -> tuple[str, str]:
+    """Return the header of a text, and its cells."""
+    cells = text.split("# ---\n", maxsplit=2)[2]
+    return text.removesuffix(cells), cells
 
 
 def _kept(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict(
-            {name: value for name, value in cell.metadata.items() if name in KEPT}
-        )
+        kept = {name: value for name, value in cell.metadata.items() if name in KEPT}
+        cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook
-
-
-def strip(text: NotebookNode) -> NotebookNode:
-    """Return the notebook, changed: without outputs, with the metadata that are kept and ids of place and content."""
-    stripped = _kept(text)
-    for place, cell in enumerate(stripped.cells):
-        # the place and the content name a cell: the same text gives the same file on every machine
-        cell["id"] = digest_text(f"{place}\n{cell.source}")[:8]
-    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, STORED: content_hash(stripped)}
-    stripped.metadata = nbformat.from_dict(about)
-    stripped.nbformat, stripped.nbformat_minor = 4, 5
-    return stripped
 
 
 def _refuse_to_lose(
@@ -154,22 +149,15 @@ def _refuse_to_lose(
 ) -> None:
     # a pair remembers what both said when they last agreed, so it is known which one was edited since
     agreed = pair.metadata.get(STORED)
-    edited = {".py": content_hash(text) != agreed, ".ipynb": content_hash(pair) != agreed}
-    if force or not edited[losing] or not _cell_differences(text, pair):
+    edited = [suffix for suffix, node in ((".py", text), (".ipynb", pair)) if content_hash(node) != agreed]
+    if force or losing not in edited or not _cell_differences(text, pair):
         return
-    if all(edited.values()):
+    take = {".py": f"musclebook pair {book.name}", ".ipynb": f"musclebook pair --from-ipynb {book.name}"}
+    if len(edited) > 1:
         msg = (
-            f"{book.source.name} and {book.pair.name} were both edited since they last agreed; neither is "
-            f"overwritten. See `musclebook pair --check`, then say which one counts: `musclebook pair "
-            f"{book.name} --force` takes the .py, `musclebook pair --from-ipynb {book.name} --force` the .ipynb."
-        )
-    elif losing == ".ipynb":
-        msg = (
-            f"{book.pair.name} was edited and {book.source.name} was not; the edit is not overwritten. Take it over: "
-            f"musclebook pair --from-ipynb {book.name}"
+            f"{book.source.name} and {book.pair.name} were both edited since they last agreed; neither is overwritten. "
+            f"Say which one counts: `{take['.py']} --force` or `{take['.ipynb']} --force`."
         )
     else:
-        msg = (
-            f"{book.source.name} was edited and {book.pair.name} was not. Take the edit over: musclebook pair"
-        )
+        msg = f"{book.name}{losing} was edited and the other was not; it is not overwritten. Take it over: {take[losing]}"
     raise PairingError(msg)

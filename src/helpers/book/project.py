@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from pydantic import (
     AfterValidator,
     ConfigDict,
+    Field,
     NonNegativeInt,
     PositiveInt,
     TypeAdapter,
@@ -22,14 +23,13 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 import helpers
 from helpers.budget import to_bytes
-from helpers.errors import BudgetError, RunError, TableError
+from helpers.errors import BudgetError, MusclebookError, RunError, TableError
 from helpers.parameters import read_yaml
 
 PROFILES = ("test", "demo", "real", "full")
 Kind = TypeVar("Kind")
-checked = pydantic_dataclass(
-    frozen=True, config=ConfigDict(extra="forbid")
-)  # made from YAML, every field looked at
+# made from YAML, every field looked at
+checked = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 
 
 def _size(text: str) -> str:
@@ -38,13 +38,6 @@ def _size(text: str) -> str:
     except BudgetError as error:
         raise ValueError(str(error)) from None
     return text
-
-
-def _both(minutes: dict[str, int]) -> dict[str, int]:
-    if set(minutes) != {"reading", "exercises"}:
-        msg = "holds 'reading' and 'exercises', and nothing else"
-        raise ValueError(msg)
-    return minutes
 
 
 Size = Annotated[str, AfterValidator(_size)]
@@ -79,7 +72,7 @@ class Sidecar:
 
     title: str
     question: str
-    minutes: Annotated[dict[str, NonNegativeInt], AfterValidator(_both)]
+    minutes: Annotated[dict[Literal["reading", "exercises"], NonNegativeInt], Field(min_length=2)]
     memory: Size
     memory_full: Size | None = None  # as for the default atlas if not given
     profiles: dict[Literal[PROFILES], dict[str, Any]] = field(default_factory=dict)
@@ -100,24 +93,16 @@ class Notebook:
         """The ``.ipynb`` beside the text."""
         return self.source.with_suffix(".ipynb")
 
-    @property
-    def sidecar_path(self) -> Path:
-        """The ``.yaml`` beside the text."""
-        return self.source.with_suffix(".yaml")
-
     @cached_property
     def sidecar(self) -> Sidecar:
         """The plan, checked."""
-        path = self.sidecar_path
+        path = self.source.with_suffix(".yaml")
         if not path.is_file():
             msg = (
-                f"{path.name} is missing: every notebook has a sidecar with title, question, minutes, memory."
+                f"{path.name} is missing: each notebook has a sidecar with title, question, minutes, memory."
             )
             raise TableError(msg)
-        try:
-            return read_as(Sidecar, path)
-        except ValueError as error:
-            raise TableError(str(error)) from None
+        return read_as(Sidecar, path, TableError)
 
     def read(self) -> NotebookNode:
         """Read the cells from the text source."""
@@ -129,7 +114,7 @@ class Project:
     """The folder of the book and the folder of what is built from it."""
 
     root: Path
-    build: Path = field(default=Path())
+    build: Path = field(default=Path())  # `_build` in the root if not given
 
     def __post_init__(self) -> None:
         """Build inside the root unless told otherwise."""
@@ -143,26 +128,16 @@ class Project:
         return {path.stem: Notebook(path.stem, path) for path in sources}
 
     def choose(self, wanted: list[str] | None = None) -> list[Notebook]:
-        """Return the notebooks named, by name, number or path; all of them if none is named.
-
-        Raises
-        ------
-        RunError
-            If a name fits no notebook, or there is none at all.
-        """
+        """Return the notebooks named, by name, number or path; all of them if none is named."""
         if not self.notebooks:
             msg = f"there is no notebook in {self.root / 'notebooks'}. Run the command inside the book's folder."
             raise RunError(msg)
-        if not wanted:
-            return list(self.notebooks.values())
         chosen, faults = [], []
-        for text in wanted:
+        for text in wanted or self.notebooks:
             stem = Path(text).stem
-            fits = [
-                book for name, book in self.notebooks.items() if stem == name or name.startswith(f"{stem}_")
-            ]
+            fits = [name for name in self.notebooks if stem == name or name.startswith(f"{stem}_")]
             if len(fits) == 1:
-                chosen.append(fits[0])
+                chosen.append(self.notebooks[fits[0]])
             else:
                 near = difflib.get_close_matches(stem, self.notebooks, n=1, cutoff=0.3)
                 faults.append(f"no notebook {text!r}" + (f", did you mean {near[0]!r}?" if near else "."))
@@ -197,17 +172,15 @@ def find_project(start: Path | None = None) -> Project:
     raise RunError(msg)
 
 
-def read_as(kind: type[Kind], path: Path, **more: Any) -> Kind:
-    """Read a YAML file into a dataclass; all faults come in one message, as a ValueError."""
+def read_as(kind: type[Kind], path: Path, error: type[MusclebookError], **more: Any) -> Kind:
+    """Read a YAML file into a dataclass; all faults come in one message."""
     try:
         content = read_yaml(path)
-        return TypeAdapter(kind).validate_python(
-            {**content, **more} if isinstance(content, dict) else content
-        )
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        msg = f"{path.name}: {'; '.join(faults)}."
-        raise ValueError(msg) from None
-    except yaml.YAMLError as error:
-        msg = f"{path.name} is not YAML: {error}"
-        raise ValueError(msg) from None
+        whole = {**content, **more} if isinstance(content, dict) else content
+        return TypeAdapter(kind).validate_python(whole)
+    except ValidationError as found:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found.errors())
+        msg = f"{path.name}: {faults}."
+    except yaml.YAMLError as found:
+        msg = f"{path.name} is not YAML: {found}"
+    raise error(msg)

@@ -5,17 +5,19 @@ import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent import futures
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import psutil
 
-from helpers import parameters
+from helpers import parameters, sources
+from helpers.atlas import columns
 from helpers.book import key
 from helpers.book.execute import Outcome, Watch, execute, good_run
-from helpers.book.project import PROFILES, Notebook, Project, read_json
+from helpers.book.project import PROFILES, Notebook, Project, Sidecar, read_json
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
 from helpers.files import storing, write_json
@@ -26,10 +28,6 @@ Tell = Callable[[str, str], None]
 _OWN = 2**29  # bytes of this program while it waits
 
 
-def _silent(label: str, words: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True)
 class Request:
     """What to run with: source, profile, and values given by hand."""
@@ -37,19 +35,13 @@ class Request:
     atlas: str | None = None
     profile: str | None = None
     values: dict[str, Any] = field(default_factory=dict)  # from -f and -p
-    folder: Path = field(default_factory=Path.cwd)  # from which relative paths are seen
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether single values were given."""
-        return bool(self.values)
 
     @property
     def source(self) -> str | None:
         """The atlas, a path made absolute."""
         if self.atlas is None or key.is_word(self.atlas):
             return self.atlas
-        return str((self.folder / Path(self.atlas).expanduser()).resolve())
+        return str(Path(self.atlas).expanduser().resolve())
 
     @property
     def chosen_profile(self) -> str:
@@ -66,25 +58,21 @@ class Request:
 class Plan:
     """One run that is wanted."""
 
-    notebook: Notebook
+    name: str  # of the notebook
+    sidecar: Sidecar
+    source: str  # the notebook as JSON
     given: dict[str, Value]
     effective: dict[str, Value]
     parts: key.Parts
     request: Request
     folder: Path  # of all runs of this notebook
-    source: str  # the notebook as JSON
     label: str  # tells several runs of one notebook apart
     lacks: str = ""  # why the source cannot serve this notebook, in a sentence
 
-    @property
-    def name(self) -> str:
-        """The notebook's name."""
-        return self.notebook.name
-
-    @property
+    @cached_property
     def key(self) -> str:
-        """The key of the run."""
-        return self.parts.key
+        """The key of the run, twelve hexadecimal digits."""
+        return key.short(self.parts, digits=12)
 
     @property
     def target(self) -> Path:
@@ -92,44 +80,23 @@ class Plan:
         return self.folder / self.key
 
     @property
-    def is_made(self) -> bool:
-        """Whether a good run of this key exists."""
-        return good_run(self.target, self.name) is not None
-
-    @property
     def memory(self) -> int:
         """The bytes that the run is expected to need: what its sidecar says of the default atlas, or of a full-size one."""
-        sidecar = self.notebook.sidecar
         small = key.is_simulated(self.request.source) and self.request.chosen_profile in ("demo", "test")
-        return to_bytes(sidecar.memory if small else sidecar.memory_full or sidecar.memory)
+        return to_bytes(self.sidecar.memory if small else self.sidecar.memory_full or self.sidecar.memory)
 
     @property
     def about(self) -> dict[str, Any]:
         """What a run keeps of its plan."""
-        return {
-            "parts": asdict(self.parts),
-            "parameters": {
-                **self.parts.parameters,
-                **{name: self.effective[name] for name in self.parts.data},
-            },
-            "given": {name: value for name, value in self.given.items() if name != OUT_DIR},
-            "atlas": self.request.source,
-            "profile": self.request.chosen_profile,
-        }
+        given = {name: value for name, value in self.given.items() if name != OUT_DIR}
+        asked = {"atlas": self.request.source, "profile": self.request.chosen_profile}
+        return {"parts": self.parts, "parameters": self.effective, "given": given, **asked}
 
 
 def plan(
     project: Project, notebooks: Iterable[Notebook], request: Request, *, out: Path | None = None
 ) -> list[Plan]:
-    """Check parameters and sources and work out keys; nothing runs. A value given by hand must be known to all notebooks.
-
-    Raises
-    ------
-    ParameterError
-        If a value does not fit; the faults of all notebooks at once.
-    SourceError
-        If the atlas cannot be opened.
-    """
+    """Check parameters and sources and work out keys; nothing runs. The faults of all notebooks come at once."""
     plans, faults, opened = [], [], {}
     for notebook in notebooks:
         try:
@@ -137,38 +104,35 @@ def plan(
         except ParameterError as error:
             faults.append(str(error))
         else:
-            plans.append(replace(one, lacks=_lack(notebook, one.effective.get(ATLAS), opened)))
+            plans.append(replace(one, lacks=_lack(one.sidecar.needs, one.effective.get(ATLAS), opened)))
     if faults:
         raise ParameterError("\n\n".join(faults))
     return plans
 
 
 def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path) -> Plan:
-    node = notebook.read()
-    declared = parameters.read_parameters(node, name=notebook.name)
+    node, name = notebook.read(), notebook.name
+    declared = parameters.read_parameters(node, name=name)
     wanted: dict[str, Any] = dict(notebook.sidecar.profiles.get(request.chosen_profile, {}))
     if request.source is not None and ATLAS in declared:
         wanted[ATLAS] = request.source
     wanted |= parameters.coerce(declared, request.values)
-    wanted = parameters.place(declared, wanted, folder=request.folder)
-    given = parameters.check(declared, wanted, name=notebook.name)
-    given = {name: value for name, value in given.items() if value != declared[name].default}
+    wanted = parameters.place(declared, wanted, folder=Path.cwd())
+    given = parameters.check(declared, wanted, name=name)
+    given = {one: value for one, value in given.items() if value != declared[one].default}
+    effective = {one: given.get(one, about.default) for one, about in declared.items() if one != OUT_DIR}
     if OUT_DIR in declared:
-        given[OUT_DIR] = f"files/{notebook.name}"
-    parts = key.parts_of(node, declared=declared, given=given, project=project, number=notebook.name[:2])
-    effective = {name: given.get(name, one.default) for name, one in declared.items() if name != OUT_DIR}
-    folder, source = runs / notebook.name, nbformat.writes(node)
-    return Plan(notebook, given, effective, parts, request, folder, source, label=notebook.name)
+        given[OUT_DIR] = f"files/{name}"
+    code = [cell.source for cell in node.cells if cell.cell_type == "code"]
+    parts = key.parts_of(code, effective, root=project.root, number=name[:2])
+    source = nbformat.writes(node)
+    return Plan(name, notebook.sidecar, source, given, effective, parts, request, runs / name, label=name)
 
 
-def _lack(notebook: Notebook, atlas: Value | None, opened: dict[str, Any]) -> str:
+def _lack(needs: tuple[str, ...], atlas: Value | None, opened: dict[str, Any]) -> str:
     """Say what a source lacks of what a notebook needs, in a sentence; empty if it lacks nothing."""
-    needs = notebook.sidecar.needs
     if not needs or atlas is None or key.is_word(str(atlas)):
         return ""  # a simulated atlas holds everything
-    from helpers import sources
-    from helpers.atlas import columns
-
     if str(atlas) not in opened:
         opened[str(atlas)] = sources.open_atlas(str(atlas))
     missing = [name for name in needs if not opened[str(atlas)].has(name)]
@@ -198,28 +162,15 @@ def make(
     workers: int | None = None,
     memory: str | None = None,
     fresh: bool = False,
-    tell: Tell = _silent,
+    tell: Tell = lambda *_: None,
 ) -> list[Outcome]:
     """Make the runs that are not made yet, or all if `fresh`, in parallel; a failing one does not stop the others.
 
-    Parameters
-    ----------
-    failed
-        Folder in which failing runs are kept, apart from the good ones.
-    workers
-        Kernels at once; as many as cores if not given.
-    memory
-        What all runs together may take, such as ``"8 GiB"``; what the machine has free if not given. A run waits until
-        what its sidecar expects of it fits; one that alone expects more than is free runs alone.
-    tell
-        Called with the notebook and how far it is.
-
-    Raises
-    ------
-    BudgetError
-        If a run alone is expected to need more than the memory given.
+    Failing runs are kept apart in `failed`. `workers` are the kernels at once, as many as cores if not given. `memory` is
+    what all runs together may take: a run waits until what its sidecar expects of it fits. `tell` is called with the
+    notebook when it starts and how it ended.
     """
-    wanted = [one for one in plans if fresh or not one.is_made]
+    wanted = [one for one in plans if fresh or good_run(one.target, one.name) is None]
     free = to_bytes(memory) if memory else free_bytes()
     large = [f"{one.name} ({to_text(one.memory)})" for one in wanted if memory and one.memory > free]
     if large:
@@ -228,6 +179,10 @@ def make(
             f"Give more, or leave --memory out: then a run waits until what it needs is free."
         )
         raise BudgetError(msg)
+    for source in sorted({str(one.effective[ATLAS]) for one in wanted if ATLAS in one.effective}):
+        tell(f"atlas {source}", "started")
+        sources.open_atlas(source)  # simulated here, not by each of the notebooks that start at once
+        tell(f"atlas {source}", "good")
     outcomes = {}
     for one in plans:
         if one in wanted:
@@ -245,7 +200,7 @@ def make(
 
 
 def run_all(
-    plans: list[Plan], *, failed: Path, places: int, memory: int, tell: Tell = _silent
+    plans: list[Plan], *, failed: Path, places: int, memory: int, tell: Tell = lambda *_: None
 ) -> dict[Plan, Outcome]:
     """Execute plans, at most so many at once and as many as fit in memory, and return how each ended."""
     waiting, running, outcomes = list(plans), {}, {}
@@ -254,7 +209,10 @@ def run_all(
     pool = futures.ThreadPoolExecutor(places)
     try:
         while waiting or running:
-            for one in _fitting(waiting, list(running.values()), places, memory):
+            for one in list(waiting):  # in their order, but one that does not fit lets smaller ones pass
+                needed = one.memory + sum(each.memory for each in running.values()) + _OWN
+                if len(running) == places or (running and needed > memory):
+                    continue
                 waiting.remove(one)
                 kept = failed / (one.name if one.label == one.name else f"{one.name}-{one.key}")
                 running[pool.submit(execute, one, watches[one], failed=kept, threads=threads)] = one
@@ -262,7 +220,6 @@ def run_all(
             done, _ = futures.wait(running, timeout=0.25, return_when=futures.FIRST_COMPLETED)
             for one in running.values():
                 watches[one].sample()
-                tell(one.label, watches[one].words)
             for future in done:
                 one = running.pop(future)
                 outcomes[one] = future.result()
@@ -274,17 +231,6 @@ def run_all(
     finally:
         pool.shutdown(cancel_futures=True)
     return outcomes
-
-
-def _fitting(waiting: list[Plan], running: list[Plan], places: int, memory: int) -> list[Plan]:
-    """Return the plans to start now: in their order, but one that does not fit lets smaller ones pass."""
-    chosen: list[Plan] = []
-    for one in waiting:
-        beside = [*running, *chosen]
-        needed = sum(each.memory for each in (*beside, one)) + _OWN
-        if len(beside) < places and (not beside or needed <= memory):
-            chosen.append(one)
-    return chosen
 
 
 def _clear_leftovers(folder: Path) -> None:
@@ -332,11 +278,11 @@ def left_out(project: Project) -> dict[str, str]:
     return {name: str(reason) for name, reason in reasons.items() if reason}
 
 
-def current(project: Project, notebook: Notebook) -> dict[str, Any] | None:
+def current(project: Project, name: str) -> dict[str, Any] | None:
     """Return what is known of the run that the site shows, with its ``folder``; None if there is no whole one."""
-    pointer = _pointer(project, notebook.name)
-    folder = project.build / "runs" / notebook.name / str(pointer.get("key"))
-    record = good_run(folder, notebook.name)
+    pointer = _pointer(project, name)
+    folder = project.build / "runs" / name / str(pointer.get("key"))
+    record = good_run(folder, name)
     return None if record is None else {**record, **pointer, "folder": folder}
 
 
@@ -345,13 +291,13 @@ def _pointer(project: Project, name: str) -> dict[str, Any]:
 
 
 def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:
-    """Say of every notebook why its page is stale: no reasons means current, None means never run.
+    """Say of every notebook why its page is stale for a request, or else for what it was last made for.
 
-    `request` is what the pages should show; if not given, what they were last made for.
+    No reasons means current, None means never run.
     """
     found: dict[str, list[str] | None] = dict.fromkeys(project.notebooks)
     for notebook in project.choose():
-        if known := current(project, notebook):
+        if known := current(project, notebook.name):
             wanted = request or Request(atlas=known.get("atlas"), profile=known.get("profile"))
             now = plan(project, [notebook], wanted)[0].parts
             found[notebook.name] = key.differences(known.get("parts", {}), now)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from helpers.budget import to_text
-from helpers.findings import in_html, links
+from helpers.findings import escape, in_html, links
 
 Runs = Mapping[str, Mapping[str, Any]]
 SWEEP_FILE, TABLE = "sweep.json", "table"
@@ -93,12 +93,26 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def findings(site: Mapping[str, Any], *, whole: bool) -> str:
+    """Return what each chapter found as Markdown, in the last sentence of its run or in all; why chapters are left out."""
+    runs, missing = site.get("runs", {}), site.get("missing", {})
+    lines = []
+    for name in sorted({*runs, *missing}):
+        if name in missing:
+            title, reason = escape(missing[name]["title"]), escape(missing[name]["reason"])
+            lines.append(f"- {title}: not in this copy of the book. {reason}\n")
+            continue
+        run = runs[name]
+        question = f" {escape(run['question'])}" if whole else ""
+        lines.append(f"- [**{escape(run['title'])}**](/notebooks/{name}.ipynb){question}\n")
+        lines += [f"  {sentence}\n" for sentence in run["in_short"][0 if whole else -1 :]]
+    return "\n".join(lines) or "No chapter was run before this site was built."
+
+
 def sweep_page(folder: Path) -> str:
     """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
     if not (folder / SWEEP_FILE).is_file():
-        return (
-            f"This sweep was not run for this copy of the book. To make it: `musclebook sweep {folder.name}`."
-        )
+        return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."
     about = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
     runs = pl.read_parquet(folder / f"{TABLE}.parquet")
     failed = runs.filter(pl.col(STATUS) == "failed").height
@@ -126,9 +140,8 @@ def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
     columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
     units = about["records"]
-    heads = [
-        column.replace("_", " ") + (f" ({units[column]})" if units.get(column) else "") for column in columns
-    ]
+    unit = {column: f" ({units[column]})" if units.get(column) else "" for column in columns}
+    heads = [column.replace("_", " ") + unit[column] for column in columns]
     head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
     body = []
     for row in table.iter_rows(named=True):

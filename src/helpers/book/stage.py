@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from helpers.book import key, run
 from helpers.book.project import Notebook, Project, read_json, tags
 from helpers.book.shown import SWEEP_FILE
 from helpers.errors import SiteError
-from helpers.files import cache_folder, write_json
+from helpers.files import cache_folder, drop_leftovers, write_json, writing
 from helpers.parameters import ATLAS, read_yaml
 
 SITE_FILE = "site.json"
-_LAUNCHABLE = ("github", "gitlab", "bitbucket")  # hosts from which Binder can start
 _INJECTED = "injected-parameters"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page can hold them
@@ -31,47 +29,41 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page c
 def stage(project: Project, *, repository: str | None = None, branch: str = "main") -> Path:
     """Put the sources of the site together in the build folder and return where.
 
-    A file that did not change keeps its time, so that Sphinx reads again only what did.
-
-    Parameters
-    ----------
-    project
-        The book; pages whose notebook has no good run are left out, and what refers to them steps aside.
-    repository
-        Web address of the public repository: launch and edit buttons appear only when it is known.
-    branch
-        Branch or tag that those buttons open.
-
-    Raises
-    ------
-    SiteError
-        If no notebook of the book has a good run.
+    Pages whose notebook has no good run are left out, and what refers to them steps aside. A file that did not change
+    keeps its time, so that Sphinx reads again only what did.
     """
-    runs = {name: found for name, book in project.notebooks.items() if (found := run.current(project, book))}
+    runs = {name: found for name in project.notebooks if (found := run.current(project, name))}
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
-    missing = {name: _why_missing(project, name) for name in project.notebooks if name not in runs}
+    reasons = run.left_out(project)
+    missing = {
+        name: {
+            "title": book.sidecar.title,
+            "reason": reasons.get(name, "It was not run for this copy of the book."),
+        }
+        for name, book in project.notebooks.items()
+        if name not in runs
+    }
     target = project.build / "site"
-    with tempfile.TemporaryDirectory(dir=project.build, prefix=".stage-") as folder:
-        part = Path(folder)
+    drop_leftovers(target)
+    with writing(target, owned=True) as part:
+        part.mkdir()
         _copy_pages(project, part)
-        pages = {path.stem for path in (project.root / "book").glob("*.md")}
-        gone = {*missing, *(name for name in pages if not _exists(part, f"book/{name}"))}
-        if gone:
-            for path in (*part.glob("*.md"), *(part / "book").glob("*.md")):
-                path.write_text(without_links(path.read_text(encoding="utf-8"), gone), encoding="utf-8")
+        for path in (*part.glob("*.md"), *(part / "book").glob("*.md")):
+            path.write_text(without_links(path.read_text(encoding="utf-8"), set(missing)), encoding="utf-8")
         about = {
-            name: _stage_notebook(project, project.notebooks[name], found, part / "notebooks", gone)
+            name: _stage_notebook(project, project.notebooks[name], found, part / "notebooks", set(missing))
             for name, found in runs.items()
         }
         toc = _kept(read_yaml(project.root / "_toc.yml"), part)
         (part / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
-        titles = {name: project.notebooks[name].sidecar.title for name in missing}
-        site = {"runs": about, "missing": missing, "titles": titles, "repository": repository}
-        write_json(part / SITE_FILE, {**site, "branch": branch})
-        _take_over(part, target)
+        write_json(part / SITE_FILE, {"runs": about, "missing": missing})
+        for new in part.rglob("*"):
+            old = target / new.relative_to(part)
+            if new.is_file() and old.is_file() and filecmp.cmp(new, old, shallow=False):
+                shutil.copystat(old, new)
     return target
 
 
@@ -90,8 +82,11 @@ def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
     return fresh
 
 
-def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str) -> NotebookNode:
+def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str, hidden: list[str]) -> NotebookNode:
     """Make an executed notebook ready to be a page: no traces of the machine, takeaways on top, changed parameters shown."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     cells, takeaways = [], said(notebook)
     for cell in notebook.cells:
         if _INJECTED in tags(cell):
@@ -124,9 +119,7 @@ def clean(value: Any, hidden: list[str]) -> Any:
             value = value.replace(f"{folder}/", "").replace(folder, Path(folder).name)
         return _CONTROL.sub("\ufffd", _ESCAPES.sub("", value))
     if isinstance(value, Mapping):
-        return {
-            name: one if str(name).startswith("image/") else clean(one, hidden) for name, one in value.items()
-        }
+        return {name: one if name.startswith("image/") else clean(one, hidden) for name, one in value.items()}
     return [clean(one, hidden) for one in value] if isinstance(value, list) else value
 
 
@@ -147,10 +140,8 @@ def _stage_notebook(
     """Write the page of a run and its files, and return what the site knows of it."""
     hidden = hidden_folders(project, found.get("parameters", {}))
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
-    for cell in executed.cells:
-        if cell.cell_type == "code":
-            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
-    page = dress(merge(book.read(), executed), given=found.get("given", {}), run_key=found["key"])
+    merged, given = merge(book.read(), executed), found.get("given", {})
+    page = dress(merged, given=given, run_key=found["key"], hidden=hidden)
     for cell in page.cells:
         if cell.cell_type == "markdown":
             cell.source = without_links(cell.source, gone)
@@ -164,7 +155,7 @@ def _stage_notebook(
 
 
 def _copy_pages(project: Project, part: Path) -> None:
-    """Copy pages and sweeps; pages of sweeps that were not made are left out, and the gallery without any."""
+    """Copy pages and the sweeps that were made."""
     hidden = shutil.ignore_patterns(".*", "__pycache__")
     if (project.root / "book").is_dir():
         shutil.copytree(project.root / "book", part / "book", ignore=hidden)
@@ -173,26 +164,10 @@ def _copy_pages(project: Project, part: Path) -> None:
             shutil.copyfile(path, part / path.name)
     for about in (project.build / "sweeps").glob(f"*/{SWEEP_FILE}"):
         shutil.copytree(about.parent, part / "sweeps" / about.parent.name, ignore=hidden)
-    pages = list((part / "book").glob("gallery_*.md"))
-    for page in pages:
-        if not (part / "sweeps" / page.stem.removeprefix("gallery_")).is_dir():
-            page.unlink()
-    if pages and not any(page.is_file() for page in pages):
-        (part / "book" / "gallery.md").unlink(missing_ok=True)
-
-
-def _why_missing(project: Project, name: str) -> str:
-    return run.left_out(project).get(name, "It was not run for this copy of the book.")
 
 
 def without_links(text: str, gone: set[str]) -> str:
-    """Return Markdown in which links to pages that are not there, and to their figures, are plain words.
-
-    Examples
-    --------
-    >>> without_links("See [the tests](../notebooks/03_de.ipynb) and {numref}`fig-03-volcano`.", {"03_de"})
-    'See the tests and (not in this copy).'
-    """
+    """Return Markdown in which links to pages that are not there, and to their figures, are plain words."""
     figures = tuple(f"fig-{name[:2]}-" for name in gone if name[:2].isdecimal())
 
     def link(match: re.Match[str]) -> str:
@@ -206,23 +181,6 @@ def without_links(text: str, gone: set[str]) -> str:
     return re.sub(r"\{(?:doc|ref|numref)\}`(?:(?P<words>[^`<]+)<)?(?P<target>[^`<>]+)>?`", role, text)
 
 
-def _take_over(part: Path, target: Path) -> None:
-    """Bring the staged sources up to date, touching only the files that differ."""
-    target.mkdir(exist_ok=True)
-    wanted = {path.relative_to(part) for path in part.rglob("*") if path.is_file()}
-    for path in sorted(target.rglob("*"), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.relative_to(target) not in wanted:
-            path.unlink()
-    for name in sorted(wanted):
-        new, old = part / name, target / name
-        if not old.is_file() or not filecmp.cmp(new, old, shallow=False):
-            old.parent.mkdir(parents=True, exist_ok=True)
-            new.replace(old)
-
-
 def _kept(entry: dict[str, Any], part: Path) -> dict[str, Any] | None:
     """Return an entry of the contents without the pages that are not there; None if nothing is left of it."""
     kept = dict(entry)
@@ -230,12 +188,8 @@ def _kept(entry: dict[str, Any], part: Path) -> dict[str, Any] | None:
         kept[name] = [one for inner in entry[name] if (one := _kept(inner, part))]
         if not kept[name]:
             del kept[name]
-    there = _exists(part, entry["file"]) if "file" in entry else {"root", "chapters"} & kept.keys()
+    there = any(part.glob(f"{entry['file']}*")) if "file" in entry else {"root", "chapters"} & kept.keys()
     return kept if there else None
-
-
-def _exists(folder: Path, page: str) -> bool:
-    return any((folder / f"{page}{suffix}").is_file() for suffix in ("", ".md", ".rst", ".ipynb"))
 
 
 def _config(project: Project, repository: str | None, branch: str) -> str:
@@ -245,7 +199,7 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     sphinx["musclebook_site"] = SITE_FILE
     address = (repository or "").rstrip("/").removesuffix(".git")
-    if any(host in address.lower() for host in _LAUNCHABLE):
+    if re.search("github|gitlab|bitbucket", address.lower()):  # Binder can start from these
         config["repository"] = {"url": address, "branch": branch, "path_to_book": ""}
         config["launch_buttons"] = {
             "notebook_interface": "jupyterlab",
@@ -253,6 +207,8 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
             "colab_url": "https://colab.research.google.com",
         }
         config.setdefault("html", {})["use_repository_button"] = True
+        install = f"`%pip install --quiet 'musclebook @ git+{repository}@{branch}'`"
+        sphinx["myst_substitutions"] = {"install": f"On Colab, run this cell first: {install}"}
         if "notfound_urls_prefix" in sphinx:  # project pages live in a folder named after the repository
             sphinx["notfound_urls_prefix"] = f"/{address.split('/')[-1]}/"
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
@@ -283,12 +239,9 @@ def said(executed: NotebookNode) -> list[str]:
     for cell in executed.cells:
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^#+ +(.*)$", cell.source)):
             inside = heading[1].strip().lower() in {"in short", "in one sentence"}
-        if cell.cell_type == "code" and {"finding", "remove-input", "hide-input"} & tags(cell):
-            texts = [
-                output.data["text/markdown"]
-                for output in cell.get("outputs", [])
-                if "text/markdown" in output.get("data", {})
-            ]
+        if {"finding", "remove-input", "hide-input"} & tags(cell):
+            shown_as = [output.get("data", {}) for output in cell.get("outputs", [])]
+            texts = [data["text/markdown"] for data in shown_as if "text/markdown" in data]
             last = texts[-1:] or last
             found += texts if inside else []
     return found or last

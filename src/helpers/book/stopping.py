@@ -4,11 +4,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import psutil
+
+import helpers
 
 _ON_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
 # Put before the code of a child: on Linux the system ends it with its parent, whatever ended that.
@@ -37,6 +41,14 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 def child_command(code: str, *arguments: str) -> list[str]:
     """Return the command of a Python child that ends with this process."""
     return [sys.executable, "-c", PRELUDE + code, str(os.getpid()), *arguments]
+
+
+def child_environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a child that starts in another folder: PYTHONPATH absolute, this package first."""
+    inherited = os.environ if inherited is None else inherited
+    here = str(Path(helpers.__file__).resolve().parents[1])
+    paths = [str(Path(one).resolve()) for one in inherited.get("PYTHONPATH", "").split(os.pathsep) if one]
+    return {**inherited, "PYTHONPATH": os.pathsep.join([here, *paths])}
 
 
 def kill_family(pid: int) -> None:

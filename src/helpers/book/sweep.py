@@ -18,15 +18,12 @@ from helpers.book import key, run
 from helpers.book.execute import Outcome
 from helpers.book.project import Notebook, Project, checked, read_as
 from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
-from helpers.book.stage import clean, dress, hidden_folders
+from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
 from helpers.parameters import ATLAS, OUT_DIR, Value, read_parameters
 
 _TYPES = {"int": pl.Int64, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
-
-
-_GRID = dict[str, Annotated[list[Value], Field(min_length=1)]]
 
 
 def _joined(grid: Any) -> Any:
@@ -41,7 +38,7 @@ class Sweep:
     name: str
     title: str
     notebook: str
-    grid: Annotated[list[_GRID], BeforeValidator(_joined)]
+    grid: Annotated[list[dict[str, Annotated[list[Value], Field(min_length=1)]]], BeforeValidator(_joined)]
     records: list[str]
     x: str
     split: str | None = None
@@ -61,10 +58,7 @@ def read_sweep(project: Project, name: str) -> Sweep:
         there = ", ".join(sorted(one.stem for one in (project.root / "sweeps").glob("*.yaml"))) or "none"
         msg = f"there is no sweep {name!r}. There are: {there}."
         raise RunError(msg)
-    try:
-        sweep = read_as(Sweep, path, name=path.stem)
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
+    sweep = read_as(Sweep, path, ParameterError, name=path.stem)
     book = project.choose([sweep.notebook])[0]
     if faults := _name_faults(book, sweep):
         msg = f"{path.name}: {'; '.join(faults)}."
@@ -74,18 +68,15 @@ def read_sweep(project: Project, name: str) -> Sweep:
 
 def _name_faults(book: Notebook, sweep: Sweep) -> list[str]:
     promised, declared = book.sidecar.records, read_parameters(book.read(), name=book.name)
-    faults = [f"{book.name} does not record {one!r}" for one in sweep.records if one not in promised]
-    if not faults and not any(promised[one].type != "str" for one in sweep.records):
-        faults.append("none of 'records' is a number, so there is nothing to draw")
     swept = {name for one in sweep.grid for name in one}
+    faults = [f"{book.name} does not record {one!r}" for one in sweep.records if one not in promised]
+    if not faults and all(promised[one].type == "str" for one in sweep.records):
+        faults.append("none of 'records' is a number, so there is nothing to draw")
     given = sorted(swept | sweep.fixed.keys())
     faults += [f"{book.name} has no parameter {name!r}" for name in given if name not in declared]
     shown = {"x": sweep.x, "split": sweep.split or sweep.x}
-    return faults + [
-        f"{where!r} is {name!r}, which 'grid' does not vary"
-        for where, name in shown.items()
-        if name not in swept
-    ]
+    unvaried = [(where, name) for where, name in shown.items() if name not in swept]
+    return faults + [f"{where!r} is {name!r}, which 'grid' does not vary" for where, name in unvaried]
 
 
 def plans_of(
@@ -120,18 +111,18 @@ def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) 
 
 def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl.DataFrame:
     """Return one row a run: the parameters of the point, the recorded values, how it ended, its key."""
-    promised = plans[0].notebook.sidecar.records
     columns = list(dict.fromkeys(name for point in sweep.points for name in point))
     rows, file = [], Path("files", sweep.notebook, "results.json")
     for point, one, outcome in zip(sweep.points, plans, outcomes, strict=True):
-        found = {}
-        if outcome.status != "failed":
-            found = json.loads((Path(outcome.folder) / file).read_text(encoding="utf-8"))["findings"]
-        ending = {STATUS: "failed" if outcome.status == "failed" else "good", KEY: one.parts.key}
+        bad = outcome.status == "failed"
+        found = (
+            {} if bad else json.loads((Path(outcome.folder) / file).read_text(encoding="utf-8"))["findings"]
+        )
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
         given = {name: point.get(name) for name in columns}
+        ending = {STATUS: "failed" if bad else "good", KEY: one.key}
         rows.append({**given, **values, **ending, SECONDS: outcome.seconds, ERROR: outcome.error})
-    schema = {name: _TYPES[promised[name].type] for name in sweep.records}
+    schema = {name: _TYPES[plans[0].sidecar.records[name].type] for name in sweep.records}
     return pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, strict=False)
 
 
@@ -146,9 +137,8 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
         figure = Figure(figsize=size, dpi=style.DPI)
         for axes, name in zip(figure.subplots(len(drawn), squeeze=False).flat, drawn, strict=True):
             across, up = (sweep.x, name) if by_number else (name, sweep.x)
-            sns.scatterplot(
-                frame, x=across, y=up, hue=sweep.split, style=sweep.split, ax=axes, palette="dark"
-            )
+            hue = sweep.split
+            sns.scatterplot(frame, x=across, y=up, hue=hue, style=hue, ax=axes, palette="dark")
             axes.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
             if axes.get_legend() and name != drawn[0]:
                 axes.get_legend().remove()
@@ -160,13 +150,10 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
 def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
     node = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
     changed = {name: value for name, value in one.given.items() if name != OUT_DIR}
-    page = dress(node, given=changed, run_key=one.parts.key)
-    hidden = hidden_folders(project, one.effective)
+    page = dress(node, given=changed, run_key=one.key, hidden=hidden_folders(project, one.effective))
     for cell in page.cells:
         # several runs of one notebook would give one label to several figures
         cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
-        if cell.cell_type == "code":
-            cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     with writing(target) as part:
         nbformat.write(page, part)
 
@@ -179,6 +166,6 @@ def _about(sweep: Sweep, plans: list[run.Plan]) -> dict[str, Any]:
         "fixed": sweep.fixed,
         "x": sweep.x,
         "split": sweep.split,
-        "records": {name: plans[0].notebook.sidecar.records[name].unit for name in sweep.records},
+        "records": {name: plans[0].sidecar.records[name].unit for name in sweep.records},
         "simulated": atlas is not None and key.is_simulated(str(atlas)),
     }

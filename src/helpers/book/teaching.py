@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -27,7 +28,6 @@ _CHECK = re.compile(r"""\bcheck\(\s*["']([^"']+)["']""")
 _TITLE = re.compile(r"^### Exercise: (?P<title>.+?) \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
 _HINT = re.compile(r"<details>\s*<summary>Hint</summary>(.*?)</details>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
-_SILENT = {"remove-input", "remove-cell"}  # tags of cells whose code is bookkeeping
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,20 @@ class Exercise:
 def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
     """Return the exercises of a chapter, in order; `name` is for messages."""
     found, faults = [], []
-    for place, cell in enumerate(notebook.cells):
+    for number, (cell, after) in enumerate(pairwise([*notebook.cells, None]), 1):
         if "exercise" not in tags(cell):
             continue
         title, hint = _TITLE.search(cell.source), _HINT.search(cell.source)
-        after = notebook.cells[place + 1] if place + 1 < len(notebook.cells) else None
         check = _CHECK.search(after.source) if after is not None and "solution" in tags(after) else None
-        if title is None or hint is None or check is None:
+        if title and hint and check:
+            question = _HINT.sub("", cell.source[title.end() :]).strip()
+            minutes = int(title["minutes"])
+            found.append(Exercise(check[1], title["title"], minutes, question, hint[1].strip(), after.source))
+        else:
             faults.append(
-                f"cell {place + 1} of {name} is an exercise without '### Exercise: title (N minutes)', a hint, "
+                f"cell {number} of {name} is an exercise without '### Exercise: title (N minutes)', a hint, "
                 "or a solution below it that ends in its check"
             )
-            continue
-        question = _HINT.sub("", cell.source[title.end() :]).strip()
-        found.append(
-            Exercise(check[1], title["title"], int(title["minutes"]), question, hint[1].strip(), after.source)
-        )
     if faults:
         msg = f"{'; '.join(faults)}."
         raise ExerciseError(msg)
@@ -68,21 +66,12 @@ def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
 
 
 def stub_of(solution: str) -> str:
-    r"""Return what stands in place of a solution: its imports, its names, its check, and no answer.
+    """Return what stands in place of a solution: its imports, its names, its check, and no answer.
 
     Functions keep their signature and end without a result, values become ``...``: a notebook runs on to its end.
-
-    Examples
-    --------
-    >>> print(stub_of("def twice(x):\n    return 2 * x\n\n\nprint(twice(4))\ncheck('01.twice', twice)"))
-    def twice(x):
-        ...  # write it here
-    <BLANKLINE>
-    check('01.twice', twice)
     """
     body = _parse(solution).body
-    calls = [one for one in body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
-    checked = [one for one in calls if _CHECK.search(ast.unparse(one))]
+    checked = [one for one in body if isinstance(one, ast.Expr) and _CHECK.search(ast.unparse(one))]
     # a value that only leads to the answer would give half of it away
     asked = {one.id for node in checked for one in ast.walk(node) if isinstance(one, ast.Name)}
     imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -124,13 +113,12 @@ def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) 
     for cell in notebook.cells:
         if "solution" in tags(cell):
             check = _CHECK.search(cell.source)
-            shown = _expected_cell(expected.get(check[1], []) if check else [])
-            cells += [shown] if shown else []
+            cells += _expected_cell(expected.get(check[1], []) if check else [])
             cells.append(nbformat.v4.new_code_cell(stub_of(cell.source), metadata={"tags": ["stub"]}))
             continue
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source)
-        elif _SILENT & tags(cell):
+        elif {"remove-input", "remove-cell"} & tags(cell):  # bookkeeping
             cell.metadata["jupyter"] = {"source_hidden": True}
         cells.append(cell)
     notebook.cells = cells
@@ -138,13 +126,7 @@ def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) 
 
 
 def plain_markdown(source: str) -> str:
-    """Return a text without the roles and fences that only the book's builder understands.
-
-    Examples
-    --------
-    >>> plain_markdown("See {cite}`lun2016step` and [loading](01_loading).")
-    'See (lun2016step) and [loading](01_loading.ipynb).'
-    """
+    """Return a text without the roles and fences that only the book's builder understands."""
     source = re.sub(r"\{cite(?::p|:t)?\}`([^`]+)`", r"(\1)", source)
     source = re.sub(r"\{term\}`(?:([^`<]+?) ?<[^`>]+>|([^`]+))`", lambda found: found[1] or found[2], source)
     source = re.sub(r"\]\((\d\d_\w+)\)", r"](\1.ipynb)", source)
@@ -156,7 +138,7 @@ def plain_markdown(source: str) -> str:
 
 def _expected_outputs(project: Project, book: Notebook) -> dict[str, list[NotebookNode]]:
     """Return what the solutions showed in the current run, by exercise; empty where there is no run."""
-    found = current(project, book)
+    found = current(project, book.name)
     if found is None:
         return {}
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
@@ -195,10 +177,7 @@ def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
 
 def schedule_table(slots: list[Slot]) -> str:
     """Return a schedule as a table in Markdown: when, how long, what, what may be skipped, what will be asked."""
-    lines = [
-        "| start | minutes | what | may be skipped | learners will ask |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    lines = ["| start | minutes | what | may be skipped | learners will ask |", "|" + " --- |" * 5]
     for slot in slots:
         skip, asked = (slot.block.skip, slot.block.asked) if slot.block else ("", "")
         where = f" ({slot.chapter[:2]})" if slot.chapter else ""
@@ -218,11 +197,6 @@ def write(
     """Write both editions and the teacher's page into a folder, whole or not at all; return exercises by chapter.
 
     `minutes` is the length of the schedule, breaks included; `force` replaces a folder in which something was edited.
-
-    Raises
-    ------
-    ExerciseError
-        If an exercise is not whole, or the time is too short for a single block.
     """
     books = project.choose(chapters)
     slots = plan(books, minutes=minutes)
@@ -261,11 +235,11 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
-    functions = inspect.getmembers(checks, inspect.isfunction)
     asked = registered().get(name)
     if asked is None:
         return []
     # a checker and what it calls: two may share their sentences
+    functions = inspect.getmembers(checks, inspect.isfunction)
     called = [one for word, one in functions if word in asked.__code__.co_names]
     trees = [ast.parse(inspect.getsource(one)).body[0] for one in (asked, *called)]
     texts = [text for tree in trees for statement in tree.body[1:] for text in _texts(statement)]
@@ -276,9 +250,10 @@ def _texts(node: ast.AST) -> Iterator[str]:
     """Give the texts in a piece of code, dots in place of what a run fills in."""
     if isinstance(node, ast.JoinedStr):
         yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
-    for child in () if isinstance(node, ast.JoinedStr) else ast.iter_child_nodes(node):
+    for child in ast.iter_child_nodes(node):
         yield from _texts(child)
 
 
@@ -297,20 +272,21 @@ def _lay_out(blocks: list[tuple[str, Block]], *, minutes: int) -> list[Slot]:
     return [*slots, Slot(now, 10, "What to take home")]
 
 
-def _expected_cell(outputs: list[NotebookNode]) -> NotebookNode | None:
+def _expected_cell(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return a cell that unfolds to outputs, or none where nothing but the verdict of the check was shown."""
     parts, pictures = [], {}
     for output in outputs:
         data = output.get("data", {})
+        text = output.get("text") or data.get("text/plain")
         if "musclebook" in output.get("metadata", {}):
             continue  # the verdict of the check
         if "image/png" in data:
             file = f"expected_{len(pictures)}.png"
             pictures[file] = {"image/png": data["image/png"].replace("\n", "")}
             parts.append(f"![what the solution draws](attachment:{file})")
-        elif text := output.get("text") or data.get("text/plain"):
+        elif text:
             parts.append(f"```text\n{html.unescape(_TAG.sub('', text)).strip()}\n```")
-    if not parts:
-        return None
     # folded: of an exercise that asks for a value it is the answer
     text = "\n\n".join(["<details><summary>What a solution shows</summary>", *parts, "</details>"])
-    return nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
+    cell = nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
+    return [cell] if parts else []

@@ -30,19 +30,21 @@ def check(name: str, answer: Any) -> None:
     """Check an answer, a function or a value, to an exercise such as ``"03.smallest"`` and show the verdict.
 
     A wrong answer gets a sentence that says what is wrong, never an error.
-
-    Raises
-    ------
-    ExerciseError
-        If there is no such exercise.
     """
+    from IPython.display import HTML, display
+
     checkers = registered()
     if name not in checkers:
         near = difflib.get_close_matches(name, checkers, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         msg = f"there is no exercise {name!r}.{hint}"
         raise ExerciseError(msg)
-    _show(name, verdict(checkers[name], answer))
+    wrong = verdict(checkers[name], answer)
+    mark, kind, text = ("✓", "right", "right.") if wrong is None else ("✗", "wrong", f"not yet: {wrong}")
+    display(
+        HTML(f"<p class='exercise-{kind}'>{mark} <b>{html.escape(name)}</b> {html.escape(text)}</p>"),
+        metadata={"musclebook": {"exercise": name, "right": wrong is None}},
+    )
 
 
 def verdict(checker: Checker, answer: Any) -> str | None:
@@ -70,13 +72,3 @@ def _returning(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return call
-
-
-def _show(name: str, wrong: str | None) -> None:
-    from IPython.display import HTML, display
-
-    mark, kind, text = ("✓", "right", "right.") if wrong is None else ("✗", "wrong", f"not yet: {wrong}")
-    display(
-        HTML(f"<p class='exercise-{kind}'>{mark} <b>{html.escape(name)}</b> {html.escape(text)}</p>"),
-        metadata={"musclebook": {"exercise": name, "right": wrong is None}},
-    )

@@ -14,9 +14,7 @@ TOKEN = "For a private or gated set; never shown or kept."
 
 
 def simulate(
-    out: Annotated[
-        Path | None, Argument(help="New folder; where --atlas demo, tiny or full look if none.")
-    ] = None,
+    out: Annotated[Path | None, Argument(help="New folder; where --atlas demo looks if none.")] = None,
     *,
     scale: Annotated[float, Option(min=0.001, max=1, help="Share of the 183,161 cells.")] = 0.08,
     full: Annotated[bool, Option("--full", help="All cells: takes minutes and gigabytes.")] = False,
@@ -58,9 +56,8 @@ def download(
     given = {"revision": revision, "endpoint": endpoint, "token": token, "force": force}
     with screen.progress("Bytes fetched") as progress:
         record = downloading.download(folder, repository, **given, progress=progress)
-    screen.say(
-        f"{len(record['files'])} files of {record['repository']} at commit {record['commit']} in {folder}."
-    )
+    source = f"{record['repository']} at commit {record['commit']}"
+    screen.say(f"{len(record['files'])} files of {source} in {folder}.")
 
 
 def validate(folder: Folder, *, as_json: screen.Json = False) -> None:

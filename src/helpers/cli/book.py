@@ -1,13 +1,10 @@
 """Commands of the book: run, build, status, pair, sweep, workshop, new-chapter, doctor."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer import Argument, Exit, Option
 
 from helpers import parameters
@@ -20,15 +17,11 @@ if TYPE_CHECKING:
     from helpers.book.project import Project
     from helpers.book.run import Plan, Tell
 
-_ENDED = ("good", "reused", "failed")
-
 Notebooks = Annotated[list[str] | None, Argument(help="Names or numbers; all if none is named.")]
 Atlas = Annotated[str | None, Option(help="demo, tiny, a release folder or an .h5ad.", show_default="demo")]
 Profile = Annotated[str | None, Option(help="test, demo, real or full; fits the atlas if not given.")]
 Workers = Annotated[int | None, Option(min=1, help="Notebooks at once.", show_default="one a core")]
-Memory = Annotated[
-    str | None, Option(help="What all runs together may take, such as '8 GiB'.", show_default="what is free")
-]
+Memory = Annotated[str | None, Option(help="For all runs together: '8 GiB'.", show_default="what is free")]
 
 
 def run(
@@ -61,10 +54,8 @@ def run(
     outcomes = _make(every, plans, failed=failed, workers=workers, memory=memory, fresh=fresh)
     for one in outcomes:
         if one.status != "failed":
-            place, here = Path(one.folder) / "files" / one.name, Path.cwd()
-            place = place.relative_to(here) if place.is_relative_to(here) else place
-            screen.say(f"{one.name}: tables and numbers in {place}")
-    if out is None and (show or not request.by_hand):
+            screen.say(f"{one.name}: tables and numbers in {Path(one.folder) / 'files' / one.name}")
+    if out is None and (show or not values):
         running.point(plans, outcomes)
     running.report(outcomes)
 
@@ -99,10 +90,9 @@ def build(
         running.report(outcomes)
     with Console().status("building the site"):
         made = site.build(project, repository=repository, branch=branch, fresh=fresh)
-    words = "unchanged" if made.reused else "brought up to date" if made.incremental else "built"
     left = sum(bool(one.lacks) for one in every)
     without = f", {left} of {len(every)} chapters left out" if left else ""
-    screen.say(f"Site {words} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
+    screen.say(f"Site {made.how} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
 
 
 def status(atlas: Atlas = None, profile: Profile = None) -> None:
@@ -115,15 +105,13 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
     project = _project()
     request = running.Request(atlas=atlas, profile=profile) if atlas or profile else None
     found, missing = running.states(project, request=request), running.left_out(project)
-    rows = []
-    for name, reasons in found.items():
-        if reasons is None:
-            rows.append((name, "left out" if name in missing else "never run", missing.get(name, "")))
-        else:
-            rows.append((name, "stale" if reasons else "current", "; ".join(reasons)))
-    screen.show_table(("page", "state", "because of"), rows)
-    stale = [name for name, reasons in found.items() if reasons != [] and name not in missing]
-    raise Exit(1 if stale else 0)
+    rows = [(name, "left out", reason) for name, reason in missing.items()]
+    for name in found.keys() - missing.keys():
+        reasons = found[name]
+        state = "never run" if reasons is None else "stale" if reasons else "current"
+        rows.append((name, state, "; ".join(reasons or [])))
+    screen.show_table(("page", "state", "because of"), sorted(rows))
+    raise Exit(1 if {"stale", "never run"} & {state for _, state, _ in rows} else 0)
 
 
 def pair(
@@ -141,9 +129,7 @@ def pair(
     books = _project().choose(notebooks)
     if check:
         found = [difference for book in books for difference in pairing.compare(book)]
-        for difference in found:
-            screen.say(difference)
-        screen.say(f"{len(books)} pairs, {len(found)} differences")
+        screen.say("\n".join([*found, f"{len(books)} pairs, {len(found)} differences"]))
         raise Exit(1 if found else 0)
     write = pairing.write_text if from_ipynb else pairing.write_pair
     faults = []
@@ -173,11 +159,9 @@ def sweep(
     project = _project()
     wanted = sweeping.read_sweep(project, name)
     plans = sweeping.plans_of(project, wanted, atlas=atlas, profile=profile)
-    _prepare(plans)
-    with _progress() as tell:
-        folder, outcomes = sweeping.make(project, wanted, plans, workers=workers, memory=memory, tell=tell)
+    folder, outcomes = sweeping.make(project, wanted, plans, workers=workers, memory=memory, tell=_teller())
     states = [one.status for one in outcomes]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in _ENDED)
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("good", "reused", "failed"))
     screen.say(f"{len(states)} runs: {counts}. Table and figure: {folder}")
     running.report(outcomes)
 
@@ -243,10 +227,8 @@ def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Out
 
     for one in every:
         if one.lacks:
-            screen.say(f"{one.notebook.name} is left out. {one.lacks}")
-    _prepare(plans)
-    with _progress() as tell:
-        outcomes = running.make(plans, tell=tell, **options)
+            screen.say(f"{one.name} is left out. {one.lacks}")
+    outcomes = running.make(plans, tell=_teller(), **options)
     rows = []
     for one in outcomes:
         memory = to_text(one.peak_bytes) if one.peak_bytes else ""
@@ -255,32 +237,13 @@ def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Out
     return outcomes
 
 
-def _prepare(plans: "list[Plan]") -> None:
-    # several notebooks that start at once would each simulate the atlas that none has yet
-    wanted = {one.effective["atlas"] for one in plans if "atlas" in one.effective and not one.is_made}
-    if wanted:
-        from helpers import sources
-
-        for source in sorted(map(str, wanted)):
-            with Console().status(f"opening the atlas {escape(source)}"):
-                sources.open_atlas(source)
-
-
-@contextmanager
-def _progress() -> "Iterator[Tell]":
-    """Give a function that tells how far a notebook is: bars on a terminal, else a line when it starts and ends."""
-    console = Console()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[words]}"))
-    bars = Progress(*columns, TimeElapsedColumn(), transient=True, disable=not console.is_terminal)
-    known: dict[str, int] = {}
+def _teller() -> "Tell":
+    """Return a function that says when a notebook starts, and how it ended after how long."""
+    started: dict[str, float] = {}
 
     def tell(name: str, words: str) -> None:
-        took = f" after {bars.tasks[known[name]].elapsed:.0f} s" if name in known else ""
-        if name not in known:
-            known[name] = bars.add_task(escape(name), total=1, words=words)
-        bars.update(known[name], words=words, completed=words in _ENDED)
-        if bars.disable and (words == "started" or words in _ENDED):  # a log is not silent, and not flooded
-            screen.say(f"{name}: {words}{took}")
+        took = f" after {time.monotonic() - started[name]:.0f} s" if name in started else ""
+        started.setdefault(name, time.monotonic())
+        screen.say(f"{name}: {words}{took}")
 
-    with bars:
-        yield tell
+    return tell

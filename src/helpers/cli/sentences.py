@@ -12,9 +12,7 @@ from helpers.errors import SentenceError
 
 
 def sentences(
-    inputs: Annotated[
-        list[str], Argument(metavar="INPUT...", help="Files .h5ad, release folders, or 'demo'.")
-    ],
+    inputs: Annotated[list[str], Argument(metavar="INPUT...", help=".h5ad, release folders, 'demo'.")],
     out: Annotated[Path, Argument(help="Folder for the sentences.")],
     *,
     top_n: Annotated[int, Option(min=0, help="Words of a sentence at most; 0: all expressed.")] = 2_000,
@@ -23,9 +21,7 @@ def sentences(
     case: Annotated[str, Option(help="Case of the symbols: given, upper.")] = "given",
     duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
     symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
-    gene_list: Annotated[
-        list[Path] | None, Option(help="File of genes that get a sentence of their own. Repeatable.")
-    ] = None,
+    gene_list: Annotated[list[Path] | None, Option(help="Genes for a sentence of their own.")] = None,
     split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
     test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
     seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
@@ -71,9 +67,7 @@ def sentences(
         if left := one.manifest["cells_left_out_as_copies"]:
             screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
         for name, found in one.manifest["gene_lists"].items():
-            screen.say(
-                f"  {name}: {found['found']:,} of {found['genes']:,} genes of the list are in the data."
-            )
+            screen.say(f"  {name}: {found['found']:,} of {found['genes']:,} genes are in the data.")
     seconds = time.monotonic() - started
     screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
 
@@ -103,13 +97,9 @@ def prompts(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
         templates=templates,
     )  # fmt: skip
-    screen.say(
-        f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells left out for want of an answer."
-    )
+    screen.say(f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells have no answer, left out.")
     if made.trimmed:
-        screen.say(
-            f"Padding was cut off in {made.trimmed:,} of them: words of genes that the cell does not express."
-        )
+        screen.say(f"Padding was cut off in {made.trimmed:,} of them: genes that the cell does not express.")
     if made.untold:
         screen.say(
             f"Whether {made.untold:,} of them are padded with unexpressed genes cannot be told: all their sentences have "
