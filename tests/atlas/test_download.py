@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import huggingface_hub
 import pytest
 
 from helpers import names
@@ -39,7 +38,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = {name: f"{name} ".encode() * 400 for name in names.RELEASE_FILES}
         self.content[LOG_FILE] = os.urandom(3_000_000)
-        self.drops, self.flips, self.gone, self.no_ranges = Counter(), set(), set(), set()
+        self.drops, self.flips, self.gone = Counter(), set(), set()
         self.dies = self.dead = self.gated = self.gates_files = self.loops = False
         self.lists_sizes = self.states_sizes = True
         self.commit, self.page, self.extra = COMMIT, None, b""
@@ -123,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.server.flips:
             content = content[:-10] + bytes(255 - b for b in content[-10:])
         span, status, start = self.headers.get("Range"), 200, 0
-        if span and name not in self.server.no_ranges:
+        if span:
             start, status = int(span.removeprefix("bytes=").partition("-")[0]), 206
         body = content[start:] + (self.server.extra if name == LOG_FILE else b"")
         self.send_response(status)
@@ -226,24 +225,6 @@ def test_a_part_is_not_continued_with_another_version_of_its_file(hub, tmp_path)
     fetch(hub, tmp_path)
     assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
     assert left_over(tmp_path) == []
-
-
-def test_offline_mode_of_the_client_is_said_plainly_too(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    huggingface_hub.close_session()
-    try:
-        with pytest.raises(DownloadError, match=r"cannot be reached .*Connect this machine"):
-            fetch(hub, tmp_path)
-    finally:
-        huggingface_hub.close_session()
-
-
-def test_a_server_that_ignores_ranges_is_read_from_the_start(hub, tmp_path):
-    hub.drops[LOG_FILE], seen = 1, []
-    hub.no_ranges.add(LOG_FILE)
-    fetch(hub, tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
-    assert seen[-1][0] == seen[-1][1]
 
 
 @pytest.mark.parametrize("name", [LOG_FILE, names.LICENSE_FILE])

@@ -366,10 +366,8 @@ def contradicting(obs: pl.DataFrame) -> list[str]:
     >>> contradicting(cells)
     ['339C']
     """
-    if names.DONOR not in obs.columns:
-        return []
     wanted = (names.DONOR, names.AGE_GROUP, names.SEX)
-    stated = _with(obs, wanted).select(pl.col(wanted).cast(pl.String)).unique()
+    stated = obs.select(pl.col(wanted).cast(pl.String)).unique()
     published = study.donors().select(names.DONOR, "Age", sex="Sex")
     ends = pl.col(names.AGE_GROUP).str.extract_groups(r"^(\d+)-(\d+)$").struct
     low, high = (ends.field(end).cast(pl.Float64) for end in "12")
@@ -397,16 +395,11 @@ def look(obs: pl.DataFrame, barcodes: pl.Series) -> list[str]:
 
 
 def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
-    """Make the table of donors from the table of cells: see `reader.Atlas.donors`.
-
-    Examples
-    --------
-    >>> cells = pl.DataFrame({"DonorID": ["339C", "339C", "A"], "Sex": ["F", "F", "M"], "age_numeric": [72.5, 72.5, 30]})
-    >>> tabulate(cells).select("DonorID", "age", "cells").rows()
-    [('A', 30.0, 1), ('339C', 73.0, 2)]
-    """
+    """Make the table of donors from the table of cells: see `reader.Atlas.donors`."""
     said = (names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
-    obs = _with(obs, (names.DONOR, names.ASSAY, names.CHEMISTRY, *said)).drop_nulls(names.DONOR)
+    if names.EXACT_AGE not in obs.columns:
+        obs = obs.with_columns(pl.lit(None, pl.Float64).alias(names.EXACT_AGE))
+    obs = obs.drop_nulls(names.DONOR)
     in_nuclei = (pl.col(names.ASSAY) == names.NUCLEI).fill_null(value=False)
     known = {name: pl.col(name).drop_nulls() for name in said}
     donors = obs.group_by(names.DONOR).agg(
@@ -424,11 +417,3 @@ def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
         .select(names.DONOR, names.SEX, names.EXACT_AGE, *said[1:4], "chemistry", names.CELLS, names.NUCLEI)
         .sort(names.EXACT_AGE, names.DONOR, nulls_last=True)
     )
-
-
-def _with(obs: pl.DataFrame, wanted: Iterable[str]) -> pl.DataFrame:
-    """Return the table with empty columns where it lacks some."""
-    numbers = (names.AGE_MIDPOINT, names.EXACT_AGE)
-    absent = [name for name in wanted if name not in obs.columns]
-    kinds = [pl.Float64 if name in numbers else pl.String for name in absent]
-    return obs.with_columns(pl.lit(None, k).alias(name) for name, k in zip(absent, kinds, strict=True))

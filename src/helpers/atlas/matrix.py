@@ -269,7 +269,7 @@ class Scan:
     cell_max: np.ndarray
     found: (
         np.ndarray
-    )  # for each gene: values above zero, not whole, of each kind of fault; first row of each kind
+    )  # of each gene: values above zero, not whole, of each kind of fault; first row of each kind
 
     @property
     def gene_cells(self) -> np.ndarray:
@@ -301,7 +301,8 @@ def _add_values(values: np.ndarray, by_cell: Sequence[np.ndarray], found: np.nda
     found[:2] = len(seen), np.count_nonzero(seen != np.floor(seen))
     genes, total, low, high = by_cell
     genes[rows] += 1
-    total[rows] += np.expm1(seen.astype(np.float64))
+    with np.errstate(over="ignore"):  # raw counts
+        total[rows] += np.expm1(seen.astype(np.float64))
     low[rows] = np.where(low[rows] == 0, seen, np.minimum(low[rows], seen))
     high[rows] = np.maximum(high[rows], seen)
 
