@@ -187,9 +187,9 @@ def test_a_truncated_parquet_is_named_with_its_size_and_nothing_is_converted(fol
 def test_a_parquet_spoiled_inside_is_named_although_its_footer_is_whole(folder, own_cache):
     damage.DAMAGES["spoiled expression"](folder)
     atlas = sources.open_atlas(folder)
-    with pytest.raises(ReleaseError, match=rf"{names.EXPRESSION_FILE} is damaged inside.*Fetch it again"):
+    with pytest.raises(ReleaseError, match=rf"{names.EXPRESSION_FILE} .*cannot be read as Parquet.*Fetch it again"):
         atlas.to_anndata()
-    with pytest.raises(ReleaseError, match="is damaged inside"):  # whichever step reads it first
+    with pytest.raises(ReleaseError, match="cannot be read as Parquet"):  # whichever step reads it first
         release_folder.Release(folder).read_csr(None, None, budget="1 GiB")
     assert not list(folder.glob("*.h5ad"))
     assert not list(own_cache.rglob("*.h5ad"))
@@ -880,8 +880,8 @@ def strip(path, *groups):
         (("X", "layers"), r"it lacks X and holds obs"),
         (("X/indices",), r"/X is no matrix that can be read .*lacks indices"),
         (("X/data",), r"/X is no matrix that can be read .*lacks data"),
-        (("obs/DonorID/codes",), r"holds something that cannot be read: .*codes"),
-        (("obs/_index",), r"holds something that cannot be read: .*_index"),
+        (("obs/DonorID/codes",), r"cannot be read as HDF5: .*codes"),
+        (("obs/_index",), r"cannot be read as HDF5: .*_index"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
 )

@@ -253,13 +253,7 @@ def map_genes(frame: pl.DataFrame, index: str) -> tuple[pl.DataFrame, list[str]]
 
 
 def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
-    """Return ``human``, ``mouse`` or ``other``: as the file states, else by the prefix of Ensembl ids, else human.
-
-    Examples
-    --------
-    >>> species_of([], ["ENSMUSG00000033196"]), species_of(["NCBITaxon:9606"], []), species_of(["Danio rerio"], [])
-    ('mouse', 'human', 'other')
-    """
+    """Return ``human``, ``mouse`` or ``other``: as the file states, else by the prefix of Ensembl ids, else human."""
     said = {ORGANISMS.get(label.strip().casefold(), OTHER) for label in stated if names.is_given(label)}
     if said:
         return said.pop() if len(said) == 1 else OTHER
@@ -288,13 +282,7 @@ def _few(column: pl.Series) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
-    """Return the known words most like `word`, best first, at most so many.
-
-    Examples
-    --------
-    >>> nearest("MYH77", ["MYH7", "TTN", "MYH2"])
-    ['MYH7', 'MYH2']
-    """
+    """Return the known words most like `word`, in any case, best first, at most so many."""
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(name.casefold(), name)
@@ -358,14 +346,7 @@ def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 
 def contradicting(obs: pl.DataFrame) -> list[str]:
-    """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted.
-
-    Examples
-    --------
-    >>> cells = pl.DataFrame({"DonorID": ["339C", "390C"], "Age_group": ["20-25", None], "Sex": ["M", None]})
-    >>> contradicting(cells)
-    ['339C']
-    """
+    """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted."""
     wanted = (names.DONOR, names.AGE_GROUP, names.SEX)
     stated = obs.select(pl.col(wanted).cast(pl.String)).unique()
     published = study.donors().select(names.DONOR, "Age", sex="Sex")

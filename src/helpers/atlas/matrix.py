@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import budget as memory
+from helpers import files
 from helpers.atlas.columns import find_index
 from helpers.errors import ReleaseError
 from helpers.kernels import kernel
@@ -115,7 +117,7 @@ class Expression:
 
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
-        with self._lock, _naming(self.path):
+        with self._lock, reading(self.path):
             return _read(self._shared, columns, threads=True)
 
     def read_csr(
@@ -138,7 +140,7 @@ class Expression:
                 local.block = np.empty((width, n_rows), np.float32)
             wanted = columns[first : first + width]
             block = local.block[: len(wanted)]
-            with _naming(self.path):
+            with reading(self.path):
                 _load(local.file, wanted, rows, block)
             piece = _sparsify(block, first, labels)
             with counting:
@@ -165,13 +167,15 @@ def block_width(n_rows: int) -> int:
 
 
 @contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Name the file whose footer is whole, but not what it stands for."""
+def reading(path: str | Path, kind: str = "Parquet") -> Iterator[None]:
+    """Say in words why a file of a release cannot be read."""
     try:
         yield
-    except (pa.ArrowException, OSError) as problem:
+    except (ValueError, OSError, RecursionError, pa.ArrowException, pl.exceptions.PolarsError) as problem:
+        size = Path(path).stat().st_size if Path(path).exists() else 0
         reason = " ".join(str(problem).split())
-        msg = f"{path} is damaged inside, its footer is whole: {reason}. Fetch it again with `musclebook download`."
+        remedy = files.pointer_hint(Path(path)) or " Fetch it again with `musclebook download`."
+        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{remedy}"
         raise ReleaseError(msg) from problem
 
 

@@ -1,8 +1,8 @@
 """A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -246,31 +246,19 @@ class Release(reader.Atlas):
         return _read_table(self.path / file), index
 
 
-@contextmanager
-def _reading(path: Path, kind: str) -> Iterator[None]:
-    """Say in words why a file cannot be read."""
-    try:
-        yield
-    except (ValueError, OSError, RecursionError, pl.exceptions.PolarsError) as problem:
-        size = path.stat().st_size if path.exists() else 0
-        remedy = files.pointer_hint(path) or " Fetch it again with `musclebook download`."
-        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}.{remedy}"
-        raise ReleaseError(msg) from problem
-
-
 def _read_footer(path: Path) -> pq.FileMetaData:
-    with _reading(path, "Parquet"):
+    with matrix.reading(path):
         return pq.read_metadata(path)
 
 
 def _read_table(path: Path) -> pl.DataFrame:
-    with _reading(path, "Parquet"):
+    with matrix.reading(path):
         table = pl.read_parquet(path, glob=False)
         return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with _reading(path, "JSON"):
+    with matrix.reading(path, "JSON"):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict):
             return found
