@@ -82,7 +82,7 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
     made: dict[str, pl.Series] = {}
     refused: set[str] = set()
     trusted = set(frame.columns) >= _OWN_FORMAT
-    for column in COLUMNS:
+    for column in (*COLUMNS, _AGE_BIN):
         for origin in (column.name, *column.aliases):
             if origin not in frame.columns or column.name in made:
                 continue
@@ -96,14 +96,13 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
                 notes.append(f"{column.name} is taken from {origin}")
             if said:
                 notes.append(f"{origin}: {said}")
-    found, said = _read_ages(frame, species, refused)
-    made |= found
+    notes += _read_ages(frame, species, made, refused)
     kept = [
         frame[name].alias(f"{name}_own" if name in TYPES or name in AGE_COLUMNS else name)
         for name in frame.columns
         if name not in made or name in refused
     ]
-    return pl.DataFrame([*kept, *(values.alias(name) for name, values in made.items())]), [*notes, *said]
+    return pl.DataFrame([*kept, *(values.alias(name) for name, values in made.items())]), notes
 
 
 def _read(values: pl.Series, column: Column, *, trusted: bool) -> tuple[pl.Series | None, str]:
@@ -148,20 +147,10 @@ def _read_labels(values: pl.Series, column: Column) -> tuple[pl.Series | None, s
     return read, f"{shown} are read as {column.meaning}" if changed else ""
 
 
-def _read_ages(
-    frame: pl.DataFrame, species: str, refused: set[str]
-) -> tuple[dict[str, pl.Series], list[str]]:
-    """Return the four columns of age, each from its own column if that agrees, else from the best that says one."""
+def _read_ages(frame: pl.DataFrame, species: str, made: dict[str, pl.Series], refused: set[str]) -> list[str]:
+    """Make the columns of age, each from its own column if that agrees, else from the best that says one."""
     told, notes = _tell_all(frame, species)
-    refused |= {name for name in AGE_COLUMNS if name in frame.columns and name not in told}
-    made: dict[str, pl.Series] = {}
-    if names.AGE_BIN in frame.columns:
-        bins, said = _read_labels(frame[names.AGE_BIN], _AGE_BIN)
-        if bins is not None:
-            made[names.AGE_BIN] = bins
-            refused.discard(names.AGE_BIN)
-        if said:
-            notes.append(f"{names.AGE_BIN}: {said}")
+    refused |= {name for name in AGE_COLUMNS if name in frame.columns and name not in {*told, *made}}
     if names.AGE_GROUP in told:  # a group keeps its own words where they are one
         own, read = as_labels(frame[names.AGE_GROUP]), told[names.AGE_GROUP][names.AGE_GROUP]
         kept = pl.when(own.str.contains(_GROUP)).then(own).otherwise(read)
@@ -172,7 +161,7 @@ def _read_ages(
                 made[name] = told[origin][name]
                 if origin != name:
                     notes.append(f"{name} is taken from {origin}")
-    return made, notes
+    return notes
 
 
 def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame], list[str]]:
