@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +139,10 @@ def download(
         total, done = sum(remote.size for remote in wanted), 0
         if wanted:
             files.require_room(folder / RECORD, total - held + _SPARE)
+        tell = progress or (lambda _done, _total: None)
         for remote in wanted:
             with _asking(api, repository, revision):
-                _fetch(api, folder, remote, partial(_tell, progress, done, total))
+                _fetch(api, folder, remote, lambda arrived, before=done: tell(before + arrived, total))
             done += remote.size
         record = {
             "repository": repository,
@@ -159,8 +159,8 @@ def _list_release(
     api: huggingface_hub.HfApi, repository: str, revision: str | None
 ) -> tuple[str, list[_Remote]]:
     """Return the commit, fixed from now on, and the files of the release at it."""
-    info = api.dataset_info(repository, revision=revision, files_metadata=True, timeout=30)
-    commit, listed = str(info.sha), {sibling.rfilename: sibling for sibling in info.siblings or []}
+    info = api.dataset_info(repository, revision=revision, timeout=30)
+    commit, listed = str(info.sha), {sibling.rfilename for sibling in info.siblings or []}
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         msg = f"it names no commit of {repository} but {commit[:60]!r}"
         raise ValueError(msg)
@@ -171,33 +171,22 @@ def _list_release(
             f"release: {', '.join(missing)}. Give another repository or revision; nothing was fetched."
         )
         raise DownloadError(msg)
-    remotes = []
-    for name in names.RELEASE_FILES:
-        place = {"repo_type": "dataset", "revision": commit, "endpoint": api.endpoint}
-        url = huggingface_hub.hf_hub_url(repository, name, **place)
-        remotes.append(_describe(api, listed[name], url))
-    return commit, remotes
+    return commit, [_describe(api, repository, commit, name) for name in names.RELEASE_FILES]
 
 
-def _describe(api: huggingface_hub.HfApi, listed: Any, url: str) -> _Remote:
-    """Return size and hash of a listed file; a mirror that lists none is asked for them file by file."""
-    large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
-    size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
-    if size is None or not value:
-        stated = huggingface_hub.get_hf_file_metadata(url, token=api.token, timeout=30)
-        size, value = stated.size, stated.etag
-    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
+def _describe(api: huggingface_hub.HfApi, repository: str, commit: str, name: str) -> _Remote:
+    """Return size and hash of a file, as the hub states them."""
+    place = {"repo_type": "dataset", "revision": commit, "endpoint": api.endpoint}
+    url = huggingface_hub.hf_hub_url(repository, name, **place)
+    stated = huggingface_hub.get_hf_file_metadata(url, token=api.token, timeout=30)
+    size, value = stated.size, str(stated.etag)
+    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", value):
         msg = (
-            f"{_hide(api.endpoint)} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
+            f"{_hide(api.endpoint)} states no size and hash of {name}, so nothing that arrives could be checked. "
             "Fetch from the public hub, or from a mirror that states them; nothing was fetched."
         )
         raise DownloadError(msg)
-    return _Remote(listed.rfilename, size, value, url)
-
-
-def _tell(progress: Callable[[int, int], None] | None, before: int, total: int, arrived: int) -> None:
-    if progress is not None:
-        progress(before + arrived, total)
+    return _Remote(name, size, value, url)
 
 
 @contextmanager
@@ -240,34 +229,35 @@ def _spare_others(folder: Path, wanted: list[_Remote]) -> None:
 
 def _fetch(api: huggingface_hub.HfApi, folder: Path, remote: _Remote, tell: Callable[[int], None]) -> None:
     """Fetch one file to its part, check it and name it."""
-    part = remote.part(folder)
-    said = f"{remote.name} could not be fetched whole: "
-    again = "Whole files and what arrived are kept: run the same download again."
+    part, fault = remote.part(folder), ""
     plain = part.is_file() and not part.is_symlink() and part.stat().st_nlink == 1
     if not plain and (part.exists() or part.is_symlink()):
-        msg = f"{said}{part} is a link or no plain file, which a download never writes to. Remove it."
+        msg = f"{part} is a link or no plain file, which a download never writes to. Remove it."
         raise DownloadError(msg)
     headers = build_hf_headers(token=api.token) | {"Accept-Encoding": "identity"}
     try:
         with _Arriving(part, remote.size, tell) as stream:
             options = {"expected_size": remote.size, "tqdm_class": silent_tqdm}
             http_get(remote.url, stream, resume_size=stream.tell(), headers=headers, **options)
+    except GatedRepoError:
+        raise
     except HfHubHTTPError as error:
-        if isinstance(error, GatedRepoError):
-            raise
-        msg = f"{said}the hub answers {error.response.status_code}, though it lists the file. {again}"
-        raise DownloadError(msg) from None
+        fault = f"the hub answers {error.response.status_code}, though it lists the file"
     except _TooLongError:
         part.unlink()
-        msg = f"{said}more than its {remote.size:,} bytes came (a page of this network?) and were removed. {again}"
-        raise DownloadError(msg) from None
+        fault = f"more than its {remote.size:,} bytes came (a page of this network?) and were removed"
     except OSError as error:
-        msg = f"{said}{_first_line(error)}. {again}"
-        raise DownloadError(msg) from None
-    if not remote.matches(part):
-        part.unlink()
-        wanted = f"{remote.size:,} bytes, {remote.kind} {remote.hash[:12]}…"
-        msg = f"{said}it arrived damaged (not the {wanted} of the hub) and was removed. {again}"
+        fault = _first_line(error)
+    else:
+        if not remote.matches(part):
+            part.unlink()
+            wanted = f"{remote.size:,} bytes, {remote.kind} {remote.hash[:12]}…"
+            fault = f"it arrived damaged (not the {wanted} of the hub) and was removed"
+    if fault:
+        msg = (
+            f"{remote.name} could not be fetched whole: {fault}. Whole files and what arrived are kept: run the same "
+            "download again."
+        )
         raise DownloadError(msg)
     part.replace(folder / remote.name)
     for older in folder.glob(f".{remote.name}.*.part"):
@@ -303,7 +293,8 @@ def _asking(api: huggingface_hub.HfApi, repository: str, revision: str | None) -
             "HF_TOKEN."
         )
     except HfHubHTTPError as error:
-        msg = f"the hub at {hub} refused: {_first_line(error)}. Try again later."
+        reason = _hide(" ".join(str(error).split()))
+        msg = f"the hub at {hub} refused: {reason}. Try again later."
     except (OfflineModeIsEnabled, _TRANSPORT, ValueError, TypeError, KeyError, AttributeError) as error:
         # a guest network answers with a page of its own, over which the client stumbles in many ways
         msg = (
