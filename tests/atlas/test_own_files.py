@@ -403,21 +403,6 @@ def test_counts_that_wrap_are_refused(tmp_path, value):
 # Content, not time or size
 
 
-def test_a_change_of_the_same_size_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(files, "SETTLED", -1)
-    monkeypatch.setattr(files, "REMEMBERED", 10)
-    path = own_file(tmp_path / "own.h5ad")
-    first = sources.open_atlas(path).describe()["manifest"]
-    assert list((tmp_path / "cache" / "fingerprints").iterdir())
-    assert sources.open_atlas(path).describe()["manifest"] == first
-    size = path.stat().st_size
-    with h5py.File(path, "a") as file:
-        file["X/data"][40] += 1
-    assert path.stat().st_size == size
-    assert sources.open_atlas(path).describe()["manifest"] != first
-
-
 def test_a_fingerprint_is_of_content_and_leaves_out_what_we_add(tmp_path, write_release):
     folder = write_release(tmp_path / "release")
     before = files.fingerprint(folder)
