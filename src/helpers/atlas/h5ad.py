@@ -1,7 +1,7 @@
 """An h5ad as a source: the portal's, or any that follows the CELLxGENE schema or less."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -46,13 +46,6 @@ class H5ad(reader.Atlas):
     def key(self) -> str:
         """Hash of the file."""
         return files.fingerprint(self.path)
-
-    def _genes(self, places: Sequence[int]) -> pl.DataFrame:
-        """Return genes by their place in `var`, cells in the order of `obs`."""
-        wanted = np.array(places, dtype=np.int64)
-        dense = self.read_csr(None, wanted).toarray()
-        labels = self.var[names.GENE].gather(list(places)).to_list()
-        return pl.DataFrame({label: dense[:, j] for j, label in enumerate(labels)})
 
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a map of the file, cells x dimensions float32, or none."""

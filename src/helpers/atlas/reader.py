@@ -121,7 +121,9 @@ class Atlas:
 
     def genes(self, genes: Sequence[str]) -> pl.DataFrame:
         """Return the expression of genes by symbol or Ensembl id: a column each, named as in `var`, a row a cell."""
-        return self._genes(self._find_genes(genes))
+        places = np.array(self._find_genes(genes), dtype=np.int64)
+        dense = self.read_csr(None, places, budget="8 GiB").toarray()
+        return pl.DataFrame(dense, schema=self.var[names.GENE][places].to_list(), orient="row")
 
     def projection(self, key: str) -> np.ndarray | None:
         """Return ``X_scVI``, ``X_umap``, ``X_pca`` or ``X_tsne``, cells x dimensions float32; none where there is none."""

@@ -59,19 +59,6 @@ class Release(reader.Atlas):
         there = [name for name in made_from if (self.path / name).is_file()]
         return files.digest_text(repr([(name, files.fingerprint(self.path / name)) for name in there]))
 
-    def _genes(self, places: Sequence[int]) -> pl.DataFrame:
-        """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
-        table = self.expression.read([self.columns[place] for place in places])
-        labels = self.var[names.GENE].gather(list(places)).to_list()
-        values = {}
-        for label, column in zip(labels, table.columns, strict=True):
-            dense = column.to_numpy().astype(np.float32, copy=False)
-            if not np.isfinite(dense).all():
-                row = int(np.argmin(np.isfinite(dense)))
-                matrix.refuse_value(label, dense[row], row)
-            values[label] = dense
-        return pl.DataFrame(values)
-
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
         path = self.path / names.PROJECTION_FILES[key]
