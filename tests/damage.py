@@ -15,26 +15,20 @@ Edit = Callable[[pa.Table], pa.Table]
 
 
 class Damage(NamedTuple):
-    """One way to damage a release: the file to blame, and what is done to it."""
-
     file: str
     inflict: Callable[[Path], None]
 
     def __call__(self, folder: Path) -> None:
-        """Damage the release in `folder`, for good."""
         self.inflict(Path(folder) / self.file)
 
 
 def copy(release: Path, folder: Path, *, damage: str) -> Path:
-    """Copy a release and damage the copy; the release itself is left alone."""
     shutil.copytree(release, folder)
     DAMAGES[damage](folder)
     return Path(folder)
 
 
 def cut(share: float) -> Callable[[Path], None]:
-    """Keep only a share of the bytes of a file."""
-
     def inflict(path: Path) -> None:
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * share)])
@@ -43,7 +37,6 @@ def cut(share: float) -> Callable[[Path], None]:
 
 
 def spoil(path: Path) -> None:
-    """Spoil bytes in the first third of a file, and leave its footer whole."""
     data = bytearray(path.read_bytes())
     start, length = len(data) // 4, max(len(data) // 20, 64)
     data[start : start + length] = b"\xff" * length
@@ -51,8 +44,6 @@ def spoil(path: Path) -> None:
 
 
 def swap(other: str) -> Callable[[Path], None]:
-    """Give two files each other's name."""
-
     def inflict(path: Path) -> None:
         one, two = path.read_bytes(), path.with_name(other).read_bytes()
         path.write_bytes(two)
@@ -62,8 +53,6 @@ def swap(other: str) -> Callable[[Path], None]:
 
 
 def change(edit: Edit) -> Callable[[Path], None]:
-    """Rewrite a table, edited."""
-
     def inflict(path: Path) -> None:
         table = edit(pq.read_table(path))
         pq.write_table(table, path, row_group_size=max(table.num_rows, 1))
@@ -72,18 +61,14 @@ def change(edit: Edit) -> Callable[[Path], None]:
 
 
 def put(table: pa.Table, column: str, values: pa.ChunkedArray | pa.Array) -> pa.Table:
-    """Return a table with other values in one column."""
     return table.set_column(table.column_names.index(column), column, values)
 
 
 def genes(table: pa.Table) -> list[str]:
-    """Return the columns that are genes."""
     return [name for name in table.column_names if name != names.INDEX_COLUMN]
 
 
 def reorder(*keep: str) -> Edit:
-    """Put rows in another order, the columns `keep` left as they were."""
-
     def edit(table: pa.Table) -> pa.Table:
         moved = table.take(np.random.default_rng(0).permutation(table.num_rows))
         for name in set(keep) & set(table.column_names):
@@ -94,13 +79,10 @@ def reorder(*keep: str) -> Edit:
 
 
 def drop_index(table: pa.Table) -> pa.Table:
-    """Put rows in another order and drop their barcodes."""
     return reorder()(table).select(genes(table)).replace_schema_metadata(None)
 
 
 def replace(column: str | None, make: Callable[[np.ndarray], np.ndarray]) -> Edit:
-    """Replace one column (the first gene if none) by values made from it."""
-
     def edit(table: pa.Table) -> pa.Table:
         name = column or genes(table)[0]
         return put(table, name, pa.array(make(table.column(name).to_numpy())))
@@ -109,13 +91,10 @@ def replace(column: str | None, make: Callable[[np.ndarray], np.ndarray]) -> Edi
 
 
 def shuffle(values: np.ndarray) -> np.ndarray:
-    """Return values in another order."""
     return values[np.random.default_rng(1).permutation(len(values))]
 
 
 def one(value: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Return values with one of them replaced."""
-
     def make(values: np.ndarray) -> np.ndarray:
         values = values.astype(float if values.dtype.kind == "i" else values.dtype)
         values[7] = value
@@ -125,33 +104,27 @@ def one(value: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def as_text(values: np.ndarray) -> np.ndarray:
-    """Return numbers as texts."""
     return values.astype(str).astype(object)
 
 
 def exchange_rows(table: pa.Table) -> pa.Table:
-    """Exchange the first row and the last."""
     order = np.arange(table.num_rows)
     order[[0, -1]] = order[[-1, 0]]
     return table.take(order)
 
 
 def reorder_genes(table: pa.Table) -> pa.Table:
-    """Move the first gene to the end."""
     first, *others = table.column_names
     return table.select([*others, first])
 
 
 def exchange_two_genes(table: pa.Table) -> pa.Table:
-    """Exchange the values of the densest gene and the sparsest, and leave their names where they are."""
     filled = {gene: np.count_nonzero(table.column(gene).to_numpy()) for gene in genes(table)}
     dense, sparse = max(filled, key=filled.get), min(filled, key=filled.get)
     return put(put(table, dense, table.column(sparse)), sparse, table.column(dense))
 
 
 def all_genes(make: Callable[[np.ndarray], np.ndarray]) -> Edit:
-    """Replace every gene by values made from it."""
-
     def edit(table: pa.Table) -> pa.Table:
         for gene in genes(table):
             table = put(table, gene, pa.array(make(table.column(gene).to_numpy())))
@@ -161,22 +134,18 @@ def all_genes(make: Callable[[np.ndarray], np.ndarray]) -> Edit:
 
 
 def scale(values: np.ndarray) -> np.ndarray:
-    """Return values with mean 0 and standard deviation 1."""
     return ((values - values.mean()) / max(float(values.std()), 1e-6)).astype(np.float32)
 
 
 def to_counts(values: np.ndarray) -> np.ndarray:
-    """Return whole numbers in place of log values."""
     return np.rint(np.expm1(values)).astype(np.float32)
 
 
 def to_codes(values: np.ndarray) -> np.ndarray:
-    """Return labels as numbers."""
     return np.unique(values.astype(str), return_inverse=True)[1]
 
 
 def misspell(values: np.ndarray) -> np.ndarray:
-    """Return 'cell' for 'cells'."""
     return np.where(values == "cells", "cell", values).astype(object)
 
 

@@ -34,6 +34,11 @@ def tiny_audit(tiny_release):
     return verdicts(tiny_release)
 
 
+@pytest.fixture(scope="module")
+def small_audit(small_release):
+    return verdicts(small_release)
+
+
 def verdicts(folder):
     return {row["claim"]: row for row in audit.audit(folder).iter_rows(named=True)}
 
@@ -56,14 +61,6 @@ def test_a_faithful_release_shows_what_the_card_has_right_and_wrong_and_what_it_
     assert all(re.search(r"\d", tiny_audit[claim]["found"]) for claim in DRAWN)
     assert len(tiny_audit) == study.read("card_claims.tsv").height  # each has a name of its own
     assert all(row["found"] and row["card"] and row["explanation"] for row in tiny_audit.values())
-
-
-def test_the_same_values_are_judged_where_nothing_says_simulated(tiny_release, tmp_path):
-    copy = shutil.copytree(tiny_release, tmp_path / "copy")
-    shutil.rmtree(copy / names.TRUTH_FOLDER)
-    found = verdicts(copy)
-    assert {found[claim]["verdict"] for claim in DRAWN - {"genes of aging"}} <= {"holds", "does not hold"}
-    assert found["range of X_umap"]["verdict"] == "does not hold"
 
 
 def test_sizes_of_a_part_are_not_comparable_and_say_what_part_it_is(tiny_audit):
@@ -115,21 +112,18 @@ FLIPS = {  # claim: (file, change, verdict then)
     "reference": (names.FEATURE_FILE, pl.format("X{}", names.ENSEMBL).alias(names.ENSEMBL), "cannot be checked"),
     "symbols": (names.FEATURE_FILE, pl.lit("MYH7").alias(names.SYMBOL), "holds"),
     "variable genes": (names.FEATURE_FILE, pl.lit(True).alias("highly_variable"), "holds"),
-    "range of X_umap": (names.PROJECTION_FILES[names.UMAP], pl.int_range(pl.len()).cast(pl.Float64).mul(11.7 / 679).add(7.5).alias("UMAP1"), "holds"),
+    "range of X_umap": (names.PROJECTION_FILES[names.UMAP], [pl.int_range(pl.len()).cast(pl.Float64).mul(11.7 / 679).add(7.5).alias("UMAP1"), pl.lit(8.0).alias("UMAP2")], "holds"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("claim", FLIPS)
-def test_a_claim_turns_with_the_files(small_release, tmp_path, monkeypatch, claim):
+def test_a_claim_turns_with_the_files(small_release, small_audit, tmp_path, monkeypatch, claim):
     # donors renamed in halves and rows of a map in a line are damage otherwise
     monkeypatch.setattr(audit.validate, "require_tables", lambda _files: None)
     file, change, verdict = FLIPS[claim]
-    if claim == "range of X_umap":  # the second column goes out of the way
-        small_release = changed(small_release, tmp_path / "flat", file, pl.lit(8.0).alias("UMAP2"))
-    before = verdicts(small_release)[claim]["verdict"]
     after = verdicts(changed(small_release, tmp_path / "copy", file, change))[claim]
     assert after["verdict"] == verdict, after["found"]
-    assert before != verdict
+    assert small_audit[claim]["verdict"] != verdict
 
 
 JSON_FLIPS = {
@@ -161,7 +155,7 @@ def test_the_text_of_the_card_is_read(copy):
     assert "2 garbled" in found["text"]["found"]
 
 
-def test_sex_genes_follow_the_donors(copy, small_release):
+def test_sex_genes_follow_the_donors(copy, small_audit):
     expression = pl.read_parquet(copy / names.EXPRESSION_FILE)
     women = pl.read_parquet(copy / names.SAMPLE_FILE)[names.SEX].eq("F").to_numpy()
     expression.with_columns(
@@ -169,7 +163,7 @@ def test_sex_genes_follow_the_donors(copy, small_release):
         pl.Series("RPS4Y1", np.where(women, 0.0, 2.0).astype("f4")),
     ).write_parquet(copy / names.EXPRESSION_FILE)
     assert verdicts(copy)["sex genes"]["verdict"] == "holds"
-    assert verdicts(small_release)["sex genes"]["verdict"] == "does not hold"
+    assert small_audit["sex genes"]["verdict"] == "does not hold"
 
 
 def test_a_missing_file_leaves_its_claims_open_and_the_others_answered(copy):

@@ -1,9 +1,7 @@
 """h5ad files: the portal's, CELLxGENE's, and those with little in them."""
 
 import warnings
-from pathlib import Path
 
-import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -15,8 +13,6 @@ from anndata import AnnData
 from helpers import names
 from helpers.atlas import h5ad
 from helpers.errors import CountsError, SourceError
-
-REAL = Path(__file__).parents[3] / "shared" / "realdata"
 
 
 def open_file(path):
@@ -186,19 +182,6 @@ def test_scanpys_reduced_pbmc_with_cellxgene_names(tmp_path):
     few = atlas.to_anndata(genes=["CD8A", "LYZ"]).layers[names.COUNTS].toarray()
     np.testing.assert_array_equal(few, found[:, ["CD8A", "LYZ"]].layers[names.COUNTS].toarray())
     assert atlas.projection(names.UMAP).shape == (700, 2)
-
-
-@pytest.mark.parametrize("name", ["cellxgene_example_valid.h5ad", "cellxgene_example_invalid_CL.h5ad"])
-def test_the_cellxgene_fixtures_open(name):
-    if not (REAL / name).exists():
-        pytest.skip(f"{name} is not on this machine")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        real = anndata.read_h5ad(REAL / name)
-    atlas = open_file(REAL / name)
-    assert atlas.shape == real.shape
-    assert (names.DONOR in atlas.missing) == ("donor_id" not in real.obs)
-    np.testing.assert_array_equal(atlas.to_anndata().layers[names.COUNTS].toarray(), real.raw.X.toarray())
 
 
 def test_a_symbol_shared_by_two_ids_is_made_unique(micro, tmp_path):

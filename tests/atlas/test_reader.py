@@ -94,11 +94,6 @@ def test_a_budget_is_held_on_the_way_when_the_estimate_was_wrong(atlas, monkeypa
         atlas.to_anndata(budget="2 KB")
 
 
-def test_the_estimate_is_near_what_is_found(atlas, micro):
-    source = release.Release(micro.write(atlas.path))
-    assert source.estimate_values(None, None) == pytest.approx((micro.counts > 0).sum(), rel=0.1)
-
-
 def test_values_that_are_not_counts_are_refused_unless_counts_are_not_asked_for(micro, tmp_path):
     micro.x = np.where(micro.x > 0, micro.x * 1.01, 0).astype(np.float32)
     atlas = release.Release(micro.write(tmp_path / "r"))

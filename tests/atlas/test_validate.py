@@ -123,7 +123,6 @@ def test_texts_on_which_no_number_rests_are_warned_of_only(copy, file, spoil):
 
 
 JSON = {  # file, text, words of the row
-    "deep": (names.UNSTRUCTURED_FILE, '{"a":' * 30 + "1" + "}" * 30, "nested more than 20 deep"),
     "deeper than Python": (names.VALIDATION_FILE, "[" * 200_000 + "]" * 200_000, "recursion|nested"),
     "a list": (names.STRUCTURE_FILE, "[1]", "holds a list, not an object"),
     "text for settings": (names.UNSTRUCTURED_FILE, '{"pca": "fifty"}', "wrong kind under 'pca'"),

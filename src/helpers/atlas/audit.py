@@ -1,7 +1,7 @@
 """The claims of the public dataset card, each computed from the files of a release."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +65,7 @@ class Evidence:
     def scan(self) -> matrix.Scan:
         """Sums over the whole matrix."""
         broken = self.files.read_matrix(self.progress)
-        if broken or self.files.scan is None:
+        if self.files.scan is None:
             _lack(f"{_MATRIX}, which {broken.found}" if broken else _MATRIX)
         return self.files.scan
 
@@ -78,7 +78,7 @@ class Evidence:
         years = pl.coalesce(names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64)
         return each.join(exact, on=_DONOR, how="left").with_columns(years=years)
 
-    def values(self, genes: Sequence[str]) -> dict[str, np.ndarray]:
+    def values(self, *genes: str) -> dict[str, np.ndarray]:
         """Return the values of genes in all cells; those the release lacks are left out."""
         wanted = [gene for gene in genes if gene in set(self.scan.genes)]
         if not wanted:
@@ -97,13 +97,7 @@ def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = N
 
     A claim about size is not comparable on a part of the atlas, and the table says what part it is. A claim about
     values that a simulation drew is not judged on simulated data. What the files cannot show is said to be so.
-
-    Parameters
-    ----------
-    folder
-        Folder with the twelve files.
-    progress
-        Called with the genes read so far and all genes.
+    `progress` is called with the genes read so far and all genes.
 
     Returns
     -------
@@ -145,13 +139,13 @@ def _judge(found: str, rests_on: str | None, files: validate.Files, *, true: boo
     ``values`` where the answer is what a simulation drew, so that on simulated data it says nothing about the card.
     """
     sample, simulated = files.get(_SAMPLE), (files.folder / names.TRUTH_FOLDER).is_dir()
+    part = sample is not None and len(sample) != study.N_CELLS
     if rests_on == "values" and simulated:
         return found, SIMULATED
-    if rests_on == "size" and sample is not None and len(sample) != study.N_CELLS:
+    if rests_on == "size" and part:
         kind = "simulated part" if simulated else "part"
         found = f"{found} ({kind}: {len(sample):,} of {study.N_CELLS:,} cells)"
-        return found, HOLDS if true else INCOMPARABLE
-    if rests_on == "size" and simulated and not true:
+    if rests_on == "size" and (part or simulated) and not true:
         return found, INCOMPARABLE
     return found, UNKNOWN if true is None else HOLDS if true else FAILS
 
@@ -181,10 +175,8 @@ def _weigh_donors(evidence: Evidence) -> Answers:
         kinds = donors["Donor_type"].value_counts(sort=True).iter_rows()
         yield "tissue", _name(f"{n} {k}" for k, n in kinds) + " in the authors' table of these donors", False
 
-    n_values, off = (
-        evidence.cells[names.AGE_MIDPOINT].n_unique(),
-        (exact - donors[names.AGE_MIDPOINT]).abs().max(),
-    )
+    n_values = evidence.cells[names.AGE_MIDPOINT].n_unique()
+    off = (exact - donors[names.AGE_MIDPOINT]).abs().max()
     far = "" if off is None else f"; up to {off:.1f} years off the exact age"
     yield "numeric age", f"{n_values} distinct values{far}", n_values > 8
 
@@ -234,10 +226,9 @@ def _weigh_cells(evidence: Evidence) -> Answers:
 
 
 def _weigh_quality(evidence: Evidence) -> Answers:
-    medians = ("genes per cell", names.N_GENES, study.MEDIAN_GENES), ("molecules per cell", names.N_COUNTS, study.MEDIAN_COUNTS)  # fmt: skip
-    for name, column, published in medians:
-        median = float(evidence.cells[column].median())
-        yield name, f"{median:,.0f}", abs(median / published - 1) < 0.001
+    genes, molecules = (evidence.cells[column].median() for column in (names.N_GENES, names.N_COUNTS))
+    yield "genes per cell", f"{genes:,.0f}", abs(genes / study.MEDIAN_GENES - 1) < 0.001
+    yield "molecules per cell", f"{molecules:,.0f}", abs(molecules / study.MEDIAN_COUNTS - 1) < 0.001
     top = evidence.cells[names.PERCENT_MITO].max()
     yield "mitochondrial", f"up to {top:.1f} %", top < 20
     yield "scVI", f"{evidence.cells[names.CHEMISTRY].n_unique()} chemistries in the metadata", None
@@ -415,7 +406,7 @@ def _weigh_folds(evidence: Evidence) -> Answers:
     years = evidence.cells[names.AGE_MIDPOINT].to_numpy()
     young, old = years <= 30, years >= 60
     differ = []
-    for logs in evidence.values(top).values() if young.any() and old.any() else ():
+    for logs in evidence.values(*top).values() if young.any() and old.any() else ():
         linear = np.expm1(logs)
         if min(linear[young].sum(), linear[old].sum()) > 0:
             card = np.log2((logs[old].mean() + 1e-9) / (logs[young].mean() + 1e-9))
@@ -462,7 +453,7 @@ def _weigh_fibroblasts(evidence: Evidence) -> Answers:
 
 
 def _weigh_sex(evidence: Evidence) -> Answers:
-    genes = evidence.values(["XIST", "RPS4Y1"])
+    genes = evidence.values("XIST", "RPS4Y1")
     if len(genes) < 2:
         _lack("XIST and RPS4Y1")
     cells = evidence.cells.select(_DONOR, names.SEX).with_columns(woman=genes["XIST"], man=genes["RPS4Y1"])
@@ -474,7 +465,7 @@ def _weigh_sex(evidence: Evidence) -> Answers:
 
 def _weigh_aging(evidence: Evidence) -> Answers:
     found = []
-    for gene, logs in evidence.values(["CDKN2A", "TP53"]).items():
+    for gene, logs in evidence.values("CDKN2A", "TP53").items():
         cells = evidence.cells.select(_DONOR).with_columns(linear=np.expm1(logs))
         change, p_value, _ = _slope(evidence, pl.col("linear"), cells)
         seen = f"in {np.mean(logs > 0):.1%} of cells"

@@ -82,7 +82,7 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
     made: dict[str, pl.Series] = {}
     refused: set[str] = set()
     trusted = set(frame.columns) >= _OWN_FORMAT
-    for column in COLUMNS:
+    for column in (*COLUMNS, _AGE_BIN):
         for origin in (column.name, *column.aliases):
             if origin not in frame.columns or column.name in made:
                 continue
@@ -96,14 +96,13 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
                 notes.append(f"{column.name} is taken from {origin}")
             if said:
                 notes.append(f"{origin}: {said}")
-    found, said = _read_ages(frame, species, refused)
-    made |= found
+    notes += _read_ages(frame, species, made, refused)
     kept = [
         frame[name].alias(f"{name}_own" if name in TYPES or name in AGE_COLUMNS else name)
         for name in frame.columns
         if name not in made or name in refused
     ]
-    return pl.DataFrame([*kept, *(values.alias(name) for name, values in made.items())]), [*notes, *said]
+    return pl.DataFrame([*kept, *(values.alias(name) for name, values in made.items())]), notes
 
 
 def _read(values: pl.Series, column: Column, *, trusted: bool) -> tuple[pl.Series | None, str]:
@@ -148,20 +147,10 @@ def _read_labels(values: pl.Series, column: Column) -> tuple[pl.Series | None, s
     return read, f"{shown} are read as {column.meaning}" if changed else ""
 
 
-def _read_ages(
-    frame: pl.DataFrame, species: str, refused: set[str]
-) -> tuple[dict[str, pl.Series], list[str]]:
-    """Return the four columns of age, each from its own column if that agrees, else from the best that says one."""
+def _read_ages(frame: pl.DataFrame, species: str, made: dict[str, pl.Series], refused: set[str]) -> list[str]:
+    """Make the columns of age, each from its own column if that agrees, else from the best that says one."""
     told, notes = _tell_all(frame, species)
-    refused |= {name for name in AGE_COLUMNS if name in frame.columns and name not in told}
-    made: dict[str, pl.Series] = {}
-    if names.AGE_BIN in frame.columns:
-        bins, said = _read_labels(frame[names.AGE_BIN], _AGE_BIN)
-        if bins is not None:
-            made[names.AGE_BIN] = bins
-            refused.discard(names.AGE_BIN)
-        if said:
-            notes.append(f"{names.AGE_BIN}: {said}")
+    refused |= {name for name in AGE_COLUMNS if name in frame.columns and name not in {*told, *made}}
     if names.AGE_GROUP in told:  # a group keeps its own words where they are one
         own, read = as_labels(frame[names.AGE_GROUP]), told[names.AGE_GROUP][names.AGE_GROUP]
         kept = pl.when(own.str.contains(_GROUP)).then(own).otherwise(read)
@@ -172,7 +161,7 @@ def _read_ages(
                 made[name] = told[origin][name]
                 if origin != name:
                     notes.append(f"{name} is taken from {origin}")
-    return made, notes
+    return notes
 
 
 def _tell_all(frame: pl.DataFrame, species: str) -> tuple[dict[str, pl.DataFrame], list[str]]:
@@ -253,13 +242,7 @@ def map_genes(frame: pl.DataFrame, index: str) -> tuple[pl.DataFrame, list[str]]
 
 
 def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
-    """Return ``human``, ``mouse`` or ``other``: as the file states, else by the prefix of Ensembl ids, else human.
-
-    Examples
-    --------
-    >>> species_of([], ["ENSMUSG00000033196"]), species_of(["NCBITaxon:9606"], []), species_of(["Danio rerio"], [])
-    ('mouse', 'human', 'other')
-    """
+    """Return ``human``, ``mouse`` or ``other``: as the file states, else by the prefix of Ensembl ids, else human."""
     said = {ORGANISMS.get(label.strip().casefold(), OTHER) for label in stated if names.is_given(label)}
     if said:
         return said.pop() if len(said) == 1 else OTHER
@@ -288,13 +271,7 @@ def _few(column: pl.Series) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
-    """Return the known words most like `word`, best first, at most so many.
-
-    Examples
-    --------
-    >>> nearest("MYH77", ["MYH7", "TTN", "MYH2"])
-    ['MYH7', 'MYH2']
-    """
+    """Return the known words most like `word`, in any case, best first, at most so many."""
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(name.casefold(), name)
@@ -358,18 +335,9 @@ def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 
 def contradicting(obs: pl.DataFrame) -> list[str]:
-    """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted.
-
-    Examples
-    --------
-    >>> cells = pl.DataFrame({"DonorID": ["339C", "390C"], "Age_group": ["20-25", None], "Sex": ["M", None]})
-    >>> contradicting(cells)
-    ['339C']
-    """
-    if names.DONOR not in obs.columns:
-        return []
+    """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted."""
     wanted = (names.DONOR, names.AGE_GROUP, names.SEX)
-    stated = _with(obs, wanted).select(pl.col(wanted).cast(pl.String)).unique()
+    stated = obs.select(pl.col(wanted).cast(pl.String)).unique()
     published = study.donors().select(names.DONOR, "Age", sex="Sex")
     ends = pl.col(names.AGE_GROUP).str.extract_groups(r"^(\d+)-(\d+)$").struct
     low, high = (ends.field(end).cast(pl.Float64) for end in "12")
@@ -397,16 +365,11 @@ def look(obs: pl.DataFrame, barcodes: pl.Series) -> list[str]:
 
 
 def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
-    """Make the table of donors from the table of cells: see `reader.Atlas.donors`.
-
-    Examples
-    --------
-    >>> cells = pl.DataFrame({"DonorID": ["339C", "339C", "A"], "Sex": ["F", "F", "M"], "age_numeric": [72.5, 72.5, 30]})
-    >>> tabulate(cells).select("DonorID", "age", "cells").rows()
-    [('A', 30.0, 1), ('339C', 73.0, 2)]
-    """
+    """Make the table of donors from the table of cells: see `reader.Atlas.donors`."""
     said = (names.SEX, names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT, names.EXACT_AGE)
-    obs = _with(obs, (names.DONOR, names.ASSAY, names.CHEMISTRY, *said)).drop_nulls(names.DONOR)
+    if names.EXACT_AGE not in obs.columns:
+        obs = obs.with_columns(pl.lit(None, pl.Float64).alias(names.EXACT_AGE))
+    obs = obs.drop_nulls(names.DONOR)
     in_nuclei = (pl.col(names.ASSAY) == names.NUCLEI).fill_null(value=False)
     known = {name: pl.col(name).drop_nulls() for name in said}
     donors = obs.group_by(names.DONOR).agg(
@@ -424,11 +387,3 @@ def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
         .select(names.DONOR, names.SEX, names.EXACT_AGE, *said[1:4], "chemistry", names.CELLS, names.NUCLEI)
         .sort(names.EXACT_AGE, names.DONOR, nulls_last=True)
     )
-
-
-def _with(obs: pl.DataFrame, wanted: Iterable[str]) -> pl.DataFrame:
-    """Return the table with empty columns where it lacks some."""
-    numbers = (names.AGE_MIDPOINT, names.EXACT_AGE)
-    absent = [name for name in wanted if name not in obs.columns]
-    kinds = [pl.Float64 if name in numbers else pl.String for name in absent]
-    return obs.with_columns(pl.lit(None, k).alias(name) for name, k in zip(absent, kinds, strict=True))

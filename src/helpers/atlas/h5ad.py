@@ -1,7 +1,7 @@
 """An h5ad as a source: the portal's, or any that follows the CELLxGENE schema or less."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -47,13 +47,6 @@ class H5ad(reader.Atlas):
         """Hash of the file."""
         return files.fingerprint(self.path)
 
-    def _genes(self, places: Sequence[int]) -> pl.DataFrame:
-        """Return genes by their place in `var`, cells in the order of `obs`."""
-        wanted = np.array(places, dtype=np.int64)
-        dense = self.read_csr(None, wanted).toarray()
-        labels = self.var[names.GENE].gather(list(places)).to_list()
-        return pl.DataFrame({label: dense[:, j] for j, label in enumerate(labels)})
-
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a map of the file, cells x dimensions float32, or none."""
         held = self._maps.get(key.casefold())
@@ -69,7 +62,7 @@ class H5ad(reader.Atlas):
         with self._open() as file:
             node = file[self._values]
             shape = stored.shape_of(node)
-            if stored.kind_of(node) == "dense":
+            if isinstance(node, h5py.Dataset):
                 held = int(shape[0] * shape[1] * np.mean(stored.sample(node) != 0)) + 1
             else:
                 held = node["data"].shape[0]
@@ -116,10 +109,8 @@ class H5ad(reader.Atlas):
     @contextmanager
     def _open(self) -> Iterator[h5py.File]:
         """Open the file; whatever cannot be read in it is said in words, with its name."""
-        opened = False
         try:
             with h5py.File(self.path, "r") as file:
-                opened = True
                 yield file
         except (MusclebookError, MemoryError):
             raise
@@ -127,17 +118,16 @@ class H5ad(reader.Atlas):
             size = self.path.stat().st_size if self.path.exists() else 0
             said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
             reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
-            cut_short = " It may be cut short, or no .h5ad at all: fetch it again."
-            hint = files.pointer_hint(self.path) or cut_short
+            hint = (
+                files.pointer_hint(self.path)
+                or " It is damaged, cut short, or no .h5ad: fetch or write it again."
+            )
             msg = f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}.{hint}"
-            if opened:
-                msg = f"{self.path} holds something that cannot be read: {reason}. {stored.AGAIN}"
             raise SourceError(msg) from problem
 
     def _require_groups(self, file: h5py.File) -> None:
-        absent = [name for name in ("obs", "var") if name not in file]
-        if "X" not in file and "raw/X" not in file and not len(file.get("layers", ())):
-            absent.append("X")
+        values = "X" in file or "raw/X" in file or len(file.get("layers", ()))
+        absent = [name for name in ("obs", "var") if name not in file] + ["X"] * (not values)
         if absent:
             msg = (
                 f"{self.path} is HDF5 but no h5ad: it lacks {', '.join(absent)} and holds "
@@ -164,14 +154,13 @@ class H5ad(reader.Atlas):
         self._values = [*logs, *whole, *looks][0]
         self._logged, self._derived = bool(logs), not logs and bool(whole)
         self._counts = whole[0] if whole else None
-        if not logs and not whole:
-            self.notes.append(f"{self._values} holds neither log-normalized values nor counts")
-        elif self._derived:
+        if self._derived:
             self.notes.append(f"expression is log1p of counts per ten thousand, made from {self._values}")
+        elif not logs:
+            self.notes.append(f"{self._values} holds neither log-normalized values nor counts")
         elif self._values != "X":
-            self.notes.append(
-                f"expression is taken from {self._values}, not from X, which holds {looks.get('X', 'nothing')}"
-            )
+            other = looks.get("X", "nothing")
+            self.notes.append(f"expression is taken from {self._values}, not from X, which holds {other}")
         if self._counts is not None:
             self.notes.append(f"counts are taken from {self._counts}")
 
@@ -200,16 +189,8 @@ class H5ad(reader.Atlas):
         return typed.select(names.BARCODE, pl.exclude(names.BARCODE)), missing
 
     def _read_var(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
-        table, raw = file["var"], self._values == "raw/X"
-        if raw and "raw/var" in file:
-            table = file["raw/var"]
-        frame = self._read_table(table, "_name")
+        frame = self._read_table(_genes_of(self._values, file), "_name")
         index = frame["_name"]
-        if raw:
-            more = self._read_table(file["var"], "_name")
-            extra = [name for name in more.columns if name not in frame.columns or name == "_name"]
-            more = more.select(extra).unique("_name")
-            frame = frame.join(more, on="_name", how="left", maintain_order="left")
         n_genes = stored.shape_of(file[self._values])[1]
         if frame.height != n_genes:
             msg = f"{self.path}: var has {frame.height:,} rows, {self._values} has {n_genes:,} columns. Fetch it again."
@@ -227,13 +208,13 @@ class H5ad(reader.Atlas):
         """Return where the genes of the values stand in the counts, none where they stand in the same order."""
         if self._counts is None or (self._counts == "raw/X") == (self._values == "raw/X"):
             return None
-        table = file["raw/var"] if self._counts == "raw/X" else file["var"]
-        other = self._read_table(table, "_name")["_name"]
+        other = self._read_table(_genes_of(self._counts, file), "_name")["_name"]
         if other.equals(index):
             return None
-        place = {gene: i for i, gene in enumerate(other)}
-        if all(gene in place for gene in index):
-            return np.array([place[gene] for gene in index])
+        known = pd.Index(columns.make_unique(other.to_list())[0])
+        places = known.get_indexer(columns.make_unique(index.to_list())[0])
+        if (places >= 0).all():
+            return places
         self.notes.append(
             f"{self._counts} lacks genes of {self._values}: counts are recovered from {self._values}"
         )
@@ -248,9 +229,7 @@ class H5ad(reader.Atlas):
             msg = f"{self.path}: {group.name} is no table that can be read ({found}). Write it again with anndata."
             raise SourceError(msg)
         held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
-        for name in table.columns:
-            if str(name) in held:
-                continue
+        for name in table.columns.drop(index, errors="ignore"):
             column = _to_polars(str(name), table[name])
             if column is None:
                 found = f"{group.name}/{name} holds {table[name].dtype}"
@@ -261,16 +240,21 @@ class H5ad(reader.Atlas):
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
-        found, known = {}, {name.casefold() for name in names.PROJECTION_FILES}
-        for key in file.get("obsm", ()):
-            node = file["obsm"].get(key)  # none for a link to nowhere
+        found = {}
+        for key, node in file.get("obsm", {}).items():
             with suppress(SourceError, TypeError):
                 if node is not None and stored.kind_of(node) and stored.shape_of(node)[0] == self.obs.height:
                     found[key.casefold()] = key
-            if key.casefold() in known - set(found):
-                n_cells = f"{self.obs.height:,} cells"
-                self.notes.append(f"obsm/{key} is no map of {n_cells} in numbers and is left out")
+        wanted = {name.casefold() for name in names.PROJECTION_FILES} - set(found)
+        for key in (key for key in file.get("obsm", ()) if key.casefold() in wanted):
+            cells = f"{self.obs.height:,} cells"
+            self.notes.append(f"obsm/{key} is no map of {cells} in numbers and is left out")
         return found
+
+
+def _genes_of(matrix: str, file: h5py.File) -> h5py.Group:
+    """Return the table of the genes of a matrix."""
+    return file["raw/var" if matrix == "raw/X" and "raw/var" in file else "var"]
 
 
 def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
@@ -286,10 +270,10 @@ def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
 def _unstructured(file: h5py.File, name: str) -> str | None:
     """Return a single value that a file holds beside its tables, as text."""
     node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
-    if not isinstance(node, h5py.Dataset) or node.shape:
-        return None
-    value = node[()]
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    value = node[()] if isinstance(node, h5py.Dataset) and not node.shape else None
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return None if value is None else str(value)
 
 
 def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import budget as memory
+from helpers import files
 from helpers.atlas.columns import find_index
 from helpers.errors import ReleaseError
 from helpers.kernels import kernel
@@ -115,7 +117,7 @@ class Expression:
 
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
-        with self._lock, _naming(self.path):
+        with self._lock, reading(self.path):
             return _read(self._shared, columns, threads=True)
 
     def read_csr(
@@ -138,7 +140,7 @@ class Expression:
                 local.block = np.empty((width, n_rows), np.float32)
             wanted = columns[first : first + width]
             block = local.block[: len(wanted)]
-            with _naming(self.path):
+            with reading(self.path):
                 _load(local.file, wanted, rows, block)
             piece = _sparsify(block, first, labels)
             with counting:
@@ -165,13 +167,15 @@ def block_width(n_rows: int) -> int:
 
 
 @contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Name the file whose footer is whole, but not what it stands for."""
+def reading(path: str | Path, kind: str = "Parquet") -> Iterator[None]:
+    """Say in words why a file of a release cannot be read."""
     try:
         yield
-    except (pa.ArrowException, OSError) as problem:
+    except (ValueError, OSError, RecursionError, pa.ArrowException, pl.exceptions.PolarsError) as problem:
+        size = Path(path).stat().st_size if Path(path).exists() else 0
         reason = " ".join(str(problem).split())
-        msg = f"{path} is damaged inside, its footer is whole: {reason}. Fetch it again with `musclebook download`."
+        remedy = files.pointer_hint(Path(path)) or " Fetch it again with `musclebook download`."
+        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{remedy}"
         raise ReleaseError(msg) from problem
 
 
@@ -269,7 +273,7 @@ class Scan:
     cell_max: np.ndarray
     found: (
         np.ndarray
-    )  # for each gene: values above zero, not whole, of each kind of fault; first row of each kind
+    )  # of each gene: values above zero, not whole, of each kind of fault; first row of each kind
 
     @property
     def gene_cells(self) -> np.ndarray:
@@ -288,27 +292,23 @@ class Scan:
         return unique and len(self.cell_genes) > 0 and set(self.types) <= {"float", "double"}
 
 
-@kernel
-def _add_values(values, genes, total, low, high, found):
-    for row in range(values.size):
-        value = values[row]
-        if value == 0:
-            continue
-        if value > 0 and value < np.inf:
-            found[0] += 1
-            genes[row] += 1
-            total[row] += np.expm1(np.float64(value))
-            if value < low[row] or low[row] == 0:
-                low[row] = value
-            if value > high[row]:
-                high[row] = value
-            if value != np.floor(value):
-                found[1] += 1
-        else:
-            kind = 2 if value < 0 and value > -np.inf else (3 if np.isinf(value) else 4)
-            if found[kind] == 0:
-                found[kind + 3] = row
-            found[kind] += 1
+def _add_values(values: np.ndarray, by_cell: Sequence[np.ndarray], found: np.ndarray) -> None:
+    """Add the values of one gene to what is known of the cells and of the gene."""
+    rows = np.flatnonzero(values)
+    seen = values[rows]
+    infinite = np.isinf(seen)
+    for place, wrong in enumerate(((seen < 0) & ~infinite, infinite, np.isnan(seen))):
+        if wrong.any():
+            found[2 + place], found[5 + place] = wrong.sum(), rows[np.argmax(wrong)]
+    good = (seen > 0) & ~infinite
+    rows, seen = rows[good], seen[good]
+    found[:2] = len(seen), np.count_nonzero(seen != np.floor(seen))
+    genes, total, low, high = by_cell
+    genes[rows] += 1
+    with np.errstate(over="ignore"):  # raw counts
+        total[rows] += np.expm1(seen.astype(np.float64))
+    low[rows] = np.where(low[rows] == 0, seen, np.minimum(low[rows], seen))
+    high[rows] = np.maximum(high[rows], seen)
 
 
 def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
@@ -328,7 +328,7 @@ def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None
             if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
                 # a NaN that pandas wrote is a null in the file
                 values = np.ascontiguousarray(column.to_numpy(), dtype=np.float32)
-                _add_values(values, *by_cell, result.found[gene])
+                _add_values(values, by_cell, result.found[gene])
         if progress is not None:
             progress(first + len(block), len(wanted))
     return result

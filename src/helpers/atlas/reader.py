@@ -120,23 +120,13 @@ class Atlas:
         return True
 
     def genes(self, genes: Sequence[str]) -> pl.DataFrame:
-        """Return the expression of a few genes: one column each, by its name in `var`, one row a cell of `obs`.
-
-        Parameters
-        ----------
-        genes
-            Symbols or Ensembl ids. An unknown one is a `TableError` that names the nearest.
-        """
-        return self._genes(self._find_genes(genes))
+        """Return the expression of genes by symbol or Ensembl id: a column each, named as in `var`, a row a cell."""
+        places = np.array(self._find_genes(genes), dtype=np.int64)
+        dense = self.read_csr(None, places, budget="8 GiB").toarray()
+        return pl.DataFrame(dense, schema=self.var[names.GENE][places].to_list(), orient="row")
 
     def projection(self, key: str) -> np.ndarray | None:
-        """Return a precomputed map, cells x dimensions float32, or none where the source has none.
-
-        Parameters
-        ----------
-        key
-            ``X_scVI``, ``X_umap``, ``X_pca`` or ``X_tsne``; another one is a `TableError`.
-        """
+        """Return ``X_scVI``, ``X_umap``, ``X_pca`` or ``X_tsne``, cells x dimensions float32; none where there is none."""
         if key not in names.PROJECTION_FILES:
             msg = f"no projection is called {key!r}. Ask for one of {', '.join(names.PROJECTION_FILES)}."
             raise TableError(msg)
@@ -157,12 +147,9 @@ class Atlas:
     def files(self) -> pl.DataFrame:
         """List the files of this source: file, found (or not), size in MB."""
         listed = [self.path] if self.folder is None else [self.path / name for name in names.RELEASE_FILES]
-        rows = [
-            (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
-            for file in listed
-        ]
-        schema = {"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        sizes = [file.stat().st_size / 1e6 if file.exists() else None for file in listed]
+        table = {"file": [file.name for file in listed], "found": [size is not None for size in sizes]}
+        return pl.DataFrame({**table, "size_mb": pl.Series(sizes, dtype=pl.Float64)})
 
     @property
     def folder(self) -> Path | None:
@@ -201,7 +188,7 @@ class Atlas:
         genes
             Symbols or Ensembl ids, in the order wanted; none for all.
         counts
-            Whether to recover molecule counts. The layer shares its index arrays with `X`. ``"try"``: where they
+            Whether to recover molecule counts, in a layer that shares its index arrays with `X`. ``"try"``: where they
             cannot be recovered there is no layer, and ``uns["no_counts"]`` says why.
         budget
             Memory that the result and the way to it may take.
@@ -298,18 +285,17 @@ class Atlas:
         if held is not None:
             return held
         cells = self.obs if rows is None else self.obs[rows]
-        barcodes = cells[names.BARCODE].to_list()
+        known = {"barcodes": cells[names.BARCODE].to_list()}
         totals = cells[names.N_COUNTS].fill_null(np.nan).to_numpy()
         if places is None:
-            return molecules.recover(data, barcodes=barcodes, totals=totals)
+            return molecules.recover(data, totals=totals, **known)
         units = molecules.unit_from_totals(molecules.smallest_values(data), totals)
         try:
-            return molecules.recover(data, barcodes=barcodes, units=units)
+            return molecules.recover(data, units=units, **known)
         except CountsError:  # totals do not fit: only the whole cell shows what one molecule is worth
             self._require(rows, None, counts=True, budget=budget)
             whole = self.read_csr(rows, None, budget=budget)
-            counted = molecules.recover(whole, barcodes=barcodes, totals=totals)
-            return counted[:, places].tocsr()
+            return molecules.recover(whole, totals=totals, **known)[:, places].tocsr()
 
     def _find_genes(self, genes: Sequence[str]) -> list[int]:
         """Return the places of genes, each once, in the order asked for."""

@@ -1,14 +1,13 @@
 """A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +17,7 @@ from helpers import files, names
 from helpers.atlas import columns, matrix, reader
 from helpers.errors import ReleaseError
 
-PROBED = 48  # columns read to estimate the share of nonzero values
+TEXTS = (pa.string(), pa.large_string())
 
 
 class Release(reader.Atlas):
@@ -60,19 +59,6 @@ class Release(reader.Atlas):
         there = [name for name in made_from if (self.path / name).is_file()]
         return files.digest_text(repr([(name, files.fingerprint(self.path / name)) for name in there]))
 
-    def _genes(self, places: Sequence[int]) -> pl.DataFrame:
-        """Return genes by their place in `var`, cells in the order of `obs`, values as released."""
-        table = self.expression.read([self.columns[place] for place in places])
-        labels = self.var[names.GENE].gather(list(places)).to_list()
-        values = {}
-        for label, column in zip(labels, table.columns, strict=True):
-            dense = column.to_numpy().astype(np.float32, copy=False)
-            if not np.isfinite(dense).all():
-                row = int(np.argmin(np.isfinite(dense)))
-                matrix.refuse_value(label, dense[row], row)
-            values[label] = dense if self.rows is None else dense[self.rows]
-        return pl.DataFrame(values)
-
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a precomputed map, cells x dimensions float32 in the order of `obs`, or none."""
         path = self.path / names.PROJECTION_FILES[key]
@@ -81,7 +67,7 @@ class Release(reader.Atlas):
         known = names.PROJECTION_COLUMNS[key]
         frame, index = self._open_table(path.name, known, self.obs.height)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
-            frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
+            self._require_same_cells(frame[index], self.obs[names.BARCODE], path.name)
         chosen = list(known)
         if not set(chosen) <= set(frame.columns):
             chosen = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
@@ -98,25 +84,15 @@ class Release(reader.Atlas):
         return _read_table(path) if self.simulated and path.is_file() else None
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
-        """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
-        chosen = np.arange(len(self.columns)) if places is None else places
-        if not len(chosen):
-            return 0
-        probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
-        table = self.expression.read(self.columns[probe])
-        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns) / len(probe)
-        by_probe = seen * len(chosen)
-        stated = self.obs[names.N_GENES]
-        total = max(stated.sum(), by_probe) if places is None and not stated.null_count() else by_probe
-        cells = self.obs.height if rows is None else len(rows)
-        return int(total * cells / max(self.obs.height, 1))
+        """Return about how many nonzero values these rows and genes hold, from the genes stated for each cell."""
+        stated = self.obs[names.N_GENES] if rows is None else self.obs[names.N_GENES][rows]
+        whole = int(stated.sum())  # where none are stated, the budget is held on the way
+        return whole if places is None else min(whole, len(stated) * len(places))
 
     def read_csr(
         self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
-        if self.rows is not None:
-            rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
         return self.expression.read_csr(
             chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
@@ -129,26 +105,23 @@ class Release(reader.Atlas):
             return
         here = sorted(path.name for path in self.path.iterdir())
         hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
-        near = [f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits]
-        shown = ", ".join(here[:8]) + (f" and {len(here) - 8} more" if len(here) > 8 else "")
+        near = ", ".join(f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits)
         h5ad = [name for name in here if name.endswith(".h5ad")]
         remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
         remedy = f"To open the .h5ad inside, name it: {self.path / h5ad[0]}." if h5ad else remedy
-        msg = f"{self.path} is not a release: it lacks {', '.join(near)}. It holds {shown or 'nothing'}. {remedy}"
+        held = ", ".join(here[:8]) or "nothing"
+        msg = f"{self.path} is not a release: it lacks {near}. It holds {held}. {remedy}"
         raise ReleaseError(msg)
 
     def _name_columns(self) -> None:
         """Tell gene columns from an index column, and name the genes."""
         schema = self.expression.footer.schema.to_arrow_schema()
         self._labels, types = schema.names, schema.types  # each is made anew when asked for
-        index = columns.find_index(schema, known=())
-        kinds = list(zip(self._labels, types, strict=True))
-        strings = [name for name, kind in kinds if kind in (pa.string(), pa.large_string())]
-        if index is None and len(strings) == 1:
-            index = strings[0]
-        genes = [(name, kind) for name, kind in kinds if name != index]
+        texts = [name for name, kind in zip(self._labels, types, strict=True) if kind in TEXTS]
+        self._index = columns.find_index(schema, known=()) or (texts[0] if len(texts) == 1 else None)
+        genes = [(i, kind) for i, kind in enumerate(types) if self._labels[i] != self._index]
         numbers = {kind for kind in types if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
-        wrong = [f"{name} ({kind})" for name, kind in genes if kind not in numbers]
+        wrong = [f"{self._labels[i]} ({kind})" for i, kind in genes if kind not in numbers]
         if wrong:
             msg = (
                 f"{names.EXPRESSION_FILE}: {len(wrong):,} gene columns are not numbers, first "
@@ -158,13 +131,12 @@ class Release(reader.Atlas):
         others = sum(kind != pa.float32() for _, kind in genes)
         if others:
             self.notes.append(f"{others:,} expression columns are not float32 and were converted")
-        self._index = index
-        self.columns = np.array([i for i, name in enumerate(self._labels) if name != index], dtype=np.int64)
-        self.gene_names, twice = columns.make_unique([name for name, _ in genes])
+        self.columns = np.array([i for i, _ in genes], dtype=np.int64)
+        self.gene_names, twice = columns.make_unique([self._labels[i] for i, _ in genes])
         self.notes += twice
 
     def _read_obs(self, held: pl.Series | None) -> tuple[pl.DataFrame, list[str]]:
-        """Return the table of cells and what it lacks; match the rows of the expression to it by their barcodes."""
+        """Return the table of cells and what it lacks; `held` are the barcodes of the expression, if it has any."""
         frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
         barcodes = None
         if index is not None:
@@ -177,21 +149,29 @@ class Release(reader.Atlas):
         if nobody.any():
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
-        self.rows: np.ndarray | None = None
         self._barcoded = barcodes is not None or held is not None
         if barcodes is None:
             missing.append(names.BARCODE)
-            said = f"{names.SAMPLE_FILE} has no barcodes; those of {names.EXPRESSION_FILE} are used"
-            self.notes.append(
-                said if self._barcoded else "no file has barcodes: they were made from row numbers"
-            )
             made = [f"row-{i:06d}" for i in range(self.expression.n_rows)]
             barcodes = pl.Series(made, dtype=pl.String) if held is None else held
-        elif held is not None and not held.equals(barcodes):
-            self.rows = match_rows(held, barcodes, origin=self.path / names.EXPRESSION_FILE)
-            self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
+            whose = "made from row numbers" if held is None else f"those of {names.EXPRESSION_FILE}"
+            self.notes.append(f"{names.SAMPLE_FILE} has no barcodes: they are {whose}")
+        elif held is not None:
+            self._require_same_cells(held, barcodes, names.EXPRESSION_FILE)
         self.notes += columns.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
+
+    def _require_same_cells(self, held: pl.Series, wanted: pl.Series, file: str) -> None:
+        """Refuse a file whose rows are not those of the sample metadata: rows pair by their order."""
+        differ = held.ne_missing(wanted).arg_true()
+        if len(differ):
+            row = differ[0]
+            msg = (
+                f"{file} has {len(differ):,} other barcodes than {names.SAMPLE_FILE}, first in row {row:,}: {held[row]!r}, "
+                f"not {wanted[row]!r}. Files of two releases are mixed in {self.path}, or one is in another order: fetch "
+                f"it again."
+            )
+            raise ReleaseError(msg)
 
     def _expression_barcodes(self) -> pl.Series | None:
         if self._index is None:
@@ -216,12 +196,27 @@ class Release(reader.Atlas):
             empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
         frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
-        rows, key = match_genes(frame, self.gene_names, index=index)
-        if key is not None:
-            self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
-        frame = frame[rows].drop([name for name in (index, names.GENE) if name in frame.columns])
+        self._require_same_genes(frame, index)
+        frame = frame.drop([name for name in (index, names.GENE) if name in frame.columns])
         typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
         return typed.insert_column(0, genes), missing
+
+    def _require_same_genes(self, frame: pl.DataFrame, index: str | None) -> None:
+        """Refuse a table none of whose columns names the genes of the expression, in its order."""
+        keys = [key for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL) if key in frame.columns]
+        tried = []
+        for key in keys:
+            held = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
+            pairs = enumerate(zip(held, self.gene_names, strict=True))
+            differ = next((place for place, (one, other) in pairs if one != other), None)
+            if differ is None:
+                return
+            tried.append(f"{key} has {held[differ]!r} for {self.gene_names[differ]!r}")
+        msg = (
+            f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE} in its order: "
+            f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
+        )
+        raise ReleaseError(msg)
 
     def _open_table(
         self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"
@@ -238,75 +233,19 @@ class Release(reader.Atlas):
         return _read_table(self.path / file), index
 
 
-def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
-    """Return for each barcode of the sample metadata the row of a file with the same barcode."""
-    if held.equals(wanted):
-        return np.arange(len(wanted))
-    twice = wanted.filter(wanted.is_duplicated())
-    if len(twice):
-        msg = (
-            f"{origin.name} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
-            f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
-        )
-        raise ReleaseError(msg)
-    order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
-    found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
-    if found.null_count():
-        first = wanted.filter(found.is_null())[0]
-        msg = (
-            f"{origin.name} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
-            f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {origin.parent}: fetch it again."
-        )
-        raise ReleaseError(msg)
-    return found.to_numpy().astype(np.int64)
-
-
-def match_genes(
-    frame: pl.DataFrame, wanted: Sequence[str], *, index: str | None
-) -> tuple[np.ndarray, str | None]:
-    """Return for each gene of the expression its row in the feature table, and the column that says so."""
-    tried = []
-    for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL):
-        if key is None or key not in frame.columns:
-            continue
-        labels = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
-        rows = pd.Index(labels).get_indexer(wanted)
-        lost = np.flatnonzero(rows < 0)
-        if not lost.size:
-            return rows, key if (np.diff(rows) != 1).any() else None
-        tried.append(f"{key} lacks {lost.size:,}, first {wanted[lost[0]]!r}")
-    msg = (
-        f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
-        f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
-    )
-    raise ReleaseError(msg)
-
-
-@contextmanager
-def _reading(path: Path, kind: str) -> Iterator[None]:
-    """Say in words why a file cannot be read."""
-    try:
-        yield
-    except (ValueError, OSError, RecursionError, pl.exceptions.PolarsError) as problem:
-        size = path.stat().st_size if path.exists() else 0
-        remedy = files.pointer_hint(path) or " Fetch it again with `musclebook download`."
-        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {problem}.{remedy}"
-        raise ReleaseError(msg) from problem
-
-
 def _read_footer(path: Path) -> pq.FileMetaData:
-    with _reading(path, "Parquet"):
+    with matrix.reading(path):
         return pq.read_metadata(path)
 
 
 def _read_table(path: Path) -> pl.DataFrame:
-    with _reading(path, "Parquet"):
+    with matrix.reading(path):
         table = pl.read_parquet(path, glob=False)
         return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with _reading(path, "JSON"):
+    with matrix.reading(path, "JSON"):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict):
             return found

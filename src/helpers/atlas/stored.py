@@ -69,18 +69,14 @@ def read_csr(
     log: bool = False,
 ) -> sp.csr_matrix:
     """Return rows (ascending) and columns of a stored matrix as CSR, columns sorted, each value once, no zeros."""
-    kind, shape = kind_of(node), shape_of(node)
-    if kind == "csr" and rows is None and places is None:
-        held = _read_all(node, shape, dtype)
-    elif kind == "csc":  # its columns are rows of the transpose, and read in their own order
+    shape = shape_of(node)
+    if kind_of(node) == "csc":  # its columns are rows of the transpose, and read in their own order
         wanted = np.arange(shape[1]) if places is None else places
         order = np.argsort(wanted)
-        turned = _stack(_blocks(node, shape[::-1], wanted[order], dtype), len(wanted), rows, shape[0], dtype)
-        held = (turned if places is None else turned[np.argsort(order)]).T.tocsr()
+        turned = _read(node, shape[::-1], wanted[order], rows, dtype)
+        held = turned[np.argsort(order)].T.tocsr()
     else:
-        wanted = np.arange(shape[0]) if rows is None else np.asarray(rows)
-        blocks = (_dense_blocks if kind == "dense" else _blocks)(node, shape, wanted, dtype)
-        held = _stack(blocks, len(wanted), places, shape[1], dtype)
+        held = _read(node, shape, rows, places, dtype)
     if held.nnz and not held.data.all():
         held.eliminate_zeros()
     held.sort_indices()
@@ -91,73 +87,52 @@ def read_csr(
     return held
 
 
+def _read(
+    node: h5py.Dataset | h5py.Group,
+    shape: tuple[int, int],
+    rows: np.ndarray | None,
+    places: np.ndarray | None,
+    dtype: type,
+) -> sp.csr_matrix:
+    """Read ascending rows a block at a time, and keep of each block what is wanted; a whole matrix is one block."""
+    dense = isinstance(node, h5py.Dataset)
+    starts = np.arange(shape[0] + 1) * shape[1] if dense else _starts(node, shape[0])
+    wanted = np.arange(shape[0]) if rows is None else np.asarray(rows)
+    most = starts[-1] if rows is None and places is None and not dense else BLOCK_VALUES
+    blocks, first = [], 0
+    while first < shape[0]:
+        stop = max(first + 1, int(np.searchsorted(starts, starts[first] + most, side="right")) - 1)
+        inside = wanted[(wanted >= first) & (wanted < stop)] - first
+        if inside.size:
+            block = node[first:stop] if dense else _block(node, starts[first : stop + 1], shape[1])
+            block = sp.csr_matrix(block, dtype=dtype)
+            block = block if len(inside) == stop - first else block[inside]
+            blocks.append(block if places is None else block[:, places])
+        first = stop
+    if not blocks:
+        return sp.csr_matrix((len(wanted), shape[1] if places is None else len(places)), dtype=dtype)
+    return blocks[0] if len(blocks) == 1 else sp.vstack(blocks, format="csr")
+
+
 def _starts(node: h5py.Group, n: int) -> np.ndarray:
-    """Return where each row begins, int64, after checking that it can be so."""
+    """Return where each row begins, int64."""
     starts, size = node["indptr"][:].astype(np.int64), node["data"].shape[0]
-    if starts.size != n + 1 or node["indices"].shape[0] != size:
+    if starts.size != n + 1 or node["indices"].shape[0] != size or starts[0] != 0 or starts[-1] != size:
         found = f"{starts.size:,} row starts, {node['indices'].shape[0]:,} places and {size:,} values"
-        raise _refuse(node, f"has {found} for {n:,} rows")
-    if starts[0] != 0 or starts[-1] != size or (np.diff(starts) < 0).any():
-        raise _refuse(node, f"has row starts that fall or overshoot: they must rise from 0 to {size:,}")
+        raise _refuse(node, f"has {found} for {n:,} rows, which do not fit together")
     return starts
 
 
-def _places(node: h5py.Group, first: int, last: int, n: int) -> np.ndarray:
-    """Return the columns of the values from `first` to `last` after checking that there are such columns."""
-    found = node["indices"][first:last]
-    if found.size and (found.min() < 0 or found.max() >= n):
-        wrong = int(found[np.argmax((found < 0) | (found >= n))])
-        raise _refuse(node, f"has a value at place {wrong:,}, where there are only {n:,}")
-    return found
-
-
-def _read_all(node: h5py.Group, shape: tuple[int, int], dtype: type) -> sp.csr_matrix:
-    """Read a whole matrix into its own arrays: no copy is made of it."""
-    starts = _starts(node, shape[0])
-    size = int(starts[-1])
-    data, indices = np.empty(size, dtype), np.empty(size, np.int32)
-    for first in range(0, size, BLOCK_VALUES):
-        last = min(first + BLOCK_VALUES, size)
-        node["data"].read_direct(data, np.s_[first:last], np.s_[first:last])  # converts on the way
-        indices[first:last] = _places(node, first, last, shape[1])
-    return sp.csr_matrix((data, indices, starts), shape=shape)
-
-
-def _blocks(
-    node: h5py.Group, shape: tuple[int, int], wanted: np.ndarray, dtype: type
-) -> Iterator[sp.csr_matrix]:
-    """Give the wanted rows, ascending, a block of stored values at a time."""
-    starts = _starts(node, shape[0])
-    at = 0
-    while at < len(wanted):
-        first = starts[wanted[at]]
-        stop = at + max(1, int(np.searchsorted(starts[wanted[at:] + 1], first + BLOCK_VALUES, side="right")))
-        begin, end = wanted[at], wanted[stop - 1] + 1
-        places = _places(node, first, starts[end], shape[1]).astype(np.int32)
-        values = node["data"][first : starts[end]].astype(dtype)
-        block = sp.csr_matrix(
-            (values, places, starts[begin : end + 1] - first), shape=(end - begin, shape[1])
-        )
-        yield block[wanted[at:stop] - begin]
-        at = stop
-
-
-def _dense_blocks(
-    node: h5py.Dataset, shape: tuple[int, int], wanted: np.ndarray, dtype: type
-) -> Iterator[sp.csr_matrix]:
-    height = max(1, BLOCK_VALUES // max(shape[1], 1))
-    for start in range(0, shape[0], height):
-        inside = wanted[(wanted >= start) & (wanted < start + height)]
-        if inside.size:
-            yield sp.csr_matrix(node[start : start + height][inside - start].astype(dtype))
-
-
-def _stack(
-    blocks: Iterator[sp.csr_matrix], n_rows: int, places: np.ndarray | None, width: int, dtype: type
-) -> sp.csr_matrix:
-    chosen = [block if places is None else block[:, places] for block in blocks]
-    width = width if places is None else len(places)
-    return sp.vstack(chosen, format="csr") if chosen else sp.csr_matrix((n_rows, width), dtype=dtype)
+def _block(node: h5py.Group, starts: np.ndarray, width: int) -> sp.csr_matrix:
+    """Return consecutive rows once it is sure that their values stand where there are columns."""
+    first, last = starts[0], starts[-1]
+    arrays = node["data"][first:last], node["indices"][first:last], starts - first
+    try:
+        block = sp.csr_matrix(arrays, shape=(len(starts) - 1, width))
+        block.check_format(full_check=True)
+    except ValueError as problem:
+        raise _refuse(node, f"is damaged: {problem}") from problem
+    return block
 
 
 def _refuse(node: h5py.Dataset | h5py.Group, why: str) -> SourceError:

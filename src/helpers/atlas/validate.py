@@ -30,7 +30,6 @@ _FOR_READERS = (names.README_FILE, names.LICENSE_FILE)  # no number rests on the
 _MOST_STRANGE = 0.1  # share of cells with labels of no known name from which the column is damaged
 _ISOLATED = 0.01  # share of mismatches up to which they are single displaced values, not another definition
 _TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
-_DEEPEST = 20  # levels of nested JSON
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
 _UNREADABLE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RecursionError)
@@ -73,14 +72,12 @@ class Files:
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
         scan, table = self.scan, self.tables.get(what)
-        numbers = scan is not None and scan.is_numeric
-        clean = numbers and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
-        logs = clean and scan.cell_max.max() <= _TOP
-        right = what in _COLUMNS and table is not None and not _lacking(table, what)
-        if right and not _mistyped(table, what):
-            return table
-        others = {"files": self, "matrix": scan, "scan": scan if numbers else None}
-        return {**self.texts, **others, "logs": scan if logs else None}.get(what)
+        if table is not None:
+            return None if _lacking(table, what) or _mistyped(table, what) else table
+        numbers = scan if scan is not None and scan.is_numeric else None
+        clean = numbers is not None and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
+        logs = scan if clean and scan.cell_max.max() <= _TOP else None
+        return {**self.texts, "files": self, "matrix": scan, "scan": numbers, "logs": logs}.get(what)
 
     def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
         """Read the whole matrix once; return why not, if it cannot be."""
@@ -97,14 +94,7 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     """Check every file of a release, the whole expression matrix included, and write nothing.
 
     A release of any size passes: its files must agree with each other; where they differ from the published
-    figures the table says so. Reads the matrix once, a block of genes at a time.
-
-    Parameters
-    ----------
-    folder
-        Folder with the twelve files.
-    progress
-        Called with the genes read so far and all genes.
+    figures the table says so. Reads the matrix once; `progress` is called with the genes read so far and all genes.
 
     Returns
     -------
@@ -191,15 +181,7 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         msg = f"the file holds a {type(value).__name__}, not an object"
         raise ValueError(msg)
-    if _depth(value) > _DEEPEST:
-        msg = f"values nested more than {_DEEPEST} deep"
-        raise ValueError(msg)
     return value
-
-
-def _depth(value: Any) -> int:
-    inside = value.values() if isinstance(value, dict) else value
-    return 1 + max(map(_depth, inside), default=0) if isinstance(value, dict | list) else 1
 
 
 def _open_parquet(files: Files, path: Path) -> None:
@@ -408,20 +390,19 @@ def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
 
 
 def _check_settings(stated: dict[str, Any]) -> Finding:
-    wrong = [step for step in _STEPS if step in stated and not _is_step(stated[step])]
+    wrong = []
+    for step in (step for step in _STEPS if step in stated):
+        held = stated[step] if isinstance(stated[step], dict) else {"params": None}
+        numbers = [held.get(key, []) for key in ("variance", "variance_ratio")]
+        lists = all(isinstance(one, list) and {*map(type, one)} <= {int, float} for one in numbers)
+        if not lists or not isinstance(held.get("params", {}), dict):
+            wrong.append(step)
     if wrong:
         return _bad(f"settings of the wrong kind under {_list(wrong)}")
     missing = [step for step in _STEPS if step not in stated]
     if missing:
         return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
     return _good("all three")
-
-
-def _is_step(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("params", {}), dict):
-        return False
-    numbers = [value.get(key, []) for key in ("variance", "variance_ratio")]
-    return all(isinstance(n, list) and all(type(one) in (int, float) for one in n) for n in numbers)
 
 
 # The whole matrix
@@ -565,11 +546,6 @@ def _list(values: Sequence[object], *, most: int = 4) -> str:
     return shown if len(values) <= most else f"{shown} and {len(values) - most:,} more"
 
 
-def _outside(column: str, low: float, high: float) -> pl.Expr:
-    value = pl.col(column).cast(pl.Float64)
-    return ~(value.is_finite() & value.is_between(low, high))
-
-
 _LOW, _HIGH = (pl.col(names.AGE_GROUP).str.extract(e).cast(pl.Float64) for e in (r"^(\d+)-", r"-(\d+)$"))
 _BIN = pl.when(_HIGH <= 40).then(pl.lit(names.YOUNG)).otherwise(pl.lit(names.OLD))
 _AGES = (names.AGE_GROUP, names.AGE_BIN, names.AGE_MIDPOINT)
@@ -587,7 +563,7 @@ _RULES = [  # of every cell: the check, the rule, what breaks it, what to show o
     ("ages", "age_numeric is the middle of Age_group", (pl.col(names.AGE_MIDPOINT) - (_LOW + _HIGH) / 2).abs() > 1e-3, _AGES),
     ("ages", "Age_bin is young below 40 years", pl.col(names.AGE_BIN) != _BIN, _AGES),
     *(("donors", f"one {c} for each {unit}", pl.col(c).n_unique().over(unit) > 1, [unit, c]) for c, unit in _UNITS.items()),
-    *(("values", f"{c} is finite, {low} to {high}", _outside(c, low, high), [c]) for c, (low, high) in _LIMITS.items()),
+    *(("values", f"{c} is finite, {low} to {high}", ~(pl.col(c).is_finite() & pl.col(c).is_between(low, high)), [c]) for c, (low, high) in _LIMITS.items()),
 ]  # fmt: skip
 _TREE = (
     f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it (cDC2 > cDC2 > cDC1)"
