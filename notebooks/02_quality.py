@@ -129,6 +129,7 @@ note.say(
 
 # %% mystnb={"figure": {"caption": "Genes seen against molecules counted, one point a barcode, cells above and nuclei below; darker: a larger mitochondrial share.", "name": "fig-02-metrics"}, "image": {"alt": "Two scatter plots on logarithmic axes, single cells above and nuclei below, genes against molecules; points are shaded by mitochondrial percent, and the darkest lie below the others."}}
 assays = obs["batch"].value_counts().index[:2].sort_values()
+shades = sns.cubehelix_palette(rot=0, light=0.8, as_cmap=True)
 figure, axes = plt.subplots(
     len(assays), 1, figsize=(5.6, 2.5 * len(assays)), sharex=True
 )
@@ -136,7 +137,7 @@ for ax, assay in zip(np.atleast_1d(axes), assays, strict=True):
     part = obs[obs["batch"] == assay].sort_values("pct_counts_mt")
     points = ax.scatter(
         part["total_counts"], part["n_genes_by_counts"], s=3,
-        c=part["pct_counts_mt"], vmax=20, cmap="Greys", rasterized=True,
+        c=part["pct_counts_mt"], vmax=20, cmap=shades, plotnonfinite=True,
     )
     ax.set(xscale="log", yscale="log", title=assay, ylabel="genes")
 ax.set(xlabel="molecules")
@@ -160,7 +161,7 @@ sns.boxplot(
     log_scale=(True, False), showfliers=False, legend="full", ax=ax,
 )
 ax.set(xlabel="genes", ylabel="")
-ax.legend(title="");
+sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
 
 # %% [markdown]
 # ## Two rules, and whom they remove
@@ -290,20 +291,9 @@ if len(libraries):
     ax.set(xlabel="share of barcodes with XIST", ylabel="share with a Y gene")
 
 # %% tags=["remove-input", "finding"]
-if not len(libraries):
-    said = "Checked: {sex_checked:library|libraries}, since the source states no sex."
-elif len(wrong):
-    said = (
-        "Of {sex_checked:library|libraries}, **{sex_disagree.number}** contradict their label: {sex_wrong_names}. "
-        "Unclear: {sex_unclear:library|libraries}."
-    )
-else:
-    said = (
-        "All {sex_checked:library|libraries} were checked: **{sex_disagree:library contradicts its|libraries contradict "
-        "their} label**, and {sex_unclear:library is|libraries are} unclear."
-    )
 note.say(
-    said,
+    "Of {sex_checked:library|libraries} of stated sex **{sex_disagree:library contradicts its|libraries contradict their} "
+    "label** (by name: {sex_wrong_names}), and {sex_unclear:library is|libraries are} unclear.",
     sex_checked=(len(libraries), "libraries"), sex_disagree=(len(wrong), "libraries"),
     sex_unclear=(int(unclear.sum()), "libraries"), sex_wrong_names=", ".join(wrong["SampleID"]) or "none",
 )
@@ -384,19 +374,13 @@ absent["at_most"] = 3 / absent["expected"]
 absent = absent.sort_values("at_most")
 
 # %% tags=["remove-input", "finding"]
-if not len(testable):
-    said = "One assay alone, or too few barcodes: {zeros_looked_at:gene|genes} could be compared."
-elif not len(absent):
-    said = "Of {zeros_looked_at:gene|genes} that could be compared none is absent from either assay."
-else:
-    said = (
-        "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays, {structural_zeros.number} find nothing "
-        "at all. Clearest is {first_structural_zero}: at most {first_zero_bound:.2%} of the other assay's rate. For the last "
-        "of the list the bound is {last_zero_bound:.1%}, while one in a hundred of the genes that *are* seen stands at "
-        "{assay_ratio_lowest:.1%} or less: near the end of the list a gene may be rare rather than impossible."
-    )
 note.say(
-    said,
+    "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays, {structural_zeros.number} find nothing "
+    "at all. Clearest is {first_structural_zero}: at most {first_zero_bound:.2%} of the other assay's rate. For the last "
+    "of the list the bound is {last_zero_bound:.1%}, while one in a hundred of the genes that *are* seen stands at "
+    "{assay_ratio_lowest:.1%} or less: near the end of the list a gene may be rare rather than impossible."
+    if len(absent)
+    else "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays none finds nothing at all.",
     zeros_looked_at=(len(testable), "genes"), structural_zeros=(len(absent), "genes"),
     first_structural_zero=absent["gene"].iloc[0] if len(absent) else None,
     first_zero_bound=float(absent["at_most"].iloc[0]) if len(absent) else None,
@@ -484,8 +468,6 @@ barred = terms.filter(~pl.col("estimable")) if terms.height else terms
 why = ", ".join(f"{effect} in {assay}" for assay, effect in barred.select("assay", "effect").rows())
 note.say(
     "Of {terms_looked_at:effect|effects} looked at, these donors cannot estimate {terms_not_estimable.number}: {why_not}."
-    if barred.height
-    else "These donors can estimate all of the {terms_looked_at:effect|effects} looked at."
     if terms.height
     else "Without ages and sexes of donors no effect of either can be estimated.",
     terms_looked_at=(terms.height, "effects"), terms_not_estimable=(barred.height, "effects"),

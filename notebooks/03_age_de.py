@@ -487,15 +487,13 @@ del cells, old_young, sample  # copies, before all types are summed
 tests, refusals = expression.screen(
     adata, muscle.donors, level=level, min_cells=min_cells, **comparison
 )
-counted = (
-    tests.group_by("cell_type", "assay")
-    .agg(
-        pl.col("donors").first(), genes=pl.len(),
-        calls=(pl.col("q") < fdr).sum().cast(pl.Int64),
-        rising=((pl.col("q") < fdr) & (pl.col("log2_change") > 0)).sum(),
-    )
-    .with_columns(falling=pl.col("calls") - pl.col("rising"))
-    .sort("calls", "cell_type", "assay", descending=[True, False, False])
+called, rises = pl.col("q") < fdr, pl.col("log2_change") > 0
+counted = tests.group_by("cell_type", "assay").agg(
+    pl.col("donors").first(), genes=pl.len(), calls=called.sum(),
+    rising=(called & rises).sum(), falling=(called & ~rises).sum(),
+)
+counted = counted.sort(
+    "calls", "cell_type", "assay", descending=[True, False, False]
 )
 
 # %% mystnb={"figure": {"caption": "Genes called in every cell type with enough donors: rising to the right, falling to the left.", "name": "fig-03-overview"}, "image": {"alt": "Diverging bar chart, one row a cell type and assay: genes that rise with age to the right, genes that fall to the left."}}
@@ -503,7 +501,7 @@ bars = counted.head(24).to_pandas()
 names = bars["cell_type"] + ", " + bars["assay"]
 figure, axis = plt.subplots(figsize=(5.6, 0.7 + 0.22 * len(bars)))
 axis.barh(names, bars["rising"], color=style.VERMILION, label="rising")
-axis.barh(names, -bars["falling"], color=style.SKY, label="falling")
+axis.barh(names, -1.0 * bars["falling"], color=style.SKY, label="falling")
 axis.axvline(0, color="black", linewidth=0.8)
 axis.invert_yaxis()
 axis.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
@@ -515,13 +513,10 @@ found = counted["calls"].sum()
 note.say(
     "{types_tested:pair|pairs} of type and assay have enough donors, {types_refused.number} have not. Together they call "
     "{calls_everywhere:gene|genes}, most of them {most_calls}. The false-discovery rate is kept within each type, not over "
-    "all."
-    if found
-    else "{types_tested:pair|pairs} of type and assay have enough donors, {types_refused.number} have not. They call "
-    "{calls_everywhere:gene|genes}.",
+    "all.",
     types_tested=(counted.height, "tests"), types_refused=(refusals.height, "tests"),
     calls_everywhere=(int(found), "calls"),
-    most_calls=f"{counted['cell_type'][0]} in {counted['assay'][0]}" if found else None,
+    most_calls=f"{counted['cell_type'][0]} in {counted['assay'][0]}" if found else "nowhere",
 )
 note.save("age_de_everywhere", tests)
 note.save("calls_by_type", counted)
@@ -536,11 +531,9 @@ note.save("refusals", refusals)
 
 # %%
 truth = muscle.truth("age_expression")
-scored = (
-    score.score_changes(tests, truth, level=level, fdr=fdr)
-    if truth is not None
-    else None
-)
+scored = None
+if truth is not None:
+    scored = score.score_changes(tests, truth, level=level, fdr=fdr)
 
 # %% tags=["remove-input", "finding"]
 total = score.summarize_calls(scored) if scored is not None else {}
@@ -588,15 +581,11 @@ if total:
 # genes are the matter of the [chapter on signatures](07_signatures).
 
 # %%
-published = (
-    tests.join(
-        score.read_published(level=level), on=["cell_type", "assay", "gene"]
-    )
-    .filter(pl.col("direction").is_in(["up", "down"]))
-    .with_columns(
-        agrees=(pl.col("direction") == "up") == (pl.col("log2_change") > 0)
-    )
-    .sort("cell_type", "assay", "gene")
+stated = score.read_published(level=level)
+stated = stated.filter(pl.col("direction").is_in(["up", "down"]))
+published = tests.join(stated, on=["cell_type", "assay", "gene"])
+published = published.sort("cell_type", "assay", "gene").with_columns(
+    agrees=(pl.col("direction") == "up") == (pl.col("log2_change") > 0)
 )
 agree = int(published["agrees"].sum())
 coin = stats.binomtest(agree, published.height) if published.height else None

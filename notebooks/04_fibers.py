@@ -306,11 +306,10 @@ note.save("fiber_gene_sets", published.gene_sets())
 scores = pl.from_pandas(
     adata.obs[["DonorID", "annotation_level0", "slow", "fast", "fiber_score"]]
 ).cast({"DonorID": pl.String, "annotation_level0": pl.String})
-means = (
-    scores.group_by("DonorID", "annotation_level0")
-    .agg(pl.col("slow", "fast", "fiber_score").mean(), n=pl.len())
-    .filter(pl.col("n") >= min_cells)
+means = scores.group_by("DonorID", "annotation_level0").agg(
+    pl.col("slow", "fast", "fiber_score").mean(), n=pl.len()
 )
+means = means.filter(pl.col("n") >= min_cells)
 values = {}
 for name, column, label in (
     (f"fiber score of {slow} nuclei", "fiber_score", slow),

@@ -55,7 +55,7 @@ style.apply()
 atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 top_n: int = 2000  # words of a sentence at most [10, 100000]
 ties: str = "symbol"  # order among equal values {symbol, file, seeded}
-sample: int = 5000  # cells at most on which tie orders, padding and decoding are measured [100, 1000000]
+sample: int = 5000  # cells at most on which speed, padding and decoding are measured [100, 1000000]
 test_fraction: float = 0.1  # target share of cells on the test side, whole donors [0.01, 0.5]
 n_permutations: int = 200  # times that ages are dealt anew to donors [20, 5000]
 seed: int = 1  # of every draw [0, 1000000]
@@ -94,23 +94,20 @@ note.say(
 # symbols. That is all. Mind the last column of the table: it counts the genes of the cell that have exactly this
 # value. Wherever it is above one, the data do not say which gene comes first.
 
-
 # %%
-def words_of(row):
+def words_of(row, genes):
     """Expressed genes of one cell, the highest value first."""
     table = pl.DataFrame({"gene": genes[row.indices], "value": row.data})
-    return table.filter(pl.col("value") > 0).sort(
-        "value", "gene", descending=[True, False]
-    )
+    table = table.filter(pl.col("value") > 0)
+    return table.sort("value", "gene", descending=[True, False])
 
 
 symbols = adata.var.get("SYMBOL", adata.var_names)
 genes = symbols.to_numpy().astype(str)
 expressed = np.diff(adata.X.indptr)
 middle = int(np.argsort(expressed)[len(expressed) // 2])
-one_cell = words_of(adata.X[middle]).with_columns(
-    sharing=pl.len().over("value")
-)
+one_cell = words_of(adata.X[middle], genes)
+one_cell = one_cell.with_columns(sharing=pl.len().over("value"))
 by_hand = " ".join(one_cell["gene"].head(top_n))
 
 # %% tags=["remove-input", "finding"]
@@ -134,13 +131,13 @@ note.say(
 # %%
 rule = Rule(top_n=top_n, ties=ties, seed=seed)
 own_symbol = ~pd.Index(genes).duplicated(keep=False)
-racing = adata[few, own_symbol].copy()
-every_gene, genes = genes, genes[own_symbol]
+racing, own_genes = adata[few, own_symbol].copy(), genes[own_symbol]
 encode(racing[:2].copy(), rule=rule)  # the first call compiles
 
 started = time.perf_counter()
 looped = [
-    " ".join(words_of(row)["gene"].head(top_n)) for row in racing.X[:100]
+    " ".join(words_of(row, own_genes)["gene"].head(top_n))
+    for row in racing.X[:100]
 ]
 loop_speed = len(looped) / (time.perf_counter() - started)
 
@@ -148,7 +145,6 @@ started = time.perf_counter()
 compiled = encode(racing, rule=rule).sentences
 encode_speed = len(compiled) / (time.perf_counter() - started)
 same = np.mean([a == b for a, b in zip(looped, compiled, strict=False)])
-genes = every_gene
 
 # %% tags=["remove-input", "finding"]
 note.say(
@@ -261,17 +257,13 @@ note.say(
 # logarithms {cite}`levine2024`. Fit the line to some cells and measure it on others. Three measures, since they
 # differ: R² says how well values come back, Pearson whether they lie on a line, Spearman only whether the order does.
 
-
 # %%
 def places_and_values(rows):
     """Place (from zero) and value of every expressed gene of some cells."""
     part = adata.X[rows]
-    table = pl.DataFrame(
-        {
-            "cell": np.repeat(rows, np.diff(part.indptr)),
-            "value": part.data.astype(float),
-        }
-    ).filter(pl.col("value") > 0)
+    cell = np.repeat(rows, np.diff(part.indptr))
+    table = pl.DataFrame({"cell": cell, "value": part.data.astype(float)})
+    table = table.filter(pl.col("value") > 0)
     place = pl.col("value").rank("ordinal", descending=True).over("cell") - 1
     return table.with_columns(place=place.cast(pl.Int64))
 
@@ -320,17 +312,13 @@ note.table(
 
 # %%
 known = cells.with_row_index("row").drop_nulls([*columns, "age"])
-enough = (
-    known.group_by(columns)
-    .agg(pl.len(), pl.first("age", "Sex"))
-    .filter(pl.col("len") >= 20)
+enough = known.group_by(columns).agg(pl.len(), pl.first("age", "Sex"))
+enough = enough.filter(pl.col("len") >= 20)
+groups = enough.group_by("annotation_level0", "batch").agg(
+    donors=pl.len(), cells=pl.sum("len")
 )
-groups = (
-    enough.group_by("annotation_level0", "batch")
-    .agg(donors=pl.len(), cells=pl.sum("len"))
-    .sort(
-        "donors", "cells", "annotation_level0", descending=[True, True, False]
-    )
+groups = groups.sort(
+    "donors", "cells", "annotation_level0", descending=[True, True, False]
 )
 cell_type, assay = groups.row(0)[:2]
 of_both = {"annotation_level0": cell_type, "batch": assay}
@@ -357,17 +345,11 @@ def slopes(ages):
 slope, error, df = slopes(people["age"].to_numpy())
 reach = stats.t.ppf(0.975, df) * error
 p = 2 * stats.t.sf(np.abs(slope / error), df)
-changes = pl.DataFrame(
-    {
-        "word": np.array(ranked.vocabulary.words)[usable],
-        "change": slope,
-        "low": slope - reach,
-        "high": slope + reach,
-        "p": p,
-        "q": stats.false_discovery_control(p),
-        "share": shares[:, usable].mean(axis=0),
-    }
-).sort("p", "word")
+changes = pl.DataFrame({"word": names[usable], "change": slope, "p": p})
+changes = changes.with_columns(
+    low=slope - reach, high=slope + reach, q=stats.false_discovery_control(p)
+)
+changes = changes.sort("p", "word")
 
 # %% [markdown]
 # How many words would look clear if age did not matter? The ages are dealt anew to the donors, among donors of one sex
@@ -378,10 +360,10 @@ dealt = permute.deal(
     people["age"], strata=people.select("Sex"), draws=n_permutations, seed=seed
 )
 limit = stats.t.isf(0.0005, df)
-clear = [
-    int((np.abs(np.divide(*slopes(ages)[:2])) > limit).sum())
-    for ages in dealt.values
-]
+clear = []
+for ages in dealt.values:
+    slope, error, _ = slopes(ages)
+    clear.append(int((np.abs(slope / error) > limit).sum()))
 strong, by_chance = clear[0], np.array(clear[1:])
 as_many = (1 + (by_chance >= strong).sum()) / (1 + len(by_chance))
 
@@ -422,14 +404,15 @@ balanced = known.filter(
 short = Rule(top_n=300, ties=ties, seed=seed)
 texts = encode(adata[balanced["row"].to_numpy()], rule=short).sentences
 donor_of = balanced["DonorID"].to_numpy()
-donors = (
-    balanced.group_by("DonorID").agg(pl.first("age", "Sex")).sort("DonorID")
-)
+donors = balanced.group_by("DonorID").agg(pl.first("age", "Sex"))
+donors = donors.sort("DonorID")
 place = np.searchsorted(donors["DonorID"].to_numpy(), donor_of)
 folds = min(5, donors.height)
+by_donor = GroupKFold(folds).split(texts, groups=donor_of)
+by_cell = KFold(folds, shuffle=True, random_state=seed).split(texts)
 splits = {
-    "whole donors held out": GroupKFold(folds),
-    "cells split at random": KFold(folds, shuffle=True, random_state=seed),
+    "whole donors held out": list(by_donor),
+    "cells split at random": list(by_cell),
 }
 
 # %% [markdown]
@@ -449,9 +432,7 @@ targets = ages.values.T
 predicted = {}
 for split, folding in splits.items():
     own = targets if split.startswith("whole") else targets[:, :1]
-    of_cells = cross_val_predict(
-        reader, texts, own[place], groups=donor_of, cv=folding
-    )
+    of_cells = cross_val_predict(reader, texts, own[place], cv=folding)
     of_cells = pd.DataFrame(of_cells.reshape(len(texts), -1))
     predicted[split] = of_cells.groupby(donor_of).mean().to_numpy()
 
@@ -511,32 +492,28 @@ check("05.split", sides)
 # ## The files
 #
 # What a trainer needs: whole donors on one side or the other, decided before anything is written and the same for any
-# size of chunk; a manifest of hashes, counts and parameters; writing that can be killed and resumed. Where no donors
-# are named, nothing can be held out, and the files say so. [`write`](../book/api) makes them.
+# size of chunk; a manifest of hashes, counts and parameters; writing that can be killed and resumed.
+# [`write`](../book/api) makes them.
 
 # %%
-several = cells["DonorID"].drop_nulls().n_unique() > 1
 options = write.Options(
-    rule=rule, split="donors" if several else "none",
-    test_fraction=test_fraction, seed=seed,
+    rule=rule, split="donors", test_fraction=test_fraction, seed=seed
 )
 [data_set] = write.write(
     {"cells": adata}, note.folder / "sentences", options=options, workers=2,
     replace=True,
 )
 manifest = data_set.manifest
-files = pl.DataFrame(manifest["files"])["file", "side", "cells", "bytes"]
 
 # %% tags=["remove-input", "finding"]
 note.say(
     "Written: {cells_written} in {megabytes_written}; on the test side {test_share:.1%} of the cells; donors on both "
     "sides: {donors_on_both_sides}. Left out because they have no symbol: {symbols_dropped:gene|genes}.",
-    cells_written=(manifest["cells"], "cells"), megabytes_written=(float(files["bytes"].sum() / 1e6), "MB"),
+    cells_written=(manifest["cells"], "cells"), megabytes_written=(sum(file["bytes"] for file in manifest["files"]) / 1e6, "MB"),
     test_share=manifest["split"].get("test_share_of_cells"),
     donors_on_both_sides=manifest["donors_on_both_sides"],
     symbols_dropped=(manifest["symbols"]["dropped_without_symbol"], "genes"),
 )
-note.save("sentence_files", files)
 
 # %% [markdown]
 # Reading them is lazy: name the columns, and only they are read.
@@ -662,8 +639,9 @@ note.table(
 
 # %%
 path, donor, years = f"{note.folder}/own.h5ad", "donor", "years"
-own = adata[few[:300]].copy()
-about = cells[few[:300]].rename({"DonorID": donor, "age": years}).to_pandas()
+mine = np.sort(rng.permutation(few)[:300])
+own = adata[mine].copy()
+about = cells[mine].rename({"DonorID": donor, "age": years}).to_pandas()
 own.obs = about.set_index(own.obs_names)
 own.write_h5ad(path)
 
@@ -673,11 +651,11 @@ lines = encode(yours, rule=Rule(top_n=300)).sentences
 bag = TfidfVectorizer(analyzer=str.split)
 model = make_pipeline(bag, KernelRidge(alpha=1.0))
 mean = yours.obs[years].mean()
-groups = yours.obs[donor]
 yours.obs["read"] = mean + cross_val_predict(
-    model, lines, yours.obs[years] - mean, groups=groups, cv=GroupKFold(3)
+    model, lines, yours.obs[years] - mean, groups=yours.obs[donor],
+    cv=GroupKFold(3),
 )
-yours.obs.groupby(donor, observed=True)[[years, "read"]].mean();
+told = yours.obs.groupby(donor, observed=True)[[years, "read"]].mean()
 
 # %% [markdown]
 # ## In short

@@ -252,10 +252,9 @@ long = by_part.sort("part").unpivot(
 )
 
 # %% mystnb={"figure": {"caption": "Share of cells whose second label is as good as the first by the model's own rule: parts (gray), their mean with 95 % interval (black).", "name": "fig-06-near"}, "image": {"alt": "Dot chart, one row a class: gray dots for parts and a black dot with an interval for the share of cells with a second label as good as the first."}}
-order = overall.transpose(include_header=True).sort("column_0")["column"]
 shown = {"data": long.to_pandas(), "x": "share", "y": "class"}
-axis = sns.stripplot(**shown, order=order, color="0.7", size=4)
-sns.pointplot(**shown, order=order, color="black", linestyle="none", ax=axis)
+axis = sns.stripplot(**shown, color="0.7", size=4)
+sns.pointplot(**shown, color="black", linestyle="none", ax=axis)
 axis.set(xlabel="share of cells with a second label as good", ylabel="");
 
 # %% tags=["remove-input", "finding"]
@@ -402,13 +401,8 @@ note.say(
     table_cells=None if predicted is None else predicted.height,
 )
 if predicted is not None:
-    note.table(
-        table_judged,
-        "Cells of the table whose labels exclude each other.",
-        name="table_plausibility",
-        columns={"rule": "rule", "cells": "cells", "impossible": "implausible", "share": "share"},
-        percent=["share"],
-    )
+    columns = {"rule": "rule", "cells": "cells", "impossible": "implausible"}
+    note.table(table_judged, "Cells of the table whose labels exclude each other.", name="table_plausibility", columns=columns)
 
 # %% [markdown]
 # ## Skeletal muscle
@@ -418,13 +412,11 @@ if predicted is not None:
 # ([`labels.broad_group`](../book/api)). In the muscle atlas the donor is the unit: the mean of donors' shares.
 
 # %%
-typed = count("cell_type", "tissue").with_columns(
-    by_tissue=labels.is_muscle("tissue"),
-    by_type=labels.is_muscle("cell_type"),
-    group=labels.broad_group("cell_type"),
-)
-chosen = typed.filter(pl.col("by_tissue") | pl.col("by_type"))
-type_only = chosen.filter(~pl.col("by_tissue"))["cells"].sum()
+by_tissue = labels.is_muscle("tissue")
+typed = count("cell_type", "tissue")
+chosen = typed.filter(by_tissue | labels.is_muscle("cell_type"))
+chosen = chosen.with_columns(group=labels.broad_group("cell_type"))
+type_only = chosen.filter(~by_tissue)["cells"].sum()
 share = pl.col("cells").sum() / chosen["cells"].sum()
 shares = chosen.group_by("group").agg(share=share)
 compared = [shares.with_columns(source=pl.lit("embedding atlas"))]
@@ -460,7 +452,7 @@ sns.move_legend(axis, "lower center", bbox_to_anchor=(0.5, 1), title=None);
 # %% tags=["remove-input", "finding"]
 readable = {"cell_type", "tissue"} & set(decoder["class"])
 fibers = shares.filter(pl.col("group") == "muscle fiber")["share"].sum()
-beside_it = [name for name in compared["source"].unique(maintain_order=True) if name != "embedding atlas"]
+beside_it = sorted(set(compared["source"]) - {"embedding atlas"})
 note.save("muscle", compared)
 note.say(
     "{muscle_cells:cell|cells} are called skeletal muscle, {muscle_by_type_only.number} by type alone, in another tissue. "
@@ -469,7 +461,7 @@ note.say(
     else "Without names of cell types and tissues nothing can be called muscle. In the muscle atlas: {muscle_compared}.",
     muscle_cells=chosen["cells"].sum() if readable else None,
     muscle_by_type_only=type_only if readable else None, muscle_fibers=fibers if readable else None,
-    muscle_compared=" and ".join(sorted(beside_it)) or "nothing, since there is no annotation",
+    muscle_compared=" and ".join(beside_it) or "nothing, since there is no annotation",
 )
 
 # %% [markdown]
@@ -498,10 +490,10 @@ if truth is not None:
     observed = {
         "cells": found.parts["cells"].sum(),
         "plant": rule["plant cells with an animal tissue"],
+        "human": judged.filter(rule=of_mouse)["cells"].item(),
         "human_with_mouse_type": rule[of_mouse],
         "not_human": rule["cells not human with a human ethnicity"],
-        "muscle": chosen.filter("by_tissue")["cells"].sum(),
-        "human": judged.filter(rule=of_mouse)["cells"].item(),
+        "muscle": chosen.filter(by_tissue)["cells"].sum(),
     }
     for name in layout.RANKED:
         observed[f"near_{name}"] = round(overall[name][0] * observed["cells"])
