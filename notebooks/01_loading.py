@@ -435,8 +435,7 @@ note.table(beside, "Published and found; of genes and molecules the median.", na
 # - The study's donors were deceased organ donors who had spent days in hospital. Whatever differs between them may be
 #   age, or may be the stay.
 # - Exact ages are known for the study's donors only; other sources fall back to what they state.
-
-# %% [markdown]
+#
 # ## On your own file
 #
 # The same questions to any `.h5ad`: who was sampled, how full the matrix is, whether values are whole counts or

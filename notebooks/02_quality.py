@@ -538,16 +538,14 @@ else:
 # In outputs computed on the published object ALDOA is absent from every nucleus and abundant in fiber fragments, and the
 # authors' donor table shows that all young donors with single cells are men. Compare with the tables above. The
 # published medians stand beside the found ones in [the first chapter](01_loading).
-
-# %% [markdown]
+#
 # ## Limits
 #
 # - The released object was filtered upstream, and what was removed cannot be seen.
 # - The released doublet scores were computed by others, library by library.
 # - Ambient RNA was estimated by the authors but not published with the release.
 # - A check of sex finds swaps between the sexes only.
-
-# %% [markdown]
+#
 # ## On your own file
 #
 # The main checks of this page on any `.h5ad` with whole counts in `X` and, in `obs`, a column of types and one of

@@ -358,7 +358,7 @@ def trace(name, of_donor):
         name, *(float(x[0]) for x in found), own["value"].std(), own.height,
     )
 
-# %%
+
 odds_of = dict(one.select("DonorID", "log2_odds").iter_rows())
 measures = {"type I among type I and II": odds_of} | values
 traces = [trace(name, own) for name, own in measures.items()]
@@ -385,12 +385,7 @@ def finding(measure, unit):
     return None, unit
 
 
-note.table(
-    traced,
-    "Every measure of fiber type, one value a donor: change per step of age (log2 odds, log2 share, or score), with p from dealt ages.",
-    name="fiber_slopes",
-    columns={"measure": "measure", "change": ("change", "low", "high"), "p": "p", "donors": "donors"},
-)
+note.save("fiber_slopes", traced)
 clear = traced.filter((pl.col("low") > 0) | (pl.col("high") < 0))
 note.say(
     f"Fast genes in {slow} nuclei change by {{fast_in_slow}}, slow genes in {fast} nuclei by {{slow_in_fast}}; the share of hybrid "
@@ -533,8 +528,7 @@ note.say(
 # - A score is built on transcripts in nuclei, where some genes of the sets are hardly seen.
 # - The simulated atlas has no fiber that switches: nuclei of a label share one program, and genes that change with age
 #   were drawn at random.
-
-# %% [markdown]
+#
 # ## On your own file
 #
 # Any AnnData with donors, ages and two labels to compare will do. The one of this page stands in for yours; its table of

@@ -630,8 +630,7 @@ note.table(
 # - Ages are exact for few public data sets; decades and open intervals are kept as bounds, and one number for a model
 #   is a convention.
 # - The plain reader sees the first words only. A language model may do better; it has to be shown with donors held out.
-
-# %% [markdown]
+#
 # ## On your own file
 #
 # Sentences of any `.h5ad`, and the age that a plain reader tells of strangers: it needs a column of donors and one of

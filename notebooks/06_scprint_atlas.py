@@ -477,8 +477,7 @@ note.say(
 # reading are tested. **The call in between is not**: it cannot run here.
 #
 # <!-- facts: 20,000 -->
-
-# %% [markdown]
+#
 # ## Found what was planted?
 #
 # Simulated parts carry the truth beside them. Real parts have none, and there is nothing to score.
@@ -526,8 +525,7 @@ note.say(
 # listing of the folder, which may pair rows of different parts.
 #
 # <!-- facts: 338; 22,000; 16; 320 -->
-
-# %% [markdown]
+#
 # ## Limits
 #
 # - Every label is a prediction of one model. Coverage of predicted labels is not coverage of cells.
@@ -535,8 +533,7 @@ note.say(
 # - Parts share data sets. Intervals over parts are honest only as far as parts differ.
 # - Labels of simulated parts were drawn independently of each other where nothing else is said: how many
 #   combinations are filled, and how often labels tie, was built in.
-
-# %% [markdown]
+#
 # ## On your own file
 #
 # A folder of parts of your own, or the real ones: name it, and these lines read, count and ask. `parts.check` first
