@@ -66,8 +66,7 @@ adata.obs[labels] = adata.obs[labels].astype("string").fillna("not given")
 # %% tags=["remove-input", "finding"]
 note.say(
     "This page shows **{data_kind}** data, {cells}. Missing from this source: {missing}.",
-    data_kind="simulated" if muscle.simulated else "real",
-    cells=(adata.n_obs, "cells and nuclei"),
+    data_kind="simulated" if muscle.simulated else "real", cells=(adata.n_obs, "cells and nuclei"),
     missing=", ".join(muscle.missing) or "nothing",
 )
 
@@ -92,16 +91,14 @@ obs = adata.obs
 
 # %%
 pairs = {
-    "n_genes": "n_genes_by_counts",
-    "n_counts": "total_counts",
-    "percent_mito": "pct_counts_mt",
-    "percent_ribo": "pct_counts_ribo",
+    "n_genes": "n_genes_by_counts", "n_counts": "total_counts",
+    "percent_mito": "pct_counts_mt", "percent_ribo": "pct_counts_ribo",
 }
-released = {ours: theirs for ours, theirs in pairs.items() if muscle.has(ours)}
-gaps = {
-    ours: (obs[ours] - obs[scanpy]).abs().max()
-    for ours, scanpy in released.items()
-}
+gaps = [
+    (obs[released] - obs[computed]).abs().max()
+    for released, computed in pairs.items()
+    if muscle.has(released)
+]
 some = adata[:: max(1, adata.n_obs // 5000)]  # copies take memory
 again = sc.AnnData(some.layers["counts"].astype("float32"))
 sc.pp.normalize_total(again, target_sum=1e4)
@@ -109,11 +106,6 @@ sc.pp.log1p(again)
 largest_gap = abs(again.X - some.X).max()
 
 # %% tags=["remove-input", "finding"]
-note.record("median_genes", float(obs["n_genes_by_counts"].median()), "genes")
-note.record("median_counts", float(obs["total_counts"].median()), "molecules")
-note.record("columns_compared", len(gaps), "columns")
-note.record("columns_gap", max(gaps.values()) if gaps else None)
-note.record("counts_gap", float(largest_gap))
 same = (
     "scanpy's metrics and the {columns_compared.number} released columns differ by {columns_gap} at most"
     if gaps
@@ -122,9 +114,12 @@ same = (
 note.say(
     "A barcode holds at the median {median_genes} and {median_counts}. "
     + same
-    + ". Counts of {barcodes_checked} normalized again "
-    "with scanpy differ from the released values by {counts_gap} at most: they are whole, and the right ones.",
-    barcodes_checked=(some.n_obs, "barcodes"),
+    + ". Counts of {barcodes_checked} normalized again with scanpy differ from the released values by {counts_gap} at most: "
+    "they are whole, and the right ones.",
+    median_genes=(float(obs["n_genes_by_counts"].median()), "genes"),
+    median_counts=(float(obs["total_counts"].median()), "molecules"), columns_compared=(len(gaps), "columns"),
+    columns_gap=max(gaps, default=None), barcodes_checked=(some.n_obs, "barcodes"),
+    counts_gap=float(largest_gap),
 )
 
 # %% [markdown]
@@ -141,84 +136,32 @@ figure, axes = plt.subplots(
 for ax, assay in zip(np.atleast_1d(axes), assays, strict=True):
     part = obs[obs["batch"] == assay].sort_values("pct_counts_mt")
     points = ax.scatter(
-        part["total_counts"], part["n_genes_by_counts"],
-        c=part["pct_counts_mt"], vmax=20, cmap=shades, s=3, edgecolors="none",
-        plotnonfinite=True, rasterized=True,
+        part["total_counts"], part["n_genes_by_counts"], s=3,
+        c=part["pct_counts_mt"], vmax=20, cmap=shades, plotnonfinite=True,
     )
     ax.set(xscale="log", yscale="log", title=assay, ylabel="genes")
 ax.set(xlabel="molecules")
-figure.colorbar(
-    points, ax=axes, label="mitochondrial molecules (%)", extend="max"
-);
+figure.colorbar(points, ax=axes, label="mitochondrial molecules (%)");
 
 # %% [markdown]
-# ## Donors differ, and so do types
+# ## Donors differ
 #
 # The release was filtered before it was published, so expect no debris here. Expect differences between donors: each
 # donor is a few libraries, handled together. Where donors differ for technical reasons, a test that takes cells for
-# replicates finds "age" where there is none. Cells and nuclei stay apart: they are two ways to measure.
-
-# %%
-by_age = muscle.donors["DonorID"].to_list() or ["not given"]
-box = {
-    "showfliers": False,
-    "whis": (5, 95),
-    "linewidth": 0.8,
-    "legend": "full",
-    "palette": {**style.ASSAY_COLOR, "not given": "0.7"},
-}
+# replicates finds "age" where there is none. Types differ more, as biology has it: cells are large or small, and a nucleus
+# is no cell. Cells and nuclei stay apart: they are two ways to measure.
 
 # %% mystnb={"figure": {"caption": "Genes per barcode of each donor, youngest on top, cells and nuclei apart: median, quartiles (box), fifth to ninety-fifth percentile (line).", "name": "fig-02-donors"}, "image": {"alt": "Horizontal boxes on a logarithmic axis, one row a donor ordered by age, for single cells and for nuclei: the number of genes seen in a barcode."}}
+by_age = muscle.donors["DonorID"].to_list() or ["not given"]
+palette = {**style.ASSAY_COLOR, "not given": "0.7"}
 figure, ax = plt.subplots(figsize=(5.6, 5))
-known = obs[obs["batch"].isin(box["palette"])]
 sns.boxplot(
-    known, x="n_genes_by_counts", y="DonorID", hue="batch", order=by_age,
-    log_scale=(True, False), ax=ax, **box,
+    obs[obs["batch"].isin(palette)], x="n_genes_by_counts", y="DonorID",
+    hue="batch", palette=palette, order=by_age, whis=(5, 95),
+    log_scale=(True, False), showfliers=False, legend="full", ax=ax,
 )
 ax.set(xlabel="genes", ylabel="")
 sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
-
-# %% [markdown]
-# By cell type the same column tells more of biology: how large a cell is, how much it makes, whether it is a nucleus.
-
-# %% mystnb={"figure": {"caption": "Genes per barcode of each coarse type, largest median on top, cells and nuclei apart.", "name": "fig-02-types"}, "image": {"alt": "Horizontal boxes on a logarithmic axis, one row a cell type ordered by its median: the number of genes seen in a barcode, for single cells and nuclei."}}
-order = obs.groupby("annotation_level0")["n_genes_by_counts"].median()
-order = order.sort_values(ascending=False).index
-figure, ax = plt.subplots(figsize=(5.6, 1 + 0.17 * len(order)))
-sns.boxplot(
-    known, x="n_genes_by_counts", y="annotation_level0", hue="batch",
-    order=order, log_scale=(True, False), ax=ax, **box,
-)
-ax.set(xlabel="genes", ylabel="")
-sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
-
-# %% [markdown]
-# How many-fold do the medians differ? Groups of fewer than twenty barcodes say nothing, so they are left out.
-
-# %%
-cells = pl.from_pandas(obs[[*labels, *metrics.columns]])
-middle = pl.col("total_counts").median().alias("molecules")
-types = (
-    cells.group_by("annotation_level0")
-    .agg(middle, pl.len())
-    .filter(pl.col("len") >= 20)
-)
-donors = (
-    cells.group_by("batch", "DonorID")
-    .agg(middle, pl.len())
-    .filter(pl.col("len") >= 20)
-)
-fold = pl.col("molecules").max() / pl.col("molecules").min()
-type_range = types.select(fold).item()
-donor_range = donors.group_by("batch").agg(fold)["molecules"].max()
-
-# %% tags=["remove-input", "finding"]
-note.say(
-    "Between the type with most and the type with fewest molecules lie {type_range}; between donors of one assay at "
-    "most {donor_range}.",
-    type_range=(type_range, "fold"),
-    donor_range=(donor_range, "fold"),
-)
 
 # %% [markdown]
 # ## Two rules, and whom they remove
@@ -229,22 +172,20 @@ note.say(
 # *whose* cells. A rule that takes a tenth of all cells but nearly all cells of one type has changed the question.
 
 # %%
-fixed = (
-    (obs["n_genes_by_counts"] < min_genes)
-    | (obs["total_counts"] < min_counts)
-    | (obs["pct_counts_mt"] > max_percent_mito)
-)
-
-# %%
-def oddness(column, own_kind=("annotation_level0", "batch")):
+def oddness(column):
     """Deviations from the median of the own kind, in units of its MAD."""
     values = np.log1p(obs[column])
-    kinds = [obs[label] for label in own_kind]
+    kinds = [obs["annotation_level0"], obs["batch"]]
     from_median = values - values.groupby(kinds).transform("median")
     mad = from_median.abs().groupby(kinds).transform("median")
     return (from_median / mad.where(mad > 0)).fillna(0)
 
 
+fixed = (
+    (obs["n_genes_by_counts"] < min_genes)
+    | (obs["total_counts"] < min_counts)
+    | (obs["pct_counts_mt"] > max_percent_mito)
+)
 odd = (
     (oddness("n_genes_by_counts") < -n_mads)
     | (oddness("total_counts") < -n_mads)
@@ -252,96 +193,41 @@ odd = (
 )
 
 # %%
-removed = cells.with_columns(
-    fixed=pl.Series(fixed.to_numpy()), odd=pl.Series(odd.to_numpy())
-)
-by_type = removed.group_by("annotation_level0").agg(
-    pl.len(), pl.mean("fixed", "odd")
-)
-by_type = by_type.sort("fixed", descending=True)
+removed = pl.from_pandas(obs[labels].assign(fixed=fixed, odd=odd))
+large = pl.col("len") >= 20
+costs = pl.len(), pl.mean("fixed", "odd")
+overall = removed.select(costs)
+by_type = removed.group_by("annotation_level0").agg(costs)
+by_type = by_type.filter(large).sort("fixed", descending=True)
+by_donor = removed.group_by("DonorID").agg(costs)
+by_donor = by_donor.filter(large).sort("fixed", descending=True)
 
 # %% mystnb={"figure": {"caption": "Share of each coarse type that either rule would remove, types of at least twenty barcodes: one threshold for all (filled) and deviations within the own kind (open).", "name": "fig-02-removed"}, "image": {"alt": "Dot plot, one row a cell type: filled points for the share removed by fixed thresholds reach far to the right for fragments of fibers, open points for the rule within types stay near zero."}}
-shown = by_type.filter(pl.col("len") >= 20)
-figure, ax = plt.subplots(figsize=(5.6, 1 + 0.18 * shown.height))
-ax.hlines(
-    shown["annotation_level0"], shown["odd"], shown["fixed"], color="0.8"
-)
-ax.plot(
-    shown["fixed"], shown["annotation_level0"], "o", color="black",
-    label="fixed thresholds",
-)
-ax.plot(
-    shown["odd"], shown["annotation_level0"], "o", mfc="white", mec="black",
-    label="within type",
-)
+figure, ax = plt.subplots(figsize=(5.6, 1 + 0.18 * by_type.height))
+kinds = by_type["annotation_level0"]
+ax.hlines(kinds, by_type["odd"], by_type["fixed"], color="0.8")
+ax.plot(by_type["fixed"], kinds, "ko", label="fixed thresholds")
+ax.plot(by_type["odd"], kinds, "ko", mfc="white", label="within type")
 ax.invert_yaxis()
 ax.xaxis.set_major_formatter("{x:.0%}")
 ax.set(xlabel="share of the type's barcodes removed")
 ax.legend(loc="lower right");
 
-# %% [markdown]
-# Fragments of fibers weigh on the donors as well. A donor whose library caught many of them looks bad under the fixed
-# rule, whatever else the library holds. So the donors are counted with and without fragments.
-
-# %%
-fragment = pl.col("annotation_level0").str.ends_with("(fg)")
-by_donor = removed.group_by("DonorID").agg(
-    pl.len(), pl.mean("fixed", "odd"),
-    without_fragments=pl.col("fixed").filter(~fragment).mean(),
-    barcodes_without_fragments=(~fragment).sum(),
-)
-by_donor = by_donor.sort("fixed", descending=True)
-overall = removed.select(
-    pl.mean("fixed", "odd"),
-    without_fragments=pl.col("fixed").filter(~fragment).mean(),
-)
-
 # %% tags=["remove-input", "finding"]
-hit = by_type.filter(pl.col("len") >= 20).head(1)
-odd_most = by_type.filter(pl.col("len") >= 100).sort("odd", descending=True).head(1)
-person = by_donor.filter(pl.col("len") >= 20).head(1)
-other = by_donor.filter(pl.col("barcodes_without_fragments") >= 20)
-other = other.sort("without_fragments", descending=True).head(1)
+odd_most = by_type.filter(pl.col("len") >= 100).sort("odd", descending=True)
 first = lambda table, column: table[column][0] if table.height else None  # noqa: E731
-note.record("removed_fixed", overall["fixed"][0])
-note.record("removed_within", overall["odd"][0])
-note.record("removed_without_fragments", overall["without_fragments"][0])
-note.record("worst_type", first(hit, "annotation_level0"))
-note.record("worst_type_share", first(hit, "fixed"))
-note.record("worst_within", first(odd_most, "annotation_level0"))
-note.record("worst_within_share", first(odd_most, "odd"))
-note.record("worst_donor", first(person, "DonorID"))
-note.record("worst_donor_share", first(person, "fixed"))
-note.record("worst_donor_elsewhere", first(other, "DonorID"))
-note.record("worst_donor_elsewhere_share", first(other, "without_fragments"))
 note.say(
     "The fixed thresholds would remove {removed_fixed:.1%} of all barcodes, {worst_type_share:.0%} of {worst_type}, and "
-    "of donor {worst_donor} {worst_donor_share:.1%}. Without fragments of fibers they take {removed_without_fragments:.1%} "
-    "of all, and the donor hit hardest is {worst_donor_elsewhere} with {worst_donor_elsewhere_share:.1%}. The rule within "
-    "types would remove {removed_within:.1%} of all, and of no type of a hundred barcodes more than "
-    "{worst_within_share:.1%} ({worst_within}). **Nothing is removed on the pages that follow.**"
+    "of donor {worst_donor} {worst_donor_share:.1%}: a donor whose library caught many fragments of fibers looks bad, "
+    "whatever else the library holds. The rule within types would remove {removed_within:.1%} of all, and of no type of a "
+    "hundred barcodes more than {worst_within_share:.1%} ({worst_within}). **Nothing is removed on the pages that follow.**",
+    removed_fixed=overall["fixed"][0], removed_within=overall["odd"][0],
+    worst_type=first(by_type, "annotation_level0"), worst_type_share=first(by_type, "fixed"),
+    worst_within=first(odd_most, "annotation_level0"), worst_within_share=first(odd_most, "odd"),
+    worst_donor=first(by_donor, "DonorID"), worst_donor_share=first(by_donor, "fixed"),
 )
-
-# %% tags=["remove-input"]
-note.table(
-    by_donor,
-    "Share of each donor's barcodes that the rules would remove; the three donors hit hardest first.",
-    name="removed_by_donor",
-    rows=3,
-    columns={
-        "donor": "DonorID",
-        "barcodes": "len",
-        "fixed thresholds": "fixed",
-        "fixed, fragments left out": "without_fragments",
-        "within type": "odd",
-    },
-    percent=["fixed", "without_fragments", "odd"],
-)
+note.save("removed_by_donor", by_donor)
 note.save("removed_by_type", by_type)
-note.save(
-    "metrics_by_type",
-    cells.group_by("annotation_level0", "batch").agg(pl.len(), pl.col(metrics.columns).median()),
-)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: A rule per type (15 minutes)
@@ -382,28 +268,18 @@ check("02.rule", keep)
 y_genes = ["RPS4Y1", "DDX3Y", "UTY", "KDM5D", "EIF1AY", "USP9Y", "ZFY"]
 y_genes = adata.var_names.intersection(y_genes)
 xist = adata.var_names.intersection(["XIST"])
-genes = sc.get.obs_df(adata, ["SampleID", "Sex", "batch", *xist, *y_genes])
+genes = sc.get.obs_df(adata, ["SampleID", "Sex", *xist, *y_genes])
 seen = genes.assign(
     xist=(genes[xist] > 0).any(axis=1), y=(genes[y_genes] > 0).any(axis=1)
 )
 seen = seen[seen["Sex"].isin(["F", "M"])]
-libraries = seen.groupby(["SampleID", "Sex", "batch"], observed=True)[
-    ["xist", "y"]
-].mean()
-libraries = libraries.join(
-    seen.groupby("SampleID").size().rename("barcodes")
-).reset_index()
-
-# %%
-libraries["log2_ratio"] = np.log2(
-    (libraries["xist"] + 0.01) / (libraries["y"] + 0.01)
-)
-unclear = (
-    libraries["log2_ratio"].abs() < libraries["log2_ratio"].abs().median() / 2
-)
-by_genes = np.where(libraries["log2_ratio"] > 0, "F", "M")
-libraries["by_genes"] = np.where(unclear, "unclear", by_genes)
-wrong = libraries[~unclear & (libraries["by_genes"] != libraries["Sex"])]
+of_library = seen.groupby(["SampleID", "Sex"], observed=True)
+libraries = of_library[["xist", "y"]].mean().reset_index()
+ratio = np.log2((libraries["xist"] + 0.01) / (libraries["y"] + 0.01))
+unclear = ratio.abs() < ratio.abs().median() / 2
+by_genes = pd.Series(np.where(ratio > 0, "F", "M"), libraries.index)
+libraries["by_genes"] = by_genes.mask(unclear, "unclear")
+wrong = libraries[~unclear & (by_genes != libraries["Sex"])]
 
 # %% mystnb={"figure": {"caption": "Share of each library's barcodes with XIST against the share with any of seven Y genes. The dotted line is equality.", "name": "fig-02-sex"}, "image": {"alt": "Scatter plot, one mark a library, men as triangles and women as diamonds: share of barcodes with XIST against share with a Y gene. Libraries whose label fits lie on their side of the dotted line."}}
 if len(libraries):
@@ -415,41 +291,13 @@ if len(libraries):
     ax.set(xlabel="share of barcodes with XIST", ylabel="share with a Y gene")
 
 # %% tags=["remove-input", "finding"]
-note.record("sex_checked", len(libraries), "libraries")
-note.record("sex_disagree", len(wrong), "libraries")
-note.record("sex_unclear", int(unclear.sum()), "libraries")
-note.record("sex_wrong_names", ", ".join(wrong["SampleID"]) or "none")
-if not len(libraries):
-    said = "Checked: {sex_checked:library|libraries}, since the source states no sex."
-elif len(wrong):
-    said = (
-        "Of {sex_checked:library|libraries}, **{sex_disagree.number}** contradict their label: {sex_wrong_names}. "
-        "Unclear: {sex_unclear:library|libraries}."
-    )
-else:
-    said = (
-        "All {sex_checked:library|libraries} were checked: **{sex_disagree:library contradicts its|libraries contradict "
-        "their} label**, and {sex_unclear:library is|libraries are} unclear."
-    )
-note.say(said)
-
-# %% tags=["remove-input"]
-note.table(
-    pl.from_pandas(libraries).sort(pl.col("log2_ratio").abs()),
-    "Sex by label and by genes: the libraries nearest to equality.",
-    name="sex_check",
-    rows=5,
-    columns={
-        "library": "SampleID",
-        "assay": "batch",
-        "barcodes": "barcodes",
-        "label": "Sex",
-        "by genes": "by_genes",
-        "with XIST": "xist",
-        "with a Y gene": "y",
-    },
-    percent=["xist", "y"],
+note.say(
+    "Of {sex_checked:library|libraries} of stated sex **{sex_disagree:library contradicts its|libraries contradict their} "
+    "label** (by name: {sex_wrong_names}), and {sex_unclear:library is|libraries are} unclear.",
+    sex_checked=(len(libraries), "libraries"), sex_disagree=(len(wrong), "libraries"),
+    sex_unclear=(int(unclear.sum()), "libraries"), sex_wrong_names=", ".join(wrong["SampleID"]) or "none",
 )
+note.save("sex_check", libraries)
 
 # %% [markdown]
 # ## Doublets, one library at a time
@@ -473,22 +321,15 @@ with np.errstate(invalid="ignore"):
     )
 doublet = library.obs["doublet_score"]
 
-# %% mystnb={"figure": {"caption": "Scrublet's scores of the barcodes of the largest library, on a logarithmic scale of barcodes; the line is the threshold.", "name": "fig-02-doublets"}, "image": {"alt": "Histogram of doublet scores with a logarithmic vertical axis: most barcodes lie at low scores, few beyond the vertical line of the threshold."}}
-ax = sns.histplot(doublet, bins=40, color="0.7", edgecolor="white")
-ax.axvline(max_doublet_score, linestyle="--", color="black")
-ax.set(yscale="log", xlabel="doublet score", ylabel="barcodes");
-
 # %% tags=["remove-input", "finding"]
-note.record("doublet_library", largest)
-note.record("doublet_barcodes", library.n_obs, "barcodes")
-note.record("doublets_called", int((doublet > max_doublet_score).sum()), "barcodes")
 with_released = muscle.has("scrublet_score") and library.obs["scrublet_score"].std() > 0
 agreement = doublet.corr(library.obs["scrublet_score"], method="spearman") if with_released else None
-note.record("doublet_agreement", agreement)
 note.say(
     "In library {doublet_library} {doublets_called:barcode|barcodes} of {doublet_barcodes.number} lie above the "
     "threshold. The rank correlation with the released score is {doublet_agreement}. A score compares barcodes of one "
-    "library: a threshold carries no meaning from one library to the next."
+    "library: a threshold carries no meaning from one library to the next.",
+    doublet_library=largest, doublet_barcodes=(library.n_obs, "barcodes"),
+    doublets_called=(int((doublet > max_doublet_score).sum()), "barcodes"), doublet_agreement=agreement,
 )
 
 # %% [markdown]
@@ -500,95 +341,58 @@ note.say(
 
 # %%
 group = ["annotation_level0", "batch"]
-counted = sc.get.aggregate(
-    adata, by=group, func="count_nonzero", layer="counts"
-)
+counted = sc.get.aggregate(adata, group, "count_nonzero", layer="counts")
 kinds = pd.MultiIndex.from_frame(counted.obs[group].astype(str))
 hits = pd.DataFrame(counted.layers["count_nonzero"], kinds, counted.var_names)
 sizes = obs[group].astype(str).value_counts()
-
-# %%
 tables = []
 for assay, other in (("nuclei", "cells"), ("cells", "nuclei")):
     if not {assay, other} <= set(obs["batch"]):
         continue
     here, there = hits.xs(assay, level="batch"), hits.xs(other, level="batch")
-    n_here, n_there = (
-        sizes.xs(assay, level="batch"), sizes.xs(other, level="batch"),
-    )
     both = here.index.intersection(there.index)
-    share_there = there.loc[both].div(n_there[both], axis=0)
-    expected = share_there.mul(n_here[both], axis=0).sum()
+    n_here = sizes.xs(assay, level="batch")[both]
+    n_there = sizes.xs(other, level="batch")[both]
+    expected = there.loc[both].div(n_there, axis=0).mul(n_here, axis=0).sum()
     table = pd.DataFrame({"expected": expected, "seen": here.loc[both].sum()})
-    tables.append(
-        table.assign(gene=hits.columns, assay=assay, seen_in_other=there.sum())
-    )
+    tables.append(table.assign(gene=hits.columns, assay=assay))
 
 # %% [markdown]
-# Do the assays detect alike where nothing forbids it? They do not: even a gene that both see can be seen several-fold
-# less in one. So an absence is no proof. What can be said is a bound: where none was seen and *n* were to be expected,
-# the assay sees the gene at most at 3 / *n* of the rate of the other, with 95 % confidence. The figure shows what to
-# hold that against.
+# Even a gene that both assays see can be seen several-fold less in one, so an absence is no proof. What can be said is a
+# bound: where none was seen and *n* were to be expected, the assay sees the gene at most at 3 / *n* of the rate of the
+# other, with 95 % confidence. Hold it against the lowest rates of genes that are seen.
 # <!-- facts: 3; 95 -->
 
 # %%
-testable = (
-    pd.concat(tables)
-    if tables
-    else pd.DataFrame(columns=["expected", "seen", "assay"])
-)
-testable = testable[testable["expected"] >= min_expected].reset_index(
-    drop=True
-)
-testable["ratio"] = testable["seen"] / testable["expected"]
+none = pd.DataFrame(columns=["gene", "expected", "seen", "assay"])
+testable = pd.concat(tables or [none], ignore_index=True)
+testable = testable[testable["expected"] >= min_expected]
+seen_at_all = testable[testable["seen"] > 0]
+lowest = (seen_at_all["seen"] / seen_at_all["expected"]).quantile(0.01)
 absent = testable[testable["seen"] == 0].copy()
 absent["at_most"] = 3 / absent["expected"]
 absent = absent.sort_values("at_most")
-usual = testable.loc[testable["seen"] > 0, "ratio"].quantile([0.01, 0.5, 0.99])
-
-# %% mystnb={"figure": {"caption": "How often a gene is seen in one assay, divided by how often the other would lead one to expect; genes that were seen at all.", "name": "fig-02-zeros"}, "image": {"alt": "Two outlined histograms on a logarithmic axis, nuclei and cells: the ratio of barcodes that see a gene to those expected from the other assay, spread around one over several-fold."}}
-if len(testable):
-    ax = sns.histplot(
-        testable[testable["seen"] > 0], x="ratio", hue="assay", fill=False,
-        element="step", log_scale=True, bins=60, palette=style.ASSAY_COLOR,
-    )
-    ax.axvline(1, linestyle=":", color="0.5")
-    ax.set(xlabel="seen / expected from the other assay", ylabel="genes")
 
 # %% tags=["remove-input", "finding"]
-note.record("zeros_looked_at", len(testable), "genes")
-note.record("structural_zeros", len(absent), "genes")
-note.record("first_structural_zero", absent["gene"].iloc[0] if len(absent) else None)
-note.record("first_zero_bound", float(absent["at_most"].iloc[0]) if len(absent) else None)
-note.record("last_zero_bound", float(absent["at_most"].iloc[-1]) if len(absent) else None)
-note.record("assay_ratio_lowest", float(usual.iloc[0]) if len(testable) else None)
-if not len(testable):
-    said = "One assay alone, or too few barcodes: {zeros_looked_at:gene|genes} could be compared."
-elif not len(absent):
-    said = "Of {zeros_looked_at:gene|genes} that could be compared none is absent from either assay."
-else:
-    said = (
-        "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays, {structural_zeros.number} find nothing "
-        "at all. Clearest is {first_structural_zero}: at most {first_zero_bound:.2%} of the other assay's rate. For the last "
-        "of the list the bound is {last_zero_bound:.1%}, while one in a hundred of the genes that *are* seen stands at "
-        "{assay_ratio_lowest:.1%} or less: near the end of the list a gene may be rare rather than impossible."
-    )
-note.say(said)
-
-# %% tags=["remove-input"]
+note.say(
+    "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays, {structural_zeros.number} find nothing "
+    "at all. Clearest is {first_structural_zero}: at most {first_zero_bound:.2%} of the other assay's rate. For the last "
+    "of the list the bound is {last_zero_bound:.1%}, while one in a hundred of the genes that *are* seen stands at "
+    "{assay_ratio_lowest:.1%} or less: near the end of the list a gene may be rare rather than impossible."
+    if len(absent)
+    else "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays none finds nothing at all.",
+    zeros_looked_at=(len(testable), "genes"), structural_zeros=(len(absent), "genes"),
+    first_structural_zero=absent["gene"].iloc[0] if len(absent) else None,
+    first_zero_bound=float(absent["at_most"].iloc[0]) if len(absent) else None,
+    last_zero_bound=float(absent["at_most"].iloc[-1]) if len(absent) else None,
+    assay_ratio_lowest=float(lowest) if len(testable) else None,
+)
 note.table(
     absent,
     "Genes never seen in one assay, with the largest rate that the zero still allows.",
     name="structural_zeros",
-    columns={
-        "gene": "gene",
-        "never seen in": "assay",
-        "expected barcodes": "expected",
-        "seen in the other": "seen_in_other",
-        "at most, of the other's rate": "at_most",
-    },
-    percent=["at_most"],
-    rows=6,
+    columns={"gene": "gene", "never seen in": "assay", "expected barcodes": "expected", "at most, of the other's rate": "at_most"},
+    percent=["at_most"], rows=6,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -655,43 +459,21 @@ for assay, part in people.groupby("batch"):
     for effect, formula in models.items():
         design = dmatrix(formula, part)
         rank = np.linalg.matrix_rank(design)
-        enough = rank == design.shape[1] < len(part)
-        rows.append(
-            (assay, effect, bool(enough), len(part), int(len(part) - rank))
-        )
-terms = pl.DataFrame(
-    rows, ["assay", "effect", "estimable", "donors", "residual_df"],
-    orient="row",
-)
+        estimable = bool(rank == design.shape[1] < len(part))
+        rows.append((assay, effect, estimable))
+terms = pl.DataFrame(rows, ["assay", "effect", "estimable"], orient="row")
 
 # %% tags=["remove-input", "finding"]
 barred = terms.filter(~pl.col("estimable")) if terms.height else terms
 why = ", ".join(f"{effect} in {assay}" for assay, effect in barred.select("assay", "effect").rows())
-note.record("terms_looked_at", terms.height, "effects")
-note.record("terms_not_estimable", barred.height, "effects")
-note.record("why_not", why or "none")
 note.say(
     "Of {terms_looked_at:effect|effects} looked at, these donors cannot estimate {terms_not_estimable.number}: {why_not}."
-    if barred.height
-    else "These donors can estimate all of the {terms_looked_at:effect|effects} looked at."
     if terms.height
-    else "Without ages and sexes of donors no effect of either can be estimated."
+    else "Without ages and sexes of donors no effect of either can be estimated.",
+    terms_looked_at=(terms.height, "effects"), terms_not_estimable=(barred.height, "effects"),
+    why_not=why or "none",
 )
-
-# %% tags=["remove-input"]
-note.table(
-    terms,
-    "Which effects the donors can estimate.",
-    name="design_terms",
-    groups="assay",
-    columns={
-        "effect": "effect",
-        "can be estimated": "estimable",
-        "donors": "donors",
-        "left for error": "residual_df",
-    },
-)
-note.save("design_donors", pl.from_pandas(people))
+note.save("design_terms", terms)
 
 # %% [markdown]
 # Chemistry deserves a second look. In the study's single cells it is nested in donors, and fragments of fibers are
@@ -729,23 +511,23 @@ check("02.corner", corner)
 
 # %% tags=["remove-input", "finding"]
 if muscle.simulated:
-    planted = muscle.truth("structural_zeros").select("gene", "assay")
     pair = ["gene", "assay"]
+    planted = muscle.truth("structural_zeros").select(pair)
     found, looked = (pl.from_pandas(absent[pair]), pl.from_pandas(testable[pair]))
     truth = muscle.truth("cells").select("barcode", "doublet")
     mine = truth.to_pandas().set_index("barcode").loc[library.obs_names, "doublet"]
-    note.record("zeros_planted", planted.height, "genes")
-    note.record("zeros_testable", planted.join(looked, on=pair, how="semi").height, "genes")
-    note.record("zeros_found", planted.join(found, on=pair, how="semi").height, "genes")
-    note.record("zeros_unplanted", found.join(planted, on=pair, how="anti").height, "genes")
-    note.record("doublets_planted", int(mine.sum()), "barcodes")
-    note.record("doublet_auc", float(roc_auc_score(mine, doublet)) if mine.nunique() > 1 else None)
     note.say(
         "{zeros_planted:gene was|genes were} made invisible to one assay; of the {zeros_testable.number} that the other "
         "sees often enough, {zeros_found.number} stand in the list above. The list also holds {zeros_unplanted:gene|genes} "
         "that nobody planted: rare in one assay, as its bound allows. In the library above, "
         "{doublets_planted:barcode is a doublet|barcodes are doublets}, and a randomly chosen one of them has a higher "
-        "score than a single cell with probability {doublet_auc} (the area under the ROC curve)."
+        "score than a single cell with probability {doublet_auc} (the area under the ROC curve).",
+        zeros_planted=(planted.height, "genes"),
+        zeros_testable=(planted.join(looked, on=pair, how="semi").height, "genes"),
+        zeros_found=(planted.join(found, on=pair, how="semi").height, "genes"),
+        zeros_unplanted=(found.join(planted, on=pair, how="anti").height, "genes"),
+        doublets_planted=(int(mine.sum()), "barcodes"),
+        doublet_auc=float(roc_auc_score(mine, doublet)) if mine.nunique() > 1 else None,
     )
 else:
     note.say("Nothing was planted in these data.")
@@ -756,16 +538,14 @@ else:
 # In outputs computed on the published object ALDOA is absent from every nucleus and abundant in fiber fragments, and the
 # authors' donor table shows that all young donors with single cells are men. Compare with the tables above. The
 # published medians stand beside the found ones in [the first chapter](01_loading).
-
-# %% [markdown]
+#
 # ## Limits
 #
 # - The released object was filtered upstream, and what was removed cannot be seen.
 # - The released doublet scores were computed by others, library by library.
 # - Ambient RNA was estimated by the authors but not published with the release.
 # - A check of sex finds swaps between the sexes only.
-
-# %% [markdown]
+#
 # ## On your own file
 #
 # The main checks of this page on any `.h5ad` with whole counts in `X` and, in `obs`, a column of types and one of
@@ -773,31 +553,24 @@ else:
 
 # %%
 path, kind = f"{note.folder}/own.h5ad", "annotation_level0"
-sc.AnnData(library.X, obs=library.obs[[kind]], var=library.var[[]]).write_h5ad(
-    path
-)
+types = library.obs[[kind]]
+sc.AnnData(library.X, obs=types, var=library.var[[]]).write_h5ad(path)
 
-# %%
 own = sc.read_h5ad(path)
 own.var["mt"] = own.var_names.str.upper().str.startswith("MT-")
 sc.pp.calculate_qc_metrics(own, qc_vars=["mt"], percent_top=None, inplace=True)
-
-values = own.obs.groupby(kind, observed=True)["log1p_n_genes_by_counts"]
-from_median = own.obs["log1p_n_genes_by_counts"] - values.transform("median")
-mad = (
-    from_median.abs().groupby(own.obs[kind], observed=True).transform("median")
-)
-own.obs["too_few_genes"] = from_median < -n_mads * mad
-counted_out = own.obs.groupby(kind, observed=True)["too_few_genes"].agg(
-    ["size", "sum"]
-)
+genes = own.obs["log1p_n_genes_by_counts"]
+of_kind = own.obs[kind]
+below = genes.groupby(of_kind, observed=True).transform("median") - genes
+mad = below.abs().groupby(of_kind, observed=True).transform("median")
+too_few = (below > n_mads * mad).groupby(of_kind, observed=True)
+counted_out = too_few.agg(barcodes="size", too_few_genes="sum")
 
 # %% tags=["remove-input"]
 note.table(
-    counted_out.reset_index().sort_values("size", ascending=False),
+    counted_out.reset_index(names="type").sort_values("barcodes", ascending=False),
     f"Barcodes with too few genes for their type, in the library {largest} read back from a file.",
     rows=4,
-    columns={"type": kind, "barcodes": "size", "too few genes": "sum"},
 )
 
 # %% [markdown]

@@ -12,8 +12,8 @@
 # **Question.** Does the share of type I fibers rise with age, and do fibers change what they make?
 #
 # **You will** compute the fiber ratio that the dataset card suggests and watch it move with the way it is averaged; fit
-# it donor by donor in four ways; leave out each donor in turn; score nuclei from fast to slow by their genes; add up
-# myosin molecules; and see what fragments of fibers tell about chemistry.
+# it donor by donor in four ways; leave out each donor in turn; score nuclei from fast to slow by their genes; and add
+# up myosin molecules.
 #
 # **Before you start.** [Loading the atlas](01_loading) and [quality control](02_quality).
 #
@@ -63,9 +63,8 @@ muscle = sources.open_atlas(atlas)
 donors = muscle.donors
 if age_as == "midpoint":
     donors = donors.with_columns(age=pl.col("age_numeric"))
-nuclei = muscle.obs.filter(
-    pl.col("batch").is_null() | (pl.col("batch") == "nuclei")
-)
+is_nucleus = pl.col("batch").fill_null("nuclei") == "nuclei"
+nuclei = muscle.obs.filter(is_nucleus)
 
 # %% tags=["remove-cell"]
 for name, label in (("slow", slow), ("fast", fast)):
@@ -74,8 +73,7 @@ for name, label in (("slow", slow), ("fast", fast)):
 # %% tags=["remove-input", "finding"]
 note.say(
     "This page shows **{data_kind}** data: {nuclei:nucleus|nuclei} of {donors:donor|donors} of known age.",
-    data_kind="simulated" if muscle.simulated else "real",
-    nuclei=nuclei.height,
+    data_kind="simulated" if muscle.simulated else "real", nuclei=nuclei.height,
     donors=nuclei.join(donors.drop_nulls("age"), on="DonorID", how="semi")["DonorID"].n_unique(),
 )
 
@@ -89,12 +87,7 @@ note.say(
 # %%
 is_slow = (pl.col("annotation_level0") == slow).mean()
 myonuclei = nuclei.filter(pl.col("annotation_level0").is_in([slow, fast]))
-by_group = (
-    myonuclei.drop_nulls("Age_group")
-    .group_by("Age_group")
-    .agg(share=is_slow, nuclei=pl.len(), donors=pl.col("DonorID").n_unique())
-    .sort("Age_group")
-)
+by_group = myonuclei.group_by("Age_group").agg(share=is_slow)
 in_card = {"young": ["15-20", "25-30", "35-40"], "old": ["60-65", "70-75"]}
 card = {
     age: by_group.filter(pl.col("Age_group").is_in(groups))["share"].mean()
@@ -116,10 +109,12 @@ one = counts.filter(pl.col("type") == slow).with_columns(
         pl.col("Age_bin") == "old" if age_as == "bin" else pl.col("age") / 10
     ).cast(pl.Float64),
 )
-young_old = one.group_by("Age_bin").agg(
+ways = one.drop_nulls("Age_bin").group_by("Age_bin").agg(
     pooled=pl.col("n").sum() / pl.col("total").sum(),
     mean=pl.col("share").mean(), median=pl.col("share").median(),
 )
+ways = ways.with_columns(card=pl.col("Age_bin").replace_strict(card))
+ways = ways.sort("Age_bin", descending=True)  # the young first
 
 # %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei in every donor; the larger the mark, the more nuclei.", "name": "fig-04-ratio"}, "image": {"alt": "Scatter plot, one mark a donor: share of type I nuclei against age, shape by sex, size by the number of nuclei."}}
 points = one.with_columns(pl.col("Sex").fill_null("not stated")).to_pandas()
@@ -131,49 +126,27 @@ axis.set(xlabel="age (years)", ylabel=f"share of {slow} nuclei", ylim=(0, 1))
 sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5));
 
 # %% tags=["remove-input", "finding"]
-wide = (
-    young_old.drop_nulls()
-    .unpivot(index="Age_bin", variable_name="way")
-    .pivot(on="Age_bin", index="way", values="value")
-)
-words = {"pooled": "all nuclei pooled", "mean": "mean over donors", "median": "median over donors"}
-wide = wide.with_columns(pl.col("way").replace(words))
-for age in ("young", "old"):
-    wide = wide if age in wide.columns else wide.with_columns(pl.lit(None, pl.Float64).alias(age))
-ways = pl.concat(
-    [
-        pl.DataFrame(
-            [{"way": "age groups averaged, as the card does", **card}],
-            schema={"way": pl.String, "young": pl.Float64, "old": pl.Float64},
-        ),
-        wide.select("way", "young", "old"),
-    ]
-)
-ways = ways.with_columns(difference=pl.col("old") - pl.col("young"))
 note.table(
     ways,
     f"The share of {slow} among {slow} and {fast} nuclei, averaged in four ways from the same nuclei.",
     name="ratio_ways",
-    columns={"way of averaging": "way", "young": "young", "old": "old", "difference": "difference"},
-    percent=["young", "old", "difference"],
+    columns={
+        "donors": "Age_bin", "age groups, as the card does": "card", "all nuclei pooled": "pooled",
+        "mean over donors": "mean", "median over donors": "median",
+    },
+    percent=["card", "pooled", "mean", "median"],
 )
-note.save("ratio_by_group", by_group)
-note.record("card_young", card["young"])
-note.record("card_old", card["old"])
-note.record("ratio_ways_up", ways.filter(pl.col("difference") > 0).height)
-note.record("ratio_ways", ways.drop_nulls("difference").height)
-up, all_ways = note.findings["ratio_ways_up"].value, note.findings["ratio_ways"].value
+steps = ways.select(pl.exclude("Age_bin").diff().last()).row(0)
+steps = [step for step in steps if step is not None]
+up, all_ways = sum(step > 0 for step in steps), len(steps)
 note.say(
     "The card's averages are {card_young:.3f} for the young and {card_old:.3f} for the old. "
     + (
-        "No way of averaging could be computed for both ages."
-        if not all_ways
-        else "All {ratio_ways} ways of averaging rise with age."
-        if up == all_ways
-        else "None of the {ratio_ways} ways of averaging rises with age."
-        if not up
+        "All {ratio_ways} ways of averaging rise with age."
+        if up == all_ways > 0
         else "Of {ratio_ways} ways of averaging the same nuclei, {ratio_ways_up:rises|rise} with age: the sign hangs on the average."
-    )
+    ),
+    card_young=card["young"], card_old=card["old"], ratio_ways=all_ways, ratio_ways_up=up,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -244,13 +217,11 @@ bounded = bool(np.isfinite([low, high]).all())
 note.table(
     answers,
     f"Change of the log2 odds of {slow} against {fast} per {'step' if age_as == 'bin' else 'decade'}, with 95 % interval.",
-    name="ratio_fits",
-    columns={"fit": "fit", "change": ("change", "low", "high"), "p": "p"},
+    name="ratio_fits", columns={"fit": "fit", "change": ("change", "low", "high"), "p": "p"},
 )
 note.say(
     "With ages dealt over donors the slope is {ratio_slope}, p = {ratio_p}. " + dealt.sentence(),
-    ratio_slope=(slope, "log2 odds per step of age", (low, high) if bounded else None),
-    ratio_p=p,
+    ratio_slope=(slope, "log2 odds per step of age", (low, high) if bounded else None), ratio_p=p,
 )
 
 # %% [markdown]
@@ -267,7 +238,7 @@ for donor in one["DonorID"]:
     without[donor] = smf.ols(terms, rest.to_pandas()).fit().params["step"]
 
 # %% tags=["remove-input", "finding"]
-whole = fits["least squares"].params["step"]
+whole, unit = fits["least squares"].params["step"], "log2 odds per step of age"
 note.say(
     "Without one donor the least-squares slope ({ratio_line.number} with all) lies between {ratio_lowest.number} and "
     "{ratio_highest.number}; donor {ratio_donor} moves it most. "
@@ -276,9 +247,8 @@ note.say(
         if min(without.values()) < 0 < max(without.values())
         else "No single donor turns its direction."
     ),
-    ratio_line=(whole, "log2 odds per step of age"),
-    ratio_lowest=(min(without.values()), "log2 odds per step of age"),
-    ratio_highest=(max(without.values()), "log2 odds per step of age"),
+    ratio_line=(whole, unit), ratio_lowest=(min(without.values()), unit),
+    ratio_highest=(max(without.values()), unit),
     ratio_donor=max(without, key=lambda donor: abs(without[donor] - whole)),
 )
 
@@ -292,7 +262,7 @@ note.say(
 # %%
 hybrid = "Hyb"
 adata = muscle.to_anndata(
-    cells=(pl.col("batch").is_null() | (pl.col("batch") == "nuclei"))
+    cells=is_nucleus
     & pl.col("annotation_level0").is_in([slow, fast, hybrid]),
     budget=budget,
 )
@@ -304,16 +274,12 @@ for name, genes in gene_sets.items():
 adata.obs["fiber_score"] = adata.obs["slow"] - adata.obs["fast"]
 
 # %% mystnb={"figure": {"caption": "From fast (left) to slow (right): fiber score of nuclei by label and donor, youngest on top. Box: quartiles; whiskers: fifth to ninety-fifth percentile.", "name": "fig-04-scores"}, "image": {"alt": "Boxes of the fiber score, one row a donor ordered by age and one box a label: type I nuclei lie to the right, type II nuclei to the left, hybrids between them."}}
-order = one.sort("age")["DonorID"].to_list()
-kinds = [
-    k
-    for k in (slow, hybrid, fast)
-    if (adata.obs["annotation_level0"] == k).any()
-]
-figure, axis = plt.subplots(figsize=(5.6, 1 + 0.42 * len(order)))
+labels = adata.obs["annotation_level0"]
+figure, axis = plt.subplots(figsize=(5.6, 1 + 0.42 * one.height))
 sns.boxplot(
-    adata.obs, x="fiber_score", y="DonorID", order=order, ax=axis,
-    hue="annotation_level0", hue_order=kinds, palette="Greys_r",
+    adata.obs, x="fiber_score", y="DonorID", hue="annotation_level0",
+    order=one.sort("age")["DonorID"].to_list(), palette="Greys_r", ax=axis,
+    hue_order=[kind for kind in (slow, hybrid, fast) if kind in set(labels)],
     showfliers=False, whis=(5, 95),
 )
 axis.set(xlabel="fiber score (slow minus fast genes)", ylabel="")
@@ -322,13 +288,6 @@ sns.move_legend(
 );
 
 # %% tags=["remove-input", "finding"]
-note.table(
-    study.read("fiber_gene_sets.csv"),
-    "Slow and fast genes, and the evidence for each.",
-    name="fiber_gene_sets",
-    rows=4,
-    columns={"set": "set", "gene": "gene", "evidence": "evidence"},
-)
 unseen = [gene for genes in gene_sets.values() for gene in genes if gene not in seen]
 note.say(
     "Genes of the sets that are in no nucleus here: {genes_unseen}."
@@ -336,6 +295,7 @@ note.say(
     else "Every gene of the two sets is seen in these nuclei.",
     genes_unseen=", ".join(unseen) or "none",
 )
+note.save("fiber_gene_sets", published.gene_sets())
 
 # %% [markdown]
 # Every measure becomes **one value a donor** before it meets age: mean scores within labels, the share of each myosin
@@ -346,11 +306,10 @@ note.say(
 scores = pl.from_pandas(
     adata.obs[["DonorID", "annotation_level0", "slow", "fast", "fiber_score"]]
 ).cast({"DonorID": pl.String, "annotation_level0": pl.String})
-means = (
-    scores.group_by("DonorID", "annotation_level0")
-    .agg(pl.col("slow", "fast", "fiber_score").mean(), n=pl.len())
-    .filter(pl.col("n") >= min_cells)
+means = scores.group_by("DonorID", "annotation_level0").agg(
+    pl.col("slow", "fast", "fiber_score").mean(), n=pl.len()
 )
+means = means.filter(pl.col("n") >= min_cells)
 values = {}
 for name, column, label in (
     (f"fiber score of {slow} nuclei", "fiber_score", slow),
@@ -399,15 +358,12 @@ def trace(name, of_donor):
         name, *(float(x[0]) for x in found), own["value"].std(), own.height,
     )
 
-# %%
-known = {
-    "type I among type I and II": dict(
-        one.select("DonorID", "log2_odds").iter_rows()
-    )
-}
-rows = [trace(name, own) for name, own in (known | values).items()]
+
+odds_of = dict(one.select("DonorID", "log2_odds").iter_rows())
+measures = {"type I among type I and II": odds_of} | values
+traces = [trace(name, own) for name, own in measures.items()]
 traced = pl.DataFrame(
-    [row for row in rows if row is not None], orient="row",
+    [row for row in traces if row is not None], orient="row",
     schema=["measure", "change", "low", "high", "p", "spread", "donors"],
 )
 
@@ -422,23 +378,15 @@ axis.invert_yaxis()
 axis.set(xlabel="standard deviations per step of age", xlim=(-1.5, 1.5));
 
 # %% tags=["remove-input", "finding"]
-of = {row["measure"]: row for row in traced.iter_rows(named=True)}
-
-
 def finding(measure, unit):
-    row = of.get(measure)
-    ends = (row["low"], row["high"]) if row and np.isfinite([row["low"], row["high"]]).all() else None
-    return (row["change"] if row else None, unit, ends)
+    for row in traced.filter(measure=measure).iter_rows(named=True):
+        ends = (row["low"], row["high"])
+        return row["change"], unit, ends if np.isfinite(ends).all() else None
+    return None, unit
 
 
-note.table(
-    traced,
-    "Every measure of fiber type, one value a donor: change per step of age (log2 odds, log2 share, or score), with p from dealt ages.",
-    name="fiber_slopes",
-    columns={"measure": "measure", "change": ("change", "low", "high"), "p": "p", "donors": "donors"},
-)
+note.save("fiber_slopes", traced)
 clear = traced.filter((pl.col("low") > 0) | (pl.col("high") < 0))
-note.record("measures_clear", clear.height)
 note.say(
     f"Fast genes in {slow} nuclei change by {{fast_in_slow}}, slow genes in {fast} nuclei by {{slow_in_fast}}; the share of hybrid "
     "nuclei by {hybrid_change}. "
@@ -452,7 +400,7 @@ note.say(
     fast_in_slow=finding(f"fast genes in {slow} nuclei", "score per step of age"),
     slow_in_fast=finding(f"slow genes in {fast} nuclei", "score per step of age"),
     hybrid_change=finding(f"{hybrid} among nuclei", "log2 per step of age"),
-    measures=(traced.height, "measures"),
+    measures=(traced.height, "measures"), measures_clear=clear.height,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -475,71 +423,9 @@ check("04.smallest", permute.deal(young, draws=999).smallest_p)
 # %% [markdown]
 # ## Fragments
 #
-# Labels that end in `(fg)` are pieces of fiber without a nucleus, caught as if they were cells. In the study newer
-# chemistry catches more of them, so that a share of fragments compares kits before it compares ages.
-
-# %%
-pieces = (
-    muscle.obs.filter(pl.col("batch") == "cells")
-    .group_by("SampleID", "DonorID", "10X_version")
-    .agg(
-        fragments=pl.col("annotation_level0").str.ends_with("(fg)").sum(),
-        barcodes=pl.len(),
-    )
-    .join(donors.select("DonorID", "age"), on="DonorID")
-    .with_columns(share=(pl.col("fragments") + 0.5) / (pl.col("barcodes") + 1))
-    .drop_nulls()
-)
-
-# %% mystnb={"figure": {"caption": "Share of fragments in every library of cells, by age and chemistry; logarithmic axis.", "name": "fig-04-fragments"}, "image": {"alt": "Scatter plot, one mark a library of cells: share of fragments on a logarithmic axis against age, color and shape by chemistry."}}
-axis = sns.scatterplot(
-    pieces.sort("10X_version").to_pandas(), x="age", y="share", s=60,
-    hue="10X_version", style="10X_version",
-)
-axis.set(
-    yscale="log", xlabel="age (years)", ylabel="share of fragments",
-    title="libraries of cells",
-)
-if pieces.height:
-    sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5))
-
-# %%
-by_donor = pieces.group_by("DonorID", "10X_version").agg(
-    share=(pl.col("fragments") / pl.col("barcodes")).mean(),
-    age=pl.col("age").first(),
-)
-mean_share = dict(
-    by_donor.group_by("10X_version").agg(pl.col("share").mean()).iter_rows()
-)
-old_kit, new_kit = mean_share.get("3'v2"), mean_share.get("3'v3")
-kits = by_donor.filter(pl.col("10X_version").is_in(["3'v2", "3'v3"]))
-newer = (kits["10X_version"] == "3'v3").cast(float)
-tie = np.corrcoef(newer, kits["age"])[0, 1] if newer.n_unique() > 1 else None
-
-# %% tags=["remove-input", "finding"]
-both = bool(old_kit and new_kit)
-note.record(
-    "fragment_ratio",
-    float(np.log2(new_kit / old_kit)) if both else None,
-    "log2, v3 over v2 libraries of cells",
-)
-note.record("fragment_donors", by_donor["DonorID"].n_unique(), "donors")
-note.record("chemistry_age_r", None if tie is None else float(tie))
-if both:
-    note.say(
-        "Newer chemistry catches more fragments of fibers: mean shares of donors differ by {fragment_ratio} ({fragment_donors}). "
-        if new_kit > old_kit
-        else "Newer chemistry does not catch more fragments here: {fragment_ratio} ({fragment_donors}). "
-    )
-    note.say(
-        "Among these donors chemistry goes with age (r = {chemistry_age_r:.2f}), so that a rise of fragments with age and a change of kit are partly the same thing."
-        if abs(tie) > 0.3
-        else "Chemistry hardly goes with age among these donors (r = {chemistry_age_r:.2f}): it does not make an age effect of its own, but it buries one in noise unless the model knows it."
-    )
-else:
-    note.say(
-        "There are no libraries of cells with both chemistries here: nothing can be said about fragments and kits."
-    )
+# Labels that end in `(fg)` are pieces of fiber without a nucleus, caught as if they were cells, and the only sign of
+# fibers in the other assay. In the study newer chemistry catches more of them, so that a share of fragments compares kits
+# before it compares ages. Beside nuclei they are no second witness.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: Who is missing from the cells assay (10 minutes)
@@ -583,25 +469,23 @@ if composition_truth is not None:
     planted_genes = moved["gene"].unique().sort().to_list()
 
 # %% tags=["remove-input", "finding"]
-comparable = planted_slope is not None and age_as != "bin" and bounded
-note.record("planted_slope", planted_slope, "log2 odds per decade")
-note.record("planted_genes", ", ".join(planted_genes) if planted_slope is not None else None)
-if planted_slope is not None:
-    note.say(
-        "Planted is {planted_slope}"
-        + (
-            ", inside the interval found"
-            if comparable and rows[0][2] <= planted_slope <= rows[0][3]
-            else ", outside the interval found"
-            if comparable
-            else ""
-        )
-        + (
-            ". Of the two gene sets, these were made to change within fiber nuclei: {planted_genes}."
-            if planted_genes
-            else ". No gene of the two sets was made to change within fiber nuclei: there is no switch to find."
-        )
+if planted_slope is None:
+    said, where = "Nothing was planted in these data.", ""
+else:
+    inside = rows[0][2] <= planted_slope <= rows[0][3]
+    where = "inside" if inside else "outside"
+    said = "Planted is {planted_slope}"
+    said += f", {where} the interval found. " if bounded and age_as != "bin" else ". "
+    said += (
+        "Of the two gene sets, these were made to change within fiber nuclei: {planted_genes}."
+        if planted_genes
+        else "No gene of the two sets was made to change within fiber nuclei: there is no switch to find."
     )
+note.say(
+    said,
+    planted_slope=(planted_slope, "log2 odds per decade"),
+    planted_genes=None if planted_slope is None else ", ".join(planted_genes),
+)
 
 # %% [markdown]
 # ## What the study reported
@@ -614,8 +498,7 @@ medians = published.PUBLISHED_MEDIANS
 note.say(
     "The median share of type I among all nuclei is {reported_young:.1%} in young and {reported_old:.1%} in old groups of "
     "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in the chapter on how far counts of cells reach.",
-    reported_young=medians["young"]["MF-I"],
-    reported_old=medians["old"]["MF-I"],
+    reported_young=medians["young"]["MF-I"], reported_old=medians["old"]["MF-I"],
 )
 
 # %% [markdown]
@@ -646,9 +529,6 @@ note.say(
 # - The simulated atlas has no fiber that switches: nuclei of a label share one program, and genes that change with age
 #   were drawn at random.
 #
-# ## Exercises
-
-# %% [markdown]
 # ## On your own file
 #
 # Any AnnData with donors, ages and two labels to compare will do. The one of this page stands in for yours; its table of
