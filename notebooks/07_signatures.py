@@ -13,8 +13,8 @@
 # they show only to those who expect them?
 #
 # **You will** score gene sets in donors' profiles, in cells and by ranks; test each score across age on donors; set it
-# beside random sets of like expression and beside ages dealt at random; leave out one gene and one donor; look for
-# hospital days and handling behind it; and check what the public card promises of CDKN2A and TP53.
+# beside random sets of like expression and beside ages dealt at random; leave out one gene and one donor; and check what
+# the public card promises of CDKN2A and TP53.
 #
 # **Before you start.** [Genes that change with age](03_age_de), for profiles of donors and their tests.
 #
@@ -37,7 +37,7 @@ from scipy import stats
 
 from helpers import findings, sources, style
 from helpers.book.workshop import check
-from helpers.facts import signatures, study
+from helpers.facts import signatures
 from helpers.stats import expression, permute
 
 style.apply()
@@ -476,42 +476,6 @@ note.say(
 note.save("without_one_gene", carried)
 
 # %% [markdown]
-# ## What else differs between these donors
-#
-# The study's donors spent between two and ten days in hospital before they gave tissue. A signature that follows the
-# days, or the stress of handling, more closely than it follows age is a poor signature of age, whatever its name. With so
-# few donors the order of two correlations is itself uncertain: read this as a warning, not as a test.
-
-# %%
-days = study.donors().to_pandas().set_index("DonorID")["hospital_days"]
-stress = scores.get("dissociation stress", pd.Series(np.nan, scores.index))
-beside = pd.DataFrame(
-    {
-        "age": donors["age"].to_numpy(),
-        "hospital days": days.reindex(donors["DonorID"]).to_numpy(float),
-        "stress": stress,
-    },
-    index=scores.index,
-)
-beside = beside.loc[:, beside.notna().sum() >= 5]
-follows = beside.apply(lambda one: scores.corrwith(one, method="spearman"))
-follows = follows.mask(follows > 1 - 1e-9)  # the stress score itself
-strongest = follows.drop(columns="age").abs().max(axis=1)
-closer = follows[strongest > follows["age"].abs()]
-
-# %% tags=["remove-input", "finding"]
-note.table(
-    follows.rename_axis("signature").reset_index(),
-    "Rank correlation of each signature over donors with age, days in hospital, and the dissociation-stress score.",
-    name="confounders",
-)
-note.say(
-    "By rank correlation {sets_closer_to_other:signature follows|signatures follow} hospital days or handling more closely "
-    "than age.",
-    sets_closer_to_other=(len(closer), "signatures"),
-)
-
-# %% [markdown]
 # ## The card's promise
 #
 # The public card expects models to recover aging genes, and names CDKN2A and TP53. Here they are, gene by gene, in the
@@ -593,6 +557,8 @@ if truth is not None:
 # - Senescent cells are rare and their marker is hardly ever caught; an absent signal is weak evidence of absence.
 # - Nuclei and cells catch different molecules. A score is compared over donors of one assay, never between assays.
 # - With so few donors, only large and consistent shifts can be seen; the intervals say how large.
+# - The donors lay between two and ten days in hospital before they gave tissue. A score that follows the days, or the
+#   stress of handling, looks like one that follows age, and so few donors cannot tell them apart.
 
 # %% [markdown]
 # ## On your own file

@@ -9,12 +9,11 @@
 # %% [markdown] tags=["header"]
 # # Prediction that respects donors
 #
-# **Question.** What can be predicted about a person who was not in the training data: age, sex, cell types, the
-# assay?
+# **Question.** What can be predicted about a person who was not in the training data: age, cell types, sex?
 #
 # **You will** predict age with whole donors left out, and set the error of one model beside the mean, beside ages dealt
-# anew and beside the split that leaks; find which cell types carry age; label cells of unseen donors; list the cells
-# whose label the model disputes; and see sex and assay read off the data.
+# anew and beside the split that leaks; find which cell types carry age; label cells of unseen donors; and see sex read
+# off the data.
 #
 # **Before you start.** [Quality control](02_quality) for the design; [genes that change with age](03_age_de) for
 # profiles of donors.
@@ -38,11 +37,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 # %%
 from sklearn.decomposition import TruncatedSVD
-from sklearn.discriminant_analysis import (
-    LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis,
-)
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifier, RidgeCV
-from sklearn.metrics import balanced_accuracy_score, f1_score, r2_score
+from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import (
     GroupKFold, KFold, LeaveOneOut, cross_val_predict,
 )
@@ -64,7 +61,6 @@ assay: str = "cells"  # assay of those profiles {cells, nuclei}
 min_cells: int = 10  # cells a donor needs for a profile [1, 1000]
 n_permutations: int = 200  # deals of age over donors [10, 10000]
 n_folds: int = 4  # groups of donors that are left out in turn when cells are labeled [3, 17]
-dispute_odds: float = 20.0  # a label is disputed when another is this many times as probable [1, 1000000]
 budget: str = "6 GiB"  # memory that loading may take
 seed: int = 1  # of splits, deals and bootstraps [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -422,62 +418,7 @@ print(f"{macro_recall(truth, guess):.3f}")
 check("08.macro", macro_recall)
 
 # %% [markdown]
-# ## Labels the model disputes
-#
-# Each cell was judged by a model that never saw its donor. Where another label is many times as probable as the given
-# one, the label deserves a second look: it may be wrong, or the cell a doublet, or the model naive.
-
-# %%
-truth = adata.obs[levels[0]].to_numpy(str)
-odds, other = np.zeros(len(truth)), np.full(len(truth), "", dtype=object)
-given = truth != "not given"
-for train, test, space in splits["whole donors left out"]:
-    train = train[given[train]]
-    lda = LinearDiscriminantAnalysis().fit(space[train], truth[train])
-    chance = lda.predict_log_proba(space[test])
-    at = np.searchsorted(lda.classes_, truth[test])
-    known = lda.classes_[at.clip(max=len(lda.classes_) - 1)] == truth[test]
-    rows = np.flatnonzero(known)
-    odds[test[rows]] = chance.max(axis=1)[rows] - chance[rows, at[rows]]
-    other[test] = lda.classes_[chance.argmax(axis=1)]
-judged = pl.DataFrame({"type": truth, "other": other, "log_odds": odds})
-by_type = (
-    judged.with_columns(disputed=odds > np.log(dispute_odds))
-    .group_by("type")
-    .agg(
-        cells=pl.len(), disputed=pl.sum("disputed"), share=pl.mean("disputed"),
-        rather=pl.col("other").filter("disputed").mode().sort().first(),
-    )
-    .filter(pl.col("cells") >= 20)
-    .sort("share", descending=True)
-)
-
-# %% tags=["remove-input"]
-note.table(
-    by_type,
-    "Cells whose coarse label is disputed, and the label that the model would most often give instead.",
-    name="disputed",
-    rows=8,
-    columns={"label": "type", "cells": "cells", "disputed": "disputed", "share": "share", "rather": "rather"},
-    percent=["share"],
-)
-
-# %% tags=["remove-input", "finding"]
-note.say("Disputed: {disputed_cells}.", disputed_cells=(int((odds > np.log(dispute_odds)).sum()), "cells"))
-if muscle.has("truth"):
-    planted = muscle.truth("cells").to_pandas().set_index("barcode")["mislabeled"]
-    wrong = planted.reindex(adata.obs_names).fillna(value=False).to_numpy(bool)
-    order = np.argsort(-odds, kind="stable")
-    half = int(np.searchsorted(np.cumsum(wrong[order]), wrong.sum() / 2)) + 1
-    note.say(
-        "Labels planted wrong: {noise_planted.number}; when half of them are found, **{noise_precision:.0%}** of the cells "
-        "looked at are among them.",
-        noise_planted=(int(wrong.sum()), "cells"),
-        noise_precision=float(wrong[order[:half]].mean()),
-    )
-
-# %% [markdown]
-# ## Sex, and the assay
+# ## Sex
 #
 # Sex is written on two chromosomes. Expect XIST and a handful of Y genes to tell it almost without error, and all other
 # genes, for donors not seen before, to leave little more than a guess. A donor is the mean of its cells, read by a model
@@ -511,43 +452,12 @@ sexes = muscle.donors["Sex"].drop_nulls().n_unique() == 2 and len(told_by) > 1
 from_genes = sex_right(told_by) if sexes else None
 from_rest = sex_right(rest) if sexes else None
 
-# %% [markdown]
-# The assay should be the easiest of all, and is the most dangerous: a model trained on both can learn it first.
-# Centering each assay is the usual remedy. How much does it hide? A reader of means cannot tell, since the means are
-# what centering makes equal; so this one also looks at how components vary and go together. Balanced accuracy weighs
-# both assays alike: one half is a guess.
-
-# %%
-assay_of = adata.obs["batch"].to_numpy(str)
-true, guesses = [], {"as it is": [], "centered": []}
-for train, test, space in splits["whole donors left out"]:
-    assays = np.unique(assay_of[train])
-    if len(assays) < 2:
-        continue
-    shifted = space.copy()
-    for one in assays:
-        middle = space[train[assay_of[train] == one]].mean(axis=0)
-        shifted[assay_of == one] -= middle
-    for how, points in (("as it is", space), ("centered", shifted)):
-        qda = QuadraticDiscriminantAnalysis(priors=[0.5, 0.5], reg_param=0.01)
-        qda.fit(points[train], assay_of[train])
-        guesses[how].append(qda.predict(points[test]))
-    true.append(assay_of[test])
-seen = {
-    how: float(balanced_accuracy_score(*map(np.concatenate, (true, told))))
-    for how, told in guesses.items()
-    if true
-}
-
 # %% tags=["remove-input", "finding"]
 note.say(
     "Donors whose sex is read right from XIST and Y genes: {sex_from_genes:.0%}; from everything else: "
-    "{sex_from_rest:.0%}. Balanced accuracy of the assay: {assay_balanced:.1%}, and {assay_balanced_aware:.1%} once each "
-    "assay is centered: what centering leaves of the assay.",
+    "{sex_from_rest:.0%}.",
     sex_from_genes=from_genes,
     sex_from_rest=from_rest,
-    assay_balanced=seen.get("as it is"),
-    assay_balanced_aware=seen.get("centered"),
 )
 
 # %% [markdown] tags=["exercise"]
@@ -627,11 +537,6 @@ note.say(
 #
 # <details><summary>Three years</summary>Not yet: it had met the donors.</details>
 # <details><summary>Fourteen years, with its interval</summary>Right: you were not in the training data.</details>
-#
-# **Ages are dealt within sex and the error stays smaller than nearly all deals. What is ruled out?**
-#
-# <details><summary>That anything but age was read</summary>Not yet: what goes with age inside each sex is still there.</details>
-# <details><summary>Chance</summary>Right, and nothing more.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

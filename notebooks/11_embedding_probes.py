@@ -114,15 +114,8 @@ drawn.obs["group"] = group.replace_strict(usual, usual, default="other")
 on_block = sc.AnnData(drawn.obsm["cell_type"], obs=drawn.obs)
 sc.pp.pca(on_block, n_comps=10, random_state=seed)
 
-# %% mystnb={"figure": {"caption": "The cell type block of a fair sample, on its first two principal components; broad groups by predicted cell type.", "name": "fig-11-map"}, "image": {"alt": "Scatter plot of sampled cells on two principal components of the cell type block, with a color and a marker for each broad group of cell types."}}
-frame = on_block.obs.assign(
-    PC1=on_block.obsm["X_pca"][:, 0], PC2=on_block.obsm["X_pca"][:, 1]
-)
-plt.figure(figsize=(5.6, 5))
-axis = sns.scatterplot(
-    frame, x="PC1", y="PC2", hue="group", style="group", s=9, alpha=0.6
-)
-sns.move_legend(axis, "lower center", bbox_to_anchor=(0.5, 1), ncol=2);
+# %% mystnb={"figure": {"caption": "The cell type block of a fair sample, on its first two principal components; broad groups by predicted cell type.", "name": "fig-11-map"}, "image": {"alt": "Scatter plot of sampled cells on two principal components of the cell type block, with a color for each broad group of cell types."}}
+sc.pl.pca(on_block, color="group", size=15, show=False);
 
 # %% [markdown]
 # ## What each block knows
@@ -340,16 +333,6 @@ answers = pl.concat(answers).with_columns(
 )
 bins = answers.group_by("bin").agg(pl.col("cells", "sure", "right").sum())
 off = (bins["sure"] - bins["right"]).abs().sum() / bins["cells"].sum()
-bins = bins.with_columns(pl.col("sure", "right") / pl.col("cells"))
-
-# %% mystnb={"figure": {"caption": "Confidence of the model against the share that is right, on parts held out; the area is the number of cells.", "name": "fig-11-model"}, "image": {"alt": "Calibration plot: confidence of the model against the share that is right, ten bins as circles sized by their cells, with the diagonal."}}
-plt.figure(figsize=(4.6, 4))
-axis = sns.scatterplot(
-    bins.to_pandas(), x="sure", y="right", size="cells", sizes=(20, 250)
-)
-axis.axline((0, 0), slope=1, color="0.5", linestyle=":")
-axis.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.05))
-sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5));
 
 # %% tags=["remove-input", "finding"]
 weighed = {"sample_weight": answers["cells"], "average": "macro"}

@@ -114,11 +114,8 @@ note.table(
     name="power",
     rows=8,
     columns={
-        "type": "type",
-        "assay": "batch",
-        "these donors": "detectable",
-        "twice as many": "with_twice",
-        "published": "published_per_decade",
+        "type": "type", "assay": "batch", "these donors": "detectable",
+        "twice as many": "with_twice", "published": "published_per_decade",
     },
 )
 note.say(
@@ -169,21 +166,8 @@ if truth is not None:
 # %% tags=["remove-input", "finding"]
 of_test = {row["method"]: row for row in coverage.iter_rows(named=True)}
 lead, pool = of_test.get("permutation", {}), of_test.get("chi-square", {})
+note.save("coverage", coverage)
 if lead:
-    note.table(
-        coverage,
-        "Intervals that hold the planted change, their median width (log2), and signs of planted changes above a third.",
-        name="coverage",
-        columns={
-            "test": "method",
-            "types": "types",
-            "hold the truth": "coverage",
-            "width": "width",
-            "large changes": "large",
-            "sign right": "sign_right",
-        },
-        percent=["coverage", "sign_right"],
-    )
     note.say(
         "On {planted_types:type|types}, intervals of the leading test hold the truth for {coverage:.1%}; taking barcodes for "
         "witnesses, {coverage_cells:.1%}. Of {ageless_types:tested type|tested types} without any change of abundance "
@@ -246,12 +230,8 @@ note.table(
     "Donors drawn again: intervals that hold the planted change, over all types and in the type with the fewest.",
     name="sweep",
     columns={
-        "test": "method",
-        "hold the truth": "coverage",
-        "in the worst type": "lowest",
-        "which": "lowest_type",
-        "width": "width",
-        "sign right": "sign_right",
+        "test": "method", "hold the truth": "coverage", "in the worst type": "lowest",
+        "which": "lowest_type", "width": "width", "sign right": "sign_right",
     },
     percent=["coverage", "lowest", "sign_right"],
 )
@@ -317,13 +297,8 @@ note.table(
     "REAL DATA: median fractions of young and old, and exact p over all ways to name young and old; q of the ranks over all types tested.",
     name="real_fractions",
     columns={
-        "type": "type",
-        "assay": "batch",
-        "young": "young",
-        "old": "old",
-        "p, ranks": "rank_p",
-        "q": "rank_q",
-        "p, roots": "root_p",
+        "type": "type", "assay": "batch", "young": "young", "old": "old",
+        "p, ranks": "rank_p", "q": "rank_q", "p, roots": "root_p",
     },
     percent=["young", "old"],
 )
