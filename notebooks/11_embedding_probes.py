@@ -12,8 +12,8 @@
 # **Question.** What does each block of the scPRINT-2 embedding know, and can a model be trained on parts that nobody
 # can load at once?
 #
-# **You will** draw a fair sample of cells from all parts, map it, ask how many directions a block uses, probe which
-# labels each block knows, count clusters over all cells, and train a model part by part that says how sure it is.
+# **You will** draw a fair sample of cells from all parts, map it, probe which labels each block knows, count clusters
+# over all cells, and train a model part by part that says how sure it is.
 #
 # **Before you start.** [The embedding atlas](06_scprint_atlas), which checks and surveys the same parts.
 #
@@ -113,63 +113,9 @@ usual = group.value_counts(sort=True)["cell_type"].head(6)
 drawn.obs["group"] = group.replace_strict(usual, usual, default="other")
 on_block = sc.AnnData(drawn.obsm["cell_type"], obs=drawn.obs)
 sc.pp.pca(on_block, n_comps=10, random_state=seed)
-explained = on_block.uns["pca"]["variance_ratio"][:2]
 
-# %% mystnb={"figure": {"caption": "The cell type block of a fair sample, on its first two principal components; broad groups by predicted cell type.", "name": "fig-11-map"}, "image": {"alt": "Scatter plot of sampled cells on two principal components of the cell type block, with a color and a marker for each broad group of cell types."}}
-frame = on_block.obs.assign(
-    PC1=on_block.obsm["X_pca"][:, 0], PC2=on_block.obsm["X_pca"][:, 1]
-)
-kinds = sorted(set(frame["group"]))
-hues = {"hue": "group", "style": "group"}
-hues |= {"hue_order": kinds, "style_order": kinds}
-plt.figure(figsize=(5.6, 5))
-axis = sns.scatterplot(frame, x="PC1", y="PC2", s=9, alpha=0.6, **hues)
-one, two = explained
-axis.set(xlabel=f"PC1 ({one:.0%})", ylabel=f"PC2 ({two:.0%})")
-above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "title": None}
-sns.move_legend(axis, ncol=2, markerscale=2, **above);
-
-# %% [markdown]
-# Two components are for looking. Neighbors are asked in the block itself: how often does a neighbor carry the cell's
-# own label? And how many directions does a block use? The {term}`participation ratio` of its eigenvalues says so: as many as
-# columns if all carry alike, one if a single direction carries everything.
-
-# %%
-from sklearn.neighbors import NearestNeighbors
-
-few = drawn[np.random.default_rng(seed).permutation(drawn.n_obs)[:3000]]
-rows = []
-for name in layout.CLASSES:
-    points, own = few.obsm[name], few.obs[name]
-    if own.isna().any():
-        continue
-    own = own.astype(str).to_numpy()
-    search = NearestNeighbors(n_neighbors=15).fit(points)
-    nearest = search.kneighbors(return_distance=False)
-    shuffled = np.random.default_rng(seed).permutation(own)
-    values = np.linalg.eigvalsh(np.cov(drawn.obsm[name].T))
-    same = (own[nearest] == own[:, None]).mean()
-    by_chance = (shuffled[nearest] == own[:, None]).mean()
-    directions = values.sum() ** 2 / (values**2).sum()
-    rows.append((name, points.shape[1], directions, same, by_chance))
-head = ["block", "columns", "directions", "same_label", "by_chance"]
-blocks = pl.DataFrame(rows, schema=head, orient="row")
-
-# %% tags=["remove-input"]
-note.table(
-    blocks,
-    "Each class in its own block: directions that carry it, and how often one of the nearest neighbors has the cell's own "
-    "label, beside labels dealt at random.",
-    name="blocks",
-    columns={
-        "block": "block",
-        "columns": "columns",
-        "directions": "directions",
-        "neighbors alike": "same_label",
-        "by chance": "by_chance",
-    },
-    percent=["same_label", "by_chance"],
-)
+# %% mystnb={"figure": {"caption": "The cell type block of a fair sample, on its first two principal components; broad groups by predicted cell type.", "name": "fig-11-map"}, "image": {"alt": "Scatter plot of sampled cells on two principal components of the cell type block, with a color for each broad group of cell types."}}
+sc.pl.pca(on_block, color="group", size=15, show=False);
 
 # %% [markdown]
 # ## What each block knows
@@ -177,7 +123,9 @@ note.table(
 # The embedding is a row of blocks, one for each class and one for the rest. The names suggest that the age block holds
 # age and nothing else, and that the rest is free of the assay. A probe asks: can a simple model, here linear
 # discriminant analysis with every label weighed the same, read this label from that block, in parts it has not seen?
-# Beside it stands what the same guesses would get by chance, were they dealt anew over the cells of each part.
+# Beside it stands what the same guesses would get by chance, were they dealt anew over the cells of each part. A block
+# *knows* a label if it does better than that by more than parts differ, at one false discovery in a hundred over the
+# whole table.
 
 # %%
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -188,68 +136,58 @@ part = drawn.obs["part"].astype(str).to_numpy()
 folds = GroupKFold(min(3, len(set(part))))
 
 
-def score_parts(own, guess, part):
-    both = pl.DataFrame({"part": part, "own": own, "guess": guess})
-    hit = both.filter(pl.col("own") == pl.col("guess"))
-    keys = ["part", "label"]
-    table = both.group_by("part", label="own").len("cells")
-    said = both.group_by("part", label="guess").len("said")
-    right = hit.group_by("part", label="own").len("right")
-    table = table.join(said, on=keys, how="left")
-    table = table.join(right, on=keys, how="left").fill_null(0)
-    of_part = pl.col("cells").sum().over("part")
-    of_label = pl.col("cells").sum().over("label")
-    chance = pl.col("cells") * pl.col("said") / of_part
-    weighed = table.with_columns(pl.col("right") / of_label, chance / of_label)
-    return weighed.group_by("part").agg(pl.col("right", "cells").sum())
+def score_parts(own, guess, part, kinds):
+    """Share of each part in the balanced accuracy: as guessed, by chance."""
+    total = np.bincount(own, minlength=kinds)
+    scores = []
+    for one in np.unique(part):
+        here = part == one
+        cells = np.bincount(own[here], minlength=kinds)
+        said = np.bincount(guess[here], minlength=kinds)
+        right = np.bincount(own[here & (own == guess)], minlength=kinds)
+        chance = cells * said / here.sum()
+        scores.append([(right / total).sum(), (chance / total).sum()])
+    return np.transpose(scores)
 
 # %%
 rows = []
 for name in layout.CLASSES:
     label = drawn.obs[name].astype(str).where(drawn.obs[name].notna())
     usable = (label.map(label.value_counts()) >= 30).to_numpy()
-    own = label[usable].to_numpy()
-    kinds = len(set(own))
+    names, own = np.unique(label[usable].to_numpy(str), return_inverse=True)
+    kinds = len(names)
     if kinds < 2:
         continue
     equal = np.full(kinds, 1 / kinds)
     model = LinearDiscriminantAnalysis(solver="lsqr", priors=equal)
-    held_out = {"groups": part[usable], "cv": folds}
     for block in layout.BLOCKS:
-        points = drawn.obsm[block][usable]
-        guess = cross_val_predict(model, points, own, **held_out)
-        parted = score_parts(own, guess, part[usable])
-        right, dealt = parted["right"], parted["cells"]
+        guess = cross_val_predict(
+            model, drawn.obsm[block][usable], own,
+            groups=part[usable], cv=folds,
+        )
+        right, dealt = score_parts(own, guess, part[usable], kinds)
         test = stats.ttest_rel(right, dealt, alternative="greater")
         score = balanced_accuracy_score(own, guess)
         rows.append((block, name, score, dealt.sum() / kinds, test.pvalue))
 
-# %% [markdown]
-# A block *knows* a label if it does better than chance by more than parts differ, at one false discovery in a hundred
-# over the whole table.
-
 # %%
 head = ["block", "class", "balanced_accuracy", "by_chance", "p"]
 probes = pl.DataFrame(rows, schema=head, orient="row")
-p_values = probes["p"].fill_nan(1).to_numpy()
+q = stats.false_discovery_control(probes["p"].fill_nan(1).to_numpy())
 gain = pl.col("balanced_accuracy") - pl.col("by_chance")
 probes = probes.with_columns(
-    knows=stats.false_discovery_control(p_values) < 0.01,
-    above_chance=gain / (1 - pl.col("by_chance")),
+    knows=q < 0.01, above_chance=gain / (1 - pl.col("by_chance"))
 )
-table = probes.to_pandas().pivot(
-    index="block", columns="class", values="above_chance"
-)
-table = table.reindex(list(layout.BLOCKS))[
-    [name for name in layout.CLASSES if name in table]
-]
+table = probes.pivot("class", index="block", values="above_chance")
+table = table.to_pandas().set_index("block")
 
 # %% mystnb={"figure": {"caption": "How well a linear probe reads each label from each block, held out by part: 0 as by chance, 1 perfect. Dots: the block knows the label.", "name": "fig-11-knowledge"}, "image": {"alt": "Matrix of blocks by labels. The diagonal holds each block with its own class; marked squares off the diagonal are candidates for leaks."}}
 # facts: 0; 1
 plt.figure(figsize=(5.6, 4.6))
 text = table.round(1).astype(str).where(table >= 0.05, "")
-tint = {"cmap": "Greys", "vmin": 0, "vmax": 1.2, "linewidths": 0.5}
-axis = sns.heatmap(table, annot=text, fmt="", cbar=False, **tint)
+axis = sns.heatmap(
+    table, annot=text, fmt="", cmap="Greys", vmin=0, vmax=1.2, cbar=False
+)
 for block, name in probes.filter("knows").select("block", "class").rows():
     column, row = table.columns.get_loc(name), table.index.get_loc(block)
     axis.plot(column + 0.85, row + 0.2, ".", color="C1")
@@ -257,18 +195,17 @@ axis.set(xlabel="label", ylabel="block");
 
 # %% tags=["remove-input", "finding"]
 knows = probes.filter("knows")
-age_knows = knows.filter(pl.col("block") == "age_group")["class"].to_list()
-hidden = probes.filter((pl.col("block") == "other") & (pl.col("class") == "assay"))
-leaks = knows.filter(pl.col("block") != pl.col("class"))
+age_knows = sorted(knows.filter(block="age_group")["class"].str.replace_all("_", " "))
+hidden = probes.filter(pl.col("class") == "assay", block="other")
 note.save("probes", probes)
-note.record("age_block_knows", ", ".join(sorted(name.replace("_", " ") for name in age_knows)) or "nothing")
-note.record("other_assay_accuracy", hidden["balanced_accuracy"][0] if hidden.height else None)
-note.record("other_assay_shuffled", hidden["by_chance"][0] if hidden.height else None)
-note.record("leaks", leaks.height)
 note.say(
     "The age block knows: **{age_block_knows}**. From the block of everything else the assay is read with a balanced "
     "accuracy of {other_assay_accuracy:.2f}, by chance {other_assay_shuffled:.2f}. A block knows another class than its own "
-    "in {leaks:case|cases}."
+    "in {leaks:case|cases}.",
+    age_block_knows=", ".join(age_knows) or "nothing",
+    other_assay_accuracy=next(iter(hidden["balanced_accuracy"]), None),
+    other_assay_shuffled=next(iter(hidden["by_chance"]), None),
+    leaks=knows.filter(pl.col("block") != pl.col("class")).height,
 )
 
 # %% [markdown]
@@ -320,9 +257,9 @@ for opened in part_files.open_all(folder, found.counted):
     pair = pl.DataFrame({"cluster": cluster, "cell_type": best})
     tables.append(pair.group_by("cluster", "cell_type").len("cells"))
 clusters = pl.concat(tables).group_by("cluster", "cell_type")
-clusters = clusters.agg(pl.col("cells").sum()).sort("cells")
-most = clusters.group_by("cluster").last()["cells"].sum()
-purity = most / clusters["cells"].sum()
+clusters = clusters.agg(pl.col("cells").sum())
+most = clusters.group_by("cluster").agg(pl.col("cells").max())
+purity = most["cells"].sum() / clusters["cells"].sum()
 
 # %% [markdown]
 # The card proposes downstream models. This one, a logistic regression by stochastic gradient, takes the parts one after
@@ -396,29 +333,18 @@ answers = pl.concat(answers).with_columns(
 )
 bins = answers.group_by("bin").agg(pl.col("cells", "sure", "right").sum())
 off = (bins["sure"] - bins["right"]).abs().sum() / bins["cells"].sum()
-bins = bins.with_columns(pl.col("sure", "right") / pl.col("cells"))
-
-# %% mystnb={"figure": {"caption": "Confidence of the model against the share that is right, on parts held out; the area is the number of cells.", "name": "fig-11-model"}, "image": {"alt": "Calibration plot: confidence of the model against the share that is right, ten bins as circles sized by their cells, with the diagonal."}}
-plt.figure(figsize=(4.6, 4))
-axis = sns.scatterplot(
-    bins.to_pandas(), x="sure", y="right", size="cells", sizes=(20, 250)
-)
-axis.axline((0, 0), slope=1, color="0.5", linestyle=":")
-axis.set(xlabel="confidence", ylabel="share right")
-axis.set(xlim=(0, 1.05), ylim=(0, 1.05))
-sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5));
 
 # %% tags=["remove-input", "finding"]
-note.record("cluster_purity", purity)
-note.record("model_cells", trained, "cells")
 weighed = {"sample_weight": answers["cells"], "average": "macro"}
-note.record("model_accuracy", answers["right"].sum() / answers["cells"].sum())
-note.record("model_macro_f1", f1_score(answers["truth"], answers["guess"], **weighed))
-note.record("model_calibration_error", off)
 note.say(
     "Of all cells {cluster_purity:.1%} carry the most common label of their cluster. Trained on {model_cells}, the model is "
     "right for {model_accuracy:.1%} of the cells of parts held out (macro F1 {model_macro_f1:.2f}); its confidence is off by "
-    "{model_calibration_error:.1%} on average. It learns the labels of another model: it can be no better than they are."
+    "{model_calibration_error:.1%} on average. It learns the labels of another model: it can be no better than they are.",
+    cluster_purity=purity,
+    model_cells=(trained, "cells"),
+    model_accuracy=answers["right"].sum() / answers["cells"].sum(),
+    model_macro_f1=f1_score(answers["truth"], answers["guess"], **weighed),
+    model_calibration_error=off,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -452,19 +378,17 @@ if truth is not None:
     planted = {(leak["block"], leak["class"]) for leak in truth["leaks"]}
     planted |= {(name, name) for name in layout.CLASSES}
     planted &= set(probes.select("block", "class").rows())
-    recovered = planted & set(
-        probes.filter("knows").select("block", "class").rows()
-    )
+    recovered = planted & set(knows.select("block", "class").rows())
 
 # %% tags=["remove-input", "finding"]
-note.record("planted_relations", None if truth is None else len(planted))
-note.record("planted_relations_found", None if truth is None else len(recovered))
 note.say(
     "These parts are real and carry no truth: there is nothing to score."
     if truth is None
     else "Of {planted_relations.number} planted relations of block and label the linear probes found "
     "**{planted_relations_found.number}**. Those they found beyond these follow from them: tissues differ in cell types, and "
-    "some organs have one sex."
+    "some organs have one sex.",
+    planted_relations=None if truth is None else len(planted),
+    planted_relations_found=None if truth is None else len(recovered),
 )
 
 # %% [markdown]

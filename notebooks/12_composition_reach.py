@@ -11,8 +11,8 @@
 #
 # **Question.** Which changes of composition could a dozen donors have shown, and do the intervals hold what they say?
 #
-# **You will** find labels that are one donor; compute the smallest change that these donors could have shown; hold
-# intervals against a planted truth, and against donors drawn again; and test the published fractions yourself.
+# **You will** compute the smallest change that these donors could have shown; hold intervals against a planted truth,
+# and against donors drawn again; and test the published fractions yourself.
 #
 # **Before you start.** [What the tissue is made of](10_composition).
 #
@@ -62,7 +62,6 @@ if age_as == "midpoint":
 exposure = "Age_bin" if age_as == "bin" else "age"
 counts = composition.count_by_donor(muscle.obs, donors, level=level)
 counts = counts.with_columns(share=pl.col("n") / pl.col("total"))
-assays = counts["batch"].unique().sort().to_list()
 every = pl.concat(
     composition.compare(
         counts, exposure=exposure, reference=reference, min_total=min_total,
@@ -77,51 +76,6 @@ note.say(
     data_kind="simulated" if muscle.simulated else "real",
     donors=counts["DonorID"].n_unique(),
     types=counts["type"].n_unique(),
-)
-
-# %% [markdown]
-# ## Types that are one donor
-#
-# Some of the finest labels come from one person. No statistic can tell such a label from that person. Shares are added
-# up over donors, so that a donor with many barcodes does not count for more.
-
-# %%
-finest = "annotation_level2" if muscle.has("annotation_level2") else level
-fine = composition.count_by_donor(muscle.obs, donors, level=finest)
-share = pl.col("n") / pl.col("total")
-part = fine.with_columns(part=share / share.sum().over("batch", "type"))
-dominance = (
-    part.group_by("batch", "type")
-    .agg(
-        total=pl.col("n").sum(),
-        donor=pl.col("DonorID").sort_by("part").last(),
-        largest_part=pl.col("part").max(),
-        effective_donors=1 / (pl.col("part") ** 2).sum(),
-    )
-    .filter(pl.col("total") >= min_total)
-    .sort("largest_part", "batch", "type", descending=[True, False, False])
-)
-
-# %% tags=["remove-input", "finding"]
-note.table(
-    dominance,
-    "The labels with the largest part from one donor; effective donors is the inverse of the sum of squared parts.",
-    name="dominance",
-    rows=8,
-    columns={
-        "label": "type",
-        "assay": "batch",
-        "donor": "donor",
-        "part": "largest_part",
-        "effective donors": "effective_donors",
-        "barcodes": "total",
-    },
-    percent=["largest_part"],
-)
-note.say(
-    "Of {labels_seen} with enough barcodes, one donor holds more than nine tenths of {labels_of_one_donor:label|labels}.",
-    labels_seen=(dominance.height, "labels in an assay"),
-    labels_of_one_donor=dominance.filter(pl.col("largest_part") > 0.9).height,
 )
 
 # %% [markdown]
@@ -160,11 +114,8 @@ note.table(
     name="power",
     rows=8,
     columns={
-        "type": "type",
-        "assay": "batch",
-        "these donors": "detectable",
-        "twice as many": "with_twice",
-        "published": "published_per_decade",
+        "type": "type", "assay": "batch", "these donors": "detectable",
+        "twice as many": "with_twice", "published": "published_per_decade",
     },
 )
 note.say(
@@ -183,27 +134,6 @@ note.say(
 # it. On real data there is no such truth, and the numbers of this section read not available.
 
 # %%
-scored = every.clear()
-truth = muscle.truth("composition")
-if truth is not None:
-    planted = truth.filter(pl.col("level") == level).rename(
-        {"assay": "batch", "label": "type"}
-    )
-    donors_see = composition.estimand(
-        counts, planted, exposure=exposure, reference=reference
-    )
-    barcodes_see = composition.estimand(
-        counts, planted, exposure="Age_bin", adjust=(), reference=reference
-    )
-    pooling = pl.col("method") == "chi-square"
-    scored = pl.concat(
-        [
-            every.filter(~pooling).join(donors_see, on=["batch", "type"]),
-            every.filter(pooling).join(barcodes_see, on=["batch", "type"]),
-        ]
-    ).drop_nulls("p")
-
-# %%
 def score(table):
     aim, change = pl.col("estimand"), pl.col("log2_change")
     large = aim.abs() > 0.3
@@ -214,61 +144,42 @@ def score(table):
     )
 
 
-coverage = score(scored) if scored.height else pl.DataFrame()
+coverage, still = pl.DataFrame(), pl.DataFrame()
+truth = muscle.truth("composition")
+if truth is not None:
+    planted = truth.rename({"assay": "batch", "label": "type"})
+    planted = planted.filter(level=level)
+    ask = {"exposure": exposure, "reference": reference}
+    donors_see = composition.estimand(counts, planted, **ask)
+    ask = {"exposure": "Age_bin", "adjust": (), "reference": reference}
+    barcodes_see = composition.estimand(counts, planted, **ask)
+    pooling = pl.col("method") == "chi-square"
+    scored = pl.concat(
+        [
+            every.filter(~pooling).join(donors_see, on=["batch", "type"]),
+            every.filter(pooling).join(barcodes_see, on=["batch", "type"]),
+        ]
+    ).drop_nulls("p")
+    coverage = score(scored)
+    still = scored.filter(pl.col("planted").abs() < 0.01, method="permutation")
 
 # %% tags=["remove-input", "finding"]
 of_test = {row["method"]: row for row in coverage.iter_rows(named=True)}
 lead, pool = of_test.get("permutation", {}), of_test.get("chi-square", {})
-note.table(
-    coverage,
-    "Intervals that hold the planted change, their median width (log2), and signs of planted changes above a third.",
-    name="coverage",
-    columns={
-        "test": "method",
-        "types": "types",
-        "hold the truth": "coverage",
-        "width": "width",
-        "large changes": "large",
-        "sign right": "sign_right",
-    }
-    if coverage.height
-    else None,
-    percent=["coverage", "sign_right"] if coverage.height else (),
-)
-note.record("planted_types", lead.get("types"))
-note.record("coverage", lead.get("coverage"))
-note.record("coverage_cells", pool.get("coverage"))
-unmoved = (
-    pl.col("ageless") if truth is not None and "ageless" in truth.columns else pl.col("planted").abs() < 0.01
-)
-still = (
-    planted.select("batch", "type", *(["ageless"] if "ageless" in planted.columns else [])) if lead else None
-)
-still = (
-    scored.filter(pl.col("method") == "permutation").join(still, on=["batch", "type"]).filter(unmoved)
-    if lead
-    else scored
-)
-note.record("ageless_types", still.height if lead else None)
-note.record("ageless_called", still.filter(pl.col("q") < fdr).height if lead else None)
+note.save("coverage", coverage)
 if lead:
-    best = max(
-        (row for name, row in of_test.items() if name != "chi-square"), key=lambda row: row["coverage"]
-    )["method"]
     note.say(
         "On {planted_types:type|types}, intervals of the leading test hold the truth for {coverage:.1%}; taking barcodes for "
-        "witnesses, {coverage_cells:.1%}. "
-        + (
-            "No test on donors holds it more often. "
-            if best == "permutation"
-            else f"On this draw of donors the {best} test holds it more often. "
-        )
-        + (
-            "Every tested type was given a change, so that calls without one cannot be counted here."
-            if not note.findings["ageless_types"].value
-            else "Of {ageless_types:tested type|tested types} without any change of abundance {ageless_called.number} are called; their shares move all the same, because the others do."
-        )
+        "witnesses, {coverage_cells:.1%}. Of {ageless_types:tested type|tested types} without any change of abundance "
+        "{ageless_called.number} are called; their shares move all the same, because the others do.",
+        planted_types=lead["types"],
+        coverage=lead["coverage"],
+        coverage_cells=pool["coverage"],
+        ageless_types=still.height,
+        ageless_called=still.filter(pl.col("q") < fdr).height,
     )
+else:
+    note.say("Nothing was planted in these data, so that no interval can be held against a truth.")
 
 # %% [markdown]
 # One atlas is one draw of donors, and its types share those donors: an unlucky draw moves many types at once. Whether
@@ -290,11 +201,9 @@ plan = (
 # %%
 redrawn = []
 for number in range(n_drawn):
-    for name in assays:
-        own = plan.filter(pl.col("batch") == name)
-        there = counts.filter(pl.col("batch") == name)
+    for (name,), own in plan.group_by("batch", maintain_order=True):
         made = composition.draw(
-            there.unique("DonorID").sort("DonorID"),
+            counts.filter(batch=name).unique("DonorID").sort("DonorID"),
             shares=dict(own.select("type", "share").rows()),
             slopes=dict(own.select("type", "log2_change_per_decade").rows()),
             log2_sd=dict(own.select("type", "spread").rows()),
@@ -308,26 +217,21 @@ redrawn = pl.concat(redrawn).drop_nulls("p")
 sweep = score(redrawn)
 
 # %% tags=["remove-input", "finding"]
-aim = pl.col("estimand")
-by_type = redrawn.group_by("method", "batch", "type", maintain_order=True).agg(
-    coverage=aim.is_between("low", "high").mean()
-)
+held = pl.col("estimand").is_between("low", "high")
+by_type = redrawn.group_by("method", "batch", "type", maintain_order=True).agg(coverage=held.mean())
 least = by_type.group_by("method").agg(
     lowest=pl.col("coverage").min(), lowest_type=pl.col("type").sort_by("coverage", "type").first()
 )
 sweep = sweep.join(least, on="method", how="left", maintain_order="left")
 of_test = {row["method"]: row for row in sweep.iter_rows(named=True)}
+lead, moderated = of_test.get("permutation", {}), of_test.get("moderated", {})
 note.table(
     sweep,
     "Donors drawn again: intervals that hold the planted change, over all types and in the type with the fewest.",
     name="sweep",
     columns={
-        "test": "method",
-        "hold the truth": "coverage",
-        "in the worst type": "lowest",
-        "which": "lowest_type",
-        "width": "width",
-        "sign right": "sign_right",
+        "test": "method", "hold the truth": "coverage", "in the worst type": "lowest",
+        "which": "lowest_type", "width": "width", "sign right": "sign_right",
     },
     percent=["coverage", "lowest", "sign_right"],
 )
@@ -336,11 +240,11 @@ note.say(
     "Over all draws the intervals of the leading test hold the truth in {sweep_coverage:.1%} of cases, those of the "
     "moderated test in {sweep_coverage_moderated:.1%}; in the type with the fewest it is {sweep_lowest:.0%} and "
     "{sweep_lowest_moderated:.0%}. Signs of large changes are right in {sweep_sign:.0%}.",
-    sweep_coverage=of_test.get("permutation", {}).get("coverage"),
-    sweep_coverage_moderated=of_test.get("moderated", {}).get("coverage"),
-    sweep_lowest=of_test.get("permutation", {}).get("lowest"),
-    sweep_lowest_moderated=of_test.get("moderated", {}).get("lowest"),
-    sweep_sign=of_test.get("permutation", {}).get("sign_right"),
+    sweep_coverage=lead.get("coverage"),
+    sweep_coverage_moderated=moderated.get("coverage"),
+    sweep_lowest=lead.get("lowest"),
+    sweep_lowest_moderated=moderated.get("lowest"),
+    sweep_sign=lead.get("sign_right"),
 )
 
 # %% [markdown]
@@ -369,24 +273,21 @@ retested = pl.DataFrame(
     rows, orient="row",
     schema=["batch", "type", "young", "old", "rank_p", "root_p", "ways"],
 ).sort("rank_p")
-adjusted_p = [stats.false_discovery_control(retested["rank_p"])]
-retested = retested.with_columns(rank_q=pl.Series(adjusted_p[0]))
+rank_q = stats.false_discovery_control(retested["rank_p"])
+retested = retested.with_columns(rank_q=pl.Series(rank_q))
 
 # %% mystnb={"figure": {"caption": "REAL DATA, read off the published figures: fraction of each fully read type in every library group, young and old; axis linear up to a hundredth, then logarithmic.", "name": "fig-12-fractions"}, "image": {"alt": "One row a type and assay, one mark a library group: published fractions of young and old side by side."}}
 points = whole.with_columns(
     row=pl.col("annotation_level0") + ", " + pl.col("batch")
 ).sort("batch", "annotation_level0", "fraction")
-figure, axis = plt.subplots(figsize=(5.6, 4.2))
-sns.scatterplot(
-    points.to_pandas(), x="fraction", y="row", hue="Age_bin", ax=axis,
-    style="Age_bin", s=50, alpha=0.8, palette=dict(style.GROUP_COLOR),
-    markers=dict(style.GROUP_MARKER),
+plt.figure(figsize=(5.6, 4.2))
+axis = sns.scatterplot(
+    points.to_pandas(), x="fraction", y="row", hue="Age_bin",
+    style="Age_bin", s=50, palette=dict(style.GROUP_COLOR),
 )
 axis.set_xscale("symlog", linthresh=0.01)
 axis.set(ylabel="", xlabel="fraction", xlim=(-0.001, 1))
-sns.move_legend(
-    axis, "upper center", bbox_to_anchor=(0.3, -0.14), ncols=2, title=""
-);
+sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5), title="");
 
 # %% tags=["remove-input", "finding"]
 panels = real.unique(["batch", "annotation_level0", "Age_bin"])
@@ -396,23 +297,18 @@ note.table(
     "REAL DATA: median fractions of young and old, and exact p over all ways to name young and old; q of the ranks over all types tested.",
     name="real_fractions",
     columns={
-        "type": "type",
-        "assay": "batch",
-        "young": "young",
-        "old": "old",
-        "p, ranks": "rank_p",
-        "q": "rank_q",
-        "p, roots": "root_p",
+        "type": "type", "assay": "batch", "young": "young", "old": "old",
+        "p, ranks": "rank_p", "q": "rank_q", "p, roots": "root_p",
     },
     percent=["young", "old"],
 )
-note.record("real_first", first["type"])
-note.record("real_first_assay", first["batch"])
 note.say(
     "**Real data.** Of {real_points} that the figures should show {real_lost.number} could not be read, so that {real_tested} are "
     "tested. The smallest p belongs to {real_first} in {real_first_assay}: {real_first_p} of ranks, {real_first_permutation_p} of root "
     "fractions. The smallest adjusted p is {real_smallest_q}; after adjustment {real_called:type is|types are} left. "
     "The study's own adjusted rank tests left none.",
+    real_first=first["type"],
+    real_first_assay=first["batch"],
     real_points=(int(panels["groups"].sum()), "points"),
     real_lost=int(panels["lost"].clip(0).sum()),
     real_tested=(retested.height, "types in an assay"),
