@@ -554,14 +554,17 @@ note.say(
 # %% [markdown]
 # ## On your own file
 #
-# Any table of counts will do, such as the supplement of a paper: one row per donor and type, with the columns `DonorID`,
-# `type`, `n` and `age` (`.rename` yours). [`composition_from_counts`](../book/api) fills the zeros and names every fault of
-# the table at once. Here the counts of this page stand in for yours; put the path of your table in their place.
+# Any table of counts will do: one row per donor and type, with an age, such as the supplement of a paper.
+# [`composition_from_counts`](../book/api) fills the zeros and names every fault of the table at once. Here the counts of
+# this page stand in for yours; put the path of your table in their place.
 
 # %%
 yours = note.folder / "composition.csv"  # path of your own table
 
-own = composition.composition_from_counts(pl.read_csv(yours))
+own = composition.composition_from_counts(
+    pl.read_csv(yours), donor="DonorID", kind="type", n="n", age="age",
+    assay="batch",
+)
 answer = composition.compare(own, adjust=(), min_total=min_total, draws=999)
 answer.sort("p").write_csv(note.folder / "my_composition.csv")
 

@@ -105,14 +105,15 @@ def test_what_cannot_be_meant_is_refused(made):
 def test_a_table_of_counts_names_every_fault_with_its_place():
     counts = pl.DataFrame(
         {
-            "DonorID": ["a", "a", "b", None, " ", "c"],
-            "type": ["T", "T", "B", "B", "B", "B"],
+            "who": ["a", "a", "b", None, " ", "c"],
+            "what": ["T", "T", "B", "B", "B", "B"],
             "n": [1, 2, -3, 4, 5, 0],
             "age": [30, 31, 50, 60, 70, 80],
         }
     )
+    own = {"donor": "who", "kind": "what", "age": "age"}
     with pytest.raises(TableError) as told:
-        composition.composition_from_counts(counts)
+        composition.composition_from_counts(counts, **own)
     for fault in (
         "1 empty values in 'DonorID', first in row 3",
         "1 rows name no donor",
@@ -122,21 +123,22 @@ def test_a_table_of_counts_names_every_fault_with_its_place():
         "1 donors have no counts at all: drop them, first 'c'",
     ):
         assert fault in str(told.value)
-    with pytest.raises(TableError, match=r"'age'.* are missing"):
-        composition.composition_from_counts(counts.drop("age"))
+    with pytest.raises(TableError, match="give one of age"):
+        composition.composition_from_counts(counts, donor="who", kind="what")
     with pytest.raises(TableError, match="counts are String, not numbers"):
-        composition.composition_from_counts(counts.cast({"n": pl.String}))
+        composition.composition_from_counts(counts.cast({"n": pl.String}), **own)
 
 
 def test_a_table_of_counts_of_two_groups_is_compared():
     counts = pl.DataFrame(
         {
-            "DonorID": list("abcdef") * 2,
+            "donor": list("abcdef") * 2,
             "type": ["T"] * 6 + ["B"] * 6,
             "n": [9, 8, 7, 3, 4, 5] * 2,
-            "group": (["old"] * 3 + ["young"] * 3) * 2,
+            "state": (["old"] * 3 + ["young"] * 3) * 2,
         }
     )
-    found = composition.compare(composition.composition_from_counts(counts), exposure="group")
+    found = composition.composition_from_counts(counts, donor="donor", group="state")
+    found = composition.compare(found, exposure="group")
     assert found["donors"].to_list() == [6, 6]
     assert found["per"].to_list() == ["old over young"] * 2

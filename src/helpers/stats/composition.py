@@ -76,27 +76,44 @@ def count_by_donor(
     return _fill(units, counted, key)
 
 
-def composition_from_counts(table: pl.DataFrame, *, covariates: Sequence[str] = ()) -> pl.DataFrame:
+def composition_from_counts(
+    table: pl.DataFrame,
+    *,
+    donor: str = names.DONOR,
+    kind: str = TYPE,
+    n: str = N,
+    age: str | None = None,
+    group: str | None = None,
+    assay: str | None = None,
+    covariates: Sequence[str] = (),
+) -> pl.DataFrame:
     """Turn a count table of any study into a composition that every test here takes; all its faults at once.
 
     Parameters
     ----------
     table
-        One row per donor and type; absent rows count as zero. Columns: ``DonorID``, ``type``, ``n`` (whole numbers),
-        ``age`` (years) or ``group`` (of donors, two), and ``batch`` where there are several assays.
+        One row per donor (and assay) and type. Rows that are absent count as zero.
+    donor, kind, n
+        Columns of the donor, the type, and the count (whole numbers, zero or more).
+    age, group
+        Column of ages (years), or of two groups of donors; give one of them.
+    assay
+        Column of the assay; one assay where None.
     covariates
         Further columns, one value per donor, that a test may adjust for.
     """
-    exposures = [column for column in (names.EXACT_AGE, GROUP) if column in table.columns]
-    constant = [*(exposures or [names.EXACT_AGE]), *covariates]
-    if names.ASSAY not in table.columns:
-        table = table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
-    key = [names.ASSAY, names.DONOR]
-    needed = [*key, TYPE, N, *constant]
-    _require(table, needed)
-    table = table.select(needed)
+    if (age is None) == (group is None):
+        msg = "give one of age (a column of years) and group (a column of two groups of donors)."
+        raise TableError(msg)
+    own = {donor: names.DONOR, kind: TYPE, n: N, str(age or group): names.EXACT_AGE if age else GROUP}
+    own |= {assay: names.ASSAY} if assay else {}
+    _require(table, [*own, *covariates])
+    table = table.select(*own, *covariates).rename(own)
+    table = table if assay else table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
+    constant = [names.EXACT_AGE if age else GROUP, *covariates]
     if faults := _faults(table, constant):
         raise TableError("; ".join(faults) + ".")
+    key = [names.ASSAY, names.DONOR]
     units = table.group_by(key).agg(pl.col(N).cast(pl.Int64).sum().alias(TOTAL), pl.col(constant).first())
     return _fill(units, table.select(*key, TYPE, pl.col(N).cast(pl.Int64)), key)
 
