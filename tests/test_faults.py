@@ -187,7 +187,9 @@ def test_a_truncated_parquet_is_named_with_its_size_and_nothing_is_converted(fol
 def test_a_parquet_spoiled_inside_is_named_although_its_footer_is_whole(folder, own_cache):
     damage.DAMAGES["spoiled expression"](folder)
     atlas = sources.open_atlas(folder)
-    with pytest.raises(ReleaseError, match=rf"{names.EXPRESSION_FILE} .*cannot be read as Parquet.*Fetch it again"):
+    with pytest.raises(
+        ReleaseError, match=rf"{names.EXPRESSION_FILE} .*cannot be read as Parquet.*Fetch it again"
+    ):
         atlas.to_anndata()
     with pytest.raises(ReleaseError, match="cannot be read as Parquet"):  # whichever step reads it first
         release_folder.Release(folder).read_csr(None, None, budget="1 GiB")

@@ -176,17 +176,16 @@ class Release(reader.Atlas):
     def _expression_barcodes(self) -> pl.Series | None:
         if self._index is None:
             return None
-        place = self._labels.index(self._index)
-        column = pl.Series(self.expression.read([place]).column(0))
-        if column.dtype.is_integer():
-            if (column == pl.int_range(len(column), eager=True)).all():
-                return None  # the phantom index that pandas leaves: row numbers, no barcodes
-            msg = (
-                f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
-                f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
-            )
-            raise ReleaseError(msg)
-        return column.cast(pl.String)
+        column = pl.Series(self.expression.read([self._labels.index(self._index)]).column(0))
+        if not column.dtype.is_integer():
+            return column.cast(pl.String)
+        if (column == pl.int_range(len(column), eager=True)).all():
+            return None  # the phantom index that pandas leaves: row numbers, no barcodes
+        msg = (
+            f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
+            f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
+        )
+        raise ReleaseError(msg)
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
         path = self.path / names.FEATURE_FILE
