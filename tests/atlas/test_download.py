@@ -5,16 +5,18 @@ import os
 import shutil
 import socket
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import huggingface_hub
 import pytest
 
 from helpers import names
 from helpers.atlas import download as downloading
-from helpers.errors import DownloadError, StorageError
+from helpers.errors import DownloadError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = [name for name in names.RELEASE_FILES if name.endswith(".parquet")]
@@ -38,10 +40,10 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = {name: f"{name} ".encode() * 400 for name in names.RELEASE_FILES}
         self.content[LOG_FILE] = os.urandom(3_000_000)
-        self.drops, self.flips, self.gone = Counter(), set(), set()
+        self.drops, self.flips, self.gone, self.no_ranges = Counter(), set(), set(), set()
         self.dies = self.dead = self.gated = self.gates_files = self.loops = False
-        self.states_sizes = True
-        self.commit, self.page, self.extra = COMMIT, None, b""
+        self.lists_sizes = self.states_sizes = True
+        self.commit, self.page, self.extra, self.slow = COMMIT, None, b"", False
         self.tokens: set[str | None] = set()
         self.requests: list[tuple[str, str, str | None]] = []
         self.known_revisions = {"main", COMMIT}
@@ -55,7 +57,19 @@ class Hub(ThreadingHTTPServer):
         return [span for path, span in large if path.endswith(name)]
 
     def information(self):
-        siblings = [{"rfilename": name} for name in (".gitattributes", *self.content)]
+        siblings = [{"rfilename": ".gitattributes", "size": 3, "blobId": "0" * 40}]
+        for name, content in self.content.items():
+            entry = {"rfilename": name, "size": len(content), "blobId": git_hash(content)}
+            if name in LARGE:
+                entry["blobId"] = "f" * 40
+                entry["lfs"] = {
+                    "size": len(content),
+                    "sha256": stated_hash(name, content),
+                    "pointerSize": 130,
+                }
+            siblings.append(entry)
+        if not self.lists_sizes:
+            siblings = [{"rfilename": sibling["rfilename"]} for sibling in siblings]
         return {"id": "some/atlas", "sha": self.commit, "siblings": siblings, "private": False}
 
 
@@ -106,13 +120,13 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, body, {"Content-Type": "application/json"})
 
     def file(self, name):
-        content, stated = self.server.content[name], self.command == "HEAD"
-        if name in self.server.flips and not stated:
+        content = self.server.content[name]
+        if name in self.server.flips:
             content = content[:-10] + bytes(255 - b for b in content[-10:])
         span, status, start = self.headers.get("Range"), 200, 0
-        if span:
+        if span and name not in self.server.no_ranges:
             start, status = int(span.removeprefix("bytes=").partition("-")[0]), 206
-        body = content[start:] + (self.server.extra if name == LOG_FILE and not stated else b"")
+        body = content[start:] + (self.server.extra if name == LOG_FILE else b"")
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if status == 206:
@@ -130,6 +144,11 @@ class Handler(BaseHTTPRequestHandler):
             self.server.dead = self.server.dies
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if self.server.slow:
+            for byte in body[:200]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.01)
             return
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body)
@@ -156,8 +175,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def small_steps_without_waiting(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)
+    monkeypatch.setattr("helpers.atlas.download._PAUSE", 0)
 
 
 def fetch(hub, folder, **options):
@@ -215,20 +233,34 @@ def test_a_part_is_not_continued_with_another_version_of_its_file(hub, tmp_path)
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [LOG_FILE, names.LICENSE_FILE])
-def test_a_corrupted_file_is_refused_and_the_whole_ones_are_kept(hub, tmp_path, name):
-    hub.flips.add(name)
-    with pytest.raises(DownloadError, match=f"{name} .*arrived damaged .*run the same download again"):
+def test_offline_mode_of_the_client_is_said_plainly_too(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    huggingface_hub.close_session()
+    try:
+        with pytest.raises(DownloadError, match=r"cannot be reached .*looks offline"):
+            fetch(hub, tmp_path)
+    finally:
+        huggingface_hub.close_session()
+
+
+def test_a_server_that_ignores_ranges_is_read_from_the_start(hub, tmp_path):
+    hub.drops[LOG_FILE], seen = 1, []
+    hub.no_ranges.add(LOG_FILE)
+    fetch(hub, tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_a_corrupted_file_is_refused_and_the_others_are_kept(hub, tmp_path):
+    hub.flips |= {LOG_FILE, names.LICENSE_FILE}
+    said = r"2 of 12 files .*expression\.parquet arrived damaged .*LICENSE arrived damaged .*run the same download again"
+    with pytest.raises(DownloadError, match=said):
         fetch(hub, tmp_path)
-    there = {p.name for p in tmp_path.iterdir()}
-    assert there == set(names.RELEASE_FILES[: names.RELEASE_FILES.index(name)])
-    hub.flips.clear()
+    assert {p.name for p in tmp_path.iterdir()} == set(names.RELEASE_FILES) - hub.flips
     hub.requests.clear()
+    again, hub.flips = hub.flips, set()
     fetch(hub, tmp_path)
-    fetched = {
-        path.rpartition("/")[2] for kind, path, _ in hub.requests if kind == "GET" and "/resolve/" in path
-    }
-    assert fetched == set(names.RELEASE_FILES) - there
+    assert {path.rpartition("/")[2] for _, path, _ in hub.requests if "/resolve/" in path} == again
 
 
 def test_a_local_file_with_other_bytes_is_fetched_again_only_with_force(hub, tmp_path):
@@ -256,9 +288,10 @@ def test_files_of_others_stay_and_those_of_an_older_commit_are_replaced(hub, tmp
 
 def test_a_listed_file_that_is_gone_is_named(hub, tmp_path):
     hub.gone.add(names.UNSTRUCTURED_FILE)
-    with pytest.raises(DownloadError, match=r"refused: 404 .*unstructured_metadata\.json"):
+    with pytest.raises(DownloadError, match=r"unstructured_metadata\.json is not there \(404\)"):
         fetch(hub, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert (tmp_path / LOG_FILE).exists()
+    assert not (tmp_path / "download.json").exists()
 
 
 def test_unknown_repository_and_revision_are_named(hub, tmp_path):
@@ -272,37 +305,46 @@ def test_being_offline_is_said_plainly(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    with pytest.raises(DownloadError, match=r"cannot be reached .*Connect this machine"):
+    with pytest.raises(DownloadError, match=r"cannot be reached .*This machine looks offline: connect it"):
         downloading.download(tmp_path, "some/atlas", endpoint=f"http://127.0.0.1:{port}")
 
 
 def test_a_hub_that_goes_away_half_way_keeps_what_arrived(hub, tmp_path):
     hub.drops[LOG_FILE], hub.dies = 1, True
-    with pytest.raises(DownloadError, match=r"the hub .* cannot be reached .*What arrived is kept"):
+    said = r"expression\.parquet: the hub .* cannot be reached .* bytes are kept: run it again"
+    with pytest.raises(DownloadError, match=said) as e:
         fetch(hub, tmp_path)
     assert not (tmp_path / LOG_FILE).exists()
     (part,) = left_over(tmp_path)
-    assert (tmp_path / part).stat().st_size > 1_000_000
+    kept = (tmp_path / part).stat().st_size
+    assert kept > 1_000_000
+    assert f"{kept:,} of 3,000,000 bytes" in str(e.value)
 
 
 def test_a_disk_that_is_too_small_stops_before_anything_is_fetched(hub, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1_000_000))
-    with pytest.raises(StorageError, match=r"No space left .* and 1,000,000 are free"):
+    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda _path: usage._replace(free=1_000_000))
+    with pytest.raises(DownloadError, match=r"12 files of 6\d\.\d MiB do not fit: .* has 976\.6 KiB free"):
         fetch(hub, tmp_path)
     assert left_over(tmp_path) == []
-    assert not any(kind == "GET" and "/resolve/" in path for kind, path, _ in hub.requests)
+    assert not any("/resolve/" in path for _, path, _ in hub.requests)
 
 
-GUEST = r"cannot be reached .*log in if its network shows a page of its own"
+def test_a_mirror_that_lists_no_sizes_is_asked_file_by_file(hub, tmp_path):
+    hub.lists_sizes = False
+    record, wanted = fetch(hub, tmp_path), hashlib.sha256(hub.content[LOG_FILE]).hexdigest()
+    assert record["files"][LOG_FILE] == {"size": 3_000_000, "sha256": wanted}
+
+
+GUEST = r"answers, but not with the description of a dataset.*Log in|names no commit"
 REFUSED = [  # what the hub does, what is said
     *(({"page": page}, GUEST) for page in (b"<html>log in</html>", b"[]", b"null", b'{"siblings": 3}')),
     *(
         ({"commit": commit}, "names no commit of some/atlas")
         for commit in (None, "null", "../../x", COMMIT[:12])
     ),
-    ({"loops": True}, r"TooManyRedirects.*check --endpoint"),
-    ({"states_sizes": False}, r"states no size and hash of .* nothing was fetched"),
+    ({"loops": True}, "from one address to the next without end"),
+    ({"lists_sizes": False, "states_sizes": False}, r"states no size and hash of .* nothing was fetched"),
     ({"content": {}}, r"lacks 12 of the 12 files of a release: .*feature_metadata\.parquet.*LICENSE"),
 ]
 
@@ -337,7 +379,9 @@ def test_without_a_token_none_is_sent(hub, tmp_path, monkeypatch):
 @pytest.mark.parametrize("extra", [b"x", b"x" * 20_000_000])
 def test_no_more_is_written_than_the_hub_announced(hub, tmp_path, extra):
     hub.extra = extra
-    with pytest.raises(DownloadError, match=r"more than its 3,000,000 bytes came"):
+    with pytest.raises(
+        DownloadError, match=r"something longer came in place of the 3,000,000 bytes of the hub"
+    ):
         fetch(hub, tmp_path)
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 200_000
     hub.extra = b""
@@ -363,6 +407,13 @@ def test_what_is_no_plain_file_is_never_written_to(hub, tmp_path, kind):
         fetch(hub, folder, force=True)
         assert not (folder / LOG_FILE).is_symlink()
     assert target.read_text() == "mine"
+
+
+def test_a_server_that_trickles_is_given_up(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloading, "_WINDOW", 0.3)
+    hub.slow = True
+    with pytest.raises(DownloadError, match=r"sends less than 1,024 bytes a second"):
+        fetch(hub, tmp_path)
 
 
 def test_two_downloads_do_not_fill_one_folder(hub, tmp_path):

@@ -1,15 +1,16 @@
 """The real release from the hub: listed, fetched, resumed, checked, and its commit recorded."""
 
 import hashlib
-import io
 import json
+import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import filelock
 import huggingface_hub
@@ -21,17 +22,23 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
-from huggingface_hub.utils.tqdm import silent_tqdm
 
-from helpers import files, names
-from helpers.errors import DownloadError, MusclebookError
+from helpers import budget, files, names
+from helpers.errors import DownloadError
 from helpers.facts import study
 
 RECORD = "download.json"
+_LOCK = ".download.lock"
+_ATTEMPTS = 3  # connections without a new byte before a file is given up
+_PAUSE = 0.5  # seconds between two connections
+_STALLED = 30.0  # seconds without a byte that end a connection
+_SLOWEST, _WINDOW = 1024, 60.0  # bytes a second, over that many seconds, below which a server is given up
 _SPARE = 64 * 2**20  # bytes to leave free on the disk
 _TRANSPORT = HfHubHTTPError.__bases__[0]  # the error of the hub's own HTTP client, whichever that is
+_NO_ANSWER = (OfflineModeIsEnabled, _TRANSPORT, OSError)
+# how the client stumbles over the page of a guest network
+_NONSENSE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,6 @@ class _Remote:
     name: str
     size: int
     hash: str
-    url: str = ""
 
     @property
     def kind(self) -> str:
@@ -56,28 +62,59 @@ class _Remote:
         content = b"blob %d\0" % self.size + path.read_bytes()
         return hashlib.sha1(content, usedforsecurity=False).hexdigest() == self.hash
 
-    def part(self, folder: Path) -> Path:
-        """Return where the file arrives; the hash keeps it from being continued with another version."""
-        return folder / f".{self.name}.{self.hash[:12]}.part"
+
+class _FileError(Exception):
+    """One file cannot be had; the others may be."""
 
 
-class _TooLongError(Exception):
-    """More came than the hub announced."""
+@dataclass
+class _Work:
+    """One download: where from, where to, and how far."""
 
+    api: huggingface_hub.HfApi
+    repository: str
+    folder: Path
+    progress: Callable[[int, int], None]
+    commit: str = ""
+    total: int = 0
+    done: int = 0
+    pace: tuple[float, int] = (0.0, 0)  # start of the window over which speed is measured, bytes before it
 
-class _Arriving(io.FileIO):
-    """A file that is being fetched, appended to: never longer than announced, and it tells how far it is."""
+    def part(self, remote: _Remote) -> Path:
+        return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
 
-    def __init__(self, path: Path, most: int, tell: Callable[[int], None]) -> None:
-        super().__init__(path, "a")
-        self._most, self._tell = most, tell
+    def url(self, name: str) -> str:
+        place = {"repo_type": "dataset", "revision": self.commit, "endpoint": self.api.endpoint}
+        return huggingface_hub.hf_hub_url(self.repository, name, **place)
 
-    def write(self, block: bytes) -> int:
-        if self.tell() + len(block) > self._most:
-            raise _TooLongError
-        written = super().write(block)
-        self._tell(self.tell())
-        return written
+    def advance(self, n_bytes: int) -> None:
+        self.done += n_bytes
+        self.progress(self.done, self.total)
+
+    def require_pace(self) -> None:
+        """Give a file up whose bytes come too slowly, over however many connections."""
+        now, (start, before) = time.monotonic(), self.pace
+        if now - start < _WINDOW:
+            return
+        if self.done - before < _SLOWEST * _WINDOW:
+            msg = f"the server sends less than {_SLOWEST:,} bytes a second; what came is kept"
+            raise _FileError(msg)
+        self.pace = (now, self.done)
+
+    def hide(self, text: str) -> str:
+        """Return a text without the token, and addresses without what stands before an @."""
+        if isinstance(self.api.token, str):
+            text = text.replace(self.api.token, "***")
+        return re.sub(r"//[^/\s]*@", "//", text)
+
+    def first_line(self, error: BaseException) -> str:
+        """Return the first line of an error's message."""
+        return self.hide((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+
+    def fail(self, text: str, cause: BaseException | None = None) -> NoReturn:
+        """Raise what ends the whole download."""
+        # what a client says may hold the address with its password: its own chain of errors is not shown
+        raise DownloadError(self.hide(text)) from (None if "@" in str(self.api.endpoint) else cause)
 
 
 def download(
@@ -117,37 +154,31 @@ def download(
     Raises
     ------
     DownloadError
-        If the hub cannot be reached or answers with something else, the repository lacks files, or a file arrives
-        damaged. Nothing is left under the name of a file that is not whole.
-    StorageError
-        If the disk is too small or cannot be written.
+        If the hub cannot be reached or answers with something else, the repository lacks files, the disk is too
+        small, or a file arrives damaged. Nothing is left under the name of a file that is not whole.
     """
     folder = Path(folder)
     api = huggingface_hub.HfApi(endpoint=endpoint, token=token or False)
-    huggingface_hub.logging.set_verbosity_error()  # its warnings show addresses with their passwords
-    with _asking(api, repository, revision):
-        commit, remotes = _list_release(api, repository, revision)
+    work = _Work(api, repository, folder, progress or (lambda _done, _total: None))
+    remotes = _list_release(work, revision)
     files.require_writable(folder)
     with files.storing(folder, any_fault=True):
         folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _alone(work):
         wanted = [remote for remote in remotes if not remote.matches(folder / remote.name)]
         if not force:
-            _spare_others(folder, wanted)
-        parts = [remote.part(folder) for remote in wanted]
-        held = sum(part.stat().st_size for part in parts if part.is_file())
-        total, done = sum(remote.size for remote in wanted), 0
-        if wanted:
-            files.require_room(folder / RECORD, total - held + _SPARE)
-        tell = progress or (lambda _done, _total: None)
-        for remote in wanted:
-            with _asking(api, repository, revision):
-                _fetch(api, folder, remote, lambda arrived, before=done: tell(before + arrived, total))
-            done += remote.size
+            _spare_others(work, wanted)
+        _require_space(work, wanted)
+        faults = [fault for remote in wanted if (fault := _fetch(work, remote))]
+        if faults:
+            work.fail(
+                f"{len(faults)} of {len(remotes)} files could not be fetched whole: {'; '.join(faults)}. Whole files are "
+                "kept: run the same download again."
+            )
         record = {
             "repository": repository,
             "revision": revision or "main",
-            "commit": commit,
+            "commit": work.commit,
             "downloaded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": {remote.name: {"size": remote.size, remote.kind: remote.hash} for remote in remotes},
         }
@@ -155,152 +186,206 @@ def download(
     return record
 
 
-def _list_release(
-    api: huggingface_hub.HfApi, repository: str, revision: str | None
-) -> tuple[str, list[_Remote]]:
-    """Return the commit, fixed from now on, and the files of the release at it."""
-    info = api.dataset_info(repository, revision=revision, timeout=30)
-    commit, listed = str(info.sha), {sibling.rfilename for sibling in info.siblings or []}
-    if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        msg = f"it names no commit of {repository} but {commit[:60]!r}"
-        raise ValueError(msg)
+def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
+    """Fix the commit and return the files of the release at it."""
+    api, repository = work.api, work.repository
+    try:
+        info = api.dataset_info(repository, revision=revision, files_metadata=True, timeout=30)
+        commit, listed = info.sha, {sibling.rfilename: sibling for sibling in info.siblings or []}
+    except (*_NO_ANSWER, *_NONSENSE) as error:
+        work.fail(_explain(work, error, revision), error)
+    if not re.fullmatch(r"[0-9a-f]{40}", str(commit)):
+        named = str(commit)[:60]
+        work.fail(f"{api.endpoint} names no commit of {repository} but {named!r}. Check --endpoint.")
+    work.commit = commit
     missing = [name for name in names.RELEASE_FILES if name not in listed]
     if missing:
-        msg = (
+        work.fail(
             f"{repository} at commit {commit[:12]} lacks {len(missing)} of the {len(names.RELEASE_FILES)} files of a "
             f"release: {', '.join(missing)}. Give another repository or revision; nothing was fetched."
         )
-        raise DownloadError(msg)
-    return commit, [_describe(api, repository, commit, name) for name in names.RELEASE_FILES]
+    return [_describe(work, listed[name]) for name in names.RELEASE_FILES]
 
 
-def _describe(api: huggingface_hub.HfApi, repository: str, commit: str, name: str) -> _Remote:
-    """Return size and hash of a file, as the hub states them."""
-    place = {"repo_type": "dataset", "revision": commit, "endpoint": api.endpoint}
-    url = huggingface_hub.hf_hub_url(repository, name, **place)
-    stated = huggingface_hub.get_hf_file_metadata(url, token=api.token, timeout=30)
-    size, value = stated.size, str(stated.etag)
-    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", value):
-        msg = (
-            f"{_hide(api.endpoint)} states no size and hash of {name}, so nothing that arrives could be checked. "
+def _describe(work: _Work, listed: Any) -> _Remote:
+    """Return size and hash of a listed file; a mirror that lists none is asked for them file by file."""
+    large = listed.lfs  # of a large file, size and hash stand here, and the others are those of a pointer
+    size, value = (large.get("size"), large.get("sha256")) if large else (listed.size, listed.blob_id)
+    if size is None or not value:
+        url = work.url(listed.rfilename)
+        try:
+            stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
+            size, value = stated.size, stated.etag
+        except (*_NO_ANSWER, *_NONSENSE) as error:
+            if isinstance(error, GatedRepoError):
+                work.fail(_explain(work, error), error)
+            size = None  # a mirror of files alone
+    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
+        work.fail(
+            f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
             "Fetch from the public hub, or from a mirror that states them; nothing was fetched."
         )
-        raise DownloadError(msg)
-    return _Remote(name, size, value, url)
+    return _Remote(listed.rfilename, size, value)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(work: _Work) -> Iterator[None]:
     """Keep a second download out of the folder."""
-    path = folder / ".download.lock"
-    lock = filelock.FileLock(path, timeout=0)
-    try:
-        with files.storing(path, any_fault=True):
-            lock.acquire()
-    except filelock.Timeout:
-        msg = f"another download is filling {folder}. Wait for it, or give another folder."
-        raise DownloadError(msg) from None
-    try:
+    path = work.folder / _LOCK
+    with ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(path, timeout=0))
+        except filelock.Timeout:
+            work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
+        except (OSError, NotImplementedError) as error:
+            said = work.first_line(error)
+            work.fail(f"{path} cannot be made ({said}). Give another folder.", error)
+        held.callback(path.unlink, missing_ok=True)
         yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.release()
 
 
-def _spare_others(folder: Path, wanted: list[_Remote]) -> None:
+def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
     """Refuse to replace files that an earlier call did not fetch as they are: a project's own README, an edit."""
     try:
-        recorded = json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]
+        recorded = json.loads((work.folder / RECORD).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         recorded = {}
     lost = []
     for name in (remote.name for remote in wanted):
-        path, known = folder / name, recorded.get(name, {})
+        path, known = work.folder / name, recorded.get(name, {})
         fetched = _Remote(name, known.get("size"), known.get("sha256") or known.get("git_sha1") or "")
         if (path.exists() or path.is_symlink()) and not fetched.matches(path):
             lost.append(name)
     if lost:
-        msg = (
-            f"{folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
+        work.fail(
+            f"{work.folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
             "edited, damaged, or of something else. Nothing was changed. Name another folder, or give --force to replace them."
         )
-        raise DownloadError(msg)
 
 
-def _fetch(api: huggingface_hub.HfApi, folder: Path, remote: _Remote, tell: Callable[[int], None]) -> None:
-    """Fetch one file to its part, check it and name it."""
-    part, fault = remote.part(folder), ""
-    plain = part.is_file() and not part.is_symlink() and part.stat().st_nlink == 1
-    if not plain and (part.exists() or part.is_symlink()):
-        msg = f"{part} is a link or no plain file, which a download never writes to. Remove it."
-        raise DownloadError(msg)
-    headers = build_hf_headers(token=api.token) | {"Accept-Encoding": "identity"}
+def _require_space(work: _Work, wanted: list[_Remote]) -> None:
+    parts = [work.part(remote) for remote in wanted]
+    held = sum(part.lstat().st_size for part in parts if part.is_file())
+    work.total = sum(remote.size for remote in wanted)
+    free = shutil.disk_usage(work.folder).free
+    needed = work.total - held + _SPARE
+    if wanted and free < needed:
+        work.fail(
+            f"{len(wanted)} files of {budget.to_text(needed)} do not fit: {work.folder} has {budget.to_text(free)} free. "
+            "Free some space or give a folder on another disk; nothing was fetched."
+        )
+
+
+def _fetch(work: _Work, remote: _Remote) -> str | None:
+    """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
+    # the hash in its name keeps a part from being continued with another version of the file
+    part = work.part(remote)
+    strange = part.is_symlink() or (part.exists() and not part.is_file())
+    if strange or (part.exists() and part.stat().st_nlink > 1):
+        return (
+            f"{remote.name}: {part} is a link or no plain file, which a download never writes to. Remove it"
+        )
     try:
-        with _Arriving(part, remote.size, tell) as stream:
-            options = {"expected_size": remote.size, "tqdm_class": silent_tqdm}
-            http_get(remote.url, stream, resume_size=stream.tell(), headers=headers, **options)
-    except GatedRepoError:
-        raise
-    except HfHubHTTPError as error:
-        fault = f"the hub answers {error.response.status_code}, though it lists the file"
-    except _TooLongError:
-        part.unlink()
-        fault = f"more than its {remote.size:,} bytes came (a page of this network?) and were removed"
-    except OSError as error:
-        fault = _first_line(error)
-    else:
+        part.touch()
+        work.advance(part.stat().st_size)
+        work.pace = (time.monotonic(), work.done)
+        _transfer(work, remote, part)
         if not remote.matches(part):
             part.unlink()
             wanted = f"{remote.size:,} bytes, {remote.kind} {remote.hash[:12]}…"
-            fault = f"it arrived damaged (not the {wanted} of the hub) and was removed"
-    if fault:
-        msg = (
-            f"{remote.name} could not be fetched whole: {fault}. Whole files and what arrived are kept: run the same "
-            "download again."
-        )
-        raise DownloadError(msg)
-    part.replace(folder / remote.name)
-    for older in folder.glob(f".{remote.name}.*.part"):
-        older.unlink()
-
-
-def _hide(text: str) -> str:
-    """Return a text with nothing before the @ of an address."""
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
-def _first_line(error: BaseException) -> str:
-    return _hide((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
-
-
-@contextmanager
-def _asking(api: huggingface_hub.HfApi, repository: str, revision: str | None) -> Iterator[None]:
-    """Say in words why the hub did not give what was asked for, and what to do."""
-    hub = _hide(api.endpoint)
-    try:
-        yield
-        return
-    except MusclebookError:
-        raise
-    except GatedRepoError:
-        told = "the token given has none" if api.token else "--token or HF_TOKEN gives that of an account"
-        msg = f"{repository} is gated: its owner grants access on its page, and {told}. Ask there, then run it again."
-    except RevisionNotFoundError:
-        msg = f"{repository} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."
-    except (RepositoryNotFoundError, HFValidationError):
-        msg = (
-            f"there is no public dataset {repository!r} at {hub}. Check owner and name; a private one needs --token or "
-            "HF_TOKEN."
-        )
+            return f"{remote.name} arrived damaged (not the {wanted} of the hub) and was removed"
+        part.replace(work.folder / remote.name)
+    except GatedRepoError as error:
+        work.fail(_explain(work, error), error)
     except HfHubHTTPError as error:
-        reason = _hide(" ".join(str(error).split()))
-        msg = f"the hub at {hub} refused: {reason}. Try again later."
-    except (OfflineModeIsEnabled, _TRANSPORT, ValueError, TypeError, KeyError, AttributeError) as error:
-        # a guest network answers with a page of its own, over which the client stumbles in many ways
-        msg = (
-            f"the hub at {hub} cannot be reached ({type(error).__name__}: {_first_line(error)[:120]}). What arrived is "
-            "kept. Connect this machine, log in if its network shows a page of its own, check --endpoint, or make a "
-            "release up with `musclebook simulate`."
+        status = error.response.status_code
+        what = "is not there (404)" if status == 404 else f"was refused ({status})"
+        return f"{remote.name} {what} at commit {work.commit[:12]}"
+    except (OfflineModeIsEnabled, _TRANSPORT) as error:
+        kept = part.lstat().st_size
+        work.fail(
+            f"{remote.name}: {_explain(work, error)} {kept:,} of {remote.size:,} bytes are kept: run it again to go on.",
+            error,
         )
-    # what a client says may hold the address with its password: its own chain of errors is not shown
-    raise DownloadError(msg) from None
+    except (OSError, _FileError) as error:
+        return f"{remote.name}: {work.first_line(error)}"
+    for older in work.folder.glob(f".{remote.name}.*.part"):
+        older.unlink()
+    return None
+
+
+def _transfer(work: _Work, remote: _Remote, part: Path) -> None:
+    """Fetch the bytes that a part lacks, over as many connections as it takes."""
+    attempts = _ATTEMPTS
+    while (held := part.lstat().st_size) < remote.size:
+        lost = None
+        try:
+            _receive(work, remote, part, held)
+        except HfHubHTTPError:
+            raise
+        except _TRANSPORT as error:
+            lost = error
+        attempts = _ATTEMPTS if part.lstat().st_size > held else attempts - 1
+        if not attempts:
+            raise lost or _FileError("the server ends before the file does")
+        time.sleep(_PAUSE)
+        work.require_pace()
+
+
+def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
+    """Fetch over one connection: from `held` on where the server can, never past the stated size."""
+    headers = build_hf_headers(token=work.api.token) | {"Accept-Encoding": "identity"}
+    if held:
+        headers["Range"] = f"bytes={held}-"
+    session = huggingface_hub.get_session()
+    descriptor = os.open(part, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    with (
+        os.fdopen(descriptor, "wb", closefd=True) as stream,
+        session.stream("GET", work.url(remote.name), headers=headers, timeout=_STALLED) as answer,
+    ):
+        if answer.is_error:
+            answer.read()
+        huggingface_hub.utils.hf_raise_for_status(answer)
+        if held and answer.status_code != 206:  # the whole file came though a part was asked for
+            work.advance(-held)
+            held = 0
+        stream.truncate(held)
+        stream.seek(held)
+        size = held
+        for block in answer.iter_raw():
+            size += len(block)
+            if size > remote.size:
+                stream.truncate(0)
+                web_page = "text/html" in answer.headers.get("Content-Type", "")
+                what = "a web page (a login of this network?)" if web_page else "something longer"
+                msg = f"{what} came in place of the {remote.size:,} bytes of the hub, and was removed"
+                raise _FileError(msg)
+            stream.write(block)
+            work.advance(len(block))
+            work.require_pace()
+
+
+def _explain(work: _Work, error: BaseException, revision: str | None = None) -> str:
+    """Say in words why the hub did not answer with a dataset, and what to do."""
+    name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
+    if isinstance(error, GatedRepoError):
+        told = (
+            "the token given has none" if work.api.token else "--token or HF_TOKEN gives that of an account"
+        )
+        return (
+            f"{name} is gated: its owner grants access on its page, and {told}. Ask there, then run it again."
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{name} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        remedy = "Check owner and name; a private one needs --token or HF_TOKEN."
+        return f"there is no public dataset {name!r} at {hub}. {remedy}"
+    if isinstance(error, HfHubHTTPError):
+        return f"the hub at {hub} refused: {work.first_line(error)}. Try again later."
+    if type(error).__name__ == "TooManyRedirects":
+        return f"the hub at {hub} sends from one address to the next without end ({said}). Check --endpoint."
+    if isinstance(error, _NO_ANSWER):
+        remedy = "This machine looks offline: connect it, or make a release up with `musclebook simulate`."
+        return f"the hub at {hub} cannot be reached ({said}). {remedy}"
+    remedy = "Log in if this network shows a page of its own, or check --endpoint."
+    return f"{hub} answers, but not with the description of a dataset ({said[:120]}). {remedy}"

@@ -191,6 +191,10 @@ class H5ad(reader.Atlas):
     def _read_var(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
         frame = self._read_table(_genes_of(self._values, file), "_name")
         index = frame["_name"]
+        if self._values == "raw/X":  # var may say more of the same genes
+            more = self._read_table(file["var"], "_name").unique("_name")
+            more = more.select("_name", pl.exclude(frame.columns))
+            frame = frame.join(more, on="_name", how="left", maintain_order="left")
         n_genes = stored.shape_of(file[self._values])[1]
         if frame.height != n_genes:
             msg = f"{self.path}: var has {frame.height:,} rows, {self._values} has {n_genes:,} columns. Fetch it again."

@@ -109,16 +109,17 @@ class Expression:
         # read once: parsing 29,400 column descriptions takes longer than reading three genes
         self.footer = footer
         self.n_rows = footer.num_rows
-        self._shared = pq.ParquetFile(path, metadata=footer, pre_buffer=False)
-        self._lock = threading.Lock()
 
     def read(self, columns: Sequence[int]) -> pa.Table:
         """Return whole columns by their number in the file, in the file's row order.
 
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
-        with self._lock, reading(self.path):
-            return _read(self._shared, columns, threads=True)
+        with reading(self.path):
+            return _read(self._open(), columns, threads=True)
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
 
     def read_csr(
         self,
@@ -136,7 +137,7 @@ class Expression:
         def work(first: int) -> Piece:
             nonlocal found
             if not hasattr(local, "file"):
-                local.file = pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
+                local.file = self._open()
                 local.block = np.empty((width, n_rows), np.float32)
             wanted = columns[first : first + width]
             block = local.block[: len(wanted)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from helpers import files, names
 from helpers.atlas import columns, matrix, reader
 from helpers.errors import ReleaseError
 
+PROBED = 48  # columns read to estimate the share of nonzero values
 TEXTS = (pa.string(), pa.large_string())
 
 
@@ -67,7 +69,7 @@ class Release(reader.Atlas):
         known = names.PROJECTION_COLUMNS[key]
         frame, index = self._open_table(path.name, known, self.obs.height)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
-            self._require_same_cells(frame[index], self.obs[names.BARCODE], path.name)
+            frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
         chosen = list(known)
         if not set(chosen) <= set(frame.columns):
             chosen = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
@@ -84,15 +86,26 @@ class Release(reader.Atlas):
         return _read_table(path) if self.simulated and path.is_file() else None
 
     def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
-        """Return about how many nonzero values these rows and genes hold, from the genes stated for each cell."""
-        stated = self.obs[names.N_GENES] if rows is None else self.obs[names.N_GENES][rows]
-        whole = int(stated.sum())  # where none are stated, the budget is held on the way
-        return whole if places is None else min(whole, len(stated) * len(places))
+        """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
+        chosen = np.arange(len(self.columns)) if places is None else places
+        if not len(chosen):
+            return 0
+        probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
+        table = self.expression.read(self.columns[probe])
+        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns) / len(probe)
+        total = seen * len(chosen)
+        stated = self.obs[names.N_GENES]
+        if places is None and not stated.null_count():
+            total = max(stated.sum(), total)
+        cells = self.obs.height if rows is None else len(rows)
+        return int(total * cells / max(self.obs.height, 1))
 
     def read_csr(
         self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
+        if self.rows is not None:
+            rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
         return self.expression.read_csr(
             chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
@@ -136,7 +149,7 @@ class Release(reader.Atlas):
         self.notes += twice
 
     def _read_obs(self, held: pl.Series | None) -> tuple[pl.DataFrame, list[str]]:
-        """Return the table of cells and what it lacks; `held` are the barcodes of the expression, if it has any."""
+        """Return the table of cells and what it lacks; match the rows of the expression, if it has barcodes (`held`)."""
         frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
         barcodes = None
         if index is not None:
@@ -149,6 +162,7 @@ class Release(reader.Atlas):
         if nobody.any():
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
+        self.rows: np.ndarray | None = None  # of the expression, where its order is another
         self._barcoded = barcodes is not None or held is not None
         if barcodes is None:
             missing.append(names.BARCODE)
@@ -156,37 +170,25 @@ class Release(reader.Atlas):
             barcodes = pl.Series(made, dtype=pl.String) if held is None else held
             whose = "made from row numbers" if held is None else f"those of {names.EXPRESSION_FILE}"
             self.notes.append(f"{names.SAMPLE_FILE} has no barcodes: they are {whose}")
-        elif held is not None:
-            self._require_same_cells(held, barcodes, names.EXPRESSION_FILE)
+        elif held is not None and not held.equals(barcodes):
+            self.rows = match_rows(held, barcodes, origin=self.path / names.EXPRESSION_FILE)
+            self.notes.append(f"{names.EXPRESSION_FILE} has its rows in another order; aligned by barcode")
         self.notes += columns.look(typed, barcodes)
         return typed.insert_column(0, barcodes.alias(names.BARCODE)), missing
-
-    def _require_same_cells(self, held: pl.Series, wanted: pl.Series, file: str) -> None:
-        """Refuse a file whose rows are not those of the sample metadata: rows pair by their order."""
-        differ = held.ne_missing(wanted).arg_true()
-        if len(differ):
-            row = differ[0]
-            msg = (
-                f"{file} has {len(differ):,} other barcodes than {names.SAMPLE_FILE}, first in row {row:,}: {held[row]!r}, "
-                f"not {wanted[row]!r}. Files of two releases are mixed in {self.path}, or one is in another order: fetch "
-                f"it again."
-            )
-            raise ReleaseError(msg)
 
     def _expression_barcodes(self) -> pl.Series | None:
         if self._index is None:
             return None
-        place = self._labels.index(self._index)
-        column = pl.Series(self.expression.read([place]).column(0))
-        if column.dtype.is_integer():
-            if (column == pl.int_range(len(column), eager=True)).all():
-                return None  # the phantom index that pandas leaves: row numbers, no barcodes
-            msg = (
-                f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
-                f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
-            )
-            raise ReleaseError(msg)
-        return column.cast(pl.String)
+        column = pl.Series(self.expression.read([self._labels.index(self._index)]).column(0))
+        if not column.dtype.is_integer():
+            return column.cast(pl.String)
+        if (column == pl.int_range(len(column), eager=True)).all():
+            return None  # the phantom index that pandas leaves: row numbers, no barcodes
+        msg = (
+            f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
+            f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
+        )
+        raise ReleaseError(msg)
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
         path = self.path / names.FEATURE_FILE
@@ -196,27 +198,12 @@ class Release(reader.Atlas):
             empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
             return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
         frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
-        self._require_same_genes(frame, index)
-        frame = frame.drop([name for name in (index, names.GENE) if name in frame.columns])
+        rows, key = match_genes(frame, self.gene_names, index=index)
+        if key is not None:
+            self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
+        frame = frame[rows].drop([name for name in (index, names.GENE) if name in frame.columns])
         typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
         return typed.insert_column(0, genes), missing
-
-    def _require_same_genes(self, frame: pl.DataFrame, index: str | None) -> None:
-        """Refuse a table none of whose columns names the genes of the expression, in its order."""
-        keys = [key for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL) if key in frame.columns]
-        tried = []
-        for key in keys:
-            held = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
-            pairs = enumerate(zip(held, self.gene_names, strict=True))
-            differ = next((place for place, (one, other) in pairs if one != other), None)
-            if differ is None:
-                return
-            tried.append(f"{key} has {held[differ]!r} for {self.gene_names[differ]!r}")
-        msg = (
-            f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE} in its order: "
-            f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
-        )
-        raise ReleaseError(msg)
 
     def _open_table(
         self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"
@@ -231,6 +218,50 @@ class Release(reader.Atlas):
             raise ReleaseError(msg)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
         return _read_table(self.path / file), index
+
+
+def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
+    """Return for each barcode of the sample metadata the row of a file with the same barcode."""
+    if held.equals(wanted):
+        return np.arange(len(wanted))
+    twice = wanted.filter(wanted.is_duplicated())
+    if len(twice):
+        msg = (
+            f"{origin.name} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
+            f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
+        )
+        raise ReleaseError(msg)
+    order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
+    found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
+    if found.null_count():
+        first = wanted.filter(found.is_null())[0]
+        msg = (
+            f"{origin.name} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
+            f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {origin.parent}: fetch it again."
+        )
+        raise ReleaseError(msg)
+    return found.to_numpy().astype(np.int64)
+
+
+def match_genes(
+    frame: pl.DataFrame, wanted: Sequence[str], *, index: str | None
+) -> tuple[np.ndarray, str | None]:
+    """Return for each gene of the expression its row in the feature table, and the column that says so."""
+    tried = []
+    for key in (index, names.GENE_IDS, names.SYMBOL, names.ENSEMBL):
+        if key is None or key not in frame.columns:
+            continue
+        labels = columns.make_unique(frame[key].cast(pl.String).fill_null("").to_list())[0]
+        rows = pd.Index(labels).get_indexer(wanted)
+        lost = np.flatnonzero(rows < 0)
+        if not lost.size:
+            return rows, key if (np.diff(rows) != 1).any() else None
+        tried.append(f"{key} lacks {lost.size:,}, first {wanted[lost[0]]!r}")
+    msg = (
+        f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
+        f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
+    )
+    raise ReleaseError(msg)
 
 
 def _read_footer(path: Path) -> pq.FileMetaData:
