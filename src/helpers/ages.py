@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import polars as pl
 
@@ -81,9 +81,8 @@ class Age:
 NO_AGE = Age(None, None, UNKNOWN)
 
 
-def stages() -> pl.DataFrame:
-    """Return the life stages of human and mouse with their ages in years (HsapDv and MmusDv, CC BY 4.0)."""
-    return study.read("development_stages.tsv")
+#: The life stages of human and mouse with their ages in years (HsapDv and MmusDv, CC BY 4.0).
+stages = partial(study.read, "development_stages.tsv")
 
 
 def parse(label: str | float | None, *, species: str = HUMAN) -> Age:

@@ -1,7 +1,6 @@
 """The one door to data: a word or a path to an opened atlas."""
 
 import re
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,9 +73,6 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
             from helpers.simulate import release as simulation
 
             simulation.write(folder, scale=SCALES[word], seed=seed, owned=True)
-            for other in folder.parent.glob(f"{word}-seed{seed}-*"):  # of older code: hundreds of megabytes
-                if other != folder and other.is_dir():
-                    shutil.rmtree(other, ignore_errors=True)
     return folder
 
 

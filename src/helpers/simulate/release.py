@@ -1,6 +1,7 @@
 """A simulated release on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from helpers import files, names
+from helpers.facts import study
 from helpers.simulate import atlas, cohort, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
@@ -20,41 +22,7 @@ _NEIGHBORS = {"n_neighbors": 15, "method": "umap", "random_state": 0, "metric": 
 _TSNE = {
     "perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000, "n_jobs": 8, "metric": "euclidean",
 }  # fmt: skip
-_README = """# SIMULATED copy of the Human Skeletal Muscle Aging Atlas release
-
-**No real cell is in these files.** They were made by the command `musclebook simulate` (seed {seed}, scale {scale:g}):
-{cells:,} barcodes x {genes:,} genes, with the file names, columns, labels and quirks of the real release, so that every
-notebook can be tried without a download and checked against effects that were planted on purpose.
-
-Nothing here is biology. Calibrated on public figures of Kedlian et al. 2024 (doi:10.1038/s43587-024-00613-3): donors,
-label counts, zeros, medians, shares of variance, published directions. The planted effects are in `truth/`.
-
-Assumptions where nothing is published:
-
-- Donors of these nuclei libraries: {assumed}.
-- The split of nuclei between donors within an age group (the sums of groups and sexes are the published ones).
-- Chemistry of the nuclei libraries: early ones 3'v2, later ones 3'v3, one of 470BR 3'v2/v3.
-- `percent_mito` and `percent_ribo` are percent of a cell's molecules (genes named MT-, RPL and RPS).
-- UMAP, t-SNE and scVI coordinates are drawn from the true labels; PCA is computed from the matrix.
-- Genes without a molecule in one assay, as ALDOA in nuclei of the real release: see `truth/structural_zeros.parquet`.
-"""
-_LICENSE = """MIT License
-
-Copyright (c) The Aging Muscle book developers
-
-Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
-documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
-rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
-persons to whom the Software is furnished to do so, subject to the following conditions:
-
-The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
-Software.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
-WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
-COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
-OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
-"""
+_TEXTS = Path(study.__file__).with_name("tables")
 
 
 def write(
@@ -142,5 +110,6 @@ def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:
     (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
     (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
     files.write_json(folder / names.VALIDATION_FILE, report)
-    (folder / names.README_FILE).write_text(_README.format(**made, assumed=assumed), encoding="utf-8")
-    (folder / names.LICENSE_FILE).write_text(_LICENSE)
+    readme = (_TEXTS / "twin_readme.md").read_text(encoding="utf-8").format(**made, assumed=assumed)
+    (folder / names.README_FILE).write_text(readme, encoding="utf-8")
+    shutil.copyfile(_TEXTS / "twin_license.txt", folder / names.LICENSE_FILE)

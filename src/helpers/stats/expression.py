@@ -378,16 +378,17 @@ def _find_years(donors: pd.DataFrame, age_as: str) -> np.ndarray:
 
 
 def _refuse_nonsense(*, age_as: str, young_max: float, old_min: float, sex: str, min_donors: int) -> None:
-    faults = []
-    if age_as not in (EXACT, MIDPOINT, BIN):
-        faults.append(f"age_as is {age_as!r}; choose {EXACT!r}, {MIDPOINT!r} or {BIN!r}")
-    if sex not in (ALL, names.MALE, names.FEMALE):
-        faults.append(f"sex is {sex!r}; choose {ALL!r}, {names.MALE!r} or {names.FEMALE!r}")
-    if not young_max < old_min:
-        faults.append(f"young_max {young_max:g} is not below old_min {old_min:g}")
-    if min_donors < 2:
-        faults.append(f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more")
-    if faults:
+    codings, sexes = (EXACT, MIDPOINT, BIN), (ALL, names.MALE, names.FEMALE)
+    guards = (
+        (age_as not in codings, f"age_as is {age_as!r}; choose one of {codings}"),
+        (sex not in sexes, f"sex is {sex!r}; choose one of {sexes}"),
+        (not young_max < old_min, f"young_max {young_max:g} is not below old_min {old_min:g}"),
+        (
+            min_donors < 2,
+            f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more",
+        ),
+    )
+    if faults := [sentence for fault, sentence in guards if fault]:
         msg = f"this comparison makes no sense: {'; '.join(faults)}."
         raise ParameterError(msg)
 
