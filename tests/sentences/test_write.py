@@ -213,7 +213,7 @@ def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"split": "donor"}, "split is 'donor'; choose one of 'donors', 'cells', 'none'"),
+        ({"split": "donor"}, "split is 'donor'; choose one of 'donors', 'none'"),
         ({"chunk_cells": 0}, "chunk_cells is 0"),
         ({"test_fraction": 1.0}, "test_fraction is 1.0"),
         ({"missing_age": "x"}, "missing_age is 'x'"),
@@ -320,17 +320,6 @@ def test_missing_labels_are_nulls_and_a_column_of_our_name_gets_another(cells, t
         ]  # fmt: skip
         assert table["age"].null_count() == 0
         assert done.manifest["renamed_columns"] == {"age": "obs_age"}
-
-
-def test_a_split_by_cell_does_not_depend_on_chunks_and_says_that_it_leaks(file, tmp_path):
-    sides = []
-    for size in (7, 100):
-        options = Options(split="cells", test_fraction=0.3, chunk_cells=size)
-        [done] = write.write(file, tmp_path / str(size), options=options)
-        assert done.manifest["donors_on_both_sides"] > 0
-        assert "cells of one donor are in train and in test" in done.manifest["split"]["warning"]
-        sides.append(read.read(tmp_path / str(size)).select("barcode", "side").collect().sort("barcode"))
-    assert sides[0].equals(sides[1])
 
 
 @pytest.mark.parametrize("word", ["pooled", "Unknown", " NA ", "doublet"])

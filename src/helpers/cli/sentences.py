@@ -26,7 +26,7 @@ def sentences(
     gene_list: Annotated[
         list[Path] | None, Option(help="File of genes that get a sentence of their own. Repeatable.")
     ] = None,
-    split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
+    split: Annotated[str, Option(help="Hold out whole donors, or nothing: donors, none.")] = "donors",
     test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
     seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
     chunk_cells: Annotated[int, Option(min=1, help="Cells of one file.")] = 10_000,

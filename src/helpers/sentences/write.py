@@ -41,7 +41,7 @@ class Options:
     rule
         How a cell becomes a sentence.
     split
-        ``"donors"``: whole donors to train or test; ``"cells"``: single cells, which leaks donors; ``"none"``.
+        ``"donors"``: whole donors to train or test; ``"none"``.
     test_fraction
         Target share of the test side.
     seed
@@ -74,7 +74,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        symbols.choose("split", self.split, (split.DONORS, split.CELLS, split.NONE))
+        symbols.choose("split", self.split, (split.DONORS, split.NONE))
         symbols.choose("missing_age", self.missing_age, (KEEP, DROP))
         symbols.choose("copies", self.copies, (DROP, KEEP))
         if self.chunk_cells < 1:
@@ -189,7 +189,7 @@ def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
     if donor is None:
         msg = (
             f"{name} names no donors (columns: {', '.join(columns)}), so that whole donors cannot be held "
-            "out. Name the column, or ask for no split, or for a split by cell."
+            "out. Name the column, or ask for no split."
         )
         raise SentenceError(msg)
     stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
@@ -256,18 +256,11 @@ def _plan(
     stated = _read_ages(opened, facts["age_column"], species)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
     kept = ~copies & ~unknown
-    people = None if facts["donor_column"] is None else _read_column(opened, facts["donor_column"])
-    if options.split == split.NONE:
-        sides = {"": np.flatnonzero(kept)}
-    else:
-        if options.split == split.CELLS:
-            barcodes = _read_column(opened, columns[0]).to_list()
-            test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
-        else:
-            test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
+    sides, both = {"": np.flatnonzero(kept)}, None
+    if options.split == split.DONORS:
+        people = _read_column(opened, facts["donor_column"])
+        test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
         sides = {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
-    both = None
-    if len(sides) > 1 and people is not None:
         both = sum(map(names.is_somebody, set(people[sides[split.TRAIN]]) & set(people[sides[split.TEST]])))
     counts = {
         "donors_on_both_sides": both,
@@ -385,12 +378,12 @@ def _describe_split(
 ) -> dict[str, Any]:
     if options.split == split.NONE:
         return {"kind": split.NONE}
-    described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
-    if donors is None:
-        return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
     here = donors.sort("name")
     test = here["name"].is_in(sorted(held))
-    return described | {
+    return {
+        "kind": options.split,
+        "target_share": options.test_fraction,
+        "seed": options.seed,
         "test_donors": here.filter(test)["name"].to_list(),
         "train_donors": here.filter(~test)["name"].to_list(),
         "test_share_of_cells": float(here.filter(test)["cells"].sum() / max(1, here["cells"].sum())),
