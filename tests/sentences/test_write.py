@@ -213,7 +213,7 @@ def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"split": "donor"}, "split is 'donor'; choose one of 'donors', 'cells', 'none'"),
+        ({"split": "donor"}, "split is 'donor'; choose one of 'donors', 'none'"),
         ({"chunk_cells": 0}, "chunk_cells is 0"),
         ({"test_fraction": 1.0}, "test_fraction is 1.0"),
         ({"missing_age": "x"}, "missing_age is 'x'"),
@@ -224,14 +224,27 @@ def test_options_check_themselves(wrong, message):
         Options(**wrong)
 
 
-@pytest.mark.parametrize("primary", [False, "False"])
-def test_copies_that_say_so_are_left_out_unless_asked(cells, tmp_path, primary):
+def test_copies_that_say_so_are_left_out_and_others_are_counted_on_both_sides(
+    cells, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(write, "FEWEST_COMPARED", 5)
     copy = cells.copy()
-    copy.obs["is_primary_data"] = primary
-    for copies, left in (("drop", [0, 60]), ("keep", [0, 0])):
-        options = Options(test_fraction=0.3, copies=copies)
-        done = write.write({"study": cells, "atlas": copy}, tmp_path / copies, options=options)
-        assert [one.manifest["cells_left_out_as_copies"] for one in done] == left
+    copy.obs["donor_id"] = pd.Categorical([f"other {name}" for name in cells.obs["donor_id"]])
+    for name, primary in (("silent", None), ("said", False), ("text", "False")):
+        if primary is not None:
+            copy.obs["is_primary_data"] = primary
+        inputs = {"study": cells, "atlas": copy}
+        kept = write.write(inputs, tmp_path / name, options=Options(test_fraction=0.3, copies="keep"))
+        assert sum(one.manifest["test_sentences_in_train"] for one in kept) > 0
+        assert "stand word for word in train" in caplog.text
+        dropped = write.write(inputs, tmp_path / f"{name} drop", options=Options(test_fraction=0.3))
+        assert [one.manifest["cells_left_out_as_copies"] for one in dropped] == [
+            0,
+            0 if primary is None else 60,
+        ]
+        assert (sum(one.manifest["test_sentences_in_train"] for one in dropped) == 0) == (primary is not None)
+        written = json.loads((dropped[0].folder / "manifest.json").read_text())
+        assert written["test_sentences_in_train"] == dropped[0].manifest["test_sentences_in_train"]
 
 
 def test_hidden_files_of_others_stay_where_sentences_are_written(file, tmp_path):
@@ -320,17 +333,6 @@ def test_missing_labels_are_nulls_and_a_column_of_our_name_gets_another(cells, t
         ]  # fmt: skip
         assert table["age"].null_count() == 0
         assert done.manifest["renamed_columns"] == {"age": "obs_age"}
-
-
-def test_a_split_by_cell_does_not_depend_on_chunks_and_says_that_it_leaks(file, tmp_path):
-    sides = []
-    for size in (7, 100):
-        options = Options(split="cells", test_fraction=0.3, chunk_cells=size)
-        [done] = write.write(file, tmp_path / str(size), options=options)
-        assert done.manifest["donors_on_both_sides"] > 0
-        assert "cells of one donor are in train and in test" in done.manifest["split"]["warning"]
-        sides.append(read.read(tmp_path / str(size)).select("barcode", "side").collect().sort("barcode"))
-    assert sides[0].equals(sides[1])
 
 
 @pytest.mark.parametrize("word", ["pooled", "Unknown", " NA ", "doublet"])

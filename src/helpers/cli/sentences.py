@@ -22,7 +22,7 @@ def sentences(
     duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
     symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
     gene_list: Annotated[list[Path] | None, Option(help="Genes for a sentence of their own.")] = None,
-    split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
+    split: Annotated[str, Option(help="Hold out whole donors, or nothing: donors, none.")] = "donors",
     test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
     seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
     chunk_cells: Annotated[int, Option(min=1, help="Cells of one file.")] = 10_000,

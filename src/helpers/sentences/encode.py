@@ -159,7 +159,6 @@ class Encoded:
     """
 
     table: pl.DataFrame
-    vocabulary: symbols.Vocabulary
     ties: dict[str, int | float | None]
 
     @property
@@ -203,7 +202,7 @@ def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded
         pieces.append(pa.table({"barcode": barcodes, **columns}))
         statistics.append(counts)
     table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
-    return Encoded(table, encoder.vocabulary, add_shares(count_ties(np.concatenate(statistics))))
+    return Encoded(table, add_shares(count_ties(np.concatenate(statistics))))
 
 
 def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:

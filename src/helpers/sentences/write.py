@@ -1,6 +1,7 @@
 """Data sets of sentences on disk: decided once, written in shards, resumed, checked, described."""
 
 import json
+import logging
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from filelock import FileLock
 
 from helpers import ages, names
@@ -25,11 +27,14 @@ MANIFEST, PLAN, SPLIT = "manifest.json", "plan.json", "split.json"
 LOCK = ".musclebook-sentences.lock"
 # Data sets whose files are under way before the first of them must be finished.
 AHEAD = 4
+# Sentences of fewer words may be alike by chance: they are not compared between train and test.
+FEWEST_COMPARED = 20
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
 _UUID = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
 )
 _PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Options:
     rule
         How a cell becomes a sentence.
     split
-        ``"donors"``: whole donors to train or test; ``"cells"``: single cells, which leaks donors; ``"none"``.
+        ``"donors"``: whole donors to train or test; ``"none"``.
     test_fraction
         Target share of the test side.
     seed
@@ -74,7 +79,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        symbols.choose("split", self.split, (split.DONORS, split.CELLS, split.NONE))
+        symbols.choose("split", self.split, (split.DONORS, split.NONE))
         symbols.choose("missing_age", self.missing_age, (KEEP, DROP))
         symbols.choose("copies", self.copies, (DROP, KEEP))
         if self.chunk_cells < 1:
@@ -111,7 +116,8 @@ def write(
 
     The split is decided over all inputs before anything is written, and kept in ``split.json``. Run again after an
     interruption, it goes on; finished files are not touched. The files depend on inputs and options only, not on
-    workers or interruptions.
+    workers or interruptions. At the end the sentences of both sides are compared: how many of the test side stand
+    word for word in train is in each ``manifest.json``, and is warned of.
 
     Parameters
     ----------
@@ -172,7 +178,7 @@ def write(
         if not any(one.manifest["cells"] for one in written):
             msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
             raise SentenceError(msg)
-        return written
+        return written if options.split == split.NONE else _compare_sides(out, written)
 
 
 def find_id(name: str) -> str | None:
@@ -189,7 +195,7 @@ def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
     if donor is None:
         msg = (
             f"{name} names no donors (columns: {', '.join(columns)}), so that whole donors cannot be held "
-            "out. Name the column, or ask for no split, or for a split by cell."
+            "out. Name the column, or ask for no split."
         )
         raise SentenceError(msg)
     stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
@@ -256,18 +262,11 @@ def _plan(
     stated = _read_ages(opened, facts["age_column"], species)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
     kept = ~copies & ~unknown
-    people = None if facts["donor_column"] is None else _read_column(opened, facts["donor_column"])
-    if options.split == split.NONE:
-        sides = {"": np.flatnonzero(kept)}
-    else:
-        if options.split == split.CELLS:
-            barcodes = _read_column(opened, columns[0]).to_list()
-            test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
-        else:
-            test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
+    sides, both = {"": np.flatnonzero(kept)}, None
+    if options.split == split.DONORS:
+        people = _read_column(opened, facts["donor_column"])
+        test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
         sides = {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
-    both = None
-    if len(sides) > 1 and people is not None:
         both = sum(map(names.is_somebody, set(people[sides[split.TRAIN]]) & set(people[sides[split.TEST]])))
     counts = {
         "donors_on_both_sides": both,
@@ -351,6 +350,34 @@ def _finish(
     return Written(folder, manifest)
 
 
+def _compare_sides(out: Path, written: Sequence[Written]) -> list[Written]:
+    """Count for each data set the test sentences that stand word for word in train, of whatever data set here."""
+    train = np.unique(_number_sentences(path / split.TRAIN for path in out.iterdir()))
+    compared, total = [], 0
+    for one in written:
+        copied = int(np.isin(_number_sentences([one.folder / split.TEST]), train).sum())
+        compared.append(Written(one.folder, {**one.manifest, "test_sentences_in_train": copied}))
+        write_json(one.folder / MANIFEST, compared[-1].manifest)
+        total += copied
+    if total:
+        _log.warning(
+            "%s test sentences stand word for word in train: copies of the same cells under other names, so that a test "
+            "on them says nothing. Find the data set that holds the copies and leave it out.",
+            f"{total:,}",
+        )
+    return compared
+
+
+def _number_sentences(folders: Iterable[Path]) -> np.ndarray:
+    """Return a number for each sentence that is long enough not to be alike by chance; equal texts have equal ones."""
+    found = [np.zeros(0, np.uint64)]
+    for path in (path for folder in folders for path in sorted(folder.glob("chunk_*.parquet"))):
+        for batch in pq.ParquetFile(path).iter_batches(2_000, columns=[encode.SENTENCE, encode.EXPRESSED]):
+            long = pl.DataFrame(pl.from_arrow(batch)).filter(pl.col(encode.EXPRESSED) >= FEWEST_COMPARED)
+            found.append(long[encode.SENTENCE].hash(seed=0).to_numpy())
+    return np.concatenate(found)
+
+
 def _read_column(source: cells.Cells, column: str) -> pl.Series:
     """Return a column of all cells as text."""
     return pl.Series(pl.from_arrow(source.obs(0, source.n_cells, [column])[column])).cast(pl.String)
@@ -385,12 +412,12 @@ def _describe_split(
 ) -> dict[str, Any]:
     if options.split == split.NONE:
         return {"kind": split.NONE}
-    described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
-    if donors is None:
-        return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
     here = donors.sort("name")
     test = here["name"].is_in(sorted(held))
-    return described | {
+    return {
+        "kind": options.split,
+        "target_share": options.test_fraction,
+        "seed": options.seed,
         "test_donors": here.filter(test)["name"].to_list(),
         "train_donors": here.filter(~test)["name"].to_list(),
         "test_share_of_cells": float(here.filter(test)["cells"].sum() / max(1, here["cells"].sum())),
