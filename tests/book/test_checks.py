@@ -113,10 +113,6 @@ def vote(points, own, part, *, folds=None, judge=balanced_accuracy_score):
     return judge(own, cross_val_predict(KNeighborsClassifier(15), points, own, cv=folds))
 
 
-def largest_of(clusters):
-    return clusters.group_by("cluster").agg(pl.col("cells").max())["cells"].sum() / clusters["cells"].sum()
-
-
 def mean_largest(clusters):
     return clusters.group_by("cluster").agg(pl.col("cells").max() / pl.col("cells").sum())["cells"].mean()
 
@@ -134,7 +130,7 @@ WITH = sorted(set(DONORS["DonorID"]) - set(WITHOUT))
 BINS = {"15-20", "20-25", "50-55", "55-60"}
 first, second = pl.col("first"), pl.col("second")
 
-# functions that are right stand in the chapters, as solutions, and are tested there
+# functions that are right stand in the chapters, as solutions; the verdicts of their runs are tested there
 RIGHT = [
     ("01.bins", BINS),
     ("02.rule", keep),

@@ -1,6 +1,5 @@
 import pytest
 
-from helpers import parameters
 from helpers.book import key, run
 
 
@@ -62,10 +61,6 @@ def test_the_data_behind_a_path_count_and_not_the_path(tmp_path):
 def test_a_simulated_atlas_is_named_by_what_makes_it():
     assert key.data_of("atlas", "demo").startswith("demo:")
     assert key.data_of("atlas", "demo") != key.data_of("atlas", "tiny")
+    assert key.data_of("gene", "MYH7") is None
     assert key.is_word("demo:7")
     assert not key.is_word("demo.h5ad")
-
-
-def test_other_parameters_name_no_data():
-    assert key.data_of("gene", "MYH7") is None
-    assert isinstance(parameters.ATLAS, str)

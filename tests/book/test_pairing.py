@@ -1,6 +1,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -48,24 +50,28 @@ def test_captions_alt_text_and_mocks_survive(book):
     assert any(cell.metadata.get("nbmake") == {"mock": {"count": 2}} for cell in cells)
 
 
-def test_a_missing_pair_is_named(book):
-    book.pair.unlink()
-    assert "01_first.ipynb is missing" in _words(book)
+def _with_output(node):
+    node.cells[1].outputs = [nbformat.v4.new_output("stream", text="hi")]
 
 
-def test_an_edited_cell_is_named_with_both_sides(book):
-    _edit_text(book)
-    assert re.search(r"cell 6 differs in source.*count \+ 0", _words(book))
-
-
-def test_changed_metadata_is_a_difference(book):
-    _edit_pair(book, lambda node: node.cells[5].metadata["mystnb"]["image"].update(alt="Other"))
-    assert "cell 6 differs in metadata" in _words(book)
-
-
-def test_outputs_in_a_pair_are_a_difference(book):
-    _edit_pair(book, lambda node: node.cells[1].update(outputs=[nbformat.v4.new_output("stream", text="hi")]))
-    assert "cell 2 of the .ipynb has outputs" in _words(book)
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda book: book.pair.unlink(), "01_first.ipynb is missing"),
+        (_edit_text, r"cell 6 differs in source.*count \+ 0"),
+        (
+            lambda book: _edit_pair(
+                book, lambda node: node.cells[5].metadata["mystnb"]["image"].update(alt="x")
+            ),
+            "cell 6 differs in metadata",
+        ),
+        (lambda book: _edit_pair(book, _with_output), "cell 2 of the .ipynb has outputs"),
+    ],
+    ids=["missing", "text", "metadata", "outputs"],
+)
+def test_each_difference_is_named(book, edit, words):
+    edit(book)
+    assert re.search(words, _words(book))
 
 
 def test_a_text_without_kernel_header_is_a_difference_and_cannot_be_paired(book):
@@ -123,11 +129,6 @@ def test_two_edits_stop_until_one_is_chosen(book, write):
 
 def test_saving_in_jupyter_with_jupytext_agrees_with_the_pair(book):
     """The configuration beside the notebooks makes jupytext write what `musclebook pair` reads as the same."""
-    import shutil
-    import subprocess
-    import sys
-    from pathlib import Path
-
     root = Path(__file__).parents[2]
     shutil.copyfile(root / "notebooks" / "jupytext.toml", book.source.parent / "jupytext.toml")
     _edit_pair(book, lambda node: node.cells[5].update(source="1 + 1"))

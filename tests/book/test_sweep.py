@@ -88,17 +88,16 @@ def test_all_points_are_checked_before_the_first_runs(written):
 def test_faults_of_a_sweep_come_at_once(written):
     path = written.root / "sweeps" / "counts.yaml"
     path.write_text("title: A\nnotebook: 01\ngird: {}\n")
-    with pytest.raises(
-        ParameterError,
-        match="grid: Field required; records: Field required; x: Field required; gird: Unexpected",
-    ):
+    missing = "; ".join(f"{name}: Field required" for name in ("grid", "records", "x"))
+    with pytest.raises(ParameterError, match=f"{missing}; gird: Unexpected"):
         sweep.read_sweep(written, "counts")
     path.write_text(TEXT.replace("[donors, kind]", "[donors, kindness]"))
     with pytest.raises(ParameterError, match="01_first does not record 'kindness'"):
         sweep.read_sweep(written, "counts")
 
 
-def test_a_sweep_that_does_not_exist_lists_those_that_do(written):
+def test_a_sweep_that_does_not_exist_lists_those_that_do_and_one_not_run_names_the_command(written):
+    assert "`musclebook sweep counts`" in shown.sweep_page(written.build / "counts")
     with pytest.raises(RunError, match=r"no sweep 'count'\. There are: counts"):
         sweep.read_sweep(written, "count")
 
@@ -111,10 +110,6 @@ def test_grids_are_joined(written):
     assert [(one["label"], one["count"]) for one in points] == [("FB", 2), ("FB", 3), ("NK", 4)]
 
 
-def test_a_page_of_a_sweep_that_was_not_run_names_the_command(tmp_path):
-    assert "`musclebook sweep counts`" in shown.sweep_page(tmp_path / "counts")
-
-
 def test_the_sweeps_of_this_book_are_sound():
     project = Project(Path(__file__).parents[2])
     for path in sorted((project.root / "sweeps").glob("*.yaml")):
@@ -122,6 +117,5 @@ def test_the_sweeps_of_this_book_are_sound():
         plans = sweep.plans_of(project, wanted)
         assert len(plans) == len(wanted.points) > 4
         assert len({one.key for one in plans}) == len(plans)
-        assert (
-            f"<!-- sweep: {path.stem} -->" in (project.root / "book" / f"gallery_{path.stem}.md").read_text()
-        )
+        page = project.root / "book" / f"gallery_{path.stem}.md"
+        assert f"<!-- sweep: {path.stem} -->" in page.read_text()
