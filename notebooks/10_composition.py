@@ -229,30 +229,14 @@ axis.plot(tested["log2_change"], rows, "o")
 axis.axvline(0, color="black", linestyle=":")
 axis.set(xlim=(-3, 3), xlabel="log2 change of the share");
 
-# %%
-calls = (
-    every.drop_nulls("p")
-    .group_by("method", "batch", maintain_order=True)
-    .agg(
-        tested=pl.len(), raw=(pl.col("p") < 0.05).sum(),
-        called=(pl.col("q") < fdr).sum(),
-    )
-)
-
 # %% tags=["remove-input", "finding"]
-note.table(
-    calls,
-    f"Types with p below 0.05, and types called at a false-discovery rate of {fdr:g} within their assay.",
-    name="composition_calls",
-    groups="batch",
-    columns={"test": "method", "tested": "tested", "p below 0.05": "raw", "called": "called"},
-)
 note.save("composition_tests", headline)
 note.save("composition_all_tests", every)
 wide = every.filter(pl.col("method") != "chi-square").drop_nulls("p")
 wide = wide.pivot(on="method", index=["batch", "type"], values="log2_change").drop_nulls()
 signs = np.sign(wide.drop("batch", "type").to_numpy())
 called = tested.filter(pl.col("q") < fdr)
+called_cells = every.filter(pl.col("q") < fdr, method="chi-square").height
 note.say(
     "Of {tested}, the test with dealt ages calls {called:type|types}"
     + (f" ({', '.join(called['type'])})" if called.height else "")
@@ -260,7 +244,7 @@ note.say(
     "{same_direction:.0%} of the types.",
     tested=(tested.height, "types in an assay"),
     called=called.height,
-    called_cells=int(calls.filter(pl.col("method") == "chi-square")["called"].sum()),
+    called_cells=called_cells,
     same_direction=float((signs == signs[:, :1]).all(axis=1).mean()) if len(signs) else None,
 )
 
