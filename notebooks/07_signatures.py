@@ -335,7 +335,9 @@ check("07.empirical", empirical_p)
 
 # %%
 import decoupler as dc
+import numba
 
+numba.set_num_threads(1)  # a dozen sets a cell: sharing them costs more
 scored_cells = cells[cells.obs["DonorID"].isin(donors["DonorID"])].copy()
 sc.pp.filter_genes(scored_cells, min_cells=3)
 sc.pp.filter_cells(scored_cells, min_genes=1)

@@ -31,7 +31,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import scanpy as sc
-import seaborn as sns
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -191,12 +190,6 @@ ax.plot(age, mean_of_others(age), "_k", label="mean of the others")
 ax.axline((50, 50), slope=1, linestyle=":", color="0.5")
 ax.set(xlabel="age (years)", ylabel="predicted age (years)")
 ax.legend(loc="upper left");
-
-# %% mystnb={"figure": {"caption": "Mean error of the model with whole donors left out when ages are dealt anew (histogram), with the true ages (line), and of the mean of the others (dots).", "name": "fig-08-errors"}, "image": {"alt": "Histogram of mean errors in years under dealt ages, with a dashed vertical line at the error with true ages and a dotted one at that of the mean."}}
-ax = sns.histplot(errors[1:], color="0.8", edgecolor="white", bins=25)
-ax.axvline(errors[0], linestyle="--", color="black")
-ax.axvline(error_of_mean, linestyle=":", color="black")
-ax.set(xlabel="mean error (years)", ylabel="deals of the ages");
 
 # %% tags=["remove-input", "finding"]
 note.say(

@@ -12,8 +12,8 @@
 # **Question.** What does each block of the scPRINT-2 embedding know, and can a model be trained on parts that nobody
 # can load at once?
 #
-# **You will** draw a fair sample of cells from all parts, map it, probe which labels each block knows, count clusters
-# over all cells, and train a model part by part that says how sure it is.
+# **You will** draw a fair sample of cells from all parts, probe which labels each block knows, count clusters over all
+# cells, and train a model part by part that says how sure it is.
 #
 # **Before you start.** [The embedding atlas](06_scprint_atlas), which checks and surveys the same parts.
 #
@@ -30,7 +30,6 @@ import zlib
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
-import scanpy as sc
 import seaborn as sns
 from scipy import stats
 
@@ -45,7 +44,7 @@ style.apply()
 # %% tags=["parameters"] nbmake={"mock": {"parts": "tiny", "sample": 2000}}
 parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
 decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
-sample: int = 8000  # cells drawn for probes, maps and neighbors [500, 200000]
+sample: int = 8000  # cells drawn for probes and centers [500, 200000]
 seed: int = 7  # of the simulation, the sample and the fits [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 
@@ -95,7 +94,7 @@ print((start, start + layout.WIDTHS["age_group"]))
 check("11.offset", (start, start + layout.WIDTHS["age_group"]))
 
 # %% [markdown]
-# ## A map of a fair sample
+# ## A fair sample
 #
 # The embedding stays on disk. [`sample.draw`](../book/api) takes cells with equal chance from all parts, as an
 # AnnData: the 424 columns in `X`, the blocks in `obsm`, part and labels in `obs`. A new part changes few of the cells
@@ -107,15 +106,6 @@ check("11.offset", (start, start + layout.WIDTHS["age_group"]))
 drawn = sampling.draw(
     folder, cells=sample, seed=seed, only=found.counted, decoder=decoder
 )
-group = pl.from_pandas(drawn.obs[["cell_type"]].astype(str))
-group = group.select(labels.broad_group("cell_type"))["cell_type"]
-usual = group.value_counts(sort=True)["cell_type"].head(6)
-drawn.obs["group"] = group.replace_strict(usual, usual, default="other")
-on_block = sc.AnnData(drawn.obsm["cell_type"], obs=drawn.obs)
-sc.pp.pca(on_block, n_comps=10, random_state=seed)
-
-# %% mystnb={"figure": {"caption": "The cell type block of a fair sample, on its first two principal components; broad groups by predicted cell type.", "name": "fig-11-map"}, "image": {"alt": "Scatter plot of sampled cells on two principal components of the cell type block, with a color for each broad group of cell types."}}
-sc.pl.pca(on_block, color="group", size=15, show=False);
 
 # %% [markdown]
 # ## What each block knows
@@ -419,14 +409,12 @@ note.say(
 # %% [markdown]
 # ## On your own file
 #
-# A folder of parts of your own: a fair sample as an AnnData, its principal components for maps and neighbors, and a
-# probe that holds whole parts out.
+# A folder of parts of your own: a fair sample as an AnnData, and a probe that holds whole parts out.
 
 # %%
 my_parts = folder  # "/data/scprint2"
 my_names = labels.beside(my_parts)
 some = sampling.draw(my_parts, cells=2000, decoder=my_names)
-sc.pp.pca(some, n_comps=20)
 tissue = some.obs["tissue"].astype(str)
 often = (tissue.map(tissue.value_counts()) >= 30).to_numpy()
 guess = cross_val_predict(

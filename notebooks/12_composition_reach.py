@@ -284,6 +284,7 @@ plt.figure(figsize=(5.6, 4.2))
 axis = sns.scatterplot(
     points.to_pandas(), x="fraction", y="row", hue="Age_bin",
     style="Age_bin", s=50, palette=dict(style.GROUP_COLOR),
+    markers=dict(style.GROUP_MARKER),
 )
 axis.set_xscale("symlog", linthresh=0.01)
 axis.set(ylabel="", xlabel="fraction", xlim=(-0.001, 1))

@@ -29,6 +29,7 @@ ASSAY_MARKER: dict[str, str] = {names.CELLS: "o", names.NUCLEI: "s"}
 SEX_COLOR: dict[str, str] = {names.MALE: GREEN, names.FEMALE: PURPLE}
 SEX_MARKER: dict[str, str] = {names.MALE: "^", names.FEMALE: "D"}
 GROUP_COLOR: dict[str, str] = {names.YOUNG: SKY, names.OLD: VERMILION}
+GROUP_MARKER: dict[str, str] = {names.YOUNG: "v", names.OLD: "P"}
 DIVERGING = "PuOr_r"  # color map around zero
 SEQUENTIAL = "cividis"  # color map from none to much
 
