@@ -1,6 +1,7 @@
 import errno
 from pathlib import Path
 
+import json
 import anndata
 import h5py
 import numpy as np
