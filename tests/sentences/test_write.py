@@ -1,7 +1,7 @@
 import errno
+import json
 from pathlib import Path
 
-import json
 import anndata
 import h5py
 import numpy as np

@@ -50,10 +50,12 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
     with writing(target, owned=True) as part:
         part.mkdir()
         _copy_pages(project, part)
+        pages = {path.stem for path in (project.root / "book").glob("*.md")}
+        gone = {*missing, *(pages - {path.stem for path in (part / "book").glob("*.md")})}
         for path in (*part.glob("*.md"), *(part / "book").glob("*.md")):
-            path.write_text(without_links(path.read_text(encoding="utf-8"), set(missing)), encoding="utf-8")
+            path.write_text(without_links(path.read_text(encoding="utf-8"), gone), encoding="utf-8")
         about = {
-            name: _stage_notebook(project, project.notebooks[name], found, part / "notebooks", set(missing))
+            name: _stage_notebook(project, project.notebooks[name], found, part / "notebooks", gone)
             for name, found in runs.items()
         }
         toc = _kept(read_yaml(project.root / "_toc.yml"), part)
@@ -155,7 +157,7 @@ def _stage_notebook(
 
 
 def _copy_pages(project: Project, part: Path) -> None:
-    """Copy pages and the sweeps that were made."""
+    """Copy pages and the sweeps that were made; a page of a sweep that was not is left out, and the gallery without any."""
     hidden = shutil.ignore_patterns(".*", "__pycache__")
     if (project.root / "book").is_dir():
         shutil.copytree(project.root / "book", part / "book", ignore=hidden)
@@ -164,6 +166,12 @@ def _copy_pages(project: Project, part: Path) -> None:
             shutil.copyfile(path, part / path.name)
     for about in (project.build / "sweeps").glob(f"*/{SWEEP_FILE}"):
         shutil.copytree(about.parent, part / "sweeps" / about.parent.name, ignore=hidden)
+    pages = list((part / "book").glob("gallery_*.md"))
+    for page in pages:
+        if not (part / "sweeps" / page.stem.removeprefix("gallery_")).is_dir():
+            page.unlink()
+    if pages and not any(page.is_file() for page in pages):
+        (part / "book" / "gallery.md").unlink(missing_ok=True)
 
 
 def without_links(text: str, gone: set[str]) -> str:
@@ -188,7 +196,7 @@ def _kept(entry: dict[str, Any], part: Path) -> dict[str, Any] | None:
         kept[name] = [one for inner in entry[name] if (one := _kept(inner, part))]
         if not kept[name]:
             del kept[name]
-    there = any(part.glob(f"{entry['file']}*")) if "file" in entry else {"root", "chapters"} & kept.keys()
+    there = any(part.glob(f"{entry['file']}.*")) if "file" in entry else {"root", "chapters"} & kept.keys()
     return kept if there else None
 
 
