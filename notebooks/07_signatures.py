@@ -596,8 +596,6 @@ note.say(
 # %% [markdown] tags=["quiz"]
 # ## Quiz
 #
-# Choose by opening an answer.
-#
 # **A score of senescence rises with age. Which question comes first?**
 #
 # <details><summary>How small is p?</summary>Not yet.</details>

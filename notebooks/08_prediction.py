@@ -417,7 +417,6 @@ check("08.macro", macro_recall)
 # genes, for donors not seen before, to leave little more than a guess. A donor is the mean of its cells, read by a model
 # of all others: a single cell holds too few of these molecules to vote.
 
-
 # %%
 def sex_right(genes):
     """Share of donors whose sex is read right, each by the others."""
@@ -523,8 +522,6 @@ note.say(
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
-#
-# Choose by opening an answer.
 #
 # **A clock errs by three years on cells split at random and by fourteen on donors left out. What is its error for you?**
 #

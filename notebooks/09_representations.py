@@ -169,7 +169,6 @@ for ax, color in zip(axes, ["type", "batch", "DonorID"], strict=True):
 #
 # Mixing is the entropy of donors among a cell's neighbors of its own type, as a share of the entropy of the whole type.
 
-
 # %%
 def mixing(neighbors, groups):
     codes, names = pd.factorize(groups)
@@ -431,8 +430,6 @@ note.say(
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
-#
-# Choose by opening an answer.
 #
 # **A view mixes donors perfectly. Is it the best view for aging?**
 #

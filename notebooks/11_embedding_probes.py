@@ -426,18 +426,11 @@ print(f"{balanced_accuracy_score(tissue[often], guess):.2f}")
 # %% [markdown] tags=["quiz"]
 # ## Quiz
 #
-# Choose by opening an answer.
-#
 # **A probe reads the tissue from a block that was made for cell types. What follows?**
 #
 # <details><summary>The block is wrong</summary>Not yet: types and tissues go together.</details>
 # <details><summary>Blocks share knowledge</summary>Right: compare with a probe on parts that were held out, and with chance.</details>
 
 # %% tags=["remove-input"]
-note.provenance(
-    {
-        "kind": f"{note.findings['parts_kind'].value} parts",
-        "cells": found.parts["cells"].sum(),
-        "parts": len(found.counted),
-    }
-)
+kind = f"{note.findings['parts_kind'].value} parts"
+note.provenance({"kind": kind, "cells": found.parts["cells"].sum(), "parts": len(found.counted)})

@@ -273,8 +273,8 @@ retested = pl.DataFrame(
     rows, orient="row",
     schema=["batch", "type", "young", "old", "rank_p", "root_p", "ways"],
 ).sort("rank_p")
-rank_q = stats.false_discovery_control(retested["rank_p"])
-retested = retested.with_columns(rank_q=pl.Series(rank_q))
+q = stats.false_discovery_control(retested["rank_p"])
+retested = retested.with_columns(rank_q=pl.Series(q))
 
 # %% mystnb={"figure": {"caption": "REAL DATA, read off the published figures: fraction of each fully read type in every library group, young and old; axis linear up to a hundredth, then logarithmic.", "name": "fig-12-fractions"}, "image": {"alt": "One row a type and assay, one mark a library group: published fractions of young and old side by side."}}
 points = whole.with_columns(
@@ -386,8 +386,6 @@ print(f"{smallest:.2f} log2 per decade, or {2**smallest:.2f}-fold")
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
-#
-# Choose by opening an answer.
 #
 # **A type's change is not called. What follows?**
 #
