@@ -45,7 +45,7 @@ from sklearn.preprocessing import StandardScaler
 from helpers import findings, sources, style
 from helpers.book.workshop import check
 from helpers.facts import study
-from helpers.sentences import decode, padding, prompts, write
+from helpers.sentences import padding, prompts, write
 from helpers.sentences.encode import Rule, add_shares, count_ties, encode, rank
 from helpers.stats import permute
 
@@ -272,13 +272,12 @@ drawn = rng.permutation(few)
 fitted = places_and_values(drawn[: len(drawn) // 5])
 held_out = places_and_values(drawn[len(drawn) // 5 :])
 near = fitted.filter(pl.col("place") < 1000)
-line = decode.Fit(*np.polyfit(np.log10(1 + near["place"]), near["value"], 1))
-held_out = held_out.with_columns(
-    decoded=pl.Series(line.predict(held_out["place"].to_numpy())),
-)
+line = np.polyfit(np.log10(1 + near["place"]), near["value"], 1)
+decoded = np.polyval(line, np.log10(1 + held_out["place"])).clip(min=0)
+held_out = held_out.with_columns(decoded=pl.Series(decoded))
 
 # %%
-value, decoded = held_out["value"].to_numpy(), held_out["decoded"].to_numpy()
+value = held_out["value"].to_numpy()
 r2 = r2_score(value, decoded)
 pearson = stats.pearsonr(value, decoded).statistic
 spearman = stats.spearmanr(value, decoded).statistic

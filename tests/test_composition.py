@@ -6,15 +6,26 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
+from helpers import names
 from helpers.errors import DesignError, ParameterError, TableError
 from helpers.stats import composition
+
+
+def make_donors(n: int = 17, *, total: int = 2_000, seed: int) -> pl.DataFrame:
+    """Return made-up donors: ages spread from 19 to 74 years, sexes by turns, totals that differ fourfold."""
+    ages = np.linspace(19, 74, n).round(0)
+    totals = np.exp2(np.log2(total) + np.random.default_rng(seed).uniform(-1, 1, n)).astype(int)
+    bins = [names.YOUNG if age < 40 else names.OLD for age in ages]
+    sexes = [names.MALE if i % 2 else names.FEMALE for i in range(n)]
+    donors = {names.DONOR: [f"D{i:02}" for i in range(n)], names.EXACT_AGE: ages, names.AGE_BIN: bins}
+    return pl.DataFrame(donors | {names.SEX: sexes, composition.TOTAL: totals})
 
 
 @pytest.fixture
 def made():
     """Return sixteen donors of three types, of which only A changes: by one log2 unit a decade, before shares."""
     return composition.draw(
-        composition.make_donors(16, total=4_000, seed=1),
+        make_donors(16, total=4_000, seed=1),
         shares={"A": 0.1, "B": 0.5, "C": 0.4}, slopes={"A": 1.0}, log2_sd=0.2, seed=2,
     )  # fmt: skip
 
@@ -60,7 +71,7 @@ def test_without_a_change_few_are_called():
     called = [
         composition.compare(
             composition.draw(
-                composition.make_donors(12, seed=seed), shares={"A": 0.2, "B": 0.8}, log2_sd=0.5, seed=seed
+                make_donors(12, seed=seed), shares={"A": 0.2, "B": 0.8}, log2_sd=0.5, seed=seed
             ),
             draws=199, intervals=False,
         )["p"].head(1).item()
@@ -79,7 +90,7 @@ def test_the_donors_decide_which_columns_can_be_told_from_age(made):
 
 
 def test_the_order_of_donors_does_not_change_what_is_drawn(made):
-    donors = composition.make_donors(16, total=4_000, seed=1)
+    donors = make_donors(16, total=4_000, seed=1)
     options = {"shares": {"A": 0.1, "B": 0.5, "C": 0.4}, "slopes": {"A": 1.0}, "log2_sd": 0.2, "seed": 2}
     assert composition.draw(donors.reverse(), **options).equals(made)
 

@@ -17,7 +17,7 @@ from helpers.simulate import atlas, cohort, truth
 from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
 
 KIND = "simulated release"
-_BLOCK = 1024  # cells
+_BLOCK = 256  # genes made dense at once
 _NEIGHBORS = {"n_neighbors": 15, "method": "umap", "random_state": 0, "metric": "euclidean", "n_pcs": 40}
 _TSNE = {
     "perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000, "n_jobs": 8, "metric": "euclidean",
@@ -73,9 +73,11 @@ def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
     """Write dense float32 columns in one row group; they wait in a scratch file, since full size is 20 GiB of them."""
     files.require_room(path, 4 * x.shape[0] * x.shape[1])
     with tempfile.TemporaryFile(dir=path.parent) as scratch:
-        dense = np.memmap(scratch, np.float32, "w+", shape=(x.shape[1], x.shape[0]))
-        for first in range(0, x.shape[0], _BLOCK):
-            dense[:, first : first + _BLOCK] = x[first : first + _BLOCK].toarray().T
+        held = x.tocsc()
+        for first in range(0, x.shape[1], _BLOCK):
+            held[:, first : first + _BLOCK].T.toarray().tofile(scratch)
+        del held
+        dense = np.memmap(scratch, np.float32, "r", shape=(x.shape[1], x.shape[0]))
         table = pa.table([pa.array(column) for column in dense], names=genes)
         pq.write_table(table, path, row_group_size=x.shape[0])
 

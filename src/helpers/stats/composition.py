@@ -231,16 +231,6 @@ def draw(
     return _order(pl.concat(rows), [names.ASSAY, names.DONOR])
 
 
-def make_donors(n: int = 17, *, total: int = 2_000, seed: int) -> pl.DataFrame:
-    """Return made-up donors: ages spread from 19 to 74 years, sexes by turns, totals that differ fourfold."""
-    ages = np.linspace(19, 74, n).round(0)
-    totals = np.exp2(np.log2(total) + np.random.default_rng(seed).uniform(-1, 1, n)).astype(int)
-    bins = [names.YOUNG if age < 40 else names.OLD for age in ages]
-    sexes = [names.MALE if i % 2 else names.FEMALE for i in range(n)]
-    donors = {names.DONOR: [f"D{i:02}" for i in range(n)], names.EXACT_AGE: ages, names.AGE_BIN: bins}
-    return pl.DataFrame(donors | {names.SEX: sexes, TOTAL: totals})
-
-
 def estimand(
     counts: pl.DataFrame,
     planted: pl.DataFrame,
