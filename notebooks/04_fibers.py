@@ -295,7 +295,7 @@ note.say(
     else "Every gene of the two sets is seen in these nuclei.",
     genes_unseen=", ".join(unseen) or "none",
 )
-note.save("fiber_gene_sets", published.gene_sets())
+note.save("fiber_gene_sets", study.read("fiber_gene_sets.csv"))
 
 # %% [markdown]
 # Every measure becomes **one value a donor** before it meets age: mean scores within labels, the share of each myosin

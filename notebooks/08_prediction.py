@@ -299,7 +299,10 @@ donor_of = adata.obs["DonorID"].to_numpy(str)
 by_donor = GroupKFold(n_folds).split(X, groups=donor_of)
 at_random = KFold(n_folds, shuffle=True, random_state=seed).split(X)
 svd = TruncatedSVD(min(50, X.shape[1] - 1), n_iter=3, random_state=seed)
-splits = {"whole donors left out": by_donor, "cells split at random": at_random}
+splits = {
+    "whole donors left out": by_donor,
+    "cells split at random": at_random,
+}
 for split, folds in splits.items():
     splits[split] = [
         # components of all cells, learned from those of training alone

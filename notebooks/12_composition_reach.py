@@ -144,6 +144,7 @@ def score(table):
     )
 
 
+# %%
 coverage, still = pl.DataFrame(), pl.DataFrame()
 truth = muscle.truth("composition")
 if truth is not None:
