@@ -91,7 +91,7 @@ def _connect(address: str, error: type[Exception]) -> Any:
         msg = "work on a cluster needs the extra 'cluster': pip install 'musclebook[cluster]'."
         raise error(msg) from None
     try:
-        client = Client(address, timeout=WAIT / 3)
+        client = Client(address, timeout=10)
     except Exception as problem:
         msg = f"no Dask scheduler answers at {address} ({type(problem).__name__}). {HOW}"
         raise error(msg) from problem

@@ -173,12 +173,21 @@ def test_a_full_disk_keeps_the_older_tables_and_says_so(made, tmp_path, monkeypa
 # Dask
 
 
-def test_a_cluster_that_is_not_there_is_said(made, tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_cluster_of_two_processes_gives_identical_tables(made, surveyed, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
+        same(surveyed, survey.run(made, cache=tmp_path, cluster=local.scheduler_address))
+
+
+def test_a_cluster_that_is_not_there_is_said(made, tmp_path):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "WAIT", 0.6)
     for address in ("tcp://127.0.0.1:1", "nonsense", "ftp://x:1"):
         with pytest.raises(PartError, match=f"no Dask scheduler answers at {address}"):
             survey.run(made, cache=tmp_path, cluster=address)
+
+
+def test_without_the_extra_its_name_is_said(made, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(PartError, match=r"musclebook\[cluster\]"):
         survey.run(made, cache=tmp_path, cluster="tcp://127.0.0.1:1")
@@ -186,33 +195,38 @@ def test_a_cluster_that_is_not_there_is_said(made, tmp_path, monkeypatch):
 
 @pytest.fixture
 def scheduler(tmp_path):
-    """Return a cluster of one worker in a process of its own, and its address."""
-    code = (
-        "import distributed, json, time\n"
-        "if __name__ == '__main__':\n"
-        "    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=':0')\n"
-        "    print(json.dumps(cluster.scheduler_address), flush=True)\n"
-        "    time.sleep(120)\n"
-    )
-    (tmp_path / "scheduler.py").write_text(code)
-    command = [sys.executable, str(tmp_path / "scheduler.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as child:
-        yield child, json.loads(child.stdout.readline())
+    """Return a function that starts a cluster in a process of its own, and gives the process and the address."""
+    started = []
+
+    def start(workers):
+        code = (
+            "import distributed, json, time\n"
+            "if __name__ == '__main__':\n"
+            f"    cluster = distributed.LocalCluster(n_workers={workers}, threads_per_worker=1, dashboard_address=':0')\n"
+            "    print(json.dumps(cluster.scheduler_address), flush=True)\n"
+            "    time.sleep(120)\n"
+        )
+        (tmp_path / "scheduler.py").write_text(code)
+        command = [sys.executable, str(tmp_path / "scheduler.py")]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        started.append(child)
+        return child, json.loads(child.stdout.readline())
+
+    yield start
+    for child in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_scheduler_without_workers_is_said(made, tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "WAIT", 2)
-    options = {"processes": False, "protocol": "tcp", "dashboard_address": ":0"}
-    with distributed.LocalCluster(n_workers=0, **options) as empty:
-        address = empty.scheduler_address
-        with pytest.raises(
-            PartError, match=f"at {address} has no workers. Start some: `dask worker {address}`"
-        ):
-            survey.run(made, cache=tmp_path / "c", cluster=address)
+def test_a_scheduler_without_workers_is_said(made, tmp_path, monkeypatch, scheduler):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "WAIT", 1)
+    _, address = scheduler(0)
+    with pytest.raises(PartError, match=f"at {address} has no workers. Start some: `dask worker {address}`"):
+        survey.run(made, cache=tmp_path / "c", cluster=address)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -220,9 +234,9 @@ def test_a_cluster_that_dies_is_said_and_what_was_read_is_kept(
     made, surveyed, tmp_path, monkeypatch, scheduler
 ):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "WAIT", 6)
+    monkeypatch.setattr(cluster, "WAIT", 2)
     monkeypatch.setattr(survey, "_WINDOW", 1)
-    child, address = scheduler
+    child, address = scheduler(1)
 
     def stop(done, _):
         if done == 2:
