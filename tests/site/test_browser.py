@@ -117,8 +117,8 @@ def test_a_page_reads_well_on_a_desk_and_on_a_phone_and_axe_finds_nothing_seriou
     assert _serious(tab) == []
     if page in DARK:
         tab.emulate_media(color_scheme="dark")
-        tab.reload()  # colors that fade from light to dark are none of either
-        assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+        tab.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+        tab.wait_for_timeout(600)  # colors that fade from light to dark are none of either
         assert _serious(tab) == []
 
 
