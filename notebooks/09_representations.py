@@ -13,7 +13,8 @@
 # still knows age?
 #
 # **You will** make two views with scanpy and scikit-learn, set them beside the deposited ones, and measure all on the
-# same cells; see what an uncorrected projection does; and read the trade between purity and mixing.
+# same cells; see what an uncorrected projection does; read the trade between purity and mixing; and compare light
+# gene networks of young and old donors, donor by donor.
 #
 # **Before you start.** [Loading the atlas](01_loading), and [prediction that respects donors](08_prediction).
 #
@@ -25,11 +26,13 @@
 # labels in hand agrees with the labels.
 
 # %%
+import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
 import scanpy as sc
+import scipy.sparse as sp
 import seaborn as sns
 from adjustText import adjust_text
 from scipy.stats import entropy
@@ -51,6 +54,7 @@ from sklearn.preprocessing import StandardScaler
 from helpers import findings, sources, style
 from helpers.book.workshop import check
 from helpers.sentences.encode import Rule, encode
+from helpers.stats import permute
 
 style.apply()
 
@@ -60,8 +64,12 @@ level: str = "annotation_level0"  # labels that the measures refer to {annotatio
 sample: int = 3000  # cells on which the measures are computed [200, 50000]
 words: int = 200  # words of a cell sentence [10, 2000]
 extra: str = ""  # a representation of your own: a key of obsm, or a Parquet file with one row a cell; empty: none
+cell_type: str = "MuSC"  # coarse type whose gene networks are compared
+assay: str = "cells"  # assay of those networks {cells, nuclei}
+grn: str = ""  # an .h5ad with a gene network in varp, such as scPRINT writes; empty: none
+n_permutations: int = 499  # deals of age bins over donors, all where there are fewer [50, 10000]
 budget: str = "6 GiB"  # memory that loading may take
-seed: int = 1  # of the sample, of maps and of clusterings [0, 1000000]
+seed: int = 1  # of the sample, of clusterings and permutations [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 
 # %% tags=["remove-cell"]
@@ -121,7 +129,9 @@ if extra and extra not in adata.obsm:
 # a library first, and change nothing below but the clusters.
 
 # %%
-size = adata.obs[level].map(adata.obs[level].value_counts()).to_numpy(int)
+size = (
+    adata.obs.groupby(level, observed=True)[level].transform("size").to_numpy()
+)
 usable = np.flatnonzero((size >= 10) & (adata.obs[level] != "not given"))
 rng = np.random.default_rng(seed)
 rows = rng.choice(usable, min(sample, len(usable)), replace=False)
@@ -169,6 +179,7 @@ for ax, color in zip(axes, ["type", "batch", "DonorID"], strict=True):
 #
 # Mixing is the entropy of donors among a cell's neighbors of its own type, as a share of the entropy of the whole type.
 
+
 # %%
 def mixing(neighbors, groups):
     codes, names = pd.factorize(groups)
@@ -179,10 +190,17 @@ def mixing(neighbors, groups):
         if whole == 0 or len(mine) < 20:
             continue
         same = labels[neighbors[mine]] == kind
-        of = codes[neighbors[mine]][:, :, None] == np.arange(len(names))
-        tally = (same[:, :, None] & of).sum(axis=1)
+        tally = np.stack(
+            [
+                (same & (codes[neighbors[mine]] == code)).sum(axis=1)
+                for code in range(len(names))
+            ],
+            axis=1,
+        )
         shares += [entropy(tally[tally.sum(axis=1) >= 3], axis=1) / whole]
-    return np.concatenate(shares).clip(max=1).mean() if shares else np.nan
+    if not shares:
+        return np.nan
+    return np.concatenate(shares).clip(max=1).mean()
 
 # %% [markdown]
 # Age is asked of the commonest type that eight donors have: {term}`ridge regression` on the donors' mean positions, each donor
@@ -253,14 +271,15 @@ fair = table.drop(index=from_labels, errors="ignore")
 
 # %% tags=["remove-input", "finding"]
 best = {column: fair[column].idxmax() for column in ("purity", "donors mixed", "transfer F1")}
+out = [view for view in from_labels if view in table.index]
+note.record("views_judged", len(fair), "views")
+note.record("left_aside", ", ".join(out) or "none")
 note.say(
     "On {cells_measured}, {views_compared} were compared; {views_judged.number} of them are judged, those not drawn from the "
     "labels (left aside: {left_aside}). Purest neighbors: {purest} ({purity}); best mixed donors: {best_mixed} ({mixing}); "
     "labels best carried to other donors: **{best_transfer}** (macro F1 {transfer_f1}).",
     cells_measured=(sub.n_obs, "cells"),
     views_compared=(len(views), "views"),
-    views_judged=(len(fair), "views"),
-    left_aside=", ".join(view for view in from_labels if view in table.index) or "none",
     purest=best["purity"],
     purity=float(fair["purity"].max()),
     best_mixed=best["donors mixed"],
@@ -300,25 +319,30 @@ check("09.purity", purity)
 
 # %% mystnb={"figure": {"caption": "Purity of neighbors against mixing of donors within types, one mark a view; open marks were drawn from the labels.", "name": "fig-09-trade"}, "image": {"alt": "Scatter plot with one named mark a view: share of neighbors of the own type against mixing of donors."}}
 figure, ax = plt.subplots(figsize=(5.6, 4))
-names = []
 for name, row in table.iterrows():
-    place = row["donors mixed"], row["purity"]
     face = "white" if name in from_labels else "black"
-    ax.plot(*place, "o", mfc=face, mec="black")
-    names.append(ax.text(*place, name))
+    ax.plot(row["donors mixed"], row["purity"], "o", mfc=face, mec="black")
+names = [
+    ax.text(row["donors mixed"], row["purity"], name)
+    for name, row in table.iterrows()
+]
 ax.margins(0.25)
 ax.set(xlabel="donors mixed (1: as in the type)", ylabel="purity")
 adjust_text(names, ax=ax, expand=(1.3, 1.8));
 
 # %% tags=["remove-input", "finding"]
+note.record("mixing_scvi", table["donors mixed"].get("X_scVI"))
+note.record("mixing_pca", table["donors mixed"].get("X_pca"))
+note.record("assay_mixing_scvi", table["assays mixed"].get("X_scVI"))
+note.record("assay_mixing_pca", table["assays mixed"].get("X_pca"))
 note.say(
     "Donor mixing of scVI: {mixing_scvi}, of the uncorrected PCA: {mixing_pca}. Mixing of the assays: "
-    "{assay_mixing_scvi} against {assay_mixing_pca}."
-    + (" Of the simulated scVI this was built in, and says nothing about the method." if muscle.simulated else ""),
-    mixing_scvi=table["donors mixed"].get("X_scVI"),
-    mixing_pca=table["donors mixed"].get("X_pca"),
-    assay_mixing_scvi=table["assays mixed"].get("X_scVI"),
-    assay_mixing_pca=table["assays mixed"].get("X_pca"),
+    "{assay_mixing_scvi} against {assay_mixing_pca}. "
+    + (
+        "Of the simulated scVI this was built in, and says nothing about the method."
+        if muscle.simulated
+        else ""
+    )
 )
 
 # %% [markdown] tags=["exercise"]
@@ -342,11 +366,136 @@ def entropy_of(groups):
 print(f"{entropy_of(list(donors[near['PCA, made here'][0]])):.2f}")
 check("09.entropy", entropy_of)
 
+# %% [markdown]
+# ## Networks, donor by donor
+#
+# The public card plans gene networks inferred by a foundation model. Until then, a light stand-in: correlation of the
+# most variable genes over the cells of one type, *one network a donor*. Only so can an edge be asked whether it differs
+# between young and old people, and whether it is there in most of them.
+
+# %%
+chosen = (adata.obs["annotation_level0"] == cell_type) & (
+    adata.obs["batch"] == assay
+)
+people = (
+    adata.obs[chosen]
+    .groupby("DonorID", observed=True)
+    .agg(cells=("Sex", "size"), bin=("Age_bin", "first"), Sex=("Sex", "first"))
+)
+people = people[(people["cells"] >= 25) & people["bin"].isin(["young", "old"])]
+people = people.join(
+    muscle.donors.select("DonorID", "chemistry")
+    .to_pandas()
+    .set_index("DonorID")
+)
+old = (people["bin"] == "old").to_numpy()
+enough = 2 <= old.sum() <= len(old) - 2
+
+# %%
+if enough:
+    part = adata[chosen]
+    seen = np.asarray((part.X > 0).mean(axis=0)).ravel() >= 0.1
+    values = part[:, seen].to_df()
+    values = values[values.var().nlargest(60).index.sort_values()]
+    first, second = np.triu_indices(values.shape[1], 1)
+    networks = [
+        values[part.obs["DonorID"] == donor].corr().fillna(0).to_numpy()
+        for donor in people.index
+    ]
+    z = np.arctanh(
+        np.clip(np.stack(networks)[:, first, second], -0.999, 0.999)
+    )
+
+# %% [markdown]
+# The null deals the age bins anew to the donors, among donors of one sex and chemistry where that leaves enough ways,
+# else of one sex, else among all; the difference is taken between the same donors. Without this, an edge of men would
+# pass for an edge of youth where all young donors are men.
+
+# %%
+if enough:
+    deals = permute.deal(
+        old.astype(float), strata=people[["Sex", "chemistry"]],
+        draws=n_permutations, seed=seed,
+    )
+    difference, _, _, p = permute.fit_slopes(deals, z, steps=0)
+    edges = pl.DataFrame(
+        {
+            "gene": values.columns[first],
+            "partner": values.columns[second],
+            "young": np.tanh(z[~old].mean(axis=0)),
+            "old": np.tanh(z[old].mean(axis=0)),
+            "difference": difference,
+            "p": p,
+            "same_sign": (np.sign(z) == np.sign(z.mean(axis=0))).mean(axis=0),
+        }
+    ).sort(pl.col("difference").abs(), descending=True)
+
+# %% mystnb={"figure": {"caption": "Mean correlation of gene pairs over old donors against young donors; the five pairs of largest difference are black and named.", "name": "fig-09-edges"}, "image": {"alt": "Scatter plot of correlations, old against young, around the diagonal; the pairs farthest from it are black and named."}}
+if enough:
+    figure, ax = plt.subplots(figsize=(5.6, 4.6))
+    ax.plot(edges["young"], edges["old"], ".", color="0.75")
+    ax.axline((0, 0), slope=1, linestyle=":", color="0.5")
+    top = edges.head(5)
+    ax.plot(top["young"], top["old"], "o", color="black")
+    pairs = [
+        ax.text(row["young"], row["old"], f"{row['gene']}–{row['partner']}")
+        for row in top.iter_rows(named=True)
+    ]
+    ax.margins(0.15)
+    ax.set(xlabel="correlation, young donors", ylabel="old donors")
+    adjust_text(pairs, ax=ax, expand=(1.3, 1.8))
+
+# %% tags=["remove-input", "finding"]
+note.record("network_donors", len(people), "donors")
+note.record("network_edges", edges.height if enough else 0, "gene pairs")
+note.record("network_stable", float((edges["same_sign"] >= 0.9).mean()) if enough else None)
+note.record("network_small_p", float((edges["p"] < 0.05).mean()) if enough else None)
+if enough:
+    note.say(
+        f"{cell_type} of {assay}: "
+        + "networks of {network_donors}, {network_edges} each. Pairs whose sign is the same in "
+        "nearly all donors: {network_stable:.0%}. Pairs with a permutation p below 0.05, none of them adjusted for how many "
+        "there are: {network_small_p:.1%}. " + deals.sentence()
+    )
+    note.save("network_edges", edges)
+else:
+    note.say(
+        f"{cell_type} of {assay}: "
+        + "{network_donors:donor|donors} with enough cells and a known age bin, which is too few to "
+        "compare networks ({network_edges} compared; stable {network_stable}, small p {network_small_p})."
+    )
+
+# %% [markdown]
+# A network that another program wrote is read through `grn` and compared by the edges it shares with this one.
+
+# %%
+given, strongest = set(), set()
+if enough:
+    pairs = edges.head(200).select("gene", "partner").rows()
+    strongest = {frozenset(pair) for pair in pairs}
+if grn:
+    other = ad.read_h5ad(grn)
+    weights = sp.coo_matrix(other.varp["GRN"])
+    most = np.argsort(-np.abs(weights.data))[:5000]
+    genes = other.var_names
+    pairs = zip(
+        genes[weights.row[most]], genes[weights.col[most]], strict=True
+    )
+    given = {frozenset(pair) for pair in pairs if len(set(pair)) == 2}
+
+# %% tags=["remove-input", "finding"]
+note.record("grn_edges", len(given), "edges")
+note.record("grn_shared", len(given & strongest), "edges")
+note.say(
+    "The network given holds {grn_edges}; {grn_shared.number} of them are among the strongest differences here."
+    if grn
+    else "No network was given: {grn_edges:edge|edges} to compare, {grn_shared:edge|edges} shared."
+)
+
 # %% [markdown] tags=["exercise"]
 # ### Exercise: Edges in common (10 minutes)
 #
-# Do two views agree on who is near whom? Write `jaccard(first, second)` for two lists of pairs. A pair is undirected:
-# `("A", "B")` is `("B", "A")`. Try it on the pairs of cell and neighbor of two views.
+# Write `jaccard(first, second)` for two lists of gene pairs. A pair is undirected: `("A", "B")` is `("B", "A")`.
 #
 # <details><summary>Hint</summary>
 #
@@ -360,11 +509,8 @@ def jaccard(first, second):
     return len(one & two) / len(one | two) if one | two else 0.0
 
 
-edges = [
-    [(cell, one) for cell, row in enumerate(near[view]) for one in row]
-    for view in ("PCA, made here", "sentences, made here")
-]
-print(f"{jaccard(*edges):.2f}")
+tried = jaccard([("A", "B"), ("C", "D")], [("B", "A"), ("E", "F")])
+print(f"{tried:.2f}")
 check("09.jaccard", jaccard)
 
 # %% [markdown]
@@ -375,12 +521,14 @@ check("09.jaccard", jaccard)
 
 # %% tags=["remove-input", "finding"]
 both = {"X_scVI", "X_pca"} <= set(table.index) and muscle.simulated
-mixed = table["donors mixed"]
+note.record(
+    "mixing_tells_corrected",
+    bool(table["donors mixed"]["X_scVI"] > table["donors mixed"]["X_pca"]) if both else None,
+)
 note.say(
     "Donor mixing ranks the corrected view above the uncorrected one: **{mixing_tells_corrected}**."
     if both
-    else "Nothing was planted in these data: whether mixing tells a corrected view is {mixing_tells_corrected}.",
-    mixing_tells_corrected=bool(mixed["X_scVI"] > mixed["X_pca"]) if both else None,
+    else "Nothing was planted in these data: whether mixing tells a corrected view is {mixing_tells_corrected}."
 )
 
 # %% [markdown]
@@ -395,28 +543,47 @@ note.say(
 # - The study's labels were made on views like one of those compared. That view has a head start that no measure removes.
 # - Two-dimensional maps lose by construction; they are for looking.
 # - Mixing is measured within types. A donor that truly differs should not mix, and no measure knows which donors do.
+# - Correlations over the cells of a donor mix states of the type; an edge is not a regulation.
 # - Embeddings of scPRINT-2 cannot be computed on a machine without its weights; [its chapter](06_scprint_atlas) shows how
 #   to prepare the input and read the result.
 
 # %% [markdown]
 # ## On your own file
 #
-# Purity and mixing of any view of any `.h5ad` with types and donors.
+# Purity and mixing of any view of any `.h5ad` with types and donors. It runs as it stands, on a file written from this
+# page's atlas.
 
 # %%
-yours = sub[:500, sub.var["highly_variable"]].copy()  # sc.read_h5ad("my.h5ad")
+path, kind, donor = f"{note.folder}/own.h5ad", level, "DonorID"
+small = adata[rows[:500], adata.var["highly_variable"]].copy()
+ad.AnnData(
+    small.X, obs=small.obs[[kind, donor]], var=small.var[[]]
+).write_h5ad(path)
+
+# %%
+yours = sc.read_h5ad(path)
 sc.pp.pca(yours)
 sc.pp.neighbors(yours, n_neighbors=16, method="gauss")
 closest = yours.obsp["distances"].indices.reshape(yours.n_obs, -1)
-types, donor_of = (yours.obs[one].to_numpy(str) for one in (level, "DonorID"))
-shares = pd.DataFrame(
-    {
-        "type": types,
-        "of the type": (types[closest] == types[:, None]).mean(axis=1),
-        "of the donor": (donor_of[closest] == donor_of[:, None]).mean(axis=1),
-    }
+types, donor_of = (yours.obs[one].to_numpy(str) for one in (kind, donor))
+same_type = types[closest] == types[:, None]
+same_donor = donor_of[closest] == donor_of[:, None]
+summary = pd.DataFrame(
+    {"type": types, "pure": same_type.mean(1), "own donor": same_donor.mean(1)}
 )
-shares.groupby("type").mean().round(2).head()
+summary = summary.groupby("type").agg(
+    cells=("pure", "size"), pure=("pure", "mean"),
+    own_donor=("own donor", "mean"),
+)
+
+# %% tags=["remove-input"]
+note.table(
+    summary.reset_index().sort_values("cells", ascending=False),
+    "The file read back: share of a cell's neighbors that are of its type, and that are of its donor.",
+    rows=5,
+    columns={"type": "type", "cells": "cells", "of the type": "pure", "of the donor": "own_donor"},
+    percent=["pure", "own_donor"],
+)
 
 # %% [markdown]
 # ## In short
@@ -430,6 +597,8 @@ note.say(
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
+#
+# Choose by opening an answer.
 #
 # **A view mixes donors perfectly. Is it the best view for aging?**
 #

@@ -7,6 +7,7 @@ import zipfile
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
 from helpers.scprint import labels
@@ -16,9 +17,6 @@ DECODERS = {
     "tissue_ontology_term_id": ["UBERON:0002048", "lung"],
     "sex_ontology_term_id": {"0": "PATO:0000383", "1": "PATO:0000384"},
 }
-
-
-CODES = {"organism": pl.UInt16, "cell_type_2": pl.UInt16}
 
 
 def checkpoint_file(path, content):
@@ -31,6 +29,19 @@ def checkpoint_file(path, content):
 def named(decoder, class_name, code, *, to="name"):
     frame = pl.DataFrame({class_name: [code]}, schema={class_name: pl.UInt16})
     return labels.decode(frame, decoder, to=to)[class_name].item()
+
+
+def test_organisms_need_no_file(tmp_path):
+    decoder = labels.beside(tmp_path)
+    four = [named(decoder, "organism", code) for code in (0, 2, 11, 15)]
+    assert four == ["mouse", "arabidopsis", "human", "rabbit"]
+    assert named(decoder, "organism", 11, to="id") == "NCBITaxon:9606"
+
+
+def test_undecoded_labels_stay_numbers():
+    decoder = labels.built_in()
+    assert named(decoder, "organism", 16) == "16"
+    assert named(decoder, "cell_type_2", 412) == "412"
 
 
 @pytest.mark.parametrize(
@@ -56,11 +67,17 @@ def test_decoders_are_read_from_every_kind_of_file(tmp_path, nest, suffix):
     assert named(decoder, "assay", 3) == "3"
 
 
-def test_organisms_need_no_file_and_what_has_no_name_stays_a_number(tmp_path):
-    frame = pl.DataFrame({"organism": [0, 11, 16], "cell_type_2": [1, 2, 412]}, schema_overrides=CODES).lazy()
-    decoded = labels.decode(frame, labels.beside(tmp_path)).collect()
-    assert decoded["organism"].to_list() == ["mouse", "human", "16"]
-    assert decoded["cell_type_2"].to_list() == ["1", "2", "412"]
+def test_lazy_and_whole_tables_are_decoded_alike(decoder):
+    frame = pl.DataFrame(
+        {"tissue": [3, 999], "cells": [7, 8]}, schema={"tissue": pl.UInt16, "cells": pl.Int64}
+    )
+    assert labels.decode(frame, decoder)["tissue"].to_list() == ["blood", "999"]
+    assert_frame_equal(labels.decode(frame.lazy(), decoder).collect(), labels.decode(frame, decoder))
+
+
+def test_what_is_written_is_read(tmp_path, decoder):
+    labels.write(tmp_path / "d.json", decoder)
+    assert_frame_equal(labels.read(tmp_path / "d.json"), decoder, check_row_order=False)
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -95,11 +112,17 @@ class Hostile:
 
 def test_a_hostile_checkpoint_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    state = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": Hostile()}
-    content = {"state": state, "hyper_parameters": {"label_decoders": DECODERS}}
-    path = checkpoint_file(tmp_path / "m.ckpt", content)
+    path = checkpoint_file(
+        tmp_path / "m.ckpt", {"state": Hostile(), "hyper_parameters": {"label_decoders": DECODERS}}
+    )
     assert named(labels.read(path), "cell_type", 0) == "CL:0000097"
     assert not (tmp_path / "hacked").exists()
+
+
+def test_unknown_objects_of_a_checkpoint_are_passed_over(tmp_path):
+    held = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": collections.Counter("aab")}
+    content = {"state": held, "hyper_parameters": {"label_decoders": DECODERS}}
+    assert named(labels.read(checkpoint_file(tmp_path / "m.ckpt", content)), "cell_type", 0) == "CL:0000097"
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
@@ -123,7 +146,7 @@ def test_a_table_of_predictions_keeps_its_classes(tmp_path):
     assert read.columns == ["cell_type", "sex", "x"]
     assert read["sex"].to_list() == ["female", "male"]
     pl.DataFrame({"q": [1]}).write_parquet(tmp_path / "u.parquet")
-    with pytest.raises(PartError, match="needs one column for each predicted label"):
+    with pytest.raises(PartError, match="no predicted label"):
         labels.read_predicted(tmp_path / "u.parquet")
     (tmp_path / "v.parquet").write_text("no")
     with pytest.raises(PartError, match="not a Parquet table"):
@@ -132,16 +155,30 @@ def test_a_table_of_predictions_keeps_its_classes(tmp_path):
         labels.read_predicted(tmp_path / "none.parquet")
 
 
-def test_muscle_and_broad_groups_are_known_by_name():
-    groups = {
-        "MF-Isn(fg)": "muscle fiber", "MuSC": "muscle stem cell", "RBC": "red blood cell", "cardiac muscle cell": "other",
-        "fast muscle cell": "muscle fiber", "skeletal muscle satellite stem cell": "muscle stem cell",
-        "vascular smooth muscle cell": "smooth muscle and pericyte", "podocyte": "other",
-    }  # fmt: skip
-    frame = pl.DataFrame({"cell_type": list(groups)})
-    assert frame.select(labels.broad_group("cell_type"))["cell_type"].to_list() == list(groups.values())
-    muscle = frame.filter(labels.is_muscle("cell_type"))["cell_type"].to_list()
-    assert "fast muscle cell" in muscle
-    assert not {"vascular smooth muscle cell", "cardiac muscle cell", "podocyte"} & set(muscle)
-    tissues = pl.DataFrame({"tissue": ["gastrocnemius", "cardiac muscle tissue", "tendon of biceps"]})
-    assert tissues.select(labels.is_muscle("tissue"))["tissue"].to_list() == [True, False, False]
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("MF-Isn(fg)", "muscle fiber"), ("Specialised MF", "muscle fiber"), ("MuSC", "muscle stem cell"), ("RBC", "red blood cell"),
+        ("fast muscle cell", "muscle fiber"), ("skeletal muscle satellite stem cell", "muscle stem cell"),
+        ("vascular smooth muscle cell", "smooth muscle and pericyte"), ("cardiac muscle cell", "other"),
+        ("CD4-positive, alpha-beta T cell", "lymphocyte"), ("podocyte", "other"),
+    ],
+)  # fmt: skip
+def test_two_ways_of_naming_cells_meet_in_broad_groups(name, group):
+    assert pl.DataFrame({"x": [name]}).select(labels.broad_group("x")).item() == group
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "muscle"),
+    [
+        ("tissue", "gastrocnemius", True), ("tissue", "cardiac muscle tissue", False), ("tissue", "tendon of biceps", False),
+        ("cell_type", "fast muscle cell", True), ("cell_type", "aortic smooth muscle cell", False),
+    ],
+)  # fmt: skip
+def test_muscle_is_known_by_name(column, name, muscle):
+    assert pl.DataFrame({column: [name]}).select(labels.is_muscle(column)).item() is muscle
+
+
+def test_the_real_sample_has_little_muscle(real_sample):
+    frame = labels.read_predicted(real_sample)
+    assert 500 < frame.filter(labels.is_muscle("tissue") | labels.is_muscle("cell_type")).height < 1500

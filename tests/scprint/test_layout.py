@@ -11,6 +11,19 @@ def test_label_columns_follow_the_card():
     assert layout.LABEL_COLUMNS.index("organism_2") == 20
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".npz.npy"])
+def test_the_published_names_are_read(suffix):
+    stem = "step_0__predict_part_17_3"
+    assert layout.FILE_NAME.fullmatch(f"{stem}_embs{suffix}").group("stem", "kind") == (stem, "embs")
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "step_0__predict_part_1_0_logits.npz", "embs.npz", "x_embs.h5ad"]
+)
+def test_other_files_are_no_parts(name):
+    assert layout.FILE_NAME.fullmatch(name) is None
+
+
 @pytest.mark.parametrize(
     ("spelled", "name"),
     [

@@ -1,13 +1,14 @@
 import io
 import os
+import shutil
 import struct
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from helpers.budget import peak_bytes
 from helpers.cli.scprint import group
 from helpers.errors import PartError
 from helpers.scprint import parts, twin
@@ -21,20 +22,40 @@ STEM = "step_0__predict_part_0_0"
 VALUES = np.random.default_rng(1).normal(size=(700, 424)).astype(np.float16)
 
 
-def test_parts_are_found_by_number_and_below_folders_of_any_name(made, tmp_path):
+def test_parts_are_sorted_by_number_not_by_text(tmp_path):
+    for number in (10, 9, 2):
+        for kind in ("embs", "top3", "scores"):
+            (tmp_path / f"step_0__predict_part_{number}_0_{kind}.npz").touch()
+    assert [part.stem for part in parts.find(tmp_path)] == [f"step_0__predict_part_{n}_0" for n in (2, 9, 10)]
+
+
+def test_parts_of_folders_with_the_same_names_stay_apart(made, tmp_path):
+    for name in ("run1", "run2"):
+        shutil.copytree(made, tmp_path / name)
+    found = parts.find(tmp_path)
+    assert len(found) == 2 * len(parts.find(made))
+    assert found[0].stem.startswith("run1/")
+    assert all(len({path.parent for path in part.files.values()}) == 1 for part in found)
+
+
+def test_renamed_files_are_found(copied):
+    for path in copied.glob("*_scores.npz"):
+        path.rename(path.with_name(f"{path.name}.npy"))
+    assert (parts.check(copied)["status"] == "ok").all()
+
+
+def test_a_file_that_lies_there_twice_is_refused(copied):
+    first = next(copied.glob("*_embs.npz"))
+    first.with_suffix(".npy").write_bytes(first.read_bytes())
+    with pytest.raises(PartError, match="1 files lie there twice"):
+        parts.find(copied)
+
+
+def test_a_folder_without_parts_is_refused(tmp_path):
     with pytest.raises(PartError, match="no file in"):
         parts.find(tmp_path)
     with pytest.raises(PartError, match="is not a folder"):
         parts.find(tmp_path / "none")
-    (tmp_path / "x_embs.h5ad").touch()
-    (tmp_path / "step_0__predict_part_1_0_logits.npz").touch()
-    for folder in ("run1", "run2"):
-        (tmp_path / folder).mkdir()
-        for number in (10, 9, 2):
-            for kind in ("embs", "top3", "scores"):
-                (tmp_path / folder / f"step_0__predict_part_{number}_0_{kind}.npz").touch()
-    stems = [f"{run}/step_0__predict_part_{n}_0" for run in ("run1", "run2") for n in (2, 9, 10)]
-    assert [part.stem for part in parts.find(tmp_path)] == stems
 
 
 def test_sound_parts_pass(made):
@@ -59,24 +80,35 @@ def test_every_fault_is_reported_with_its_part(copied, spoil, fault):
     assert "6 parts, 2,500 cells, 1 parts with a fault" in told.stdout
 
 
-def test_what_is_no_fault_is_noted(copied):
-    first, second = (copied / twin.part_name(number) for number in (0, 1))
-    for kind in ("scores", "top3"):
-        path = Path(f"{first}_{kind}.npz")
-        np.savez(path, np.load(path)["arr_0"][:, :22])
-    path = Path(f"{second}_scores.npz")
+def test_a_check_of_headers_alone_does_not_read_the_arrays(copied, spoil):
+    spoil(copied, 0, parts.CHECKSUM)
+    assert (parts.check(copied, deep=False)["status"] == "ok").all()
+    assert (parts.check(copied)["status"] == "fault").sum() == 1
+
+
+def test_twenty_two_columns_are_accepted_and_the_missing_class_is_said(tmp_path):
+    folder = twin.simulate_parts(tmp_path / "p", n_cells=60, n_parts=2, width=22)
+    report = parts.check(folder)
+    assert report["status"].to_list() == ["note", "note"]
+    assert "no cell_culture column" in report["message"][0]
+
+
+def test_scores_that_are_not_best_first_are_noted(copied):
+    path = next(copied.glob("*_scores.npz"))
     scores = np.load(path)["arr_0"]
     scores[:7, [0, 1]] = scores[:7, [1, 0]]
     np.savez(path, scores)
-    path.rename(f"{path}.npy")  # a name that np.save leaves
     report = parts.check(copied)
-    notes = report.filter(report["status"] == "note")["message"].to_list()
-    assert notes == ["no cell_culture column.", "7 label triples are not best first."]
-    assert (report["status"] == "ok").sum() == 4
-    assert (parts.check(copied, deep=False)["status"] == "ok").sum() == 5  # headers alone
-    path.write_bytes(b"")
-    with pytest.raises(PartError, match="1 files lie there twice"):
-        parts.find(copied)
+    assert "7 label triples are not best first" in report.filter(report["status"] == "note")["message"][0]
+
+
+def test_an_extra_row_in_one_file_is_never_paired_away(copied):
+    path = next(copied.glob("*_embs.npz"))
+    values = np.load(path)["arr_0"]
+    np.savez(path, np.vstack([values, values[:1]]))
+    part = next(p for p in parts.find(copied) if p.files["embs"] == path)
+    with pytest.raises(Damage, match="differ in rows: embs 501, top3 500, scores 500"):
+        parts.open_part(part)
 
 
 # one array in every storage
@@ -99,6 +131,7 @@ STORED = {
     "another key": lambda s: np.savez(s, embeddings=VALUES),
     "fortran": lambda s: np.savez(s, np.asfortranarray(VALUES)),
     "fortran compressed": lambda s: np.savez_compressed(s, np.asfortranarray(VALUES)),
+    "with a neighbor": lambda s: np.savez(s, a=np.zeros((3, 5)), b=VALUES),
     "single precision": lambda s: np.savez(s, VALUES.astype(np.float32)),
     "big-endian": lambda s: np.savez(s, VALUES.astype(">f2")),
 }
@@ -108,6 +141,8 @@ STORED = {
 def test_every_storage_gives_the_same_values(tmp_path, how):
     opened = parts.open_part(put(tmp_path / "p", STORED[how]))
     np.testing.assert_array_equal(parts.read(opened, "embs"), VALUES)
+    rows = np.array([0, 5, 127, 128, 699])
+    np.testing.assert_array_equal(parts.read_rows(opened, "embs", rows), VALUES[rows])
     np.testing.assert_array_equal(parts.read(opened, "embs", columns=slice(420, 424)), VALUES[:, 420:])
 
 
@@ -130,6 +165,22 @@ def test_a_flipped_bit_is_found_while_reading(tmp_path, how):
     part.files["embs"].write_bytes(data)
     # a flipped bit in a deflated stream may also break the stream itself
     assert parts.check(tmp_path / "p")["kind"][0] in (parts.CHECKSUM, parts.TRUNCATED)
+
+
+def test_only_the_rows_that_are_asked_for_are_read(tmp_path):
+    # a hole in the file takes no room; reading it would take 1.7 GiB
+    folder = tmp_path / "p"
+    part = put(folder, STORED["npz"])
+    for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
+        part.files[kind].unlink()
+        with (folder / f"{STEM}_{kind}.npy").open("wb") as stream:
+            header = {"descr": dtype, "fortran_order": False, "shape": (2_000_000, width)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.truncate(stream.tell() + 2_000_000 * width * 2)
+    opened = parts.open_part(parts.find(folder)[0])
+    before = peak_bytes()
+    assert parts.read_rows(opened, "embs", np.arange(0, 2_000_000, 500_000)).shape == (4, 424)
+    assert peak_bytes() - before < 100 * 2**20
 
 
 def test_a_part_that_would_fill_the_memory_is_refused_by_its_header(tmp_path):
@@ -159,12 +210,6 @@ def zipped(name, data, **options):
     return buffer.getvalue()
 
 
-def npz_of(**arrays):
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
 def of_method(number):
     """Return an npz whose member claims a compression that nobody knows."""
     data = bytearray(zipped("arr_0.npy", b"x" * 100))
@@ -183,7 +228,6 @@ BROKEN = {
     "version nine": b"\x93NUMPY\x09\x00" + b"\0" * 100,
     "an unknown compression": of_method(97),
     "a zip without array": zipped("readme.txt", b"hello"),
-    "two arrays": npz_of(a=np.zeros((500, 424)), b=np.zeros((500, 424))),
     "a vector": zipped("arr_0.npy", npy("{'descr': '<f2', 'fortran_order': False, 'shape': (700,)}") + bytes(1400)),
     "a negative shape": zipped("arr_0.npy", npy("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 424)}")),
     "a structure": zipped(

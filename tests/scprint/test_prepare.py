@@ -1,4 +1,4 @@
-"""Embedding the muscle atlas: what goes to the model."""
+"""Embedding the muscle atlas: what goes to the model and what comes back."""
 
 import os
 import resource
@@ -33,14 +33,22 @@ def atlas_of(n_cells=250, n_genes=10_050, *, prefix="ENSG", seed=1):
 def test_slices_carry_raw_counts_and_ensembl_ids(tmp_path):
     atlas = atlas_of()
     atlas.var.iloc[7, 0] = "not an id"
-    made = prepare.write((atlas[:120].copy(), atlas[120:].copy()), tmp_path / "out")
-    assert made == {"slice_0000": 120, "slice_0001": 130}
+    made = prepare.write([atlas], tmp_path / "out", slice_cells=120)
+    assert made == {"slice_0000": 84, "slice_0001": 83, "slice_0002": 83}
     pieces = [ad.read_h5ad(tmp_path / "out" / f"{name}.h5ad") for name in made]
     together = sp.vstack([piece.X for piece in pieces])
     assert (together != atlas.layers[names.COUNTS][:, np.arange(10_050) != 7]).nnz == 0
     assert pieces[0].var_names[7] == "ENSG00000000008"
     assert pieces[0].obs["organism_ontology_term_id"].unique().tolist() == ["NCBITaxon:9606"]
     assert np.concatenate([piece.obs["row_id"] for piece in pieces]).tolist() == list(range(250))
+
+
+def test_pieces_give_the_slices_of_the_whole(tmp_path):
+    atlas = atlas_of(200)
+    prepare.write((atlas[:100].copy(), atlas[100:].copy()), tmp_path / "out", slice_cells=100)
+    last = ad.read_h5ad(tmp_path / "out" / "slice_0001.h5ad")
+    assert last.obs["row_id"].tolist() == list(range(100, 200))
+    assert last.obs_names[0] == "cell100"
 
 
 @pytest.mark.parametrize(("prefix", "taxon"), [("ENSMUSG", "NCBITaxon:10090"), ("ENSDARG", "NCBITaxon:7955")])
@@ -68,8 +76,7 @@ def test_a_mouse_is_never_sent_as_a_person(tmp_path):
 
 
 def test_the_script_calls_the_published_command_once_a_slice(tmp_path):
-    pieces = [atlas_of(), atlas_of(seed=2)]
-    prepare.write(pieces, tmp_path / "slices", checkpoint="my weights.ckpt")
+    prepare.write([atlas_of()], tmp_path / "slices", slice_cells=125, checkpoint="my weights.ckpt")
     stand_in = tmp_path / "bin" / "scprint2"
     stand_in.parent.mkdir()
     stand_in.write_text('#!/usr/bin/env bash\necho "$@" >> "$LOG"\ntouch "${@: -1}"\n')
@@ -89,13 +96,17 @@ def test_the_script_calls_the_published_command_once_a_slice(tmp_path):
 
 def test_bad_input_is_refused(tmp_path):
     atlas = atlas_of()
+    halves = atlas.copy()
+    halves.layers[names.COUNTS] = halves.layers[names.COUNTS].astype(float) / 2
+    with pytest.raises(CountsError, match="stored values are not whole"):
+        prepare.write([halves], tmp_path / "out")
+    del halves.layers[names.COUNTS]
+    with pytest.raises(CountsError, match="no layer 'counts'"):
+        prepare.write([halves], tmp_path / "out")
     with pytest.raises(PartError, match="the model needs 10,000"):
         prepare.write([atlas[:, :500].copy()], tmp_path / "out")
-    del atlas.layers[names.COUNTS]
-    with pytest.raises(CountsError, match="no layer 'counts'"):
-        prepare.write([atlas], tmp_path / "out")
-    with pytest.raises(PartError, match="a slice of 20,001 cells"):
-        prepare.write([ad.AnnData(sp.csr_matrix((20_001, 2)))], tmp_path / "out")
+    with pytest.raises(PartError, match="slices of 30,000 cells"):
+        prepare.write([atlas], tmp_path / "out", slice_cells=30_000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,6 +137,54 @@ def test_a_disk_that_fills_up_is_said_and_leaves_nothing(tmp_path):
     assert done.stdout.startswith("StorageError")
     assert "Nothing half-written is kept" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["atlas.h5ad"]
+
+
+# the way back
+
+
+def model_output(folder, name, *, keep=slice(None), rows=None):
+    """Write what the model writes for a slice: shuffled cells, an embedding, class arrays, predictions."""
+    piece = ad.read_h5ad(folder / f"{name}.h5ad")[keep].copy()
+    piece = piece[np.random.default_rng(1).permutation(piece.n_obs)].copy()
+    vectors = np.repeat(piece.obs["row_id"].to_numpy()[:, None], 4, axis=1).astype(np.float32)
+    obs = piece.obs.assign(pred_cell_type_ontology_term_id="CL:0000097", conf=1.0)
+    if rows is not None:
+        obs["row_id"] = rows
+    out = ad.AnnData(obs=obs, obsm={"scprint_emb": vectors, "scprint_emb_tissue": vectors[:, :2] + 1})
+    out.write_h5ad(folder / f"{name}_embedded.h5ad")
+
+
+def test_the_output_comes_back_in_the_order_of_the_cells(tmp_path):
+    out = tmp_path / "out"
+    one, two = prepare.write([atlas_of()], out, slice_cells=130)
+    model_output(out, one, keep=slice(5, None))
+    model_output(out, two)
+    found = prepare.read(out)
+    assert found.uns["dropped"] == 5
+    assert found.obs["row_id"].tolist() == list(range(5, 250))
+    np.testing.assert_array_equal(found.X[:, 0], np.arange(5, 250))
+    np.testing.assert_array_equal(found.obsm["scprint_emb_tissue"][:, 0], np.arange(5, 250) + 1)
+    assert found.obs["cell_type"].iloc[5] == "CL:0000097"
+    assert found.obs_names[5] == "cell10"
+
+
+def test_a_missing_or_foreign_output_is_named(tmp_path):
+    out = tmp_path / "out"
+    one, two = prepare.write([atlas_of()], out, slice_cells=130)
+    with pytest.raises(PartError, match="2 of 2 slices are not embedded yet, first slice_0000_embedded"):
+        prepare.read(out)
+    model_output(out, one, rows=np.arange(1000, 1125))
+    model_output(out, two)
+    with pytest.raises(PartError, match="rows outside 0 to 249"):
+        prepare.read(out)
+    model_output(out, one, rows=np.arange(125, 250))
+    with pytest.raises(PartError, match="125 rows came back twice"):
+        prepare.read(out)
+    ad.AnnData(np.zeros((2, 2), np.float32)).write_h5ad(out / f"{one}_embedded.h5ad")
+    with pytest.raises(PartError, match="not an output of the model"):
+        prepare.read(out)
+    with pytest.raises(PartError, match="prepare the slices first"):
+        prepare.read(tmp_path / "none")
 
 
 @pytest.mark.parametrize("verb", ["embed", "prepare"])

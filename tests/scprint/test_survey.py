@@ -53,31 +53,36 @@ def test_means_and_variances_are_those_of_numpy(made, surveyed):
 
 @pytest.mark.parametrize("how", ["compressed", "float32", "npy", "22"])
 def test_storage_does_not_change_what_is_found(tmp_path, copied, surveyed, how):
-    for path in copied.glob("*.npz"):
-        array = np.load(path)["arr_0"]
-        if how == "22" and array.shape[1] == 23:
-            array = array[:, :22]
-        if how == "float32" and array.dtype == np.float16:
-            array = array.astype(np.float32)
-        save = {"compressed": np.savez_compressed, "npy": np.save}.get(how, np.savez)
-        with path.open("wb") as stream:
-            save(stream, array)
-    found = survey.run(copied, cache=tmp_path / "cache")
+    folder = copied
+    if how in ("compressed", "22"):
+        width = 22 if how == "22" else 23
+        options = {"compressed": how == "compressed", "width": width}
+        folder = twin.simulate_parts(tmp_path / "made", n_cells=3000, n_parts=6, seed=3, **options)
+    else:
+        for path in [*folder.glob("*_embs.npz"), *folder.glob("*_scores.npz")]:
+            array = np.load(path)["arr_0"]
+            with path.open("wb") as stream:
+                np.savez(stream, array.astype(np.float32)) if how == "float32" else np.save(stream, array)
+    found = survey.run(folder, cache=tmp_path / "cache")
     lost = ["cell_culture", "cell_culture_score"] if how == "22" else []
     assert_frame_equal(found.cells.drop(lost).collect(), surveyed.cells.drop(lost).collect())
     assert_frame_equal(found.embedding, surveyed.embedding, rel_tol=1e-4, abs_tol=1e-4)
     assert found.cells.select(pl.col("cell_culture").null_count()).collect().item() == (3000 if lost else 0)
 
 
-def test_threads_and_a_second_survey_agree_and_the_second_reads_nothing(made, surveyed, tmp_path):
-    first = survey.run(made, cache=tmp_path, processes=2)
+def test_parts_read_at_once_give_identical_tables(made, surveyed, tmp_path):
+    same(surveyed, survey.run(made, cache=tmp_path, processes=2))
+
+
+def test_a_second_survey_reads_nothing_and_agrees(made, surveyed, tmp_path):
+    first = survey.run(made, cache=tmp_path)
     second = survey.run(made, cache=tmp_path)
     assert [(one.computed, known(one)) for one in (first, second)] == [(6, 0), (0, 6)]
-    same(surveyed, first)
+    same(first, second)
     same(surveyed, second)
 
 
-def test_a_new_part_and_a_changed_one_cost_only_themselves(copied, tmp_path):
+def test_a_new_part_costs_only_itself(copied, tmp_path):
     held = {path: path.read_bytes() for path in copied.glob("step_1__predict_part_0_2_*")}
     for path in held:
         path.unlink()
@@ -86,6 +91,10 @@ def test_a_new_part_and_a_changed_one_cost_only_themselves(copied, tmp_path):
         path.write_bytes(data)
     again = survey.run(copied, cache=tmp_path / "c")
     assert (again.computed, known(again), again.parts["cells"].sum()) == (1, 5, 3000)
+
+
+def test_a_changed_part_is_read_again(copied, tmp_path):
+    survey.run(copied, cache=tmp_path / "c")
     path = next(copied.glob("*_top3.npz"))
     labels = np.load(path)["arr_0"]
     labels[:, 0] = 1
@@ -135,6 +144,13 @@ def test_a_fault_is_skipped_or_stops_by_choice(copied, spoil, tmp_path, fault):
         survey.run(copied, cache=tmp_path / "c", on_fault="stop")
 
 
+def test_a_pipe_among_the_parts_does_not_hang(copied, tmp_path):
+    path = next(copied.glob("*_embs.npz"))
+    path.unlink()
+    os.mkfifo(path)
+    assert survey.run(copied, cache=tmp_path / "c").parts["kind"].drop_nulls().to_list() == [parts.UNREADABLE]
+
+
 def test_nothing_sound_is_an_error(tmp_path, spoil):
     folder = twin.simulate_parts(tmp_path / "p", n_cells=20, n_parts=2)
     for number in range(2):
@@ -143,6 +159,21 @@ def test_nothing_sound_is_an_error(tmp_path, spoil):
         survey.run(folder, cache=tmp_path / "c")
     with pytest.raises(PartError, match="on_fault is 'ignore'"):
         survey.run(folder, on_fault="ignore")
+
+
+def test_memory_does_not_grow_with_parts(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from helpers.budget import peak_bytes; from helpers.scprint import survey\n"
+        "survey.run(sys.argv[1], cache=Path(sys.argv[2])); print(peak_bytes())"
+    )
+    peaks = []
+    for n in (1, 12):
+        folder = twin.simulate_parts(tmp_path / f"p{n}", n_cells=4000 * n, n_parts=n)
+        command = [sys.executable, "-c", code, str(folder), str(tmp_path / f"c{n}")]
+        out = subprocess.run(command, check=True, capture_output=True, text=True)
+        peaks.append(int(out.stdout))
+    assert peaks[1] < peaks[0] + 30 * 2**20
+    assert peaks[1] < 2**30
 
 
 def test_the_command_writes_tables_that_polars_reads(made, tmp_path):

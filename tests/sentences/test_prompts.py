@@ -34,14 +34,15 @@ def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, 
     assert len({row["prompt"].split(" ")[0] for row in rows}) > 1  # several templates
 
 
-def test_a_prompt_states_the_genes_there_are_and_cells_without_answer_or_words_are_counted(tmp_path):
-    cells = {"cell_sentence": ["A B", "", "B", "C"], "age": [50.0, 40.0, None, 0.0], "barcode": list("abcd")}
-    pl.DataFrame(cells).write_parquet(tmp_path / "x.parquet")
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
-    assert (made.lines, made.left_out) == (2, 2)
-    first, newborn = lines(tmp_path / "p.jsonl")
-    assert (first["n_genes"], first["response"], newborn["response"]) == (2, "50 years", "0 years")
-    assert "200" not in first["prompt"]
+def test_a_cell_with_fewer_genes_than_asked_for_says_so(tmp_path):
+    pl.DataFrame({"cell_sentence": ["A B"], "age": [50.0], "barcode": ["c"]}).write_parquet(
+        tmp_path / "x.parquet"
+    )
+    prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
+    [row] = lines(tmp_path / "p.jsonl")
+    assert row["n_genes"] == 2
+    assert "200" not in row["prompt"]
+    assert row["response"] == "50 years"
 
 
 def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
@@ -53,6 +54,15 @@ def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
     assert by[0] == by[1]
     prompts.write(written, tmp_path / "c.jsonl", task="age", n_genes=5, seed=1)
     assert {row["barcode"]: row["prompt"] for row in lines(tmp_path / "c.jsonl")} != by[0]
+
+
+def test_cells_without_an_answer_or_words_are_left_out_and_counted(tmp_path):
+    table = pl.DataFrame(
+        {"cell_sentence": ["A", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
+    )
+    table.write_parquet(tmp_path / "x.parquet")
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
+    assert (made.lines, made.left_out) == (1, 2)
 
 
 def test_no_prompt_tells_its_answer(written, tmp_path):

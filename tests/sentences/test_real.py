@@ -1,11 +1,17 @@
 """Real input: scanpy's blood cells, the CELLxGENE schema's own fixtures, celltypist's raw counts where installed."""
 
+import json
 import warnings
 from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse as sp
 
 from helpers.errors import SentenceError
 from helpers.sentences import encode, read, write
@@ -35,6 +41,18 @@ def test_the_expressed_set_of_each_blood_cell_is_its_sentence(blood):
     assert encoded.sentences == encode.encode(adata, rule=Rule(layer="raw", top_n=0), block=33).sentences
 
 
+def test_most_words_of_real_cells_stand_in_ties_too(blood):
+    _, adata = blood
+    assert encode.encode(adata, rule=Rule(layer="raw")).ties["tied_share"] > 0.9
+
+
+def test_scaled_values_give_sentences_of_what_is_above_zero(blood):
+    _, adata = blood
+    encoded = encode.encode(adata)  # X is z-scored: negatives are no expression
+    assert encoded.ties["values_negative"] == int((adata.X < 0).sum())
+    assert encoded.table["n_expressed"].to_list() == (adata.X > 0).sum(axis=1).tolist()
+
+
 def test_the_valid_fixture_gives_symbols_organism_and_null_ages(shared, tmp_path):
     path = shared / "realdata" / "cellxgene_example_valid.h5ad"
     [done] = write.write(path, tmp_path, options=Options(split="none", rule=Rule(layer="raw")))
@@ -51,3 +69,31 @@ def test_the_valid_fixture_gives_symbols_organism_and_null_ages(shared, tmp_path
     assert not any(word.startswith("ENSG") for text in table["cell_sentence"] for word in text.split())
     with pytest.raises(SentenceError, match=r"found 1 \(donor_1\)"):
         write.write(path, tmp_path / "split")
+
+
+def test_the_invalid_fixture_gives_what_it_holds_and_a_clear_error_where_it_must(shared, tmp_path):
+    path = shared / "realdata" / "cellxgene_example_invalid_CL.h5ad"
+    with pytest.raises(SentenceError, match=r"names no donors \(columns: .*ask for no split"):
+        write.write(path, tmp_path / "a")
+    [done] = write.write(path, tmp_path / "b", options=Options(split="none"))
+    table = read.read(done.folder).collect()
+    stage = "development_stage_ontology_term_id"
+    assert table.filter(pl.col(stage) == "HsapDv:0000144")["age"].unique().to_list() == [50.0]
+    assert (
+        table.filter(pl.col(stage) == "unknown")["age"].null_count()
+        == table.filter(pl.col(stage) == "unknown").height
+    )
+    assert done.manifest["symbols"]["dropped_spike_ins"] >= 1
+    assert json.dumps(done.manifest["symbols"])
+
+
+@pytest.mark.skipif(find_spec("celltypist") is None, reason="celltypist is not installed")
+def test_raw_counts_of_celltypist_are_written():
+    folder = Path(find_spec("celltypist").origin).parent  # not imported: it wants more than the file
+    table = pl.read_csv(folder / "data" / "samples" / "sample_cell_by_gene.csv", infer_schema_length=1)
+    values, genes = table[:, 1:].to_numpy().astype(np.float32), np.array(table.columns[1:])
+    adata = anndata.AnnData(
+        sp.csr_matrix(values), obs=pd.DataFrame(index=table[:, 0]), var=pd.DataFrame(index=genes)
+    )
+    encoded = encode.encode(adata, rule=Rule(top_n=0))
+    assert [set(text.split()) for text in encoded.sentences] == [set(genes[row > 0]) for row in values]

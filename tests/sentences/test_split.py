@@ -40,6 +40,11 @@ def test_unequal_donors_bring_the_share_of_cells_near_the_target():
         assert donors["name"][3] not in found  # it alone would be 84 % of the cells
 
 
+def test_every_donor_can_be_held_out():
+    held = {name for seed in range(200) for name in split.split_donors(people(10), target=0.1, seed=seed)}
+    assert len(held) == 10
+
+
 def test_donors_decided_before_stay():
     first = split.split_donors(people(20), target=0.2, seed=0)
     settled = {name: "test" if name in first else "train" for name in people(20)["name"]}
@@ -59,3 +64,10 @@ def test_one_donor_cannot_be_split():
         split.split_donors(people(1), target=0.1, seed=0)
     with pytest.raises(SentenceError, match=r"found 0"):
         split.split_donors(people(0), target=0.1, seed=0)
+
+
+def test_the_donor_column_is_found_or_refused():
+    assert split.find_donors(["x", "donor_id"]) == "donor_id"
+    assert split.find_donors(["x"]) is None
+    with pytest.raises(SentenceError, match=r"no column 'person' for the donor"):
+        split.find_donors(["x"], donor_column="person")

@@ -45,7 +45,8 @@ def test_white_space_spike_ins_and_suffixes_are_handled_and_counted():
     assert report["dropped_without_symbol"] == 2
 
 
-def test_a_word_that_comes_twice_is_one_word_or_the_first_column_counts():
+def test_duplicates_share_a_word_or_later_ones_are_dropped():
+    assert words(["A", "B", "A"])[0] == ["A", "B", "A"]
     assert words(["A", "B", "A"], duplicates="first")[0] == ["A", "B", None]
 
 
@@ -77,6 +78,12 @@ def test_an_hgnc_file_renames_older_symbols_unless_they_are_ambiguous(tmp_path):
     assert (report["renamed_previous"], report["renamed_alias"], report["ambiguous_names"]) == (1, 1, 1)
     by_id, _ = words(["ENSG00000000102"], {"feature_name": ["SHARED"]}, hgnc=table)
     assert by_id == ["NEW2"]  # the identifier settles it
+
+
+def test_the_real_hgnc_table_keeps_ensa(shared):
+    table = symbols.read_hgnc(shared / "facts" / "hgnc.parquet")
+    found, _ = words(["ENSA", "ENSAP1"], hgnc=table)
+    assert found == ["ENSA", "ENSAP1"]
 
 
 def test_a_table_that_is_not_hgnc_is_refused(tmp_path):

@@ -3,18 +3,19 @@ import json
 from pathlib import Path
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from helpers import files, names
 from helpers.errors import SentenceError, StorageError
 from helpers.sentences import encode, read, shards, write
 from helpers.sentences.write import Options
 
-TWENTY = Options(chunk_cells=20, test_fraction=0.2)
+UUID = "10cc50a0-af80-4fa1-b668-893dd5c0113a"
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -25,47 +26,91 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_data_set_is_a_folder_of_chunks_with_a_plan_and_a_manifest(cells, file, tmp_path):
-    [done] = write.write(file, tmp_path / "out", options=TWENTY)
-    chunks = [*(f"cells/train/chunk_{i:04d}.parquet" for i in range(3)), "cells/test/chunk_0000.parquet"]
-    assert set(content(tmp_path / "out")) == {*chunks, "cells/manifest.json", "cells/plan.json", "split.json"}
+def test_the_layout_is_that_of_the_public_card(cells, file, tmp_path):
+    [done] = write.write(file, tmp_path / "out", options=Options(chunk_cells=20, test_fraction=0.2))
+    written = set(content(tmp_path / "out"))
+    train = {f"cells/train/chunk_{i:04d}.parquet" for i in range(3)}
+    assert (
+        train
+        | {
+            "cells/test/chunk_0000.parquet",
+            "cells/manifest.json",
+            "cells/plan.json",
+            "cells/README.md",
+            "README.md",
+            "split.json",
+        }
+        == written
+    )
     table = pl.read_parquet(tmp_path / "out" / "cells" / "*" / "*.parquet")
+    assert table.schema["age"] == pl.Float64
+    assert table.columns[0] == "cell_sentence"
     assert {"dataset_id", "donor_id", "development_stage", "cell_type", "barcode"} <= set(table.columns)
     expected = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
     assert dict(table.select("barcode", "cell_sentence").iter_rows()) == expected
-    years = cells.obs["development_stage"].str.split("-").str[0].astype(float)
-    assert dict(table.select("barcode", "age").iter_rows()) == years.to_dict()
-    listed = done.manifest["files"][0]
-    assert listed["sha256"] == files.digest(done.folder / listed["file"])
-    assert done.manifest["ties"]["cells"] == done.manifest["cells"] == 60
-    assert str(tmp_path) not in (done.folder / "manifest.json").read_text()
+    by_hand = dict(
+        zip(cells.obs_names, cells.obs["development_stage"].str.split("-").str[0].astype(float), strict=True)
+    )
+    assert dict(table.select("barcode", "age").iter_rows()) == by_hand
+    assert done.manifest["cells"] == 60
+    assert done.manifest["files"][0]["sha256"] == files.digest(
+        done.folder / done.manifest["files"][0]["file"]
+    )
 
 
-def test_chunks_workers_and_storage_do_not_change_split_or_text(cells, file, tmp_path):
-    def sides(name, source, size):
-        options = Options(test_fraction=0.2, chunk_cells=size)
-        write.write(source, tmp_path / name, options=options, workers=size % 3 + 1)
-        table = (
-            read.read(tmp_path / name).select("barcode", "side", "donor_id", "cell_sentence", "age").collect()
+def test_without_a_split_the_chunks_are_in_the_folder_itself(file, tmp_path):
+    write.write(file, tmp_path / "out", options=Options(split="none", chunk_cells=25))
+    assert sorted(path.name for path in (tmp_path / "out" / "cells").glob("*.parquet")) == [
+        "chunk_0000.parquet", "chunk_0001.parquet", "chunk_0002.parquet"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_chunks_workers_and_storage_do_not_change_split_or_text(cells, file, tmp_path, seed):
+    def sides(out, source, **options):
+        write.write(
+            source,
+            out,
+            options=Options(seed=seed, test_fraction=0.2, **options),
+            workers=options.get("chunk_cells", 1) % 3 + 1,
         )
-        assert table.group_by("donor_id").agg(pl.col("side").n_unique())["side"].max() == 1
+        table = read.read(out).select("barcode", "side", "donor_id", "cell_sentence", "age").collect()
+        both = table.group_by("donor_id").agg(pl.col("side").n_unique())
+        assert both["side"].max() == 1
         return table.sort("barcode").rows()
 
-    stored = {"dense": cells.X.toarray(), "columns": cells.X.tocsc()}
-    for name, values in stored.items():
-        (tmp_path / name).mkdir()
-        anndata.AnnData(values, cells.obs, cells.var).write_h5ad(tmp_path / name / "cells.h5ad")
-    first = sides("a", file, 7)
-    assert sides("b", file, 10_000) == first
-    assert sides("c", tmp_path / "dense" / "cells.h5ad", 11) == first
-    assert sides("d", tmp_path / "columns" / "cells.h5ad", 9) == first
-    assert sides("e", {"cells": cells}, 13) == first
-    write.write(file, tmp_path / "f", options=Options(test_fraction=0.2, chunk_cells=7), workers=3)
-    assert content(tmp_path / "f") == content(tmp_path / "a")
+    dense = tmp_path / "dense" / "cells.h5ad"
+    dense.parent.mkdir()
+    anndata.AnnData(cells.X.toarray(), cells.obs, cells.var).write_h5ad(dense)
+    columns = tmp_path / "columns" / "cells.h5ad"
+    columns.parent.mkdir()
+    anndata.AnnData(cells.X.tocsc(), cells.obs, cells.var).write_h5ad(columns)
+    first = sides(tmp_path / "a", file, chunk_cells=7)
+    assert sides(tmp_path / "b", file, chunk_cells=10_000) == first
+    assert sides(tmp_path / "c", dense, chunk_cells=11) == first
+    assert sides(tmp_path / "d", columns, chunk_cells=9) == first
+    assert sides(tmp_path / "e", {"cells": cells}, chunk_cells=13) == first
+
+
+def test_runs_and_workers_give_the_same_bytes(file, tmp_path):
+    options = Options(chunk_cells=8, test_fraction=0.2)
+    for out, workers in (("one", 1), ("two", 3)):
+        write.write(file, tmp_path / out, options=options, workers=workers)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_another_seed_holds_out_other_donors(file, tmp_path):
+    held = set()
+    for seed in range(6):
+        [done] = write.write(file, tmp_path / str(seed), options=Options(seed=seed, test_fraction=0.2))
+        held.add(tuple(done.manifest["split"]["test_donors"]))
+        assert done.manifest["donors_on_both_sides"] == 0
+    assert len(held) > 1
 
 
 def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
-    write.write(file, tmp_path, options=TWENTY)
+    options = Options(chunk_cells=20, test_fraction=0.2)
+    write.write(file, tmp_path, options=options)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
     (tmp_path / "cells" / "train" / "chunk_0001.parquet").unlink()
     made = []
@@ -73,7 +118,7 @@ def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
     monkeypatch.setattr(
         shards, "_make_group", lambda job, rows: made.append(len(rows)) or original(job, rows)
     )
-    write.write(file, tmp_path, options=TWENTY)
+    write.write(file, tmp_path, options=options)
     assert made == [20]
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
     assert {path.name for path in before if before[path] != after[path]} == {"chunk_0001.parquet"}
@@ -106,9 +151,13 @@ def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
     write.write(file, tmp_path, options=Options(test_fraction=0.2))
     (tmp_path / "notes.txt").write_text("mine")
     [done] = write.write(file, tmp_path, options=Options(split="none", seed=3), replace=True)
-    left = {path.name for path in tmp_path.iterdir() if path.name[0] != "."}
-    assert left == {"cells", "cells.h5ad", "notes.txt"}
-    assert not list((done.folder / "train").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == [
+        "README.md",
+        "cells",
+        "cells.h5ad",
+        "notes.txt",
+    ]
+    assert not (done.folder / "train").exists()
     (tmp_path / "other" / "cells").mkdir(parents=True)
     (tmp_path / "other" / "cells" / "mine.txt").write_text("mine")
     write.write(file, tmp_path / "other", replace=True)
@@ -137,6 +186,33 @@ def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_pat
     assert content(out) == content(tmp_path / "whole")
 
 
+def test_unreadable_inputs_say_which_and_what_to_do(file, tmp_path):
+    cut = tmp_path / "cut.h5ad"
+    cut.write_bytes(file.read_bytes()[:4000])
+    with pytest.raises(
+        SentenceError, match=r"cut.h5ad cannot be read as an .h5ad file.*cut short or not HDF5"
+    ):
+        write.write(cut, tmp_path / "out")
+    text = tmp_path / "text.h5ad"
+    text.write_text("no HDF5")
+    with pytest.raises(SentenceError, match=r"text.h5ad cannot be read as an .h5ad file"):
+        write.write(text, tmp_path / "out")
+    with pytest.raises(SentenceError, match=r"absent.h5ad does not exist"):
+        write.write(tmp_path / "absent.h5ad", tmp_path / "out")
+    packed = tmp_path / "packed.h5ad.gz"
+    packed.write_bytes(b"\x1f\x8b")
+    with pytest.raises(
+        SentenceError, match=r"packed.h5ad.gz is compressed as a whole.*gunzip packed.h5ad.gz"
+    ):
+        write.write(packed, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_values_missing_from_a_file_are_named(file, tmp_path):
+    with pytest.raises(SentenceError, match=r"has no 'raw'; it has: X"):
+        write.write(file, tmp_path / "out", options=Options(rule=encode.Rule(layer="raw")))
+
+
 def test_damage_in_the_way_is_named(file, tmp_path):
     options = Options(split="none", chunk_cells=20)
     write.write(file, tmp_path, options=options)
@@ -144,6 +220,61 @@ def test_damage_in_the_way_is_named(file, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SentenceError, match=r"chunk_0001.parquet is damaged .* Remove it and run again"):
         write.write(file, tmp_path, options=options)
+
+
+def test_missing_labels_are_nulls_and_not_the_text_nan(cells, tmp_path):
+    cells.obs["half"] = pd.Categorical([None, "x"] * 30)
+    cells.obs["text"] = ["nan", "y"] * 30
+    cells.obs["number"] = [np.nan, 1.5] * 30
+    cells.obs["whole"] = pd.array([None, 7] * 30, dtype="Int64")
+    cells.obs["truth"] = [True, False] * 30
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+    for name, source in (("file", path), ("memory", {"cells": cells})):
+        write.write(source, tmp_path / name, options=Options(split="none"))
+        table = pl.read_parquet(tmp_path / name / "cells" / "*.parquet")
+        assert table.select("half", "text", "number", "whole", "truth").head(2).rows() == [
+            (None, None, None, None, True), ("x", "y", 1.5, 7, False)
+        ]  # fmt: skip
+
+
+def test_columns_of_the_source_with_our_names_are_kept_under_another(cells, tmp_path):
+    cells.obs["age"] = "old"
+    [done] = write.write({"cells": cells}, tmp_path, options=Options(split="none"))
+    table = pl.read_parquet(done.folder / "*.parquet")
+    assert table["obs_age"].unique().to_list() == ["old"]
+    assert table["age"].null_count() == 0
+    assert done.manifest["renamed_columns"] == {"age": "obs_age"}
+
+
+def test_a_uuid_in_the_name_gives_the_id_and_the_users_table_the_publication(file, tmp_path):
+    table = tmp_path / "collections.csv"
+    table.write_text(
+        f"dataset_id,collection_id,title,doi\n{UUID.upper()},c1,A title,10.1/x\nother,c2,B,10.1/y\n"
+    )
+    source = file.rename(tmp_path / f"{UUID}.h5ad")
+    [done] = write.write([source], tmp_path / "out", collections=table, options=Options(split="none"))
+    row = pl.read_parquet(done.folder / "*.parquet").row(0, named=True)
+    assert (row["dataset_id"], row["publication_doi"], row["publication_title"]) == (
+        UUID,
+        "10.1/x",
+        "A title",
+    )
+    [bare] = write.write(
+        {"unknown": source}, tmp_path / "out2", collections=table, options=Options(split="none")
+    )
+    row = pl.read_parquet(bare.folder / "*.parquet").row(0, named=True)
+    assert row["dataset_id"] is row["publication_doi"] is None
+
+
+def test_a_table_of_collections_that_contradicts_itself_is_refused(file, tmp_path):
+    table = tmp_path / "collections.csv"
+    table.write_text(f"dataset_id,title\n{UUID},A\n{UUID},B\n")
+    with pytest.raises(SentenceError, match=r"has different rows for data set"):
+        write.write(file, tmp_path / "out", collections=table)
+    table.write_text("id,title\n1,A\n")
+    with pytest.raises(SentenceError, match=r"needs a column 'dataset_id'"):
+        write.write(file, tmp_path / "out", collections=table)
 
 
 @pytest.mark.parametrize("stated", ["obs", "uns"])
@@ -166,8 +297,9 @@ def test_the_organism_comes_from_obs_or_uns(cells, tmp_path, stated):
 def test_cells_without_an_age_are_kept_unless_asked(cells, tmp_path):
     cells.obs["development_stage"] = pd.Categorical(["unknown"] * 30 + ["50-year-old stage"] * 30)
     [kept] = write.write({"cells": cells}, tmp_path / "a", options=Options(test_fraction=0.2))
-    drop = Options(test_fraction=0.2, missing_age="drop")
-    [dropped] = write.write({"cells": cells}, tmp_path / "b", options=drop)
+    [dropped] = write.write(
+        {"cells": cells}, tmp_path / "b", options=Options(test_fraction=0.2, missing_age="drop")
+    )
     assert (kept.manifest["cells"], dropped.manifest["cells"]) == (60, 30)
     assert kept.manifest["ages"] == {"unknown": 30, "exact": 30}
     assert dropped.manifest["cells_left_out_without_age"] == 30
@@ -183,6 +315,15 @@ def test_the_columns_of_the_atlas_give_exact_ages_and_donors(cells, tmp_path):
     assert dict(table.select(names.DONOR, "age").unique().iter_rows()) == {"470BR": 19.0, "582C": 58.0}
 
 
+def test_a_donor_of_two_data_sets_is_on_one_side_in_both(cells, tmp_path):
+    done = write.write(
+        {"a": cells[:40].copy(), "b": cells[20:].copy()}, tmp_path, options=Options(test_fraction=0.3)
+    )
+    sides = read.read(tmp_path).select("donor_id", "side").unique().collect()
+    assert not sides["donor_id"].is_duplicated().any()
+    assert [one.folder.name for one in done] == ["a", "b"]
+
+
 def test_a_data_set_added_later_leaves_the_others_as_they_are(cells, tmp_path):
     options = Options(test_fraction=0.3)
     write.write({"a": cells[:40].copy()}, tmp_path, options=options)
@@ -193,11 +334,38 @@ def test_a_data_set_added_later_leaves_the_others_as_they_are(cells, tmp_path):
     assert not sides["donor_id"].is_duplicated().any()
 
 
+def test_a_split_by_cell_happens_on_request_only_and_says_that_it_leaks(file, tmp_path):
+    [done] = write.write(
+        file, tmp_path / "a", options=Options(split="cells", test_fraction=0.3, chunk_cells=7)
+    )
+    assert done.manifest["donors_on_both_sides"] > 0
+    assert "cells of one donor are in train and in test" in done.manifest["split"]["warning"]
+    write.write(file, tmp_path / "b", options=Options(split="cells", test_fraction=0.3, chunk_cells=100))
+    one, other = (read.read(tmp_path / x).select("barcode", "side").collect().sort("barcode") for x in "ab")
+    assert one.equals(other)
+
+
 def test_data_without_donors_are_refused_unless_the_split_is_given_up(cells, tmp_path):
     del cells.obs["donor_id"]
     with pytest.raises(SentenceError, match=r"names no donors .* Name the column, or ask for no split"):
         write.write({"cells": cells}, tmp_path / "out")
     write.write({"cells": cells}, tmp_path / "out", options=Options(split="none"))
+
+
+def test_cells_of_nobody_stay_in_train_and_are_counted(cells, tmp_path):
+    cells.obs["donor_id"] = pd.Categorical(["unknown"] * 20 + [f"d{i // 5}" for i in range(40)])
+    [done] = write.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.4))
+    assert done.manifest["split"]["cells_of_unknown_donors"] == 20
+    table = read.read(tmp_path).filter(pl.col("donor_id") == "unknown").select("side").collect()
+    assert table["side"].unique().to_list() == ["train"]
+
+
+def test_the_manifest_has_nothing_that_changes_from_run_to_run(file, tmp_path):
+    [done] = write.write(file, tmp_path, options=Options(split="none"))
+    manifest = json.loads((done.folder / "manifest.json").read_text())
+    assert manifest["ties"]["cells"] == manifest["symbols"]["columns"] + 20 == 60
+    assert str(tmp_path) not in json.dumps(manifest)
+    assert manifest["options"]["rule"]["top_n"] == 2000
 
 
 def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
@@ -214,7 +382,7 @@ def test_inputs_without_a_name_of_their_own_are_refused(cells, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"split": "donor"}, "split is 'donor'; choose one of 'donors', 'none'"),
+        ({"split": "donor"}, "split is 'donor'; choose one of 'donors', 'cells', 'none'"),
         ({"chunk_cells": 0}, "chunk_cells is 0"),
         ({"test_fraction": 1.0}, "test_fraction is 1.0"),
         ({"missing_age": "x"}, "missing_age is 'x'"),
@@ -225,27 +393,58 @@ def test_options_check_themselves(wrong, message):
         Options(**wrong)
 
 
-def test_copies_that_say_so_are_left_out_and_others_are_counted_on_both_sides(
-    cells, tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setattr(write, "FEWEST_COMPARED", 5)
+def test_copies_that_say_so_are_left_out_and_others_are_counted_on_both_sides(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "FEWEST_COMPARED", 5)
     copy = cells.copy()
     copy.obs["donor_id"] = pd.Categorical([f"other {name}" for name in cells.obs["donor_id"]])
+    found = {}
     for name, primary in (("silent", None), ("said", False), ("text", "False")):
         if primary is not None:
             copy.obs["is_primary_data"] = primary
         inputs = {"study": cells, "atlas": copy}
-        kept = write.write(inputs, tmp_path / name, options=Options(test_fraction=0.3, copies="keep"))
-        assert sum(one.manifest["test_sentences_in_train"] for one in kept) > 0
-        assert "stand word for word in train" in caplog.text
-        dropped = write.write(inputs, tmp_path / f"{name} drop", options=Options(test_fraction=0.3))
-        assert [one.manifest["cells_left_out_as_copies"] for one in dropped] == [
-            0,
-            0 if primary is None else 60,
+        found[name] = [
+            one.manifest
+            for one in write.write(inputs, tmp_path / name, options=Options(test_fraction=0.3, copies="keep"))
         ]
+        assert sum(one["test_sentences_in_train"] for one in found[name]) > 0
+        dropped = write.write(inputs, tmp_path / f"{name} drop", options=Options(test_fraction=0.3))
+        left = [one.manifest["cells_left_out_as_copies"] for one in dropped]
+        assert left == [0, 0 if primary is None else 60]
         assert (sum(one.manifest["test_sentences_in_train"] for one in dropped) == 0) == (primary is not None)
-        written = json.loads((dropped[0].folder / "manifest.json").read_text())
-        assert written["test_sentences_in_train"] == dropped[0].manifest["test_sentences_in_train"]
+
+
+def test_a_readme_lists_the_files_of_each_side_and_datasets_loads_them(cells, tmp_path):
+    import importlib.util
+
+    inputs = {"a": cells[:40].copy(), "b": cells[20:].copy()}
+    for split in ("donors", "cells", "none"):
+        out = tmp_path / split
+        write.write(inputs, out, options=Options(split=split, test_fraction=0.3, chunk_cells=15))
+        for folder, wanted in ((out, 80), (out / "a", 40), (out / "b", 40)):
+            head = yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
+            first = head["configs"][0]["data_files"]
+            paths = [folder / path for one in first for path in one["path"]]
+            assert sum(pq.read_metadata(path).num_rows for path in paths) == wanted
+            assert {one["split"] for one in first} == ({"train"} if split == "none" else {"train", "test"})
+            if importlib.util.find_spec("datasets"):
+                from datasets import load_dataset
+
+                loaded = load_dataset(
+                    str(folder), head["configs"][0]["config_name"], cache_dir=tmp_path / "hub"
+                )
+                assert sum(one.num_rows for one in loaded.values()) == wanted
+
+
+@pytest.mark.parametrize("word", ["pooled", "Unknown", " NA ", "doublet"])
+def test_nobody_is_tested_as_a_person(cells, tmp_path, word):
+    cells.obs["donor_id"] = pd.Categorical([word] * 30 + [f"d{i // 5}" for i in range(30)])
+    for seed in range(3):
+        [done] = write.write(
+            {"cells": cells}, tmp_path / str(seed), options=Options(test_fraction=0.4, seed=seed)
+        )
+        split = done.manifest["split"]
+        assert word not in split["test_donors"] + split["train_donors"]
+        assert split["cells_of_unknown_donors"] == 30
 
 
 def test_hidden_files_of_others_stay_where_sentences_are_written(file, tmp_path):
@@ -263,6 +462,8 @@ def test_hidden_files_of_others_stay_where_sentences_are_written(file, tmp_path)
 
 
 def test_damaged_starts_and_columns_are_refused_before_any_kernel(file, tmp_path):
+    import h5py
+
     data = file.read_bytes()
     for name, place, value in (
         ("indices", 3, 40), ("indices", 3, -1), ("indptr", 5, 0), ("indptr", -1, 10**6), ("indptr", 0, 2)
@@ -298,64 +499,3 @@ def test_a_list_without_a_gene_of_the_data_is_refused(cells, tmp_path, text):
 
     with pytest.raises(SentenceError, match="mine"):
         ask()
-
-
-def test_unreadable_inputs_say_which_and_what_to_do(file, tmp_path):
-    whole = file.read_bytes()
-    for name, data, words in (
-        ("cut.h5ad", whole[:4000], r"cut.h5ad cannot be read as an .h5ad file.*cut short or not HDF5"),
-        ("text.h5ad", b"no HDF5", r"text.h5ad cannot be read as an .h5ad file"),
-        ("absent.h5ad", None, r"absent.h5ad does not exist"),
-        ("packed.h5ad.gz", b"\x1f\x8b", r"packed.h5ad.gz is compressed as a whole.*gunzip packed.h5ad.gz"),
-    ):
-        if data is not None:
-            (tmp_path / name).write_bytes(data)
-        with pytest.raises(SentenceError, match=words):
-            write.write(tmp_path / name, tmp_path / "out")
-    with pytest.raises(SentenceError, match=r"cells.h5ad .* has no 'raw'; it has: X"):
-        write.write(file, tmp_path / "out", options=Options(rule=encode.Rule(layer="raw")))
-    assert not list((tmp_path / "out").rglob("*.parquet"))
-
-
-def test_missing_labels_are_nulls_and_a_column_of_our_name_gets_another(cells, tmp_path):
-    cells.obs["half"] = pd.Categorical([None, "x"] * 30)
-    cells.obs["text"] = ["nan", "y"] * 30
-    cells.obs["number"] = [np.nan, 1.5] * 30
-    cells.obs["whole"] = pd.array([None, 7] * 30, dtype="Int64")
-    cells.obs["truth"] = [True, False] * 30
-    cells.obs["age"] = "old"
-    path = tmp_path / "cells.h5ad"
-    cells.write_h5ad(path)
-    for name, source in (("file", path), ("memory", {"cells": cells})):
-        [done] = write.write(source, tmp_path / name, options=Options(split="none"))
-        table = pl.read_parquet(tmp_path / name / "cells" / "*.parquet")
-        assert table.select("half", "text", "number", "whole", "truth", "obs_age").head(2).rows() == [
-            (None, None, None, None, True, "old"), ("x", "y", 1.5, 7, False, "old")
-        ]  # fmt: skip
-        assert table["age"].null_count() == 0
-        assert done.manifest["renamed_columns"] == {"age": "obs_age"}
-
-
-@pytest.mark.parametrize("word", ["pooled", "Unknown", " NA ", "doublet"])
-def test_nobody_is_trained_on_and_never_tested_as_a_person(cells, tmp_path, word):
-    cells.obs["donor_id"] = pd.Categorical([word] * 30 + [f"d{i // 5}" for i in range(30)])
-    [done] = write.write({"cells": cells}, tmp_path, options=Options(test_fraction=0.4))
-    split = done.manifest["split"]
-    assert word not in split["test_donors"] + split["train_donors"]
-    assert split["cells_of_unknown_donors"] == 30
-    nobody = read.read(tmp_path).filter(pl.col("donor_id") == word).select("side").unique().collect()
-    assert nobody["side"].to_list() == ["train"]
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("10CC50A0-AF80-4FA1-B668-893DD5C0113A", True),
-        ("10cc50a0af804fa1b668893dd5c0113a", True),
-        ("study_10cc50a0-af80-4fa1-b668-893dd5c0113a_v2", True),
-        ("cellxgene_download", False),
-        ("10cc50a0-af80-4fa1-b668-893dd5c0113", False),
-    ],
-)
-def test_only_a_uuid_is_an_id_in_whatever_spelling(name, found):
-    assert (write.find_id(name) == "10cc50a0-af80-4fa1-b668-893dd5c0113a") is found

@@ -106,7 +106,7 @@ def embed(
     source: Annotated[str, Argument(help="demo, tiny, a release folder, or an .h5ad.")],
     out: Out,
     *,
-    slice_cells: Annotated[int, Option(min=100, max=20_000, help="Cells of a slice at most.")] = 20_000,
+    slice_cells: Annotated[int, Option(help="Cells of a slice, at most 20,000.")] = 20_000,
     organism: Annotated[str, Option(help="NCBITaxon:... of the cells; empty: by their genes.")] = "",
     checkpoint: Annotated[str, Option(help="Weights, as the script names them.")] = "v2-medium.ckpt",
     force: screen.Force = False,
@@ -129,7 +129,9 @@ def embed(
         for chosen in np.array_split(number, max(1, -(-len(number) // slice_cells))):
             yield atlas.to_anndata(cells=np.isin(number, chosen), counts=True)
 
-    made = prepare.write(pieces(), out, organism=organism, checkpoint=checkpoint, force=force)
+    made = prepare.write(
+        pieces(), out, slice_cells=slice_cells, organism=organism, checkpoint=checkpoint, force=force
+    )
     screen.say(f"{sum(made.values()):,} cells in {len(made):,} slice(s); run {out / prepare.SCRIPT}.")
 
 

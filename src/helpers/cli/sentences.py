@@ -12,7 +12,9 @@ from helpers.errors import SentenceError
 
 
 def sentences(
-    inputs: Annotated[list[str], Argument(metavar="INPUT...", help=".h5ad, release folders, 'demo'.")],
+    inputs: Annotated[
+        list[str], Argument(metavar="INPUT...", help="Files .h5ad, release folders, or 'demo'.")
+    ],
     out: Annotated[Path, Argument(help="Folder for the sentences.")],
     *,
     top_n: Annotated[int, Option(min=0, help="Words of a sentence at most; 0: all expressed.")] = 2_000,
@@ -21,8 +23,10 @@ def sentences(
     case: Annotated[str, Option(help="Case of the symbols: given, upper.")] = "given",
     duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
     symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
-    gene_list: Annotated[list[Path] | None, Option(help="Genes for a sentence of their own.")] = None,
-    split: Annotated[str, Option(help="Hold out whole donors, or nothing: donors, none.")] = "donors",
+    gene_list: Annotated[
+        list[Path] | None, Option(help="File of genes that get a sentence of their own. Repeatable.")
+    ] = None,
+    split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
     test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
     seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
     chunk_cells: Annotated[int, Option(min=1, help="Cells of one file.")] = 10_000,
@@ -31,6 +35,7 @@ def sentences(
     donor_column: Annotated[str | None, Option(help="Column of the donor; found if not named.")] = None,
     age_column: Annotated[str | None, Option(help="Column of the age; found if not named.")] = None,
     organism: Annotated[str | None, Option(help="Organism, where the data do not state it.")] = None,
+    collections: Annotated[Path | None, Option(help="Your table of publications by dataset_id.")] = None,
     hgnc: Annotated[Path | None, Option(help="Your HGNC table, for outdated symbols.")] = None,
     workers: Annotated[int, Option(min=1, help="Threads of this machine.")] = 2,
     cluster: Annotated[str | None, Option(help="Address of a Dask scheduler.")] = None,
@@ -59,7 +64,8 @@ def sentences(
             bar(done, done)
 
         written = write.write(
-            _open(inputs), out, options=chosen, hgnc=hgnc, workers=workers, cluster=cluster, progress=progress,
+            _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
+            progress=progress,
         )  # fmt: skip
     for one in written:
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
@@ -67,7 +73,9 @@ def sentences(
         if left := one.manifest["cells_left_out_as_copies"]:
             screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
         for name, found in one.manifest["gene_lists"].items():
-            screen.say(f"  {name}: {found['found']:,} of {found['genes']:,} genes are in the data.")
+            screen.say(
+                f"  {name}: {found['found']:,} of {found['genes']:,} genes of the list are in the data."
+            )
     seconds = time.monotonic() - started
     screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
 
@@ -97,9 +105,13 @@ def prompts(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
         templates=templates,
     )  # fmt: skip
-    screen.say(f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells have no answer, left out.")
+    screen.say(
+        f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells left out for want of an answer."
+    )
     if made.trimmed:
-        screen.say(f"Padding was cut off in {made.trimmed:,} of them: genes that the cell does not express.")
+        screen.say(
+            f"Padding was cut off in {made.trimmed:,} of them: words of genes that the cell does not express."
+        )
     if made.untold:
         screen.say(
             f"Whether {made.untold:,} of them are padded with unexpressed genes cannot be told: all their sentences have "

@@ -111,16 +111,16 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         msg = f"{path.name} is not a Parquet table ({str(error).splitlines()[0]})."
         raise PartError(msg) from None
-    chosen = sorted(
-        (layout.CLASSES.index(name), name, column)
-        for column in frame.columns
-        if (name := layout.class_name(column))
-    )
-    if not chosen or len({name for _, name, _ in chosen}) < len(chosen):
-        told = ", ".join(frame.columns[:8])
-        msg = f"{path.name} needs one column for each predicted label, such as pred_cell_type; it has {told}."
+    chosen = [(name, column) for column in frame.columns if (name := layout.class_name(column))]
+    if not chosen:
+        msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {frame.columns[:8]}."
         raise PartError(msg)
-    texts = [pl.col(column).cast(pl.String).alias(name) for _, name, column in chosen]
+    if len(dict(chosen)) < len(chosen):
+        told = ", ".join(column for _, column in chosen)
+        msg = f"{path.name} names one class twice: {told}. Keep one column of each."
+        raise PartError(msg)
+    chosen.sort(key=lambda pair: layout.CLASSES.index(pair[0]))
+    texts = [pl.col(column).cast(pl.String).alias(name) for name, column in chosen]
     frame = frame.select(*texts, *[column for column in ("x", "y") if column in frame.columns])
     return frame.with_columns(pl.col("sex").replace(SEXES)) if "sex" in frame.columns else frame
 
@@ -197,10 +197,10 @@ class _Inert(dict):  # type: ignore[type-arg]
         if isinstance(state, dict):
             self.update(state)
 
-    def _take(self, _: Any) -> None:
+    def append(self, _: Any) -> None:
         """Accept what goes into a list or a set that is none here."""
 
-    append = extend = add = _take
+    extend = add = append
 
     def __hash__(self) -> int:  # type: ignore[override]
         return id(self)

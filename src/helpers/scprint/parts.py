@@ -1,12 +1,15 @@
 """The parts of a folder: three files each, found, paired by stem, checked, and read without unpickling anything."""
 
+import hashlib
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -21,10 +24,9 @@ LIMIT = 2 * 2**30  # bytes of one array; the largest published parts take a twen
 SIBLING, UNREADABLE, TRUNCATED, FORMAT, PICKLED = "sibling", "unreadable", "truncated", "format", "pickled"
 CHECKSUM, WIDTH, ROWS, TYPE, LABELS, SIZE = "checksum", "width", "rows", "type", "labels", "size"
 NOT_FINITE = "not finite"
-CHECK_SCHEMA = {
-    "part": pl.String, "cells": pl.Int64, "label_columns": pl.Int64, "status": pl.String, "kind": pl.String,
-    "message": pl.String,
-}  # fmt: skip
+_SAMPLE = 1 << 16
+CHECK_SCHEMA = dict.fromkeys(("part", "cells", "label_columns", "status", "kind", "message"), pl.String)
+CHECK_SCHEMA |= dict.fromkeys(("cells", "label_columns"), pl.Int64)
 
 
 class Damage(PartError):
@@ -41,12 +43,14 @@ class Damage(PartError):
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """One array on disk: its member in an npz (empty for an npy), and text that changes with its content."""
+    """One array on disk: its member in an npz (empty for an npy), and its first byte if it is not compressed."""
 
     path: Path
     member: str
     shape: tuple[int, ...]
+    fortran: bool
     dtype: np.dtype
+    start: int | None
     fingerprint: str
 
 
@@ -155,6 +159,16 @@ def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarr
     return array if columns is None else array[:, columns]
 
 
+def read_rows(opened: Opened, kind: str, rows: np.ndarray) -> np.ndarray:
+    """Read some rows only; where the array is not compressed, nothing else is read from the disk."""
+    file = opened.files[kind]
+    if file.start is None or kind == layout.TOP3:
+        return read(opened, kind)[rows]
+    order = "F" if file.fortran else "C"
+    mapped = np.memmap(file.path, file.dtype, mode="r", offset=file.start, shape=file.shape, order=order)
+    return np.array(mapped[rows])
+
+
 def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
     """Check every part of a folder; one row a part, nothing stops at the first fault.
 
@@ -200,19 +214,12 @@ def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
         with path.open("rb") as stream:
             magic = stream.read(6)
             if magic == b"\x93NUMPY":
-                # a plain npy carries no checksum: its time of change stands in for one
-                about = path.stat()
-                member, held, mark = "", about.st_size, f"{about.st_size}-{about.st_mtime_ns}"
-                shape, dtype, header = _read_header(stream)
+                member, held, offset, mark = "", path.stat().st_size, 0, _sampled(stream)
+                shape, fortran, dtype, header = _read_header(stream)
             elif magic[:2] == b"PK":
-                with zipfile.ZipFile(stream) as archive:
-                    inside = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-                    if len(inside) != 1:
-                        raise Damage(FORMAT, f"{path.name} holds {len(inside)} arrays; expected one.")
-                    member, held = inside[0].filename, inside[0].file_size
-                    mark = f"{held}-{inside[0].CRC:08x}"
-                    with archive.open(member) as opened:
-                        shape, dtype, header = _read_header(opened)
+                info, shape, fortran, dtype, header = _choose_member(path, stream, widths)
+                member, held, mark = info.filename, info.file_size, f"{info.file_size}-{info.CRC:08x}"
+                offset = _offset(stream, info) if info.compress_type == zipfile.ZIP_STORED else None
             else:
                 kind, hint = TRUNCATED if len(magic) < 6 else FORMAT, pointer_hint(path)
                 raise Damage(kind, f"{path.name} is neither npz nor npy: it starts with {magic!r}.{hint}")
@@ -225,20 +232,52 @@ def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
         message = f"{path.name} promises {needed:,} bytes of {shape} and holds {held - header:,}: download it again."
         raise Damage(TRUNCATED, message)
     if shape[1] not in widths:
-        raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {' or '.join(map(str, widths))}.")
+        wanted = " or ".join(str(width) for width in widths)
+        raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {wanted}.")
     if needed > LIMIT:
         message = f"{path.name} needs about {to_text(needed)}, the budget is {to_text(LIMIT)}. Split it into parts of fewer cells."
         raise Damage(SIZE, message)
-    return ArrayFile(path, member, shape, dtype, mark)
+    return ArrayFile(path, member, shape, fortran, dtype, None if offset is None else offset + header, mark)
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Return shape, type, and the bytes that the header takes."""
+def _choose_member(path: Path, stream: IO[bytes], widths: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the only array of an npz, or the only one of a fitting width, and what its header says."""
+    inside = []
+    with zipfile.ZipFile(stream) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith(".npy"):
+                with archive.open(info) as member:
+                    inside.append((info, *_read_header(member)))
+    fitting = inside if len(inside) == 1 else [one for one in inside if one[1][1:] in [(w,) for w in widths]]
+    if len(fitting) != 1:
+        names = ", ".join(info.filename for info, *_ in inside) or "none"
+        message = f"{path.name} holds {len(inside)} arrays ({names}), {len(fitting)} that fit."
+        raise Damage(FORMAT, message)
+    return fitting[0]
+
+
+def _offset(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
+    # behind the local header, whose name and extra field may differ from those of the directory
+    stream.seek(info.header_offset + 26)
+    name, extra = struct.unpack("<2H", stream.read(4))
+    return info.header_offset + 30 + name + extra
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Return shape, whether columns come first, type, and the bytes that the header takes."""
     stream.seek(0)
     first = np.lib.format.read_magic(stream) == (1, 0)
     reader = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, _, dtype = reader(stream)
-    return shape, dtype, stream.tell()
+    return (*reader(stream), stream.tell())
+
+
+def _sampled(stream: IO[bytes]) -> str:
+    # a plain npy carries no checksum: its time of change stands in for the bytes between the three samples
+    status, sha = os.fstat(stream.fileno()), hashlib.sha256()
+    for first in (0, status.st_size // 2, max(0, status.st_size - _SAMPLE)):
+        stream.seek(first)
+        sha.update(stream.read(_SAMPLE))
+    return f"{status.st_size}-{status.st_mtime_ns}-{sha.hexdigest()[:16]}"
 
 
 @contextmanager

@@ -1,11 +1,12 @@
-"""Embedding an atlas with scPRINT-2 itself: its input, and the script that runs it elsewhere.
+"""Embedding an atlas with scPRINT-2 itself: its input, the script that runs it elsewhere, and the way back.
 
 The model needs its own environment (``environments/scprint.yml``), a GPU to be quick, and its ontologies from the
-network: the call itself is not tested here, what goes in is. Raw counts, Ensembl identifiers and slices of at most
-20,000 cells are needed because the model's data set makes its slice dense over about 70,000 genes. What comes back has
-the cells that the model kept, in its order, and the ``row_id`` that was sent with each.
+network. The call itself is therefore not tested here; what goes in and what comes out is. Raw counts, Ensembl
+identifiers and slices of at most 20,000 cells are needed because the model's data set makes its slice dense over
+about 70,000 genes.
 """
 
+import json
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,9 +20,10 @@ import scipy.sparse as sp
 from helpers import files, names
 from helpers.errors import CountsError, PartError
 from helpers.facts import study
+from helpers.scprint import layout
 
-MAX_CELLS, MIN_GENES = 20_000, 10_000
-ORGANISM, ROW = "organism_ontology_term_id", "row_id"
+MAX_CELLS, MIN_CELLS, MIN_GENES = 20_000, 100, 10_000
+ORGANISM, ROW, EMBEDDED = "organism_ontology_term_id", "row_id", "scprint_emb"
 MANIFEST, SCRIPT = "manifest.json", "embed.sh"
 KIND = "scprint slices"  # what our mark says of a folder
 
@@ -30,6 +32,7 @@ def write(
     pieces: Iterable[ad.AnnData],
     out: Path | str,
     *,
+    slice_cells: int = MAX_CELLS,
     organism: str = "",
     checkpoint: str = "v2-medium.ckpt",
     force: bool = False,
@@ -39,35 +42,33 @@ def write(
     Parameters
     ----------
     pieces
-        Cells x genes with a layer of counts, one a slice, of at most 20,000 cells: memory holds one at a time.
+        Cells x genes with a layer of counts: memory holds one piece at a time.
     out
         Folder to write; one that holds files of others, or embedded slices, is not replaced without `force`.
+    slice_cells
+        Cells of a slice, at most 20,000.
     organism
         Taxonomy identifier of the cells; read off the gene identifiers if empty.
     checkpoint
         Path of the model's weights, as the script will name it.
     """
+    if not MIN_CELLS <= slice_cells <= MAX_CELLS:
+        msg = f"slices of {slice_cells:,} cells: choose {MIN_CELLS} to {MAX_CELLS:,}; larger ones are made dense."
+        raise PartError(msg)
     written: dict[str, int] = {}
     genes = first = 0
     with files.writing(Path(out), kind=KIND, force=force) as folder:
         folder.mkdir()
         for piece in pieces:
-            if piece.n_obs > MAX_CELLS:
-                msg = (
-                    f"a slice of {piece.n_obs:,} cells: the model makes it dense; give at most {MAX_CELLS:,}."
-                )
-                raise PartError(msg)
-            if names.COUNTS not in piece.layers:
-                msg = f"no layer {names.COUNTS!r}: the model reads raw counts, X of the release is log-normalized."
-                raise CountsError(msg)
-            var, organism = _genes(piece, organism)
+            counts, var, organism = _counts(piece), *_genes(piece, organism)
             genes = len(var)
-            rows = np.arange(first, first + piece.n_obs)
-            obs = pd.DataFrame({ROW: rows, ORGANISM: organism}, index=piece.obs_names)
-            counts = sp.csr_matrix(piece.layers[names.COUNTS])[:, var["column"].to_numpy()].astype(np.float32)
-            name = f"slice_{len(written):04d}"
-            _write_h5ad(folder / f"{name}.h5ad", ad.AnnData(counts, obs=obs, var=var[["symbol"]].copy()))
-            written[name] = piece.n_obs
+            # a last slice of fewer than 100 cells would be refused by the model: the slices are made even
+            for rows in np.array_split(np.arange(piece.n_obs), max(1, -(-piece.n_obs // slice_cells))):
+                obs = pd.DataFrame({ROW: first + rows, ORGANISM: organism}, index=piece.obs_names[rows])
+                name = f"slice_{len(written):04d}"
+                kept = counts[rows][:, var["column"].to_numpy()].astype(np.float32)
+                _write_h5ad(folder / f"{name}.h5ad", ad.AnnData(kept, obs=obs, var=var[["symbol"]].copy()))
+                written[name] = len(rows)
             first += piece.n_obs
         about = {"organism": organism, "cells": first, "genes": genes, "slices": written}
         files.write_json(folder / MANIFEST, about)
@@ -75,6 +76,52 @@ def write(
         script.write_text(_script(list(written), organism, checkpoint), encoding="utf-8")
         script.chmod(0o755)
     return written
+
+
+def read(folder: Path | str) -> ad.AnnData:
+    """Read what the script made of the slices that `write` wrote, in the order of the cells that were sent.
+
+    ``X`` is the embedding of the cells that came back; ``obs``: row as sent and predicted labels; ``obsm``: the blocks;
+    ``uns["dropped"]``: how many did not come back (the model drops cells with few genes).
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        slices, sent = list(about["slices"]), int(about["cells"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        msg = f"{folder} holds no readable {MANIFEST}: prepare the slices first ({error})."
+        raise PartError(msg) from None
+    outputs = [folder / f"{name}_embedded.h5ad" for name in slices]
+    lacking = [path.name for path in outputs if not path.is_file()]
+    if lacking:
+        msg = (
+            f"{len(lacking)} of {len(outputs)} slices are not embedded yet, first {lacking[0]}. Run {SCRIPT}."
+        )
+        raise PartError(msg)
+    whole = ad.concat([_read_slice(path, sent) for path in outputs], join="inner")
+    whole = whole[np.argsort(whole.obs[ROW], kind="stable")].copy()
+    if whole.obs[ROW].duplicated().any():
+        msg = f"{int(whole.obs[ROW].duplicated().sum()):,} rows came back twice: a slice was embedded under two names."
+        raise PartError(msg)
+    whole.uns["dropped"] = sent - whole.n_obs
+    return whole
+
+
+def _counts(piece: ad.AnnData) -> sp.csr_matrix:
+    if names.COUNTS not in piece.layers:
+        msg = f"no layer {names.COUNTS!r}: the model reads raw counts, X of the release is log-normalized."
+        raise CountsError(msg)
+    counts = sp.csr_matrix(piece.layers[names.COUNTS])
+    values = counts.data
+    bad = np.flatnonzero((values < 0) | (values != np.round(values)))
+    if len(bad):
+        cell = int(np.searchsorted(counts.indptr, bad[0], side="right") - 1)
+        msg = (
+            f"layer {names.COUNTS!r} is not molecules: {len(bad):,} of {len(values):,} stored values are not whole "
+            f"numbers >= 0, first {values[bad[0]]:.3g} in cell {piece.obs_names[cell]!r}."
+        )
+        raise CountsError(msg)
+    return counts
 
 
 def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
@@ -126,3 +173,24 @@ for slice in {" ".join(slices)}; do
   fi
 done
 """
+
+
+def _read_slice(path: Path, sent: int) -> ad.AnnData:
+    made = ad.read_h5ad(path)
+    if EMBEDDED not in made.obsm or ROW not in made.obs:
+        msg = f"{path.name} has no {EMBEDDED} or no {ROW}: it is not an output of the model on a prepared slice."
+        raise PartError(msg)
+    rows = made.obs[ROW].to_numpy().astype(np.int64)
+    if len(rows) and (rows.min() < 0 or rows.max() >= sent):
+        msg = f"{path.name} has rows outside 0 to {sent - 1:,}: it belongs to another preparation."
+        raise PartError(msg)
+    blocks = {str(key): np.asarray(value, np.float32) for key, value in made.obsm.items()}
+    if not np.isfinite(blocks[EMBEDDED]).all():
+        msg = f"{path.name} holds NaN or infinite embeddings."
+        raise PartError(msg)
+    obs = pd.DataFrame({ROW: rows}, index=made.obs_names.astype(str))
+    for column in map(str, made.obs.columns):
+        name = layout.class_name(column)
+        if name is not None and column.startswith("pred_"):
+            obs[name] = made.obs[column].astype(str).to_numpy()
+    return ad.AnnData(blocks.pop(EMBEDDED), obs=obs, obsm=blocks)

@@ -60,10 +60,10 @@ def draw(
         if not len(chosen):
             continue
         try:
-            embeddings = parts.read(found, layout.EMBEDDINGS)[chosen].astype(np.float32)
+            embeddings = parts.read_rows(found, layout.EMBEDDINGS, chosen).astype(np.float32)
             if not np.isfinite(embeddings).all():
                 raise parts.not_finite(found, layout.EMBEDDINGS)
-            codes = parts.read(found, layout.TOP3)[chosen]
+            codes = parts.read_rows(found, layout.TOP3, chosen)
         except Damage as damage:
             skipped[found.stem] = damage.message
             continue

@@ -6,6 +6,7 @@ depend on who read it. A part that was read before is not read again.
 
 import io
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,15 +96,15 @@ def run(
     total = np.zeros((3, layout.EMBEDDING_WIDTH))
     computed = 0
     with pool(processes, cluster or None, error=PartError) as workers:
-        for stem, found, fresh in _keep(listed, store, workers):
+        for stem, name, fresh in _keep(listed, store, workers):
             computed += fresh
-            if isinstance(found, Damage):
+            if isinstance(name, Damage):
                 if on_fault == STOP:
-                    msg = f"part {stem}: {found.message}"
+                    msg = f"part {stem}: {name.message}"
                     raise PartError(msg)
-                rows.append((stem, None, None, "fault", found.kind, found.message))
+                rows.append((stem, None, None, "fault", name.kind, name.message))
             else:
-                cells, sums_of = found
+                cells, sums_of = _places(store, name)
                 sums = np.load(sums_of, allow_pickle=False)
                 _merge(total, sums[:3])
                 width = int(sums[3, 0])
@@ -202,31 +203,39 @@ def _embedding(total: np.ndarray) -> pl.DataFrame:
     )
 
 
-def _keep(
-    listed: list[parts.Part], store: Path, workers: Any
-) -> Iterator[tuple[str, tuple[Path, Path] | Damage, bool]]:
-    """Yield each part in order, the files that keep it or its fault, and whether it was read now."""
-    for first in range(0, len(listed), _WINDOW):
-        under_way: list[tuple[str, tuple[Path, Path] | Damage, Any]] = []
-        for part in listed[first : first + _WINDOW]:
-            try:
-                opened = parts.open_part(part)
-            except Damage as damage:
-                under_way.append((part.stem, damage, None))
-                continue
+def _keep(listed: list[parts.Part], store: Path, workers: Any) -> Iterator[tuple[str, str | Damage, bool]]:
+    """Yield each part in order, the name under which it is kept or its fault, and whether it was read now."""
+    under_way: deque[tuple[str, str | Damage, Any]] = deque()
+
+    def finish() -> tuple[str, str | Damage, bool]:
+        stem, name, future = under_way.popleft()
+        if future is None:
+            return stem, name, False
+        found = workers.result(future)
+        if isinstance(found, Damage):
+            return stem, found, False
+        for path, data in zip(_places(store, name), found, strict=True):
+            with files.writing(path) as written:
+                written.write_bytes(data)
+        return stem, name, True
+
+    for part in listed:
+        try:
+            opened = parts.open_part(part)
+        except Damage as damage:
+            under_way.append((part.stem, damage, None))
+        else:
             name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
-            places = store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
-            future = None if _is_whole(*places) else workers.submit(work, opened)
-            under_way.append((part.stem, places, future))
-        for stem, places, future in under_way:
-            found = None if future is None else workers.result(future)
-            if isinstance(found, Damage):
-                places = found
-            elif found is not None:
-                for path, data in zip(places, found, strict=True):
-                    with files.writing(path) as written:
-                        written.write_bytes(data)
-            yield stem, places, isinstance(found, tuple)
+            known = _is_whole(*_places(store, name))
+            under_way.append((part.stem, name, None if known else workers.submit(work, opened)))
+        if len(under_way) >= _WINDOW:
+            yield finish()
+    while under_way:
+        yield finish()
+
+
+def _places(store: Path, name: str) -> tuple[Path, Path]:
+    return store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
 
 
 def _is_whole(cells: Path, sums: Path) -> bool:

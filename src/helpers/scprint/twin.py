@@ -47,6 +47,7 @@ def simulate_parts(
     n_parts: int,
     seed: int = 7,
     compressed: bool = False,
+    width: int = layout.LABEL_WIDTH,
     force: bool = False,
 ) -> Path:
     """Write simulated parts, one at a time, with their decoder, a small ontology and the planted truth."""
@@ -60,8 +61,9 @@ def simulate_parts(
         labels.write(folder / labels.DECODER_FILE, world.terms)
         (folder / ONTOLOGY_FILE).write_text(_ontology(world.terms), encoding="utf-8")
         for number, n in enumerate(np.diff(np.linspace(0, n_cells, n_parts + 1).astype(int)).tolist()):
-            *arrays, facts = world.part(number, n)
+            embeddings, top3, scores, facts = world.part(number, n)
             counted.update(facts)
+            arrays = (embeddings, top3[:, :width], scores[:, :width])
             for kind, array in zip(layout.KINDS, arrays, strict=True):
                 save(folder / f"{part_name(number)}_{kind}.npz", array)
         leaks = [{"block": block, "class": name, "strength": value} for (block, name), value in LEAKS.items()]

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,22 +85,25 @@ class Ranked:
 
     def take(self, rows: np.ndarray) -> "Ranked":
         """Return some of the cells, in the order of `rows`."""
-        shape = (len(self.starts) - 1, len(self.vocabulary.words))
-        held = sparse.csr_matrix((np.ones(len(self.words), bool), self.words, self.starts), shape=shape)[rows]
-        return Ranked(self.vocabulary, held.indices, held.indptr.astype(np.int64), self.statistics[rows])
+        rows = np.asarray(rows, dtype=np.int64)
+        at, starts = self._places(rows, np.diff(self.starts)[rows])
+        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
 
     def presence(self, top: int) -> sparse.csr_matrix:
         """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
-        place = np.arange(len(self.words)) - np.repeat(self.starts[:-1], np.diff(self.starts))
-        words = self.words[place < top]
-        starts = np.concatenate([[0], np.minimum(np.diff(self.starts), top).cumsum()])
-        shape = (len(starts) - 1, len(self.vocabulary.words))
-        return sparse.csr_matrix((np.ones(len(words), np.float32), words, starts), shape=shape)
+        rows = np.arange(len(self.starts) - 1)
+        at, starts = self._places(rows, np.minimum(np.diff(self.starts), top))
+        shape = (len(rows), len(self.vocabulary.words))
+        return sparse.csr_matrix((np.ones(len(at), np.float32), self.words[at], starts), shape=shape)
 
     @property
     def expressed(self) -> np.ndarray:
         """Genes above zero in each cell, before the cut at `top_n`."""
         return self.statistics[:, kernels.EXPRESSED]
+
+    def _places(self, rows: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths), starts
 
 
 class Encoder:
@@ -116,10 +120,7 @@ class Encoder:
             duplicates=rule.duplicates,
             order=rule.ties,
         )
-        self.lists = {
-            f"gene_sentence_{name}": self.vocabulary.subset(genes)[0]
-            for name, genes in rule.gene_lists.items()
-        }
+        self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
 
     @cached_property
     def _word_keys(self) -> np.ndarray:
@@ -130,7 +131,7 @@ class Encoder:
         ranked = self.rank(block, barcodes)
         columns = {SENTENCE: ranked.text(), EXPRESSED: pa.array(ranked.expressed.astype(np.int32))}
         for name, vocabulary in self.lists.items():
-            columns[name] = self.rank(block, barcodes, vocabulary).text()
+            columns[f"gene_sentence_{name}"] = self.rank(block, barcodes, vocabulary).text()
         return columns, ranked.statistics
 
     def rank(
@@ -142,10 +143,10 @@ class Encoder:
         cell_keys = _stable_keys(barcodes.to_pylist()) if seeded else np.zeros(1, np.uint64)
         # a gene list is never cut: its point is that all of its expressed genes are there
         most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
-        values = block.data.astype(np.float64, copy=False)  # one kernel is compiled for all files
         ranked = kernels.rank_words(
-            block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), values, words.word_of_column,
-            most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys, len(words.words),
+            block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), block.data,
+            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys,
+            len(words.words),
         )  # fmt: skip
         return Ranked(words, *ranked)
 
@@ -159,6 +160,7 @@ class Encoded:
     """
 
     table: pl.DataFrame
+    vocabulary: symbols.Vocabulary
     ties: dict[str, int | float | None]
 
     @property
@@ -167,7 +169,7 @@ class Encoded:
         return self.table[SENTENCE].to_list()
 
 
-def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded:
+def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, block: int = BLOCK) -> Encoded:
     """Make a sentence of every cell.
 
     Only genes with a finite value above zero enter. The sentence of a cell does not depend on other cells, on how
@@ -179,6 +181,8 @@ def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded
         AnnData (CSR, CSC or dense; in memory or backed) or the path of an .h5ad file.
     rule
         How a cell becomes a sentence, such as ``Rule(top_n=200)``.
+    hgnc
+        HGNC table for identifiers and outdated symbols.
     block
         Cells ranked at a time.
 
@@ -195,14 +199,14 @@ def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded
     ['MYH7 ACTA1']
     """
     opened = cells.open_cells(source, rule.layer)
-    encoder = Encoder(rule, opened)
+    encoder = Encoder(rule, opened, None if hgnc is None else symbols.read_hgnc(hgnc))
     pieces, statistics = [], []
     for values, barcodes in _blocks(opened, block):
         columns, counts = encoder.encode(values, barcodes)
         pieces.append(pa.table({"barcode": barcodes, **columns}))
         statistics.append(counts)
     table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
-    return Encoded(table, add_shares(count_ties(np.concatenate(statistics))))
+    return Encoded(table, encoder.vocabulary, add_shares(count_ties(np.concatenate(statistics))))
 
 
 def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:

@@ -8,9 +8,16 @@ from helpers.kernels import kernel
 CUT_IN_TIE, EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
 # What their sums over cells are called.
 STATISTICS = (
-    "cells_cut_within_a_tie", "expressed", "words", "words_in_ties", "top_words", "top_words_in_ties",
-    "values_not_finite", "values_negative", "values_stored_zero",
-)  # fmt: skip
+    "cells_cut_within_a_tie",
+    "expressed",
+    "words",
+    "words_in_ties",
+    "top_words",
+    "top_words_in_ties",
+    "values_not_finite",
+    "values_negative",
+    "values_stored_zero",
+)
 TOP_WORDS = 200
 LARGEST_LOG = 20.0
 
@@ -90,28 +97,30 @@ def _gather(
 
 @kernel
 def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):  # pragma: no cover - compiled
-    # Radix sort from the least to the most important byte: four of the word number, four of the seeded key, eight of the
-    # value. Stable, so that each later pass keeps the order of the earlier ones among equals. `keys` is (in order
-    # already, seed, cell, seeded keys of the words).
+    # Radix sort from the least to the most important digit: word number, seeded key, value. Stable, so that each
+    # later pass keeps the order of the earlier ones among equals. `keys` is (in order already, seeded, seed, cell).
     ascending, seed, cell, word_keys = keys
+    byte = np.uint64(255)
+    for shift in range(0, 32, 8):
+        if ascending or (shift and (n_words >> shift) == 0):
+            break
+        for i in range(m):
+            digit[i] = (word_a[i] >> shift) & 255
+        _pass(key_a, word_a, key_b, word_b, m, digit, count)
+        key_a, key_b, word_a, word_b = key_b, key_a, word_b, word_a
+    for shift in range(0, 32 if len(word_keys) == n_words else 0, 8):
+        for i in range(m):
+            digit[i] = np.uint8((_mix(seed, cell, word_keys[word_a[i]]) >> np.uint64(shift)) & byte)
+        _pass(key_a, word_a, key_b, word_b, m, digit, count)
+        key_a, key_b, word_a, word_b = key_b, key_a, word_b, word_a
     varying = np.uint64(0)
     for i in range(m):
         varying |= key_a[i] ^ key_a[0]
-    for step in range(16):
-        shift = np.uint64(8 * (step - 8 if step >= 8 else step % 4))
-        if step < 4 and (ascending or (step > 0 and np.uint64(n_words) >> shift == 0)):
-            continue
-        if 4 <= step < 8 and len(word_keys) != n_words:
-            continue
-        if step >= 8 and (varying >> shift) & np.uint64(255) == 0:
+    for shift in range(0, 64, 8):
+        if (varying >> np.uint64(shift)) & byte == 0:
             continue
         for i in range(m):
-            held = key_a[i]
-            if step < 4:
-                held = np.uint64(word_a[i])
-            elif step < 8:
-                held = _mix(seed, cell, word_keys[word_a[i]])
-            digit[i] = np.uint8((held >> shift) & np.uint64(255))
+            digit[i] = np.uint8((key_a[i] >> np.uint64(shift)) & byte)
         _pass(key_a, word_a, key_b, word_b, m, digit, count)
         key_a, key_b, word_a, word_b = key_b, key_a, word_b, word_a
     return key_a, word_a

@@ -1,12 +1,13 @@
 """Sentences made by others may go on with genes that the cell does not express: find them."""
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 import numpy as np
 
-COUNT, ALPHABET, NONE, UNKNOWN = "count", "alphabet", "none", "cannot tell"
+COUNT, ALPHABET, CONSTANT, NONE, UNKNOWN = "count", "alphabet", "constant", "none", "cannot tell"
 # Columns that say how many genes a cell expresses, as data sets name them, in lower case.
 COUNT_COLUMNS = (
     "n_expressed", "n_genes", "n_genes_by_counts", "nfeature_rna", "nfeaturess_rna", "n_genes_detected", "nnz",
@@ -21,9 +22,9 @@ SHORTEST_TAIL = 10
 class Padding:
     """What was found in some cells.
 
-    ``rule`` says how: by the ``count`` of expressed genes or by a tail in the order of the ``alphabet``; ``none`` if
-    nothing was found, ``cannot tell`` if every sentence has the same number of words and nothing else is known.
-    ``keep`` is the number of words of each cell that are meant.
+    ``rule`` says how: by the ``count`` of expressed genes, by a tail in the order of the ``alphabet``, by a tail that
+    is ``constant`` over cells; ``none`` if nothing was found, ``cannot tell`` if every sentence has the same number of
+    words and nothing else is known. ``keep`` is the number of words of each cell that are meant.
     """
 
     rule: str
@@ -46,10 +47,11 @@ class Padding:
 def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] | None = None) -> Padding:
     """Find the words of genes that the cells do not express.
 
-    Where the number of expressed genes is known, it decides. Otherwise a long tail that runs through the alphabet (up
-    or down) is taken for padding. A fixed order among equal values looks like that, so do not ask this of sentences
-    written by this package: they have none. Without such tails, sentences that all have the same number of words may
-    have been filled up in scrambled order, or cut: then it cannot be told.
+    Where the number of expressed genes is known, it decides. Otherwise two traces of padding are looked for: a long
+    tail that runs through the alphabet (up or down), or a long tail that cells share word for word. A fixed order
+    among equal values looks like the first, so do not ask this of sentences written by this package: they have none.
+    Without a trace, sentences that all have the same number of words may have been filled up in scrambled order, or
+    cut: then it cannot be told.
 
     Parameters
     ----------
@@ -71,11 +73,15 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
         known = np.array([np.inf if value is None else value for value in expressed], dtype=float)
         keep = np.minimum(words, np.where(np.isnan(known), np.inf, known)).astype(np.int64)
         return Padding(COUNT if (keep < words).any() else NONE, keep, words)
-    tails = np.array([_ordered_tail(row) for row in split], np.int64)
-    tails[tails < SHORTEST_TAIL] = 0
+    traces = {
+        CONSTANT: _shared_tails(split),
+        ALPHABET: np.array([_ordered_tail(row) for row in split], np.int64),
+    }
+    tails = {rule: np.where(tail >= SHORTEST_TAIL, tail, 0) for rule, tail in traces.items()}
+    rule = max(tails, key=lambda name: tails[name].sum())
     # padding is a habit of the maker: it is in most cells or in none
-    if len(words) and (tails > 0).mean() > 0.5:
-        return Padding(ALPHABET, words - tails, words)
+    if len(words) and (tails[rule] > 0).mean() > 0.5:
+        return Padding(rule, words - tails[rule], words)
     alike = len(words) and words.max() > 0 and (words == words.max()).all()
     return Padding(UNKNOWN if alike else NONE, words.copy(), words)
 
@@ -87,8 +93,22 @@ def find_counts(columns: Iterable[str]) -> str | None:
 
 
 def _ordered_tail(words: list[str]) -> int:
-    """Count the words at the end that are in order, whichever way it runs."""
-    pairs = list(pairwise(reversed(words)))
-    rising = sum(1 for _ in takewhile(lambda pair: pair[0] > pair[1], pairs))
-    falling = sum(1 for _ in takewhile(lambda pair: pair[0] < pair[1], pairs))
+    rising = _count_first(pairwise(reversed(words)), operator.gt)
+    falling = _count_first(pairwise(reversed(words)), operator.lt)
     return 1 + max(rising, falling) if words else 0
+
+
+def _shared_tails(split: list[list[str]]) -> np.ndarray:
+    # Cells that end alike are neighbors once the sentences are sorted from their end.
+    turned = [row[::-1] for row in split]
+    order = sorted(range(len(split)), key=turned.__getitem__)
+    tails = np.zeros(len(split), dtype=np.int64)
+    for one, other in pairwise(order):
+        same = _count_first(zip(turned[one], turned[other], strict=False), operator.eq)
+        tails[one], tails[other] = max(tails[one], same), max(tails[other], same)
+    return tails
+
+
+def _count_first(pairs: Iterable[tuple[str, str]], holds: Callable[[str, str], bool]) -> int:
+    """Count the pairs at the start of which something holds."""
+    return sum(1 for _ in takewhile(lambda pair: holds(*pair), pairs))

@@ -25,11 +25,17 @@ COLUMNS = {
     "organism": ("organism",),
     "donor": (names.DONOR, "donor_id", "donor"),
     "barcode": (
-        "barcode", "cell_index", "_index", "observation_joinid", "index", "cell_id", "__index_level_0__",
+        "barcode",
+        "cell_index",
+        "_index",
+        "observation_joinid",
+        "index",
+        "cell_id",
+        "__index_level_0__",
     ),
     "dataset": ("dataset",),
     "side": ("side",),
-}  # fmt: skip
+}
 BATCH = 5_000
 
 
@@ -137,18 +143,15 @@ def write(
     counts = padding.find_counts(there)
     wanted = [pl.col(name).alias(f"_{key}") for key, name in columns.items() if name]
     wanted += [pl.col(counts).cast(pl.Float64, strict=False).alias("_count")] if counts else []
+    selected = table.select(pl.col(SENTENCE), *wanted)
     number = lines = trimmed = untold = 0
     with writing(Path(out).expanduser()) as part, part.open("w", encoding="utf-8") as stream:
-        for batch in table.select(SENTENCE, *wanted).collect_batches(chunk_size=BATCH, maintain_order=True):
-            found = padding.find(
-                batch[SENTENCE].to_list(), expressed=batch["_count"].to_list() if counts else None
-            )
+        for batch in selected.collect_batches(chunk_size=BATCH, maintain_order=True):
+            expressed = batch["_count"].to_list() if counts else None
+            found = padding.find(batch[SENTENCE].to_list(), expressed=expressed)
             for row, keep, size in zip(batch.iter_rows(named=True), found.keep, found.words, strict=True):
-                stated = {key: row.get(f"_{key}") for key in COLUMNS}
-                given = {key: value for key, value in stated.items() if value is not None}
-                facts = told | {key: value for key, value in given.items() if names.is_given(str(value))}
                 words = (row[SENTENCE] or "").split()[: min(keep, n_genes)]
-                made = _make(tasks[task], words, facts, draw=f"{seed}/{facts.get('dataset')}", number=number)
+                made = _make(row, words, tasks[task], told=told, key=f"{seed}", number=number)
                 number += 1
                 if made is not None:
                     lines += 1
@@ -159,23 +162,29 @@ def write(
 
 
 def _make(
-    task: Task, words: list[str], facts: Mapping[str, Any], *, draw: str, number: int
+    row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], key: str, number: int
 ) -> dict[str, Any] | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
+    facts = dict.fromkeys(COLUMNS) | told
+    stated = {name: row.get(f"_{name}") for name in COLUMNS}
+    facts |= {
+        name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
+    }
     # a template that tells what this cell lacks is no choice for it
-    usable = [text for text in task.templates if _find_fields(text) <= {"n", "sentence", *facts}]
-    if task.answer not in facts or not words or not usable:
+    known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
+    usable = [text for text in task.templates if _find_fields(text) <= known]
+    if task.answer not in known or not words or not usable:
         return None
-    cell = facts.get("barcode", f"row {number}")
-    digest = hashlib.blake2b(f"{draw}/{cell}".encode(), digest_size=8).digest()
-    template = usable[int.from_bytes(digest, "little") % len(usable)]
+    cell = f"row {number}" if facts["barcode"] is None else facts["barcode"]
+    draw = hashlib.blake2b(f"{key}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
+    template = usable[int.from_bytes(draw, "little") % len(usable)]
     said = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {
         "prompt": template.format(n=len(words), sentence=" ".join(words), **said),
         "response": task.response.format(answer=said[task.answer]),
         "task": task.name,
         "n_genes": len(words),
-        **{name: facts.get(name) for name in ("dataset", "side", "donor", "barcode")},
+        **{name: facts[name] for name in ("dataset", "side", "donor", "barcode")},
     }
 
 

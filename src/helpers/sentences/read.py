@@ -30,7 +30,7 @@ def read(paths: Paths) -> pl.LazyFrame:
     Parameters
     ----------
     paths
-        Parquet files, folders of a data set, or folders of many data sets.
+        Parquet files, folders of a data set, folders of many data sets, or patterns.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def read(paths: Paths) -> pl.LazyFrame:
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     files = [file for path in listed for file in _find_files(Path(path).expanduser())]
     if not files:
-        msg = f"no Parquet file in {', '.join(map(str, listed)) or 'an empty list'}. Give files or folders."
+        msg = f"no Parquet file in {', '.join(map(str, listed)) or 'an empty list'}. Give files, folders or patterns."
         raise SentenceError(msg)
     alike: dict[tuple[object, ...], list[Path]] = {}
     for file in files:
@@ -53,12 +53,22 @@ def read(paths: Paths) -> pl.LazyFrame:
 
 
 def _find_files(path: Path) -> list[Path]:
-    """Return the Parquet files that a path means, sorted: a file, or a folder at any depth."""
+    """Return the Parquet files that a path means, sorted: a file, a folder at any depth, or a pattern."""
     if path.is_file():
         return [path]
     if path.is_dir():
         return sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+    if any(sign in str(path) for sign in "*?["):
+        root = Path(path.anchor)
+        return sorted(root.glob(str(path.relative_to(root))))
     return []
+
+
+def _find_sentence(columns: Sequence[str]) -> str | None:
+    """Return the column that holds the sentences, by the names that makers of such data use."""
+    numbered = [(int(found[1]), name) for name in columns if (found := _NUMBERED.fullmatch(name))]
+    likely = [SENTENCE, *(name for _, name in sorted(numbered, reverse=True)), _ALL]
+    return next((name for name in likely if name in columns), None)
 
 
 def _read_schema(file: Path) -> dict[str, pl.DataType]:
@@ -80,9 +90,7 @@ def _place(file: Path) -> tuple[str | None, str | None]:
 def _scan(
     files: list[Path], schema: dict[str, pl.DataType], *, dataset: str | None, side: str | None
 ) -> pl.LazyFrame:
-    numbered = [(int(found[1]), name) for name in schema if (found := _NUMBERED.fullmatch(name))]
-    likely = [SENTENCE, *(name for _, name in sorted(numbered, reverse=True)), _ALL]
-    column = next((name for name in likely if name in schema), None)
+    column = _find_sentence(list(schema))
     if column is None:
         looked = "cell_sentence, gene_sentence_N, gene_sentence_all"
         msg = f"{files[0]} has no sentences (looked for {looked}); it has: {', '.join(schema)}."

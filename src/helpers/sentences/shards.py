@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy import sparse
 
 from helpers import ages, names
 from helpers.errors import SentenceError
@@ -19,36 +20,48 @@ from helpers.sentences import cells, encode
 from helpers.sentences.encode import BLOCK, EXPRESSED, SENTENCE
 
 FINGERPRINT, REPORT = b"musclebook.fingerprint", b"musclebook.report"
+# Cells between two wanted ones that are read and thrown away rather than starting a new read.
+GAP = 256
 # Cells of a row group.
 GROUP = 2_000
+# Sentences of fewer words may be alike by chance: they are not compared between train and test.
+FEWEST_COMPARED = 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """One data set: its cells, their encoder, its plan, whose ages they state, the rows of each side, what was counted."""
+    """What the files of one data set have in common: its cells, their encoder, its plan, whose ages they state.
+
+    ``counts`` holds what the plan counted and left out.
+    """
 
     source: cells.Cells
     encoder: encode.Encoder
     plan: Mapping[str, Any]
     species: str
-    sides: Mapping[str, np.ndarray]
     counts: Mapping[str, Any]
 
     @property
     def renamed(self) -> dict[str, str]:
         """Columns of the source whose name the sentences need, and the name they get."""
-        own = {SENTENCE, EXPRESSED, *ages.AGE_SCHEMA, *self.plan["constants"], *self.encoder.lists}
+        own = {SENTENCE, EXPRESSED, *ages.AGE_SCHEMA, *self.plan["constants"], *self._lists}
         return {column: f"obs_{column}" for column in self.source.schema.names if column in own}
 
     @property
     def schema(self) -> pa.Schema:
         """Columns and types of every file of the data set, whatever its cells hold."""
-        fields = [pa.field(name, pa.string()) for name in (SENTENCE, *self.encoder.lists)]
+        renamed = self.renamed
+        fields = [pa.field(name, pa.string()) for name in (SENTENCE, *self._lists)]
         fields += [pa.field(EXPRESSED, pa.int32())]
         fields += [pa.field(name, pa.float64()) for name in (ages.AGE, ages.AGE_LOWER, ages.AGE_UPPER)]
-        fields += [pa.field(name, pa.string()) for name in (ages.AGE_KIND, *self.plan["constants"])]
-        fields += [one.with_name(self.renamed.get(one.name, one.name)) for one in self.source.schema]
+        fields += [pa.field(ages.AGE_KIND, pa.string())]
+        fields += [pa.field(name, pa.string()) for name in self.plan["constants"]]
+        fields += [piece.with_name(renamed.get(piece.name, piece.name)) for piece in self.source.schema]
         return pa.schema(fields)
+
+    @property
+    def _lists(self) -> list[str]:
+        return [f"gene_sentence_{name}" for name in self.encoder.lists]
 
 
 def parse_ages(obs: pa.Table, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
@@ -63,12 +76,16 @@ def parse_ages(obs: pa.Table, age_column: str | None, species: str = ages.HUMAN)
 
 def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, Any]:
     """Write one file, whole or not at all, and return what it holds; a finished one is left as it is."""
-    if not _is_finished(job, rows, path):
-        ties: Counter[str] = Counter()
+    ties: Counter[str] = Counter()
+    hashes = []
+    if _is_finished(job, rows, path):
+        hashes.append(read_hashes(path))
+    else:
         with writing(path) as part, _writer(part, job) as writer:
             for start in range(0, len(rows), GROUP):
                 table, statistics = _make_group(job, rows[start : start + GROUP])
                 ties.update(encode.count_ties(statistics))
+                hashes.append(_hash_sentences(table))
                 writer.write_table(table, row_group_size=table.num_rows)
             fingerprint, report = job.plan["fingerprint"].encode(), json.dumps(dict(ties)).encode()
             writer.add_key_value_metadata({FINGERPRINT: fingerprint, REPORT: report})
@@ -81,7 +98,18 @@ def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, A
         "bytes": path.stat().st_size,
         "sha256": digest(path),
         "report": json.loads(metadata.metadata[REPORT]),
+        "hashes": np.concatenate(hashes),
     }
+
+
+def read_hashes(path: Path) -> np.ndarray:
+    """Return a number for each sentence of a file that is long enough to be compared; equal texts have equal ones."""
+    return _hash_sentences(pq.ParquetFile(path).read([SENTENCE, EXPRESSED]))
+
+
+def _hash_sentences(table: pa.Table) -> np.ndarray:
+    frame = pl.DataFrame(pl.from_arrow(table.select([SENTENCE, EXPRESSED])))
+    return frame.filter(pl.col(EXPRESSED) >= FEWEST_COMPARED)[SENTENCE].hash(seed=0).to_numpy()
 
 
 def _is_finished(job: Job, rows: np.ndarray, path: Path) -> bool:
@@ -100,15 +128,21 @@ def _is_finished(job: Job, rows: np.ndarray, path: Path) -> bool:
     return True
 
 
+def _read_rows(source: cells.Cells, rows: np.ndarray) -> Iterator[tuple[sparse.csr_matrix, pa.Table]]:
+    """Read sorted rows of a source, in stretches that are near each other."""
+    for near in np.split(rows, np.flatnonzero(np.diff(rows) > GAP) + 1):
+        for wanted in np.split(near, np.flatnonzero(np.diff((near - near[0]) // BLOCK)) + 1):
+            start, stop = int(wanted[0]), int(wanted[-1]) + 1
+            block, obs = source.block(start, stop), source.obs(start, stop)
+            if len(wanted) < stop - start:
+                block, obs = block[wanted - start], obs.take(pa.array(wanted - start))
+            yield block, obs
+
+
 def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
-    """Return the sentences of some cells, sorted by row, and their statistics."""
     pieces, statistics = [], []
     schema, renamed = job.schema, job.renamed
-    for wanted in np.split(rows, np.flatnonzero(np.diff(rows // BLOCK)) + 1):
-        start, stop = int(wanted[0]), int(wanted[-1]) + 1
-        block, obs = job.source.block(start, stop), job.source.obs(start, stop)
-        if len(wanted) < stop - start:
-            block, obs = block[wanted - start], obs.take(wanted - start)
+    for block, obs in _read_rows(job.source, rows):
         columns, counts = job.encoder.encode(block, obs.column(0))
         statistics.append(counts)
         found = parse_ages(obs, job.plan["age_column"], job.species).to_arrow()
@@ -122,7 +156,7 @@ def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
 
 def _writer(path: Path, job: Job) -> pq.ParquetWriter:
     schema = job.schema
-    long = {SENTENCE, *job.encoder.lists}
+    long = {SENTENCE, *(name for name in schema.names if name.startswith("gene_sentence_"))}
     repeated = [name for name in schema.names if name not in long and name != job.source.schema.names[0]]
     return pq.ParquetWriter(
         path,

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
 from helpers import names
 from helpers.errors import SentenceError
 
 TRAIN, TEST = "train", "test"
-DONORS, NONE = "donors", "none"
+DONORS, CELLS, NONE = "donors", "cells", "none"
 # The first of these columns that a data set has names its donors.
 DONOR_COLUMNS = (names.DONOR, "donor_id", "donor", "subject_id", "individual", "patient_id", "patient")
 # Seeded draws among which the one nearest to the target share of cells is taken.
@@ -38,7 +39,7 @@ def split_donors(
         msg = (
             f"whole donors can be split when there are two or more; found {donors.height} "
             f"({''.join(donors['name']) or 'none'}). "
-            "Ask for no split."
+            "Ask for no split, or for a split by cell (its test cells share their donors with train)."
         )
         raise SentenceError(msg)
     settled = settled or {}
@@ -46,6 +47,14 @@ def split_donors(
     held = frozenset(name for name, side in settled.items() if side == TEST)
     wanted = round(target * fresh.height) if settled else max(1, round(target * fresh.height))
     return held | _draw(fresh, wanted=wanted, target=target, seed=seed) if wanted else held
+
+
+def split_cells(barcodes: Sequence[str], *, target: float, seed: int) -> np.ndarray:
+    """Choose single cells for the test side: each by a hash of its barcode, so that chunks do not matter.
+
+    Cells of one donor land on both sides; the score on such a test side says little about new donors.
+    """
+    return np.array([_unit(seed, 0, barcode) < target for barcode in barcodes], dtype=bool)
 
 
 def _draw(donors: pl.DataFrame, *, wanted: int, target: float, seed: int) -> frozenset[str]:

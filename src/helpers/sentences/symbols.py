@@ -20,8 +20,15 @@ SUM, FIRST = "sum", "first"
 SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
 SYMBOL_COLUMNS = (
-    "feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol",
-)  # fmt: skip
+    "feature_name",
+    names.SYMBOL,
+    "gene_symbols",
+    "gene_symbol",
+    "gene_name",
+    "gene_names",
+    "symbol",
+    "hgnc_symbol",
+)
 HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
@@ -32,21 +39,25 @@ _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
 # What `_word` counts, by the name it has in the report.
 _COUNTED = (
-    "dropped_without_symbol", "dropped_spike_ins", "mapped_from_ensembl", "renamed_previous", "renamed_alias",
-    "ambiguous_names", "suffixes_removed", "spaces_replaced",
-)  # fmt: skip
+    "dropped_without_symbol",
+    "dropped_spike_ins",
+    "mapped_from_ensembl",
+    "renamed_previous",
+    "renamed_alias",
+    "ambiguous_names",
+    "suffixes_removed",
+    "spaces_replaced",
+)
 
 
 @dataclass(frozen=True)
 class Nomenclature:
-    """Approved symbols, and what leads to them (an HGNC file).
-
-    ``older`` has each previous name and alias with what it is counted as, and its symbol; none where several share it.
-    """
+    """Approved symbols with the older names and the identifiers that lead to them (an HGNC file)."""
 
     approved: frozenset[str] = frozenset()
     by_ensembl: Mapping[str, str] = field(default_factory=dict)
-    older: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+    by_previous: Mapping[str, str | None] = field(default_factory=dict)
+    by_alias: Mapping[str, str | None] = field(default_factory=dict)
     sha256: str | None = None
 
 
@@ -160,30 +171,31 @@ def read_list(path: Path) -> list[str]:
 def read_hgnc(path: Path) -> Nomenclature:
     """Read an HGNC table that the user has: tab-separated text or Parquet with the columns `HGNC_COLUMNS`."""
     path = Path(path).expanduser()
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path, glob=False)
-        else:
-            separator = "," if path.suffix == ".csv" else "\t"
-            table = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as an HGNC table: {problem}. Give tab-separated text, .csv or .parquet."
-        raise SentenceError(msg) from problem
+    table = read_table(path, "an HGNC table")
     if missing := [column for column in HGNC_COLUMNS if column not in table.columns]:
         msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
         raise SentenceError(msg)
     rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
     approved = frozenset(rows["symbol"])
-    by_ensembl = {gene: symbol for symbol, gene in rows.select(HGNC_COLUMNS[:2]).drop_nulls().iter_rows()}
-    older: dict[str, tuple[str, str | None]] = {}
-    # a previous name goes before an alias
-    for column, counted in (("alias_symbol", "renamed_alias"), ("prev_symbol", "renamed_previous")):
-        found: dict[str, str | None] = {}
-        for symbol, said in rows.select("symbol", column).drop_nulls().iter_rows():
-            for name in set(said.split("|")) - approved:
-                found[name] = symbol if found.get(name, symbol) == symbol else None
-        older |= {name: (counted, symbol) for name, symbol in found.items()}
-    return Nomenclature(approved, by_ensembl, older, digest(path))
+    return Nomenclature(
+        approved,
+        {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
+        _older_names(rows, "prev_symbol", approved),
+        _older_names(rows, "alias_symbol", approved),
+        digest(path),
+    )
+
+
+def read_table(path: Path, what: str) -> pl.DataFrame:
+    """Read a table that the user has: Parquet, text with commas (.csv) or with tabs."""
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path, glob=False)
+        separator = "," if path.suffix == ".csv" else "\t"
+        return pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        msg = f"{path} cannot be read as {what}: {problem}. Give tab-separated text, .csv or .parquet."
+        raise SentenceError(msg) from problem
 
 
 def is_ensembl(name: str) -> bool:
@@ -229,16 +241,32 @@ def _word(
     if _SPIKE_IN.fullmatch(name):
         count["dropped_spike_ins"] += 1
         return None
-    if name in hgnc.older:
-        counted, found = hgnc.older[name]
-        # the identifier, where there is one, settles a name that several genes share
-        found = found or hgnc.by_ensembl.get(gene.split(".")[0])
-        count["ambiguous_names" if found is None else counted] += 1
-        name = found or name
+    name = _approved(name, gene, hgnc=hgnc, count=count)
     if re.search(r"\s", name):
         count["spaces_replaced"] += 1
         name = re.sub(r"\s+", "_", name)
     return name
+
+
+def _approved(name: str, gene: str, *, hgnc: Nomenclature, count: Counter[str]) -> str:
+    if not hgnc.approved or name in hgnc.approved:
+        return name
+    for names_, key in ((hgnc.by_previous, "renamed_previous"), (hgnc.by_alias, "renamed_alias")):
+        if name in names_:
+            # the identifier, where there is one, settles a name that several genes share
+            found = names_[name] or hgnc.by_ensembl.get(gene.split(".")[0])
+            count["ambiguous_names" if found is None else key] += 1
+            return found or name
+    return name
+
+
+def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for symbol, older in rows.select("symbol", column).drop_nulls().iter_rows():
+        for name in older.split("|"):
+            if name not in approved:
+                found[name] = symbol if found.get(name, symbol) == symbol else None
+    return found
 
 
 @cache

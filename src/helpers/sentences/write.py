@@ -11,29 +11,38 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
+import yaml
 from filelock import FileLock
 
 from helpers import ages, names
 from helpers import cluster as clusters
 from helpers.errors import SentenceError
-from helpers.files import digest_text, write_json
+from helpers.files import digest_text, write_json, writing
 from helpers.sentences import cells, encode, kernels, shards, split, symbols
 
 KEEP, DROP = "keep", "drop"
 # Raised when the files written for the same input and options change.
 FORMAT = 2
-MANIFEST, PLAN, SPLIT = "manifest.json", "plan.json", "split.json"
+MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
 LOCK = ".musclebook-sentences.lock"
-# Data sets whose files are under way before the first of them must be finished.
+# Data sets that are planned, and that are written, before the first of them must be finished.
 AHEAD = 4
-# Sentences of fewer words may be alike by chance: they are not compared between train and test.
-FEWEST_COMPARED = 20
+# A README with these words is ours and may be written anew.
+MARK = "Written by musclebook sentences."
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
+# Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
+PUBLICATION_COLUMNS = {
+    "collection_id": "collection_id",
+    "title": "publication_title",
+    "doi": "publication_doi",
+    "description": "publication_description",
+    "contact_name": "publication_contact_name",
+    "contact_email": "publication_contact_email",
+}
 _UUID = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
 )
-_PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
+_PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +55,7 @@ class Options:
     rule
         How a cell becomes a sentence.
     split
-        ``"donors"``: whole donors to train or test; ``"none"``.
+        ``"donors"``: whole donors to train or test; ``"cells"``: single cells, which leaks donors; ``"none"``.
     test_fraction
         Target share of the test side.
     seed
@@ -79,7 +88,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        symbols.choose("split", self.split, (split.DONORS, split.NONE))
+        symbols.choose("split", self.split, (split.DONORS, split.CELLS, split.NONE))
         symbols.choose("missing_age", self.missing_age, (KEEP, DROP))
         symbols.choose("copies", self.copies, (DROP, KEEP))
         if self.chunk_cells < 1:
@@ -106,6 +115,7 @@ def write(
     out: Path,
     *,
     options: Options = STANDARD,
+    collections: Path | None = None,
     hgnc: Path | None = None,
     workers: int = 1,
     cluster: str | None = None,
@@ -127,6 +137,8 @@ def write(
         Folder to write into.
     options
         What is written.
+    collections
+        The user's table of publications, see `read_collections`.
     hgnc
         The user's HGNC table.
     workers
@@ -151,40 +163,97 @@ def write(
             f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
         )
         raise SentenceError(msg)
+    publications = None if collections is None else read_collections(collections)
     nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
     out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / LOCK), clusters.pool(workers, cluster, error=SentenceError) as pool:
-        _clean(out)
+    with FileLock(out / LOCK):
+        _clean(out, named)
         if replace:
             _remove(out, named)
-        donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
-        held: frozenset[str] = frozenset()
-        if options.split == split.DONORS:
-            donors = {name: _count_donors(name, source, options) for name, source in named.items()}
-            held = _decide(donors.values(), out, options)
-        started: deque[tuple[Path, shards.Job, list[Any]]] = deque()
-        written = []
-        # workers write some data sets while the next is planned: all are busy, and thousands do not fill the memory
-        for name, source in named.items():
-            job = _plan(name, source, options, nomenclature, donors[name], held)
-            pieces = _begin(out / name, job)
-            sent = pool.share(job)
-            futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
-            started.append((out / name, job, futures))
-            if len(started) > AHEAD:
-                written.append(_finish(*started.popleft(), pool=pool, progress=progress))
-        while started:
-            written.append(_finish(*started.popleft(), pool=pool, progress=progress))
-        if not any(one.manifest["cells"] for one in written):
-            msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
-            raise SentenceError(msg)
-        return written if options.split == split.NONE else _compare_sides(out, written)
+        try:
+            with clusters.pool(workers, cluster, error=SentenceError) as pool:
+                return _run(named, out, options, publications, nomenclature, pool=pool, progress=progress)
+        finally:
+            _clean(out, named)
+
+
+def read_collections(path: Path) -> pl.DataFrame:
+    """Read the user's table of publications: CSV, tab-separated text or Parquet, one row a data set.
+
+    It has a column ``dataset_id`` and any of `PUBLICATION_COLUMNS` (either name).
+    """
+    path = Path(path).expanduser()
+    table = symbols.read_table(path, "a table of collections")
+    table = table.rename({key: new for key, new in PUBLICATION_COLUMNS.items() if key in table.columns})
+    wanted = [column for column in PUBLICATION_COLUMNS.values() if column in table.columns]
+    if DATASET_ID not in table.columns or not wanted:
+        msg = f"{path} needs a column {DATASET_ID!r} and publication columns; it has: {', '.join(table.columns)}."
+        raise SentenceError(msg)
+    table = table.select(DATASET_ID, *wanted).cast(pl.String).unique(maintain_order=True)
+    if table[DATASET_ID].is_duplicated().any():
+        twice = table.filter(pl.col(DATASET_ID).is_duplicated())[DATASET_ID][0]
+        msg = f"{path} has different rows for data set {twice!r}; keep one row for each."
+        raise SentenceError(msg)
+    return table
 
 
 def find_id(name: str) -> str | None:
     """Return the UUID in the name of a data set, in lower case with dashes; none if there is none."""
     found = _UUID.search(name.lower())
     return "-".join(found.groups()) if found else None
+
+
+def _run(
+    named: Mapping[str, Any],
+    out: Path,
+    options: Options,
+    publications: pl.DataFrame | None,
+    nomenclature: symbols.Nomenclature | None,
+    *,
+    pool: Any,
+    progress: Callable[[str, int], None] | None,
+) -> list[Written]:
+    donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
+    held: frozenset[str] = frozenset()
+    if options.split == split.DONORS:
+        counted = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
+        donors = {name: pool.result(future) for name, future in counted.items()}
+        held = _decide(donors.values(), out, options)
+    nomenclature = pool.share(nomenclature)
+    waiting, planned, started = deque(named.items()), deque(), deque()
+    done: dict[str, tuple[shards.Job, list[dict[str, Any]]]] = {}
+    # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
+    # the memory
+    while waiting or planned or started:
+        while waiting and len(planned) < AHEAD:
+            name, source = waiting.popleft()
+            constants = _describe_source(find_id(name), publications)
+            plan = pool.submit(_plan, name, source, options, constants, nomenclature, donors[name], held)
+            planned.append((name, plan))
+        if planned:
+            name, plan = planned.popleft()
+            job, sides = pool.result(plan)
+            pieces = _begin(out / name, job, sides, options)
+            sent = pool.share(job)
+            futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
+            started.append((name, job, futures))
+        if len(started) > AHEAD or not planned:
+            name, job, futures = started.popleft()
+            done[name] = job, []
+            for future in futures:
+                report = pool.result(future)
+                done[name][1].append(report)
+                if progress is not None:
+                    progress(name, report["cells"])
+    reports = {name: found for name, (_, found) in done.items()}
+    if not any(reports.values()):
+        msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
+        raise SentenceError(msg)
+    copied = _compare_sides(out, reports)
+    written = [_describe(out / name, *found, copied[name]) for name, found in done.items()]
+    everything = {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))}
+    _write_readme(out, everything)
+    return written
 
 
 def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
@@ -195,7 +264,7 @@ def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
     if donor is None:
         msg = (
             f"{name} names no donors (columns: {', '.join(columns)}), so that whole donors cannot be held "
-            "out. Name the column, or ask for no split."
+            "out. Name the column, or ask for no split, or for a split by cell."
         )
         raise SentenceError(msg)
     stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
@@ -233,10 +302,11 @@ def _plan(
     name: str,
     source: Any,
     options: Options,
+    constants: Mapping[str, str | None],
     nomenclature: symbols.Nomenclature | None,
     donors: pl.DataFrame | None,
     held: frozenset[str],
-) -> shards.Job:
+) -> tuple[shards.Job, dict[str, np.ndarray]]:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
     opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
@@ -251,8 +321,7 @@ def _plan(
         "options": asdict(options),
         "donor_column": split.find_donors(columns, donor_column=options.donor_column),
         "age_column": ages.find_source(columns, age_column=options.age_column),
-        "constants": {DATASET_ID: find_id(name)}
-        | {key: value for key, value in organism.items() if key not in columns},
+        "constants": constants | {key: value for key, value in organism.items() if key not in columns},
         "hgnc_sha256": None if nomenclature is None else nomenclature.sha256,
         "words_sha256": digest_text("\n".join(encoder.vocabulary.words)),
         "split": _describe_split(options, donors, held, int((~copies).sum())),
@@ -262,11 +331,18 @@ def _plan(
     stated = _read_ages(opened, facts["age_column"], species)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
     kept = ~copies & ~unknown
-    sides, both = {"": np.flatnonzero(kept)}, None
-    if options.split == split.DONORS:
-        people = _read_column(opened, facts["donor_column"])
-        test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
+    people = None if facts["donor_column"] is None else _read_column(opened, facts["donor_column"])
+    if options.split == split.NONE:
+        sides = {"": np.flatnonzero(kept)}
+    else:
+        if options.split == split.CELLS:
+            barcodes = _read_column(opened, columns[0]).to_list()
+            test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
+        else:
+            test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
         sides = {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
+    both = None
+    if len(sides) > 1 and people is not None:
         both = sum(map(names.is_somebody, set(people[sides[split.TRAIN]]) & set(people[sides[split.TEST]])))
     counts = {
         "donors_on_both_sides": both,
@@ -275,7 +351,7 @@ def _plan(
         "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
         "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, sides, counts)
+    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, counts), sides
 
 
 def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -> dict[str, Any]:
@@ -295,7 +371,9 @@ def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -
     return found
 
 
-def _begin(folder: Path, job: shards.Job) -> list[tuple[str, np.ndarray, Path]]:
+def _begin(
+    folder: Path, job: shards.Job, sides: Mapping[str, np.ndarray], options: Options
+) -> list[tuple[str, np.ndarray, Path]]:
     """Return side, rows and path of each file to write; note the plan, or refuse a folder that follows another one."""
     here = folder / PLAN
     if here.exists() and (was := _read_json(here)).get("fingerprint") != job.plan["fingerprint"]:
@@ -308,74 +386,99 @@ def _begin(folder: Path, job: shards.Job) -> list[tuple[str, np.ndarray, Path]]:
         raise SentenceError(msg)
     if not here.exists():
         write_json(here, job.plan)
-    size = job.plan["options"]["chunk_cells"]
+    size = options.chunk_cells
     return [
         (side, rows[start : start + size], folder / side / f"chunk_{start // size:04d}.parquet")
-        for side, rows in job.sides.items()
+        for side, rows in sides.items()
         for start in range(0, len(rows), size)
     ]
 
 
-def _finish(
-    folder: Path,
-    job: shards.Job,
-    futures: Sequence[Any],
-    *,
-    pool: Any,
-    progress: Callable[[str, int], None] | None,
-) -> Written:
-    """Wait for the files of a data set, and describe them."""
+def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, int]:
+    """Count for each data set the test sentences that stand word for word in train, of whatever data set here."""
+
+    def numbers(side: str, found: Iterable[Mapping[str, Any]]) -> np.ndarray:
+        own = [report["hashes"] for report in found if report["side"] == side]
+        return np.concatenate([np.zeros(0, np.uint64), *own])
+
+    everywhere = [report for found in reports.values() for report in found]
+    train, test = numbers(split.TRAIN, everywhere), numbers(split.TEST, everywhere)
+    # what earlier runs left here, as far as it matters
+    for path in sorted(out.glob(f"*/{split.TRAIN}/chunk_*.parquet")) if len(test) else ():
+        if path.parent.parent.name not in reports:
+            found = shards.read_hashes(path)
+            train = np.concatenate([train, found[np.isin(found, test)]])
+    train = np.unique(train)
+    copied = {name: int(np.isin(numbers(split.TEST, found), train).sum()) for name, found in reports.items()}
+    if total := sum(copied.values()):
+        _log.warning(
+            "%s of %s test sentences stand word for word in train: copies of the same cells under other names, so that "
+            "a test on them says nothing. Find the data set that holds the copies and leave it out.",
+            f"{total:,}", f"{len(test):,}",
+        )  # fmt: skip
+    return copied
+
+
+def _describe(folder: Path, job: shards.Job, reports: Sequence[Mapping[str, Any]], copied: int) -> Written:
+    """Describe the written files of a data set."""
     ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, len(kernels.STATISTICS)), np.int64)))
     by_side: Counter[str] = Counter()
-    listed = []
-    for future in futures:
-        report = pool.result(future)
-        ties.update(report.pop("report"))
+    for report in reports:
+        ties.update(report["report"])
         by_side[report["side"] or "all"] += report["cells"]
-        listed.append(report)
-        if progress is not None:
-            progress(folder.name, report["cells"])
     manifest = {
         **job.plan,
-        **job.counts,
+        "donors_on_both_sides": job.counts["donors_on_both_sides"],
+        "test_sentences_in_train": None if job.plan["split"]["kind"] == split.NONE else copied,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
+        "cells_left_out_as_copies": job.counts["cells_left_out_as_copies"],
+        "cells_left_out_without_age": job.counts["cells_left_out_without_age"],
         "columns": {piece.name: str(piece.type) for piece in job.schema},
         "renamed_columns": job.renamed,
         "symbols": dict(job.encoder.vocabulary.report),
+        "gene_lists": job.counts["gene_lists"],
         "ties": encode.add_shares(ties),
-        "files": listed,
+        "ages": job.counts["ages"],
+        "files": [
+            {key: value for key, value in report.items() if key not in {"report", "hashes"}}
+            for report in reports
+        ],
     }
     write_json(folder / MANIFEST, manifest)
+    _write_readme(folder, {"": manifest})
     return Written(folder, manifest)
 
 
-def _compare_sides(out: Path, written: Sequence[Written]) -> list[Written]:
-    """Count for each data set the test sentences that stand word for word in train, of whatever data set here."""
-    train = np.unique(_number_sentences(path / split.TRAIN for path in out.iterdir()))
-    compared, total = [], 0
-    for one in written:
-        copied = int(np.isin(_number_sentences([one.folder / split.TEST]), train).sum())
-        compared.append(Written(one.folder, {**one.manifest, "test_sentences_in_train": copied}))
-        write_json(one.folder / MANIFEST, compared[-1].manifest)
-        total += copied
-    if total:
-        _log.warning(
-            "%s test sentences stand word for word in train: copies of the same cells under other names, so that a test "
-            "on them says nothing. Find the data set that holds the copies and leave it out.",
-            f"{total:,}",
-        )
-    return compared
+def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say which files hold the rows of which side, so that the hub's ``datasets`` loads them and nothing else."""
+    here = folder / README
+    if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
+        return  # somebody's own
+    configs = {name or "default": _list_files({name: manifest}) for name, manifest in manifests.items()}
+    alike = len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1
+    if alike and "default" not in configs:
+        configs = {"default": _list_files(manifests), **configs}
+    head = {
+        "configs": [{"config_name": name, "data_files": files} for name, files in configs.items() if files]
+    }
+    total = sum(manifest["cells"] for manifest in manifests.values())
+    text = (
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# Cell sentences\n\n"
+        f"{total:,} cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, "
+        "counted and left out is in manifest.json, beside the files of each data set.\n"
+    )
+    with writing(here) as part:
+        part.write_text(text, encoding="utf-8")
 
 
-def _number_sentences(folders: Iterable[Path]) -> np.ndarray:
-    """Return a number for each sentence that is long enough not to be alike by chance; equal texts have equal ones."""
-    found = [np.zeros(0, np.uint64)]
-    for path in (path for folder in folders for path in sorted(folder.glob("chunk_*.parquet"))):
-        for batch in pq.ParquetFile(path).iter_batches(2_000, columns=[encode.SENTENCE, encode.EXPRESSED]):
-            long = pl.DataFrame(pl.from_arrow(batch)).filter(pl.col(encode.EXPRESSED) >= FEWEST_COMPARED)
-            found.append(long[encode.SENTENCE].hash(seed=0).to_numpy())
-    return np.concatenate(found)
+def _list_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the files of each side; without a split all are train."""
+    paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
+    for name, manifest in manifests.items():
+        for file in manifest["files"]:
+            paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
+    return [{"split": side, "path": found} for side, found in paths.items() if found]
 
 
 def _read_column(source: cells.Cells, column: str) -> pl.Series:
@@ -407,17 +510,31 @@ def _find_species(source: cells.Cells, stated: Mapping[str, str]) -> str:
     return ages.MOUSE if said and said <= {"Mus musculus", "NCBITaxon:10090"} else ages.HUMAN
 
 
+def _describe_source(dataset_id: str | None, collections: pl.DataFrame | None) -> dict[str, str | None]:
+    """Return the constant columns of a data set: its id, and its publication where a table is given.
+
+    All data sets written with one table have the same columns; what is unknown is null.
+    """
+    found: dict[str, str | None] = {DATASET_ID: dataset_id}
+    if collections is not None:
+        found |= dict.fromkeys(column for column in collections.columns if column != DATASET_ID)
+        rows = collections.filter(pl.col(DATASET_ID).str.to_lowercase() == (dataset_id or ""))
+        if rows.height:
+            found |= {key: value for key, value in rows.row(0, named=True).items() if key != DATASET_ID}
+    return found
+
+
 def _describe_split(
     options: Options, donors: pl.DataFrame | None, held: frozenset[str], n_cells: int
 ) -> dict[str, Any]:
     if options.split == split.NONE:
         return {"kind": split.NONE}
+    described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
+    if donors is None:
+        return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
     here = donors.sort("name")
     test = here["name"].is_in(sorted(held))
-    return {
-        "kind": options.split,
-        "target_share": options.test_fraction,
-        "seed": options.seed,
+    return described | {
         "test_donors": here.filter(test)["name"].to_list(),
         "train_donors": here.filter(~test)["name"].to_list(),
         "test_share_of_cells": float(here.filter(test)["cells"].sum() / max(1, here["cells"].sum())),
@@ -427,10 +544,10 @@ def _describe_split(
 
 def _name_inputs(inputs: Any) -> dict[str, Any]:
     """Give each input the name of its folder; cells in memory are looked at once."""
-    named: dict[str, Any] = {}
     if isinstance(inputs, Mapping):
         named = {str(name): source for name, source in inputs.items()}
     else:
+        named = {}
         for source in list(inputs) if isinstance(inputs, list | tuple) else [inputs]:
             path = source if isinstance(source, str | Path) else getattr(source, "filename", None)
             name = cells.dataset_name(Path(path)) if path else "cells"
@@ -438,15 +555,16 @@ def _name_inputs(inputs: Any) -> dict[str, Any]:
                 msg = f"two inputs are called {name!r}; give a mapping of different names to the inputs."
                 raise SentenceError(msg)
             named[name] = source
-    if not named:
-        msg = "no input: give an .h5ad file, an AnnData, or several of them."
-        raise SentenceError(msg)
-    for name, source in named.items():
+    for name in named:
         if not name or re.search(r'[\\/:*?"<>|]', name) or name.startswith("."):
             msg = f"{name!r} cannot name a folder; give a mapping of plain names to the inputs."
             raise SentenceError(msg)
-        named[name] = Path(source) if isinstance(source, str) else source
-    return named
+    if not named:
+        msg = "no input: give an .h5ad file, an AnnData, or several of them."
+        raise SentenceError(msg)
+    return {
+        name: Path(source) if isinstance(source, str | Path) else source for name, source in named.items()
+    }
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -460,16 +578,17 @@ def _read_json(path: Path) -> dict[str, Any]:
     raise SentenceError(msg)
 
 
-def _clean(out: Path) -> None:
-    """Remove what killed writers left half done; the lock is ours, so that nobody is writing it."""
-    for depth in ("", "*/", "*/*/"):
-        for path in out.glob(f"{depth}.*.part"):
+def _clean(out: Path, named: Iterable[str]) -> None:
+    """Remove what this writer left half done; the lock is ours, so that nobody is writing it."""
+    folders = [out, *(out / name / side for name in named for side in ("", split.TRAIN, split.TEST))]
+    for folder in folders:
+        for path in folder.glob(".*.part") if folder.is_dir() else ():
             if _PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 
 def _remove(out: Path, named: Iterable[str]) -> None:
-    """Remove the files of another run: never somebody's own."""
+    """Remove the files of another run, and the folders that are empty then: never somebody's own."""
     (out / SPLIT).unlink(missing_ok=True)
     for folder in (out / name for name in named):
         if not (folder / PLAN).exists():
@@ -477,3 +596,5 @@ def _remove(out: Path, named: Iterable[str]) -> None:
         for place in (folder / split.TRAIN, folder / split.TEST, folder):
             for path in [*place.glob("chunk_*.parquet"), place / MANIFEST, place / PLAN]:
                 path.unlink(missing_ok=True)
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
