@@ -293,23 +293,27 @@ class Scan:
         return unique and len(self.cell_genes) > 0 and set(self.types) <= {"float", "double"}
 
 
-def _add_values(values: np.ndarray, by_cell: Sequence[np.ndarray], found: np.ndarray) -> None:
-    """Add the values of one gene to what is known of the cells and of the gene."""
-    rows = np.flatnonzero(values)
-    seen = values[rows]
-    infinite = np.isinf(seen)
-    for place, wrong in enumerate(((seen < 0) & ~infinite, infinite, np.isnan(seen))):
-        if wrong.any():
-            found[2 + place], found[5 + place] = wrong.sum(), rows[np.argmax(wrong)]
-    good = (seen > 0) & ~infinite
-    rows, seen = rows[good], seen[good]
-    found[:2] = len(seen), np.count_nonzero(seen != np.floor(seen))
-    genes, total, low, high = by_cell
-    genes[rows] += 1
-    with np.errstate(over="ignore"):  # raw counts
-        total[rows] += np.expm1(seen.astype(np.float64))
-    low[rows] = np.where(low[rows] == 0, seen, np.minimum(low[rows], seen))
-    high[rows] = np.maximum(high[rows], seen)
+@kernel
+def _add_values(values, genes, total, low, high, found):
+    for row in range(values.size):
+        value = values[row]
+        if value == 0:
+            continue
+        if value > 0 and value < np.inf:
+            found[0] += 1
+            genes[row] += 1
+            total[row] += np.expm1(np.float64(value))
+            if value < low[row] or low[row] == 0:
+                low[row] = value
+            if value > high[row]:
+                high[row] = value
+            if value != np.floor(value):
+                found[1] += 1
+        else:
+            kind = 2 if value < 0 and value > -np.inf else (3 if np.isinf(value) else 4)
+            if found[kind] == 0:
+                found[kind + 3] = row
+            found[kind] += 1
 
 
 def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
@@ -329,7 +333,7 @@ def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None
             if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
                 # a NaN that pandas wrote is a null in the file
                 values = np.ascontiguousarray(column.to_numpy(), dtype=np.float32)
-                _add_values(values, by_cell, result.found[gene])
+                _add_values(values, *by_cell, result.found[gene])
         if progress is not None:
             progress(first + len(block), len(wanted))
     return result
