@@ -109,14 +109,15 @@ class Expression:
         # read once: parsing 29,400 column descriptions takes longer than reading three genes
         self.footer = footer
         self.n_rows = footer.num_rows
+        self._shared, self._lock = self._open(), threading.Lock()  # opening, too, looks at every column
 
     def read(self, columns: Sequence[int]) -> pa.Table:
         """Return whole columns by their number in the file, in the file's row order.
 
         By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
         """
-        with reading(self.path):
-            return _read(self._open(), columns, threads=True)
+        with self._lock, reading(self.path):
+            return _read(self._shared, columns, threads=True)
 
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
