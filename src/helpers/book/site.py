@@ -1,9 +1,10 @@
 """The site: built by Jupyter Book from staged sources, strictly, whole or not at all.
 
-In a working tree only the pages that changed are read again: the doctrees of the last build are kept. All pages are
-written, because each shows headings, labels and numbers of others.
+In a working tree only the pages that changed are read again: the doctrees of the last build are kept. The others are
+written again only where something changed that pages show of each other, such as a heading or a label.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,12 +12,13 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 
 from helpers.book import key, stopping
 from helpers.book.project import Project, read_json
-from helpers.book.stage import stage
+from helpers.book.stage import SITE_FILE, stage
 from helpers.errors import SiteError
 from helpers.files import drop_leftovers, fingerprint, intact, mark, write_json, writing
 
@@ -29,8 +31,13 @@ _BUILD = (
     "import sys; from jupyter_book.sphinx import build_sphinx; "
     "done = build_sphinx(sys.argv[1], sys.argv[2], noconfig=True, path_config=sys.argv[1] + '/_config.yml', "
     "confoverrides={'external_toc_path': '_toc.yml', 'nitpicky': True, 'latex_individualpages': False}, "
-    "doctreedir=sys.argv[3], force_all=True, warningiserror=True, keep_going=True); "
+    "doctreedir=sys.argv[3], force_all=sys.argv[4] == 'all', warningiserror=True, keep_going=True); "
     "sys.exit(done if isinstance(done, int) else str(done))"
+)
+# What other pages show of a page, or number: headings, labels, captions, terms, citations, findings' roles.
+_SHOWN_ELSEWHERE = re.compile(
+    r"(?m)^#+ .*$|^\([\w-]+\)=$|^:(?:label|name): .*$|\{cite[^}]*\}`[^`]*`|^`{3,}\{(?:figure|exercise|glossary|bibliography).*$"
+    r"|^\.\. .*$"
 )
 
 
@@ -66,6 +73,7 @@ def _build(project: Project, *, repository: str | None, branch: str, fresh: bool
     sources = stage(project, repository=repository, branch=branch)
     made_by = _made_by(project, sources)
     stamp = {"inputs": key.short([fingerprint(sources), made_by]), "made_by": made_by}
+    stamp["shown"] = _shown_elsewhere(sources)
     last = read_json(target / STAMP)
     whole = bool(last) and intact(target, kind=KIND)
     if whole and not fresh and last.get("inputs") == stamp["inputs"]:
@@ -76,10 +84,14 @@ def _build(project: Project, *, repository: str | None, branch: str, fresh: bool
     if fresh:
         shutil.rmtree(project.build / "jupyter_execute", ignore_errors=True)  # pictures, by their content
     with writing(target, owned=True) as html:  # the last site stays until this one is whole
-        if not fresh:  # on a copy: a build that fails or is killed does not spoil the last one
+        few = not fresh and last.get("shown") == stamp["shown"]
+        if not fresh:  # on copies: a build that fails or is killed does not spoil the last one
             shutil.copytree(kept, doctrees)
-        _sphinx(sources, html=html, doctrees=doctrees, log=project.build / LOG)
+        if few:
+            shutil.copytree(target, html)
+        _sphinx(sources, html, doctrees, "few" if few else "all", log=project.build / LOG)
         for name in ("notebooks/files", "sweeps"):
+            shutil.rmtree(html / name, ignore_errors=True)
             if (sources / name).is_dir():
                 shutil.copytree(sources / name, html / name)
         write_json(html / STAMP, stamp)
@@ -98,9 +110,33 @@ def _made_by(project: Project, sources: Path) -> str:
     return key.short([package, key.lock_hash(project.root), marks])
 
 
-def _sphinx(sources: Path, *, html: Path, doctrees: Path, log: Path) -> None:
+def _shown_elsewhere(sources: Path) -> str:
+    """Return the hash of what pages show of each other; while it stays, a page can be written without the others."""
+    shared = [
+        fingerprint(sources / "book" / name)
+        for name in ("glossary.md", "_static")
+        if (sources / "book" / name).exists()
+    ]
+    pages = {}
+    for path in sorted(sources.rglob("*")):
+        figures: list[Any] = []
+        if path.suffix in {".md", ".rst"}:
+            text = path.read_text(encoding="utf-8")
+        elif path.suffix == ".ipynb" and "sweeps" not in path.parts:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in cells]
+            text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        else:
+            continue
+        pages[path.relative_to(sources).as_posix()] = [figures, _SHOWN_ELSEWHERE.findall(text)]
+    site = read_json(sources / SITE_FILE)
+    data = {name: one["simulated"] for name, one in site["runs"].items()}
+    return key.short([shared, pages, data, site["missing"]])
+
+
+def _sphinx(sources: Path, html: Path, doctrees: Path, pages: str, *, log: Path) -> None:
     environment = {**stopping.child_environment(), "PYTHONWARNINGS": _WARNINGS, "NO_COLOR": "1"}
-    command = stopping.child_command(_BUILD, str(sources), str(html), str(doctrees))
+    command = stopping.child_command(_BUILD, str(sources), str(html), str(doctrees), pages)
     with log.open("w+", encoding="utf-8", errors="replace") as stream:
         child = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
         try:
