@@ -222,7 +222,7 @@ first = lambda table, column: table[column][0] if table.height else None  # noqa
 note.say(
     "The fixed thresholds would remove {removed_fixed:.1%} of all barcodes, {worst_type_share:.0%} of {worst_type}, and "
     "of donor {worst_donor} {worst_donor_share:.1%}. A donor whose library caught many fragments of fibers looks bad, "
-    "whatever else it holds: without fragments {removed_without_fragments:.1%} of all would go, and most of "
+    "whatever else it holds: without fragments {removed_without_fragments:.1%} of all would go, and of the worst donor, "
     "{worst_donor_elsewhere}, {worst_donor_elsewhere_share:.1%}. The rule within types would remove {removed_within:.1%} of all, and of no type of a "
     "hundred barcodes more than {worst_within_share:.1%} ({worst_within}). **Nothing is removed on the pages that follow.**",
     removed_fixed=overall["fixed"][0], removed_within=overall["odd"][0],
