@@ -186,3 +186,11 @@ def test_a_damaged_table_is_refused_before_numbers_are_made_of_it(small_release,
         audit.audit(copy)
     with pytest.raises(ReleaseError, match=r"nowhere' is not a folder"):
         audit.audit(tmp_path / "nowhere")
+
+
+def test_the_same_values_are_judged_where_nothing_says_simulated(tiny_release, tmp_path):
+    copy = shutil.copytree(tiny_release, tmp_path / "copy")
+    shutil.rmtree(copy / names.TRUTH_FOLDER)
+    found = verdicts(copy)
+    assert {found[claim]["verdict"] for claim in DRAWN - {"genes of aging"}} <= {"holds", "does not hold"}
+    assert found["range of X_umap"]["verdict"] == "does not hold"

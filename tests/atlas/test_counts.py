@@ -1,5 +1,7 @@
 """Counts recovered exactly, or refused with what was seen and where."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -143,3 +145,22 @@ def test_a_count_too_large_for_its_rounding_is_refused_and_not_guessed():
     molecules = np.array([[1, 9_999_999, 3]])
     with pytest.raises(CountsError, match="in 1 of 1 cells"):
         counts.recover(normalize(molecules, totals=[1e7]).astype(np.float32))
+
+
+def test_scanpys_reduced_pbmc_gives_whole_counts_that_agree_with_its_totals():
+    scanpy = pytest.importorskip("scanpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the stored file is older than today's anndata
+        real = scanpy.datasets.pbmc68k_reduced()
+    held = real.raw.X
+    found = counts.recover(held)
+    # The values are log1p of counts per ten thousand, rounded to three decimals. The totals were not used.
+    totals = real.obs["n_counts"].to_numpy()
+    again = np.log1p(found.toarray() * (1e4 / totals)[:, None])
+    np.testing.assert_allclose(again, held.toarray(), atol=6e-4)  # half the last decimal
+    np.testing.assert_array_equal(found.toarray(), np.rint(np.expm1(held.toarray()) * totals[:, None] / 1e4))
+    assert found.shape == (700, 765)
+    with pytest.raises(
+        CountsError, match=r"a negative value, -0.326, first in cell 'AAAGCCTGGCTAAC-1'.*scaled"
+    ):
+        counts.recover(real.X, barcodes=list(real.obs_names))

@@ -1,7 +1,9 @@
 """h5ad files: the portal's, CELLxGENE's, and those with little in them."""
 
 import warnings
+from pathlib import Path
 
+import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -13,6 +15,8 @@ from anndata import AnnData
 from helpers import names
 from helpers.atlas import h5ad
 from helpers.errors import CountsError, SourceError
+
+REAL = Path(__file__).parents[3] / "shared" / "realdata"
 
 
 def open_file(path):
@@ -210,3 +214,16 @@ def test_tables_and_matrix_of_different_sizes_are_refused(micro, tmp_path):
         file["X"].attrs["shape"] = [40, 13]
     with pytest.raises(SourceError, match="var has 12 rows, X has 13 columns"):
         open_file(path)
+
+
+@pytest.mark.parametrize("name", ["cellxgene_example_valid.h5ad", "cellxgene_example_invalid_CL.h5ad"])
+def test_the_cellxgene_fixtures_open(name):
+    if not (REAL / name).exists():
+        pytest.skip(f"{name} is not on this machine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        real = anndata.read_h5ad(REAL / name)
+    atlas = open_file(REAL / name)
+    assert atlas.shape == real.shape
+    assert (names.DONOR in atlas.missing) == ("donor_id" not in real.obs)
+    np.testing.assert_array_equal(atlas.to_anndata().layers[names.COUNTS].toarray(), real.raw.X.toarray())

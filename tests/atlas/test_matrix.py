@@ -1,5 +1,7 @@
 """Dense columns to CSR in blocks: right for any shape, and never dense as a whole."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -65,3 +67,25 @@ def test_no_columns_and_empty_rows_are_a_matrix_too(tmp_path):
     expression = write(tmp_path / "e.parquet", np.zeros((5, 3), np.float32))
     assert read(expression, range(3)).nnz == 0
     assert read(expression, np.array([], int)).shape == (5, 0)
+
+
+def test_the_dense_matrix_is_never_held(tmp_path, monkeypatch):
+    held = sp.random(3000, 2000, 0.02, format="csr", dtype=np.float32, random_state=0)
+    expression = write(tmp_path / "e.parquet", held.toarray(), row_group_size=3000)
+    monkeypatch.setattr(matrix, "block_width", lambda _: 64)
+    widest, plain = [0], matrix._read
+
+    def spy(file, columns):
+        widest[0] = max(widest[0], len(columns))
+        return plain(file, columns)
+
+    monkeypatch.setattr(matrix, "_read", spy)
+    read(expression, range(128))  # compile first
+    tracemalloc.start()
+    found = read(expression, range(2000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found != held).nnz == 0
+    assert widest[0] == matrix.READ_COLUMNS  # of 2,000 columns at once, per thread
+    dense, sparse = 3000 * 2000 * 4, held.nnz * (matrix.ENTRY_BYTES + matrix.PIECE_BYTES)
+    assert peak < sparse + 3 * matrix.THREADS * 64 * 3000 * 4 + 2**20 < dense / 2

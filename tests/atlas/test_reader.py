@@ -108,3 +108,8 @@ def test_an_atlas_says_what_it_is(atlas):
     assert (said["kind"], said["name"], said["cells"], said["genes"]) == ("release folder", "release", 40, 12)
     assert len(said["manifest"]) == 16
     assert "40 cells x 12 genes" in repr(atlas)
+
+
+def test_the_estimate_is_near_what_is_found(atlas, micro):
+    source = release.Release(micro.write(atlas.path))
+    assert source.estimate_values(None, None) == pytest.approx((micro.counts > 0).sum(), rel=0.1)
