@@ -99,8 +99,9 @@ def test_an_address_that_nothing_can_be_launched_from_gives_no_buttons(book, add
     assert "launch_buttons" not in yaml.safe_load((sources / "_config.yml").read_text())
 
 
-def test_an_incremental_build_equals_a_fresh_one(book, pages):
+def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     """After an edit of prose, of a heading, of what a page shows of a run, and of a link to all of them."""
+    monkeypatch.delenv("CI", raising=False)  # where every page is read anew
     first = book.notebooks["01_first"].source
     first.write_text(first.read_text().replace("How many", "How very many"))
     assert site.build(book, repository=ADDRESS, branch="v1").how == "brought up to date"
@@ -126,6 +127,10 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages):
     (book.build / "html" / "notebooks" / "01_first.html").write_text("cut")
     assert site.build(book, repository=ADDRESS, branch="v1").how == "built"
     assert read(book) == incremental
+    # and any change is where the environment says CI
+    monkeypatch.setenv("CI", "true")
+    first.write_text(first.read_text().replace("How few", "How many"))
+    assert site.build(book, repository=ADDRESS, branch="v1").how == "built"
 
 
 def test_a_build_that_fails_or_is_stopped_leaves_the_last_good_site(book, pages, monkeypatch):
