@@ -87,9 +87,8 @@ def test_launch_buttons_open_files_that_exist(pages):
     buttons = re.findall(r'href="(https://[^"]+\.ipynb)"', pages["notebooks/01_first.html"])
     repository = "someone/somebook"
     assert f"https://mybinder.org/v2/gh/{repository}/v1?urlpath=lab/tree/notebooks/01_first.ipynb" in buttons
-    assert (
-        f"https://colab.research.google.com/github/{repository}/blob/v1/notebooks/01_first.ipynb" in buttons
-    )
+    colab = f"https://colab.research.google.com/github/{repository}/blob/v1/notebooks/01_first.ipynb"
+    assert colab in buttons
     assert f"git+{ADDRESS}@v1" in html.unescape(pages["welcome.html"])
 
 
@@ -127,8 +126,7 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     (book.build / "html" / "notebooks" / "01_first.html").write_text("cut")
     assert site.build(book, repository=ADDRESS, branch="v1").how == "built"
     assert read(book) == incremental
-    # and any change is where the environment says CI
-    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("CI", "true")  # where any change is built anew
     first.write_text(first.read_text().replace("How few", "How many"))
     assert site.build(book, repository=ADDRESS, branch="v1").how == "built"
 
