@@ -21,7 +21,7 @@ def house(tmp_path):
     """A book with one chapter, the real one's contents, and the folders that a chapter goes into."""
     for name in ("notebooks", "src/helpers/book", "tests/book"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "src/helpers/book/checks.py").write_text("from collections.abc import Callable\n")
+    (tmp_path / "src/helpers/book/checks.yaml").write_text("# exercises\n")
     shutil.copy(ROOT / "_toc.yml", tmp_path)
     for path in (ROOT / "notebooks").glob("02_quality.*"):
         shutil.copy(path, tmp_path / "notebooks")
@@ -34,7 +34,8 @@ def test_a_new_chapter_has_the_next_number_and_stands_last_among_the_notebooks(h
     before = [line for line in (ROOT / "_toc.yml").read_text().splitlines() if "notebooks/" in line]
     after = [line for line in (house / "_toc.yml").read_text().splitlines() if "notebooks/" in line]
     assert after == [*before, before[-1][: before[-1].index("-")] + "- file: notebooks/03_nerve_supply"]
-    assert "def ch03_enough(" in (house / "src/helpers/book/checks.py").read_text()
+    checks = yaml.safe_load((house / "src/helpers/book/checks.yaml").read_text())
+    assert checks["03.enough"][0]["right"] == ["B", "C"]
     assert yaml.safe_load((house / "_toc.yml").read_text())["root"] == "book/welcome"
 
 
@@ -83,11 +84,11 @@ def test_nothing_is_overwritten(house):
         kit.new_chapter(Project(house), "nerves")
     assert older.read_text() == "mine"
     older.unlink()
-    checks = house / "src/helpers/book/checks.py"
-    checks.write_text("def ch03_mine(answer): ...\n")
+    checks = house / "src/helpers/book/checks.yaml"
+    checks.write_text("03.mine: []\n")
     with pytest.raises(ChapterError, match="exists already"):
         kit.new_chapter(Project(house), "nerves")
-    assert checks.read_text() == "def ch03_mine(answer): ...\n"
+    assert checks.read_text() == "03.mine: []\n"
     assert not (house / "notebooks/03_nerves.py").exists()
 
 

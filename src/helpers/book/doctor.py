@@ -50,14 +50,13 @@ def _packages(project: Project) -> State:
     installed = {name: _version(name) for name in locked}
     if missing := [name for name in ("jupyter-book", "scanpy", "jupyterlab") if _version(name) is None]:
         return BAD, f"missing: {', '.join(missing)}. Run: make env"
-    others = [
-        f"{one} {installed[one]} for {locked[one]}"
-        for one in locked
-        if installed[one] not in (None, locked[one])
-    ]
-    if others:
-        return DOUBT, f"other versions than in the lock: {', '.join(others[:5])}. Run: make env"
-    return GOOD, "as in the lock"
+    unlike = [one for one in locked if installed[one] not in (None, locked[one])]
+    others = ", ".join(f"{one} {installed[one]} for {locked[one]}" for one in unlike[:5])
+    return (
+        (DOUBT, f"other versions than in the lock: {others}. Run: make env")
+        if others
+        else (GOOD, "as in the lock")
+    )
 
 
 def locked_versions(lock: str) -> dict[str, str]:

@@ -1,17 +1,15 @@
 """One notebook executed by papermill, in a kernel of this interpreter that can be watched and ended."""
 
 import contextlib
-import dataclasses
 import os
 import platform
 import shutil
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import papermill
 import psutil
@@ -34,8 +32,7 @@ _KERNEL = "from ipykernel.kernelapp import launch_new_instance\nlaunch_new_insta
 _THREADS = [f"{one}_NUM_THREADS" for one in ("OMP", "OPENBLAS", "MKL", "NUMBA")] + ["POLARS_MAX_THREADS"]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run ended."""
 
     name: str
@@ -49,7 +46,7 @@ class Outcome:
 
 
 class Watch:
-    """A run while it is made: the cell it is at, the peak memory of its kernel with children, and a way to end it."""
+    """A run while it is made: the cell it is at, the peak memory of its kernel with children, a way to end it."""
 
     def __init__(self) -> None:
         self.cell: int | None = None
@@ -84,8 +81,7 @@ class Watch:
 
 def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Outcome:
     """Make a run in a folder of its own; rename it when it is good, keep it apart in `failed` when it failed."""
-    # the name holds the process that makes it
-    work = one.target.with_name(f".{one.key}.{os.getpid()}-{uuid.uuid4().hex[:6]}.part")
+    work = one.target.with_name(f".{one.key}.{os.getpid()}-{uuid.uuid4().hex[:6]}.part")  # names its maker
     (work / "files" / one.name).mkdir(parents=True)
     started, cell, error = time.monotonic(), None, ""
     try:
@@ -98,16 +94,9 @@ def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) ->
     finally:
         if threading.current_thread() is not threading.main_thread():
             ensure_event_loop().close()  # the loop that jupyter made for this thread
-    outcome = Outcome(
-        name=one.name,
-        key=one.key,
-        status="failed" if error else "good",
-        folder=str(failed if error else one.target),
-        seconds=round(time.monotonic() - started, 2),
-        peak_bytes=watch.peak,
-        cell=cell,
-        error=error,
-    )
+    status, target = ("failed", failed) if error else ("good", one.target)
+    seconds = round(time.monotonic() - started, 2)
+    outcome = Outcome(one.name, one.key, status, str(target), seconds, watch.peak, cell, error)
     try:
         if not (error and watch.stopped):
             _finish(work, outcome, one.about)
@@ -115,7 +104,7 @@ def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) ->
     except OSError as failure:
         error = error or _first_line(failure)
     shutil.rmtree(work, ignore_errors=True)  # half a run only takes room
-    return dataclasses.replace(outcome, status="failed", folder="", error=error)
+    return outcome._replace(status="failed", folder="", error=error)
 
 
 def good_run(folder: Path, name: str) -> dict[str, Any] | None:
@@ -175,13 +164,13 @@ def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelM
 
 
 def _finish(work: Path, outcome: Outcome, about: dict[str, Any]) -> None:
-    target = Path(outcome.folder)
     if outcome.status == "good":  # kernels chat at start; only a failure makes it worth keeping
         (work / KERNEL_LOG).unlink(missing_ok=True)
     versions = {"python": platform.python_version(), "papermill": papermill.__version__}
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(work / RUN_FILE, {**about, **asdict(outcome), "made": made, "versions": versions})
+    write_json(work / RUN_FILE, {**about, **outcome._asdict(), "made": made, "versions": versions})
     mark(work, kind=KIND)
+    target = Path(outcome.folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     set_aside(target, kind=KIND)  # what somebody edited there is not ours to replace
     replace(work, target)  # the last good run stays until this one has its name

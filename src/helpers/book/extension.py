@@ -1,6 +1,5 @@
 """Sphinx extension of the book: what pages show of the runs, the package's functions, math without scripts."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import PACKAGE
+from helpers.book.project import read_json
 from helpers.book.shown import banner, findings, foot, sweep_page
 from helpers.findings import Finding
 
@@ -40,10 +40,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 class FindingRole(SphinxRole):
-    """A recorded value: ``{finding}`03_age_de:donors``` with unit and interval, ``...:donors.number``` alone.
-
-    A format may follow: ``{finding}`03_age_de:share.number:.1%```.
-    """
+    """A recorded value: ``{finding}`03_age_de:donors``` with unit and interval, ``...:share.number:.1%``` formatted alone."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Look the value up in the runs that the site shows."""
@@ -67,10 +64,9 @@ class FindingRole(SphinxRole):
 
 
 def _load_site(app: Sphinx) -> None:
-    path = Path(app.srcdir) / app.config.musclebook_site
-    site = json.loads(path.read_text(encoding="utf-8")) if app.config.musclebook_site else None
-    app.musclebook_site = site or {}  # type: ignore[attr-defined]
-    app.musclebook_runs = None if site is None else site["runs"]  # type: ignore[attr-defined]
+    name = app.config.musclebook_site
+    app.musclebook_site = read_json(Path(app.srcdir) / name) if name else {}  # type: ignore[attr-defined]
+    app.musclebook_runs = app.musclebook_site["runs"] if name else None  # type: ignore[attr-defined]
 
 
 def _copy_results(app: Sphinx, failure: Exception | None) -> None:
@@ -85,9 +81,11 @@ def _dress_page(
 ) -> None:
     del templatename
     # editable cells are not offered; their script would be declared twice and name a server of others
-    scripts = context.get("script_files", [])
-    said = [f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', '')}".lower() for one in scripts]
-    context["script_files"] = [one for one, words in zip(scripts, said, strict=True) if "thebe" not in words]
+    context["script_files"] = [
+        one
+        for one in context.get("script_files", [])
+        if "thebe" not in f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', '')}".lower()
+    ]
     if not context.get("body") or doctree is None:
         return
     runs = app.musclebook_runs  # type: ignore[attr-defined]
@@ -110,12 +108,10 @@ def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def _room(name: str) -> str:
     """Return the pages of the modules of a room, ``.`` for those that lie in the package itself."""
-    prefix = "helpers" if name == "." else f"helpers.{name}"
-    sections = []
+    prefix, sections = "" if name == "." else f"{name}.", []
     for path in sorted((PACKAGE / name).glob("[!_]*.py")):
-        module = f"{prefix}.{path.stem}"
-        title = module.removeprefix("helpers.")
-        sections.append(f"{title}\n{'~' * len(title)}\n\n.. automodule:: {module}\n   :members:\n\n")
+        title = f"{prefix}{path.stem}"
+        sections.append(f"{title}\n{'~' * len(title)}\n\n.. automodule:: helpers.{title}\n   :members:\n\n")
     return "\n".join(sections)
 
 
@@ -126,12 +122,11 @@ def _number_footnotes(app: Sphinx, what: str, name: str, obj: Any, options: Any,
     text = "\n".join(lines)
     cited = set(re.findall(r"\[(\d+)\]_", text))
     text = re.sub(r"\[(\d+)\]_", rf"[#{stem}-\1]_", text)
-    text = re.sub(
-        r"(?m)^(\s*)\.\. \[(\d+)\]",
-        lambda match: f"{match[1]}.. [#{stem}-{match[2]}]" if match[2] in cited else f"{match[1]}-",
-        text,
-    )
-    lines[:] = text.split("\n")
+
+    def numbered(match: re.Match[str]) -> str:
+        return f"{match[1]}.. [#{stem}-{match[2]}]" if match[2] in cited else f"{match[1]}-"
+
+    lines[:] = re.sub(r"(?m)^(\s*)\.\. \[(\d+)\]", numbered, text).split("\n")
 
 
 def _inline_math(self: HTML5Translator, node: nodes.math) -> None:

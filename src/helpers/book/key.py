@@ -13,7 +13,7 @@ from helpers.parameters import ATLAS, Value
 
 Parts = dict[str, Any]  # what a run was made from, each part hashed on its own
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
-_CHECKS = "book/checks.py"
+_CHECKS, _TABLE = "book/checks.py", "book/checks.yaml"
 _NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks|workshop|execute|__init__)")  # these make pages, no numbers
 PACKAGE = Path(helpers.__file__).resolve().parent
 
@@ -41,18 +41,19 @@ def lock_hash(root: Path) -> str:
 
 def package_hashes(number: str = "") -> dict[str, str]:
     """Return a hash of each file of the package; with the number of a chapter, of what its runs can depend on."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*")):
-        name = path.relative_to(PACKAGE).as_posix()
-        foreign = number and _NOT_IN_RUNS.match(name)
-        hidden = "__pycache__" in path.parts or path.name.startswith(".")
-        if path.is_file() and not hidden and not foreign:
-            found[name] = files.fingerprint(path)[:16]
-    if number:
-        # the checkers of other chapters make none of its numbers
-        parts = re.split(r"(?m)^(?=def )", (PACKAGE / _CHECKS).read_text(encoding="utf-8"))
-        own = f"def ch{number}_"
-        found[_CHECKS] = short([one for one in parts if one.startswith(own) or not one.startswith("def ch")])
+    paths = {
+        path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*")) if path.is_file()
+    }
+    found = {
+        name: files.fingerprint(path)[:16]
+        for name, path in paths.items()
+        if not re.search(r"__pycache__|(^|/)\.[^/]*$", name) and not (number and _NOT_IN_RUNS.match(name))
+    }
+    if number:  # the checkers of other chapters make none of its numbers
+        for name, own in ((_CHECKS, f"def ch{number}_"), (_TABLE, f"{number}.")):
+            parts = re.split(r"(?m)^(?=def |\d\d\.)", (PACKAGE / name).read_text(encoding="utf-8"))
+            foreign = re.compile(rf"(?!{own})(def ch)?\d\d")
+            found[name] = short([one for one in parts if not foreign.match(one)])
     return found
 
 

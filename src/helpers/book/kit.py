@@ -15,40 +15,36 @@ _LISTED = re.compile(r"(?m)^(?P<indent> *)- file: notebooks/\S+\n")
 
 
 def new_chapter(project: Project, name: str) -> list[Path]:
-    """Write notebook, pair, sidecar, checkers and their test for a chapter of the next free number.
-
-    The chapter is entered in ``_toc.yml`` below the last notebook there. Nothing that exists is overwritten.
-    """
+    """Write what a chapter of the next free number needs, and enter it in ``_toc.yml``; nothing is overwritten."""
     if not _NAME.fullmatch(name):
-        msg = (
-            f"{name!r} is not a name for a chapter. Use words in lower case joined by underscores, without the "
-            "number, for example nerve_supply."
+        example = (
+            "Use words in lower case joined by underscores, without the number, for example nerve_supply."
         )
+        msg = f"{name!r} is not a name for a chapter. {example}"
         raise ChapterError(msg)
     if taken := [stem for stem in project.notebooks if stem[3:] == name]:
         msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
         raise ChapterError(msg)
     number = f"{max((int(stem[:2]) for stem in project.notebooks), default=0) + 1:02d}"
     stem = f"{number}_{name}"
-    toc, checks = project.root / "_toc.yml", project.root / "src" / "helpers" / "book" / "checks.py"
+    toc, checks = project.root / "_toc.yml", project.root / "src" / "helpers" / "book" / "checks.yaml"
     contents, checkers = toc.read_text(encoding="utf-8"), checks.read_text(encoding="utf-8")
     listed = list(_LISTED.finditer(contents))
     if not listed:
         msg = f"{toc} lists no notebook, so there is no place to enter the chapter. Add one line '- file: notebooks/...'."
         raise ChapterError(msg)
-    files = {
-        project.root / "notebooks" / f"{stem}.py": "notebook",
-        project.root / "notebooks" / f"{stem}.yaml": "sidecar",
-        project.root / "tests" / "book" / f"test_checks_ch{number}.py": "test",
+    words = {"nn": number, "stem": stem, "title": name.replace("_", " ").capitalize()}
+    texts = {
+        project.root / "notebooks" / f"{stem}.py": _filled("notebook", words),
+        project.root / "notebooks" / f"{stem}.yaml": _filled("sidecar", words),
+        project.root / "tests" / "book" / f"test_checks_ch{number}.py": _filled("test", words),
     }
-    there = [str(path) for path in files if path.exists()]
-    there += [f"ch{number}_ in {checks}"] if f"def ch{number}_" in checkers else []
+    there = [str(path) for path in texts if path.exists()]
+    there += [f"exercise {number} in {checks}"] if f"\n{number}." in f"\n{checkers}" else []
     if there:
         msg = f"{there[0]} exists already and is left as it is. Move it away, or choose another name."
         raise ChapterError(msg)
-    words = {"nn": number, "stem": stem, "title": name.replace("_", " ").capitalize()}
-    texts = {path: _filled(template, words) for path, template in files.items()}
-    texts[checks] = f"{checkers}\n\n{_filled('checks', words)}"
+    texts[checks] = checkers + _filled("checks", words)
     end = listed[-1].end()
     texts[toc] = f"{contents[:end]}{listed[-1]['indent']}- file: notebooks/{stem}\n{contents[end:]}"
     for path, text in texts.items():

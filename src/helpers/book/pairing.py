@@ -23,16 +23,12 @@ def compare(book: Notebook) -> list[str]:
         return [f"{book.name}: {book.pair.name} is missing. Run: musclebook pair"]
     text, pair = book.read(), nbformat.read(book.pair, as_version=4)
     faults = _cell_differences(text, pair)
-    faults += [
-        f"cell {number} of the .ipynb has outputs: clear them, a pair holds none"
-        for number, cell in enumerate(pair.cells, 1)
-        if cell.get("outputs") or cell.get("execution_count")
-    ]
-    faults += [
-        f"the {suffix} has no kernelspec header for python3, without which launch buttons vanish"
-        for suffix, node in ((".py", text), (".ipynb", pair))
-        if dict(node.metadata.get("kernelspec", {})) != KERNEL
-    ]
+    for number, cell in enumerate(pair.cells, 1):
+        if cell.get("outputs") or cell.get("execution_count"):
+            faults.append(f"cell {number} of the .ipynb has outputs: clear them, a pair holds none")
+    for suffix, node in ((".py", text), (".ipynb", pair)):
+        if dict(node.metadata.get("kernelspec", {})) != KERNEL:
+            faults.append(f"the {suffix} has no kernelspec header for python3; launch buttons need it")
     return [f"{book.name}: {fault}" for fault in faults]
 
 
@@ -42,7 +38,8 @@ def write_pair(book: Notebook, *, force: bool = False) -> bool:
     if book.pair.is_file():
         if not compare(book):
             return False
-        _refuse_to_lose(book, text, nbformat.read(book.pair, as_version=4), force=force, losing=".ipynb")
+        if not force:
+            _refuse_to_lose(book, text, nbformat.read(book.pair, as_version=4), ".ipynb")
     _write(book, text)
     return True
 
@@ -54,9 +51,9 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
         raise PairingError(msg)
     pair = nbformat.read(book.pair, as_version=4)
     text = _text_of(book)
-    changed = bool(_cell_differences(text, pair))
-    if changed:
-        _refuse_to_lose(book, text, pair, force=force, losing=".py")
+    if changed := bool(_cell_differences(text, pair)):
+        if not force:
+            _refuse_to_lose(book, text, pair, ".py")
         pair.metadata["kernelspec"] = nbformat.from_dict(KERNEL)
         # the .ipynb sorts metadata by name and knows no blank lines: keep both as the author wrote them
         blank = {cell.source: cell.metadata.get(_BLANK) for cell in text.cells}
@@ -65,10 +62,10 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
             cell.metadata = nbformat.from_dict(dict(written.get(_content(cell)[2], cell.metadata)))
             if blank.get(cell.source) is not None:
                 cell.metadata[_BLANK] = blank[cell.source]
-        header = _split(book.source.read_text(encoding="utf-8"))[0]  # stays as its author wrote it
-        cells = _split(jupytext.writes(pair, fmt="py:percent"))[1]
+        before, after = book.source.read_text(encoding="utf-8"), jupytext.writes(pair, fmt="py:percent")
+        header = before.removesuffix(before.split("# ---\n", maxsplit=2)[2])  # stays as its author wrote it
         with writing(book.source) as part:
-            part.write_text(header + cells, encoding="utf-8")
+            part.write_text(header + after.split("# ---\n", maxsplit=2)[2], encoding="utf-8")
     _write(book, book.read())
     return changed
 
@@ -76,8 +73,7 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
 def strip(text: NotebookNode) -> NotebookNode:
     """Return the notebook, changed: without outputs, with the metadata that are kept and ids of place and content."""
     stripped = _kept(text)
-    for place, cell in enumerate(stripped.cells):
-        # the place and the content name a cell: the same text gives the same file on every machine
+    for place, cell in enumerate(stripped.cells):  # the same text gives the same file on every machine
         cell["id"] = digest_text(f"{place}\n{cell.source}")[:8]
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, STORED: content_hash(stripped)}
     stripped.metadata = nbformat.from_dict(about)
@@ -87,8 +83,7 @@ def strip(text: NotebookNode) -> NotebookNode:
 
 def content_hash(notebook: NotebookNode) -> str:
     """Return the hash of cells and kept metadata: what a pair must agree in."""
-    text = repr([_content(cell) for cell in notebook.cells])
-    return digest_text(text)[:16]
+    return digest_text(repr([_content(cell) for cell in notebook.cells]))[:16]
 
 
 def _write(book: Notebook, text: NotebookNode) -> None:
@@ -106,19 +101,13 @@ def _cell_differences(text: NotebookNode, pair: NotebookNode) -> list[str]:
     faults = []
     for number, (ours, theirs) in enumerate(zip(text.cells, pair.cells, strict=False), 1):
         parts = zip(("kind", "source", "metadata"), _content(ours), _content(theirs), strict=True)
-        unlike = [(what, one, other) for what, one, other in parts if one != other]
-        if unlike:
-            what, one, other = unlike[0]
-            faults.append(f"cell {number} differs in {what}: {_first_unlike(one, other)}")
+        for what, one, other in [part for part in parts if part[1] != part[2]][:1]:
+            lines = itertools.zip_longest(one.splitlines(), other.splitlines(), fillvalue="")
+            left, right = next((pair for pair in lines if pair[0] != pair[1]), ("", ""))
+            faults.append(f"cell {number} differs in {what}: .py {left[:60]!r}, .ipynb {right[:60]!r}")
     if len(text.cells) != len(pair.cells):
         faults.append(f"the .py has {len(text.cells)} cells, the .ipynb {len(pair.cells)}")
     return faults
-
-
-def _first_unlike(one: str, other: str) -> str:
-    pairs = itertools.zip_longest(one.splitlines(), other.splitlines(), fillvalue="")
-    left, right = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
-    return f".py {left[:60]!r}, .ipynb {right[:60]!r}"
 
 
 def _text_of(book: Notebook) -> NotebookNode:
@@ -127,12 +116,6 @@ def _text_of(book: Notebook) -> NotebookNode:
         msg = f"{book.source.name} has no kernelspec header for python3. Copy the first lines of another notebook."
         raise PairingError(msg)
     return text
-
-
-def _split(text: str) -> tuple[str, str]:
-    """Return the header of a text, and its cells."""
-    cells = text.split("# ---\n", maxsplit=2)[2]
-    return text.removesuffix(cells), cells
 
 
 def _kept(notebook: NotebookNode) -> NotebookNode:
@@ -144,20 +127,17 @@ def _kept(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _refuse_to_lose(
-    book: Notebook, text: NotebookNode, pair: NotebookNode, *, force: bool, losing: str
-) -> None:
+def _refuse_to_lose(book: Notebook, text: NotebookNode, pair: NotebookNode, losing: str) -> None:
     # a pair remembers what both said when they last agreed, so it is known which one was edited since
     agreed = pair.metadata.get(STORED)
     edited = [suffix for suffix, node in ((".py", text), (".ipynb", pair)) if content_hash(node) != agreed]
-    if force or losing not in edited or not _cell_differences(text, pair):
+    if losing not in edited or not _cell_differences(text, pair):
         return
     take = {".py": f"musclebook pair {book.name}", ".ipynb": f"musclebook pair --from-ipynb {book.name}"}
     if len(edited) > 1:
-        msg = (
-            f"{book.source.name} and {book.pair.name} were both edited since they last agreed; neither is overwritten. "
-            f"Say which one counts: `{take['.py']} --force` or `{take['.ipynb']} --force`."
-        )
+        both = f"{book.source.name} and {book.pair.name} were both edited since they last agreed"
+        counts = f"`{take['.py']} --force` or `{take['.ipynb']} --force`"
+        msg = f"{both}; neither is overwritten. Say which one counts: {counts}."
     else:
         msg = f"{book.name}{losing} was edited and the other was not; it is not overwritten. Take it over: {take[losing]}"
     raise PairingError(msg)

@@ -10,15 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import jupytext
 import yaml
 from nbformat import NotebookNode
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 import helpers
@@ -29,7 +21,7 @@ from helpers.parameters import read_yaml
 PROFILES = ("test", "demo", "real", "full")
 Kind = TypeVar("Kind")
 # made from YAML, every field looked at
-checked = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+checked = pydantic_dataclass(frozen=True, config={"extra": "forbid"})
 
 
 def _size(text: str) -> str:
@@ -98,9 +90,7 @@ class Notebook:
         """The plan, checked."""
         path = self.source.with_suffix(".yaml")
         if not path.is_file():
-            msg = (
-                f"{path.name} is missing: each notebook has a sidecar with title, question, minutes, memory."
-            )
+            msg = f"{path.name} is missing: a notebook has a sidecar with title, question, minutes, memory."
             raise TableError(msg)
         return read_as(Sidecar, path, TableError)
 
@@ -109,17 +99,11 @@ class Notebook:
         return jupytext.read(self.source)
 
 
-@dataclass(frozen=True)
 class Project:
-    """The folder of the book and the folder of what is built from it."""
+    """The folder of the book and the folder of what is built from it, `_build` in the root if not given."""
 
-    root: Path
-    build: Path = field(default=Path())  # `_build` in the root if not given
-
-    def __post_init__(self) -> None:
-        """Build inside the root unless told otherwise."""
-        if self.build == Path():
-            object.__setattr__(self, "build", self.root / "_build")
+    def __init__(self, root: Path, build: Path | None = None) -> None:
+        self.root, self.build = root, build or root / "_build"
 
     @cached_property
     def notebooks(self) -> dict[str, Notebook]:
@@ -176,8 +160,7 @@ def read_as(kind: type[Kind], path: Path, error: type[MusclebookError], **more: 
     """Read a YAML file into a dataclass; all faults come in one message."""
     try:
         content = read_yaml(path)
-        whole = {**content, **more} if isinstance(content, dict) else content
-        return TypeAdapter(kind).validate_python(whole)
+        return TypeAdapter(kind).validate_python(content | more if isinstance(content, dict) else content)
     except ValidationError as found:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found.errors())
         msg = f"{path.name}: {faults}."

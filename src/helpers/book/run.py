@@ -16,7 +16,7 @@ import psutil
 from helpers import parameters, sources
 from helpers.atlas import columns
 from helpers.book import key
-from helpers.book.execute import Outcome, Watch, execute, good_run
+from helpers.book.execute import RUN_FILE, Outcome, Watch, execute, good_run
 from helpers.book.project import PROFILES, Notebook, Project, Sidecar, read_json
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
@@ -39,9 +39,8 @@ class Request:
     @property
     def source(self) -> str | None:
         """The atlas, a path made absolute."""
-        if self.atlas is None or key.is_word(self.atlas):
-            return self.atlas
-        return str(Path(self.atlas).expanduser().resolve())
+        word = self.atlas is None or key.is_word(self.atlas)
+        return self.atlas if word else str(Path(self.atlas).expanduser().resolve())
 
     @property
     def chosen_profile(self) -> str:
@@ -52,6 +51,11 @@ class Request:
             msg = f"there is no profile {self.profile!r}. Choose from {', '.join(PROFILES)}."
             raise ParameterError(msg)
         return self.profile
+
+    @property
+    def asked(self) -> dict[str, str | None]:
+        """What a page keeps of it."""
+        return {"atlas": self.source, "profile": self.chosen_profile}
 
 
 @dataclass(frozen=True, eq=False)  # each is itself, whatever it holds
@@ -89,8 +93,7 @@ class Plan:
     def about(self) -> dict[str, Any]:
         """What a run keeps of its plan."""
         given = {name: value for name, value in self.given.items() if name != OUT_DIR}
-        asked = {"atlas": self.request.source, "profile": self.request.chosen_profile}
-        return {"parts": self.parts, "parameters": self.effective, "given": given, **asked}
+        return {"parts": self.parts, "parameters": self.effective, "given": given, **self.request.asked}
 
 
 def plan(
@@ -101,10 +104,9 @@ def plan(
     for notebook in notebooks:
         try:
             one = _plan_one(project, notebook, request, out or project.build / "runs")
+            plans.append(replace(one, lacks=_lack(one.sidecar.needs, one.effective.get(ATLAS), opened)))
         except ParameterError as error:
             faults.append(str(error))
-        else:
-            plans.append(replace(one, lacks=_lack(one.sidecar.needs, one.effective.get(ATLAS), opened)))
     if faults:
         raise ParameterError("\n\n".join(faults))
     return plans
@@ -131,19 +133,17 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
 
 def _lack(needs: tuple[str, ...], atlas: Value | None, opened: dict[str, Any]) -> str:
     """Say what a source lacks of what a notebook needs, in a sentence; empty if it lacks nothing."""
-    if not needs or atlas is None or key.is_word(str(atlas)):
+    source = str(atlas)
+    if not needs or atlas is None or key.is_word(source):
         return ""  # a simulated atlas holds everything
-    if str(atlas) not in opened:
-        opened[str(atlas)] = sources.open_atlas(str(atlas))
-    missing = [name for name in needs if not opened[str(atlas)].has(name)]
-    if not missing:
+    if source not in opened:
+        opened[source] = sources.open_atlas(source)
+    if not (missing := [name for name in needs if not opened[source].has(name)]):
         return ""
-    lacks = f"The chapter needs {', '.join(needs)}; {Path(str(atlas)).name} lacks {', '.join(missing)}."
-    would_do = [
-        f"{' or '.join((one.name, *one.aliases[:2]))} ({one.meaning})"
-        for one in columns.COLUMNS
-        if one.aliases and any(name.partition(">=")[0] == one.name for name in missing)
-    ]
+    lacks = f"The chapter needs {', '.join(needs)}; {Path(source).name} lacks {', '.join(missing)}."
+    plain = {name.partition(">=")[0] for name in missing}
+    lacking = [one for one in columns.COLUMNS if one.aliases and one.name in plain]
+    would_do = [f"{' or '.join((one.name, *one.aliases[:2]))} ({one.meaning})" for one in lacking]
     return f"{lacks} Columns that would do: {'; '.join(would_do)}." if would_do else lacks
 
 
@@ -166,9 +166,8 @@ def make(
 ) -> list[Outcome]:
     """Make the runs that are not made yet, or all if `fresh`, in parallel; a failing one does not stop the others.
 
-    Failing runs are kept apart in `failed`. `workers` are the kernels at once, as many as cores if not given. `memory` is
-    what all runs together may take: a run waits until what its sidecar expects of it fits. `tell` is called with the
-    notebook when it starts and how it ended.
+    Failing runs are kept apart in `failed`. `workers` are the kernels at once, one a core if not given; a run waits until
+    what its sidecar expects fits into `memory`. `tell` is called with the notebook when it starts and how it ended.
     """
     wanted = [one for one in plans if fresh or good_run(one.target, one.name) is None]
     free = to_bytes(memory) if memory else free_bytes()
@@ -176,7 +175,7 @@ def make(
     if large:
         msg = (
             f"{memory} is less than what these are expected to need, each alone: {', '.join(dict.fromkeys(large))}. "
-            f"Give more, or leave --memory out: then a run waits until what it needs is free."
+            "Give more, or leave --memory out: then a run waits until what it needs is free."
         )
         raise BudgetError(msg)
     for source in sorted({str(one.effective[ATLAS]) for one in wanted if ATLAS in one.effective}):
@@ -185,15 +184,19 @@ def make(
         tell(f"atlas {source}", "good")
     outcomes = {}
     for one in plans:
-        if one in wanted:
-            with storing(one.folder, any_fault=True):
-                one.folder.mkdir(parents=True, exist_ok=True)
-            _clear_leftovers(one.folder)
-        else:
-            made = good_run(one.target, one.name) or {}
-            seconds, peak = made.get("seconds", 0.0), made.get("peak_bytes", 0)
-            outcomes[one] = Outcome(one.name, one.key, "reused", str(one.target), seconds, peak)
+        if one not in wanted:
+            made = read_json(one.target / RUN_FILE)
+            ended = one.name, one.key, "reused", str(one.target), made["seconds"], made["peak_bytes"]
+            outcomes[one] = Outcome(*ended)
             tell(one.label, "reused")
+            continue
+        with storing(one.folder, any_fault=True):
+            one.folder.mkdir(parents=True, exist_ok=True)
+        # a run that was killed leaves its part; one that is still being made belongs to a living process
+        for part in one.folder.glob(".*.part*"):
+            maker = re.fullmatch(r"\.[0-9a-f]{12}\.(\d+)-[0-9a-f]{6}\.part(\.old)?", part.name)
+            if maker and not psutil.pid_exists(int(maker[1])):
+                shutil.rmtree(part, ignore_errors=True)
     places = max(1, min(workers or os.cpu_count() or 1, len(wanted)))
     outcomes |= run_all(wanted, failed=failed, places=places, memory=free, tell=tell)
     return [outcomes[one] for one in plans]
@@ -233,18 +236,9 @@ def run_all(
     return outcomes
 
 
-def _clear_leftovers(folder: Path) -> None:
-    # a run that was killed leaves its part; one that is still being made belongs to a living process
-    for part in folder.glob(".*.part*"):
-        maker = re.fullmatch(r"\.[0-9a-f]{12}\.(\d+)-[0-9a-f]{6}\.part(\.old)?", part.name)
-        if maker and not psutil.pid_exists(int(maker[1])):
-            shutil.rmtree(part, ignore_errors=True)
-
-
 def report(outcomes: Iterable[Outcome]) -> None:
     """Raise a RunError if a run failed, naming notebook, cell, error and where the partial notebook is."""
-    bad = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if bad:
+    if bad := [outcome for outcome in outcomes if outcome.status == "failed"]:
         lines = [
             f"- {one.name}, cell {'?' if one.cell is None else one.cell + 1}: {one.error}\n"
             f"  {'kept in ' + one.folder if one.folder else 'not kept: it could not be written'}"
@@ -254,15 +248,11 @@ def report(outcomes: Iterable[Outcome]) -> None:
         raise RunError(msg)
 
 
-# Which run each page shows, and whether it is current.
-
-
 def point(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> None:
     """Make good runs the ones that the site shows."""
     for one, outcome in zip(plans, outcomes, strict=True):
         if outcome.status != "failed":
-            asked = {"atlas": one.request.source, "profile": one.request.chosen_profile}
-            write_json(one.folder / CURRENT, {"key": outcome.key, **asked})
+            write_json(one.folder / CURRENT, {"key": outcome.key, **one.request.asked})
 
 
 def leave_out(plans: Iterable[Plan]) -> None:
@@ -283,7 +273,7 @@ def current(project: Project, name: str) -> dict[str, Any] | None:
     pointer = _pointer(project, name)
     folder = project.build / "runs" / name / str(pointer.get("key"))
     record = good_run(folder, name)
-    return None if record is None else {**record, **pointer, "folder": folder}
+    return record and {**record, **pointer, "folder": folder}
 
 
 def _pointer(project: Project, name: str) -> dict[str, Any]:
@@ -291,10 +281,7 @@ def _pointer(project: Project, name: str) -> dict[str, Any]:
 
 
 def states(project: Project, *, request: Request | None = None) -> dict[str, list[str] | None]:
-    """Say of every notebook why its page is stale for a request, or else for what it was last made for.
-
-    No reasons means current, None means never run.
-    """
+    """Say why each page is stale for a request, or for what it was last made for; [] is current, None never run."""
     found: dict[str, list[str] | None] = dict.fromkeys(project.notebooks)
     for notebook in project.choose():
         if known := current(project, notebook.name):

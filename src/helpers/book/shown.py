@@ -12,6 +12,11 @@ from helpers.findings import escape, in_html, links
 
 Runs = Mapping[str, Mapping[str, Any]]
 SWEEP_FILE, TABLE = "sweep.json", "table"
+_WORDS = {"None": "–", "True": "yes", "False": "no"}
+_SIMULATED = (
+    "SIMULATED data{}. The numbers are those of a made-up atlas with known, planted effects. They show that the methods "
+    "work; they are no findings about muscle."
+)
 STATUS, KEY, SECONDS, ERROR = "run", "key", "seconds", "error"
 
 
@@ -19,23 +24,22 @@ def banner(runs: Runs | None, page: str) -> str:
     """Return the line above a page: simulated or real data, for a chapter its run and date; no `runs`: built by hand."""
     if runs is None:
         return _aside("unknown", "Built by hand. Each chapter names its data in the fold at its end.")
-    if page in runs:
-        run = runs[page]
-        given = str(run["parameters"].get("atlas", ""))
-        # a word such as "demo" says more than the folder that holds what was simulated
-        name = given if given and run["simulated"] else run["source"].get("name") or given
-        kind = {True: "simulated", False: "real", None: "unknown"}[run["simulated"]]
-        made = run["made"].replace("T", " ").removesuffix("+00:00")
-        return _aside(kind, _data_words(kind, str(name)), f"Run {run['key']}, {made[:16]} UTC.")
-    kinds = {run["simulated"] for run in runs.values() if run["simulated"] is not None}
-    if kinds == {True}:
-        return _aside("simulated", _data_words("simulated", ""))
-    if kinds == {False}:
-        return _aside("real", "Real data. Each chapter names its source and its run.")
-    if kinds:
-        words = "Some chapters show simulated data, some real data: see the line above each."
-        return _aside("simulated", words)
-    return ""
+    if page not in runs:
+        kinds = {run["simulated"] for run in runs.values()} - {None}
+        if kinds == {False}:
+            return _aside("real", "Real data. Each chapter names its source and its run.")
+        mixed = "Some chapters show simulated data, some real data: see the line above each."
+        return _aside("simulated", _SIMULATED.format("") if kinds == {True} else mixed) if kinds else ""
+    run = runs[page]
+    given, made = str(run["parameters"].get("atlas", "")), run["made"].replace("T", " ")
+    name = run["source"].get("name") or given
+    if run["simulated"]:  # a word such as "demo" says more than the folder that holds what was simulated
+        kind, words = "simulated", _SIMULATED.format(f" ({given or name})" if given or name else "")
+    elif run["simulated"] is False:
+        kind, words = "real", f"Real data: {name}."
+    else:
+        kind, words = "unknown", f"Data: {name}." if name else "No atlas is read on this page."
+    return _aside(kind, words, f"Run {run['key']}, {made[:16]} UTC.")
 
 
 def foot(runs: Runs | None, page: str) -> str:
@@ -53,14 +57,11 @@ def foot(runs: Runs | None, page: str) -> str:
         "wall time, with start of the kernel": f"{run['seconds']:.0f} s",
         "peak memory, with child processes": to_text(run["peak_bytes"]),
     }
-    body = "".join(
-        f"<tr><th scope='row'>{in_html(key)}</th><td>{in_html(_text(value))}</td></tr>"
-        for key, value in rows.items()
-    )
-    tables = "".join(
-        f"<li>{links([Path('files', page, file) for file in files])}</li>"
-        for files in run.get("tables", {}).values()
-    )
+    texts = {name: _WORDS.get(repr(value), value) for name, value in rows.items()}
+    cells = [f"<th scope='row'>{in_html(name)}</th><td>{in_html(text)}</td>" for name, text in texts.items()]
+    body = "".join(f"<tr>{one}</tr>" for one in cells)
+    files = [[Path("files", page, file) for file in saved] for saved in run.get("tables", {}).values()]
+    tables = "".join(f"<li>{links(paths)}</li>" for paths in files)
     whole = f"<p>Tables of this chapter, whole:</p><ul>{tables}</ul>" if tables else ""
     return (
         "<details class='provenance'><summary>How this page was made</summary>"
@@ -69,37 +70,18 @@ def foot(runs: Runs | None, page: str) -> str:
     )
 
 
-def _data_words(kind: str, name: str) -> str:
-    if kind == "unknown":
-        return f"Data: {name}." if name else "No atlas is read on this page."
-    if kind == "real":
-        return f"Real data: {name}."
-    return (
-        f"SIMULATED data{f' ({name})' if name else ''}. The numbers are those of a made-up atlas with known, planted "
-        "effects. They show that the methods work; they are no findings about muscle."
-    )
-
-
 def _aside(kind: str, *sentences: str) -> str:
     words = " ".join(f"<span>{in_html(sentence)}</span>" for sentence in sentences)
     return f"<aside class='run-banner run-banner-{kind}' aria-label='Data of this page'>{words}</aside>"
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
-
-
 def findings(site: Mapping[str, Any], *, whole: bool) -> str:
-    """Return what each chapter found as Markdown, in the last sentence of its run or in all; why chapters are left out."""
+    """Return what each chapter found as Markdown, the last sentence or the `whole`; why chapters are left out."""
     runs, missing = site.get("runs", {}), site.get("missing", {})
     lines = []
     for name in sorted({*runs, *missing}):
-        if name in missing:
-            title, reason = escape(missing[name]["title"]), escape(missing[name]["reason"])
+        if left := missing.get(name):
+            title, reason = escape(left["title"]), escape(left["reason"])
             lines.append(f"- {title}: not in this copy of the book. {reason}\n")
             continue
         run = runs[name]
@@ -139,9 +121,8 @@ Click on a heading to sort. The last column holds the executed notebook of each 
 def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
     columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
-    units = about["records"]
-    unit = {column: f" ({units[column]})" if units.get(column) else "" for column in columns}
-    heads = [column.replace("_", " ") + unit[column] for column in columns]
+    units = {column: f" ({unit})" for column, unit in about["records"].items() if unit}
+    heads = [column.replace("_", " ") + units.get(column, "") for column in columns]
     head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
     body = []
     for row in table.iter_rows(named=True):

@@ -10,9 +10,8 @@ import re
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import filelock
 
@@ -41,8 +40,7 @@ _SHOWN_ELSEWHERE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """What was built."""
 
     folder: Path
@@ -62,30 +60,28 @@ def build(
     project.build.mkdir(parents=True, exist_ok=True)
     # two builds at once would stage over each other; the second then finds nothing left to do
     with filelock.FileLock(project.build / ".site.lock"):
-        how = _build(project, repository=repository, branch=branch, fresh=fresh)
+        how = _build(project, stage(project, repository=repository, branch=branch), fresh=fresh)
     return Site(project.build / "html", time.monotonic() - started, how)
 
 
-def _build(project: Project, *, repository: str | None, branch: str, fresh: bool) -> str:
-    """Stage and build; return how: unchanged, brought up to date or built."""
+def _build(project: Project, sources: Path, *, fresh: bool) -> str:
     target, kept, doctrees = (project.build / name for name in ("html", "doctrees", ".doctrees"))
     drop_leftovers(target)
-    sources = stage(project, repository=repository, branch=branch)
     made_by = _made_by(project, sources)
-    stamp = {"inputs": key.short([fingerprint(sources), made_by]), "made_by": made_by}
-    stamp["shown"] = _shown_elsewhere(sources)
+    inputs = key.short([fingerprint(sources), made_by])
+    stamp = {"inputs": inputs, "made_by": made_by, "shown": _shown_elsewhere(sources)}
     last = read_json(target / STAMP)
     whole = bool(last) and intact(target, kind=KIND)
-    if whole and not fresh and last.get("inputs") == stamp["inputs"]:
+    if whole and not fresh and last.get("inputs") == inputs:
         return "unchanged"
     same = whole and last.get("made_by") == made_by and read_json(kept / STAMP) == last
     fresh = fresh or bool(os.environ.get("CI")) or not same
+    few = not fresh and last.get("shown") == stamp["shown"]
     shutil.rmtree(doctrees, ignore_errors=True)
-    if fresh:
-        shutil.rmtree(project.build / "jupyter_execute", ignore_errors=True)  # pictures, by their content
     with writing(target, owned=True) as html:  # the last site stays until this one is whole
-        few = not fresh and last.get("shown") == stamp["shown"]
-        if not fresh:  # on copies: a build that fails or is killed does not spoil the last one
+        if fresh:
+            shutil.rmtree(project.build / "jupyter_execute", ignore_errors=True)  # pictures, by their content
+        else:  # on copies: a build that fails or is killed does not spoil the last one
             shutil.copytree(kept, doctrees)
         if few:
             shutil.copytree(target, html)
@@ -112,23 +108,19 @@ def _made_by(project: Project, sources: Path) -> str:
 
 def _shown_elsewhere(sources: Path) -> str:
     """Return the hash of what pages show of each other; while it stays, a page can be written without the others."""
-    shared = [
-        fingerprint(sources / "book" / name)
-        for name in ("glossary.md", "_static")
-        if (sources / "book" / name).exists()
-    ]
+    around = [sources / "book" / name for name in ("glossary.md", "_static")]
+    shared = [fingerprint(path) for path in around if path.exists()]
     pages = {}
     for path in sorted(sources.rglob("*")):
-        figures: list[Any] = []
-        if path.suffix in {".md", ".rst"}:
-            text = path.read_text(encoding="utf-8")
-        elif path.suffix == ".ipynb" and "sweeps" not in path.parts:
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        name, figures = path.relative_to(sources).as_posix(), []
+        if path.suffix not in {".md", ".rst", ".ipynb"} or name.startswith("sweeps/"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = json.loads(text)["cells"]
             figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in cells]
             text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-        else:
-            continue
-        pages[path.relative_to(sources).as_posix()] = [figures, _SHOWN_ELSEWHERE.findall(text)]
+        pages[name] = [figures, _SHOWN_ELSEWHERE.findall(text)]
     site = read_json(sources / SITE_FILE)
     data = {name: one["simulated"] for name, one in site["runs"].items()}
     return key.short([shared, pages, data, site["missing"]])
@@ -145,10 +137,9 @@ def _sphinx(sources: Path, html: Path, doctrees: Path, pages: str, *, log: Path)
             stopping.kill_family(child.pid)
             raise
         stream.seek(0)
-        text = stream.read()
+        text = re.sub(r"\x1b\[[0-9;]*m", "", stream.read())
     if code != 0:
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-        said = [line for line in plain.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|error", line)]
+        said = [line for line in text.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|error", line)]
         words = "\n".join(said[:40]) or text[-2000:]
         msg = f"the site was not built; the last good one stays. Sphinx says:\n{words}\nAll of it: {log}"
         raise SiteError(msg)

@@ -29,21 +29,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no page c
 def stage(project: Project, *, repository: str | None = None, branch: str = "main") -> Path:
     """Put the sources of the site together in the build folder and return where.
 
-    Pages whose notebook has no good run are left out, and what refers to them steps aside. A file that did not change
-    keeps its time, so that Sphinx reads again only what did.
+    Pages whose notebook has no good run are left out, and what refers to them steps aside.
     """
     runs = {name: found for name in project.notebooks if (found := run.current(project, name))}
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
-    reasons = run.left_out(project)
+    reasons, usual = run.left_out(project), "It was not run for this copy of the book."
+    left = {name: book for name, book in project.notebooks.items() if name not in runs}
     missing = {
-        name: {
-            "title": book.sidecar.title,
-            "reason": reasons.get(name, "It was not run for this copy of the book."),
-        }
-        for name, book in project.notebooks.items()
-        if name not in runs
+        name: {"title": book.sidecar.title, "reason": reasons.get(name, usual)} for name, book in left.items()
     }
     target = project.build / "site"
     drop_leftovers(target)
@@ -62,7 +57,7 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         (part / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
         write_json(part / SITE_FILE, {"runs": about, "missing": missing})
-        for new in part.rglob("*"):
+        for new in part.rglob("*"):  # Sphinx reads again only what has another time
             old = target / new.relative_to(part)
             if new.is_file() and old.is_file() and filecmp.cmp(new, old, shallow=False):
                 shutil.copystat(old, new)
@@ -70,10 +65,7 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
 
 
 def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """Return the notebook as it is now with the outputs of its run: prose may have changed since, code not.
-
-    Where the code differs, the executed notebook is returned as it is.
-    """
+    """Return the notebook as it is now with the outputs of its run; the executed one if code has changed since."""
     ran = [cell for cell in executed.cells if cell.cell_type == "code" and _INJECTED not in tags(cell)]
     now = [cell for cell in fresh.cells if cell.cell_type == "code"]
     if [cell.source for cell in ran] != [cell.source for cell in now]:
@@ -86,17 +78,15 @@ def merge(fresh: NotebookNode, executed: NotebookNode) -> NotebookNode:
 
 def dress(notebook: NotebookNode, *, given: dict[str, Any], run_key: str, hidden: list[str]) -> NotebookNode:
     """Make an executed notebook ready to be a page: no traces of the machine, takeaways on top, changed parameters shown."""
+    notebook.cells = [cell for cell in notebook.cells if _INJECTED not in tags(cell)]
     for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
             cell.outputs = nbformat.from_dict(clean(cell.outputs, hidden))
     cells, takeaways = [], said(notebook)
     for cell in notebook.cells:
-        if _INJECTED in tags(cell):
-            continue
-        cell.metadata.pop("papermill", None)
         if cell.cell_type == "code" and "note.provenance(" in cell.source:
-            # the foot of the page says the same and more
-            cell.metadata["tags"] = sorted({*tags(cell), "remove-cell"})
+            cell.metadata["tags"] = sorted({*tags(cell), "remove-cell"})  # the foot of the page says it
         cells.append(cell)
         if "header" in tags(cell) and takeaways:
             lines = "\n".join(f"- {sentence}" for sentence in takeaways)
@@ -132,8 +122,8 @@ def hidden_folders(project: Project, given: Mapping[str, Any]) -> list[str]:
     here = Path(run.__file__).resolve().parents[2]
     for path in (project.root, project.build, Path.home(), Path(sys.prefix), cache_folder(), here):
         folders |= {str(path), str(path.resolve())}
-    folders |= {str(Path(folder)) for folder in sys.path if Path(folder).is_absolute()}
-    return sorted((one for one in folders if len(Path(one).parts) > 1), key=len, reverse=True)
+    folders |= {folder.rstrip("/") for folder in sys.path if folder.startswith("/")}
+    return sorted((one for one in folders if one.count("/") and len(one) > 1), key=len, reverse=True)
 
 
 def _stage_notebook(
@@ -149,15 +139,28 @@ def _stage_notebook(
             cell.source = without_links(cell.source, gone)
     target.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target / f"{book.name}.ipynb")
-    if (found["folder"] / "files").is_dir():
-        shutil.copytree(found["folder"] / "files", target / "files", dirs_exist_ok=True)
+    shutil.copytree(found["folder"] / "files", target / "files", dirs_exist_ok=True)
     for path in (target / "files" / book.name).glob("*.json"):
         write_json(path, clean(json.loads(path.read_text(encoding="utf-8")), hidden))
-    return _about(found, book, page, read_json(target / "files" / book.name / "results.json"))
+    results = read_json(target / "files" / book.name / "results.json")
+    source = results.get("source", {})
+    simulated = source.get("simulated", key.is_simulated(found.get("atlas")))
+    return {
+        "title": book.sidecar.title,
+        "question": book.sidecar.question,
+        **{name: found[name] for name in ("key", "made", "seconds", "peak_bytes", "profile")},
+        "simulated": bool(simulated) if ATLAS in found["parameters"] or "simulated" in source else None,
+        "source": {name: shown(value) for name, value in source.items()},
+        "parameters": {name: shown(value) for name, value in found["parameters"].items()},
+        "versions": {**results.get("versions", {}), **found["versions"]},
+        "findings": results.get("findings", {}),
+        "tables": results.get("tables", {}),
+        "in_short": said(page),
+    }
 
 
 def _copy_pages(project: Project, part: Path) -> None:
-    """Copy pages and the sweeps that were made; a page of a sweep that was not is left out, and the gallery without any."""
+    """Copy pages and the sweeps that were made; the page of another sweep is left out, and the gallery without any."""
     hidden = shutil.ignore_patterns(".*", "__pycache__")
     if (project.root / "book").is_dir():
         shutil.copytree(project.root / "book", part / "book", ignore=hidden)
@@ -178,24 +181,21 @@ def without_links(text: str, gone: set[str]) -> str:
     """Return Markdown in which links to pages that are not there, and to their figures, are plain words."""
     figures = tuple(f"fig-{name[:2]}-" for name in gone if name[:2].isdecimal())
 
-    def link(match: re.Match[str]) -> str:
-        return match["words"] if Path(match["path"]).stem in gone else match[0]
-
-    def role(match: re.Match[str]) -> str:
+    def plain(match: re.Match[str]) -> str:
         lost = Path(match["target"]).stem in gone or match["target"].startswith(figures)
         return ((match["words"] or "").strip() or "(not in this copy)") if lost else match[0]
 
-    text = re.sub(r"\[(?P<words>[^\]\n]+)\]\((?P<path>[^)#\s:]+)(?:#[^)\s]*)?\)", link, text)
-    return re.sub(r"\{(?:doc|ref|numref)\}`(?:(?P<words>[^`<]+)<)?(?P<target>[^`<>]+)>?`", role, text)
+    text = re.sub(r"\[(?P<words>[^\]\n]+)\]\((?P<target>[^)#\s:]+)(?:#[^)\s]*)?\)", plain, text)
+    return re.sub(r"\{(?:doc|ref|numref)\}`(?:(?P<words>[^`<]+)<)?(?P<target>[^`<>]+)>?`", plain, text)
 
 
 def _kept(entry: dict[str, Any], part: Path) -> dict[str, Any] | None:
     """Return an entry of the contents without the pages that are not there; None if nothing is left of it."""
-    kept = dict(entry)
-    for name in {"parts", "chapters", "sections"} & entry.keys():
-        kept[name] = [one for inner in entry[name] if (one := _kept(inner, part))]
-        if not kept[name]:
-            del kept[name]
+    inner = {name: entry[name] for name in ("parts", "chapters", "sections") if name in entry}
+    kept = {name: value for name, value in entry.items() if name not in inner}
+    for name, entries in inner.items():
+        if some := [one for each in entries if (one := _kept(each, part))]:
+            kept[name] = some
     there = any(part.glob(f"{entry['file']}.*")) if "file" in entry else {"root", "chapters"} & kept.keys()
     return kept if there else None
 
@@ -222,34 +222,15 @@ def _config(project: Project, repository: str | None, branch: str) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def _about(
-    found: dict[str, Any], book: Notebook, page: NotebookNode, results: dict[str, Any]
-) -> dict[str, Any]:
-    source = results.get("source", {})
-    simulated = source.get("simulated", key.is_simulated(found.get("atlas")))
-    return {
-        "title": book.sidecar.title,
-        "question": book.sidecar.question,
-        **{name: found[name] for name in ("key", "made", "seconds", "peak_bytes", "profile")},
-        "simulated": bool(simulated) if ATLAS in found["parameters"] or "simulated" in source else None,
-        "source": {name: shown(value) for name, value in source.items()},
-        "parameters": {name: shown(value) for name, value in found["parameters"].items()},
-        "versions": {**results.get("versions", {}), **found["versions"]},
-        "findings": results.get("findings", {}),
-        "tables": results.get("tables", {}),
-        "in_short": said(page),
-    }
-
-
 def said(executed: NotebookNode) -> list[str]:
-    """Return the sentences below the heading "In short", as the run wrote them; the last one of the chapter if there is none."""
+    """Return the sentences below the heading "In short", as the run wrote them, or else the last of the chapter."""
     found, last, inside = [], [], False
     for cell in executed.cells:
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^#+ +(.*)$", cell.source)):
             inside = heading[1].strip().lower() in {"in short", "in one sentence"}
         if {"finding", "remove-input", "hide-input"} & tags(cell):
-            shown_as = [output.get("data", {}) for output in cell.get("outputs", [])]
-            texts = [data["text/markdown"] for data in shown_as if "text/markdown" in data]
+            outputs = [output.get("data", {}).get("text/markdown") for output in cell.get("outputs", [])]
+            texts = [text for text in outputs if text is not None]
             last = texts[-1:] or last
             found += texts if inside else []
     return found or last

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import psutil
 
@@ -30,12 +28,7 @@ else:
 def interrupt_when_terminated() -> None:
     """Take SIGTERM, which `timeout`, Slurm and CI send, as Ctrl-C; only the main thread may ask for it."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise KeyboardInterrupt
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def child_command(code: str, *arguments: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Sweeps: one notebook over a grid of parameters, resumable, with a table, a figure and a page of what it recorded."""
 
 import itertools
-import json
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from helpers import style
 from helpers.book import key, run
 from helpers.book.execute import Outcome
-from helpers.book.project import Notebook, Project, checked, read_as
+from helpers.book.project import Project, checked, read_as, read_json
 from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
 from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
@@ -26,9 +25,8 @@ from helpers.parameters import ATLAS, OUT_DIR, Value, read_parameters
 _TYPES = {"int": pl.Int64, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
 
 
-def _joined(grid: Any) -> Any:
-    # several grids are joined: cell types differ between assays, and their full product would hold empty corners
-    return grid if isinstance(grid, list) else [grid]
+# Several grids are joined: cell types differ between assays, and their full product would hold empty corners.
+Joined = BeforeValidator(lambda grid: grid if isinstance(grid, list) else [grid])
 
 
 @checked
@@ -38,7 +36,7 @@ class Sweep:
     name: str
     title: str
     notebook: str
-    grid: Annotated[list[dict[str, Annotated[list[Value], Field(min_length=1)]]], BeforeValidator(_joined)]
+    grid: Annotated[list[dict[str, Annotated[list[Value], Field(min_length=1)]]], Joined]
     records: list[str]
     x: str
     split: str | None = None
@@ -60,13 +58,6 @@ def read_sweep(project: Project, name: str) -> Sweep:
         raise RunError(msg)
     sweep = read_as(Sweep, path, ParameterError, name=path.stem)
     book = project.choose([sweep.notebook])[0]
-    if faults := _name_faults(book, sweep):
-        msg = f"{path.name}: {'; '.join(faults)}."
-        raise ParameterError(msg)
-    return replace(sweep, notebook=book.name)
-
-
-def _name_faults(book: Notebook, sweep: Sweep) -> list[str]:
     promised, declared = book.sidecar.records, read_parameters(book.read(), name=book.name)
     swept = {name for one in sweep.grid for name in one}
     faults = [f"{book.name} does not record {one!r}" for one in sweep.records if one not in promised]
@@ -76,7 +67,11 @@ def _name_faults(book: Notebook, sweep: Sweep) -> list[str]:
     faults += [f"{book.name} has no parameter {name!r}" for name in given if name not in declared]
     shown = {"x": sweep.x, "split": sweep.split or sweep.x}
     unvaried = [(where, name) for where, name in shown.items() if name not in swept]
-    return faults + [f"{where!r} is {name!r}, which 'grid' does not vary" for where, name in unvaried]
+    faults += [f"{where!r} is {name!r}, which 'grid' does not vary" for where, name in unvaried]
+    if faults:
+        msg = f"{path.name}: {'; '.join(faults)}."
+        raise ParameterError(msg)
+    return replace(sweep, notebook=book.name)
 
 
 def plans_of(
@@ -93,7 +88,7 @@ def plans_of(
 
 
 def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) -> tuple[Path, list[Outcome]]:
-    """Make the runs that are not made yet, with the options of `run.make`; write table, figure and notebooks into the folder returned."""
+    """Make the runs that are lacking, with the options of `run.make`; return the folder of table and figure, and all outcomes."""
     outcomes = run.make(plans, failed=project.build / "failed" / sweep.name, **options)
     table = tabulate(sweep, plans, outcomes)
     folder = project.build / "sweeps" / sweep.name
@@ -105,7 +100,11 @@ def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) 
         for one, outcome in zip(plans, outcomes, strict=True):
             if outcome.status != "failed":
                 _keep_notebook(project, one, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
-        write_json(part / SWEEP_FILE, _about(sweep, plans))
+        atlas = plans[0].effective.get(ATLAS)
+        about = {name: getattr(sweep, name) for name in ("title", "notebook", "fixed", "x", "split")}
+        about["records"] = {name: plans[0].sidecar.records[name].unit for name in sweep.records}
+        about["simulated"] = atlas is not None and key.is_simulated(str(atlas))
+        write_json(part / SWEEP_FILE, about)
     return folder, outcomes
 
 
@@ -115,9 +114,7 @@ def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl
     rows, file = [], Path("files", sweep.notebook, "results.json")
     for point, one, outcome in zip(sweep.points, plans, outcomes, strict=True):
         bad = outcome.status == "failed"
-        found = (
-            {} if bad else json.loads((Path(outcome.folder) / file).read_text(encoding="utf-8"))["findings"]
-        )
+        found = {} if bad else read_json(Path(outcome.folder) / file)["findings"]
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
         given = {name: point.get(name) for name in columns}
         ending = {STATUS: "failed" if bad else "good", KEY: one.key}
@@ -132,13 +129,12 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
     frame = table.with_columns(pl.col(name).cast(pl.Float64) for name in drawn).to_pandas()
     by_number = table.schema[sweep.x].is_numeric()
     height = 2.2 if by_number else 0.8 + 0.24 * table[sweep.x].n_unique()
-    size = (style.WIDTH, height * len(drawn))
     with mpl.rc_context({"font.size": style.POINTS, "figure.constrained_layout.use": True}):
-        figure = Figure(figsize=size, dpi=style.DPI)
+        figure = Figure(figsize=(style.WIDTH, height * len(drawn)), dpi=style.DPI)
         for axes, name in zip(figure.subplots(len(drawn), squeeze=False).flat, drawn, strict=True):
             across, up = (sweep.x, name) if by_number else (name, sweep.x)
-            hue = sweep.split
-            sns.scatterplot(frame, x=across, y=up, hue=hue, style=hue, ax=axes, palette="dark")
+            marked = {"hue": sweep.split, "style": sweep.split}
+            sns.scatterplot(frame, x=across, y=up, **marked, ax=axes, palette="dark")
             axes.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
             if axes.get_legend() and name != drawn[0]:
                 axes.get_legend().remove()
@@ -154,18 +150,4 @@ def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
     for cell in page.cells:
         # several runs of one notebook would give one label to several figures
         cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
-    with writing(target) as part:
-        nbformat.write(page, part)
-
-
-def _about(sweep: Sweep, plans: list[run.Plan]) -> dict[str, Any]:
-    atlas = plans[0].effective.get(ATLAS)
-    return {
-        "title": sweep.title,
-        "notebook": sweep.notebook,
-        "fixed": sweep.fixed,
-        "x": sweep.x,
-        "split": sweep.split,
-        "records": {name: plans[0].sidecar.records[name].unit for name in sweep.records},
-        "simulated": atlas is not None and key.is_simulated(str(atlas)),
-    }
+    nbformat.write(page, target)

@@ -4,10 +4,10 @@ import ast
 import html
 import inspect
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -28,10 +28,11 @@ _CHECK = re.compile(r"""\bcheck\(\s*["']([^"']+)["']""")
 _TITLE = re.compile(r"^### Exercise: (?P<title>.+?) \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
 _HINT = re.compile(r"<details>\s*<summary>Hint</summary>(.*?)</details>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
+_SENTENCE = re.compile(r'(?<!")(f?)"([^"\n]+ [^"\n]+\.)"(?!")')  # in the source of a checker
+_FILLED = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
 
 
-@dataclass(frozen=True)
-class Exercise:
+class Exercise(NamedTuple):
     """One exercise of a chapter."""
 
     name: str  # as `check` knows it
@@ -105,21 +106,15 @@ def _parse(code: str) -> ast.Module:
 
 
 def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) -> NotebookNode:
-    """Return a chapter with its solutions cut, what they show in their place, in Markdown that any notebook shows.
-
-    `expected` holds what each solution shows when it is run, by exercise: outputs of its cell.
-    """
+    """Return a chapter with its solutions cut, what they showed in their place, in Markdown that any notebook shows."""
     cells = []
     for cell in notebook.cells:
         if "solution" in tags(cell):
             check = _CHECK.search(cell.source)
             cells += _expected_cell(expected.get(check[1], []) if check else [])
-            cells.append(nbformat.v4.new_code_cell(stub_of(cell.source), metadata={"tags": ["stub"]}))
-            continue
-        if cell.cell_type == "markdown":
+            cell = nbformat.v4.new_code_cell(stub_of(cell.source), metadata={"tags": ["stub"]})
+        elif cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source)
-        elif {"remove-input", "remove-cell"} & tags(cell):  # bookkeeping
-            cell.metadata["jupyter"] = {"source_hidden": True}
         cells.append(cell)
     notebook.cells = cells
     return strip(notebook)
@@ -139,18 +134,32 @@ def plain_markdown(source: str) -> str:
 def _expected_outputs(project: Project, book: Notebook) -> dict[str, list[NotebookNode]]:
     """Return what the solutions showed in the current run, by exercise; empty where there is no run."""
     found = current(project, book.name)
-    if found is None:
-        return {}
-    executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
-    return {
-        check[1]: cell.outputs
-        for cell in executed.cells
-        if "solution" in tags(cell) and (check := _CHECK.search(cell.source))
-    }
+    ran = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4).cells if found else []
+    solved = [cell for cell in ran if "solution" in tags(cell)]
+    return {check[1]: cell.outputs for cell in solved if (check := _CHECK.search(cell.source))}
 
 
-@dataclass(frozen=True)
-class Slot:
+def _expected_cell(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return a cell that unfolds to outputs, or none where nothing but the verdict of the check was shown."""
+    parts, pictures = [], {}
+    for output in outputs:
+        data = output.get("data", {})
+        text = output.get("text") or data.get("text/plain")
+        if "musclebook" in output.get("metadata", {}):
+            continue  # the verdict of the check
+        if "image/png" in data:
+            file = f"expected_{len(pictures)}.png"
+            pictures[file] = {"image/png": data["image/png"].replace("\n", "")}
+            parts.append(f"![what the solution draws](attachment:{file})")
+        elif text:
+            parts.append(f"```text\n{html.unescape(_TAG.sub('', text)).strip()}\n```")
+    # folded: of an exercise that asks for a value it is the answer
+    text = "\n\n".join(["<details><summary>What a solution shows</summary>", *parts, "</details>"])
+    cell = nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
+    return [cell] if parts else []
+
+
+class Slot(NamedTuple):
     """Some minutes of a workshop: a block of a chapter, a break, or the frame around them."""
 
     start: int  # minutes after midnight
@@ -167,12 +176,27 @@ def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
     """
     every = [(book.name, block) for book in books for block in book.sidecar.teach]
     chosen: set[int] = set()
+    slots = _lay_out([], minutes=minutes)
     for place in sorted(range(len(every)), key=lambda place: not every[place][1].core):
-        trial = [every[one] for one in sorted({*chosen, place})]
-        last = _lay_out(trial, minutes=minutes)[-1]
-        if last.start + last.minutes - _START <= minutes:
-            chosen.add(place)
-    return _lay_out([every[one] for one in sorted(chosen)], minutes=minutes)
+        trial = _lay_out([every[one] for one in sorted({*chosen, place})], minutes=minutes)
+        if trial[-1].start + trial[-1].minutes - _START <= minutes:
+            chosen, slots = {*chosen, place}, trial
+    return slots
+
+
+def _lay_out(blocks: list[tuple[str, Block]], *, minutes: int) -> list[Slot]:
+    slots, now, worked = [Slot(_START, 10, "Welcome, and `musclebook doctor`")], _START + 10, 10
+    eaten = minutes <= _LUNCH_AFTER + _LUNCH
+    for name, block in blocks:
+        if not eaten and now - _START >= _LUNCH_AFTER:
+            slots.append(Slot(now, _LUNCH, "Lunch"))
+            now, worked, eaten = now + _LUNCH, 0, True
+        elif worked and worked + block.minutes > _BREAK_AFTER:
+            slots.append(Slot(now, _BREAK, "Break"))
+            now, worked = now + _BREAK, 0
+        slots.append(Slot(now, block.minutes, block.what, block, name))
+        now, worked = now + block.minutes, worked + block.minutes
+    return [*slots, Slot(now, 10, "What to take home")]
 
 
 def schedule_table(slots: list[Slot]) -> str:
@@ -187,17 +211,9 @@ def schedule_table(slots: list[Slot]) -> str:
 
 
 def write(
-    project: Project,
-    out: Path,
-    *,
-    chapters: list[str] | None = None,
-    minutes: int = HALF_DAY,
-    force: bool = False,
+    project: Project, out: Path, *, chapters: list[str] | None = None, minutes: int, force: bool = False
 ) -> dict[str, int]:
-    """Write both editions and the teacher's page into a folder, whole or not at all; return exercises by chapter.
-
-    `minutes` is the length of the schedule, breaks included; `force` replaces a folder in which something was edited.
-    """
+    """Write both editions and the teacher's page into a folder, whole or not at all; return exercises by chapter."""
     books = project.choose(chapters)
     slots = plan(books, minutes=minutes)
     if not any(slot.block for slot in slots) and any(book.sidecar.teach for book in books):
@@ -234,59 +250,14 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 
 
 def sentences_of_checker(name: str) -> list[str]:
-    """Return the sentences that the checker of an exercise ``NN.name`` can say, read from its source."""
-    asked = registered().get(name)
-    if asked is None:
-        return []
-    # a checker and what it calls: two may share their sentences
-    functions = inspect.getmembers(checks, inspect.isfunction)
-    called = [one for word, one in functions if word in asked.__code__.co_names]
-    trees = [ast.parse(inspect.getsource(one)).body[0] for one in (asked, *called)]
-    texts = [text for tree in trees for statement in tree.body[1:] for text in _texts(statement)]
-    return [text for text in texts if " " in text and text.endswith(".")]
-
-
-def _texts(node: ast.AST) -> Iterator[str]:
-    """Give the texts in a piece of code, dots in place of what a run fills in."""
-    if isinstance(node, ast.JoinedStr):
-        yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
-        return
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    for child in ast.iter_child_nodes(node):
-        yield from _texts(child)
-
-
-def _lay_out(blocks: list[tuple[str, Block]], *, minutes: int) -> list[Slot]:
-    slots, now, worked = [Slot(_START, 10, "Welcome, and `musclebook doctor`")], _START + 10, 10
-    eaten = minutes <= _LUNCH_AFTER + _LUNCH
-    for name, block in blocks:
-        if not eaten and now - _START >= _LUNCH_AFTER:
-            slots.append(Slot(now, _LUNCH, "Lunch"))
-            now, worked, eaten = now + _LUNCH, 0, True
-        elif worked and worked + block.minutes > _BREAK_AFTER:
-            slots.append(Slot(now, _BREAK, "Break"))
-            now, worked = now + _BREAK, 0
-        slots.append(Slot(now, block.minutes, block.what, block, name))
-        now, worked = now + block.minutes, worked + block.minutes
-    return [*slots, Slot(now, 10, "What to take home")]
-
-
-def _expected_cell(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Return a cell that unfolds to outputs, or none where nothing but the verdict of the check was shown."""
-    parts, pictures = [], {}
-    for output in outputs:
-        data = output.get("data", {})
-        text = output.get("text") or data.get("text/plain")
-        if "musclebook" in output.get("metadata", {}):
-            continue  # the verdict of the check
-        if "image/png" in data:
-            file = f"expected_{len(pictures)}.png"
-            pictures[file] = {"image/png": data["image/png"].replace("\n", "")}
-            parts.append(f"![what the solution draws](attachment:{file})")
-        elif text:
-            parts.append(f"```text\n{html.unescape(_TAG.sub('', text)).strip()}\n```")
-    # folded: of an exercise that asks for a value it is the answer
-    text = "\n\n".join(["<details><summary>What a solution shows</summary>", *parts, "</details>"])
-    cell = nbformat.v4.new_markdown_cell(text, metadata={"tags": ["expected"]}, attachments=pictures)
-    return [cell] if parts else []
+    """Return the sentences that the checker of an exercise ``NN.name`` can say, dots for what a run fills in."""
+    if name in checks.TABLE:
+        said = [
+            words
+            for ask in checks.TABLE[name]
+            for words in (*(one for _, one in ask.get("wrong", ())), ask["other"])
+        ]
+        return list(dict.fromkeys(_FILLED.sub("…", words) for words in said))
+    checker = registered().get(name)
+    said = _SENTENCE.findall(inspect.getsource(checker)) if checker else []
+    return [_FILLED.sub("…", words) if filled else words for filled, words in said]

@@ -4,7 +4,7 @@ import difflib
 import html
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,12 @@ class NoResultError(Exception):
 def registered() -> dict[str, Checker]:
     """Return every checker by the name of its exercise, ``"NN.name"``."""
     named = {_CHECKER.fullmatch(name): one for name, one in vars(checks).items()}
-    return {f"{match[1]}.{match[2]}": one for match, one in named.items() if match}
+    functions = {f"{match[1]}.{match[2]}": one for match, one in named.items() if match}
+    return functions | {name: partial(checks.judge, asks) for name, asks in checks.TABLE.items()}
 
 
 def check(name: str, answer: Any) -> None:
-    """Check an answer, a function or a value, to an exercise such as ``"03.smallest"`` and show the verdict.
-
-    A wrong answer gets a sentence that says what is wrong, never an error.
-    """
+    """Check an answer, a function or a value, to an exercise such as ``"03.smallest"``; show what is wrong with it."""
     from IPython.display import HTML, display
 
     checkers = registered()
