@@ -7,6 +7,7 @@ import math
 import re
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,8 @@ class Parameter:
         """What is allowed, in words."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        if self.low is not None:
-            return f"{self.type} from {self.low:g} to {self.high:g}"
-        return {"bool": "true or false"}.get(self.type, self.type)
+        limits = "" if self.low is None else f" from {self.low:g} to {self.high:g}"
+        return "true or false" if self.type == "bool" else self.type + limits
 
     def fault(self, value: Any) -> str | None:
         """Say what is wrong with a typed value, or None."""
@@ -62,28 +62,21 @@ class Parameter:
         fits = fits and (not self.choices or str(value) in self.choices)
         if not fits:
             return f"{self.name} = {value!r} is not allowed: {self.allowed}{_hint(str(value), self.choices)}"
-        return self._text_fault(value) if self.type == "str" else None
-
-    @property
-    def names_a_file(self) -> bool:
-        """Whether the value may be a file or a folder, as its help says."""
-        free = self.type == "str" and not self.choices and self.name != OUT_DIR
-        return free and _PLACE.search(self.help) is not None
-
-    @property
-    def _words(self) -> set[Value]:
-        return {"", self.default, *re.findall(r"\w+", self.help.split(";")[0])}
-
-    def _text_fault(self, value: str) -> str | None:
-        if _SIZE.fullmatch(str(self.default)):
+        if self.type == "str" and _SIZE.fullmatch(str(self.default)):
             try:
                 to_bytes(value)
             except BudgetError as error:
                 return f"{self.name}: {error}".removesuffix(".")
-        if not self.names_a_file or self.name == ATLAS or value in self._words or "a key of" in self.help:
-            return None  # what an atlas may be is said where it is opened
-        there = Path(value).expanduser().exists()
+        # what an atlas may be is said where it is opened
+        asked = self.names_a_file(value) and self.name != ATLAS and "a key of" not in self.help
+        there = not asked or Path(value).expanduser().exists()
         return None if there else f"{self.name} = {value!r}: there is no such file"
+
+    def names_a_file(self, value: Any) -> bool:
+        """Whether a value names a file or a folder: the help says that it may, and does not name it as a word."""
+        free = self.type == "str" and not self.choices and self.name != OUT_DIR
+        words = {"", self.default, *re.findall(r"\w+", self.help.split(";")[0])}
+        return free and isinstance(value, str) and value not in words and bool(_PLACE.search(self.help))
 
     def coerce(self, value: Any) -> Any:
         """Bring a text, or a value that another program has typed, to the declared type; one that does not fit stays."""
@@ -93,10 +86,8 @@ class Parameter:
         if isinstance(value, str) and self.type == "bool":
             return _TRUTH.get(value.strip().lower(), value)
         if isinstance(value, str):
-            try:
+            with suppress(ValueError):
                 return TYPES[self.type](value)
-            except ValueError:
-                return value
         whole = isinstance(value, float) and value.is_integer()
         return int(value) if self.type == "int" and whole else value
 
@@ -106,28 +97,28 @@ def read_parameters(notebook: "NotebookNode", *, name: str = "notebook") -> dict
 
     A line reads ``name: type = default  # help [low, high]`` or ``# help {choice, choice}``.
     """
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if not cells:
-        return {}
+    cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) > 1:
         msg = f"{name} has {len(cells)} cells tagged 'parameters'; one is allowed."
         raise ParameterError(msg)
-    return declare(cells[0].source, name=name)
+    return declare("".join(cells), name=name)
 
 
 def declare(source: str, *, name: str = "notebook") -> dict[str, Parameter]:
     """Return the parameters that the text of a parameters cell declares; see `read_parameters`."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
-    lines = ast.parse(source).body
-    read = [_declare(line, comments.get(line.end_lineno, "").lstrip("# ").strip()) for line in lines]
-    faults = [
-        f"line {line.lineno}: {one}" for line, one in zip(lines, read, strict=True) if isinstance(one, str)
-    ]
+    declared, faults = {}, []
+    for line in ast.parse(source).body:
+        one = _declare(line, comments.get(line.end_lineno, "").lstrip("# ").strip())
+        if isinstance(one, str):
+            faults.append(f"line {line.lineno}: {one}")
+        else:
+            declared[one.name] = one
     if faults:
         msg = f"parameters cell of {name}: {'; '.join(faults)}."
         raise ParameterError(msg)
-    return {one.name: one for one in read}
+    return declared
 
 
 def _declare(line: ast.stmt, comment: str) -> Parameter | str:
@@ -170,10 +161,8 @@ def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]
 
 
 def coerce(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring values to the declared types where nothing is lost; unknown names stay, for `check` to name.
-
-    A command line gives texts, papermill takes the label 1 for a number, YAML 1e-2 for a text.
-    """
+    """Bring values to the declared types where nothing is lost; unknown names stay, for `check` to name."""
+    # a command line gives texts, papermill takes the label 1 for a number, YAML 1e-2 for a text
     return {key: declared[key].coerce(value) if key in declared else value for key, value in values.items()}
 
 
@@ -235,14 +224,11 @@ def parse_options(options: Iterable[str], *, files: Iterable[Path] = ()) -> dict
     faults = []
     for path in files:
         try:
-            content = read_yaml(Path(path))
+            values |= {str(key): value for key, value in read_yaml(Path(path)).items()}
+        except AttributeError:
+            faults.append(f"{path} does not hold lines of 'name: value'")
         except (OSError, ValueError, yaml.YAMLError) as error:
             faults.append(f"{path}: {error}")
-            continue
-        if isinstance(content, dict):
-            values.update({str(key): value for key, value in content.items()})
-        else:
-            faults.append(f"{path} does not hold lines of 'name: value'")
     for option in options:
         key, equals, value = option.partition("=")
         if equals:
@@ -259,8 +245,7 @@ def place(declared: Mapping[str, Parameter], values: Mapping[str, Any], *, folde
     """Make the names of files among values absolute, seen from the folder where the command was given."""
     placed = dict(values)
     for key, value in values.items():
-        one = declared.get(key)
-        if one and one.names_a_file and isinstance(value, str) and value not in one._words:
+        if key in declared and declared[key].names_a_file(value):
             path = (folder / Path(value).expanduser()).resolve()
             placed[key] = str(path) if path.exists() else value
     return placed

@@ -70,11 +70,8 @@ def validate(folder: Folder, *, as_json: screen.Json = False) -> None:
     with screen.progress("Genes read") as progress:
         report = validating.validate(folder, progress=progress)
     n_damaged = report["status"].eq(validating.DAMAGED).sum()
-    if as_json:
-        screen.show_json(report)
-    else:
-        columns = ["check", "file", "status", "found"]
-        screen.show_table(columns, report.select(columns).rows())
+    screen.show_frame(report, ["check", "file", "status", "found"], as_json=as_json)
+    if not as_json:
         for row in report.filter(report["status"] != validating.OK).iter_rows(named=True):
             screen.say("{status}: {file}: {found}. Expected: {expected}. {remedy}".format(**row))
         screen.say(f"{len(report)} checks, {n_damaged} found damage.")
@@ -91,13 +88,10 @@ def audit(folder: Folder, *, as_json: screen.Json = False) -> None:
 
     with screen.progress("Genes read") as progress:
         verdicts = auditing.audit(folder, progress=progress)
-    if as_json:
-        screen.show_json(verdicts)
-        return
-    columns = ["claim", "card", "found", "verdict"]
-    screen.show_table(columns, verdicts.select(columns).rows())
-    counts = verdicts["verdict"].value_counts(sort=True).rows()
-    screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts) + ".")
+    screen.show_frame(verdicts, ["claim", "card", "found", "verdict"], as_json=as_json)
+    if not as_json:
+        counts = verdicts["verdict"].value_counts(sort=True).rows()
+        screen.say("; ".join(f"{n} {verdict}" for verdict, n in counts) + ".")
 
 
 def convert(

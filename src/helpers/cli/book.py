@@ -1,8 +1,9 @@
 """Commands of the book: run, build, status, pair, sweep, workshop, new-chapter, doctor."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from rich.console import Console
 from typer import Argument, Exit, Option
@@ -11,11 +12,6 @@ from helpers import parameters
 from helpers.budget import to_text
 from helpers.cli import screen
 from helpers.errors import PairingError
-
-if TYPE_CHECKING:
-    from helpers.book.execute import Outcome
-    from helpers.book.project import Project
-    from helpers.book.run import Plan, Tell
 
 Notebooks = Annotated[list[str] | None, Argument(help="Names or numbers; all if none is named.")]
 Atlas = Annotated[str | None, Option(help="demo, tiny, a release folder or an .h5ad.", show_default="demo")]
@@ -38,8 +34,7 @@ def run(
 ) -> None:
     """Run notebooks: checked first, in parallel, reused where nothing changed.
 
-    Paths are seen from the folder where the command is given. Without names, the notebooks that the atlas can serve
-    are run.
+    Paths are seen from the folder of the command. Without names, the notebooks that the atlas can serve are run.
 
     Example: musclebook run 03 --atlas my.h5ad -p cell_type=FB
     """
@@ -80,7 +75,7 @@ def build(
     from helpers.book import site
 
     project = _project()
-    every: list[Plan] = []
+    every = []
     if runs:
         every = running.plan(project, project.choose(), running.Request(atlas=atlas, profile=profile))
         plans = running.able(every, all_or_none=False)
@@ -111,7 +106,7 @@ def status(atlas: Atlas = None, profile: Profile = None) -> None:
         state = "never run" if reasons is None else "stale" if reasons else "current"
         rows.append((name, state, "; ".join(reasons or [])))
     screen.show_table(("page", "state", "because of"), sorted(rows))
-    raise Exit(1 if {"stale", "never run"} & {state for _, state, _ in rows} else 0)
+    raise Exit(any(state in ("stale", "never run") for _, state, _ in rows))
 
 
 def pair(
@@ -215,13 +210,13 @@ def doctor() -> None:
 COMMANDS = (run, build, status, pair, sweep, workshop, new_chapter, doctor)
 
 
-def _project() -> "Project":
+def _project() -> Any:
     from helpers.book.project import find_project
 
     return find_project()
 
 
-def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Outcome]":
+def _make(every: list[Any], plans: list[Any], **options: Any) -> list[Any]:
     """Make the runs of `plans`, and print which of all are left out and how each ended."""
     from helpers.book import run as running
 
@@ -229,15 +224,14 @@ def _make(every: "list[Plan]", plans: "list[Plan]", **options: Any) -> "list[Out
         if one.lacks:
             screen.say(f"{one.name} is left out. {one.lacks}")
     outcomes = running.make(plans, tell=_teller(), **options)
-    rows = []
-    for one in outcomes:
-        memory = to_text(one.peak_bytes) if one.peak_bytes else ""
-        rows.append((one.name, one.key, one.status, f"{one.seconds:.0f} s", memory))
+    used = [to_text(one.peak_bytes) if one.peak_bytes else "" for one in outcomes]
+    took = [f"{one.seconds:.0f} s" for one in outcomes]
+    rows = [(one.name, one.key, one.status, *more) for one, *more in zip(outcomes, took, used, strict=True)]
     screen.show_table(("notebook", "run", "state", "time", "memory"), rows)
     return outcomes
 
 
-def _teller() -> "Tell":
+def _teller() -> Callable[[str, str], None]:
     """Return a function that says when a notebook starts, and how it ended after how long."""
     started: dict[str, float] = {}
 

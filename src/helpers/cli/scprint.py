@@ -37,7 +37,7 @@ def check(
     report = parts.check(folder, deep=deep)
     faults = report.filter(report["status"] == "fault")
     if as_json:
-        screen.show_json(report)
+        screen.show_frame(report, [], as_json=True)
     else:
         for row in report.filter(report["message"].is_not_null()).iter_rows(named=True):
             screen.say(f"{row['status']}: {row['part']}: {row['message']}")
@@ -65,19 +65,18 @@ def survey(
     from helpers.scprint import survey as surveying
 
     screen.claim(out, kind=surveying.KIND, force=force, inputs=[folder, *([cache] if cache else [])])
-    processes = processes or os.cpu_count() or 1
+    options = {"cache": cache, "processes": processes or os.cpu_count() or 1, "cluster": cluster}
     with screen.progress("Parts") as progress:
-        found = surveying.run(
-            folder, cache=cache, processes=processes, cluster=cluster, on_fault=on_fault, progress=progress
-        )
+        found = surveying.run(folder, **options, on_fault=on_fault, progress=progress)
     with files.writing(out, kind=surveying.KIND, force=force) as part:
         found.save(part)
     for row in found.parts.filter(found.parts["status"] == "fault").iter_rows(named=True):
         screen.say(f"skipped: {row['part']}: {row['message']}")
-    screen.say(
-        f"{found.parts['cells'].sum():,} cells of {len(found.counted):,} parts ({found.computed:,} read, "
-        f"{len(found.counted) - found.computed:,} known) in {out}: parts.parquet, embedding.parquet, cells."
+    parts, known = len(found.counted), len(found.counted) - found.computed
+    cells = (
+        f"{found.parts['cells'].sum():,} cells of {parts:,} parts ({found.computed:,} read, {known:,} known)"
     )
+    screen.say(f"{cells} in {out}: parts.parquet, embedding.parquet, cells.")
 
 
 @group.command()
@@ -129,9 +128,8 @@ def embed(
         for chosen in np.array_split(number, max(1, -(-len(number) // slice_cells))):
             yield atlas.to_anndata(cells=np.isin(number, chosen), counts=True)
 
-    made = prepare.write(
-        pieces(), out, slice_cells=slice_cells, organism=organism, checkpoint=checkpoint, force=force
-    )
+    options = {"slice_cells": slice_cells, "organism": organism, "checkpoint": checkpoint}
+    made = prepare.write(pieces(), out, **options, force=force)
     screen.say(f"{sum(made.values()):,} cells in {len(made):,} slice(s); run {out / prepare.SCRIPT}.")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import polars as pl
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -54,9 +54,12 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     Console().print(table)
 
 
-def show_json(frame: pl.DataFrame) -> None:
-    """Print a table as JSON, one object a row."""
-    typer.echo(json.dumps(frame.to_dicts(), ensure_ascii=False, indent=1))
+def show_frame(frame: pl.DataFrame, columns: list[str], *, as_json: bool) -> None:
+    """Print some columns of a table, or all of it as JSON, one object a row."""
+    if as_json:
+        typer.echo(json.dumps(frame.to_dicts(), ensure_ascii=False, indent=1))
+    else:
+        show_table(columns, frame.select(columns).rows())
 
 
 def _printable(text: str) -> str:
@@ -69,7 +72,7 @@ def _printable(text: str) -> str:
 def progress(text: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function of (done, all) that moves a bar, shown only on a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

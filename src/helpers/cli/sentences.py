@@ -1,6 +1,7 @@
 """Commands on cell sentences: make them, turn them into prompts."""
 
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def sentences(
     duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
     symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
     gene_list: Annotated[
-        list[Path] | None, Option(help="File of genes that get a sentence of their own. Repeatable.")
+        list[Path] | None, Option(help="Genes with a sentence of their own; repeatable.")
     ] = None,
     split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
     test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
@@ -45,12 +46,14 @@ def sentences(
     Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
     On machines:  dask scheduler  (prints its address), on each: dask worker tcp://HOST:8786, then --cluster tcp://HOST:8786
     """
-    from helpers.sentences import encode, write
+    from helpers.sentences import cells, encode, symbols, write
 
+    lists = _named([path.expanduser() for path in gene_list or []], lambda path: path.stem, "gene list")
+    named = _named([Path(text).expanduser() for text in inputs], cells.dataset_name, "input")
     chosen = write.Options(
         rule=encode.Rule(
             top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
-            symbol_column=symbol_column, gene_lists=_read_lists(gene_list or []),
+            symbol_column=symbol_column, gene_lists={name: symbols.read_list(path) for name, path in lists.items()},
         ),
         split=split, test_fraction=test_fraction, seed=seed, chunk_cells=chunk_cells, missing_age=missing_age,
         copies=copies, donor_column=donor_column, age_column=age_column, organism=organism,
@@ -64,7 +67,7 @@ def sentences(
             bar(done, done)
 
         written = write.write(
-            _open(inputs), out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
+            {name: _open(path) for name, path in named.items()}, out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
             progress=progress,
         )  # fmt: skip
     for one in written:
@@ -73,9 +76,8 @@ def sentences(
         if left := one.manifest["cells_left_out_as_copies"]:
             screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
         for name, found in one.manifest["gene_lists"].items():
-            screen.say(
-                f"  {name}: {found['found']:,} of {found['genes']:,} genes of the list are in the data."
-            )
+            there = f"{found['found']:,} of {found['genes']:,}"
+            screen.say(f"  {name}: {there} genes of the list are in the data.")
     seconds = time.monotonic() - started
     screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
 
@@ -105,47 +107,34 @@ def prompts(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
         templates=templates,
     )  # fmt: skip
-    screen.say(
-        f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells left out for want of an answer."
-    )
+    left = f"{made.left_out:,} cells left out for want of an answer."
+    screen.say(f"{made.lines:,} prompts in {made.path}; {left}")
     if made.trimmed:
-        screen.say(
-            f"Padding was cut off in {made.trimmed:,} of them: words of genes that the cell does not express."
-        )
+        words = "words of genes that the cell does not express."
+        screen.say(f"Padding was cut off in {made.trimmed:,} of them: {words}")
     if made.untold:
-        screen.say(
-            f"Whether {made.untold:,} of them are padded with unexpressed genes cannot be told: all their sentences have "
-            "the same number of words, and no column counts the genes of a cell. They were not trimmed."
-        )
+        why = "all their sentences have the same number of words, and no column counts the genes of a cell."
+        whether = f"Whether {made.untold:,} of them are padded with unexpressed genes cannot be told"
+        screen.say(f"{whether}: {why} They were not trimmed.")
 
 
-def _read_lists(paths: list[Path]) -> dict[str, list[str]]:
-    from helpers.sentences import symbols
-
-    found: dict[str, list[str]] = {}
+def _named(paths: Iterable[Path], name: Callable[[Path], str], what: str) -> dict[str, Path]:
+    """Return paths by name, each its own."""
+    named: dict[str, Path] = {}
     for path in paths:
-        if path.stem in found:
-            msg = f"two gene lists are called {path.stem!r}; rename one, since each names a column."
+        if named.setdefault(name(path), path) is not path:
+            msg = f"two {what}s are called {name(path)!r}; rename one, since each gives its name to what is written."
             raise SentenceError(msg)
-        found[path.stem] = symbols.read_list(path.expanduser())
-    return found
-
-
-def _open(inputs: list[str]) -> dict[str, object]:
-    from helpers import sources
-    from helpers.sentences import cells
-
-    named: dict[str, object] = {}
-    for text in inputs:
-        path = Path(text).expanduser()
-        is_file = path.suffix in (".h5ad", ".gz") or path.is_file()
-        name = cells.dataset_name(path)
-        if name in named:
-            msg = f"two inputs are called {name!r}; rename one, since each gets a folder of its name."
-            raise SentenceError(msg)
-        # a release is columns of genes; its converted copy gives rows of cells
-        named[name] = path if is_file else sources.open_atlas(text).to_anndata(counts=False)
     return named
+
+
+def _open(source: Path) -> object:
+    from helpers import sources
+
+    if source.suffix in (".h5ad", ".gz") or source.is_file():
+        return source
+    # a release is columns of genes; its converted copy gives rows of cells
+    return sources.open_atlas(str(source)).to_anndata(counts=False)
 
 
 COMMANDS = (sentences, prompts)
