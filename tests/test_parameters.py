@@ -62,7 +62,7 @@ def test_two_parameters_cells_are_refused():
 
 def test_texts_are_read_by_the_declared_type(declared):
     texts = {"min_cells": "25", "share": "1", "loud": "yes", "atlas": "1"}
-    values = parameters.check(declared, parameters.coerce(declared, texts))
+    values = parameters.check(declared, texts)
     assert values == {"min_cells": 25, "share": 1.0, "loud": True, "atlas": "1"}
     assert type(values["share"]) is float
     assert values["loud"] is True
@@ -73,13 +73,12 @@ def test_texts_are_read_by_the_declared_type(declared):
     [
         ({"min_cells": 0}, "min_cells = 0 is not allowed: int from 1 to 500"),
         ({"min_cells": "many"}, "min_cells = 'many' is not allowed: int from 1 to 500"),
-        ({"min_cells": 2.0}, "min_cells = 2.0 is not allowed"),
+        ({"min_cells": 2.5}, "min_cells = 2.5 is not allowed"),
         ({"min_cells": True}, "min_cells = True is not allowed"),
         ({"share": float("nan")}, "share = nan is not allowed"),
-        ({"share": "0.5"}, "share = '0.5' is not allowed"),
         ({"loud": 1}, "loud = 1 is not allowed: true or false"),
         ({"cell_type": "MuSc"}, "did you mean 'MuSC'?"),
-        ({"atlas": 3}, "atlas = 3 is not allowed: str"),
+        ({"atlas": True}, "atlas = True is not allowed: str"),
         ({"celltype": "FB"}, "unknown parameter 'celltype', did you mean 'cell_type'"),
     ],
 )
@@ -117,7 +116,7 @@ def test_options_and_files_that_say_nothing_are_named_together(tmp_path):
 def test_numbers_of_a_file_are_read_by_the_declared_type(declared, tmp_path, number):
     (tmp_path / "p.yaml").write_text(f"share: {number}\ncell_type: NK\nmin_cells: 2.0\n")
     values = parameters.parse_options([], files=[tmp_path / "p.yaml"])
-    found = parameters.check(declared, parameters.coerce(declared, values))
+    found = parameters.check(declared, values)
     assert found == {"share": 0.01, "cell_type": "NK", "min_cells": 2}
 
 

@@ -232,7 +232,7 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     declared, given = parameters.from_history(namespace.get("In", ()))
     values = {key: namespace.get(key) for key in given}
     values |= {key: namespace[key] for key in declared if key in namespace}
-    namespace.update(parameters.check(declared, parameters.coerce(declared, values), name=notebook))
+    namespace.update(parameters.check(declared, values, name=notebook))
     plain = {
         key: value
         for key, value in namespace.items()

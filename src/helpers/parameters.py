@@ -79,7 +79,7 @@ class Parameter:
         return free and isinstance(value, str) and value not in words and bool(_PLACE.search(self.help))
 
     def coerce(self, value: Any) -> Any:
-        """Bring a text, or a value that another program has typed, to the declared type; one that does not fit stays."""
+        """Bring a value to the declared type where nothing is lost: a command line gives texts, papermill guesses, YAML too."""
         if self.type == "str":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             return str(value) if number else value
@@ -160,28 +160,24 @@ def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]
     return declare(cells[places[-1]]), given
 
 
-def coerce(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring values to the declared types where nothing is lost; unknown names stay, for `check` to name."""
-    # a command line gives texts, papermill takes the label 1 for a number, YAML 1e-2 for a text
-    return {key: declared[key].coerce(value) if key in declared else value for key, value in values.items()}
-
-
 def check(
     declared: Mapping[str, Parameter], given: Mapping[str, Any], *, name: str = "notebook"
 ) -> dict[str, Value]:
-    """Return the given values, typed, after checking every one: all faults at once, and nothing has run yet."""
-    faults = []
+    """Return the given values by the declared types, after checking every one: all faults at once, before anything runs."""
+    faults, values = [], {}
     for key, value in given.items():
         if key not in declared:
             faults.append(f"unknown parameter {key!r}{_hint(key, declared)}")
-        elif fault := declared[key].fault(value):
+            continue
+        values[key] = declared[key].coerce(value)
+        if fault := declared[key].fault(values[key]):
             faults.append(fault)
     if faults:
         there = "\n".join(f"  {p.name}: {p.allowed}. {p.help}" for p in declared.values())
         listed = "\n".join(f"- {fault}" for fault in faults)
         msg = f"{name} cannot run:\n{listed}\nIts parameters are\n{there}"
         raise ParameterError(msg)
-    return {key: float(value) if declared[key].type == "float" else value for key, value in given.items()}
+    return {key: float(value) if declared[key].type == "float" else value for key, value in values.items()}
 
 
 def _hint(word: str, known: Iterable[str]) -> str:

@@ -118,8 +118,7 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
     wanted: dict[str, Any] = dict(notebook.sidecar.profiles.get(request.chosen_profile, {}))
     if request.source is not None and ATLAS in declared:
         wanted[ATLAS] = request.source
-    wanted |= parameters.coerce(declared, request.values)
-    wanted = parameters.place(declared, wanted, folder=Path.cwd())
+    wanted = parameters.place(declared, wanted | request.values, folder=Path.cwd())
     given = parameters.check(declared, wanted, name=name)
     given = {one: value for one, value in given.items() if value != declared[one].default}
     effective = {one: given.get(one, about.default) for one, about in declared.items() if one != OUT_DIR}
