@@ -41,24 +41,14 @@ def plans_of(*sizes):
     return [Plan(i, size) for i, size in enumerate(sizes)]
 
 
-def test_runs_that_do_not_fit_together_wait_for_each_other(watched, tmp_path):
-    outcomes = run.run_all(plans_of(6, 6, 6), failed=tmp_path, places=3, memory=8 * GIB)
-    assert [one.status for one in outcomes.values()] == ["good"] * 3
-    assert max(len(beside) for beside in watched) == 1
-
-
 def test_runs_that_fit_go_side_by_side_and_a_small_one_passes_a_large_one(watched, tmp_path):
     run.run_all(plans_of(5, 6, 2), failed=tmp_path, places=2, memory=8 * GIB)
     assert frozenset({"0", "2"}) in watched
     assert not any({"0", "1"} <= beside for beside in watched)
 
 
-def test_no_more_run_at_once_than_there_are_processes(watched, tmp_path):
-    run.run_all(plans_of(*[1] * 6), failed=tmp_path, places=2, memory=100 * GIB)
-    assert max(len(beside) for beside in watched) == 2
-
-
-def test_a_run_that_expects_more_than_there_is_runs_alone(watched, tmp_path):
-    outcomes = run.run_all(plans_of(20, 1), failed=tmp_path, places=2, memory=8 * GIB)
-    assert len(outcomes) == 2
-    assert max(len(beside) for beside in watched) == 1
+@pytest.mark.parametrize(("sizes", "at_once"), [((6, 6, 6), 1), ((20, 1), 1), ((1, 1, 1, 1), 2)])
+def test_runs_wait_for_memory_and_places_and_one_too_large_runs_alone(watched, tmp_path, sizes, at_once):
+    outcomes = run.run_all(plans_of(*sizes), failed=tmp_path, places=2, memory=8 * GIB)
+    assert [one.status for one in outcomes.values()] == ["good"] * len(sizes)
+    assert max(len(beside) for beside in watched) == at_once

@@ -51,40 +51,24 @@ def test_the_same_key_is_reused_and_every_page_is_current(made):
     assert run.states(made) == {"01_first": [], "02_second": []}
 
 
-def test_a_changed_helper_makes_pages_stale_and_is_named(made, monkeypatch):
+def test_a_changed_helper_or_other_parameters_make_pages_stale_and_are_named(made, monkeypatch):
     real = key.package_hashes
-    monkeypatch.setattr(key, "package_hashes", lambda number="": {**real(number), "files.py": "new"})
-    assert all(reasons == ["helpers (files.py)"] for reasons in run.states(made).values())
-
-
-def test_other_parameters_are_a_reason(made):
+    with monkeypatch.context() as changed:
+        changed.setattr(key, "package_hashes", lambda number="": {**real(number), "files.py": "new"})
+        assert all(reasons == ["helpers (files.py)"] for reasons in run.states(made).values())
     plans = run.plan(made, made.choose(["01"]), run.Request(profile="full"))
     assert plans[0].given["count"] == 9
     assert run.states(made, request=run.Request(profile="full"))["01_first"] == ["parameters (count)"]
 
 
-def test_nothing_runs_when_a_parameter_is_wrong(project):
-    with pytest.raises(ParameterError, match="did you mean 'count'"):
-        run.plan(project, project.choose(["01"]), run.Request(values={"cuont": "3"}))
-    assert not project.build.exists()
-
-
-def test_a_profile_that_does_not_exist_is_refused(project):
+def test_the_profile_fits_the_source(project, tmp_path):
     with pytest.raises(ParameterError, match="there is no profile 'fast'"):
         run.plan(project, project.choose(), run.Request(profile="fast"))
-
-
-def test_the_profile_fits_the_source(tmp_path):
     assert run.Request().chosen_profile == "demo"
     assert run.Request(atlas="tiny").chosen_profile == "demo"
     assert run.Request(atlas=str(tmp_path)).chosen_profile == "real"
     (tmp_path / "truth").mkdir()
     assert run.Request(atlas=str(tmp_path)).chosen_profile == "demo"
-
-
-def test_a_notebook_that_does_not_exist_gets_the_nearest(project):
-    with pytest.raises(RunError, match="no notebook '01_frist', did you mean '01_first'"):
-        project.choose(["01_frist"])
 
 
 def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(copied):
@@ -150,7 +134,6 @@ def test_a_worker_that_dies_is_a_failed_run_and_not_a_crash(project):
     ("text", "words"),
     [
         ("title: A\n", "question: "),
-        ("title: A\nquestion: B\nminutes: 3\nmemory: 1 GiB\n", "minutes: "),
         ("minutes: {reading: 1, exercises: 1}\nmemory: lots\n", "'lots' is not a size"),
         (
             "title: A\nquestion: B\nminutes: {reading: 1, exercises: 1}\nmemory: 1 GiB\nrecords: {x: {type: num}}\n",
@@ -231,25 +214,6 @@ def test_a_source_that_lacks_what_a_notebook_needs_is_refused_before_anything_ru
     assert run.plan(project, project.choose(), run.Request())[0].lacks == ""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="children end with their parent on Linux only")
-def test_children_end_with_the_one_who_started_them():
-    code = (
-        "import subprocess, time\nfrom helpers.book import stopping\n"
-        "child = subprocess.Popen(stopping.child_command('import time; time.sleep(60)'))\n"
-        "print(child.pid, flush=True)\ntime.sleep(60)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(execute.__file__).parents[2])}
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    child = psutil.Process(int(parent.stdout.readline()))
-    time.sleep(0.3)
-    parent.kill()
-    parent.communicate(timeout=10)
-    _, alive = psutil.wait_procs([child], timeout=5)
-    assert alive == []
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -260,10 +224,9 @@ def test_children_end_with_the_one_who_started_them():
         ),
         lambda folder: shutil.rmtree(folder / "files"),
         lambda folder: (folder.parent / "current.json").write_text("[1]"),
-        lambda folder: (folder.parent / "current.json").write_text('{"key": 3}'),
         lambda folder: (folder.parent / "current.json").write_text('{"key": "../../x"}'),
     ],
-    ids=["empty record", "list", "cut", "no files", "list of runs", "number", "outside"],
+    ids=["empty record", "list", "cut", "no files", "list of runs", "outside"],
 )
 def test_a_damaged_run_is_none(copied, damage):
     plans = run.plan(copied, copied.choose(["01"]), run.Request())
