@@ -158,7 +158,8 @@ def test_a_sidecar_is_checked(project, text, words):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children end with their parent on Linux only")
-def test_a_command_that_is_told_to_end_takes_its_kernels_along(project):
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_is_told_to_end_or_killed_takes_its_kernels_along(project, how):
     """As `timeout`, Slurm and CI do: nothing goes on, nothing half-made is left under a good name."""
     book = project.choose(["02"])[0]
     book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
@@ -177,7 +178,7 @@ def test_a_command_that_is_told_to_end_takes_its_kernels_along(project):
         time.sleep(0.05)
     family = psutil.Process(parent.pid).children(recursive=True)
     assert family
-    parent.terminate()
+    parent.send_signal(how)
     said = parent.communicate(timeout=20)[0]
     assert parent.returncode not in (0, 1)
     assert "Traceback" not in said

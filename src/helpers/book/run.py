@@ -170,12 +170,10 @@ def make(
     """
     wanted = [one for one in plans if fresh or good_run(one.target, one.name) is None]
     free = to_bytes(memory) if memory else free_bytes()
-    large = [f"{one.name} ({to_text(one.memory)})" for one in wanted if memory and one.memory > free]
+    large = {f"{one.name} ({to_text(one.memory)})": one for one in wanted if memory and one.memory > free}
     if large:
-        msg = (
-            f"{memory} is less than what these are expected to need, each alone: {', '.join(dict.fromkeys(large))}. "
-            "Give more, or leave --memory out: then a run waits until what it needs is free."
-        )
+        needed = f"{memory} is less than what these are expected to need, each alone: {', '.join(large)}."
+        msg = f"{needed} Give more, or leave --memory out: then a run waits until what it needs is free."
         raise BudgetError(msg)
     for source in sorted({str(one.effective[ATLAS]) for one in wanted if ATLAS in one.effective}):
         tell(f"atlas {source}", "started")
@@ -185,8 +183,8 @@ def make(
     for one in plans:
         if one not in wanted:
             made = read_json(one.target / RUN_FILE)
-            ended = one.name, one.key, "reused", str(one.target), made["seconds"], made["peak_bytes"]
-            outcomes[one] = Outcome(*ended)
+            kept = str(one.target), made["seconds"], made["peak_bytes"]
+            outcomes[one] = Outcome(one.name, one.key, "reused", *kept)
             tell(one.label, "reused")
             continue
         with storing(one.folder, any_fault=True):
@@ -237,13 +235,13 @@ def run_all(
 
 def report(outcomes: Iterable[Outcome]) -> None:
     """Raise a RunError if a run failed, naming notebook, cell, error and where the partial notebook is."""
-    if bad := [outcome for outcome in outcomes if outcome.status == "failed"]:
-        lines = [
-            f"- {one.name}, cell {'?' if one.cell is None else one.cell + 1}: {one.error}\n"
-            f"  {'kept in ' + one.folder if one.folder else 'not kept: it could not be written'}"
-            for one in bad
-        ]
-        msg = f"{len(bad)} run{'s' if len(bad) > 1 else ''} failed:\n" + "\n".join(lines)
+    lines = []
+    for one in [outcome for outcome in outcomes if outcome.status == "failed"]:
+        cell = "?" if one.cell is None else one.cell + 1
+        kept = f"kept in {one.folder}" if one.folder else "not kept: it could not be written"
+        lines.append(f"- {one.name}, cell {cell}: {one.error}\n  {kept}")
+    if lines:
+        msg = f"{len(lines)} run{'s' if len(lines) > 1 else ''} failed:\n" + "\n".join(lines)
         raise RunError(msg)
 
 

@@ -26,6 +26,7 @@ _START, _BREAK_AFTER, _BREAK, _LUNCH_AFTER, _LUNCH = 9 * 60, 80, 15, 180, 60
 
 _CHECK = re.compile(r"""\bcheck\(\s*["']([^"']+)["']""")
 _TITLE = re.compile(r"^### Exercise: (?P<title>.+?) \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
+_WHOLE = "'### Exercise: title (N minutes)', a hint, or a solution below it that ends in its check"
 _HINT = re.compile(r"<details>\s*<summary>Hint</summary>(.*?)</details>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 _SENTENCE = re.compile(r'(?<!")(f?)"([^"\n]+ [^"\n]+\.)"(?!")')  # in the source of a checker
@@ -56,22 +57,18 @@ def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
             minutes = int(title["minutes"])
             found.append(Exercise(check[1], title["title"], minutes, question, hint[1].strip(), after.source))
         else:
-            faults.append(
-                f"cell {number} of {name} is an exercise without '### Exercise: title (N minutes)', a hint, "
-                "or a solution below it that ends in its check"
-            )
+            faults.append(f"cell {number} of {name} is an exercise without {_WHOLE}")
     if faults:
-        msg = f"{'; '.join(faults)}."
-        raise ExerciseError(msg)
+        raise ExerciseError("; ".join(faults) + ".")
     return found
 
 
 def stub_of(solution: str) -> str:
-    """Return what stands in place of a solution: its imports, its names, its check, and no answer.
-
-    Functions keep their signature and end without a result, values become ``...``: a notebook runs on to its end.
-    """
-    body = _parse(solution).body
+    """Return what stands in place of a solution: its imports, its check, and its names, of dots or without a result."""
+    try:
+        body = ast.parse(solution).body
+    except SyntaxError:  # lines for the kernel alone: %timeit, !ls
+        body = ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", solution)).body
     checked = [one for one in body if isinstance(one, ast.Expr) and _CHECK.search(ast.unparse(one))]
     # a value that only leads to the answer would give half of it away
     asked = {one.id for node in checked for one in ast.walk(node) if isinstance(one, ast.Name)}
@@ -95,14 +92,6 @@ def stub_of(solution: str) -> str:
 
 def _only_name(value: ast.expr) -> ast.expr:
     return value if isinstance(value, ast.Name) else ast.Constant(...)
-
-
-def _parse(code: str) -> ast.Module:
-    """Parse the code of a cell; lines for the kernel alone (%timeit, !ls) are left out where they are no Python."""
-    try:
-        return ast.parse(code)
-    except SyntaxError:
-        return ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", code))
 
 
 def learner(notebook: NotebookNode, *, expected: dict[str, list[NotebookNode]]) -> NotebookNode:
@@ -170,10 +159,7 @@ class Slot(NamedTuple):
 
 
 def plan(books: Iterable[Notebook], *, minutes: int) -> list[Slot]:
-    """Lay blocks of chapters out in the order of the book, with breaks, from nine o'clock.
-
-    The blocks that carry the lesson are chosen first; of the others as many as fit into the minutes, breaks included.
-    """
+    """Lay blocks of chapters out from nine o'clock, with breaks: first those of the lesson, then what fits into the minutes."""
     every = [(book.name, block) for book in books for block in book.sidecar.teach]
     chosen: set[int] = set()
     slots = _lay_out([], minutes=minutes)
