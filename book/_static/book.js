@@ -12,7 +12,7 @@ document.addEventListener("DOMContentLoaded", () => {
         const up = head.getAttribute("aria-sort") !== "ascending";
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+        const key = (row) => row.cells[column].textContent;
         const compare = (a, b) => {
           const [x, y] = [key(a), key(b)];
           const [p, q] = [parseFloat(x), parseFloat(y)];

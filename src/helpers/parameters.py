@@ -81,15 +81,14 @@ class Parameter:
     def coerce(self, value: Any) -> Any:
         """Bring a value to the declared type where nothing is lost: a command line gives texts, papermill guesses, YAML too."""
         if self.type == "str":
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            return str(value) if number else value
+            return str(value) if type(value) in (int, float) else value
         if isinstance(value, str) and self.type == "bool":
             return _TRUTH.get(value.strip().lower(), value)
         if isinstance(value, str):
             with suppress(ValueError):
                 return TYPES[self.type](value)
-        whole = isinstance(value, float) and value.is_integer()
-        return int(value) if self.type == "int" and whole else value
+        whole = self.type == "int" and isinstance(value, float) and value.is_integer()
+        return int(value) if whole else value
 
 
 def read_parameters(notebook: "NotebookNode", *, name: str = "notebook") -> dict[str, Parameter]:
@@ -142,9 +141,8 @@ def _declare(line: ast.stmt, comment: str) -> Parameter | str:
         choices = tuple(part.strip().strip("\"'") for part in match[1].split(","))
     words = comment[: match.start()].strip() if match else comment
     one = Parameter(name, kind, default, words, low, high, choices)
-    if fault := one.fault(default):
-        return f"the default {fault}"
-    return one if words else f"{name} has no comment"
+    fault = one.fault(default)
+    return f"the default {fault}" if fault else one if words else f"{name} has no comment"
 
 
 def from_history(cells: Sequence[str]) -> tuple[dict[str, Parameter], list[str]]:
@@ -185,21 +183,16 @@ def _hint(word: str, known: Iterable[str]) -> str:
     return f", did you mean {near[0]!r}?" if near else ""
 
 
-class _Plain(yaml.SafeLoader):
-    """YAML without aliases: nine of them in a row, each naming the last nine times, make a billion values."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            msg = f"line {event.start_mark.line + 1} uses an alias (*{event.anchor}), which is not read here"
-            raise yaml.YAMLError(msg)
-        return super().compose_node(parent, index)
-
-
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds; aliases are refused."""
+    """Return what a YAML file holds; aliases are refused: nine in a row, each naming the last nine times, make a billion."""
+    text = path.read_text(encoding="utf-8")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # a safe loader
+        for event in yaml.parse(text, Loader=yaml.SafeLoader) if "*" in text else ():
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1
+                msg = f"line {line} uses an alias (*{event.anchor}), which is not read here"
+                raise yaml.YAMLError(msg)
+        return yaml.safe_load(text)
     except RecursionError:
         msg = "its values are nested too deeply"
         raise yaml.YAMLError(msg) from None

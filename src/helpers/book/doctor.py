@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from importlib import metadata
 
 import nbformat
@@ -28,35 +27,28 @@ def examine(project: Project) -> list[tuple[str, str, str]]:
     free, disk = free_bytes(), shutil.disk_usage(project.root).free
     atlas = any((files.cache_folder() / "simulated").glob("demo-*"))
     made = "the simulated atlas is " + ("there" if atlas else "made on first use; now: make book")
-    return [
-        ("packages", *_safely(_packages, project)),
+    found = [
         ("memory", GOOD if free >= FREE_MEMORY else DOUBT, f"{to_text(free)} free, {os.cpu_count()} cores"),
         ("disk", GOOD if disk >= FREE_DISK else DOUBT, f"{to_text(disk)} free"),
-        ("folders", *_safely(_folders, project)),
         ("atlas", GOOD if atlas else DOUBT, made),
-        ("kernel", *_safely(_kernel, project)),
     ]
-
-
-def _safely(check: Callable[[Project], State], project: Project) -> State:
-    try:
-        return check(project)
-    except (OSError, MusclebookError, RuntimeError, CellExecutionError) as error:
-        return BAD, str(error)
+    for what, check in (("packages", _packages), ("folders", _folders), ("kernel", _kernel)):
+        try:
+            found.append((what, *check(project)))
+        except (OSError, MusclebookError, RuntimeError, CellExecutionError) as error:
+            found.append((what, BAD, str(error)))
+    return found
 
 
 def _packages(project: Project) -> State:
     locked = locked_versions((project.root / "requirements.lock").read_text(encoding="utf-8"))
-    installed = {name: _version(name) for name in locked}
+    installed = {name: found for name in locked if (found := _version(name))}
     if missing := [name for name in ("jupyter-book", "scanpy", "jupyterlab") if _version(name) is None]:
         return BAD, f"missing: {', '.join(missing)}. Run: make env"
-    unlike = [one for one in locked if installed[one] not in (None, locked[one])]
-    others = ", ".join(f"{one} {installed[one]} for {locked[one]}" for one in unlike[:5])
-    return (
-        (DOUBT, f"other versions than in the lock: {others}. Run: make env")
-        if others
-        else (GOOD, "as in the lock")
-    )
+    unlike = [f"{one} {here} for {locked[one]}" for one, here in installed.items() if here != locked[one]]
+    if unlike:
+        return DOUBT, f"other versions than in the lock: {', '.join(unlike[:5])}. Run: make env"
+    return GOOD, "as in the lock"
 
 
 def locked_versions(lock: str) -> dict[str, str]:

@@ -54,11 +54,6 @@ class Watch:
         self.stopped = False
         self._kernel: psutil.Process | None = None
 
-    def see(self, cell: Any, cell_index: int) -> None:
-        """Know the cell that starts."""
-        del cell
-        self.cell = cell_index
-
     def follow(self, pid: int | None) -> None:
         """Know the kernel."""
         with contextlib.suppress(psutil.Error, TypeError):
@@ -131,7 +126,7 @@ def _papermill(one: "run.Plan", work: Path, watch: Watch, threads: int) -> None:
         start_timeout=180,
         kernel_manager_class=_kernel_manager(work, threads, watch),
         resources={"metadata": {"path": str(work)}},
-        on_cell_start=watch.see,
+        on_cell_start=lambda cell_index, **_: setattr(watch, "cell", cell_index),
     )
     plain.unlink()
 

@@ -1,12 +1,12 @@
 """What a page shows of the runs it was made from: banner and foot of a chapter, the table of a sweep."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from helpers.book.project import read_json
 from helpers.budget import to_text
 from helpers.findings import escape, in_html, links
 
@@ -93,14 +93,12 @@ def findings(site: Mapping[str, Any], *, whole: bool) -> str:
 
 def sweep_page(folder: Path) -> str:
     """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
-    if not (folder / SWEEP_FILE).is_file():
+    if not (about := read_json(folder / SWEEP_FILE)):
         return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."
-    about = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
     runs = pl.read_parquet(folder / f"{TABLE}.parquet")
     failed = runs.filter(pl.col(STATUS) == "failed").height
-    kind = "simulated" if about["simulated"] else "real"
-    over = about["x"].replace("_", " ")
-    records = ", ".join(name.replace("_", " ") for name in about["records"])
+    kind, over = "simulated" if about["simulated"] else "real", about["x"].replace("_", " ")
+    records = ", ".join(about["records"]).replace("_", " ")
     return f"""\
 Runs: {runs.height}, on **{kind}** data.{f" Runs that failed: {failed}." if failed else ""}
 
@@ -126,7 +124,9 @@ def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
     body = []
     for row in table.iter_rows(named=True):
-        cells = "".join(_cell(row[column]) for column in columns)
+        values = [row[column] for column in columns]
+        texts = ["–" if one is None else f"{one:.3g}" if isinstance(one, float) else one for one in values]
+        cells = "".join(f"<td>{in_html(one)}</td>" for one in texts)
         if row[STATUS] == "good":
             target = in_html(f"../sweeps/{name}/notebooks/{about['notebook']}-{row[KEY]}.ipynb")
             last = f"<a href='{target}' download>{in_html(row[KEY])}</a>"
@@ -139,10 +139,3 @@ def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
         f"<table class='dataframe sortable'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
         f"<p class='table-foot'>{files}</p>"
     )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "<td data-value=''>–</td>"
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"<td data-value='{in_html(value)}'>{in_html(text)}</td>"

@@ -20,7 +20,7 @@ from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
 from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
-from helpers.parameters import ATLAS, OUT_DIR, Value, read_parameters
+from helpers.parameters import ATLAS, Value, read_parameters
 
 _TYPES = {"int": pl.Int64, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
 
@@ -99,7 +99,8 @@ def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) 
         draw(table, sweep).savefig(part / "figure.png")
         for one, outcome in zip(plans, outcomes, strict=True):
             if outcome.status != "failed":
-                _keep_notebook(project, one, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
+                page = _page(project, one)
+                nbformat.write(page, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
         atlas = plans[0].effective.get(ATLAS)
         about = {name: getattr(sweep, name) for name in ("title", "notebook", "fixed", "x", "split")}
         about["records"] = {name: plans[0].sidecar.records[name].unit for name in sweep.records}
@@ -110,15 +111,15 @@ def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) 
 
 def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl.DataFrame:
     """Return one row a run: the parameters of the point, the recorded values, how it ended, its key."""
-    columns = list(dict.fromkeys(name for point in sweep.points for name in point))
+    columns = dict.fromkeys(name for point in sweep.points for name in point)
     rows, file = [], Path("files", sweep.notebook, "results.json")
     for point, one, outcome in zip(sweep.points, plans, outcomes, strict=True):
         bad = outcome.status == "failed"
-        found = {} if bad else read_json(Path(outcome.folder) / file)["findings"]
+        found = {} if bad else read_json(Path(outcome.folder) / file).get("findings", {})
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
-        given = {name: point.get(name) for name in columns}
-        ending = {STATUS: "failed" if bad else "good", KEY: one.key}
-        rows.append({**given, **values, **ending, SECONDS: outcome.seconds, ERROR: outcome.error})
+        ended = ("failed" if bad else "good", one.key, outcome.seconds, outcome.error)
+        ending = dict(zip((STATUS, KEY, SECONDS, ERROR), ended, strict=True))
+        rows.append({**columns, **point, **values, **ending})
     schema = {name: _TYPES[plans[0].sidecar.records[name].type] for name in sweep.records}
     return pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, strict=False)
 
@@ -133,21 +134,22 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
         figure = Figure(figsize=(style.WIDTH, height * len(drawn)), dpi=style.DPI)
         for axes, name in zip(figure.subplots(len(drawn), squeeze=False).flat, drawn, strict=True):
             across, up = (sweep.x, name) if by_number else (name, sweep.x)
-            marked = {"hue": sweep.split, "style": sweep.split}
+            marked = {
+                "hue": sweep.split,
+                "style": sweep.split,
+                "legend": "auto" if name == drawn[0] else False,
+            }
             sns.scatterplot(frame, x=across, y=up, **marked, ax=axes, palette="dark")
             axes.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
-            if axes.get_legend() and name != drawn[0]:
-                axes.get_legend().remove()
-            elif axes.get_legend():
+            if axes.get_legend():
                 sns.move_legend(axes, "lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     return figure
 
 
-def _keep_notebook(project: Project, one: run.Plan, target: Path) -> None:
-    node = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
-    changed = {name: value for name, value in one.given.items() if name != OUT_DIR}
-    page = dress(node, given=changed, run_key=one.key, hidden=hidden_folders(project, one.effective))
-    for cell in page.cells:
-        # several runs of one notebook would give one label to several figures
+def _page(project: Project, one: run.Plan) -> nbformat.NotebookNode:
+    executed = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
+    hidden = hidden_folders(project, one.effective)
+    page = dress(executed, given=one.about["given"], run_key=one.key, hidden=hidden)
+    for cell in page.cells:  # several runs of one notebook would give one label to several figures
         cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
-    nbformat.write(page, target)
+    return page
