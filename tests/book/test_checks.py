@@ -10,12 +10,11 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from helpers.book import checks
-from helpers.book.workshop import registered
+from helpers.book import workshop
 from helpers.facts import study
 from helpers.facts.signatures import signatures
 
-CHECKERS = registered()
+CHECKERS = workshop.registered()
 DONORS = study.donors()
 WITHOUT = sorted(DONORS.filter(DONORS["cells_10X_version"].is_null())["DonorID"])
 WITH = sorted(set(DONORS["DonorID"]) - set(WITHOUT))
@@ -133,9 +132,9 @@ def test_a_wrong_answer_is_told_what_is_wrong(name, answer, words):
 
 
 def test_each_value_of_the_table_gets_its_own_sentence():
-    for name, (*earlier, last) in checks.TABLE.items():
+    for name, (*earlier, last) in workshop.TABLE.items():
         assert all(set(ask) <= {"call", "right", "wrong", "other", "within"} for ask in (*earlier, last)), (
             name
         )
         for value, words in last.get("wrong", ()):
-            assert checks.judge([{**last, "call": ()}], lambda value=value: value) == words
+            assert workshop.judge([{**last, "call": ()}], lambda value=value: value) == words

@@ -5,7 +5,7 @@ from helpers.book import key, run
 
 def test_a_run_depends_on_what_makes_numbers_and_not_on_what_makes_pages():
     used = key.package_hashes("03")
-    assert {"stats/permute.py", "facts/study.py", "book/workshop.py", "book/checks.py"} <= set(used)
+    assert {"stats/permute.py", "facts/study.py", "book/workshop.py", "book/checks.yaml"} <= set(used)
     assert not {"book/site.py", "cli/main.py"} & set(used)
     assert not [name for name in used if "__pycache__" in name]
     assert used["book/checks.yaml"] != key.package_hashes("04")["book/checks.yaml"]

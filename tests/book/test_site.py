@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.book import run, shown, site, stage
+from helpers.book import extension, run, site, stage
 from helpers.book.project import Project
 from helpers.errors import SiteError
 from helpers.files import mark
@@ -79,7 +79,7 @@ def test_text_from_data_is_text(pages):
     about = {"key": "k", "made": "2026-01-02T03:04:05+00:00", "simulated": True, "profile": "demo"}
     about |= {"source": {"name": "<b>"}, "parameters": {"x": "<b>"}, "versions": {}, "seconds": 1}
     runs = {"01_first": {**about, "peak_bytes": 1}}
-    assert "<b>" not in shown.banner(runs, "01_first") + shown.foot(runs, "01_first")
+    assert "<b>" not in extension.banner(runs, "01_first") + extension.foot(runs, "01_first")
 
 
 def test_launch_buttons_open_files_that_exist(book, pages):

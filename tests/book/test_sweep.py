@@ -4,7 +4,7 @@ import nbformat
 import polars as pl
 import pytest
 
-from helpers.book import shown, sweep
+from helpers.book import extension, sweep
 from helpers.book.project import Project
 from helpers.errors import ParameterError, RunError
 
@@ -65,7 +65,7 @@ def test_a_sweep_makes_one_table_goes_on_where_it_stopped_and_keeps_failing_poin
     assert len(list((written.build / "failed" / "counts").iterdir())) == 1
 
     # the page of the sweep: escaped, sortable, linked, on its data
-    page = shown.sweep_page(folder)
+    page = extension.sweep_page(folder)
     assert "class='dataframe sortable'" in page
     assert "aria-label='Counts &lt;b&gt;'" in page
     assert page.count(" download>") == 2 + 2
@@ -95,7 +95,7 @@ def test_faults_of_a_sweep_come_at_once(written):
 
 
 def test_a_sweep_that_does_not_exist_lists_those_that_do_and_one_not_run_names_the_command(written):
-    assert "`musclebook sweep counts`" in shown.sweep_page(written.build / "counts")
+    assert "`musclebook sweep counts`" in extension.sweep_page(written.build / "counts")
     with pytest.raises(RunError, match=r"no sweep 'count'\. There are: counts"):
         sweep.read_sweep(written, "count")
 

@@ -13,7 +13,7 @@ from helpers.parameters import ATLAS, Value
 
 Parts = dict[str, Any]  # what a run was made from, each part hashed on its own
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
-_CHECKS, _TABLE = "book/checks.py", "book/checks.yaml"
+_CHECKS, _TABLE = "book/workshop.py", "book/checks.yaml"
 _NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks|workshop|execute|__init__)")  # these make pages, no numbers
 PACKAGE = Path(helpers.__file__).resolve().parent
 

@@ -14,8 +14,7 @@ import yaml
 from nbformat import NotebookNode
 
 from helpers.book import key, run
-from helpers.book.project import Notebook, Project, read_json, tags
-from helpers.book.shown import SWEEP_FILE
+from helpers.book.project import SWEEP_FILE, Notebook, Project, read_json, tags
 from helpers.errors import SiteError
 from helpers.files import cache_folder, drop_leftovers, write_json, writing
 from helpers.parameters import ATLAS, read_yaml

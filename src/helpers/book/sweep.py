@@ -15,8 +15,18 @@ from pydantic import BeforeValidator, Field
 from helpers import style
 from helpers.book import key, run
 from helpers.book.execute import Outcome
-from helpers.book.project import Project, checked, read_as, read_json
-from helpers.book.shown import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE
+from helpers.book.project import (
+    ERROR,
+    KEY,
+    SECONDS,
+    STATUS,
+    SWEEP_FILE,
+    TABLE,
+    Project,
+    checked,
+    read_as,
+    read_json,
+)
 from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing

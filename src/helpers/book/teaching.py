@@ -12,11 +12,10 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from helpers.book import checks
 from helpers.book.pairing import strip
 from helpers.book.project import Block, Notebook, Project, tags
 from helpers.book.run import current
-from helpers.book.workshop import registered
+from helpers.book.workshop import TABLE, registered
 from helpers.errors import ExerciseError
 from helpers.files import writing
 
@@ -237,10 +236,10 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, dots for what a run fills in."""
-    if name in checks.TABLE:
+    if name in TABLE:
         said = [
             words
-            for ask in checks.TABLE[name]
+            for ask in TABLE[name]
             for words in (*(one for _, one in ask.get("wrong", ())), ask["other"])
         ]
         return list(dict.fromkeys(_FILLED.sub("…", words) for words in said))
