@@ -26,6 +26,20 @@ def any_cell_runs(folder):
     return any('"status": "running"' in path.read_text() for path in folder.glob(".*.part/02_second.ipynb"))
 
 
+def running(project):
+    """Start the command on notebook 02, slowed down, and wait until it is at a cell."""
+    book = project.choose(["02"])[0]
+    book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
+    command = [sys.executable, "-c", "from helpers.cli.main import app; app()", "run", "02"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(execute.__file__).parents[2])}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    child = subprocess.Popen(command, cwd=project.root, env=environment, **pipes)
+    deadline = time.monotonic() + 90
+    while not any_cell_runs(project.build / "runs" / "02_second") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return child
+
+
 def test_a_run_leaves_notebook_results_tables_and_its_record(made):
     found = run.current(made, "01_first")
     results = json.loads((found["folder"] / "files/01_first/results.json").read_text())
@@ -93,25 +107,10 @@ def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(copi
 def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(copied):
     project = copied
     book = project.choose(["02"])[0]
-    book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
-    code = (
-        "from pathlib import Path\nfrom helpers.book import run\nfrom helpers.book.project import Project\n"
-        f"p = Project(Path({str(project.root)!r}))\n"
-        "if __name__ == '__main__':\n"
-        "    run.make(run.plan(p, p.choose(['02']), run.Request()), failed=p.build / 'failed', workers=1)\n"
-    )
-    script = project.root / "kill_me.py"
-    script.write_text(code)
-    source = str(Path(execute.__file__).parents[2])
-    child = subprocess.Popen(
-        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": source}, start_new_session=True
-    )
+    child = running(project)
     folder = project.build / "runs" / "02_second"
-    deadline = time.monotonic() + 60
-    while not any_cell_runs(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
     os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    child.communicate()
     assert list(folder.glob(".*.part"))
     assert run.current(project, book.name)["status"] == "good"
     assert run.states(project)["02_second"][0] == "code"
@@ -130,28 +129,20 @@ def test_a_worker_that_dies_is_a_failed_run_and_not_a_crash(project):
     assert outcomes[0].cell == 3
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("title: A\n", "question: "),
-        ("minutes: {reading: 1, exercises: 1}\nmemory: lots\n", "'lots' is not a size"),
-        (
-            "title: A\nquestion: B\nminutes: {reading: 1, exercises: 1}\nmemory: 1 GiB\nrecords: {x: {type: num}}\n",
-            "records.x.type: Input should be 'int', 'float', 'str' or 'bool'",
-        ),
-        (
-            "title: A\nquestion: B\nminutes: {reading: 1, exercises: 1}\nmemory: 1 GiB\nprofiles: {fast: {}}\nzap: 1\n",
-            "Input should be 'test', 'demo', 'real' or 'full'; zap: ",
-        ),
-    ],
-)
-def test_a_sidecar_is_checked(project, text, words):
+def test_a_sidecar_is_checked_and_all_its_faults_come_at_once(project):
     book = project.choose(["01"])[0]
     path = book.source.with_suffix(".yaml")
-    path.write_text(text)
+    path.write_text("title: A\nmemory: lots\nrecords: {x: {type: num}}\nprofiles: {fast: {}}\nzap: 1\n")
     with pytest.raises(TableError) as caught:
         book.sidecar  # noqa: B018
-    assert words in str(caught.value)
+    for words in (
+        "question: ",
+        "'lots' is not a size",
+        "records.x.type: Input should be 'int'",
+        "'test'",
+        "zap: ",
+    ):
+        assert words in str(caught.value)
     path.unlink()
     with pytest.raises(TableError, match=r"01_first\.yaml is missing"):
         book.sidecar  # noqa: B018
@@ -162,20 +153,7 @@ def test_a_sidecar_is_checked(project, text, words):
 def test_a_command_that_is_told_to_end_or_killed_takes_its_kernels_along(project, how):
     """As `timeout`, Slurm and CI do: nothing goes on, nothing half-made is left under a good name."""
     book = project.choose(["02"])[0]
-    book.source.write_text(book.source.read_text().replace("rest: float = 0.0", "rest: float = 50.0"))
-    source = str(Path(execute.__file__).parents[2])
-    parent = subprocess.Popen(
-        [sys.executable, "-c", "from helpers.cli.main import app; app()", "run", "02"],
-        cwd=project.root,
-        env={**os.environ, "PYTHONPATH": source},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    folder = project.build / "runs" / "02_second"
-    deadline = time.monotonic() + 90
-    while not any_cell_runs(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    parent = running(project)
     family = psutil.Process(parent.pid).children(recursive=True)
     assert family
     parent.send_signal(how)
