@@ -126,8 +126,7 @@ def pair(
         found = [difference for book in books for difference in pairing.compare(book)]
         screen.say("\n".join([*found, f"{len(books)} pairs, {len(found)} differences"]))
         raise Exit(1 if found else 0)
-    write = pairing.write_text if from_ipynb else pairing.write_pair
-    faults = []
+    write, faults = pairing.write_text if from_ipynb else pairing.write_pair, []
     for book in books:
         try:
             screen.say(f"{book.name}: {'written' if write(book, force=force) else 'unchanged'}")
@@ -190,9 +189,8 @@ def new_chapter(name: Annotated[str, Argument(help="Words joined by underscores,
     from helpers.book import kit
 
     project = _project()
-    for path in kit.new_chapter(project, name):
-        screen.say(str(path.relative_to(project.root)))
-    screen.say("Next: CONTRIBUTING.md, A notebook.")
+    written = [str(path.relative_to(project.root)) for path in kit.new_chapter(project, name)]
+    screen.say("\n".join([*written, "Next: CONTRIBUTING.md, A notebook."]))
 
 
 def doctor() -> None:
@@ -224,9 +222,8 @@ def _make(every: list[Any], plans: list[Any], **options: Any) -> list[Any]:
         if one.lacks:
             screen.say(f"{one.name} is left out. {one.lacks}")
     outcomes = running.make(plans, tell=_teller(), **options)
-    used = [to_text(one.peak_bytes) if one.peak_bytes else "" for one in outcomes]
-    took = [f"{one.seconds:.0f} s" for one in outcomes]
-    rows = [(one.name, one.key, one.status, *more) for one, *more in zip(outcomes, took, used, strict=True)]
+    used = {one: to_text(one.peak_bytes) if one.peak_bytes else "" for one in outcomes}
+    rows = [(one.name, one.key, one.status, f"{one.seconds:.0f} s", used[one]) for one in outcomes]
     screen.show_table(("notebook", "run", "state", "time", "memory"), rows)
     return outcomes
 

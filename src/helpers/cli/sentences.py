@@ -13,9 +13,7 @@ from helpers.errors import SentenceError
 
 
 def sentences(
-    inputs: Annotated[
-        list[str], Argument(metavar="INPUT...", help="Files .h5ad, release folders, or 'demo'.")
-    ],
+    inputs: Annotated[list[str], Argument(metavar="INPUT...", help="Files .h5ad, releases, or 'demo'.")],
     out: Annotated[Path, Argument(help="Folder for the sentences.")],
     *,
     top_n: Annotated[int, Option(min=0, help="Words of a sentence at most; 0: all expressed.")] = 2_000,
@@ -24,9 +22,7 @@ def sentences(
     case: Annotated[str, Option(help="Case of the symbols: given, upper.")] = "given",
     duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
     symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
-    gene_list: Annotated[
-        list[Path] | None, Option(help="Genes with a sentence of their own; repeatable.")
-    ] = None,
+    gene_list: Annotated[list[Path] | None, Option(help="Genes with an own sentence; repeatable.")] = None,
     split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
     test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
     seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
@@ -48,8 +44,8 @@ def sentences(
     """
     from helpers.sentences import cells, encode, symbols, write
 
-    lists = _named([path.expanduser() for path in gene_list or []], lambda path: path.stem, "gene list")
-    named = _named([Path(text).expanduser() for text in inputs], cells.dataset_name, "input")
+    lists = _named(gene_list or [], lambda path: path.stem, "gene list")
+    named = _named(inputs, cells.dataset_name, "input")
     chosen = write.Options(
         rule=encode.Rule(
             top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
@@ -67,8 +63,8 @@ def sentences(
             bar(done, done)
 
         written = write.write(
-            {name: _open(path) for name, path in named.items()}, out, options=chosen, collections=collections, hgnc=hgnc, workers=workers, cluster=cluster,
-            progress=progress,
+            {name: _open(path) for name, path in named.items()}, out, options=chosen, collections=collections,
+            hgnc=hgnc, workers=workers, cluster=cluster, progress=progress,
         )  # fmt: skip
     for one in written:
         sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
@@ -78,8 +74,8 @@ def sentences(
         for name, found in one.manifest["gene_lists"].items():
             there = f"{found['found']:,} of {found['genes']:,}"
             screen.say(f"  {name}: {there} genes of the list are in the data.")
-    seconds = time.monotonic() - started
-    screen.say(f"{done:,} cells in {seconds:.1f} s. What was done is in each manifest.json.")
+    took = f"{time.monotonic() - started:.1f} s"
+    screen.say(f"{done:,} cells in {took}. What was done is in each manifest.json.")
 
 
 def prompts(
@@ -118,10 +114,10 @@ def prompts(
         screen.say(f"{whether}: {why} They were not trimmed.")
 
 
-def _named(paths: Iterable[Path], name: Callable[[Path], str], what: str) -> dict[str, Path]:
+def _named(given: Iterable[str | Path], name: Callable[[Path], str], what: str) -> dict[str, Path]:
     """Return paths by name, each its own."""
     named: dict[str, Path] = {}
-    for path in paths:
+    for path in [Path(one).expanduser() for one in given]:
         if named.setdefault(name(path), path) is not path:
             msg = f"two {what}s are called {name(path)!r}; rename one, since each gives its name to what is written."
             raise SentenceError(msg)
