@@ -61,7 +61,7 @@ RIGHT = [
 ]
 WRONG = [
     ("01.dense", lambda cells, genes: cells * genes * 4 / 1e9, "gigabytes"),
-    ("01.bins", BINS | {"70-75"}, "70-75 is not"),
+    ("01.bins", BINS | {"70-75"}, "one single row"),
     ("01.bins", 4, "as a set"),
     ("01.align", lambda a, b, names: a == b, "occurs twice"),
     ("02.rule", lambda values, n: keep(values, n, both=True), "lower side"),
@@ -88,6 +88,11 @@ WRONG = [
     ("06.sigmoid", lambda s: s.filter(first > 0, second > 0), "one half is enough"),
     ("06.sigmoid", lambda s: s.height, "return the rows"),
     ("06.pair", lambda files: {"_".join(f.split("_")[:3]): {"embs"} for f in files}, "the stems are"),
+    (
+        "06.pair",
+        lambda files: {f[: f.rindex("_")]: {"embs", "top3", "scores"} for f in files},
+        "no scores file",
+    ),
     ("06.merge", lambda n, mean, m, other: (n + m, (mean + other) / 2), "mean of the two means"),
     ("06.merge", merge, "division by zero"),
     ("07.score", lambda table, genes: np.mean([table[one] for one in genes], axis=0), "center each gene"),

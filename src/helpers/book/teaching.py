@@ -237,11 +237,9 @@ def teachers_page(books: list[Notebook], exercises: dict[str, list[Exercise]], s
 def sentences_of_checker(name: str) -> list[str]:
     """Return the sentences that the checker of an exercise ``NN.name`` can say, dots for what a run fills in."""
     if name in TABLE:
-        said = [
-            words
-            for ask in TABLE[name]
-            for words in (*(one for _, one in ask.get("wrong", ())), ask["other"])
-        ]
+        said = []
+        for ask in TABLE[name]:
+            said += [*(words for _, words in ask.get("wrong", ())), ask["other"]]
         return list(dict.fromkeys(_FILLED.sub("…", words) for words in said))
     checker = registered().get(name)
     said = _SENTENCE.findall(inspect.getsource(checker)) if checker else []

@@ -1,6 +1,6 @@
 """Exercises checked where they are solved: offline, with a sentence that says what is wrong.
 
-Those whose answer is a value are in checks.yaml; ``ch01_bins`` checks the exercise ``"01.bins"``: None is right.
+Those whose answer is a value are in checks.yaml; ``ch02_rule`` checks the exercise ``"02.rule"``: None is right.
 """
 
 import difflib
@@ -94,7 +94,7 @@ def judge(asks: list[dict[str, Any]], answer: Any) -> str | None:
     """Return what the table says of the first value asked for that is not right."""
     for ask in asks:
         found = answer(*map(_given, ask["call"])) if "call" in ask else answer
-        found = _plain(found) if isinstance(ask["right"], list | str) else float(found)
+        found = _plain(found) if isinstance(ask["right"], list | str | dict) else float(found)
         other = ask["other"].format(found=found)
         if fault := _told(found, ask["right"], ask.get("wrong", []), other, ask.get("within", 1e-6)):
             return fault
@@ -109,8 +109,13 @@ def _given(value: Any) -> Any:
 
 
 def _plain(found: Any) -> Any:
-    """Return an answer with lists in place of what else holds several."""
-    return [_plain(one) for one in found] if np.iterable(found) and not isinstance(found, str) else found
+    """Return an answer with lists in place of what else holds several, in order where it has none."""
+    if isinstance(found, dict):
+        return {key: _plain(value) for key, value in found.items()}
+    if np.iterable(found) and not isinstance(found, str):
+        plain = [_plain(one) for one in found]
+        return sorted(plain, key=str) if isinstance(found, set | frozenset) else plain
+    return found
 
 
 def _told(found: Any, right: Any, wrong: Any, other: str, within: float = 1e-6) -> str | None:
@@ -123,22 +128,9 @@ def _told(found: Any, right: Any, wrong: Any, other: str, within: float = 1e-6) 
 def _same(found: Any, right: Any, within: float) -> bool:
     if isinstance(found, list) and isinstance(right, list) and len(found) == len(right):
         return all(_same(*both, within) for both in zip(found, right, strict=True))
-    if isinstance(found, list | str) or isinstance(right, list | str):
+    if isinstance(found, list | str | dict) or isinstance(right, list | str | dict):
         return found == right
     return math.isclose(found, right, rel_tol=within, abs_tol=1e-9)
-
-
-def ch01_bins(answer: Any) -> str | None:
-    """Check the set of age bins that are one donor each."""
-    right = {"15-20", "20-25", "50-55", "55-60"}
-    given = set(answer) if np.iterable(answer) else {None}
-    if not all(isinstance(name, str) for name in given):
-        return "give the bins as a set of texts such as {'15-20'}."
-    if extra := sorted(given - right):
-        return f"{extra[0]} is not a bin of one single donor: count the rows of the donor table in it."
-    if right - given:
-        return f"{len(right - given)} more bin(s) hold one donor only; bins of few cells count as well."
-    return None
 
 
 def ch02_rule(answer: Callable[[list[float], float], list[bool]]) -> str | None:
@@ -207,20 +199,6 @@ def ch06_sigmoid(answer: Callable[[pl.DataFrame], pl.DataFrame]) -> str | None:
         return "return the rows that are kept, as a frame with the columns first and second."
     rows = set(kept.select("first", "second").iter_rows())
     return next((message for *case, right, message in cases if (tuple(case) in rows) is not right), None)
-
-
-def ch06_pair(answer: Callable[[list[str]], dict[str, set[str]]]) -> str | None:
-    """Check a function that pairs the files of parts by stem."""
-    one, two = "step_0__predict_part_10_0", "step_0__predict_part_9_0"
-    files = [f"{two}_scores.npz", f"{one}_top3.npz", f"{two}_embs.npz", f"{one}_embs.npz", f"{two}_top3.npz"]
-    found = answer(list(files))
-    if set(found) != {one, two}:
-        return f"the stems are {one} and {two}; your function has {', '.join(sorted(map(str, found)))}."
-    if set(found[two]) != {"embs", "top3", "scores"}:
-        return f"{two} has all three files; your function has {', '.join(sorted(map(str, found[two])))}."
-    if set(found[one]) != {"embs", "top3"}:
-        return f"{one} has no scores file, and that has to show: a missing sibling is a fault."
-    return None
 
 
 def ch06_merge(answer: Callable[[int, float, int, float], tuple[int, float]]) -> str | None:
