@@ -19,7 +19,7 @@ from helpers.errors import MusclebookError
 
 FREE_DISK, FREE_MEMORY = 5 * 2**30, 4 * 2**30
 GOOD, DOUBT, BAD = "ready", "look", "not ready"
-State = tuple[str, str]  # GOOD, DOUBT or BAD, and what was found
+State = tuple[str, str]  # one of these, and what was found
 
 
 def examine(project: Project) -> list[tuple[str, str, str]]:

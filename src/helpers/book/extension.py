@@ -42,7 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", _fill_page)
     app.connect("autodoc-process-docstring", _number_footnotes, priority=100)
     # every current browser draws MathML, nothing is fetched, screen readers read it
-    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
+    app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -136,13 +136,10 @@ def _number_footnotes(app: Sphinx, what: str, name: str, obj: Any, options: Any,
     lines[:] = re.sub(r"(?m)^(\s*)\.\. \[(\d+)\]", numbered, text).split("\n")
 
 
-def _inline_math(self: HTML5Translator, node: nodes.math) -> None:
-    self.body.append(tex2mathml(node.astext(), as_block=False))
-    raise nodes.SkipNode
-
-
-def _display_math(self: HTML5Translator, node: nodes.math_block) -> None:
-    self.body.append(f"<div class='math' tabindex='0'>{tex2mathml(node.astext(), as_block=True)}</div>")
+def _math(self: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
+    block = isinstance(node, nodes.math_block)
+    drawn = tex2mathml(node.astext(), as_block=block)
+    self.body.append(f"<div class='math' tabindex='0'>{drawn}</div>" if block else drawn)
     raise nodes.SkipNode
 
 

@@ -41,14 +41,12 @@ def lock_hash(root: Path) -> str:
 
 def package_hashes(number: str = "") -> dict[str, str]:
     """Return a hash of each file of the package; with the number of a chapter, of what its runs can depend on."""
-    paths = {
-        path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*")) if path.is_file()
-    }
-    found = {
-        name: files.fingerprint(path)[:16]
-        for name, path in paths.items()
-        if not re.search(r"__pycache__|(^|/)\.[^/]*$", name) and not (number and _NOT_IN_RUNS.match(name))
-    }
+    found = {}
+    for path in sorted(PACKAGE.rglob("*")):
+        name = path.relative_to(PACKAGE).as_posix()
+        foreign = re.search(r"__pycache__|(^|/)\.[^/]*$", name) or (number and _NOT_IN_RUNS.match(name))
+        if path.is_file() and not foreign:
+            found[name] = files.fingerprint(path)[:16]
     if number:  # the checkers of other chapters make none of its numbers
         for name, own in ((_CHECKS, f"def ch{number}_"), (_TABLE, f"{number}.")):
             parts = re.split(r"(?m)^(?=def |\d\d\.)", (PACKAGE / name).read_text(encoding="utf-8"))
@@ -87,9 +85,9 @@ def differences(old: Parts, new: Parts) -> list[str]:
     reasons = [name for name in ("code", "lock", "python") if old.get(name) != new[name]]
     for name in ("helpers", "data", "parameters"):
         before, now = old.get(name) or {}, new[name]
-        changed = sorted(one for one in before.keys() | now.keys() if before.get(one) != now.get(one))
-        if name == "parameters":
-            changed = [one for one in changed if one not in new["data"]]
+        known = new["data"] if name == "parameters" else {}  # data are named once
+        every = sorted((before.keys() | now.keys()) - known.keys())
+        changed = [one for one in every if before.get(one) != now.get(one)]
         if changed:
             more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
             reasons.append(f"{name} ({', '.join(changed[:3])}{more})")

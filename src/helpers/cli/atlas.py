@@ -31,9 +31,9 @@ def simulate(
     from helpers.simulate import release
 
     scale = 1.0 if full else scale
-    folder = sources.place(scale, seed=seed) if out is None else out
     if out is not None:
         screen.claim(out, kind=release.KIND, force=force)
+    folder = out or sources.place(scale, seed=seed)
     release.write(folder, scale=scale, seed=seed, force=force, owned=out is None)
     screen.say(f"Simulated release in {folder}. What was planted is in {folder / names.TRUTH_FOLDER}.")
 
