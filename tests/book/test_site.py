@@ -100,7 +100,10 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     monkeypatch.delenv("CI", raising=False)  # where every page is read anew
     first = book.notebooks["01_first"].source
     first.write_text(first.read_text().replace("How many", "How very many"))
+    other = book.build / "html" / "notebooks" / "02_second.html"
+    written = other.stat().st_mtime_ns
     assert site.build(book, repository=ADDRESS, branch="v1").how == "brought up to date"
+    assert other.stat().st_mtime_ns == written  # an edit of prose writes its own page only
     incremental = read(book)
     assert "How very many" in incremental["notebooks/01_first.html"]
     assert site.build(book, repository=ADDRESS, branch="v1", fresh=True).how == "built"

@@ -29,19 +29,14 @@ SOLUTION = "def twice(x):\n    return 2 * x\n\n\nprint(twice(4))\ncheck('01.twic
 
 
 def solutions(name):
-    return [
-        cell.source
-        for cell in BOOK.notebooks[name].read().cells
-        if "solution" in cell.metadata.get("tags", [])
-    ]
+    cells = BOOK.notebooks[name].read().cells
+    return [cell.source for cell in cells if "solution" in cell.metadata.get("tags", [])]
 
 
-def chapter(*cells):
-    made = []
-    for tag, source in cells:
-        new = nbformat.v4.new_markdown_cell if tag in ("exercise", "text") else nbformat.v4.new_code_cell
-        made.append(new(source, metadata={"tags": [tag]}))
-    return nbformat.v4.new_notebook(cells=made)
+def chapter(exercise, solution):
+    question = nbformat.v4.new_markdown_cell(exercise, metadata={"tags": ["exercise"]})
+    answer = nbformat.v4.new_code_cell(solution, metadata={"tags": ["solution"]})
+    return nbformat.v4.new_notebook(cells=[question, answer])
 
 
 @every_notebook
@@ -170,9 +165,7 @@ def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
             "display_data", {"text/html": "right"}, metadata={"musclebook": {"right": True}}
         ),
     ]
-    page = teaching.learner(
-        chapter(("exercise", EXERCISE), ("solution", SOLUTION)), expected={"01.twice": outputs}
-    )
+    page = teaching.learner(chapter(EXERCISE, SOLUTION), expected={"01.twice": outputs})
     shown, stub = page.cells[1:]
     assert "8" in shown.source
     assert shown.source.startswith("<details>")
@@ -184,9 +177,9 @@ def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
 
 def test_an_exercise_that_is_not_whole_is_refused():
     for old, new in (("5 minutes", "soon"), ("Hint", "Help"), ("check(", "print(")):
-        cells = ("exercise", EXERCISE.replace(old, new)), ("solution", SOLUTION.replace(old, new))
+        broken = chapter(EXERCISE.replace(old, new), SOLUTION.replace(old, new))
         with pytest.raises(ExerciseError, match="cell 1 of 01_x is an exercise without"):
-            teaching.exercises_of(chapter(*cells), name="01_x")
+            teaching.exercises_of(broken, name="01_x")
 
 
 def test_every_checker_can_say_what_is_wrong():

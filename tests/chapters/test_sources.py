@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers import parameters
-from helpers.book import pairing, teaching, workshop
+from helpers.book import pairing
 from helpers.book.project import PROFILES, Project
 from helpers.budget import to_bytes
 from helpers.errors import ParameterError
@@ -152,17 +152,3 @@ def test_nine_of_ten_cells_of_the_analysis_are_seen(book):
     code = [set(one.metadata.get("tags", [])) for one in book.read().cells if one.cell_type == "code"]
     analysis = [tags for tags in code if not tags & aside]
     assert sum(not tags & {"hide-input", "hide-cell"} for tags in analysis) >= 0.9 * len(analysis)
-
-
-@every_notebook
-def test_exercises_have_hint_solution_and_a_checker(book):
-    found = teaching.exercises_of(book.read(), name=book.name)
-    assert found
-    assert {one.name for one in found} <= set(workshop.registered())
-    assert all(one.name.startswith(f"{book.name[:2]}.") for one in found)
-
-
-def test_every_checker_belongs_to_an_exercise():
-    used = {one.name for book in BOOKS for one in teaching.exercises_of(book.read(), name=book.name)}
-    chapters = {book.name[:2] for book in BOOKS}
-    assert {name for name in workshop.registered() if name[:2] in chapters} == used
