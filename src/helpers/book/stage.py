@@ -14,7 +14,7 @@ import yaml
 from nbformat import NotebookNode
 
 from helpers.book import key, run
-from helpers.book.project import SWEEP_FILE, Notebook, Project, read_json, tags
+from helpers.book.project import SWEEP_FILE, Project, read_json, tags
 from helpers.errors import SiteError
 from helpers.files import cache_folder, drop_leftovers, write_json, writing
 from helpers.parameters import ATLAS, read_yaml
@@ -34,11 +34,11 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
     if not runs:
         msg = "no notebook has a good run yet, so there is nothing to show. Run: musclebook run"
         raise SiteError(msg)
-    reasons, usual = run.left_out(project), "It was not run for this copy of the book."
-    left = {name: book for name, book in project.notebooks.items() if name not in runs}
-    missing = {
-        name: {"title": book.sidecar.title, "reason": reasons.get(name, usual)} for name, book in left.items()
-    }
+    reasons, missing = run.left_out(project), {}
+    for name, book in project.notebooks.items():
+        if name not in runs:
+            reason = reasons.get(name, "It was not run for this copy of the book.")
+            missing[name] = {"title": book.sidecar.title, "reason": reason}
     target = project.build / "site"
     drop_leftovers(target)
     with writing(target, owned=True) as part:
@@ -48,10 +48,7 @@ def stage(project: Project, *, repository: str | None = None, branch: str = "mai
         gone = {*missing, *(pages - {path.stem for path in (part / "book").glob("*.md")})}
         for path in (*part.glob("*.md"), *(part / "book").glob("*.md")):
             path.write_text(without_links(path.read_text(encoding="utf-8"), gone), encoding="utf-8")
-        about = {
-            name: _stage_notebook(project, project.notebooks[name], found, part / "notebooks", gone)
-            for name, found in runs.items()
-        }
+        about = {name: _stage_notebook(project, name, found, part, gone) for name, found in runs.items()}
         toc = _kept(read_yaml(project.root / "_toc.yml"), part)
         (part / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
         (part / "_config.yml").write_text(_config(project, repository, branch), encoding="utf-8")
@@ -126,9 +123,10 @@ def hidden_folders(project: Project, given: Mapping[str, Any]) -> list[str]:
 
 
 def _stage_notebook(
-    project: Project, book: Notebook, found: dict[str, Any], target: Path, gone: set[str]
+    project: Project, name: str, found: dict[str, Any], part: Path, gone: set[str]
 ) -> dict[str, Any]:
     """Write the page of a run and its files, and return what the site knows of it."""
+    book, target = project.notebooks[name], part / "notebooks"
     hidden = hidden_folders(project, found.get("parameters", {}))
     executed = nbformat.read(found["folder"] / f"{book.name}.ipynb", as_version=4)
     merged, given = merge(book.read(), executed), found.get("given", {})
