@@ -50,7 +50,8 @@ def test_ages_that_the_peer_loses_are_kept():
     ],
 )
 def test_only_a_uuid_is_an_id_in_whatever_spelling(name, found):
-    assert (write.find_id(name) == "10cc50a0-af80-4fa1-b668-893dd5c0113a") is found
+    stated = write._describe_source(name, None)["dataset_id"]
+    assert (stated == "10cc50a0-af80-4fa1-b668-893dd5c0113a") is found
 
 
 @pytest.mark.skipif(find_spec("cell2sentence") is None, reason="cell2sentence is not installed")

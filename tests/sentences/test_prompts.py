@@ -21,7 +21,7 @@ def lines(path):
 @pytest.mark.parametrize(("task", "answer"), [("age", " years"), ("cell_type", "type"), ("tissue", "muscle")])
 def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, task, answer):
     made = prompts.write(written, tmp_path / "p.jsonl", task=task, n_genes=15, side="train")
-    rows = lines(made.path)
+    rows = lines(tmp_path / "p.jsonl")
     assert made.lines == len(rows) > 40
     texts = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
     for row in rows:

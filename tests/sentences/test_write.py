@@ -130,7 +130,9 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, fi
     before = content(out)
     with pytest.raises(SentenceError, match=r"holds sentences of another run \(different: options\)"):
         write.write(file, out, options=Options(test_fraction=0.2, rule=encode.Rule(top_n=5)))
-    with pytest.raises(SentenceError, match=r"is split with seed 0 and test_fraction 0.2, not 1 and 0.2"):
+    with pytest.raises(
+        SentenceError, match=r"is split with .'seed': 0, 'test_fraction': 0.2., not with .'seed': 1,"
+    ):
         write.write(file, out, options=Options(test_fraction=0.2, seed=1))
     cells.X[0, 0] = 99
     cells.write_h5ad(file)

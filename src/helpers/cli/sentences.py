@@ -106,7 +106,7 @@ def prompts(
         templates=templates,
     )  # fmt: skip
     screen.say(
-        f"{made.lines:,} prompts in {made.path}; {made.left_out:,} cells left out for want of an answer."
+        f"{made.lines:,} prompts in {out}; {made.left_out:,} cells left out for want of an answer."
     )
     if made.trimmed:
         screen.say(

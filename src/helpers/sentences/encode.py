@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from helpers.errors import SentenceError
 from helpers.sentences import cells, kernels, symbols
 
 SENTENCE, EXPRESSED = "cell_sentence", "n_expressed"
@@ -57,12 +54,14 @@ class Rule:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.top_n < 0:
-            msg = f"top_n is {self.top_n}; give the most words a sentence may have, or 0 for all expressed genes."
-            raise SentenceError(msg)
-        symbols.choose("ties", self.ties, (symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED))
-        symbols.choose("case", self.case, (symbols.GIVEN, symbols.UPPER))
-        symbols.choose("duplicates", self.duplicates, (symbols.SUM, symbols.FIRST))
+        most = "give the most words a sentence may have, or 0 for all expressed genes"
+        symbols.require(self, "top_n", self.top_n >= 0, most)
+        symbols.choose(
+            self,
+            ties=(symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED),
+            case=(symbols.GIVEN, symbols.UPPER),
+            duplicates=(symbols.SUM, symbols.FIRST),
+        )
 
 
 STANDARD = Rule()
@@ -77,33 +76,33 @@ class Ranked:
     starts: np.ndarray
     statistics: np.ndarray
 
-    def text(self) -> pa.Array:
-        """Return one sentence a cell; a cell without expressed genes has an empty one."""
-        large = pa.large_string()  # the text of many cells may pass 2 GiB
-        words = pa.array(self.vocabulary.words, large).take(pa.array(self.words))
-        return pc.binary_join(pa.LargeListArray.from_arrays(self.starts, words), pa.scalar(" ", large))
-
-    def take(self, rows: np.ndarray) -> "Ranked":
-        """Return some of the cells, in the order of `rows`."""
-        rows = np.asarray(rows, dtype=np.int64)
-        at, starts = self._places(rows, np.diff(self.starts)[rows])
-        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
-
-    def presence(self, top: int) -> sparse.csr_matrix:
-        """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
-        rows = np.arange(len(self.starts) - 1)
-        at, starts = self._places(rows, np.minimum(np.diff(self.starts), top))
-        shape = (len(rows), len(self.vocabulary.words))
-        return sparse.csr_matrix((np.ones(len(at), np.float32), self.words[at], starts), shape=shape)
-
     @property
     def expressed(self) -> np.ndarray:
         """Genes above zero in each cell, before the cut at `top_n`."""
         return self.statistics[:, kernels.EXPRESSED]
 
-    def _places(self, rows: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths), starts
+    def text(self) -> pa.Array:
+        """Return one sentence a cell; a cell without expressed genes has an empty one."""
+        large = pa.large_string()  # the text of many cells may pass 2 GiB
+        words = pa.array(self.vocabulary.words, large).take(pa.array(self.words))
+        starts = pa.array(self.starts, pa.int64())
+        return pc.binary_join(pa.LargeListArray.from_arrays(starts, words), pa.scalar(" ", large))
+
+    def take(self, rows: np.ndarray) -> "Ranked":
+        """Return some of the cells, in the order of `rows`."""
+        chosen = self._table(self.words)[rows]
+        return Ranked(self.vocabulary, chosen.indices, chosen.indptr, self.statistics[rows])
+
+    def presence(self, top: int) -> sparse.csr_matrix:
+        """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
+        place = np.arange(len(self.words)) - np.repeat(self.starts[:-1], np.diff(self.starts))
+        table = self._table((place < top).astype(np.float32))
+        table.eliminate_zeros()
+        return table
+
+    def _table(self, values: np.ndarray) -> sparse.csr_matrix:
+        shape = (len(self.starts) - 1, len(self.vocabulary.words))
+        return sparse.csr_matrix((values, self.words, self.starts), shape=shape)
 
 
 class Encoder:
@@ -121,10 +120,7 @@ class Encoder:
             order=rule.ties,
         )
         self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
-
-    @cached_property
-    def _word_keys(self) -> np.ndarray:
-        return _stable_keys(self.vocabulary.words if self.rule.ties == symbols.SEEDED else ())
+        self.word_keys = _stable_keys(self.vocabulary.words if rule.ties == symbols.SEEDED else ())
 
     def encode(self, block: sparse.csr_matrix, barcodes: pa.Array) -> tuple[dict[str, pa.Array], np.ndarray]:
         """Return the sentences of one block by the name of their column, and the statistics of its cells."""
@@ -145,7 +141,7 @@ class Encoder:
         most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
         ranked = kernels.rank_words(
             block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), block.data,
-            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys,
+            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self.word_keys,
             len(words.words),
         )  # fmt: skip
         return Ranked(words, *ranked)
@@ -160,7 +156,6 @@ class Encoded:
     """
 
     table: pl.DataFrame
-    vocabulary: symbols.Vocabulary
     ties: dict[str, int | float | None]
 
     @property
@@ -169,7 +164,7 @@ class Encoded:
         return self.table[SENTENCE].to_list()
 
 
-def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, block: int = BLOCK) -> Encoded:
+def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded:
     """Make a sentence of every cell.
 
     Only genes with a finite value above zero enter. The sentence of a cell does not depend on other cells, on how
@@ -181,8 +176,6 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
         AnnData (CSR, CSC or dense; in memory or backed) or the path of an .h5ad file.
     rule
         How a cell becomes a sentence, such as ``Rule(top_n=200)``.
-    hgnc
-        HGNC table for identifiers and outdated symbols.
     block
         Cells ranked at a time.
 
@@ -199,31 +192,21 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
     ['MYH7 ACTA1']
     """
     opened = cells.open_cells(source, rule.layer)
-    encoder = Encoder(rule, opened, None if hgnc is None else symbols.read_hgnc(hgnc))
+    encoder = Encoder(rule, opened)
     pieces, statistics = [], []
     for values, barcodes in _blocks(opened, block):
         columns, counts = encoder.encode(values, barcodes)
         pieces.append(pa.table({"barcode": barcodes, **columns}))
         statistics.append(counts)
     table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
-    return Encoded(table, encoder.vocabulary, add_shares(count_ties(np.concatenate(statistics))))
+    return Encoded(table, add_shares(count_ties(np.concatenate(statistics))))
 
 
-def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
-    """Return the ranked words of every cell as numbers, for work on sentences that needs no text.
-
-    Parameters
-    ----------
-    source
-        AnnData or path of an .h5ad file.
-    rule
-        How a cell becomes a sentence.
-    block
-        Cells ranked at a time.
-    """
+def rank(source: Any, *, rule: Rule = STANDARD) -> Ranked:
+    """Return the ranked words of every cell as numbers, for work on sentences that needs no text; see `encode`."""
     opened = cells.open_cells(source, rule.layer)
     encoder = Encoder(rule, opened)
-    pieces = [encoder.rank(values, barcodes) for values, barcodes in _blocks(opened, block)]
+    pieces = [encoder.rank(values, barcodes) for values, barcodes in _blocks(opened, BLOCK)]
     lengths = np.concatenate([np.diff(piece.starts) for piece in pieces])
     return Ranked(
         encoder.vocabulary,

@@ -4,9 +4,8 @@ import hashlib
 import json
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import yaml
@@ -25,22 +24,15 @@ COLUMNS = {
     "organism": ("organism",),
     "donor": (names.DONOR, "donor_id", "donor"),
     "barcode": (
-        "barcode",
-        "cell_index",
-        "_index",
-        "observation_joinid",
-        "index",
-        "cell_id",
-        "__index_level_0__",
+        "barcode", "cell_index", "_index", "observation_joinid", "index", "cell_id", "__index_level_0__",
     ),
     "dataset": ("dataset",),
     "side": ("side",),
-}
+}  # fmt: skip
 BATCH = 5_000
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One question: the column of the answer, its wording, the templates of the prompt."""
 
     name: str
@@ -49,19 +41,17 @@ class Task:
     templates: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Prompted:
-    """What was written.
+class Prompted(NamedTuple):
+    """What was written: lines, and what became of cells.
 
-    ``lines``; ``left_out``, cells whose answer or sentence is missing or not given ("unknown"); ``trimmed``, cells of
-    whose sentence padding was cut off; ``untold``, cells written of which it cannot be told whether they are padded.
+    ``left_out``: their answer or sentence is missing or not given ("unknown"); ``trimmed``: padding was cut off;
+    ``untold``: written, though it cannot be told whether they are padded.
     """
 
-    path: Path
     lines: int
     left_out: int
-    trimmed: int = 0
-    untold: int = 0
+    trimmed: int
+    untold: int
 
 
 def read_tasks(path: Path | None = None) -> dict[str, Task]:
@@ -106,10 +96,8 @@ def write(
     ----------
     paths
         Sentences, see `read.read`.
-    out
-        File of JSON lines.
     task
-        Such as ``"age"``, ``"cell_type"``, ``"tissue"``.
+        ``"age"``, ``"cell_type"``, ``"tissue"``, or one of your own `templates`, a YAML file.
     n_genes
         Words of each sentence at most.
     seed
@@ -118,8 +106,6 @@ def write(
         ``"train"`` or ``"test"``; none: both.
     organism, tissue
         Told where the data do not state them; none: templates that tell them are not used there.
-    templates
-        YAML file of your own templates.
 
     Raises
     ------
@@ -151,32 +137,32 @@ def write(
             found = padding.find(batch[SENTENCE].to_list(), expressed=expressed)
             for row, keep, size in zip(batch.iter_rows(named=True), found.keep, found.words, strict=True):
                 words = (row[SENTENCE] or "").split()[: min(keep, n_genes)]
-                made = _make(row, words, tasks[task], told=told, key=f"{seed}", number=number)
+                made = _make(row, words, tasks[task], told=told, seed=seed, number=number)
                 number += 1
                 if made is not None:
                     lines += 1
                     trimmed += bool(keep < size)
                     untold += found.rule == padding.UNKNOWN
                     stream.write(json.dumps(made, ensure_ascii=False) + "\n")
-    return Prompted(Path(out), lines, number - lines, trimmed, untold)
+    return Prompted(lines, number - lines, trimmed, untold)
 
 
 def _make(
-    row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], key: str, number: int
+    row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], seed: int, number: int
 ) -> dict[str, Any] | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
-    facts = dict.fromkeys(COLUMNS) | told
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
-    facts |= {
+    given = {
         name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
     }
+    facts = dict.fromkeys(COLUMNS) | told | given
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
     usable = [text for text in task.templates if _find_fields(text) <= known]
     if task.answer not in known or not words or not usable:
         return None
     cell = f"row {number}" if facts["barcode"] is None else facts["barcode"]
-    draw = hashlib.blake2b(f"{key}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
+    draw = hashlib.blake2b(f"{seed}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
     template = usable[int.from_bytes(draw, "little") % len(usable)]
     said = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {

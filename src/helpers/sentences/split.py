@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> s
 
 
 def split_donors(
-    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] | None = None
+    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] = MappingProxyType({})
 ) -> frozenset[str]:
     """Choose the donors of the test side, stratified by age; those that are `settled` keep their side.
 
@@ -36,13 +37,12 @@ def split_donors(
     result depends on the donors and the seed only: not on the order of cells, files, chunks or workers.
     """
     if donors.height < 2:
+        found = f"{donors.height} ({''.join(donors['name']) or 'none'})"
         msg = (
-            f"whole donors can be split when there are two or more; found {donors.height} "
-            f"({''.join(donors['name']) or 'none'}). "
-            "Ask for no split, or for a split by cell (its test cells share their donors with train)."
+            f"whole donors can be split when there are two or more; found {found}. Ask for no split, or for a split by "
+            "cell (its test cells share their donors with train)."
         )
         raise SentenceError(msg)
-    settled = settled or {}
     fresh = donors.filter(~pl.col("name").is_in(list(settled)))
     held = frozenset(name for name, side in settled.items() if side == TEST)
     wanted = round(target * fresh.height) if settled else max(1, round(target * fresh.height))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,15 +21,8 @@ SUM, FIRST = "sum", "first"
 SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
 SYMBOL_COLUMNS = (
-    "feature_name",
-    names.SYMBOL,
-    "gene_symbols",
-    "gene_symbol",
-    "gene_name",
-    "gene_names",
-    "symbol",
-    "hgnc_symbol",
-)
+    "feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol",
+)  # fmt: skip
 HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
@@ -39,22 +33,15 @@ _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
 # What `_word` counts, by the name it has in the report.
 _COUNTED = (
-    "dropped_without_symbol",
-    "dropped_spike_ins",
-    "mapped_from_ensembl",
-    "renamed_previous",
-    "renamed_alias",
-    "ambiguous_names",
-    "suffixes_removed",
-    "spaces_replaced",
-)
+    "dropped_without_symbol", "dropped_spike_ins", "mapped_from_ensembl", "renamed_previous", "renamed_alias",
+    "ambiguous_names", "suffixes_removed", "spaces_replaced",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Nomenclature:
-    """Approved symbols with the older names and the identifiers that lead to them (an HGNC file)."""
+    """The identifiers and the older names that lead to approved symbols (an HGNC file); none for an ambiguous name."""
 
-    approved: frozenset[str] = frozenset()
     by_ensembl: Mapping[str, str] = field(default_factory=dict)
     by_previous: Mapping[str, str | None] = field(default_factory=dict)
     by_alias: Mapping[str, str | None] = field(default_factory=dict)
@@ -114,8 +101,7 @@ def build(
     ('ENSA', 'MYH7')
     """
     if symbol_column is not None and symbol_column not in columns:
-        has = ", ".join(columns) or "no columns"
-        msg = f"no column {symbol_column!r} in the gene table; it has: {has}."
+        msg = f"no column {symbol_column!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
         raise SentenceError(msg)
     source = symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
     hgnc = hgnc or Nomenclature()
@@ -178,7 +164,6 @@ def read_hgnc(path: Path) -> Nomenclature:
     rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
     approved = frozenset(rows["symbol"])
     return Nomenclature(
-        approved,
         {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
         _older_names(rows, "prev_symbol", approved),
         _older_names(rows, "alias_symbol", approved),
@@ -217,10 +202,18 @@ def fold(words: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def choose(what: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse an option that is not one of those allowed."""
-    if value not in allowed:
-        msg = f"{what} is {value!r}; choose one of {', '.join(map(repr, allowed))}."
+def choose(options: Any, **allowed: Sequence[str]) -> None:
+    """Refuse options of which one is not among those allowed."""
+    for what, values in allowed.items():
+        require(
+            options, what, getattr(options, what) in values, f"choose one of {', '.join(map(repr, values))}"
+        )
+
+
+def require(options: Any, what: str, holds: bool, wanted: str) -> None:  # noqa: FBT001
+    """Refuse an option for which something does not hold, and say what is wanted."""
+    if not holds:
+        msg = f"{what} is {getattr(options, what)!r}; {wanted}."
         raise SentenceError(msg)
 
 
@@ -241,23 +234,15 @@ def _word(
     if _SPIKE_IN.fullmatch(name):
         count["dropped_spike_ins"] += 1
         return None
-    name = _approved(name, gene, hgnc=hgnc, count=count)
-    if re.search(r"\s", name):
-        count["spaces_replaced"] += 1
-        name = re.sub(r"\s+", "_", name)
-    return name
-
-
-def _approved(name: str, gene: str, *, hgnc: Nomenclature, count: Counter[str]) -> str:
-    if not hgnc.approved or name in hgnc.approved:
-        return name
-    for names_, key in ((hgnc.by_previous, "renamed_previous"), (hgnc.by_alias, "renamed_alias")):
-        if name in names_:
+    for older, key in ((hgnc.by_previous, "renamed_previous"), (hgnc.by_alias, "renamed_alias")):
+        if name in older:
             # the identifier, where there is one, settles a name that several genes share
-            found = names_[name] or hgnc.by_ensembl.get(gene.split(".")[0])
+            found = older[name] or hgnc.by_ensembl.get(gene.split(".")[0])
             count["ambiguous_names" if found is None else key] += 1
-            return found or name
-    return name
+            name = found or name
+            break
+    count["spaces_replaced"] += bool(re.search(r"\s", name))
+    return re.sub(r"\s+", "_", name)
 
 
 def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
