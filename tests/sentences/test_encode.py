@@ -188,6 +188,18 @@ def test_files_of_every_kind_are_read_in_slices(cells, tmp_path, kind, where):
     assert encoded.table["barcode"].to_list() == list(cells.obs_names)
 
 
+def test_ranked_words_are_taken_and_marked_as_a_plain_loop_does(cells):
+    ranked = encode.rank(cells)
+    words = [text.split() for text in sentences(cells)]
+    taken = ranked.take(np.array([5, 5, 0]))
+    assert taken.text().to_pylist() == [" ".join(words[row]) for row in (5, 5, 0)]
+    assert taken.expressed.tolist() == [len(words[row]) for row in (5, 5, 0)]
+    marked = ranked.presence(3).toarray()
+    names = np.array(ranked.vocabulary.words)
+    assert [set(names[row == 1]) for row in marked] == [set(own[:3]) for own in words]
+    assert ranked.text().to_pylist() == sentences(cells)  # nothing was changed in place
+
+
 def test_backed_anndata_is_read_from_its_file(cells, file):
     backed = anndata.read_h5ad(file, backed="r")
     assert sentences(backed) == sentences(cells)

@@ -90,19 +90,18 @@ class Ranked:
 
     def take(self, rows: np.ndarray) -> "Ranked":
         """Return some of the cells, in the order of `rows`."""
-        chosen = self._table(self.words)[rows]
+        shape = (len(self.starts) - 1, len(self.vocabulary.words))
+        chosen = sparse.csr_matrix((self.words, self.words, self.starts), shape=shape)[rows]
         return Ranked(self.vocabulary, chosen.indices, chosen.indptr, self.statistics[rows])
 
     def presence(self, top: int) -> sparse.csr_matrix:
         """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
-        place = np.arange(len(self.words)) - np.repeat(self.starts[:-1], np.diff(self.starts))
-        table = self._table((place < top).astype(np.float32))
-        table.eliminate_zeros()
-        return table
-
-    def _table(self, values: np.ndarray) -> sparse.csr_matrix:
-        shape = (len(self.starts) - 1, len(self.vocabulary.words))
-        return sparse.csr_matrix((values, self.words, self.starts), shape=shape)
+        lengths = np.diff(self.starts)
+        place = np.arange(len(self.words)) - np.repeat(self.starts[:-1], lengths)
+        words = self.words[place < top]
+        starts = np.concatenate([[0], np.cumsum(np.minimum(lengths, top))])
+        shape = (len(lengths), len(self.vocabulary.words))
+        return sparse.csr_matrix((np.ones(len(words), np.float32), words, starts), shape=shape)
 
 
 class Encoder:
