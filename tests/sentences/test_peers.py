@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import ages
 from helpers.sentences import encode, write
 from helpers.sentences.encode import Rule
 
@@ -23,20 +22,6 @@ def test_the_text_does_not_depend_on_the_sort_algorithm():
     assert sentences(anndata.AnnData(np.ones((1, 5000)), var=pd.DataFrame(index=genes)), top_n=0) == [
         " ".join(sorted(genes))
     ]
-
-
-def test_ages_that_the_peer_loses_are_kept():
-    lost = [
-        "fifth decade stage",
-        "18-month-old stage",
-        "15-19 year-old",
-        "80 year-old and over stage",
-        "newborn stage (0-28 days)",
-    ]
-    assert all(ages.parse(label).years is not None for label in lost)
-    assert ages.parse("infant stage (1-23 months)").years == pytest.approx(
-        12.5 / 12, abs=0.01
-    )  # not 23 months
 
 
 @pytest.mark.parametrize(

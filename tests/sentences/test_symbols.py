@@ -45,11 +45,6 @@ def test_white_space_spike_ins_and_suffixes_are_handled_and_counted():
     assert report["dropped_without_symbol"] == 2
 
 
-def test_duplicates_share_a_word_or_later_ones_are_dropped():
-    assert words(["A", "B", "A"])[0] == ["A", "B", "A"]
-    assert words(["A", "B", "A"], duplicates="first")[0] == ["A", "B", None]
-
-
 def test_case_collisions_are_counted_and_merge_only_when_upper_case_is_asked_for():
     found, report = words(["Actb", "ACTB", "Ttn"])
     assert found == ["Actb", "ACTB", "Ttn"]
