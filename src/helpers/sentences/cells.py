@@ -31,31 +31,25 @@ class Cells:
     """Cells by genes: values in blocks, annotation in slices; of a file, values are read when they are asked for."""
 
     def __init__(
-        self,
-        path: Path | None,
-        layer: str,
-        name: str,
-        values: Any,
-        obs: pd.DataFrame,
-        var: pd.DataFrame,
-        uns: Mapping[str, Any],
+        self, place: tuple[Path | None, str, str], values: Any, obs: pd.DataFrame, var: pd.DataFrame, uns: Any
     ) -> None:
-        self.path, self.layer, self.name = path, layer, name
+        self.place = self.path, self.layer, self.name = place
         self._values = values  # a matrix, or the name of one in the file
         barcode = names.BARCODE if names.BARCODE not in obs.columns else "cell_index"
         self._columns = {barcode: obs.index.to_series()} | {str(column): obs[column] for column in obs}
         self.n_cells = len(obs)
         self.schema = self.obs(0, 0).schema
         self.genes = [str(gene) for gene in var.index]
-        columns = {str(column): _arrow(var[column]) for column in var.columns}
-        text = {column: found for column, found in columns.items() if pa.types.is_string(found.type)}
-        self.gene_columns = {column: found.to_pylist() for column, found in text.items()}
+        told = {str(column): _arrow(var[column]) for column in var.columns}
+        self.gene_columns = {
+            key: one.to_pylist() for key, one in told.items() if pa.types.is_string(one.type)
+        }
         stated = {key: str(np.ravel(uns[key])[0]) for key in (ORGANISM, ORGANISM_TERM) if key in uns}
         self.organism = complete_organism(stated)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the file anew where a copy is sent."""
-        return open_cells, (self.path, self.layer, self.name)
+        return open_cells, self.place
 
     def block(self, start: int, stop: int) -> sparse.csr_matrix:
         """Return the values of a slice of cells, single or double precision, each column once a row."""
@@ -167,7 +161,7 @@ def _open_memory(adata: Any, path: Path | None, layer: str, name: str) -> Cells:
     values = _choose(held, layer, "the AnnData")
     var = _add_columns(adata.raw.var, adata.var) if layer == RAW else adata.var
     values = values.tocsr() if sparse.issparse(values) else values
-    return Cells(path, layer, name, values, adata.obs, var, adata.uns)
+    return Cells((path, layer, name), values, adata.obs, var, adata.uns)
 
 
 def _open_file(file: h5py.File, path: Path, layer: str, name: str) -> Cells | None:
@@ -196,7 +190,7 @@ def _open_file(file: h5py.File, path: Path, layer: str, name: str) -> Cells | No
     uns = file.get("uns", {})
     stated = (key for key in (ORGANISM, ORGANISM_TERM) if isinstance(uns.get(key), h5py.Dataset))
     uns = {key: read_elem(uns[key]) for key in stated}
-    return Cells(path, layer, name, held[layer], obs, var, uns)
+    return Cells((path, layer, name), held[layer], obs, var, uns)
 
 
 def _choose(held: Mapping[str, Any], layer: str, what: str) -> Any:

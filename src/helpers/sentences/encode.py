@@ -29,14 +29,11 @@ class Rule:
     ties
         Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
         gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
-    seed
-        Of the seeded order.
     layer
         ``"X"``, ``"raw"`` or the name of a layer.
-    case
-        ``"given"`` keeps the letters of symbols as they are, ``"upper"`` makes them capital.
-    duplicates
-        Columns that share a word: ``"sum"`` adds their molecules (logarithms are undone first), ``"first"`` takes one.
+    case, duplicates
+        ``"upper"`` makes symbols capital; columns that share a word: ``"sum"`` adds their molecules (logarithms are
+        undone first), ``"first"`` takes one.
     symbol_column
         Column of the gene table that holds the symbols; none: the first of `symbols.SYMBOL_COLUMNS`, else the index.
     gene_lists
@@ -110,14 +107,9 @@ class Encoder:
     def __init__(self, rule: Rule, source: cells.Cells, hgnc: symbols.Nomenclature | None = None) -> None:
         self.rule = rule
         self.vocabulary = symbols.build(
-            source.genes,
-            source.gene_columns,
-            symbol_column=rule.symbol_column,
-            hgnc=hgnc,
-            case=rule.case,
-            duplicates=rule.duplicates,
-            order=rule.ties,
-        )
+            source.genes, source.gene_columns, symbol_column=rule.symbol_column, hgnc=hgnc, case=rule.case,
+            duplicates=rule.duplicates, order=rule.ties,
+        )  # fmt: skip
         self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
         self.word_keys = _stable_keys(self.vocabulary.words if rule.ties == symbols.SEEDED else ())
 
@@ -148,10 +140,9 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Sentences of all cells with what was counted on the way.
+    """Sentences of all cells, and how many words the rule decides the place of, see `count_ties`.
 
-    ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list; ``ties``
-    counts words whose place the rule decides, see `count_ties`.
+    ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list.
     """
 
     table: pl.DataFrame
@@ -167,16 +158,12 @@ def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded
     """Make a sentence of every cell.
 
     Only genes with a finite value above zero enter. The sentence of a cell does not depend on other cells, on how
-    the matrix is stored, or on `block`.
+    the matrix is stored, or on `block`, the cells ranked at a time.
 
     Parameters
     ----------
     source
         AnnData (CSR, CSC or dense; in memory or backed) or the path of an .h5ad file.
-    rule
-        How a cell becomes a sentence, such as ``Rule(top_n=200)``.
-    block
-        Cells ranked at a time.
 
     Raises
     ------

@@ -98,12 +98,8 @@ def write(
         Sentences, see `read.read`.
     task
         ``"age"``, ``"cell_type"``, ``"tissue"``, or one of your own `templates`, a YAML file.
-    n_genes
-        Words of each sentence at most.
-    seed
-        Of the choice of templates.
-    side
-        ``"train"`` or ``"test"``; none: both.
+    n_genes, side
+        Words of each sentence at most; ``"train"`` or ``"test"``, none: both.
     organism, tissue
         Told where the data do not state them; none: templates that tell them are not used there.
 

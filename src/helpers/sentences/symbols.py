@@ -162,13 +162,9 @@ def read_hgnc(path: Path) -> Nomenclature:
         msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
         raise SentenceError(msg)
     rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
-    approved = frozenset(rows["symbol"])
-    return Nomenclature(
-        {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
-        _older_names(rows, "prev_symbol", approved),
-        _older_names(rows, "alias_symbol", approved),
-        digest(path),
-    )
+    by_ensembl = dict(rows.select("ensembl_gene_id", "symbol").drop_nulls().iter_rows())
+    older = [_older_names(rows, column) for column in ("prev_symbol", "alias_symbol")]
+    return Nomenclature(by_ensembl, *older, digest(path))
 
 
 def read_table(path: Path, what: str) -> pl.DataFrame:
@@ -245,16 +241,12 @@ def _word(
     return re.sub(r"\s+", "_", name)
 
 
-def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for symbol, older in rows.select("symbol", column).drop_nulls().iter_rows():
-        for name in older.split("|"):
-            if name not in approved:
-                found[name] = symbol if found.get(name, symbol) == symbol else None
-    return found
+def _older_names(rows: pl.DataFrame, column: str) -> dict[str, str | None]:
+    pairs = rows.select("symbol", pl.col(column).str.split("|")).explode(column).drop_nulls()
+    older = pairs.filter(~pl.col(column).is_in(rows["symbol"].to_list())).group_by(column).agg("symbol")
+    return {name: found[0] if len(set(found)) == 1 else None for name, found in older.iter_rows()}
 
 
 @cache
 def _ensembl_symbols() -> dict[str, str]:
-    table = study.genes().drop_nulls()
-    return dict(zip(table["ensembl_id"].to_list(), table["symbol"].to_list(), strict=True))
+    return dict(study.genes().select("ensembl_id", "symbol").drop_nulls().iter_rows())

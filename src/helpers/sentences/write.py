@@ -60,14 +60,9 @@ class Options:
     ----------
     split
         ``"donors"``: whole donors to train or test; ``"cells"``: single cells, which leaks donors; ``"none"``.
-    test_fraction
-        Target share of the test side.
-    chunk_cells
-        Cells of one file.
-    missing_age
-        ``"keep"`` or ``"drop"``: cells whose age is not known.
-    copies
-        ``"drop"`` or ``"keep"``: cells that say ``is_primary_data == False``, which are copies of another data set's.
+    missing_age, copies
+        ``"keep"`` or ``"drop"``: cells whose age is not known; cells that say ``is_primary_data == False``, which are
+        copies of another data set's.
     donor_column, age_column
         Columns of the donor and of the age; none: found.
     organism
@@ -257,8 +252,9 @@ def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> froz
         msg = f"{out} is split with {was}, not with {rule}. {ELSEWHERE}"
         raise SentenceError(msg)
     merged = pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum())
-    share, seed = options.test_fraction, options.seed
-    held = split.split_donors(merged, target=share, seed=seed, settled=before["sides"])
+    held = split.split_donors(
+        merged, target=rule["test_fraction"], seed=options.seed, settled=before["sides"]
+    )
     sides = before["sides"] | {name: split.TEST if name in held else split.TRAIN for name in merged["name"]}
     write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
     return held
@@ -415,10 +411,17 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
     here = folder / README
     if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
         return  # somebody's own
-    configs = {name or "default": _list_files({name: manifest}) for name, manifest in manifests.items()}
+    configs = {name or "default": [name] for name in manifests}
     if len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1:
-        configs = {"default": _list_files(manifests), **configs}
-    listed = [{"config_name": name, "data_files": files} for name, files in configs.items() if files]
+        configs = {"default": list(manifests), **configs}
+    listed = []
+    for config, own in configs.items():
+        paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
+        for name in own:
+            for file in manifests[name]["files"]:
+                paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
+        files = [{"split": side, "path": found} for side, found in paths.items() if found]
+        listed += [{"config_name": config, "data_files": files}] if files else []
     head = yaml.safe_dump({"configs": listed}, sort_keys=False, allow_unicode=True)
     total = sum(manifest["cells"] for manifest in manifests.values())
     text = (
@@ -427,15 +430,6 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
     )
     with writing(here) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def _list_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the files of each side; without a split all are train."""
-    paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
-    for name, manifest in manifests.items():
-        for file in manifest["files"]:
-            paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
-    return [{"split": side, "path": found} for side, found in paths.items() if found]
 
 
 def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
