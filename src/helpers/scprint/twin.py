@@ -25,12 +25,8 @@ ONTOLOGY_FILE, TRUTH_FILE = "cell_ontology.obo", "truth.json"
 TERMS_TABLE = "embedding_twin_labels.csv"
 SIZES = {"demo": (200_000, 10), "tiny": (12_000, 6)}
 # what a block tells of a class: spread between labels over spread within
-LEAKS = {
-    ("other", "assay"): 0.5,
-    ("other", "cell_type"): 0.3,
-    ("age_group", "disease"): 1.0,
-    ("tissue", "cell_type"): 0.7,
-}
+LEAKS = {("other", "assay"): 0.5, ("other", "cell_type"): 0.3}
+LEAKS |= {("age_group", "disease"): 1.0, ("tissue", "cell_type"): 0.7}
 OWN = dict.fromkeys(layout.CLASSES, 2.0) | dict.fromkeys(("age_group", "assay", "ethnicity"), 1.5)
 OWN |= {"cell_type": 0.35, "tissue": 0.7, "disease": 0.8}
 # cell types of one group lie near each other: what their group adds to the block
@@ -109,17 +105,12 @@ def read_truth(folder: Path) -> dict[str, Any] | None:
 def _ontology(terms: pl.DataFrame) -> str:
     """Write the cell types under one parent each."""
     types = terms.filter(pl.col("class") == "cell_type")
-    groups = [
-        (f"TWIN:{group}", f"{group} cell", "TWIN:cell")
-        for group in types["groups"].unique(maintain_order=True)
-    ]
-    known = [
-        (identifier, name, f"TWIN:{group}")
-        for identifier, name, group in types.select("id", "name", "groups").rows()
-    ]
+    groups = types.select("groups").unique(maintain_order=True)
+    terms = [(f"TWIN:{group}", f"{group} cell", "cell") for (group,) in groups.rows()]
+    terms += types.select("id", "name", "groups").rows()
     text = "format-version: 1.2\nontology: twin\n\n[Term]\nid: TWIN:cell\nname: cell\n"
-    for identifier, name, parent in groups + known:
-        text += f"\n[Term]\nid: {identifier}\nname: {name}\nis_a: {parent}\n"
+    for identifier, name, parent in terms:
+        text += f"\n[Term]\nid: {identifier}\nname: {name}\nis_a: TWIN:{parent}\n"
     return text
 
 

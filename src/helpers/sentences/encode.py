@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,56 +12,11 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from helpers.sentences import cells, kernels, symbols
+from helpers.sentences.symbols import STANDARD, Rule
 
 SENTENCE, EXPRESSED = "cell_sentence", "n_expressed"
 # Cells that are ranked at a time: as few as keep the compiled loops busy, since their words stand in memory.
 BLOCK = 250
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a cell becomes a sentence. Checks itself.
-
-    Parameters
-    ----------
-    top_n
-        Words of a sentence at most; 0: all expressed genes.
-    ties
-        Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
-        gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
-    layer
-        ``"X"``, ``"raw"`` or the name of a layer.
-    case, duplicates
-        ``"upper"`` makes symbols capital; columns that share a word: ``"sum"`` adds their molecules (logarithms are
-        undone first), ``"first"`` takes one.
-    symbol_column
-        Column of the gene table that holds the symbols; none: the first of `symbols.SYMBOL_COLUMNS`, else the index.
-    gene_lists
-        Named lists of symbols or Ensembl identifiers; each gives a further sentence of its genes alone.
-    """
-
-    top_n: int = 2_000
-    ties: str = symbols.SYMBOL_ORDER
-    seed: int = 0
-    layer: str = cells.X
-    case: str = symbols.GIVEN
-    duplicates: str = symbols.SUM
-    symbol_column: str | None = None
-    gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        most = "give the most words a sentence may have, or 0 for all expressed genes"
-        symbols.require(self, "top_n", self.top_n >= 0, most)
-        symbols.choose(
-            self,
-            ties=(symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED),
-            case=(symbols.GIVEN, symbols.UPPER),
-            duplicates=(symbols.SUM, symbols.FIRST),
-        )
-
-
-STANDARD = Rule()
 
 
 @dataclass(frozen=True)
@@ -106,10 +61,7 @@ class Encoder:
 
     def __init__(self, rule: Rule, source: cells.Cells, hgnc: symbols.Nomenclature | None = None) -> None:
         self.rule = rule
-        self.vocabulary = symbols.build(
-            source.genes, source.gene_columns, symbol_column=rule.symbol_column, hgnc=hgnc, case=rule.case,
-            duplicates=rule.duplicates, order=rule.ties,
-        )  # fmt: skip
+        self.vocabulary = symbols.build(source.genes, source.gene_columns, rule, hgnc)
         self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
         self.word_keys = _stable_keys(self.vocabulary.words if rule.ties == symbols.SEEDED else ())
 

@@ -15,6 +15,7 @@ from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
 from helpers.files import digest
+from helpers.sentences import cells
 
 GIVEN, UPPER = "given", "upper"
 SUM, FIRST = "sum", "first"
@@ -36,6 +37,66 @@ _COUNTED = (
     "dropped_without_symbol", "dropped_spike_ins", "mapped_from_ensembl", "renamed_previous", "renamed_alias",
     "ambiguous_names", "suffixes_removed", "spaces_replaced",
 )  # fmt: skip
+
+
+def choose(options: Any, **allowed: Sequence[str]) -> None:
+    """Refuse options of which one is not among those allowed."""
+    for what, values in allowed.items():
+        wanted = f"choose one of {', '.join(map(repr, values))}"
+        require(options, what, getattr(options, what) in values, wanted)
+
+
+def require(options: Any, what: str, holds: bool, wanted: str) -> None:  # noqa: FBT001
+    """Refuse an option for which something does not hold, and say what is wanted."""
+    if not holds:
+        msg = f"{what} is {getattr(options, what)!r}; {wanted}."
+        raise SentenceError(msg)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a cell becomes a sentence. Checks itself.
+
+    Parameters
+    ----------
+    top_n
+        Words of a sentence at most; 0: all expressed genes.
+    ties
+        Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
+        gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
+    layer
+        ``"X"``, ``"raw"`` or the name of a layer.
+    case, duplicates
+        ``"upper"`` makes symbols capital; columns that share a word: ``"sum"`` adds their molecules (logarithms are
+        undone first), ``"first"`` takes one.
+    symbol_column
+        Column of the gene table that holds the symbols; none: the first of `SYMBOL_COLUMNS`, else the index.
+    gene_lists
+        Named lists of symbols or Ensembl identifiers; each gives a further sentence of its genes alone.
+    """
+
+    top_n: int = 2_000
+    ties: str = SYMBOL_ORDER
+    seed: int = 0
+    layer: str = cells.X
+    case: str = GIVEN
+    duplicates: str = SUM
+    symbol_column: str | None = None
+    gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        most = "give the most words a sentence may have, or 0 for all expressed genes"
+        require(self, "top_n", self.top_n >= 0, most)
+        choose(
+            self,
+            ties=(SYMBOL_ORDER, FILE_ORDER, SEEDED),
+            case=(GIVEN, UPPER),
+            duplicates=(SUM, FIRST),
+        )
+
+
+STANDARD = Rule()
 
 
 @dataclass(frozen=True)
@@ -83,14 +144,10 @@ class Vocabulary:
 def build(
     index: Sequence[str],
     columns: Mapping[str, Sequence[str | None]],
-    *,
-    symbol_column: str | None = None,
+    rule: Rule = STANDARD,
     hgnc: Nomenclature | None = None,
-    case: str = GIVEN,
-    duplicates: str = SUM,
-    order: str = SYMBOL_ORDER,
 ) -> Vocabulary:
-    """Turn the gene axis of a matrix, its names and the text columns of its table, into words by the options of a rule.
+    """Turn the gene axis of a matrix, its names and the text columns of its table, into words.
 
     Identifiers without a symbol and spike-ins are dropped; white space inside a name becomes an underscore; columns
     of one word are one word.
@@ -100,30 +157,28 @@ def build(
     >>> build(["MYH7", "ENSA", "ENSG00000000001"], {}).words
     ('ENSA', 'MYH7')
     """
-    if symbol_column is not None and symbol_column not in columns:
-        msg = f"no column {symbol_column!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
+    if rule.symbol_column is not None and rule.symbol_column not in columns:
+        msg = f"no column {rule.symbol_column!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
         raise SentenceError(msg)
-    source = symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
+    source = rule.symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
     hgnc = hgnc or Nomenclature()
     known = {**_ensembl_symbols(), **hgnc.by_ensembl}
     count: Counter[str] = Counter()
-    labels = [
-        _word(name, gene, known=known, hgnc=hgnc, count=count)
-        for name, gene in zip(columns[source] if source else index, index, strict=True)
-    ]
-    if case == UPPER:
+    pairs = zip(columns[source] if source else index, index, strict=True)
+    labels = [_word(name, gene, known, hgnc, count) for name, gene in pairs]
+    if rule.case == UPPER:
         labels = [None if label is None else label.upper() for label in labels]
     times = Counter(label for label in labels if label is not None)
     if not times:
+        remedy = "Name the column of symbols, or an HGNC file that knows the identifiers."
         msg = (
-            f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). "
-            "Name the column of symbols, or an HGNC file that knows the identifiers."
+            f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). {remedy}"
         )
         raise SentenceError(msg)
-    words = tuple(times) if order == FILE_ORDER else tuple(sorted(times))
+    words = tuple(times) if rule.ties == FILE_ORDER else tuple(sorted(times))
     rank = {word: number for number, word in enumerate(words)}
     word_of_column = np.array([rank.get(label, -1) for label in labels], dtype=np.int32)
-    if duplicates == FIRST:
+    if rule.duplicates == FIRST:
         first = np.unique(word_of_column, return_index=True)[1]
         word_of_column = np.where(np.isin(np.arange(len(labels)), first), word_of_column, np.int32(-1))
     report = {
@@ -198,23 +253,8 @@ def fold(words: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def choose(options: Any, **allowed: Sequence[str]) -> None:
-    """Refuse options of which one is not among those allowed."""
-    for what, values in allowed.items():
-        require(
-            options, what, getattr(options, what) in values, f"choose one of {', '.join(map(repr, values))}"
-        )
-
-
-def require(options: Any, what: str, holds: bool, wanted: str) -> None:  # noqa: FBT001
-    """Refuse an option for which something does not hold, and say what is wanted."""
-    if not holds:
-        msg = f"{what} is {getattr(options, what)!r}; {wanted}."
-        raise SentenceError(msg)
-
-
 def _word(
-    stated: str | None, gene: str, *, known: Mapping[str, str], hgnc: Nomenclature, count: Counter[str]
+    stated: str | None, gene: str, known: Mapping[str, str], hgnc: Nomenclature, count: Counter[str]
 ) -> str | None:
     name = "" if stated is None else str(stated).strip()
     if suffixed := _SUFFIX.match(name):

@@ -301,8 +301,9 @@ def _plan(
         sides = {"": kept}
     else:
         if options.split == split.CELLS:
-            barcodes = opened.text(columns[0])
-            test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
+            # by a hash of the barcode, so that chunks do not matter
+            lots = [split.lot(options.seed, 0, barcode) for barcode in opened.text(columns[0])]
+            test = np.array(lots) < options.test_fraction
         else:
             test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
         sides = {split.TRAIN: kept & ~test, split.TEST: kept & test}
