@@ -66,9 +66,8 @@ def test_cells_without_an_answer_or_words_are_left_out_and_counted(tmp_path):
 
 
 def test_no_prompt_tells_its_answer(written, tmp_path):
-    for task in prompts.read_tasks():
-        for template in prompts.read_tasks()[task].templates:
-            assert "{" + prompts.read_tasks()[task].answer + "}" not in template
+    for task in prompts.read_tasks().values():
+        assert not [template for template in task["templates"] if "{" + task["answer"] + "}" in template]
     bad = tmp_path / "bad.yaml"
     bad.write_text("age:\n  answer: age\n  templates: ['{n} {sentence} {age}']\n")
     with pytest.raises(SentenceError, match=r"must not tell the answer 'age'"):

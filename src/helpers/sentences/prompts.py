@@ -32,15 +32,6 @@ COLUMNS = {
 BATCH = 5_000
 
 
-class Task(NamedTuple):
-    """One question: the column of the answer, its wording, the templates of the prompt."""
-
-    name: str
-    answer: str
-    response: str
-    templates: tuple[str, ...]
-
-
 class Prompted(NamedTuple):
     """What was written: lines, and what became of cells.
 
@@ -54,8 +45,8 @@ class Prompted(NamedTuple):
     untold: int
 
 
-def read_tasks(path: Path | None = None) -> dict[str, Task]:
-    """Read prompt templates: the package's own, or a YAML file of the same form."""
+def read_tasks(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Read the tasks, their answer, its wording and the templates: the package's own, or a YAML file of that form."""
     path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml")
     tasks = {}
     for name, stated in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
@@ -69,7 +60,13 @@ def read_tasks(path: Path | None = None) -> dict[str, Task]:
                 f"answer {answer!r}, and may tell {', '.join(COLUMNS)}. First fault: {(faults or ['no template'])[0]!r}."
             )
             raise SentenceError(msg)
-        tasks[name] = Task(name, answer, stated.get("response", "{answer}"), templates)
+        tasks[name] = {
+            "task": name,
+            "answer": answer,
+            "response": "{answer}",
+            **stated,
+            "templates": templates,
+        }
     return tasks
 
 
@@ -116,7 +113,7 @@ def write(
     there = table.collect_schema().names()
     columns = {key: next((name for name in found if name in there), None) for key, found in COLUMNS.items()}
     told = {key: value for key, value in {"organism": organism, "tissue": tissue}.items() if value}
-    answer = tasks[task].answer
+    answer = tasks[task]["answer"]
     if columns[answer] is None and answer not in told:
         msg = f"the sentences have no column for the answer {answer!r}; they have: {', '.join(there)}."
         raise SentenceError(msg)
@@ -144,7 +141,13 @@ def write(
 
 
 def _make(
-    row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], seed: int, number: int
+    row: Mapping[str, Any],
+    words: list[str],
+    task: Mapping[str, Any],
+    *,
+    told: Mapping[str, str],
+    seed: int,
+    number: int,
 ) -> dict[str, Any] | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
@@ -154,8 +157,8 @@ def _make(
     facts = dict.fromkeys(COLUMNS) | told | given
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
-    usable = [text for text in task.templates if _find_fields(text) <= known]
-    if task.answer not in known or not words or not usable:
+    usable = [text for text in task["templates"] if _find_fields(text) <= known]
+    if task["answer"] not in known or not words or not usable:
         return None
     cell = f"row {number}" if facts["barcode"] is None else facts["barcode"]
     draw = hashlib.blake2b(f"{seed}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
@@ -163,8 +166,8 @@ def _make(
     said = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {
         "prompt": template.format(n=len(words), sentence=" ".join(words), **said),
-        "response": task.response.format(answer=said[task.answer]),
-        "task": task.name,
+        "response": task["response"].format(answer=said[task["answer"]]),
+        "task": task["task"],
         "n_genes": len(words),
         **{name: facts[name] for name in ("dataset", "side", "donor", "barcode")},
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -39,18 +39,16 @@ _COUNTED = (
 )  # fmt: skip
 
 
-def choose(options: Any, **allowed: Sequence[str]) -> None:
-    """Refuse options of which one is not among those allowed."""
-    for what, values in allowed.items():
-        wanted = f"choose one of {', '.join(map(repr, values))}"
-        require(options, what, getattr(options, what) in values, wanted)
-
-
-def require(options: Any, what: str, holds: bool, wanted: str) -> None:  # noqa: FBT001
-    """Refuse an option for which something does not hold, and say what is wanted."""
-    if not holds:
-        msg = f"{what} is {getattr(options, what)!r}; {wanted}."
-        raise SentenceError(msg)
+def check(options: Any, *faults: tuple[str, bool, str]) -> None:
+    """Refuse an option that is not of those its type lists, or that has a fault: its name, whether, what is wanted."""
+    kinds = get_type_hints(type(options)).items()
+    listed = {what: get_args(kind) for what, kind in kinds if get_origin(kind) is Literal}
+    for what, allowed in listed.items():
+        faults += ((what, getattr(options, what) not in allowed, f"choose one of {str(allowed)[1:-1]}"),)
+    for what, wrong, wanted in faults:
+        if wrong:
+            msg = f"{what} is {getattr(options, what)!r}; {wanted}."
+            raise SentenceError(msg)
 
 
 @dataclass(frozen=True)
@@ -76,24 +74,18 @@ class Rule:
     """
 
     top_n: int = 2_000
-    ties: str = SYMBOL_ORDER
+    ties: Literal["symbol", "file", "seeded"] = SYMBOL_ORDER
     seed: int = 0
     layer: str = cells.X
-    case: str = GIVEN
-    duplicates: str = SUM
+    case: Literal["given", "upper"] = GIVEN
+    duplicates: Literal["sum", "first"] = SUM
     symbol_column: str | None = None
     gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         most = "give the most words a sentence may have, or 0 for all expressed genes"
-        require(self, "top_n", self.top_n >= 0, most)
-        choose(
-            self,
-            ties=(SYMBOL_ORDER, FILE_ORDER, SEEDED),
-            case=(GIVEN, UPPER),
-            duplicates=(SUM, FIRST),
-        )
+        check(self, ("top_n", self.top_n < 0, most))
 
 
 STANDARD = Rule()

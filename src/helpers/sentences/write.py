@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -36,17 +37,9 @@ MARK = "Written by musclebook sentences."
 MOUSE = {"Mus musculus", "NCBITaxon:10090"}
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
 # Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
-PUBLICATION_COLUMNS = {
-    "collection_id": "collection_id",
-    "title": "publication_title",
-    "doi": "publication_doi",
-    "description": "publication_description",
-    "contact_name": "publication_contact_name",
-    "contact_email": "publication_contact_email",
-}
-_UUID = re.compile(
-    r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
-)
+TOLD = ("title", "doi", "description", "contact_name", "contact_email")
+PUBLICATION_COLUMNS = {"collection_id": "collection_id"} | {name: f"publication_{name}" for name in TOLD}
+_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-f])")
 _PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 ELSEWHERE = "Choose another folder, or remove this one."
 _log = logging.getLogger(__name__)
@@ -72,12 +65,12 @@ class Options:
     """
 
     rule: encode.Rule = encode.STANDARD
-    split: str = split.DONORS
+    split: Literal["donors", "cells", "none"] = split.DONORS
     test_fraction: float = 0.05
     seed: int = 0
     chunk_cells: int = 10_000
-    missing_age: str = KEEP
-    copies: str = DROP
+    missing_age: Literal["keep", "drop"] = KEEP
+    copies: Literal["drop", "keep"] = DROP
     donor_column: str | None = None
     age_column: str | None = None
     organism: str | None = None
@@ -85,11 +78,12 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        sides = (split.DONORS, split.CELLS, split.NONE)
-        symbols.choose(self, split=sides, missing_age=(KEEP, DROP), copies=(DROP, KEEP))
-        symbols.require(self, "chunk_cells", self.chunk_cells >= 1, "a file holds at least one cell")
         share = "give a share above 0 and below 1, or split='none'"
-        symbols.require(self, "test_fraction", 0 < self.test_fraction < 1, share)
+        symbols.check(
+            self,
+            ("chunk_cells", self.chunk_cells < 1, "a file holds at least one cell"),
+            ("test_fraction", not 0 < self.test_fraction < 1, share),
+        )
 
 
 STANDARD = Options()
@@ -173,9 +167,8 @@ def read_collections(path: Path) -> pl.DataFrame:
         msg = f"{path} needs a column {DATASET_ID!r} and publication columns; it has: {', '.join(table.columns)}."
         raise SentenceError(msg)
     table = table.select(DATASET_ID, *wanted).cast(pl.String).unique(maintain_order=True)
-    if table[DATASET_ID].is_duplicated().any():
-        twice = table.filter(pl.col(DATASET_ID).is_duplicated())[DATASET_ID][0]
-        msg = f"{path} has different rows for data set {twice!r}; keep one row for each."
+    if len(twice := table.filter(pl.col(DATASET_ID).is_duplicated())):
+        msg = f"{path} has different rows for data set {twice[DATASET_ID][0]!r}; keep one row for each."
         raise SentenceError(msg)
     return table
 
@@ -450,8 +443,8 @@ def _find_copies(source: cells.Cells, options: Options) -> np.ndarray:
 
 def _describe_source(name: str, collections: pl.DataFrame | None) -> dict[str, str | None]:
     """Return the constant columns of a data set: the UUID in its name, its publication; null what is not known."""
-    uuid = _UUID.search(name.lower())
-    found: dict[str, str | None] = {DATASET_ID: "-".join(uuid.groups()) if uuid else None}
+    stated = _UUID.search(name.lower())
+    found: dict[str, str | None] = {DATASET_ID: str(UUID(stated[0])) if stated else None}
     if collections is None:
         return found
     rows = collections.filter(pl.col(DATASET_ID).str.to_lowercase() == (found[DATASET_ID] or ""))
