@@ -33,15 +33,10 @@ def named(decoder, class_name, code, *, to="name"):
 
 def test_organisms_need_no_file(tmp_path):
     decoder = labels.beside(tmp_path)
+    assert (named(decoder, "organism", 16), named(decoder, "cell_type_2", 412)) == ("16", "412")
     four = [named(decoder, "organism", code) for code in (0, 2, 11, 15)]
     assert four == ["mouse", "arabidopsis", "human", "rabbit"]
     assert named(decoder, "organism", 11, to="id") == "NCBITaxon:9606"
-
-
-def test_undecoded_labels_stay_numbers():
-    decoder = labels.built_in()
-    assert named(decoder, "organism", 16) == "16"
-    assert named(decoder, "cell_type_2", 412) == "412"
 
 
 @pytest.mark.parametrize(

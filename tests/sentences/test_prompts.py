@@ -34,17 +34,6 @@ def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, 
     assert len({row["prompt"].split(" ")[0] for row in rows}) > 1  # several templates
 
 
-def test_a_cell_with_fewer_genes_than_asked_for_says_so(tmp_path):
-    pl.DataFrame({"cell_sentence": ["A B"], "age": [50.0], "barcode": ["c"]}).write_parquet(
-        tmp_path / "x.parquet"
-    )
-    prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
-    [row] = lines(tmp_path / "p.jsonl")
-    assert row["n_genes"] == 2
-    assert "200" not in row["prompt"]
-    assert row["response"] == "50 years"
-
-
 def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
     prompts.write(written, tmp_path / "a.jsonl", task="age", n_genes=5)
     prompts.write(sorted(written.rglob("*.parquet"))[::-1], tmp_path / "b.jsonl", task="age", n_genes=5)
@@ -54,15 +43,6 @@ def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
     assert by[0] == by[1]
     prompts.write(written, tmp_path / "c.jsonl", task="age", n_genes=5, seed=1)
     assert {row["barcode"]: row["prompt"] for row in lines(tmp_path / "c.jsonl")} != by[0]
-
-
-def test_cells_without_an_answer_or_words_are_left_out_and_counted(tmp_path):
-    table = pl.DataFrame(
-        {"cell_sentence": ["A", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
-    )
-    table.write_parquet(tmp_path / "x.parquet")
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
-    assert (made.lines, made.left_out) == (1, 2)
 
 
 def test_no_prompt_tells_its_answer(written, tmp_path):
@@ -120,3 +100,12 @@ def test_cells_of_others_have_names_and_several_templates(tmp_path, column):
     rows = lines(tmp_path / "p.jsonl")
     assert [row["barcode"] for row in rows] == cells[column]
     assert len({row["prompt"] for row in rows}) > 1
+
+
+def test_cells_of_few_genes_say_so_and_those_without_answer_or_words_are_left_out(tmp_path):
+    table = {"cell_sentence": ["A B", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
+    pl.DataFrame(table).write_parquet(tmp_path / "x.parquet")
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
+    assert (made.lines, made.left_out) == (1, 2)
+    [row] = lines(tmp_path / "p.jsonl")
+    assert (row["n_genes"], row["response"], "200" in row["prompt"]) == (2, "50 years", False)

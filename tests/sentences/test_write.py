@@ -61,9 +61,8 @@ def test_a_finished_chunk_is_not_written_again(file, tmp_path, monkeypatch):
     (tmp_path / "cells" / "train" / "chunk_0001.parquet").unlink()
     made = []
     original = shards._make_group
-    monkeypatch.setattr(
-        shards, "_make_group", lambda job, rows: made.append(len(rows)) or original(job, rows)
-    )
+    spy = lambda job, rows: made.append(len(rows)) or original(job, rows)  # noqa: E731
+    monkeypatch.setattr(shards, "_make_group", spy)
     write.write(file, tmp_path, options=options)
     assert made == [20]
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
@@ -76,9 +75,8 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, fi
     before = content(out)
     with pytest.raises(SentenceError, match=r"holds sentences of another run \(different: options\)"):
         write.write(file, out, options=Options(test_fraction=0.2, rule=encode.Rule(top_n=5)))
-    with pytest.raises(
-        SentenceError, match=r"is split with .'seed': 0, 'test_fraction': 0.2., not with .'seed': 1,"
-    ):
+    split = r"is split with .'seed': 0, 'test_fraction': 0.2., not with .'seed': 1,"
+    with pytest.raises(SentenceError, match=split):
         write.write(file, out, options=Options(test_fraction=0.2, seed=1))
     cells.X[0, 0] = 99
     cells.write_h5ad(file)
