@@ -57,6 +57,21 @@ def test_no_prompt_tells_its_answer(written, tmp_path):
         prompts.read_tasks(bad)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[1, 2]", "age: x", "age: {templates: 3}", "a: [", "age: {templates: ['{n} {sentence} {']}", None],
+)
+def test_a_file_of_templates_that_is_none_is_named(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SentenceError, match=r"(?s)mine.yaml cannot be read as tasks .*Give a YAML file"):
+        prompts.read_tasks(path)
+    path.write_text("age: {response: '{years}', templates: ['{n} {sentence}']}")
+    with pytest.raises(SentenceError, match=r"mine.yaml: task 'age' cannot be used.*'{years}'"):
+        prompts.read_tasks(path)
+
+
 def test_an_unknown_task_or_a_missing_answer_is_refused(written, tmp_path):
     with pytest.raises(SentenceError, match=r"no task 'sex'; choose one of age, cell_type, tissue"):
         prompts.write(written, tmp_path / "p.jsonl", task="sex")

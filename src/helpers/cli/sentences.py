@@ -105,9 +105,7 @@ def prompts(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
         templates=templates,
     )  # fmt: skip
-    screen.say(
-        f"{made.lines:,} prompts in {out}; {made.left_out:,} cells left out for want of an answer."
-    )
+    screen.say(f"{made.lines:,} prompts in {out}; {made.left_out:,} cells left out for want of an answer.")
     if made.trimmed:
         screen.say(
             f"Padding was cut off in {made.trimmed:,} of them: words of genes that the cell does not express."

@@ -47,27 +47,31 @@ class Prompted(NamedTuple):
 
 def read_tasks(path: Path | None = None) -> dict[str, dict[str, Any]]:
     """Read the tasks, their answer, its wording and the templates: the package's own, or a YAML file of that form."""
-    path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml")
-    tasks = {}
-    for name, stated in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
-        templates = tuple(stated.get("templates", ()))
-        answer = stated.get("answer", name)
-        allowed = {"n", "sentence", *COLUMNS} - {answer}
-        faults = [text for text in templates if not {"n", "sentence"} <= _find_fields(text) <= allowed]
-        if not templates or faults or answer not in COLUMNS:
-            msg = (
-                f"{path}: task {name!r} cannot be used. Each template needs {{n}} and {{sentence}}, must not tell the "
-                f"answer {answer!r}, and may tell {', '.join(COLUMNS)}. First fault: {(faults or ['no template'])[0]!r}."
-            )
-            raise SentenceError(msg)
-        tasks[name] = {
-            "task": name,
-            "answer": answer,
-            "response": "{answer}",
-            **stated,
-            "templates": templates,
-        }
-    return tasks
+    path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml").expanduser()
+    try:
+        listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items()
+        return {name: _check_task(path, name, stated) for name, stated in listed}
+    except SentenceError:
+        raise
+    except (OSError, AttributeError, TypeError, ValueError, RecursionError, yaml.YAMLError) as problem:
+        msg = f"{path} cannot be read as tasks ({problem}). Give a YAML file of tasks, each with a list of templates."
+        raise SentenceError(msg) from problem
+
+
+def _check_task(path: Path, name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+    templates, answer = tuple(stated.get("templates", ())), stated.get("answer", name)
+    response = stated.get("response", "{answer}")
+    allowed = {"n", "sentence", *COLUMNS} - {answer}
+    faults = [text for text in templates if not {"n", "sentence"} <= _find_fields(text) <= allowed]
+    faults += [response] if _find_fields(response) - {"answer"} else []
+    if not templates or faults or answer not in COLUMNS:
+        msg = (
+            f"{path}: task {name!r} cannot be used. Each template needs {{n}} and {{sentence}}, must not tell the "
+            f"answer {answer!r}, and may tell {', '.join(COLUMNS)}; the response tells {{answer}} alone. "
+            f"First fault: {(faults or ['no template'])[0]!r}."
+        )
+        raise SentenceError(msg)
+    return {"task": name, "answer": answer, "response": response, "templates": templates}
 
 
 def write(
