@@ -1,11 +1,13 @@
 """Work handed to threads of this machine or to the workers of a Dask cluster, with one clear error where one is lost."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 WAIT = 30.0  # seconds for workers to appear, and for lost ones to come back
 HOW = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`, on machines that see the same paths."
 
@@ -61,6 +63,16 @@ class Cluster:
             f"the cluster at {self.address} was lost ({why[:200]}). Finished files are kept: start it again and repeat "
             "the command, it goes on where it stopped."
         )
+
+
+def ahead(started: Iterable[T], number: int) -> Iterator[T]:
+    """Give what an iterator starts, in order, with at most `number` under way."""
+    under_way: deque[T] = deque()
+    for one in started:
+        under_way.append(one)
+        if len(under_way) >= number:
+            yield under_way.popleft()
+    yield from under_way
 
 
 @contextmanager

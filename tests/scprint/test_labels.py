@@ -33,15 +33,10 @@ def named(decoder, class_name, code, *, to="name"):
 
 def test_organisms_need_no_file(tmp_path):
     decoder = labels.beside(tmp_path)
+    assert (named(decoder, "organism", 16), named(decoder, "cell_type_2", 412)) == ("16", "412")
     four = [named(decoder, "organism", code) for code in (0, 2, 11, 15)]
     assert four == ["mouse", "arabidopsis", "human", "rabbit"]
     assert named(decoder, "organism", 11, to="id") == "NCBITaxon:9606"
-
-
-def test_undecoded_labels_stay_numbers():
-    decoder = labels.built_in()
-    assert named(decoder, "organism", 16) == "16"
-    assert named(decoder, "cell_type_2", 412) == "412"
 
 
 @pytest.mark.parametrize(
@@ -75,11 +70,6 @@ def test_lazy_and_whole_tables_are_decoded_alike(decoder):
     assert_frame_equal(labels.decode(frame.lazy(), decoder).collect(), labels.decode(frame, decoder))
 
 
-def test_what_is_written_is_read(tmp_path, decoder):
-    labels.write(tmp_path / "d.json", decoder)
-    assert_frame_equal(labels.read(tmp_path / "d.json"), decoder, check_row_order=False)
-
-
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -110,19 +100,12 @@ class Hostile:
         return (os.system, ("touch hacked",))
 
 
-def test_a_hostile_checkpoint_runs_nothing(tmp_path, monkeypatch):
+def test_a_hostile_checkpoint_runs_nothing_and_odd_objects_are_passed_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = checkpoint_file(
-        tmp_path / "m.ckpt", {"state": Hostile(), "hyper_parameters": {"label_decoders": DECODERS}}
-    )
-    assert named(labels.read(path), "cell_type", 0) == "CL:0000097"
-    assert not (tmp_path / "hacked").exists()
-
-
-def test_unknown_objects_of_a_checkpoint_are_passed_over(tmp_path):
-    held = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": collections.Counter("aab")}
-    content = {"state": held, "hyper_parameters": {"label_decoders": DECODERS}}
+    odd = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": collections.Counter("aab")}
+    content = {"state": [Hostile(), odd], "hyper_parameters": {"label_decoders": DECODERS}}
     assert named(labels.read(checkpoint_file(tmp_path / "m.ckpt", content)), "cell_type", 0) == "CL:0000097"
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
@@ -145,13 +128,17 @@ def test_a_table_of_predictions_keeps_its_classes(tmp_path):
     read = labels.read_predicted(tmp_path / "t.parquet")
     assert read.columns == ["cell_type", "sex", "x"]
     assert read["sex"].to_list() == ["female", "male"]
+    twice = {"pred_cell_type": ["a"], "cell_type": ["b"]}
+    pl.DataFrame(twice).write_parquet(tmp_path / "w.parquet")
+    with pytest.raises(PartError, match="names one class twice: pred_cell_type, cell_type"):
+        labels.read_predicted(tmp_path / "w.parquet")
     pl.DataFrame({"q": [1]}).write_parquet(tmp_path / "u.parquet")
     with pytest.raises(PartError, match="no predicted label"):
         labels.read_predicted(tmp_path / "u.parquet")
     (tmp_path / "v.parquet").write_text("no")
     with pytest.raises(PartError, match="not a Parquet table"):
         labels.read_predicted(tmp_path / "v.parquet")
-    with pytest.raises(PartError, match="is not a file"):
+    with pytest.raises(PartError, match="is not a Parquet table"):
         labels.read_predicted(tmp_path / "none.parquet")
 
 

@@ -14,10 +14,9 @@ from helpers.errors import PartError
 from helpers.scprint import parts, twin
 from helpers.scprint.parts import Damage
 
-EVERY_FAULT = [
-    parts.SIBLING, parts.TRUNCATED, parts.CHECKSUM, parts.NOT_FINITE, parts.WIDTH, parts.ROWS, parts.TYPE, parts.LABELS,
-    parts.PICKLED,
-]  # fmt: skip
+EVERY_FAULT = (
+    "sibling", "truncated", "checksum", "not finite", "width", "rows", "type", "labels", "pickled",
+)  # fmt: skip
 STEM = "step_0__predict_part_0_0"
 VALUES = np.random.default_rng(1).normal(size=(700, 424)).astype(np.float16)
 
@@ -38,12 +37,6 @@ def test_parts_of_folders_with_the_same_names_stay_apart(made, tmp_path):
     assert all(len({path.parent for path in part.files.values()}) == 1 for part in found)
 
 
-def test_renamed_files_are_found(copied):
-    for path in copied.glob("*_scores.npz"):
-        path.rename(path.with_name(f"{path.name}.npy"))
-    assert (parts.check(copied)["status"] == "ok").all()
-
-
 def test_a_file_that_lies_there_twice_is_refused(copied):
     first = next(copied.glob("*_embs.npz"))
     first.with_suffix(".npy").write_bytes(first.read_bytes())
@@ -58,12 +51,14 @@ def test_a_folder_without_parts_is_refused(tmp_path):
         parts.find(tmp_path / "none")
 
 
-def test_sound_parts_pass(made):
-    report = parts.check(made)
+def test_sound_parts_pass_and_headers_alone_say_nothing_of_bytes(copied, spoil):
+    report = parts.check(copied)
     assert report["status"].to_list() == ["ok"] * 6
     assert report["cells"].to_list() == [500] * 6
     assert report["label_columns"].unique().to_list() == [23]
-    assert CliRunner().invoke(group, ["check", str(made)]).exit_code == 0
+    assert CliRunner().invoke(group, ["check", str(copied)]).exit_code == 0
+    spoil(copied, 0, parts.CHECKSUM)
+    assert (parts.check(copied, deep=False)["status"] == "ok").all()
 
 
 @pytest.mark.parametrize("fault", EVERY_FAULT)
@@ -80,12 +75,6 @@ def test_every_fault_is_reported_with_its_part(copied, spoil, fault):
     assert "6 parts, 2,500 cells, 1 parts with a fault" in told.stdout
 
 
-def test_a_check_of_headers_alone_does_not_read_the_arrays(copied, spoil):
-    spoil(copied, 0, parts.CHECKSUM)
-    assert (parts.check(copied, deep=False)["status"] == "ok").all()
-    assert (parts.check(copied)["status"] == "fault").sum() == 1
-
-
 def test_twenty_two_columns_are_accepted_and_the_missing_class_is_said(tmp_path):
     folder = twin.simulate_parts(tmp_path / "p", n_cells=60, n_parts=2, width=22)
     report = parts.check(folder)
@@ -100,15 +89,6 @@ def test_scores_that_are_not_best_first_are_noted(copied):
     np.savez(path, scores)
     report = parts.check(copied)
     assert "7 label triples are not best first" in report.filter(report["status"] == "note")["message"][0]
-
-
-def test_an_extra_row_in_one_file_is_never_paired_away(copied):
-    path = next(copied.glob("*_embs.npz"))
-    values = np.load(path)["arr_0"]
-    np.savez(path, np.vstack([values, values[:1]]))
-    part = next(p for p in parts.find(copied) if p.files["embs"] == path)
-    with pytest.raises(Damage, match="differ in rows: embs 501, top3 500, scores 500"):
-        parts.open_part(part)
 
 
 # one array in every storage
@@ -157,41 +137,26 @@ def test_a_truncated_file_is_named(tmp_path, how, keep):
     assert f"{STEM}_embs" in report["message"][0]
 
 
-@pytest.mark.parametrize("how", ["npz", "compressed", "fortran compressed"])
-def test_a_flipped_bit_is_found_while_reading(tmp_path, how):
-    part = put(tmp_path / "p", STORED[how])
-    data = bytearray(part.files["embs"].read_bytes())
-    data[len(data) // 2] ^= 1
-    part.files["embs"].write_bytes(data)
-    # a flipped bit in a deflated stream may also break the stream itself
-    assert parts.check(tmp_path / "p")["kind"][0] in (parts.CHECKSUM, parts.TRUNCATED)
+def put_holes(folder, cells):
+    """Write a part whose arrays are holes: they take no room."""
+    for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
+        with (folder / f"{STEM}_{kind}.npy").open("wb") as stream:
+            header = {"descr": dtype, "fortran_order": False, "shape": (cells, width)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.truncate(stream.tell() + cells * width * 2)
+    return parts.find(folder)[0]
 
 
 def test_only_the_rows_that_are_asked_for_are_read(tmp_path):
-    # a hole in the file takes no room; reading it would take 1.7 GiB
-    folder = tmp_path / "p"
-    part = put(folder, STORED["npz"])
-    for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
-        part.files[kind].unlink()
-        with (folder / f"{STEM}_{kind}.npy").open("wb") as stream:
-            header = {"descr": dtype, "fortran_order": False, "shape": (2_000_000, width)}
-            np.lib.format.write_array_header_1_0(stream, header)
-            stream.truncate(stream.tell() + 2_000_000 * width * 2)
-    opened = parts.open_part(parts.find(folder)[0])
+    opened = parts.open_part(put_holes(tmp_path, 2_000_000))  # reading it would take 1.7 GiB
     before = peak_bytes()
     assert parts.read_rows(opened, "embs", np.arange(0, 2_000_000, 500_000)).shape == (4, 424)
     assert peak_bytes() - before < 100 * 2**20
 
 
 def test_a_part_that_would_fill_the_memory_is_refused_by_its_header(tmp_path):
-    part = put(tmp_path / "p", STORED["npz"])
-    for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
-        with part.files[kind].open("wb") as stream:
-            header = {"descr": dtype, "fortran_order": False, "shape": (5_000_000, width)}
-            np.lib.format.write_array_header_1_0(stream, header)
-            stream.truncate(stream.tell() + 5_000_000 * width * 2)
     with pytest.raises(Damage, match=r"the budget is 2\.0 GiB") as caught:
-        parts.open_part(parts.find(tmp_path / "p")[0])
+        parts.open_part(put_holes(tmp_path, 5_000_000))
     assert caught.value.kind == parts.SIZE
 
 

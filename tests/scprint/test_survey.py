@@ -82,7 +82,7 @@ def test_a_second_survey_reads_nothing_and_agrees(made, surveyed, tmp_path):
     same(surveyed, second)
 
 
-def test_a_new_part_costs_only_itself(copied, tmp_path):
+def test_a_new_part_and_a_changed_part_cost_only_themselves(copied, tmp_path):
     held = {path: path.read_bytes() for path in copied.glob("step_1__predict_part_0_2_*")}
     for path in held:
         path.unlink()
@@ -91,10 +91,6 @@ def test_a_new_part_costs_only_itself(copied, tmp_path):
         path.write_bytes(data)
     again = survey.run(copied, cache=tmp_path / "c")
     assert (again.computed, known(again), again.parts["cells"].sum()) == (1, 5, 3000)
-
-
-def test_a_changed_part_is_read_again(copied, tmp_path):
-    survey.run(copied, cache=tmp_path / "c")
     path = next(copied.glob("*_top3.npz"))
     labels = np.load(path)["arr_0"]
     labels[:, 0] = 1
@@ -142,13 +138,6 @@ def test_a_fault_is_skipped_or_stops_by_choice(copied, spoil, tmp_path, fault):
     assert found.cells.select(pl.len()).collect().item() == found.parts["cells"].sum() == 2500
     with pytest.raises(PartError, match=stem):
         survey.run(copied, cache=tmp_path / "c", on_fault="stop")
-
-
-def test_a_pipe_among_the_parts_does_not_hang(copied, tmp_path):
-    path = next(copied.glob("*_embs.npz"))
-    path.unlink()
-    os.mkfifo(path)
-    assert survey.run(copied, cache=tmp_path / "c").parts["kind"].drop_nulls().to_list() == [parts.UNREADABLE]
 
 
 def test_nothing_sound_is_an_error(tmp_path, spoil):

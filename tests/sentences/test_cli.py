@@ -15,19 +15,8 @@ def run():
 def test_files_become_sentences_and_sentences_become_prompts(run, file, tmp_path):
     genes = tmp_path / "muscle.txt"
     genes.write_text("G001\nG002\n")
-    made = run(
-        "sentences",
-        file,
-        tmp_path / "out",
-        "--top-n",
-        9,
-        "--workers",
-        2,
-        "--test-fraction",
-        0.2,
-        "--gene-list",
-        genes,
-    )
+    options = ("--top-n", 9, "--workers", 2, "--test-fraction", 0.2, "--gene-list", genes)
+    made = run("sentences", file, tmp_path / "out", *options)
     assert made.exit_code == 0, made.output
     assert "60 cells (train" in made.output
     table = pl.read_parquet(tmp_path / "out" / "cells" / "*" / "*.parquet")

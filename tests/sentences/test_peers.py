@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import ages
 from helpers.sentences import encode, write
 from helpers.sentences.encode import Rule
 
@@ -25,20 +24,6 @@ def test_the_text_does_not_depend_on_the_sort_algorithm():
     ]
 
 
-def test_ages_that_the_peer_loses_are_kept():
-    lost = [
-        "fifth decade stage",
-        "18-month-old stage",
-        "15-19 year-old",
-        "80 year-old and over stage",
-        "newborn stage (0-28 days)",
-    ]
-    assert all(ages.parse(label).years is not None for label in lost)
-    assert ages.parse("infant stage (1-23 months)").years == pytest.approx(
-        12.5 / 12, abs=0.01
-    )  # not 23 months
-
-
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -50,7 +35,8 @@ def test_ages_that_the_peer_loses_are_kept():
     ],
 )
 def test_only_a_uuid_is_an_id_in_whatever_spelling(name, found):
-    assert (write.find_id(name) == "10cc50a0-af80-4fa1-b668-893dd5c0113a") is found
+    stated = write._describe_source(name, None)["dataset_id"]
+    assert (stated == "10cc50a0-af80-4fa1-b668-893dd5c0113a") is found
 
 
 @pytest.mark.skipif(find_spec("cell2sentence") is None, reason="cell2sentence is not installed")

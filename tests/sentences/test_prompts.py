@@ -21,7 +21,7 @@ def lines(path):
 @pytest.mark.parametrize(("task", "answer"), [("age", " years"), ("cell_type", "type"), ("tissue", "muscle")])
 def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, task, answer):
     made = prompts.write(written, tmp_path / "p.jsonl", task=task, n_genes=15, side="train")
-    rows = lines(made.path)
+    rows = lines(tmp_path / "p.jsonl")
     assert made.lines == len(rows) > 40
     texts = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
     for row in rows:
@@ -32,17 +32,6 @@ def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, 
         assert answer in row["response"]
         assert row["side"] == "train"
     assert len({row["prompt"].split(" ")[0] for row in rows}) > 1  # several templates
-
-
-def test_a_cell_with_fewer_genes_than_asked_for_says_so(tmp_path):
-    pl.DataFrame({"cell_sentence": ["A B"], "age": [50.0], "barcode": ["c"]}).write_parquet(
-        tmp_path / "x.parquet"
-    )
-    prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
-    [row] = lines(tmp_path / "p.jsonl")
-    assert row["n_genes"] == 2
-    assert "200" not in row["prompt"]
-    assert row["response"] == "50 years"
 
 
 def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
@@ -56,19 +45,9 @@ def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
     assert {row["barcode"]: row["prompt"] for row in lines(tmp_path / "c.jsonl")} != by[0]
 
 
-def test_cells_without_an_answer_or_words_are_left_out_and_counted(tmp_path):
-    table = pl.DataFrame(
-        {"cell_sentence": ["A", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
-    )
-    table.write_parquet(tmp_path / "x.parquet")
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
-    assert (made.lines, made.left_out) == (1, 2)
-
-
 def test_no_prompt_tells_its_answer(written, tmp_path):
-    for task in prompts.read_tasks():
-        for template in prompts.read_tasks()[task].templates:
-            assert "{" + prompts.read_tasks()[task].answer + "}" not in template
+    for task in prompts.read_tasks().values():
+        assert not [template for template in task["templates"] if "{" + task["answer"] + "}" in template]
     bad = tmp_path / "bad.yaml"
     bad.write_text("age:\n  answer: age\n  templates: ['{n} {sentence} {age}']\n")
     with pytest.raises(SentenceError, match=r"must not tell the answer 'age'"):
@@ -76,6 +55,21 @@ def test_no_prompt_tells_its_answer(written, tmp_path):
     bad.write_text("age:\n  answer: age\n  templates: ['{sentence}']\n")
     with pytest.raises(SentenceError, match=r"needs \{n\} and \{sentence\}"):
         prompts.read_tasks(bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1, 2]", "age: x", "age: {templates: 3}", "a: [", "age: {templates: ['{n} {sentence} {']}", None],
+)
+def test_a_file_of_templates_that_is_none_is_named(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SentenceError, match=r"(?s)mine.yaml cannot be read as tasks .*Give a YAML file"):
+        prompts.read_tasks(path)
+    path.write_text("age: {response: '{years}', templates: ['{n} {sentence}']}")
+    with pytest.raises(SentenceError, match=r"mine.yaml: task 'age' cannot be used.*'{years}'"):
+        prompts.read_tasks(path)
 
 
 def test_an_unknown_task_or_a_missing_answer_is_refused(written, tmp_path):
@@ -121,3 +115,12 @@ def test_cells_of_others_have_names_and_several_templates(tmp_path, column):
     rows = lines(tmp_path / "p.jsonl")
     assert [row["barcode"] for row in rows] == cells[column]
     assert len({row["prompt"] for row in rows}) > 1
+
+
+def test_cells_of_few_genes_say_so_and_those_without_answer_or_words_are_left_out(tmp_path):
+    table = {"cell_sentence": ["A B", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
+    pl.DataFrame(table).write_parquet(tmp_path / "x.parquet")
+    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
+    assert (made.lines, made.left_out) == (1, 2)
+    [row] = lines(tmp_path / "p.jsonl")
+    assert (row["n_genes"], row["response"], "200" in row["prompt"]) == (2, "50 years", False)

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from helpers.errors import SentenceError
-from helpers.sentences import padding, read, write
+from helpers.sentences import encode, padding, read, write
 from helpers.sentences.write import Options
 
 
@@ -82,32 +82,22 @@ def test_a_tail_in_alphabetical_order_is_found_without_counts(tail):
     assert found.padded_cells == 1.0
 
 
-def test_a_tail_that_cells_share_is_found_without_counts():
-    tail = ALL[100:160:7] + ALL[101:160:9] + ALL[3:90:11]
-    found = padding.find([" ".join([*ALL[i : i + 5], *tail]) for i in range(60, 66)])
-    assert found.rule == "constant"
-    assert found.keep.tolist() == [5] * 6
-
-
-def test_counts_decide_where_they_are_known():
-    found = padding.find(["A B C D", "E F G H", "I J"], expressed=[2, 9, None])
-    assert found.keep.tolist() == [2, 4, 2]
-    assert (found.rule, found.padded_cells) == ("count", pytest.approx(1 / 3))
-    assert found.padded_words == pytest.approx(0.2)
-
-
-def test_sentences_of_expressed_genes_alone_are_left_alone(cells, tmp_path):
-    from helpers.sentences import encode
-
-    found = padding.find(encode.encode(cells).sentences)
-    assert found.rule == "none"
-    assert (found.keep == found.words).all()
-    assert padding.find([]).padded_cells is None
-
-
 def test_a_folder_whose_name_is_a_pattern_is_read_and_not_its_neighbor(tmp_path):
     for name in ("rel[1]", "rel1", "rel*", "relx"):
         other(tmp_path, name=name, cell_sentence=[name])
     for name in ("rel[1]", "rel*"):
         for path in (tmp_path / name, tmp_path / name / "train" / "chunk_0000.parquet"):
             assert read.read(path).collect()["cell_sentence"].to_list() == [name]
+
+
+def test_a_tail_that_cells_share_is_found_counts_decide_and_expressed_genes_are_left_alone(cells):
+    tail = ALL[100:160:7] + ALL[101:160:9] + ALL[3:90:11]
+    found = padding.find([" ".join([*ALL[i : i + 5], *tail]) for i in range(60, 66)])
+    assert (found.rule, found.keep.tolist()) == ("constant", [5] * 6)
+    found = padding.find(["A B C D", "E F G H", "I J"], expressed=[2, 9, None])
+    assert (found.rule, found.keep.tolist()) == ("count", [2, 4, 2])
+    assert (found.padded_cells, found.padded_words) == (pytest.approx(1 / 3), pytest.approx(0.2))
+    found = padding.find(encode.encode(cells).sentences)
+    assert found.rule == "none"
+    assert (found.keep == found.words).all()
+    assert padding.find([]).padded_cells is None

@@ -6,8 +6,8 @@ from helpers.facts import study
 from helpers.sentences import symbols
 
 
-def words(index, columns=None, **options):
-    vocabulary = symbols.build(index, columns or {}, **options)
+def words(index, columns=None, hgnc=None, **options):
+    vocabulary = symbols.build(index, columns or {}, symbols.Rule(**options), hgnc)
     return [None if at < 0 else vocabulary.words[at] for at in vocabulary.word_of_column], vocabulary.report
 
 
@@ -45,11 +45,6 @@ def test_white_space_spike_ins_and_suffixes_are_handled_and_counted():
     assert report["dropped_without_symbol"] == 2
 
 
-def test_duplicates_share_a_word_or_later_ones_are_dropped():
-    assert words(["A", "B", "A"])[0] == ["A", "B", "A"]
-    assert words(["A", "B", "A"], duplicates="first")[0] == ["A", "B", None]
-
-
 def test_case_collisions_are_counted_and_merge_only_when_upper_case_is_asked_for():
     found, report = words(["Actb", "ACTB", "Ttn"])
     assert found == ["Actb", "ACTB", "Ttn"]
@@ -61,7 +56,7 @@ def test_case_collisions_are_counted_and_merge_only_when_upper_case_is_asked_for
 
 def test_words_are_in_code_point_order_or_in_file_order():
     assert symbols.build(["b", "B", "a"], {}).words == ("B", "a", "b")
-    assert symbols.build(["b", "B", "a"], {}, order="file").words == ("b", "B", "a")
+    assert symbols.build(["b", "B", "a"], {}, symbols.Rule(ties="file")).words == ("b", "B", "a")
 
 
 def test_an_hgnc_file_renames_older_symbols_unless_they_are_ambiguous(tmp_path):

@@ -103,8 +103,7 @@ def prompts(
         list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
         templates=templates,
     )  # fmt: skip
-    left = f"{made.left_out:,} cells left out for want of an answer."
-    screen.say(f"{made.lines:,} prompts in {made.path}; {left}")
+    screen.say(f"{made.lines:,} prompts in {out}; {made.left_out:,} cells left out for want of an answer.")
     if made.trimmed:
         words = "words of genes that the cell does not express."
         screen.say(f"Padding was cut off in {made.trimmed:,} of them: {words}")

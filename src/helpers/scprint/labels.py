@@ -1,8 +1,7 @@
 """What a label index stands for: a table of class, code, id and name, read from the files that name them.
 
-A model checkpoint is read without torch and without running anything it names: it is a zip whose ``data.pkl`` holds
-nested dictionaries, and tensors by reference. Every class and function in it is taken for the same inert placeholder,
-so a hostile file can build odd values and nothing else. Weights are never touched.
+A model checkpoint is read without torch and without running anything it names: every class and function in its
+``data.pkl`` is taken for the same inert placeholder, so a hostile file can build odd values and nothing else.
 """
 
 import json
@@ -16,9 +15,8 @@ from typing import Any, TypeVar
 import polars as pl
 import yaml
 
-from helpers import files
 from helpers.budget import require
-from helpers.errors import MusclebookError, PartError
+from helpers.errors import BudgetError, PartError
 from helpers.facts import study
 from helpers.scprint import layout
 
@@ -49,9 +47,9 @@ def beside(folder: Path | str, *, named: str = "") -> pl.DataFrame:
 def read(path: Path | str) -> pl.DataFrame:
     """Read a decoder file: ``class``, ``code``, ``id`` (empty if there is none) and ``name``, one row a label.
 
-    It is JSON or YAML, or the checkpoint (``.ckpt``) of the model, of which only the hyper-parameters are read and no
-    code is run. For each class an object of index to term, or a list; a term is an identifier, a name, or
-    ``{"id": ..., "name": ...}``. Class names are those of the card or ours; they may lie under ``label_decoders``.
+    It is JSON, YAML, or the checkpoint (``.ckpt``) of the model. For each class it has an object of index to term, or a
+    list; a term is an identifier, a name, or ``{"id": ..., "name": ...}``. Class names are those of the card or ours;
+    they may lie under ``label_decoders``.
     """
     path = Path(path)
     content = _content(path)
@@ -72,19 +70,10 @@ def read(path: Path | str) -> pl.DataFrame:
     return pl.concat([found, rest])
 
 
-def write(path: Path, decoder: pl.DataFrame) -> None:
-    """Write a decoder as JSON that `read` reads."""
-    plain: dict[str, dict[str, dict[str, str]]] = {}
-    for row in decoder.iter_rows(named=True):
-        plain.setdefault(row["class"], {})[str(row["code"])] = {"id": row["id"], "name": row["name"]}
-    files.write_json(path, {"label_decoders": plain})
-
-
 def decode(frame: Frame, decoder: pl.DataFrame, *, to: str = "name") -> Frame:
     """Turn label codes into names (or with `to` ``id``); a code without a name becomes the number as text.
 
-    Label columns such as ``tissue`` or ``cell_type_2`` are decoded where they are whole numbers, by a decoder of `read`
-    or `beside`; other columns stay as they are.
+    Label columns such as ``tissue`` or ``cell_type_2`` are decoded where they are whole numbers; others stay.
     """
     schema = frame.lazy().collect_schema()
     for column in layout.LABEL_COLUMNS:
@@ -98,29 +87,24 @@ def decode(frame: Frame, decoder: pl.DataFrame, *, to: str = "name") -> Frame:
 
 
 def read_predicted(path: Path | str) -> pl.DataFrame:
-    """Read a table of predicted labels, one row a cell, such as the public 50,000-cell sample.
-
-    Returns the classes it holds under our names, as text, and the coordinates ``x`` and ``y`` if there are any.
-    """
+    """Read a table of predicted labels, one row a cell: its classes under our names, and ``x`` and ``y`` if there."""
     path = Path(path).expanduser()
-    if not path.is_file():
-        msg = f"{path} is not a file. Name a Parquet table of predicted labels."
-        raise PartError(msg)
     try:
         frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        msg = f"{path.name} is not a Parquet table ({str(error).splitlines()[0]})."
+        msg = f"{path} is not a Parquet table of predicted labels ({str(error).splitlines()[0]}). Name one."
         raise PartError(msg) from None
-    chosen = [(name, column) for column in frame.columns if (name := layout.class_name(column))]
-    if not chosen:
+    named = [(name, column) for column in frame.columns if (name := layout.class_name(column))]
+    column_of = dict(named)
+    if not named:
         msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {frame.columns[:8]}."
         raise PartError(msg)
-    if len(dict(chosen)) < len(chosen):
-        told = ", ".join(column for _, column in chosen)
-        msg = f"{path.name} names one class twice: {told}. Keep one column of each."
+    if len(column_of) < len(named):
+        msg = f"{path.name} names one class twice: {', '.join(column for _, column in named)}. Keep one column of each."
         raise PartError(msg)
-    chosen.sort(key=lambda pair: layout.CLASSES.index(pair[0]))
-    texts = [pl.col(column).cast(pl.String).alias(name) for name, column in chosen]
+    texts = [
+        pl.col(column_of[name]).cast(pl.String).alias(name) for name in layout.CLASSES if name in column_of
+    ]
     frame = frame.select(*texts, *[column for column in ("x", "y") if column in frame.columns])
     return frame.with_columns(pl.col("sex").replace(SEXES)) if "sex" in frame.columns else frame
 
@@ -130,8 +114,7 @@ def is_muscle(column: str) -> pl.Expr:
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"tissue": ["gastrocnemius", "tendon of semitendinosus"]})
-    >>> frame.select(is_muscle("tissue"))["tissue"].to_list()
+    >>> pl.DataFrame({"tissue": ["gastrocnemius", "tendon"]}).select(is_muscle("tissue"))["tissue"].to_list()
     [True, False]
     """
     row = study.read("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
@@ -144,9 +127,8 @@ def broad_group(column: str) -> pl.Expr:
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"cell_type": ["MF-II", "skeletal muscle satellite stem cell", "podocyte"]})
-    >>> frame.select(broad_group("cell_type"))["cell_type"].to_list()
-    ['muscle fiber', 'muscle stem cell', 'other']
+    >>> pl.DataFrame({"type": ["MF-II", "podocyte"]}).select(broad_group("type"))["type"].to_list()
+    ['muscle fiber', 'other']
     """
     names = study.read("muscle_names.csv")
     own, patterns = names.filter(kind="label"), names.filter(kind="group")
@@ -221,12 +203,12 @@ def _read_checkpoint(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
             if len(inside) != 1:
-                msg = f"{path.name} holds {len(inside)} data.pkl; a checkpoint has one."
-                raise PartError(msg)
+                msg = f"it holds {len(inside)} data.pkl, not one"
+                raise ValueError(msg)  # worded below
             require(inside[0].file_size, budget="256 MiB", work=f"{path.name}'s description", remedy=remedy)
             with archive.open(inside[0]) as stream:
                 return _Unpickler(stream).load()
-    except MusclebookError:
+    except BudgetError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged zip or pickle may raise anything
         msg = f"{path.name} cannot be read as a checkpoint ({type(error).__name__}: {error}). {remedy}"

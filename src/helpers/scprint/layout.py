@@ -1,11 +1,7 @@
-"""What a column of the embedding atlas means, and how its files are named.
-
-The widths and their order are those of the public dataset card: 424 embedding columns in ten blocks, 23 label
-columns over nine classes. Three labels a class, best first; one for sex and cell culture.
-"""
+"""What a column of the embedding atlas means, and how its files are named, as the public dataset card has it."""
 
 import re
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 WIDTHS = {
     "other": 256,
@@ -25,9 +21,7 @@ RANKED = tuple(name for name in CLASSES if LABELS_OF[name] == 3)
 
 
 def _slices(widths: dict[str, int]) -> dict[str, slice]:
-    ends = [0]
-    for width in widths.values():
-        ends.append(ends[-1] + width)
+    ends = accumulate(widths.values(), initial=0)
     return {name: slice(*bounds) for name, bounds in zip(widths, pairwise(ends), strict=True)}
 
 
@@ -61,13 +55,7 @@ FILE_NAME = re.compile(rf"(?P<stem>.+)_(?P<kind>{'|'.join(KINDS)})(\.npz\.npy|\.
 
 
 def order_of(stem: str) -> tuple[str, int, tuple[int, int, int], str]:
-    """Return what parts are sorted by: folder, then run, subset and device as numbers, then the name.
-
-    Examples
-    --------
-    >>> order_of("step_0__predict_part_9_0") < order_of("step_0__predict_part_10_0")
-    True
-    """
+    """Return what parts are sorted by: folder, then run, subset and device as numbers, then the name."""
     folder, _, name = stem.rpartition("/")
     match = _STEM.fullmatch(name)
     if match is None:
@@ -76,12 +64,6 @@ def order_of(stem: str) -> tuple[str, int, tuple[int, int, int], str]:
 
 
 def class_name(name: str) -> str | None:
-    """Return the short name of a class from any of its spellings; none if it is not one.
-
-    Examples
-    --------
-    >>> class_name("pred_self_reported_ethnicity_ontology_term_id")
-    'ethnicity'
-    """
+    """Return the short name of a class from any of its spellings; none if it is not one."""
     bare = name.removeprefix("pred_").removesuffix("_ontology_term_id")
     return bare if bare in CLASSES else ALIASES.get(bare)

@@ -6,10 +6,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,8 +25,8 @@ SIBLING, UNREADABLE, TRUNCATED, FORMAT, PICKLED = "sibling", "unreadable", "trun
 CHECKSUM, WIDTH, ROWS, TYPE, LABELS, SIZE = "checksum", "width", "rows", "type", "labels", "size"
 NOT_FINITE = "not finite"
 _SAMPLE = 1 << 16
-CHECK_SCHEMA = dict.fromkeys(("part", "cells", "label_columns", "status", "kind", "message"), pl.String)
-CHECK_SCHEMA |= dict.fromkeys(("cells", "label_columns"), pl.Int64)
+CHECK_SCHEMA = {"part": pl.String, "cells": pl.Int64, "label_columns": pl.Int64}
+CHECK_SCHEMA |= dict.fromkeys(("status", "kind", "message"), pl.String)
 
 
 class Damage(PartError):
@@ -34,11 +34,11 @@ class Damage(PartError):
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)  # both cross process borders
-        self.kind, self.message = kind, message
+        self.kind = kind
 
     def __str__(self) -> str:
         """Return the message alone."""
-        return self.message
+        return self.args[1]
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ class ArrayFile:
     fingerprint: str
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The files of one part, by kind; `stem` is its path below the folder without kind and suffix."""
 
     stem: str
@@ -128,16 +127,11 @@ def open_part(part: Part) -> Opened:
 
 
 def open_all(folder: Path | str, only: list[str] | None = None) -> Iterator[Opened]:
-    """Yield the parts of a folder one after the other; parts with a fault are left out (`check` names them).
-
-    `only` names the parts wanted, such as those that a survey counted; all if none.
-    """
+    """Yield the parts of a folder, all or `only` those named; parts with a fault are left out (`check` names them)."""
     for part in find(folder):
         if only is None or part.stem in only:
-            try:
+            with suppress(Damage):
                 yield open_part(part)
-            except Damage:
-                continue
 
 
 def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarray:
@@ -180,7 +174,7 @@ def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
             opened = open_part(part)
             message = _read_through(opened) if deep else ""
         except Damage as damage:
-            rows.append((part.stem, None, None, "fault", damage.kind, damage.message))
+            rows.append((part.stem, None, None, "fault", damage.kind, str(damage)))
             continue
         if opened.label_width < layout.LABEL_WIDTH:
             message = f"no cell_culture column. {message}".strip()
@@ -201,16 +195,15 @@ def _read_through(opened: Opened) -> str:
         if not np.isfinite(scores if kind == layout.SCORES else read(opened, kind)).all():
             raise not_finite(opened, kind)
     falls = [(np.diff(scores[:, layout.LABELS[name]], axis=1) > 0).any(axis=1) for name in layout.RANKED]
-    unordered = int(np.sum(falls))
-    return f"{unordered:,} label triples are not best first." if unordered else ""
+    return f"{np.sum(falls):,} label triples are not best first." if np.any(falls) else ""
 
 
 def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
     """Read the header of the array in a file, and see that the file keeps what the header promises."""
     with _reporting(path):
         if not path.is_file():
-            message = f"{path.name} is no regular file (a pipe, a device, a folder, or a link to nothing)."
-            raise Damage(UNREADABLE, message)
+            odd = "a pipe, a device, a folder, or a link to nothing"
+            raise Damage(UNREADABLE, f"{path.name} is no regular file ({odd}).")
         with path.open("rb") as stream:
             magic = stream.read(6)
             if magic == b"\x93NUMPY":
@@ -232,11 +225,11 @@ def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
         message = f"{path.name} promises {needed:,} bytes of {shape} and holds {held - header:,}: download it again."
         raise Damage(TRUNCATED, message)
     if shape[1] not in widths:
-        wanted = " or ".join(str(width) for width in widths)
+        wanted = " or ".join(map(str, widths))
         raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {wanted}.")
     if needed > LIMIT:
-        message = f"{path.name} needs about {to_text(needed)}, the budget is {to_text(LIMIT)}. Split it into parts of fewer cells."
-        raise Damage(SIZE, message)
+        sizes = f"needs about {to_text(needed)}, the budget is {to_text(LIMIT)}"
+        raise Damage(SIZE, f"{path.name} {sizes}. Split it into parts of fewer cells.")
     return ArrayFile(path, member, shape, fortran, dtype, None if offset is None else offset + header, mark)
 
 

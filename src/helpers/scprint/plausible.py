@@ -1,10 +1,9 @@
 """Predicted labels that cannot all be right: counted, listed, never guessed.
 
 Every rule takes two labels of one cell and asks whether both can hold. Only what the labels say is used: taxon notes
-in the names of cell types such as ``(Mmus)``, plant organs, names of organs that one sex has. A label that is only a
-number or an identifier is not judged, and how many were not judged is told. The rules are a table of patterns,
-``facts/tables/impossible_labels.csv``: ``given_like`` of the label that selects the cells, ``other_like`` of the label
-that is impossible in them; where ``..._unless`` says yes, what does *not* fit the pattern is meant.
+in the names of cell types such as ``(Mmus)``, plant organs, names of organs that one sex has. The rules are a table of
+patterns, ``facts/tables/impossible_labels.csv``: ``given_like`` of the label that selects the cells, ``other_like`` of
+the label that is impossible in them; where ``..._unless`` says yes, what does *not* fit the pattern is meant.
 """
 
 from collections.abc import Iterator
@@ -15,28 +14,15 @@ from helpers.facts import study
 from helpers.scprint import labels
 
 Frame = pl.DataFrame | pl.LazyFrame
-SCHEMA = {
-    "rule": pl.String,
-    "cells": pl.Int64,
-    "implausible": pl.Int64,
-    "share": pl.Float64,
-    "not_judged": pl.Int64,
-}
+SCHEMA = dict.fromkeys(("cells", "implausible", "share", "not_judged"), pl.Int64) | {"share": pl.Float64}
+SCHEMA = {"rule": pl.String} | SCHEMA
 
 
 def judge(cells: Frame, decoder: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Count the cells that break each rule.
+    """Count the cells that break each rule: one row a rule, cells it applies to, cells that break it, their share.
 
-    Parameters
-    ----------
-    cells
-        One row a cell, label columns as names or codes. Rules whose columns are missing are left out.
-    decoder
-        Names of the codes, as `labels.beside` returns them.
-
-    Returns
-    -------
-    One row a rule: cells it applies to, cells that break it, their share, cells not judged because a label is no name.
+    ``not_judged`` counts cells of which a label is no name. The cells have label columns as names or as codes, which
+    the decoder names (see `labels.beside`); rules whose columns are missing are left out.
     """
     rows = []
     for rule, pairs in _pairs(cells, decoder):

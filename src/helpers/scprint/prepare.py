@@ -1,9 +1,8 @@
 """Embedding an atlas with scPRINT-2 itself: its input, the script that runs it elsewhere, and the way back.
 
 The model needs its own environment (``environments/scprint.yml``), a GPU to be quick, and its ontologies from the
-network. The call itself is therefore not tested here; what goes in and what comes out is. Raw counts, Ensembl
-identifiers and slices of at most 20,000 cells are needed because the model's data set makes its slice dense over
-about 70,000 genes.
+network: the call itself is not tested here. It takes raw counts, Ensembl identifiers and slices of at most 20,000
+cells, since its data set makes a slice dense over about 70,000 genes.
 """
 
 import json
@@ -92,16 +91,14 @@ def read(folder: Path | str) -> ad.AnnData:
         msg = f"{folder} holds no readable {MANIFEST}: prepare the slices first ({error})."
         raise PartError(msg) from None
     outputs = [folder / f"{name}_embedded.h5ad" for name in slices]
-    lacking = [path.name for path in outputs if not path.is_file()]
-    if lacking:
-        msg = (
-            f"{len(lacking)} of {len(outputs)} slices are not embedded yet, first {lacking[0]}. Run {SCRIPT}."
-        )
+    if lacking := [path.name for path in outputs if not path.is_file()]:
+        count = f"{len(lacking)} of {len(outputs)}"
+        msg = f"{count} slices are not embedded yet, first {lacking[0]}. Run {SCRIPT}."
         raise PartError(msg)
     whole = ad.concat([_read_slice(path, sent) for path in outputs], join="inner")
     whole = whole[np.argsort(whole.obs[ROW], kind="stable")].copy()
-    if whole.obs[ROW].duplicated().any():
-        msg = f"{int(whole.obs[ROW].duplicated().sum()):,} rows came back twice: a slice was embedded under two names."
+    if twice := int(whole.obs[ROW].duplicated().sum()):
+        msg = f"{twice:,} rows came back twice: a slice was embedded under two names."
         raise PartError(msg)
     whole.uns["dropped"] = sent - whole.n_obs
     return whole
@@ -115,10 +112,10 @@ def _counts(piece: ad.AnnData) -> sp.csr_matrix:
     values = counts.data
     bad = np.flatnonzero((values < 0) | (values != np.round(values)))
     if len(bad):
-        cell = int(np.searchsorted(counts.indptr, bad[0], side="right") - 1)
+        cell = piece.obs_names[np.searchsorted(counts.indptr, bad[0], side="right") - 1]
+        share = f"{len(bad):,} of {len(values):,} stored values are not whole numbers >= 0"
         msg = (
-            f"layer {names.COUNTS!r} is not molecules: {len(bad):,} of {len(values):,} stored values are not whole "
-            f"numbers >= 0, first {values[bad[0]]:.3g} in cell {piece.obs_names[cell]!r}."
+            f"layer {names.COUNTS!r} is not molecules: {share}, first {values[bad[0]]:.3g} in cell {cell!r}."
         )
         raise CountsError(msg)
     return counts
@@ -130,20 +127,20 @@ def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
     ids = ids.astype(str).str.replace(r"^(ENS.*)\.\d+$", r"\1", regex=True).reset_index(drop=True)
     known = study.read("embedding_organisms.csv")
     found = {row["id"]: ids.str.contains(row["gene_ids"]) for row in known.iter_rows(named=True)}
-    names_of = dict(known.select("id", "name").iter_rows())
     seen = max(found, key=lambda term: int(found[term].sum()))
+    named = known.filter(id=seen)["name"].item()
     fits = (found[seen] & ~ids.duplicated()).to_numpy()
     if fits.sum() < MIN_GENES:
         msg = (
-            f"{int(fits.sum()):,} genes have an Ensembl identifier of {names_of[seen]}, the organism seen most; the "
-            f"model needs {MIN_GENES:,} of one organism, in a column {names.ENSEMBL} or as names of the genes."
+            f"{int(fits.sum()):,} genes have an Ensembl identifier of {named}, the organism seen most; the model "
+            f"needs {MIN_GENES:,} of one organism, in a column {names.ENSEMBL} or as names of the genes."
         )
         raise PartError(msg)
     stated = {organism} - {""}
     if ORGANISM in piece.obs:
         stated |= set(piece.obs[ORGANISM].dropna().astype(str).unique())
     if stated - {seen}:
-        msg = f"the genes are those of {names_of[seen]} ({seen}), the organism stated is {', '.join(sorted(stated))}."
+        msg = f"the genes are those of {named} ({seen}), the organism stated is {', '.join(sorted(stated))}."
         raise PartError(msg)
     index = pd.Index(ids[fits], name="ensembl")
     columns = {"symbol": piece.var_names.astype(str)[fits], "column": np.flatnonzero(fits)}

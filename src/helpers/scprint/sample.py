@@ -25,25 +25,11 @@ def draw(
     decoder: pl.DataFrame | None = None,
     budget: str = "1 GiB",
 ) -> ad.AnnData:
-    """Draw cells from all parts with equal chance.
+    """Draw cells from all parts with equal chance; all of them if there are fewer than `cells`.
 
     Every cell has a random number that depends on the seed, its part and its row alone; the lowest numbers win. A
-    new part therefore changes few of the cells drawn.
-
-    Parameters
-    ----------
-    folder
-        Folder of parts.
-    cells
-        Cells to draw; all if there are fewer.
-    seed
-        Seed of the draw.
-    only
-        Names of the parts to draw from, such as those a survey counted; every part that opens if none.
-    decoder
-        Names of the labels, as `labels.beside` returns them.
-    budget
-        Memory for the cells drawn.
+    new part therefore changes few of the cells drawn. `only` names the parts to draw from, such as those a survey
+    counted; `decoder` the labels, as `labels.beside` returns them.
 
     Returns
     -------
@@ -65,7 +51,7 @@ def draw(
                 raise parts.not_finite(found, layout.EMBEDDINGS)
             codes = parts.read_rows(found, layout.TOP3, chosen)
         except Damage as damage:
-            skipped[found.stem] = damage.message
+            skipped[found.stem] = str(damage)
             continue
         points.append(embeddings)
         columns = dict.fromkeys(layout.LABEL_COLUMNS) | dict(zip(layout.LABEL_COLUMNS, codes.T, strict=False))

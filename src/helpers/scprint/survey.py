@@ -6,7 +6,6 @@ depend on who read it. A part that was read before is not read again.
 
 import io
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from helpers import files
-from helpers.cluster import pool
+from helpers.cluster import ahead, pool
 from helpers.errors import PartError
 from helpers.kernels import kernel
 from helpers.scprint import layout, parts
@@ -67,8 +66,6 @@ def run(
 
     Parameters
     ----------
-    folder
-        Folder of parts.
     cache
         Folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if none.
         A survey that was stopped goes on where it was.
@@ -96,28 +93,29 @@ def run(
     total = np.zeros((3, layout.EMBEDDING_WIDTH))
     computed = 0
     with pool(processes, cluster or None, error=PartError) as workers:
-        for stem, name, fresh in _keep(listed, store, workers):
+        for stem, found, fresh in _keep(listed, store, workers):
             computed += fresh
-            if isinstance(name, Damage):
+            if isinstance(found, Damage):
                 if on_fault == STOP:
-                    msg = f"part {stem}: {name.message}"
+                    msg = f"part {stem}: {found}"
                     raise PartError(msg)
-                rows.append((stem, None, None, "fault", name.kind, name.message))
+                rows.append((stem, None, None, "fault", found.kind, str(found)))
             else:
-                cells, sums_of = _places(store, name)
-                sums = np.load(sums_of, allow_pickle=False)
+                sums = np.load(found[1], allow_pickle=False)
                 _merge(total, sums[:3])
                 width = int(sums[3, 0])
                 note = None if width == layout.LABEL_WIDTH else "no cell_culture column"
                 rows.append((stem, int(sums[0, 0]), width, "counted", None, note))
-                kept.append(cells)
+                kept.append(found[0])
             if progress is not None:
                 progress(len(rows), len(listed))
     frame = pl.DataFrame(rows, schema=parts.CHECK_SCHEMA, orient="row")
     if not kept:
         msg = f"none of {frame.height} parts can be counted; {rows[0][0]}: {rows[0][5]}"
         raise PartError(msg)
-    return Survey(pl.scan_parquet(kept, glob=False), frame, _embedding(total), kept, computed)
+    columns = pl.DataFrame(layout.EMBEDDING_COLUMNS, schema=["block", "dimension"], orient="row")
+    embedding = columns.with_columns(mean=total[1], variance=total[2] / np.maximum(total[0] - 1, 1))
+    return Survey(pl.scan_parquet(kept, glob=False), frame, embedding, kept, computed)
 
 
 def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
@@ -136,24 +134,20 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
             scores = parts.read(opened, layout.SCORES).astype(np.float16, copy=False)
         if not np.isfinite(scores).all():
             return parts.not_finite(opened, layout.SCORES)
-        table = _table(opened, parts.read(opened, layout.TOP3), scores)
+        labels = parts.read(opened, layout.TOP3)
     except Damage as damage:
         return damage
+    schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
+    columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(labels.T), strict=False))
+    columns |= dict(zip(layout.SCORE_COLUMNS, np.ascontiguousarray(scores.T), strict=False))
+    table = pl.DataFrame({name: columns.get(name) for name in schema}, schema=schema)
+    row = pl.int_range(pl.len(), dtype=pl.UInt32)
+    table = table.select(pl.lit(opened.stem).alias("part"), row.alias("row"), *schema)
     parquet, npy = io.BytesIO(), io.BytesIO()
     table.write_parquet(parquet, compression="lz4", statistics=False)
     widths = np.full(layout.EMBEDDING_WIDTH, opened.label_width)
     np.save(npy, np.vstack([moments, widths]), allow_pickle=False)
     return parquet.getvalue(), npy.getvalue()
-
-
-def _table(opened: Opened, labels: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
-    schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
-    columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(labels.T), strict=False))
-    columns |= dict(zip(layout.SCORE_COLUMNS, np.ascontiguousarray(scores.T), strict=False))
-    frame = pl.DataFrame({name: columns.get(name) for name in schema}, schema=schema)
-    return frame.select(
-        pl.lit(opened.stem).alias("part"), pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), *schema
-    )
 
 
 def _moments(embeddings: np.ndarray) -> np.ndarray | None:
@@ -196,46 +190,29 @@ def _merge(total: np.ndarray, new: np.ndarray) -> None:
     total[0] = cells
 
 
-def _embedding(total: np.ndarray) -> pl.DataFrame:
-    variance = total[2] / np.maximum(total[0] - 1, 1)
-    return pl.DataFrame(layout.EMBEDDING_COLUMNS, schema=["block", "dimension"], orient="row").with_columns(
-        mean=total[1], variance=variance
-    )
+def _keep(
+    listed: list[parts.Part], store: Path, workers: Any
+) -> Iterator[tuple[str, tuple[Path, Path] | Damage, bool]]:
+    """Yield each part in order, where its cells and sums are kept or its fault, and whether it was read now."""
 
-
-def _keep(listed: list[parts.Part], store: Path, workers: Any) -> Iterator[tuple[str, str | Damage, bool]]:
-    """Yield each part in order, the name under which it is kept or its fault, and whether it was read now."""
-    under_way: deque[tuple[str, str | Damage, Any]] = deque()
-
-    def finish() -> tuple[str, str | Damage, bool]:
-        stem, name, future = under_way.popleft()
-        if future is None:
-            return stem, name, False
-        found = workers.result(future)
-        if isinstance(found, Damage):
-            return stem, found, False
-        for path, data in zip(_places(store, name), found, strict=True):
-            with files.writing(path) as written:
-                written.write_bytes(data)
-        return stem, name, True
-
-    for part in listed:
+    def start(part: parts.Part) -> tuple[str, tuple[Path, Path] | Damage, Any]:
         try:
             opened = parts.open_part(part)
         except Damage as damage:
-            under_way.append((part.stem, damage, None))
-        else:
-            name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
-            known = _is_whole(*_places(store, name))
-            under_way.append((part.stem, name, None if known else workers.submit(work, opened)))
-        if len(under_way) >= _WINDOW:
-            yield finish()
-    while under_way:
-        yield finish()
+            return part.stem, damage, None
+        name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
+        places = store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
+        return part.stem, places, None if _is_whole(*places) else workers.submit(work, opened)
 
-
-def _places(store: Path, name: str) -> tuple[Path, Path]:
-    return store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
+    for stem, kept, future in ahead(map(start, listed), _WINDOW):
+        found = kept if future is None else workers.result(future)
+        if future is None or isinstance(found, Damage):
+            yield stem, found, False
+            continue
+        for path, data in zip(kept, found, strict=True):
+            with files.writing(path) as written:
+                written.write_bytes(data)
+        yield stem, kept, True
 
 
 def _is_whole(cells: Path, sums: Path) -> bool:

@@ -1,7 +1,7 @@
 """Parts made up at any size, with what was planted in them written beside them.
 
-Labels depend on each other, scores have planted margins, and every block of the embedding knows its own class; four
-blocks also know another one.
+Labels depend on each other, scores have planted margins, every block of the embedding knows its own class, four know
+another one too.
 """
 
 import json
@@ -25,12 +25,8 @@ ONTOLOGY_FILE, TRUTH_FILE = "cell_ontology.obo", "truth.json"
 TERMS_TABLE = "embedding_twin_labels.csv"
 SIZES = {"demo": (200_000, 10), "tiny": (12_000, 6)}
 # what a block tells of a class: spread between labels over spread within
-LEAKS = {
-    ("other", "assay"): 0.5,
-    ("other", "cell_type"): 0.3,
-    ("age_group", "disease"): 1.0,
-    ("tissue", "cell_type"): 0.7,
-}
+LEAKS = {("other", "assay"): 0.5, ("other", "cell_type"): 0.3}
+LEAKS |= {("age_group", "disease"): 1.0, ("tissue", "cell_type"): 0.7}
 OWN = dict.fromkeys(layout.CLASSES, 2.0) | dict.fromkeys(("age_group", "assay", "ethnicity"), 1.5)
 OWN |= {"cell_type": 0.35, "tissue": 0.7, "disease": 0.8}
 # cell types of one group lie near each other: what their group adds to the block
@@ -58,7 +54,10 @@ def simulate_parts(
     counted: Counter[str] = Counter()
     with files.writing(Path(out), kind=KIND, force=force) as folder:
         folder.mkdir()
-        labels.write(folder / labels.DECODER_FILE, world.terms)
+        terms: dict[str, dict[str, dict[str, str]]] = {}
+        for name, code, identifier, term in world.terms.select(*labels.SCHEMA).iter_rows():
+            terms.setdefault(name, {})[str(code)] = {"id": identifier, "name": term}
+        files.write_json(folder / labels.DECODER_FILE, {"label_decoders": terms})
         (folder / ONTOLOGY_FILE).write_text(_ontology(world.terms), encoding="utf-8")
         for number, n in enumerate(np.diff(np.linspace(0, n_cells, n_parts + 1).astype(int)).tolist()):
             embeddings, top3, scores, facts = world.part(number, n)
@@ -73,21 +72,12 @@ def simulate_parts(
 
 
 def part_name(number: int) -> str:
-    """Return the name of a simulated part: two runs, four devices.
-
-    Examples
-    --------
-    >>> part_name(11)
-    'step_1__predict_part_1_1'
-    """
+    """Return the name of a simulated part: two runs, four devices."""
     return f"step_{number % 2}__predict_part_{number // 8}_{(number // 2) % 4}"
 
 
 def open_parts(parameter: str, *, seed: int = 7) -> Path:
-    """Return the folder that a notebook's ``parts`` parameter names.
-
-    It is ``demo`` or ``tiny`` (simulated at first use and kept in the cache folder), or a folder.
-    """
+    """Return a folder of parts: ``demo`` or ``tiny``, simulated at first use and kept in the cache folder, or a path."""
     if parameter not in SIZES:
         folder = Path(parameter).expanduser()
         if not folder.is_dir():
@@ -115,11 +105,12 @@ def read_truth(folder: Path) -> dict[str, Any] | None:
 def _ontology(terms: pl.DataFrame) -> str:
     """Write the cell types under one parent each."""
     types = terms.filter(pl.col("class") == "cell_type")
+    groups = types.select("groups").unique(maintain_order=True)
+    terms = [(f"TWIN:{group}", f"{group} cell", "cell") for (group,) in groups.rows()]
+    terms += types.select("id", "name", "groups").rows()
     text = "format-version: 1.2\nontology: twin\n\n[Term]\nid: TWIN:cell\nname: cell\n"
-    for group in types["groups"].unique(maintain_order=True):
-        text += f"\n[Term]\nid: TWIN:{group}\nname: {group} cell\nis_a: TWIN:cell\n"
-    for row in types.iter_rows(named=True):
-        text += f"\n[Term]\nid: {row['id']}\nname: {row['name']}\nis_a: TWIN:{row['groups']}\n"
+    for identifier, name, parent in terms:
+        text += f"\n[Term]\nid: {identifier}\nname: {name}\nis_a: TWIN:{parent}\n"
     return text
 
 

@@ -31,33 +31,25 @@ class Cells:
     """Cells by genes: values in blocks, annotation in slices; of a file, values are read when they are asked for."""
 
     def __init__(
-        self,
-        path: Path | None,
-        layer: str,
-        name: str,
-        *,
-        values: Any,
-        obs: pd.DataFrame,
-        var: pd.DataFrame,
-        uns: Mapping[str, Any],
+        self, place: tuple[Path | None, str, str], values: Any, obs: pd.DataFrame, var: pd.DataFrame, uns: Any
     ) -> None:
-        self.path, self.layer, self.name = path, layer, name
+        self.place = self.path, self.layer, self.name = place
         self._values = values  # a matrix, or the name of one in the file
         barcode = names.BARCODE if names.BARCODE not in obs.columns else "cell_index"
         self._columns = {barcode: obs.index.to_series()} | {str(column): obs[column] for column in obs}
         self.n_cells = len(obs)
         self.schema = self.obs(0, 0).schema
         self.genes = [str(gene) for gene in var.index]
-        columns = {str(column): _arrow(var[column]) for column in var.columns}
+        told = {str(column): _arrow(var[column]) for column in var.columns}
         self.gene_columns = {
-            column: found.to_pylist() for column, found in columns.items() if pa.types.is_string(found.type)
+            key: one.to_pylist() for key, one in told.items() if pa.types.is_string(one.type)
         }
         stated = {key: str(np.ravel(uns[key])[0]) for key in (ORGANISM, ORGANISM_TERM) if key in uns}
         self.organism = complete_organism(stated)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the file anew where a copy is sent."""
-        return open_cells, (self.path, self.layer, self.name)
+        return open_cells, self.place
 
     def block(self, start: int, stop: int) -> sparse.csr_matrix:
         """Return the values of a slice of cells, single or double precision, each column once a row."""
@@ -81,6 +73,10 @@ class Cells:
         wanted = columns or list(self._columns)
         return pa.table({column: _arrow(self._columns[column].iloc[start:stop]) for column in wanted})
 
+    def text(self, column: str) -> pl.Series:
+        """Return a column of all cells as text, with true nulls."""
+        return pl.Series(pl.from_arrow(_arrow(self._columns[column]))).cast(pl.String)
+
     def digest(self) -> str:
         """Return a hash that tells this content from another: of the file, or of barcodes, genes, values, labels."""
         if self.path is not None:
@@ -90,15 +86,14 @@ class Cells:
                 while block := stream.read(4 * 2**20):
                     checksum = zlib.crc32(block, checksum)
                 return files.digest_text(f"{files.fingerprint(self.path)}-{checksum:08x}")
-        barcodes, *labels = self._columns.values()
-        sha = hashlib.sha256("\n".join([*map(str, barcodes), *self.genes]).encode())
+        barcodes, *labels = self._columns
+        sha = hashlib.sha256("\n".join([*map(str, self._columns[barcodes]), *self.genes]).encode())
         for start in range(0, self.n_cells, 10_000):
             block = self.block(start, min(start + 10_000, self.n_cells))
             for part in (block.indptr.astype(np.int64), block.indices.astype(np.int32), block.data):
                 sha.update(part)
         for column in labels:
-            texts = pl.Series(pl.from_arrow(_arrow(column))).cast(pl.String).fill_null("\0").str.join("\n")
-            sha.update(texts.item().encode() if len(texts) else b"")
+            sha.update("\n".join(self.text(column).fill_null("\0")).encode())
         return sha.hexdigest()
 
 
@@ -111,11 +106,12 @@ def open_cells(source: Any, layer: str = X, name: str | None = None) -> Cells:
         source = source.filename
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
+        name = name or dataset_name(path)
         with reading(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the file is old
             with h5py.File(path) as file:
-                opened = _open_file(file, path, layer, name or dataset_name(path))
-            return opened or _open_memory(read_h5ad(path), path, layer, name or dataset_name(path))
+                opened = _open_file(file, path, layer, name)
+            return opened or _open_memory(read_h5ad(path), path, layer, name)
     if not hasattr(source, "obs") or not hasattr(source, "var"):
         msg = f"sentences are made from an AnnData or the path of an .h5ad file, not from a {type(source).__name__}."
         raise SentenceError(msg)
@@ -165,7 +161,7 @@ def _open_memory(adata: Any, path: Path | None, layer: str, name: str) -> Cells:
     values = _choose(held, layer, "the AnnData")
     var = _add_columns(adata.raw.var, adata.var) if layer == RAW else adata.var
     values = values.tocsr() if sparse.issparse(values) else values
-    return Cells(path, layer, name, values=values, obs=adata.obs, var=var, uns=adata.uns)
+    return Cells((path, layer, name), values, adata.obs, var, adata.uns)
 
 
 def _open_file(file: h5py.File, path: Path, layer: str, name: str) -> Cells | None:
@@ -194,7 +190,7 @@ def _open_file(file: h5py.File, path: Path, layer: str, name: str) -> Cells | No
     uns = file.get("uns", {})
     stated = (key for key in (ORGANISM, ORGANISM_TERM) if isinstance(uns.get(key), h5py.Dataset))
     uns = {key: read_elem(uns[key]) for key in stated}
-    return Cells(path, layer, name, values=held[layer], obs=obs, var=var, uns=uns)
+    return Cells((path, layer, name), held[layer], obs, var, uns)
 
 
 def _choose(held: Mapping[str, Any], layer: str, what: str) -> Any:
@@ -211,14 +207,11 @@ def _add_columns(raw: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
 
 
 def _block(rows: Any) -> sparse.csr_matrix:
-    if not sparse.issparse(rows):
-        rows = sparse.csr_matrix(_precise(np.asarray(rows)))
+    rows = rows if sparse.issparse(rows) else sparse.csr_matrix(_precise(np.asarray(rows)))
     return _checked(rows.data, rows.indices, rows.indptr, rows.shape)
 
 
-def _checked(
-    values: np.ndarray, columns: np.ndarray, starts: np.ndarray, shape: tuple[int, int]
-) -> sparse.csr_matrix:
+def _checked(values: Any, columns: Any, starts: Any, shape: tuple[int, int]) -> sparse.csr_matrix:
     """Return rows as the kernels take them, each column once a row."""
     try:
         rows = sparse.csr_matrix((_precise(values), columns, starts), shape=shape)

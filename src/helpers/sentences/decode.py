@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -33,8 +34,7 @@ class Fit:
         return np.maximum(self.intercept + self.slope * np.log10(1.0 + np.asarray(ranks, float)), 0.0)
 
 
-@dataclass(frozen=True)
-class Cleaned:
+class Cleaned(NamedTuple):
     """Words of a generated sentence that are in the vocabulary, in the order of their ranks, and what was not."""
 
     words: tuple[str, ...]
@@ -45,24 +45,16 @@ class Cleaned:
 def decode(sentence: str, fit: Fit, *, vocabulary: Iterable[str] | None = None) -> pl.DataFrame:
     """Turn a sentence into expression, one row a gene, ``gene`` and ``expression``; cleaned first, see `clean`."""
     words = clean(sentence, vocabulary).words
-    return pl.DataFrame(
-        {"gene": words, "expression": fit.predict(np.arange(len(words)))},
-        schema={"gene": pl.String, "expression": pl.Float64},
-    )
+    expression = fit.predict(np.arange(len(words)))
+    return pl.DataFrame({"gene": pl.Series(words, dtype=pl.String), "expression": expression})
 
 
 def clean(text: str, vocabulary: Iterable[str] | None = None) -> Cleaned:
     """Find the words of a vocabulary in generated text; one that comes twice counts where it comes first.
 
-    A word in other letter case counts where only one word of the vocabulary is meant. The rank of a word is its place
-    among the words found, so that an unknown word does not push the others down.
-
-    Parameters
-    ----------
-    text
-        Words separated by white space; commas and periods at a word's end are removed.
-    vocabulary
-        Words that exist; none: every word.
+    A word in other letter case counts where only one word of the vocabulary is meant; commas and periods at its end are
+    removed. The rank of a word is its place among the words found, so that an unknown word does not push the others
+    down. Without a vocabulary every word is known.
 
     Examples
     --------

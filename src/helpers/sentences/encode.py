@@ -2,9 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,59 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from helpers.errors import SentenceError
 from helpers.sentences import cells, kernels, symbols
+from helpers.sentences.symbols import STANDARD, Rule
 
 SENTENCE, EXPRESSED = "cell_sentence", "n_expressed"
 # Cells that are ranked at a time: as few as keep the compiled loops busy, since their words stand in memory.
 BLOCK = 250
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a cell becomes a sentence. Checks itself.
-
-    Parameters
-    ----------
-    top_n
-        Words of a sentence at most; 0: all expressed genes.
-    ties
-        Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
-        gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
-    seed
-        Of the seeded order.
-    layer
-        ``"X"``, ``"raw"`` or the name of a layer.
-    case
-        ``"given"`` keeps the letters of symbols as they are, ``"upper"`` makes them capital.
-    duplicates
-        Columns that share a word: ``"sum"`` adds their molecules (logarithms are undone first), ``"first"`` takes one.
-    symbol_column
-        Column of the gene table that holds the symbols; none: the first of `symbols.SYMBOL_COLUMNS`, else the index.
-    gene_lists
-        Named lists of symbols or Ensembl identifiers; each gives a further sentence of its genes alone.
-    """
-
-    top_n: int = 2_000
-    ties: str = symbols.SYMBOL_ORDER
-    seed: int = 0
-    layer: str = cells.X
-    case: str = symbols.GIVEN
-    duplicates: str = symbols.SUM
-    symbol_column: str | None = None
-    gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        if self.top_n < 0:
-            msg = f"top_n is {self.top_n}; give the most words a sentence may have, or 0 for all expressed genes."
-            raise SentenceError(msg)
-        symbols.choose("ties", self.ties, (symbols.SYMBOL_ORDER, symbols.FILE_ORDER, symbols.SEEDED))
-        symbols.choose("case", self.case, (symbols.GIVEN, symbols.UPPER))
-        symbols.choose("duplicates", self.duplicates, (symbols.SUM, symbols.FIRST))
-
-
-STANDARD = Rule()
 
 
 @dataclass(frozen=True)
@@ -77,33 +28,32 @@ class Ranked:
     starts: np.ndarray
     statistics: np.ndarray
 
-    def text(self) -> pa.Array:
-        """Return one sentence a cell; a cell without expressed genes has an empty one."""
-        large = pa.large_string()  # the text of many cells may pass 2 GiB
-        words = pa.array(self.vocabulary.words, large).take(pa.array(self.words))
-        return pc.binary_join(pa.LargeListArray.from_arrays(self.starts, words), pa.scalar(" ", large))
-
-    def take(self, rows: np.ndarray) -> "Ranked":
-        """Return some of the cells, in the order of `rows`."""
-        rows = np.asarray(rows, dtype=np.int64)
-        at, starts = self._places(rows, np.diff(self.starts)[rows])
-        return Ranked(self.vocabulary, self.words[at], starts, self.statistics[rows])
-
-    def presence(self, top: int) -> sparse.csr_matrix:
-        """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
-        rows = np.arange(len(self.starts) - 1)
-        at, starts = self._places(rows, np.minimum(np.diff(self.starts), top))
-        shape = (len(rows), len(self.vocabulary.words))
-        return sparse.csr_matrix((np.ones(len(at), np.float32), self.words[at], starts), shape=shape)
-
     @property
     def expressed(self) -> np.ndarray:
         """Genes above zero in each cell, before the cut at `top_n`."""
         return self.statistics[:, kernels.EXPRESSED]
 
-    def _places(self, rows: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths), starts
+    def text(self) -> pa.Array:
+        """Return one sentence a cell; a cell without expressed genes has an empty one."""
+        large = pa.large_string()  # the text of many cells may pass 2 GiB
+        words = pa.array(self.vocabulary.words, large).take(pa.array(self.words))
+        starts = pa.array(self.starts, pa.int64())
+        return pc.binary_join(pa.LargeListArray.from_arrays(starts, words), pa.scalar(" ", large))
+
+    def take(self, rows: np.ndarray) -> "Ranked":
+        """Return some of the cells, in the order of `rows`."""
+        shape = (len(self.starts) - 1, len(self.vocabulary.words))
+        chosen = sparse.csr_matrix((self.words, self.words, self.starts), shape=shape)[rows]
+        return Ranked(self.vocabulary, chosen.indices, chosen.indptr, self.statistics[rows])
+
+    def presence(self, top: int) -> sparse.csr_matrix:
+        """Return which words are among the first `top` of each cell: a sparse table, cells x words, of ones."""
+        lengths = np.diff(self.starts)
+        place = np.arange(len(self.words)) - np.repeat(self.starts[:-1], lengths)
+        words = self.words[place < top]
+        starts = np.concatenate([[0], np.cumsum(np.minimum(lengths, top))])
+        shape = (len(lengths), len(self.vocabulary.words))
+        return sparse.csr_matrix((np.ones(len(words), np.float32), words, starts), shape=shape)
 
 
 class Encoder:
@@ -111,20 +61,9 @@ class Encoder:
 
     def __init__(self, rule: Rule, source: cells.Cells, hgnc: symbols.Nomenclature | None = None) -> None:
         self.rule = rule
-        self.vocabulary = symbols.build(
-            source.genes,
-            source.gene_columns,
-            symbol_column=rule.symbol_column,
-            hgnc=hgnc,
-            case=rule.case,
-            duplicates=rule.duplicates,
-            order=rule.ties,
-        )
+        self.vocabulary = symbols.build(source.genes, source.gene_columns, rule, hgnc)
         self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
-
-    @cached_property
-    def _word_keys(self) -> np.ndarray:
-        return _stable_keys(self.vocabulary.words if self.rule.ties == symbols.SEEDED else ())
+        self.word_keys = _stable_keys(self.vocabulary.words if rule.ties == symbols.SEEDED else ())
 
     def encode(self, block: sparse.csr_matrix, barcodes: pa.Array) -> tuple[dict[str, pa.Array], np.ndarray]:
         """Return the sentences of one block by the name of their column, and the statistics of its cells."""
@@ -145,7 +84,7 @@ class Encoder:
         most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
         ranked = kernels.rank_words(
             block.indptr.astype(np.int64), block.indices.astype(np.int32, copy=False), block.data,
-            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self._word_keys,
+            words.word_of_column, most, np.uint64(self.rule.seed % 2**64), cell_keys, self.word_keys,
             len(words.words),
         )  # fmt: skip
         return Ranked(words, *ranked)
@@ -153,14 +92,12 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Sentences of all cells with what was counted on the way.
+    """Sentences of all cells, and how many words the rule decides the place of, see `count_ties`.
 
-    ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list; ``ties``
-    counts words whose place the rule decides, see `count_ties`.
+    ``table`` has the barcode, ``cell_sentence``, ``n_expressed`` and one ``gene_sentence_NAME`` a gene list.
     """
 
     table: pl.DataFrame
-    vocabulary: symbols.Vocabulary
     ties: dict[str, int | float | None]
 
     @property
@@ -169,22 +106,16 @@ class Encoded:
         return self.table[SENTENCE].to_list()
 
 
-def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, block: int = BLOCK) -> Encoded:
+def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded:
     """Make a sentence of every cell.
 
     Only genes with a finite value above zero enter. The sentence of a cell does not depend on other cells, on how
-    the matrix is stored, or on `block`.
+    the matrix is stored, or on `block`, the cells ranked at a time.
 
     Parameters
     ----------
     source
         AnnData (CSR, CSC or dense; in memory or backed) or the path of an .h5ad file.
-    rule
-        How a cell becomes a sentence, such as ``Rule(top_n=200)``.
-    hgnc
-        HGNC table for identifiers and outdated symbols.
-    block
-        Cells ranked at a time.
 
     Raises
     ------
@@ -199,31 +130,21 @@ def encode(source: Any, *, rule: Rule = STANDARD, hgnc: Path | None = None, bloc
     ['MYH7 ACTA1']
     """
     opened = cells.open_cells(source, rule.layer)
-    encoder = Encoder(rule, opened, None if hgnc is None else symbols.read_hgnc(hgnc))
+    encoder = Encoder(rule, opened)
     pieces, statistics = [], []
     for values, barcodes in _blocks(opened, block):
         columns, counts = encoder.encode(values, barcodes)
         pieces.append(pa.table({"barcode": barcodes, **columns}))
         statistics.append(counts)
     table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
-    return Encoded(table, encoder.vocabulary, add_shares(count_ties(np.concatenate(statistics))))
+    return Encoded(table, add_shares(count_ties(np.concatenate(statistics))))
 
 
-def rank(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Ranked:
-    """Return the ranked words of every cell as numbers, for work on sentences that needs no text.
-
-    Parameters
-    ----------
-    source
-        AnnData or path of an .h5ad file.
-    rule
-        How a cell becomes a sentence.
-    block
-        Cells ranked at a time.
-    """
+def rank(source: Any, *, rule: Rule = STANDARD) -> Ranked:
+    """Return the ranked words of every cell as numbers, for work on sentences that needs no text; see `encode`."""
     opened = cells.open_cells(source, rule.layer)
     encoder = Encoder(rule, opened)
-    pieces = [encoder.rank(values, barcodes) for values, barcodes in _blocks(opened, block)]
+    pieces = [encoder.rank(values, barcodes) for values, barcodes in _blocks(opened, BLOCK)]
     lengths = np.concatenate([np.diff(piece.starts) for piece in pieces])
     return Ranked(
         encoder.vocabulary,

@@ -20,11 +20,10 @@ SHORTEST_TAIL = 10
 
 @dataclass(frozen=True)
 class Padding:
-    """What was found in some cells.
+    """What was found in some cells: how, the words of each that are meant (``keep``), and all its ``words``.
 
-    ``rule`` says how: by the ``count`` of expressed genes, by a tail in the order of the ``alphabet``, by a tail that
-    is ``constant`` over cells; ``none`` if nothing was found, ``cannot tell`` if every sentence has the same number of
-    words and nothing else is known. ``keep`` is the number of words of each cell that are meant.
+    The ``rule`` is the ``count`` of expressed genes, a tail in the order of the ``alphabet``, or one that is ``constant``
+    over cells; ``none`` if nothing was found; ``cannot tell`` if all sentences are of one length and no more is known.
     """
 
     rule: str
@@ -53,13 +52,6 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
     Without a trace, sentences that all have the same number of words may have been filled up in scrambled order, or
     cut: then it cannot be told.
 
-    Parameters
-    ----------
-    sentences
-        One a cell.
-    expressed
-        Expressed genes of each cell, if known.
-
     Examples
     --------
     >>> find(["B A C D", "D A"], expressed=[2, 2]).keep.tolist()
@@ -70,13 +62,11 @@ def find(sentences: Sequence[str | None], *, expressed: Sequence[float | None] |
     split = [(sentence or "").split() for sentence in sentences]
     words = np.array([len(row) for row in split], dtype=np.int64)
     if expressed is not None:
-        known = np.array([np.inf if value is None else value for value in expressed], dtype=float)
-        keep = np.minimum(words, np.where(np.isnan(known), np.inf, known)).astype(np.int64)
+        known = np.array([np.nan if value is None else value for value in expressed], dtype=float)
+        keep = np.fmin(words, known).astype(np.int64)
         return Padding(COUNT if (keep < words).any() else NONE, keep, words)
-    traces = {
-        CONSTANT: _shared_tails(split),
-        ALPHABET: np.array([_ordered_tail(row) for row in split], np.int64),
-    }
+    ordered = np.array([_ordered_tail(row) for row in split], np.int64)
+    traces = {CONSTANT: _shared_tails(split), ALPHABET: ordered}
     tails = {rule: np.where(tail >= SHORTEST_TAIL, tail, 0) for rule, tail in traces.items()}
     rule = max(tails, key=lambda name: tails[name].sum())
     # padding is a habit of the maker: it is in most cells or in none
@@ -93,9 +83,8 @@ def find_counts(columns: Iterable[str]) -> str | None:
 
 
 def _ordered_tail(words: list[str]) -> int:
-    rising = _count_first(pairwise(reversed(words)), operator.gt)
-    falling = _count_first(pairwise(reversed(words)), operator.lt)
-    return 1 + max(rising, falling) if words else 0
+    runs = [_count_first(pairwise(reversed(words)), holds) for holds in (operator.gt, operator.lt)]
+    return 1 + max(runs) if words else 0
 
 
 def _shared_tails(split: list[list[str]]) -> np.ndarray:

@@ -4,9 +4,8 @@ import hashlib
 import json
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import yaml
@@ -25,62 +24,54 @@ COLUMNS = {
     "organism": ("organism",),
     "donor": (names.DONOR, "donor_id", "donor"),
     "barcode": (
-        "barcode",
-        "cell_index",
-        "_index",
-        "observation_joinid",
-        "index",
-        "cell_id",
-        "__index_level_0__",
+        "barcode", "cell_index", "_index", "observation_joinid", "index", "cell_id", "__index_level_0__",
     ),
     "dataset": ("dataset",),
     "side": ("side",),
-}
+}  # fmt: skip
 BATCH = 5_000
 
 
-@dataclass(frozen=True)
-class Task:
-    """One question: the column of the answer, its wording, the templates of the prompt."""
+class Prompted(NamedTuple):
+    """What was written: lines, and what became of cells.
 
-    name: str
-    answer: str
-    response: str
-    templates: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Prompted:
-    """What was written.
-
-    ``lines``; ``left_out``, cells whose answer or sentence is missing or not given ("unknown"); ``trimmed``, cells of
-    whose sentence padding was cut off; ``untold``, cells written of which it cannot be told whether they are padded.
+    ``left_out``: their answer or sentence is missing or not given ("unknown"); ``trimmed``: padding was cut off;
+    ``untold``: written, though it cannot be told whether they are padded.
     """
 
-    path: Path
     lines: int
     left_out: int
-    trimmed: int = 0
-    untold: int = 0
+    trimmed: int
+    untold: int
 
 
-def read_tasks(path: Path | None = None) -> dict[str, Task]:
-    """Read prompt templates: the package's own, or a YAML file of the same form."""
-    path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml")
-    tasks = {}
-    for name, stated in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
-        templates = tuple(stated.get("templates", ()))
-        answer = stated.get("answer", name)
-        allowed = {"n", "sentence", *COLUMNS} - {answer}
-        faults = [text for text in templates if not {"n", "sentence"} <= _find_fields(text) <= allowed]
-        if not templates or faults or answer not in COLUMNS:
-            msg = (
-                f"{path}: task {name!r} cannot be used. Each template needs {{n}} and {{sentence}}, must not tell the "
-                f"answer {answer!r}, and may tell {', '.join(COLUMNS)}. First fault: {(faults or ['no template'])[0]!r}."
-            )
-            raise SentenceError(msg)
-        tasks[name] = Task(name, answer, stated.get("response", "{answer}"), templates)
-    return tasks
+def read_tasks(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Read the tasks, their answer, its wording and the templates: the package's own, or a YAML file of that form."""
+    path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml").expanduser()
+    try:
+        listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items()
+        return {name: _check_task(path, name, stated) for name, stated in listed}
+    except SentenceError:
+        raise
+    except (OSError, AttributeError, TypeError, ValueError, RecursionError, yaml.YAMLError) as problem:
+        msg = f"{path} cannot be read as tasks ({problem}). Give a YAML file of tasks, each with a list of templates."
+        raise SentenceError(msg) from problem
+
+
+def _check_task(path: Path, name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+    templates, answer = tuple(stated.get("templates", ())), stated.get("answer", name)
+    response = stated.get("response", "{answer}")
+    allowed = {"n", "sentence", *COLUMNS} - {answer}
+    faults = [text for text in templates if not {"n", "sentence"} <= _find_fields(text) <= allowed]
+    faults += [response] if _find_fields(response) - {"answer"} else []
+    if not templates or faults or answer not in COLUMNS:
+        msg = (
+            f"{path}: task {name!r} cannot be used. Each template needs {{n}} and {{sentence}}, must not tell the "
+            f"answer {answer!r}, and may tell {', '.join(COLUMNS)}; the response tells {{answer}} alone. "
+            f"First fault: {(faults or ['no template'])[0]!r}."
+        )
+        raise SentenceError(msg)
+    return {"task": name, "answer": answer, "response": response, "templates": templates}
 
 
 def write(
@@ -106,20 +97,12 @@ def write(
     ----------
     paths
         Sentences, see `read.read`.
-    out
-        File of JSON lines.
     task
-        Such as ``"age"``, ``"cell_type"``, ``"tissue"``.
-    n_genes
-        Words of each sentence at most.
-    seed
-        Of the choice of templates.
-    side
-        ``"train"`` or ``"test"``; none: both.
+        ``"age"``, ``"cell_type"``, ``"tissue"``, or one of your own `templates`, a YAML file.
+    n_genes, side
+        Words of each sentence at most; ``"train"`` or ``"test"``, none: both.
     organism, tissue
         Told where the data do not state them; none: templates that tell them are not used there.
-    templates
-        YAML file of your own templates.
 
     Raises
     ------
@@ -134,7 +117,7 @@ def write(
     there = table.collect_schema().names()
     columns = {key: next((name for name in found if name in there), None) for key, found in COLUMNS.items()}
     told = {key: value for key, value in {"organism": organism, "tissue": tissue}.items() if value}
-    answer = tasks[task].answer
+    answer = tasks[task]["answer"]
     if columns[answer] is None and answer not in told:
         msg = f"the sentences have no column for the answer {answer!r}; they have: {', '.join(there)}."
         raise SentenceError(msg)
@@ -151,38 +134,44 @@ def write(
             found = padding.find(batch[SENTENCE].to_list(), expressed=expressed)
             for row, keep, size in zip(batch.iter_rows(named=True), found.keep, found.words, strict=True):
                 words = (row[SENTENCE] or "").split()[: min(keep, n_genes)]
-                made = _make(row, words, tasks[task], told=told, key=f"{seed}", number=number)
+                made = _make(row, words, tasks[task], told=told, seed=seed, number=number)
                 number += 1
                 if made is not None:
                     lines += 1
                     trimmed += bool(keep < size)
                     untold += found.rule == padding.UNKNOWN
                     stream.write(json.dumps(made, ensure_ascii=False) + "\n")
-    return Prompted(Path(out), lines, number - lines, trimmed, untold)
+    return Prompted(lines, number - lines, trimmed, untold)
 
 
 def _make(
-    row: Mapping[str, Any], words: list[str], task: Task, *, told: Mapping[str, str], key: str, number: int
+    row: Mapping[str, Any],
+    words: list[str],
+    task: Mapping[str, Any],
+    *,
+    told: Mapping[str, str],
+    seed: int,
+    number: int,
 ) -> dict[str, Any] | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
-    facts = dict.fromkeys(COLUMNS) | told
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
-    facts |= {
+    given = {
         name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
     }
+    facts = dict.fromkeys(COLUMNS) | told | given
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
-    usable = [text for text in task.templates if _find_fields(text) <= known]
-    if task.answer not in known or not words or not usable:
+    usable = [text for text in task["templates"] if _find_fields(text) <= known]
+    if task["answer"] not in known or not words or not usable:
         return None
     cell = f"row {number}" if facts["barcode"] is None else facts["barcode"]
-    draw = hashlib.blake2b(f"{key}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
+    draw = hashlib.blake2b(f"{seed}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
     template = usable[int.from_bytes(draw, "little") % len(usable)]
     said = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {
         "prompt": template.format(n=len(words), sentence=" ".join(words), **said),
-        "response": task.response.format(answer=said[task.answer]),
-        "task": task.name,
+        "response": task["response"].format(answer=said[task["answer"]]),
+        "task": task["task"],
         "n_genes": len(words),
         **{name: facts[name] for name in ("dataset", "side", "donor", "barcode")},
     }

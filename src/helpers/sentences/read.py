@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -14,23 +15,17 @@ from helpers.sentences.split import TEST, TRAIN
 
 AGE, DATASET, SIDE = "age", "dataset", "side"
 _NUMBERED = re.compile(r"gene_sentence_(\d+)")
-_ALL = "gene_sentence_all"
 
 Paths = str | Path | Sequence[str | Path]
 
 
 def read(paths: Paths) -> pl.LazyFrame:
-    """Scan one or many data sets of sentences.
+    """Scan one or many data sets of sentences: Parquet files, their folders, folders of folders, or patterns.
 
     Columns ``cell_sentence`` (in files of others: ``gene_sentence_N`` with the largest number, else
     ``gene_sentence_all``), ``age`` in years as a float, ``dataset`` and ``side`` (from the folders; null where there is
     none) come first; all other columns follow. Nothing is read until the table is collected; select the columns you
     need.
-
-    Parameters
-    ----------
-    paths
-        Parquet files, folders of a data set, folders of many data sets, or patterns.
 
     Raises
     ------
@@ -42,13 +37,10 @@ def read(paths: Paths) -> pl.LazyFrame:
     if not files:
         msg = f"no Parquet file in {', '.join(map(str, listed)) or 'an empty list'}. Give files, folders or patterns."
         raise SentenceError(msg)
-    alike: dict[tuple[object, ...], list[Path]] = {}
+    alike: dict[tuple[Any, ...], list[Path]] = {}
     for file in files:
-        alike.setdefault((*_place(file), *_read_schema(file).items()), []).append(file)
-    frames = [
-        _scan(group, dict(schema), dataset=dataset, side=side)
-        for (dataset, side, *schema), group in alike.items()
-    ]
+        alike.setdefault((*_place(file), tuple(_read_schema(file).items())), []).append(file)
+    frames = [_scan(group, *place, dict(schema)) for (*place, schema), group in alike.items()]
     return pl.concat(frames, how="diagonal_relaxed")
 
 
@@ -62,13 +54,6 @@ def _find_files(path: Path) -> list[Path]:
         root = Path(path.anchor)
         return sorted(root.glob(str(path.relative_to(root))))
     return []
-
-
-def _find_sentence(columns: Sequence[str]) -> str | None:
-    """Return the column that holds the sentences, by the names that makers of such data use."""
-    numbered = [(int(found[1]), name) for name in columns if (found := _NUMBERED.fullmatch(name))]
-    likely = [SENTENCE, *(name for _, name in sorted(numbered, reverse=True)), _ALL]
-    return next((name for name in likely if name in columns), None)
 
 
 def _read_schema(file: Path) -> dict[str, pl.DataType]:
@@ -88,17 +73,17 @@ def _place(file: Path) -> tuple[str | None, str | None]:
 
 
 def _scan(
-    files: list[Path], schema: dict[str, pl.DataType], *, dataset: str | None, side: str | None
+    files: list[Path], dataset: str | None, side: str | None, schema: dict[str, pl.DataType]
 ) -> pl.LazyFrame:
-    column = _find_sentence(list(schema))
+    numbered = [(int(found[1]), name) for name in schema if (found := _NUMBERED.fullmatch(name))]
+    likely = [SENTENCE, *(name for _, name in sorted(numbered, reverse=True)), "gene_sentence_all"]
+    column = next((name for name in likely if name in schema), None)
     if column is None:
         looked = "cell_sentence, gene_sentence_N, gene_sentence_all"
         msg = f"{files[0]} has no sentences (looked for {looked}); it has: {', '.join(schema)}."
         raise SentenceError(msg)
-    texts = pl.col(
-        [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical) and name != column]
-    )
-    labels = texts.cast(pl.String)
+    texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical) and name != column]
+    labels = pl.col(texts).cast(pl.String)
     years = pl.col(AGE).cast(pl.Float64, strict=False) if AGE in schema else pl.lit(None, pl.Float64)
     return (
         pl.scan_parquet(files, glob=False)

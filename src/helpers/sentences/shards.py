@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,12 +28,17 @@ GROUP = 2_000
 FEWEST_COMPARED = 20
 
 
+class Shard(NamedTuple):
+    """One finished file: what its manifest says of it, the ties of its words, a number for each long sentence."""
+
+    facts: dict[str, Any]
+    ties: dict[str, int]
+    hashes: np.ndarray
+
+
 @dataclass(frozen=True)
 class Job:
-    """What the files of one data set have in common: its cells, their encoder, its plan, whose ages they state.
-
-    ``counts`` holds what the plan counted and left out.
-    """
+    """What the files of one data set have in common; ``counts`` holds what the plan counted and left out."""
 
     source: cells.Cells
     encoder: encode.Encoder
@@ -50,14 +55,12 @@ class Job:
     @property
     def schema(self) -> pa.Schema:
         """Columns and types of every file of the data set, whatever its cells hold."""
+        own = dict.fromkeys((SENTENCE, *self._lists), pa.string()) | {EXPRESSED: pa.int32()}
+        own |= dict.fromkeys((ages.AGE, ages.AGE_LOWER, ages.AGE_UPPER), pa.float64())
+        own |= dict.fromkeys((ages.AGE_KIND, *self.plan["constants"]), pa.string())
         renamed = self.renamed
-        fields = [pa.field(name, pa.string()) for name in (SENTENCE, *self._lists)]
-        fields += [pa.field(EXPRESSED, pa.int32())]
-        fields += [pa.field(name, pa.float64()) for name in (ages.AGE, ages.AGE_LOWER, ages.AGE_UPPER)]
-        fields += [pa.field(ages.AGE_KIND, pa.string())]
-        fields += [pa.field(name, pa.string()) for name in self.plan["constants"]]
-        fields += [piece.with_name(renamed.get(piece.name, piece.name)) for piece in self.source.schema]
-        return pa.schema(fields)
+        given = [piece.with_name(renamed.get(piece.name, piece.name)) for piece in self.source.schema]
+        return pa.schema([*own.items(), *given])
 
     @property
     def _lists(self) -> list[str]:
@@ -74,7 +77,7 @@ def parse_ages(obs: pa.Table, age_column: str | None, species: str = ages.HUMAN)
     return ages.parse_all(stated, species=species)
 
 
-def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, Any]:
+def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> Shard:
     """Write one file, whole or not at all, and return what it holds; a finished one is left as it is."""
     ties: Counter[str] = Counter()
     hashes = []
@@ -87,19 +90,18 @@ def make_shard(job: Job, side: str, rows: np.ndarray, path: Path) -> dict[str, A
                 ties.update(encode.count_ties(statistics))
                 hashes.append(_hash_sentences(table))
                 writer.write_table(table, row_group_size=table.num_rows)
-            fingerprint, report = job.plan["fingerprint"].encode(), json.dumps(dict(ties)).encode()
-            writer.add_key_value_metadata({FINGERPRINT: fingerprint, REPORT: report})
+            report = json.dumps(dict(ties)).encode()
+            writer.add_key_value_metadata({FINGERPRINT: job.plan["fingerprint"].encode(), REPORT: report})
     metadata = pq.read_metadata(path)
-    return {
+    facts = {
         "file": f"{side}/{path.name}".lstrip("/"),
         "side": side,
         "cells": metadata.num_rows,
         "row_groups": metadata.num_row_groups,
         "bytes": path.stat().st_size,
         "sha256": digest(path),
-        "report": json.loads(metadata.metadata[REPORT]),
-        "hashes": np.concatenate(hashes),
     }
+    return Shard(facts, json.loads(metadata.metadata[REPORT]), np.concatenate(hashes))
 
 
 def read_hashes(path: Path) -> np.ndarray:
@@ -156,8 +158,8 @@ def _make_group(job: Job, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
 
 def _writer(path: Path, job: Job) -> pq.ParquetWriter:
     schema = job.schema
-    long = {SENTENCE, *(name for name in schema.names if name.startswith("gene_sentence_"))}
-    repeated = [name for name in schema.names if name not in long and name != job.source.schema.names[0]]
+    short = [name for name in schema.names if name != SENTENCE and not name.startswith("gene_sentence_")]
+    repeated = [name for name in short if name != job.source.schema.names[0]]
     return pq.ParquetWriter(
         path,
         schema,
@@ -165,5 +167,5 @@ def _writer(path: Path, job: Job) -> pq.ParquetWriter:
         compression_level=job.plan["options"]["level"],
         use_dictionary=repeated,
         # the smallest and largest of long texts would only swell the footer
-        write_statistics=[name for name in schema.names if name not in long],
+        write_statistics=short,
     )

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
-import numpy as np
 import polars as pl
 
 from helpers import names
@@ -27,7 +27,7 @@ def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> s
 
 
 def split_donors(
-    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] | None = None
+    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] = MappingProxyType({})
 ) -> frozenset[str]:
     """Choose the donors of the test side, stratified by age; those that are `settled` keep their side.
 
@@ -36,25 +36,14 @@ def split_donors(
     result depends on the donors and the seed only: not on the order of cells, files, chunks or workers.
     """
     if donors.height < 2:
-        msg = (
-            f"whole donors can be split when there are two or more; found {donors.height} "
-            f"({''.join(donors['name']) or 'none'}). "
-            "Ask for no split, or for a split by cell (its test cells share their donors with train)."
-        )
+        found = f"found {donors.height} ({''.join(donors['name']) or 'none'})"
+        remedy = "Ask for no split, or for a split by cell (its test cells share their donors with train)."
+        msg = f"whole donors can be split when there are two or more; {found}. {remedy}"
         raise SentenceError(msg)
-    settled = settled or {}
     fresh = donors.filter(~pl.col("name").is_in(list(settled)))
     held = frozenset(name for name, side in settled.items() if side == TEST)
     wanted = round(target * fresh.height) if settled else max(1, round(target * fresh.height))
     return held | _draw(fresh, wanted=wanted, target=target, seed=seed) if wanted else held
-
-
-def split_cells(barcodes: Sequence[str], *, target: float, seed: int) -> np.ndarray:
-    """Choose single cells for the test side: each by a hash of its barcode, so that chunks do not matter.
-
-    Cells of one donor land on both sides; the score on such a test side says little about new donors.
-    """
-    return np.array([_unit(seed, 0, barcode) < target for barcode in barcodes], dtype=bool)
 
 
 def _draw(donors: pl.DataFrame, *, wanted: int, target: float, seed: int) -> frozenset[str]:
@@ -65,12 +54,13 @@ def _draw(donors: pl.DataFrame, *, wanted: int, target: float, seed: int) -> fro
 
     def pick(draw: int) -> list[int]:
         groups = (range(start, stop) for start, stop in pairwise(bounds))
-        return [min(group, key=lambda place: _unit(seed, draw, labels[place])) for group in groups]
+        return [min(group, key=lambda place: lot(seed, draw, labels[place])) for group in groups]
 
     best = min(map(pick, range(DRAWS)), key=lambda drawn: abs(cells[drawn].sum() - target * cells.sum()))
     return frozenset(labels[place] for place in best)
 
 
-def _unit(seed: int, draw: int, text: str) -> float:
+def lot(seed: int, draw: int, text: str) -> float:
+    """Return the number between 0 and 1 that seed, draw and text alone decide."""
     digest = hashlib.blake2b(f"{seed}/{draw}/{text}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64

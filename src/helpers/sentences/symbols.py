@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -14,21 +15,15 @@ from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
 from helpers.files import digest
+from helpers.sentences import cells
 
 GIVEN, UPPER = "given", "upper"
 SUM, FIRST = "sum", "first"
 SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
 SYMBOL_COLUMNS = (
-    "feature_name",
-    names.SYMBOL,
-    "gene_symbols",
-    "gene_symbol",
-    "gene_name",
-    "gene_names",
-    "symbol",
-    "hgnc_symbol",
-)
+    "feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol",
+)  # fmt: skip
 HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
@@ -39,22 +34,67 @@ _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
 # What `_word` counts, by the name it has in the report.
 _COUNTED = (
-    "dropped_without_symbol",
-    "dropped_spike_ins",
-    "mapped_from_ensembl",
-    "renamed_previous",
-    "renamed_alias",
-    "ambiguous_names",
-    "suffixes_removed",
-    "spaces_replaced",
-)
+    "dropped_without_symbol", "dropped_spike_ins", "mapped_from_ensembl", "renamed_previous", "renamed_alias",
+    "ambiguous_names", "suffixes_removed", "spaces_replaced",
+)  # fmt: skip
+
+
+def check(options: Any, *faults: tuple[str, bool, str]) -> None:
+    """Refuse an option that is not of those its type lists, or that has a fault: its name, whether, what is wanted."""
+    kinds = get_type_hints(type(options)).items()
+    listed = {what: get_args(kind) for what, kind in kinds if get_origin(kind) is Literal}
+    for what, allowed in listed.items():
+        faults += ((what, getattr(options, what) not in allowed, f"choose one of {str(allowed)[1:-1]}"),)
+    for what, wrong, wanted in faults:
+        if wrong:
+            msg = f"{what} is {getattr(options, what)!r}; {wanted}."
+            raise SentenceError(msg)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a cell becomes a sentence. Checks itself.
+
+    Parameters
+    ----------
+    top_n
+        Words of a sentence at most; 0: all expressed genes.
+    ties
+        Order among equal values: ``"symbol"`` by code point, the same for every file; ``"file"``, the order of the
+        gene axis; ``"seeded"``, a random order for each cell that depends on seed, barcode and symbol only.
+    layer
+        ``"X"``, ``"raw"`` or the name of a layer.
+    case, duplicates
+        ``"upper"`` makes symbols capital; columns that share a word: ``"sum"`` adds their molecules (logarithms are
+        undone first), ``"first"`` takes one.
+    symbol_column
+        Column of the gene table that holds the symbols; none: the first of `SYMBOL_COLUMNS`, else the index.
+    gene_lists
+        Named lists of symbols or Ensembl identifiers; each gives a further sentence of its genes alone.
+    """
+
+    top_n: int = 2_000
+    ties: Literal["symbol", "file", "seeded"] = SYMBOL_ORDER
+    seed: int = 0
+    layer: str = cells.X
+    case: Literal["given", "upper"] = GIVEN
+    duplicates: Literal["sum", "first"] = SUM
+    symbol_column: str | None = None
+    gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        most = "give the most words a sentence may have, or 0 for all expressed genes"
+        check(self, ("top_n", self.top_n < 0, most))
+
+
+STANDARD = Rule()
 
 
 @dataclass(frozen=True)
 class Nomenclature:
-    """Approved symbols with the older names and the identifiers that lead to them (an HGNC file)."""
+    """The identifiers and the older names that lead to approved symbols (an HGNC file); none for an ambiguous name."""
 
-    approved: frozenset[str] = frozenset()
     by_ensembl: Mapping[str, str] = field(default_factory=dict)
     by_previous: Mapping[str, str | None] = field(default_factory=dict)
     by_alias: Mapping[str, str | None] = field(default_factory=dict)
@@ -96,14 +136,10 @@ class Vocabulary:
 def build(
     index: Sequence[str],
     columns: Mapping[str, Sequence[str | None]],
-    *,
-    symbol_column: str | None = None,
+    rule: Rule = STANDARD,
     hgnc: Nomenclature | None = None,
-    case: str = GIVEN,
-    duplicates: str = SUM,
-    order: str = SYMBOL_ORDER,
 ) -> Vocabulary:
-    """Turn the gene axis of a matrix, its names and the text columns of its table, into words by the options of a rule.
+    """Turn the gene axis of a matrix, its names and the text columns of its table, into words.
 
     Identifiers without a symbol and spike-ins are dropped; white space inside a name becomes an underscore; columns
     of one word are one word.
@@ -113,31 +149,28 @@ def build(
     >>> build(["MYH7", "ENSA", "ENSG00000000001"], {}).words
     ('ENSA', 'MYH7')
     """
-    if symbol_column is not None and symbol_column not in columns:
-        has = ", ".join(columns) or "no columns"
-        msg = f"no column {symbol_column!r} in the gene table; it has: {has}."
+    if rule.symbol_column is not None and rule.symbol_column not in columns:
+        msg = f"no column {rule.symbol_column!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
         raise SentenceError(msg)
-    source = symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
+    source = rule.symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
     hgnc = hgnc or Nomenclature()
     known = {**_ensembl_symbols(), **hgnc.by_ensembl}
     count: Counter[str] = Counter()
-    labels = [
-        _word(name, gene, known=known, hgnc=hgnc, count=count)
-        for name, gene in zip(columns[source] if source else index, index, strict=True)
-    ]
-    if case == UPPER:
+    pairs = zip(columns[source] if source else index, index, strict=True)
+    labels = [_word(name, gene, known, hgnc, count) for name, gene in pairs]
+    if rule.case == UPPER:
         labels = [None if label is None else label.upper() for label in labels]
     times = Counter(label for label in labels if label is not None)
     if not times:
+        remedy = "Name the column of symbols, or an HGNC file that knows the identifiers."
         msg = (
-            f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). "
-            "Name the column of symbols, or an HGNC file that knows the identifiers."
+            f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). {remedy}"
         )
         raise SentenceError(msg)
-    words = tuple(times) if order == FILE_ORDER else tuple(sorted(times))
+    words = tuple(times) if rule.ties == FILE_ORDER else tuple(sorted(times))
     rank = {word: number for number, word in enumerate(words)}
     word_of_column = np.array([rank.get(label, -1) for label in labels], dtype=np.int32)
-    if duplicates == FIRST:
+    if rule.duplicates == FIRST:
         first = np.unique(word_of_column, return_index=True)[1]
         word_of_column = np.where(np.isin(np.arange(len(labels)), first), word_of_column, np.int32(-1))
     report = {
@@ -176,14 +209,9 @@ def read_hgnc(path: Path) -> Nomenclature:
         msg = f"{path} lacks the HGNC columns {', '.join(missing)}; it has {', '.join(table.columns[:8])}."
         raise SentenceError(msg)
     rows = table.select(HGNC_COLUMNS).drop_nulls("symbol")
-    approved = frozenset(rows["symbol"])
-    return Nomenclature(
-        approved,
-        {gene: symbol for symbol, gene in rows.select("symbol", "ensembl_gene_id").drop_nulls().iter_rows()},
-        _older_names(rows, "prev_symbol", approved),
-        _older_names(rows, "alias_symbol", approved),
-        digest(path),
-    )
+    by_ensembl = dict(rows.select("ensembl_gene_id", "symbol").drop_nulls().iter_rows())
+    older = [_older_names(rows, column) for column in ("prev_symbol", "alias_symbol")]
+    return Nomenclature(by_ensembl, *older, digest(path))
 
 
 def read_table(path: Path, what: str) -> pl.DataFrame:
@@ -217,15 +245,8 @@ def fold(words: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def choose(what: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse an option that is not one of those allowed."""
-    if value not in allowed:
-        msg = f"{what} is {value!r}; choose one of {', '.join(map(repr, allowed))}."
-        raise SentenceError(msg)
-
-
 def _word(
-    stated: str | None, gene: str, *, known: Mapping[str, str], hgnc: Nomenclature, count: Counter[str]
+    stated: str | None, gene: str, known: Mapping[str, str], hgnc: Nomenclature, count: Counter[str]
 ) -> str | None:
     name = "" if stated is None else str(stated).strip()
     if suffixed := _SUFFIX.match(name):
@@ -241,35 +262,23 @@ def _word(
     if _SPIKE_IN.fullmatch(name):
         count["dropped_spike_ins"] += 1
         return None
-    name = _approved(name, gene, hgnc=hgnc, count=count)
-    if re.search(r"\s", name):
-        count["spaces_replaced"] += 1
-        name = re.sub(r"\s+", "_", name)
-    return name
-
-
-def _approved(name: str, gene: str, *, hgnc: Nomenclature, count: Counter[str]) -> str:
-    if not hgnc.approved or name in hgnc.approved:
-        return name
-    for names_, key in ((hgnc.by_previous, "renamed_previous"), (hgnc.by_alias, "renamed_alias")):
-        if name in names_:
+    for older, key in ((hgnc.by_previous, "renamed_previous"), (hgnc.by_alias, "renamed_alias")):
+        if name in older:
             # the identifier, where there is one, settles a name that several genes share
-            found = names_[name] or hgnc.by_ensembl.get(gene.split(".")[0])
+            found = older[name] or hgnc.by_ensembl.get(gene.split(".")[0])
             count["ambiguous_names" if found is None else key] += 1
-            return found or name
-    return name
+            name = found or name
+            break
+    count["spaces_replaced"] += bool(re.search(r"\s", name))
+    return re.sub(r"\s+", "_", name)
 
 
-def _older_names(rows: pl.DataFrame, column: str, approved: frozenset[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for symbol, older in rows.select("symbol", column).drop_nulls().iter_rows():
-        for name in older.split("|"):
-            if name not in approved:
-                found[name] = symbol if found.get(name, symbol) == symbol else None
-    return found
+def _older_names(rows: pl.DataFrame, column: str) -> dict[str, str | None]:
+    pairs = rows.select("symbol", pl.col(column).str.split("|")).explode(column).drop_nulls()
+    older = pairs.filter(~pl.col(column).is_in(rows["symbol"].to_list())).group_by(column).agg("symbol")
+    return {name: found[0] if len(set(found)) == 1 else None for name, found in older.iter_rows()}
 
 
 @cache
 def _ensembl_symbols() -> dict[str, str]:
-    table = study.genes().drop_nulls()
-    return dict(zip(table["ensembl_id"].to_list(), table["symbol"].to_list(), strict=True))
+    return dict(study.genes().select("ensembl_id", "symbol").drop_nulls().iter_rows())

@@ -3,11 +3,14 @@
 import json
 import logging
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -25,24 +28,20 @@ KEEP, DROP = "keep", "drop"
 FORMAT = 2
 MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
 LOCK = ".musclebook-sentences.lock"
-# Data sets that are planned, and that are written, before the first of them must be finished.
+# Data sets that are planned, and that are written, at once: small files keep all workers busy, thousands do not fill
+# the memory.
 AHEAD = 4
 # A README with these words is ours and may be written anew.
 MARK = "Written by musclebook sentences."
+# Data that state nothing else have the life stages of mice.
+MOUSE = {"Mus musculus", "NCBITaxon:10090"}
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
 # Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
-PUBLICATION_COLUMNS = {
-    "collection_id": "collection_id",
-    "title": "publication_title",
-    "doi": "publication_doi",
-    "description": "publication_description",
-    "contact_name": "publication_contact_name",
-    "contact_email": "publication_contact_email",
-}
-_UUID = re.compile(
-    r"(?<![0-9a-f])([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?![0-9a-f])"
-)
+TOLD = ("title", "doi", "description", "contact_name", "contact_email")
+PUBLICATION_COLUMNS = {"collection_id": "collection_id"} | {name: f"publication_{name}" for name in TOLD}
+_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-f])")
 _PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
+ELSEWHERE = "Choose another folder, or remove this one."
 _log = logging.getLogger(__name__)
 
 
@@ -52,20 +51,11 @@ class Options:
 
     Parameters
     ----------
-    rule
-        How a cell becomes a sentence.
     split
         ``"donors"``: whole donors to train or test; ``"cells"``: single cells, which leaks donors; ``"none"``.
-    test_fraction
-        Target share of the test side.
-    seed
-        Of the split.
-    chunk_cells
-        Cells of one file.
-    missing_age
-        ``"keep"`` or ``"drop"``: cells whose age is not known.
-    copies
-        ``"drop"`` or ``"keep"``: cells that say ``is_primary_data == False``, which are copies of another data set's.
+    missing_age, copies
+        ``"keep"`` or ``"drop"``: cells whose age is not known; cells that say ``is_primary_data == False``, which are
+        copies of another data set's.
     donor_column, age_column
         Columns of the donor and of the age; none: found.
     organism
@@ -75,12 +65,12 @@ class Options:
     """
 
     rule: encode.Rule = encode.STANDARD
-    split: str = split.DONORS
+    split: Literal["donors", "cells", "none"] = split.DONORS
     test_fraction: float = 0.05
     seed: int = 0
     chunk_cells: int = 10_000
-    missing_age: str = KEEP
-    copies: str = DROP
+    missing_age: Literal["keep", "drop"] = KEEP
+    copies: Literal["drop", "keep"] = DROP
     donor_column: str | None = None
     age_column: str | None = None
     organism: str | None = None
@@ -88,26 +78,22 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        symbols.choose("split", self.split, (split.DONORS, split.CELLS, split.NONE))
-        symbols.choose("missing_age", self.missing_age, (KEEP, DROP))
-        symbols.choose("copies", self.copies, (DROP, KEEP))
-        if self.chunk_cells < 1:
-            msg = f"chunk_cells is {self.chunk_cells}; a file holds at least one cell."
-            raise SentenceError(msg)
-        if not 0 < self.test_fraction < 1:
-            msg = f"test_fraction is {self.test_fraction}; give a share above 0 and below 1, or split='none'."
-            raise SentenceError(msg)
+        share = "give a share above 0 and below 1, or split='none'"
+        symbols.check(
+            self,
+            ("chunk_cells", self.chunk_cells < 1, "a file holds at least one cell"),
+            ("test_fraction", not 0 < self.test_fraction < 1, share),
+        )
 
 
 STANDARD = Options()
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """One data set on disk: its folder and its manifest."""
 
     folder: Path
-    manifest: Mapping[str, Any] = field(repr=False)
+    manifest: Mapping[str, Any]
 
 
 def write(
@@ -133,18 +119,10 @@ def write(
     ----------
     inputs
         Path of an .h5ad file or AnnData, several of them, or a mapping of data set names to them.
-    out
-        Folder to write into.
-    options
-        What is written.
-    collections
-        The user's table of publications, see `read_collections`.
-    hgnc
-        The user's HGNC table.
-    workers
-        Threads of this machine.
-    cluster
-        Address of a Dask scheduler whose workers see the same paths; none: this machine.
+    collections, hgnc
+        The user's tables of publications, see `read_collections`, and of symbols.
+    workers, cluster
+        Threads of this machine, or the address of a Dask scheduler whose workers see the same paths.
     replace
         Whether to remove what another run left under these names, rather than to refuse the folder.
     progress
@@ -159,9 +137,8 @@ def write(
     named = _name_inputs(inputs)
     out = Path(out).expanduser()
     if cluster and (here := [name for name, source in named.items() if not isinstance(source, Path)]):
-        msg = (
-            f"a cluster reads files, and {', '.join(here)} is in memory; write it to .h5ad and give the path."
-        )
+        held = ", ".join(here)
+        msg = f"a cluster reads files, and {held} is in memory; write it to .h5ad and give the path."
         raise SentenceError(msg)
     publications = None if collections is None else read_collections(collections)
     nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
@@ -190,17 +167,10 @@ def read_collections(path: Path) -> pl.DataFrame:
         msg = f"{path} needs a column {DATASET_ID!r} and publication columns; it has: {', '.join(table.columns)}."
         raise SentenceError(msg)
     table = table.select(DATASET_ID, *wanted).cast(pl.String).unique(maintain_order=True)
-    if table[DATASET_ID].is_duplicated().any():
-        twice = table.filter(pl.col(DATASET_ID).is_duplicated())[DATASET_ID][0]
-        msg = f"{path} has different rows for data set {twice!r}; keep one row for each."
+    if len(twice := table.filter(pl.col(DATASET_ID).is_duplicated())):
+        msg = f"{path} has different rows for data set {twice[DATASET_ID][0]!r}; keep one row for each."
         raise SentenceError(msg)
     return table
-
-
-def find_id(name: str) -> str | None:
-    """Return the UUID in the name of a data set, in lower case with dashes; none if there is none."""
-    found = _UUID.search(name.lower())
-    return "-".join(found.groups()) if found else None
 
 
 def _run(
@@ -213,46 +183,38 @@ def _run(
     pool: Any,
     progress: Callable[[str, int], None] | None,
 ) -> list[Written]:
-    donors: dict[str, pl.DataFrame | None] = dict.fromkeys(named)
-    held: frozenset[str] = frozenset()
+    donors, held = dict.fromkeys(named), frozenset()
     if options.split == split.DONORS:
         counted = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
         donors = {name: pool.result(future) for name, future in counted.items()}
         held = _decide(donors.values(), out, options)
     nomenclature = pool.share(nomenclature)
-    waiting, planned, started = deque(named.items()), deque(), deque()
-    done: dict[str, tuple[shards.Job, list[dict[str, Any]]]] = {}
-    # plans are made on the workers, a few data sets ahead: small files keep all of them busy, thousands do not fill
-    # the memory
-    while waiting or planned or started:
-        while waiting and len(planned) < AHEAD:
-            name, source = waiting.popleft()
-            constants = _describe_source(find_id(name), publications)
-            plan = pool.submit(_plan, name, source, options, constants, nomenclature, donors[name], held)
-            planned.append((name, plan))
-        if planned:
-            name, plan = planned.popleft()
-            job, sides = pool.result(plan)
-            pieces = _begin(out / name, job, sides, options)
-            sent = pool.share(job)
-            futures = [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
-            started.append((name, job, futures))
-        if len(started) > AHEAD or not planned:
-            name, job, futures = started.popleft()
-            done[name] = job, []
-            for future in futures:
-                report = pool.result(future)
-                done[name][1].append(report)
-                if progress is not None:
-                    progress(name, report["cells"])
-    reports = {name: found for name, (_, found) in done.items()}
-    if not any(reports.values()):
+
+    def plan(name: str) -> tuple[str, Any]:
+        told = _describe_source(name, publications)
+        return name, pool.submit(_plan, name, named[name], options, told, nomenclature, donors[name], held)
+
+    def begin(name: str, planned: Any) -> tuple[str, shards.Job, list[Any]]:
+        job, sides = pool.result(planned)
+        pieces = _begin(out / name, job, sides, options)
+        sent = pool.share(job)
+        return name, job, [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
+
+    done: dict[str, tuple[shards.Job, list[shards.Shard]]] = {}
+    for name, job, futures in clusters.ahead(starmap(begin, clusters.ahead(map(plan, named), AHEAD)), AHEAD):
+        done[name] = job, []
+        for future in futures:
+            made = pool.result(future)
+            done[name][1].append(made)
+            if progress is not None:
+                progress(name, made.facts["cells"])
+    made_by_name = {name: found for name, (_, found) in done.items()}
+    if not any(made_by_name.values()):
         msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
         raise SentenceError(msg)
-    copied = _compare_sides(out, reports)
+    copied = _compare_sides(out, made_by_name)
     written = [_describe(out / name, *found, copied[name]) for name, found in done.items()]
-    everything = {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))}
-    _write_readme(out, everything)
+    _write_readme(out, {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))})
     return written
 
 
@@ -262,18 +224,16 @@ def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
     columns = opened.schema.names
     donor = split.find_donors(columns, donor_column=options.donor_column)
     if donor is None:
-        msg = (
-            f"{name} names no donors (columns: {', '.join(columns)}), so that whole donors cannot be held "
-            "out. Name the column, or ask for no split, or for a split by cell."
-        )
+        has = ", ".join(columns)
+        remedy = "Name the column, or ask for no split, or for a split by cell."
+        msg = f"{name} names no donors (columns: {has}), so that whole donors cannot be held out. {remedy}"
         raise SentenceError(msg)
     stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
-    frame = pl.DataFrame({"name": _read_column(opened, donor), "age": stated[ages.AGE]})
+    frame = pl.DataFrame({"name": opened.text(donor), "age": stated[ages.AGE]})
     frame = frame.filter(pl.Series(~_find_copies(opened, options)))
     grouped = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
-    return grouped.filter(
-        pl.Series([names.is_somebody(donor) for donor in grouped["name"]], dtype=pl.Boolean)
-    )
+    people = [donor for donor in grouped["name"] if names.is_somebody(donor)]
+    return grouped.filter(pl.col("name").is_in(people))
 
 
 def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> frozenset[str]:
@@ -281,17 +241,12 @@ def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> froz
     here = out / SPLIT
     rule = {"seed": options.seed, "test_fraction": options.test_fraction}
     before = _read_json(here) if here.exists() else {**rule, "sides": {}}
-    if any(before[key] != value for key, value in rule.items()):
-        msg = (
-            f"{out} is split with seed {before['seed']} and test_fraction {before['test_fraction']}, not "
-            f"{rule['seed']} and {rule['test_fraction']}. Choose another folder, or remove this one."
-        )
+    if (was := {key: before.get(key) for key in rule}) != rule:
+        msg = f"{out} is split with {was}, not with {rule}. {ELSEWHERE}"
         raise SentenceError(msg)
-    merged = (
-        pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum()).sort("name")
-    )
+    merged = pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum())
     held = split.split_donors(
-        merged, target=options.test_fraction, seed=options.seed, settled=before["sides"]
+        merged, target=rule["test_fraction"], seed=options.seed, settled=before["sides"]
     )
     sides = before["sides"] | {name: split.TEST if name in held else split.TRAIN for name in merged["name"]}
     write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
@@ -327,23 +282,28 @@ def _plan(
         "split": _describe_split(options, donors, held, int((~copies).sum())),
     }
     fingerprint = digest_text(json.dumps(facts, sort_keys=True, default=str))
-    species = _find_species(opened, organism)
+    said = set(organism.values())
+    for column in {cells.ORGANISM, cells.ORGANISM_TERM} & set(columns):
+        said |= set(opened.text(column).drop_nulls())
+    species = ages.MOUSE if said and said <= MOUSE else ages.HUMAN
     stated = _read_ages(opened, facts["age_column"], species)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
     kept = ~copies & ~unknown
-    people = None if facts["donor_column"] is None else _read_column(opened, facts["donor_column"])
+    people = None if facts["donor_column"] is None else opened.text(facts["donor_column"])
     if options.split == split.NONE:
-        sides = {"": np.flatnonzero(kept)}
+        sides = {"": kept}
     else:
         if options.split == split.CELLS:
-            barcodes = _read_column(opened, columns[0]).to_list()
-            test = split.split_cells(barcodes, target=options.test_fraction, seed=options.seed)
+            # by a hash of the barcode, so that chunks do not matter
+            lots = [split.lot(options.seed, 0, barcode) for barcode in opened.text(columns[0])]
+            test = np.array(lots) < options.test_fraction
         else:
             test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
-        sides = {split.TRAIN: np.flatnonzero(kept & ~test), split.TEST: np.flatnonzero(kept & test)}
+        sides = {split.TRAIN: kept & ~test, split.TEST: kept & test}
     both = None
     if len(sides) > 1 and people is not None:
-        both = sum(map(names.is_somebody, set(people[sides[split.TRAIN]]) & set(people[sides[split.TEST]])))
+        on_each = [set(people.filter(pl.Series(side))) for side in sides.values()]
+        both = sum(map(names.is_somebody, set.intersection(*on_each)))
     counts = {
         "donors_on_both_sides": both,
         "cells_left_out_as_copies": int(copies.sum()),
@@ -351,21 +311,21 @@ def _plan(
         "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
         "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, counts), sides
+    rows = {side: np.flatnonzero(chosen) for side, chosen in sides.items()}
+    return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, counts), rows
 
 
 def _count_lists(name: str, vocabulary: symbols.Vocabulary, rule: encode.Rule) -> dict[str, Any]:
     """Count the words found for each gene list; refuse a list of which none is."""
     found = {}
     for title, genes in rule.gene_lists.items():
-        _, absent = vocabulary.subset(genes)
-        given = len(set(genes))
+        absent, given = vocabulary.subset(genes)[1], len(set(genes))
         found[title] = {"genes": given, "found": given - len(absent), "absent": absent[:20]}
         if len(absent) == given:
+            first, words = ", ".join(map(repr, absent[:3])), ", ".join(vocabulary.words[:3])
             msg = (
-                f"none of the {given} genes of the list {title!r} is a gene of {name} (first: "
-                f"{', '.join(map(repr, absent[:3]))}; the data have words such as {', '.join(vocabulary.words[:3])}). "
-                "Give symbols or Ensembl identifiers of the same species."
+                f"none of the {given} genes of the list {title!r} is a gene of {name} (first: {first}; the data have "
+                f"words such as {words}). Give symbols or Ensembl identifiers of the same species."
             )
             raise SentenceError(msg)
     return found
@@ -376,16 +336,13 @@ def _begin(
 ) -> list[tuple[str, np.ndarray, Path]]:
     """Return side, rows and path of each file to write; note the plan, or refuse a folder that follows another one."""
     here = folder / PLAN
-    if here.exists() and (was := _read_json(here)).get("fingerprint") != job.plan["fingerprint"]:
-        now = json.loads(json.dumps(job.plan, default=str))
-        differs = [key for key, value in now.items() if was.get(key) != value and key != "fingerprint"]
-        msg = (
-            f"{folder} holds sentences of another run (different: {', '.join(differs)}). "
-            "Choose another folder, or remove this one."
-        )
-        raise SentenceError(msg)
     if not here.exists():
         write_json(here, job.plan)
+    elif (was := _read_json(here)).get("fingerprint") != job.plan["fingerprint"]:
+        now = json.loads(json.dumps(job.plan, default=str))
+        differs = [key for key, value in now.items() if was.get(key) != value and key != "fingerprint"]
+        msg = f"{folder} holds sentences of another run (different: {', '.join(differs)}). {ELSEWHERE}"
+        raise SentenceError(msg)
     size = options.chunk_cells
     return [
         (side, rows[start : start + size], folder / side / f"chunk_{start // size:04d}.parquet")
@@ -394,22 +351,22 @@ def _begin(
     ]
 
 
-def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, int]:
+def _compare_sides(out: Path, made: Mapping[str, Sequence[shards.Shard]]) -> dict[str, int]:
     """Count for each data set the test sentences that stand word for word in train, of whatever data set here."""
 
-    def numbers(side: str, found: Iterable[Mapping[str, Any]]) -> np.ndarray:
-        own = [report["hashes"] for report in found if report["side"] == side]
-        return np.concatenate([np.zeros(0, np.uint64), *own])
+    def numbers(side: str, found: Iterable[shards.Shard]) -> np.ndarray:
+        hashes = [one.hashes for one in found if one.facts["side"] == side]
+        return np.concatenate([np.zeros(0, np.uint64), *hashes])
 
-    everywhere = [report for found in reports.values() for report in found]
+    everywhere = [one for found in made.values() for one in found]
     train, test = numbers(split.TRAIN, everywhere), numbers(split.TEST, everywhere)
     # what earlier runs left here, as far as it matters
     for path in sorted(out.glob(f"*/{split.TRAIN}/chunk_*.parquet")) if len(test) else ():
-        if path.parent.parent.name not in reports:
+        if path.parent.parent.name not in made:
             found = shards.read_hashes(path)
             train = np.concatenate([train, found[np.isin(found, test)]])
     train = np.unique(train)
-    copied = {name: int(np.isin(numbers(split.TEST, found), train).sum()) for name, found in reports.items()}
+    copied = {name: int(np.isin(numbers(split.TEST, found), train).sum()) for name, found in made.items()}
     if total := sum(copied.values()):
         _log.warning(
             "%s of %s test sentences stand word for word in train: copies of the same cells under other names, so that "
@@ -419,31 +376,24 @@ def _compare_sides(out: Path, reports: Mapping[str, Sequence[Mapping[str, Any]]]
     return copied
 
 
-def _describe(folder: Path, job: shards.Job, reports: Sequence[Mapping[str, Any]], copied: int) -> Written:
+def _describe(folder: Path, job: shards.Job, made: Sequence[shards.Shard], copied: int) -> Written:
     """Describe the written files of a data set."""
     ties: Counter[str] = Counter(encode.count_ties(np.zeros((0, len(kernels.STATISTICS)), np.int64)))
     by_side: Counter[str] = Counter()
-    for report in reports:
-        ties.update(report["report"])
-        by_side[report["side"] or "all"] += report["cells"]
+    for one in made:
+        ties.update(one.ties)
+        by_side[one.facts["side"] or "all"] += one.facts["cells"]
     manifest = {
         **job.plan,
-        "donors_on_both_sides": job.counts["donors_on_both_sides"],
+        **job.counts,
         "test_sentences_in_train": None if job.plan["split"]["kind"] == split.NONE else copied,
         "cells": sum(by_side.values()),
         "cells_by_side": dict(by_side),
-        "cells_left_out_as_copies": job.counts["cells_left_out_as_copies"],
-        "cells_left_out_without_age": job.counts["cells_left_out_without_age"],
         "columns": {piece.name: str(piece.type) for piece in job.schema},
         "renamed_columns": job.renamed,
         "symbols": dict(job.encoder.vocabulary.report),
-        "gene_lists": job.counts["gene_lists"],
         "ties": encode.add_shares(ties),
-        "ages": job.counts["ages"],
-        "files": [
-            {key: value for key, value in report.items() if key not in {"report", "hashes"}}
-            for report in reports
-        ],
+        "files": [one.facts for one in made],
     }
     write_json(folder / MANIFEST, manifest)
     _write_readme(folder, {"": manifest})
@@ -455,35 +405,25 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
     here = folder / README
     if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
         return  # somebody's own
-    configs = {name or "default": _list_files({name: manifest}) for name, manifest in manifests.items()}
-    alike = len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1
-    if alike and "default" not in configs:
-        configs = {"default": _list_files(manifests), **configs}
-    head = {
-        "configs": [{"config_name": name, "data_files": files} for name, files in configs.items() if files]
-    }
+    configs = {name or "default": [name] for name in manifests}
+    if len({json.dumps(manifest["columns"]) for manifest in manifests.values()}) == 1:
+        configs = {"default": list(manifests), **configs}
+    listed = []
+    for config, own in configs.items():
+        paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
+        for name in own:
+            for file in manifests[name]["files"]:
+                paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
+        files = [{"split": side, "path": found} for side, found in paths.items() if found]
+        listed += [{"config_name": config, "data_files": files}] if files else []
+    head = yaml.safe_dump({"configs": listed}, sort_keys=False, allow_unicode=True)
     total = sum(manifest["cells"] for manifest in manifests.values())
     text = (
-        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# Cell sentences\n\n"
-        f"{total:,} cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, "
+        f"---\n{head}---\n\n# Cell sentences\n\n{total:,} cells as sentences: the symbols of the expressed genes, the highest first. {MARK} What was done, "
         "counted and left out is in manifest.json, beside the files of each data set.\n"
     )
     with writing(here) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def _list_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the files of each side; without a split all are train."""
-    paths: dict[str, list[str]] = {split.TRAIN: [], split.TEST: []}
-    for name, manifest in manifests.items():
-        for file in manifest["files"]:
-            paths[file["side"] or split.TRAIN].append(f"{name}/{file['file']}".lstrip("/"))
-    return [{"split": side, "path": found} for side, found in paths.items() if found]
-
-
-def _read_column(source: cells.Cells, column: str) -> pl.Series:
-    """Return a column of all cells as text."""
-    return pl.Series(pl.from_arrow(source.obs(0, source.n_cells, [column])[column])).cast(pl.String)
 
 
 def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
@@ -497,31 +437,19 @@ def _find_copies(source: cells.Cells, options: Options) -> np.ndarray:
     """Return which cells say that they are copies of another data set's, and are to be left out."""
     if options.copies == KEEP or PRIMARY not in source.schema.names:
         return np.zeros(source.n_cells, bool)
-    stated = _read_column(source, PRIMARY).str.to_lowercase()
+    stated = source.text(PRIMARY).str.to_lowercase()
     return stated.is_in(["false", "0"]).fill_null(value=False).to_numpy()
 
 
-def _find_species(source: cells.Cells, stated: Mapping[str, str]) -> str:
-    """Return whose life stages the labels of a data set mean: mouse if it says so, else human."""
-    said = set(stated.values())
-    for column in (cells.ORGANISM, cells.ORGANISM_TERM):
-        if column in source.schema.names:
-            said |= set(_read_column(source, column).drop_nulls())
-    return ages.MOUSE if said and said <= {"Mus musculus", "NCBITaxon:10090"} else ages.HUMAN
-
-
-def _describe_source(dataset_id: str | None, collections: pl.DataFrame | None) -> dict[str, str | None]:
-    """Return the constant columns of a data set: its id, and its publication where a table is given.
-
-    All data sets written with one table have the same columns; what is unknown is null.
-    """
-    found: dict[str, str | None] = {DATASET_ID: dataset_id}
-    if collections is not None:
-        found |= dict.fromkeys(column for column in collections.columns if column != DATASET_ID)
-        rows = collections.filter(pl.col(DATASET_ID).str.to_lowercase() == (dataset_id or ""))
-        if rows.height:
-            found |= {key: value for key, value in rows.row(0, named=True).items() if key != DATASET_ID}
-    return found
+def _describe_source(name: str, collections: pl.DataFrame | None) -> dict[str, str | None]:
+    """Return the constant columns of a data set: the UUID in its name, its publication; null what is not known."""
+    stated = _UUID.search(name.lower())
+    found: dict[str, str | None] = {DATASET_ID: str(UUID(stated[0])) if stated else None}
+    if collections is None:
+        return found
+    rows = collections.filter(pl.col(DATASET_ID).str.to_lowercase() == (found[DATASET_ID] or ""))
+    told = rows.row(0, named=True) if rows.height else dict.fromkeys(collections.columns)
+    return told | found
 
 
 def _describe_split(
@@ -532,48 +460,45 @@ def _describe_split(
     described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
     if donors is None:
         return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
-    here = donors.sort("name")
-    test = here["name"].is_in(sorted(held))
+    known = int(donors["cells"].sum())
+    test = donors.filter(pl.col("name").is_in(sorted(held)))
     return described | {
-        "test_donors": here.filter(test)["name"].to_list(),
-        "train_donors": here.filter(~test)["name"].to_list(),
-        "test_share_of_cells": float(here.filter(test)["cells"].sum() / max(1, here["cells"].sum())),
-        "cells_of_unknown_donors": int(n_cells - here["cells"].sum()),
+        "test_donors": sorted(test["name"]),
+        "train_donors": sorted(set(donors["name"]) - held),
+        "test_share_of_cells": float(test["cells"].sum() / max(1, known)),
+        "cells_of_unknown_donors": n_cells - known,
     }
 
 
 def _name_inputs(inputs: Any) -> dict[str, Any]:
     """Give each input the name of its folder; cells in memory are looked at once."""
     if isinstance(inputs, Mapping):
-        named = {str(name): source for name, source in inputs.items()}
+        pairs = [(str(name), source) for name, source in inputs.items()]
     else:
-        named = {}
-        for source in list(inputs) if isinstance(inputs, list | tuple) else [inputs]:
-            path = source if isinstance(source, str | Path) else getattr(source, "filename", None)
-            name = cells.dataset_name(Path(path)) if path else "cells"
-            if name in named:
-                msg = f"two inputs are called {name!r}; give a mapping of different names to the inputs."
-                raise SentenceError(msg)
-            named[name] = source
-    for name in named:
+        listed = inputs if isinstance(inputs, list | tuple) else [inputs]
+        paths = [one if isinstance(one, str | Path) else getattr(one, "filename", None) for one in listed]
+        found = [cells.dataset_name(Path(path)) if path else "cells" for path in paths]
+        pairs = list(zip(found, listed, strict=True))
+    named: dict[str, Any] = {}
+    for name, source in pairs:
+        if name in named:
+            msg = f"two inputs are called {name!r}; give a mapping of different names to the inputs."
+            raise SentenceError(msg)
         if not name or re.search(r'[\\/:*?"<>|]', name) or name.startswith("."):
             msg = f"{name!r} cannot name a folder; give a mapping of plain names to the inputs."
             raise SentenceError(msg)
+        named[name] = Path(source) if isinstance(source, str | Path) else source
     if not named:
         msg = "no input: give an .h5ad file, an AnnData, or several of them."
         raise SentenceError(msg)
-    return {
-        name: Path(source) if isinstance(source, str | Path) else source for name, source in named.items()
-    }
+    return named
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
+    with suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict):
             return found
-    except (OSError, ValueError):
-        pass
     msg = f"{path} is damaged. Remove it, or choose another folder."
     raise SentenceError(msg)
 
@@ -590,9 +515,7 @@ def _clean(out: Path, named: Iterable[str]) -> None:
 def _remove(out: Path, named: Iterable[str]) -> None:
     """Remove the files of another run, and the folders that are empty then: never somebody's own."""
     (out / SPLIT).unlink(missing_ok=True)
-    for folder in (out / name for name in named):
-        if not (folder / PLAN).exists():
-            continue
+    for folder in (out / name for name in named if (out / name / PLAN).exists()):
         for place in (folder / split.TRAIN, folder / split.TEST, folder):
             for path in [*place.glob("chunk_*.parquet"), place / MANIFEST, place / PLAN]:
                 path.unlink(missing_ok=True)
