@@ -19,7 +19,6 @@ def writes(small_release, monkeypatch):
     import shutil
     import time
 
-
     asked = []
 
     def write(folder, *, scale, seed, owned):

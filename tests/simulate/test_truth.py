@@ -73,7 +73,9 @@ def test_a_stopped_run_leaves_nothing(tmp_path, monkeypatch, tiny_adata):
         path.write_bytes(b"half a file")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(release, "simulate", lambda **_: types.SimpleNamespace(adata=tiny_adata))
+    monkeypatch.setattr(
+        release, "simulate", lambda **_: types.SimpleNamespace(adata=tiny_adata, seed=1, scale=1)
+    )
     monkeypatch.setattr(release, "_write_expression", stop)
     with pytest.raises(KeyboardInterrupt):
         release.write(tmp_path / "atlas")

@@ -117,35 +117,21 @@ def write(
     simulation = simulate(scale=scale, seed=seed)
     with files.writing(folder, kind=KIND, force=force, owned=owned) as part:
         part.mkdir()
-        adata = simulation.adata
-        _write_expression(part / names.EXPRESSION_FILE, adata.X, list(adata.var_names))
-        adata.obs.to_parquet(part / names.SAMPLE_FILE)
-        adata.var.reset_index(drop=True).to_parquet(part / names.FEATURE_FILE)
-        for key, file in names.PROJECTION_FILES.items():
-            columns = list(names.PROJECTION_COLUMNS[key])
-            pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(part / file)
-        planted = simulation.cells, simulation.age_effects
-        truth.write_truth(part / names.TRUTH_FOLDER, *planted, seed=seed, scale=scale)
-        _write_texts(part, simulation)
+        _write_files(part, simulation)
     return folder
 
 
-def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
-    """Write dense float32 columns in one row group; they wait in a scratch file, since full size is 20 GiB of them."""
-    files.require_room(path, 4 * x.shape[0] * x.shape[1])
-    with tempfile.TemporaryFile(dir=path.parent) as scratch:
-        held = x.tocsc()
-        for first in range(0, x.shape[1], _BLOCK):
-            held[:, first : first + _BLOCK].T.toarray().tofile(scratch)
-        del held
-        dense = np.memmap(scratch, np.float32, "r", shape=(x.shape[1], x.shape[0]))
-        table = pa.table([pa.array(column) for column in dense], names=genes)
-        pq.write_table(table, path, row_group_size=x.shape[0])
-
-
-def _write_texts(folder: Path, simulation: Simulation) -> None:
-    """Write the five texts into `folder`: keys and parameters are those of the real ones, numbers of this matrix."""
-    adata = simulation.adata
+def _write_files(folder: Path, simulation: Simulation) -> None:
+    """Write the twelve files and the truth; keys and parameters of the texts are the real ones, numbers of this matrix."""
+    adata, seed, scale = simulation.adata, simulation.seed, simulation.scale
+    _write_expression(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names))
+    adata.obs.to_parquet(folder / names.SAMPLE_FILE)
+    adata.var.reset_index(drop=True).to_parquet(folder / names.FEATURE_FILE)
+    for key, file in names.PROJECTION_FILES.items():
+        columns = list(names.PROJECTION_COLUMNS[key])
+        pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
+    planted = simulation.cells, simulation.age_effects
+    truth.write_truth(folder / names.TRUTH_FOLDER, *planted, seed=seed, scale=scale)
     unstructured = json.loads((_TEXTS / "twin_unstructured.json").read_text())
     unstructured["pca"]["variance"] = simulation.variance.tolist()
     unstructured["pca"]["variance_ratio"] = simulation.variance_ratio.tolist()
@@ -163,7 +149,20 @@ def _write_texts(folder: Path, simulation: Simulation) -> None:
     (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
     (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
     files.write_json(folder / names.VALIDATION_FILE, report)
-    made = {"seed": simulation.seed, "scale": simulation.scale, "cells": adata.n_obs, "genes": adata.n_vars}
+    made = {"seed": seed, "scale": scale, "cells": adata.n_obs, "genes": adata.n_vars}
     readme = (_TEXTS / "twin_readme.md").read_text(encoding="utf-8").format(**made, assumed=assumed)
     (folder / names.README_FILE).write_text(readme, encoding="utf-8")
     shutil.copyfile(_TEXTS / "twin_license.txt", folder / names.LICENSE_FILE)
+
+
+def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
+    """Write dense float32 columns in one row group; they wait in a scratch file, since full size is 20 GiB of them."""
+    files.require_room(path, 4 * x.shape[0] * x.shape[1])
+    with tempfile.TemporaryFile(dir=path.parent) as scratch:
+        held = x.tocsc()
+        for first in range(0, x.shape[1], _BLOCK):
+            held[:, first : first + _BLOCK].T.toarray().tofile(scratch)
+        del held
+        dense = np.memmap(scratch, np.float32, "r", shape=(x.shape[1], x.shape[0]))
+        table = pa.table([pa.array(column) for column in dense], names=genes)
+        pq.write_table(table, path, row_group_size=x.shape[0])
