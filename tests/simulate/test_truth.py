@@ -3,7 +3,9 @@ import types
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
+import scipy.sparse as sp
 
 from helpers import names
 from helpers.errors import ParameterError, StorageError
@@ -48,12 +50,6 @@ def test_planted_effects_are_unique_and_finite(tiny_release):
     assert set(table[names.GENE]) <= set(genes.list_genes()[names.GENE])
 
 
-def test_the_simulated_readme_says_so(tiny_release):
-    text = (tiny_release / names.README_FILE).read_text()
-    assert "SIMULATED" in text
-    assert "No real cell" in text
-
-
 def test_what_is_made_does_not_depend_on_the_number_of_threads(monkeypatch):
     means = {assay: genes.make_profiles(assay, seed=9) for assay in (names.CELLS, names.NUCLEI)}
     frame = cells.make_cells(scale=0.001, seed=9).filter(~pl.col("doublet")).head(120)
@@ -95,3 +91,23 @@ def test_an_expression_file_that_does_not_fit_is_refused_before_it_is_begun(
 def test_a_scale_that_is_no_share_is_refused(scale):
     with pytest.raises(ParameterError, match="is not a share of the release"):
         release.simulate(scale=scale)
+
+
+def test_expression_is_one_row_group_of_floats_without_barcodes(tiny_release):
+    assert all((tiny_release / file).is_file() for file in names.RELEASE_FILES)
+    assert "No real cell" in (tiny_release / names.README_FILE).read_text()
+    parquet = pq.ParquetFile(tiny_release / names.EXPRESSION_FILE)
+    assert parquet.num_row_groups == 1
+    assert names.INDEX_COLUMN not in parquet.schema_arrow.names
+    assert set(map(str, parquet.schema_arrow.types)) == {"float"}
+    assert parquet.metadata.row_group(0).column(0).compression == "SNAPPY"
+
+
+def test_expression_is_written_as_it_is(tmp_path):
+    x = sp.random(300, 57, density=0.2, format="csr", dtype=np.float32, random_state=4)
+    columns = [f"gene ϕ{i}" for i in range(57)]
+    release._write_expression(tmp_path / "x.parquet", x, columns)
+    read = pl.read_parquet(tmp_path / "x.parquet")
+    assert read.columns == columns
+    np.testing.assert_array_equal(read.to_numpy(), x.toarray())
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]

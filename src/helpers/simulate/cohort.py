@@ -71,10 +71,8 @@ def list_slopes() -> pl.DataFrame:
     seen = list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True)
     for assay, label in seen.rows():
         published = slopes.get((f"{assay}_only", label))
-        if published is None or label == SILENT:
-            rows.append((assay, label, assumed[label], "assumed"))
-        else:
-            rows.append((assay, label, published, "published"))
+        made_up = published is None or label == SILENT
+        rows.append((assay, label, *((assumed[label], "assumed") if made_up else (published, "published"))))
     return pl.DataFrame(rows, schema=["assay", "label", "log2_change_per_decade", "origin"], orient="row")
 
 

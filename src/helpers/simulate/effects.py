@@ -80,15 +80,14 @@ def list_age_effects(profiles: genes.Profiles, *, seed: int) -> pl.DataFrame:
 @cache
 def list_sex_effects(seed: int) -> pl.DataFrame:
     """Return the planted changes between the sexes: gene, log2 male over female, origin, the same in every type."""
-    table = genes.list_genes().filter(pl.col("chromosome") == "Y")
-    rng = generator(seed, "sex")
-    coding = _free() & (genes.list_genes()["biotype"] == "protein_coding").to_numpy()
+    table, rng = genes.list_genes(), generator(seed, "sex")
+    coding = _free() & (table["biotype"] == "protein_coding").to_numpy()
     chosen = np.sort(rng.permutation(np.flatnonzero(coding))[: PLANTED.sex_genes])
     size = (0.1 + rng.exponential(0.3, len(chosen))) * rng.choice([-1.0, 1.0], len(chosen))
     rows = [("XIST", ABSENT, "X and Y"), *((gene, log2, "X and Y") for gene, log2 in ESCAPE.items())]
-    rows += [(gene, -ABSENT, "X and Y") for gene in table[names.GENE]]
-    symbols = genes.list_genes()[names.GENE].to_list()
-    rows += [(symbols[i], float(log2), "autosomal") for i, log2 in zip(chosen, size, strict=True)]
+    rows += [(gene, -ABSENT, "X and Y") for gene in table.filter(pl.col("chromosome") == "Y")[names.GENE]]
+    symbols = table[names.GENE][chosen]
+    rows += [(gene, float(log2), "autosomal") for gene, log2 in zip(symbols, size, strict=True)]
     return pl.DataFrame(rows, schema=[names.GENE, "log2_male_over_female", "origin"], orient="row")
 
 

@@ -81,14 +81,12 @@ def _soups(groups: list[Group], *, seed: int) -> dict[str, tuple[float, np.ndarr
     for sample, part, shares, rate in groups:
         weight = part["molecules"].to_numpy() @ shares
         own[sample] = own.get(sample, 0) + weight[genes.list_kinds()] * rate
-    libraries = cohort.list_libraries().select(names.SAMPLE, names.ASSAY, names.DONOR).rows()
-    libraries = [library for library in libraries if library[0] in own]
-    soups = {}
+    libraries = cohort.list_libraries().filter(pl.col(names.SAMPLE).is_in(list(own)))
+    libraries, soups = libraries.select(names.SAMPLE, names.ASSAY, names.DONOR).rows(), {}
     for sample, assay, donor in libraries:
         foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
-        share = effects.ambient_share(seed, sample, assay, donor)
         soup = _scale(own[sample]) * (1 - PLANTED.foreign) + PLANTED.foreign * _scale(foreign)
-        soups[sample] = share, soup
+        soups[sample] = effects.ambient_share(seed, sample, assay, donor), soup
     return soups
 
 
