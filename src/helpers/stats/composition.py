@@ -184,10 +184,7 @@ def compare(
             *answers, ways = _TESTS[method](one, tested, draws, seed, 40 if intervals else 0)
             numbers[:, tested] = (*answers, stats.false_discovery_control(answers[-1]))
         columns = dict(zip((*_NUMBERS, "q"), numbers, strict=True)) | {TYPE: one.types}
-        columns |= {
-            TOTAL: one.counts.sum(axis=0).astype(int),
-            "left_out": pl.Series(reasons, dtype=pl.String),
-        }
+        columns |= {TOTAL: one.counts.sum(axis=0), "left_out": pl.Series(reasons, dtype=pl.String)}
         columns |= {names.ASSAY: str(assay), "donors": len(one.donors), "arrangements": ways, "per": one.per}
         columns |= {"method": method, "reference": " + ".join(_as_list(reference))}
         columns["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
@@ -269,8 +266,7 @@ def estimand(
             continue
         own = planted.filter(pl.col(names.ASSAY) == assay).select(TYPE, "log2_change_per_decade")
         slopes = np.array([dict(own.iter_rows()).get(name, 0.0) for name in one.types])
-        decades = (one.donors[names.EXACT_AGE].to_numpy() - CENTER_AGE) / DECADE
-        change = np.outer(decades, slopes)
+        change = np.outer((one.donors[names.EXACT_AGE].to_numpy() - CENTER_AGE) / DECADE, slopes)
         typical = (one.counts / one.totals[:, None] / np.exp2(change)).mean(axis=0)
         if reference == CENTER:
             frame = change.mean(axis=1, keepdims=True)

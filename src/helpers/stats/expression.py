@@ -21,6 +21,7 @@ AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
 COVARIATES = (names.SEX, "chemistry")
 _BETWEEN = "between"
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
+_MIN_COUNT = 10  # molecules
 _MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
 _NUMBERS = ("log2_change", "low", "high", "standard_error", "df", "F", "p", "q", "mean_log2_cpm")
 _SCHEMA = {"gene": pl.String, **dict.fromkeys(_NUMBERS, pl.Float64)}
@@ -205,19 +206,12 @@ def write_formula(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) 
     return " + ".join([AGE_TERM, *choose_terms(donors, covariates).filter("kept")["term"]])
 
 
-def find_expressed(
-    counts: pd.DataFrame, *, min_count: float = 10, what: str = "these profiles"
-) -> pd.DataFrame:
-    """Keep the genes that half of the donors express, by edgeR's rule [1]_.
+def find_expressed(counts: pd.DataFrame, *, what: str = "these profiles") -> pd.DataFrame:
+    """Keep the genes (genes x donors, molecules) that half of the donors express, by edgeR's rule [1]_.
 
-    Parameters
-    ----------
-    counts
-        Genes x donors, molecules.
-    min_count
-        Molecules, in a profile of median size, that a gene must reach in half of the donors. The leverage of the design,
-        edgeR's own choice, lets genes pass that two of seven donors have: on simulated atlases their p-values below
-        1e-4 were 20 times too many.
+    A gene must reach ten molecules, in a profile of median size, in half of the donors. The leverage of the design,
+    edgeR's own choice, lets genes pass that two of seven donors have: on simulated atlases their p-values below 1e-4
+    were 20 times too many.
 
     References
     ----------
@@ -226,10 +220,10 @@ def find_expressed(
     _refuse_no_counts(counts)
     _refuse_empty(counts, what)
     half = -(-counts.shape[1] // 2)
-    keep = ep.filter_by_expr(counts.to_numpy(float), min_count=min_count, min_sample_size=half)
+    keep = ep.filter_by_expr(counts.to_numpy(float), min_count=_MIN_COUNT, min_sample_size=half)
     if keep.sum() < _MIN_GENES:
         msg = (
-            f"{what}: only {int(keep.sum())} genes reach {min_count:g} molecules in half of {counts.shape[1]} donors, "
+            f"{what}: only {int(keep.sum())} genes reach {_MIN_COUNT} molecules in half of {counts.shape[1]} donors, "
             f"{_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
         )
         raise DesignError(msg)
