@@ -1,6 +1,3 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -9,8 +6,6 @@ from scipy import stats
 from helpers import names
 from helpers.facts import study
 from helpers.simulate import cells, cohort, effects, genes, maps
-
-FACTS = Path(__file__).resolve().parents[3] / "shared" / "facts"
 
 
 def test_layout_of_the_atlas(tiny_adata):
@@ -164,23 +159,3 @@ def test_published_directions_are_planted():
     np.testing.assert_array_equal(
         np.sign(planted["log2_change_per_decade"]), [sign[d] for d in wanted["direction"]]
     )
-
-
-@pytest.mark.skipif(not FACTS.is_dir(), reason="the folder of facts is not beside this clone")
-def test_texts_have_the_keys_of_the_real_ones(tiny_release):
-    def shape(value):
-        if isinstance(value, dict):
-            return {key: shape(inner) for key, inner in value.items()}
-        return (list, len(value)) if isinstance(value, list) else type(value)
-
-    real = json.loads((FACTS / "release_skeletal_muscle_10x_unstructured_metadata.json").read_text())
-    mine = json.loads((tiny_release / names.UNSTRUCTURED_FILE).read_text())
-    assert shape(mine) == shape(real)
-    assert mine["pca"]["params"] == real["pca"]["params"]
-    assert (mine["neighbors"], mine["tsne"]) == (real["neighbors"], real["tsne"])
-    real = json.loads((FACTS / "release_detailed_structure.json").read_text())
-    mine = json.loads((tiny_release / names.STRUCTURE_FILE).read_text())
-    assert mine.keys() == real.keys()
-    assert all(mine[key] == real[key] for key in ("obsm_keys", "var_columns", "obs_columns"))
-    for level, counted in real["annotation_mapping"].items():
-        assert set(mine["annotation_mapping"][level]) == set(counted)

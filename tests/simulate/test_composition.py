@@ -32,9 +32,7 @@ def test_full_size_counts_of_each_assay_are_the_published_ones_but_for_the_relab
     for assay, column in ((names.CELLS, "n_cells"), (names.NUCLEI, "n_nuclei")):
         mine = _sum(full.filter(pl.col(names.ASSAY) == assay), names.LEVEL1)
         wanted = {label: n for label, n in published.select(names.LEVEL1, column).rows() if n}
-        if (
-            assay == names.CELLS
-        ):  # at level 1 the 62 are still type 2; composition counts them by their finest label
+        if assay == names.CELLS:  # at level 1 the 62 are still type 2, here they count by their finest label
             wanted["cDC1"] += study.N_HIERARCHY_BREAKS
             wanted["cDC2"] -= study.N_HIERARCHY_BREAKS
         assert mine == wanted

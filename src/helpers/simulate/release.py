@@ -20,8 +20,7 @@ from helpers.facts import study
 from helpers.simulate import cells, cohort, effects, genes, maps, matrix, truth
 
 KIND = "simulated release"
-DEFAULT_SCALE, DEFAULT_SEED = 0.08, 1
-SMALLEST_SCALE = 0.001
+SMALLEST_SCALE, DEFAULT_SCALE, DEFAULT_SEED = 0.001, 0.08, 1
 _BLOCK = 256  # genes made dense at once
 _TEXTS = Path(study.__file__).with_name("tables")
 
