@@ -186,7 +186,7 @@ BUDGETS = {
     "src/helpers/sentences": 2_326,
     "src/helpers/simulate": 1_330,
     "src/helpers/stats": 1_229,
-    "tests": 12_270,
+    "tests": 12_225,
     "notebooks": 7_472,
 }
 
