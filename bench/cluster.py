@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distributed import Client, LocalCluster
 
-from helpers.simulate import atlas
+from helpers.simulate import release
 
 COPIES = 4
 COMMAND = "from helpers.cli.main import app; app()"
@@ -24,7 +24,7 @@ COMMAND = "from helpers.cli.main import app; app()"
 def make_inputs(folder: Path, *, scale: float) -> list[Path]:
     """Write a simulated atlas as .h5ad, and link it under other names: each is a data set of its own."""
     first = folder / "set_1.h5ad"
-    atlas.simulate(scale=scale).adata.write_h5ad(first)
+    release.simulate(scale=scale).adata.write_h5ad(first)
     for number in range(2, COPIES + 1):
         (folder / f"set_{number}.h5ad").hardlink_to(first)
     return sorted(folder.glob("set_*.h5ad"))

@@ -21,7 +21,7 @@ from scipy import stats
 
 from helpers import budget, names
 from helpers.atlas.columns import tabulate
-from helpers.simulate import atlas
+from helpers.simulate import release
 from helpers.stats import expression, permute, score
 
 TRUSTS = (1.0, 0.75)  # edgeR as published, and its prior trusted less
@@ -29,7 +29,7 @@ TRUSTS = (1.0, 0.75)  # edgeR as published, and its prior trusted less
 
 def measure(seed, *, scale, age_as, nulls):
     """One simulated atlas: everything tested and scored, with the prior as published and trusted less."""
-    simulation = atlas.simulate(scale=scale, seed=seed)
+    simulation = release.simulate(scale=scale, seed=seed)
     planted = simulation.age_effects
     cells = simulation.adata
     donors = find_donors(cells)
@@ -206,14 +206,14 @@ def main():
     parser.add_argument("--seeds", type=int, default=5, help="simulated atlases")
     parser.add_argument("--first", type=int, default=11, help="first seed; those below tuned the twin")
     parser.add_argument(
-        "--scale", type=float, default=atlas.DEFAULT_SCALE, help="share of the release's cells"
+        "--scale", type=float, default=release.DEFAULT_SCALE, help="share of the release's cells"
     )
     parser.add_argument("--age-as", default="exact", choices=["exact", "midpoint", "bin"])
     parser.add_argument("--nulls", type=int, default=50, help="permutations of the stem cells; 0 for none")
     parser.add_argument("--counts", type=Path, help="real counts, genes x people, for a null that is no twin")
     options = parser.parse_args()
     print(f"first fit, compiled or from the cache: {warm():.1f} s")
-    cells = atlas.simulate(scale=options.scale, seed=1).adata
+    cells = release.simulate(scale=options.scale, seed=1).adata
     print(compare_with_pydeseq2(cells, find_donors(cells)), flush=True)
     del cells
     print(measure_people(options.counts), flush=True)

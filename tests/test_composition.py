@@ -89,12 +89,6 @@ def test_the_donors_decide_which_columns_can_be_told_from_age(made):
     assert composition.estimable(donors.head(3), ["Sex"]) == []
 
 
-def test_the_order_of_donors_does_not_change_what_is_drawn(made):
-    donors = make_donors(16, total=4_000, seed=1)
-    options = {"shares": {"A": 0.1, "B": 0.5, "C": 0.4}, "slopes": {"A": 1.0}, "log2_sd": 0.2, "seed": 2}
-    assert composition.draw(donors.reverse(), **options).equals(made)
-
-
 def test_rare_types_keep_a_row_with_the_reason(made):
     rare = pl.concat(
         [made, made.filter(pl.col("type") == "A").with_columns(type=pl.lit("rare"), n=pl.lit(0, pl.Int64))]
@@ -102,6 +96,21 @@ def test_rare_types_keep_a_row_with_the_reason(made):
     row = composition.compare(rare, draws=99).filter(pl.col("type") == "rare").row(0, named=True)
     assert row["p"] is None
     assert row["left_out"]
+
+
+def test_a_type_that_some_donors_or_an_assay_lack_can_be_the_reference(made):
+    without = (pl.col("type") == "B") & pl.col("DonorID").is_in(["D00", "D15"])
+    some = made.with_columns(n=pl.when(without).then(0).otherwise("n"))
+    planted = pl.DataFrame({"batch": "made up", "type": ["A"], "log2_change_per_decade": [1.0]})
+    ages = made.filter(~pl.col("DonorID").is_in(["D00", "D15"])).unique("DonorID")
+    young, old = (ages.filter(Age_bin=group)["age"].mean() / 10 for group in ("young", "old"))
+    for exposure, wanted in (("age", 1), ("Age_bin", old - young)):
+        found = composition.estimand(some, planted, reference="B", exposure=exposure, adjust=())
+        assert found.filter(type="A")["estimand"].item() == pytest.approx(wanted)
+    other = pl.concat([some, some.filter(pl.col("type") != "B").with_columns(batch=pl.lit("other"))])
+    for exposure in ("age", "Age_bin"):
+        found = composition.compare(other, reference="B", exposure=exposure, draws=99)
+        assert set(found["batch"]) == {"made up"}
 
 
 def test_what_cannot_be_meant_is_refused(made):

@@ -417,7 +417,7 @@ def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(folde
 @pytest.fixture
 def no_simulation(monkeypatch):
     """Fail where something is simulated although its result cannot be kept."""
-    monkeypatch.setattr(release.atlas, "simulate", lambda **_: pytest.fail("was simulated for nothing"))
+    monkeypatch.setattr(release, "simulate", lambda **_: pytest.fail("was simulated for nothing"))
 
 
 def refuse_cache(place, monkeypatch, folder, reason):
@@ -476,7 +476,7 @@ def half_then_full(write):
 
 def standing_in(monkeypatch, tiny):
     """Let the simulator write a small release in no time, through pyarrow as the real one does."""
-    monkeypatch.setattr(release.atlas, "simulate", lambda **_: None)
+    monkeypatch.setattr(release, "simulate", lambda **_: None)
 
     def _write_files(folder, simulation):
         for path in tiny.glob("*.parquet"):
@@ -598,7 +598,7 @@ SIMULATE = """
 import sys, time
 from pathlib import Path
 from helpers.simulate import release
-release.atlas.simulate = lambda **_: None
+release.simulate = lambda **_: None
 def slow(folder, simulation):
     (folder / "half.parquet").write_bytes(b"PAR1")
     print("half", flush=True)
@@ -628,7 +628,7 @@ def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up
     assert sources.open_atlas(out).shape == (170, 60)
     (left,) = hidden(tmp_path)
     out.rename(tmp_path / f"{left}.old")  # as if killed between the two renames
-    monkeypatch.setattr(release.atlas, "simulate", lambda **_: pytest.fail("stopped again"))
+    monkeypatch.setattr(release, "simulate", lambda **_: pytest.fail("stopped again"))
     with pytest.raises(pytest.fail.Exception, match="stopped again"):
         command("simulate", out)
     assert sources.open_atlas(out).shape == (170, 60)

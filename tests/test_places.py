@@ -53,7 +53,7 @@ INPUTS = {"scprint survey": "parts"}
 @pytest.fixture(autouse=True)
 def no_simulation(monkeypatch):
     """Write one file in place of a release: places are looked at here, not what is simulated."""
-    monkeypatch.setattr(release.atlas, "simulate", lambda **_: None)
+    monkeypatch.setattr(release, "simulate", lambda **_: None)
     monkeypatch.setattr(
         release, "_write_files", lambda folder, *_, **__: (folder / "made").write_text("made")
     )

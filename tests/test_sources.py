@@ -4,7 +4,7 @@ import pytest
 
 from helpers import names, sources
 from helpers.errors import ReleaseError, SourceError
-from helpers.simulate import atlas
+from helpers.simulate import release
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +18,6 @@ def writes(small_release, monkeypatch):
     import json
     import shutil
     import time
-
-    from helpers.simulate import release
 
     asked = []
 
@@ -115,4 +113,4 @@ def test_other_files_and_folders_are_refused_with_what_to_do(small_release, tmp_
 
 
 def test_what_is_simulated_by_default_is_the_same_through_every_door():
-    assert (sources.SCALES["demo"], sources.SEED) == (atlas.DEFAULT_SCALE, atlas.DEFAULT_SEED)
+    assert (sources.SCALES["demo"], sources.SEED) == (release.DEFAULT_SCALE, release.DEFAULT_SEED)

@@ -61,21 +61,14 @@ class Age:
     named: bool = False
 
     @property
-    def midpoint(self) -> float | None:
-        """Middle of the two bounds; none if one is missing."""
-        return None if self.lower is None or self.upper is None else (self.lower + self.upper) / 2
-
-    @property
     def years(self) -> float | None:
         """The one number for a model: completed years if exact, else the midpoint.
 
         For "80 year-old and over" it is the lower bound. An open stage that is a name only ("adult stage") has none.
         """
-        if self.kind == EXACT:
-            return self.lower
-        if self.kind == OPEN:
-            return None if self.named else self.lower
-        return self.midpoint
+        if self.kind in (EXACT, OPEN):
+            return None if self.kind == OPEN and self.named else self.lower
+        return None if self.lower is None else (self.lower + self.upper) / 2
 
 
 NO_AGE = Age(None, None, UNKNOWN)
@@ -158,18 +151,15 @@ def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.D
     pairs = pl.DataFrame({"group": groups, "donor": donors}, schema={"group": pl.String, "donor": pl.String})
     distinct = pairs.unique()
     published = dict(study.donors().select(names.DONOR, "Age").iter_rows())
-    ages = [_of_donor(group, published.get(donor)) for group, donor in distinct.iter_rows()]
-    found = pl.concat([distinct, _table(ages)], how="horizontal")
+    known = []
+    for group, donor in distinct.iter_rows():
+        stated, exact = parse(group), published.get(donor)
+        # a donor of that name whose published age contradicts the group is somebody else
+        same = exact is not None and (stated.lower or 0) <= exact <= (stated.upper or math.inf)
+        known.append(parse(exact) if same else stated)
+    found = pl.concat([distinct, _table(known)], how="horizontal")
     every = pairs.join(found, on=["group", "donor"], how="left", nulls_equal=True, maintain_order="left")
     return every.drop("group", "donor")
-
-
-def _of_donor(group: str | None, published: float | None) -> Age:
-    # a donor of that name whose published age contradicts the group is somebody else
-    stated = parse(group)
-    if published is None or not (stated.lower or 0) <= published <= (stated.upper or math.inf):
-        return stated
-    return parse(published)
 
 
 @cache
@@ -207,8 +197,7 @@ def _guess(text: str) -> Age:
             return Age(float(span[1]) * _unit(span[3]), end * _unit(span[3]), INTERVAL)
         return NO_AGE
     if over := _OVER.search(text):
-        number, unit = over[1] or over[3], over[2] or over[4]
-        return Age(float(number) * _unit(unit), None, OPEN)
+        return Age(float(over[1] or over[3]) * _unit(over[2] or over[4]), None, OPEN)
     if under := _UNDER.search(text):
         return Age(0.0, float(under[1]) * _unit(under[2]), INTERVAL)
     if single := _SINGLE.search(text):

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from patsy import dmatrix
-from scipy import stats
 
 from helpers import names
 from helpers.errors import CountsError, DesignError, ParameterError, TableError
@@ -64,17 +63,10 @@ def test_the_test_is_edger_as_its_library_has_it(planted, table):
     ours = table.to_pandas().set_index("gene").loc[counts.index]
     np.testing.assert_allclose(ours["p"], theirs["PValue"])
     np.testing.assert_allclose(ours["log2_change"], theirs["logFC"])
-    assert list(design.columns) == ["Intercept", "Sex[T.M]", "chemistry[T.3'v3]", "coded_age"]
-    assert donors["age"].is_monotonic_increasing
-
-
-def test_interval_and_test_agree_and_q_is_the_step_up_by_hand(table):
     strong = table.filter(pl.col("F") > 0.1)
     assert (((strong["low"] > 0) | (strong["high"] < 0)) == (strong["p"] < 0.05)).all()
-    assert (table["low"] < table["log2_change"]).all()
-    p = table["p"].to_numpy()
-    by_hand = [min(p[j] * len(p) / (j + 1) for j in range(i, len(p))) for i in range(0, len(p), 97)]
-    assert table["q"].to_numpy()[::97] == pytest.approx(np.minimum(by_hand, 1))
+    assert list(design.columns) == ["Intercept", "Sex[T.M]", "chemistry[T.3'v3]", "coded_age"]
+    assert donors["age"].is_monotonic_increasing
 
 
 def test_a_prior_trusted_less_gives_the_same_changes_and_larger_small_p(planted, table):
@@ -151,15 +143,6 @@ def test_a_chemistry_of_one_donor_is_joined_by_a_name_that_says_so(planted):
     donors.loc[donors.index[0], "chemistry"] = "3'v2 + 3'v3"
     levels = set(expression.choose_donors(donors)["chemistry"])
     assert levels == {"3'v2 or 3'v2 + 3'v3", "3'v3"}
-
-
-def test_each_coding_of_age_has_its_unit(planted):
-    exact = expression.choose_donors(planted.donors)
-    np.testing.assert_allclose(exact["coded_age"] * 10, exact["age"])
-    middle = expression.choose_donors(planted.donors, age_as="midpoint")
-    assert set((middle["coded_age"] * 10 % 5).round(6)) == {2.5}
-    two = expression.choose_donors(planted.donors, age_as="bin")
-    assert two["coded_age"].sum() == (two["group"] == "old").sum() == 7
 
 
 def test_donors_without_an_exact_age_can_be_young_or_old_by_their_bin(planted):
@@ -276,8 +259,3 @@ def test_change_and_calls_agree_with_pydeseq2(plant):
     theirs = result.results_df.loc[table["gene"].to_list()]
     assert np.corrcoef(theirs["log2FoldChange"], table["log2_change"])[0, 1] > 0.98
     assert ((theirs["padj"] < 0.05).to_numpy() == (table["q"] < 0.05).to_numpy()).mean() > 0.9
-
-
-def test_the_smallest_detectable_change_of_chapter_3_has_the_power_named():
-    change = 0.2 * (stats.t.isf(0.025, 12) + stats.t.ppf(0.8, 12))
-    assert stats.nct.sf(stats.t.isf(0.025, 12), 12, change / 0.2) == pytest.approx(0.8, abs=0.02)

@@ -47,12 +47,9 @@ def read_sets(path: str | Path = "") -> dict[str, list[str]]:
         pl.col(column).str.strip_chars().replace("", None).alias(name)
         for column, name in ((named[0], SET), (GENE, GENE))
     )
-    empty = rows.with_row_index().filter(pl.any_horizontal(pl.all().is_null()))
-    if empty.height:
-        msg = (
-            f"{path}: {empty.height} of {rows.height} rows lack a set or a gene, first data row "
-            f"{empty['index'][0] + 1}. Fill or drop them."
-        )
+    empty = rows.with_row_index(offset=1).filter(pl.any_horizontal(pl.all().is_null()))["index"]
+    if len(empty):
+        msg = f"{path}: {len(empty)} of {rows.height} rows lack a set or a gene, first data row {empty[0]}. Fill or drop them."
         raise TableError(msg)
     return dict(rows.unique(maintain_order=True).group_by(SET, maintain_order=True).agg(GENE).iter_rows())
 

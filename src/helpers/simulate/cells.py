@@ -1,5 +1,8 @@
 """One row a barcode: library, observed and true labels, molecules to draw and their shares over gene classes."""
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
@@ -8,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cohort, composition, effects
+from helpers.simulate import cohort, effects
 from helpers.simulate.planted import PLANTED, generator
 
 MISLABELED = 0.02
@@ -26,42 +29,17 @@ EXPECTED = 0.06  # share of doublets that Scrublet assumes when it is told nothi
 _LEAST = 10  # cells from which neighbors mean anything
 
 
-def _barcodes(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `n` different barcodes of 16 bases."""
-    code = np.unique(rng.integers(0, 4**16, size=n + n // 8 + 16, dtype=np.int64))
-    code = rng.permutation(code)[:n]
-    digits = (code[:, None] >> (2 * np.arange(16))) & 3
-    return np.frombuffer(b"ACGT", "S1")[digits].view("S16").ravel().astype(str)
-
-
-def _observe(table: pl.DataFrame, *, seed: int) -> pl.DataFrame:
-    """Expand counts to rows, shuffled within a library, with a barcode each."""
-    parts = []
-    for (sample,), part in table.group_by(names.SAMPLE, maintain_order=True):
-        rng = generator(seed, "barcodes", str(sample))
-        rows = part.select(pl.exclude("n").repeat_by("n").explode())
-        rows = rows[rng.permutation(len(rows))]
-        code = pl.Series(names.BARCODE, _barcodes(len(rows), rng))
-        parts.append(rows.with_columns((pl.col(names.SAMPLE) + "-" + code).alias(names.BARCODE)))
-    return pl.concat(parts)
-
-
-def _break_hierarchy(frame: pl.DataFrame, *, scale: float, seed: int) -> pl.DataFrame:
-    """Leave some type 1 dendritic cells, by their finest label, under type 2 at the coarser levels."""
-    rows = np.flatnonzero((frame[names.LEVEL2] == "cDC1") & (frame[names.ASSAY] == names.CELLS))
-    n = max(1, round(study.N_HIERARCHY_BREAKS * scale))
-    broken = np.zeros(len(frame), dtype=bool)
-    broken[generator(seed, "break").permutation(rows)[:n]] = True
-    value = pl.when(pl.Series(broken)).then(pl.lit("cDC2"))
-    return frame.with_columns(value.otherwise(pl.col(level)).alias(level) for level in names.LEVELS[:2])
+def _libraries(library: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Return the first row of each library and the one after its last: its cells stand together."""
+    starts = np.flatnonzero(library[1:] != library[:-1]) + 1
+    return itertools.pairwise([0, *starts.tolist(), len(library)])
 
 
 def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """Give each cell its true labels: for a few, another finest label of the same lineage and assay."""
     table = cohort.list_labels()
-    parents = table.unique(names.LEVEL2).select(
-        **{TRUE2: names.LEVEL2, TRUE0: names.LEVEL0, TRUE1: names.LEVEL1}
-    )
+    levels = dict(zip(names.LEVELS, (TRUE0, TRUE1, TRUE2), strict=True))
+    parents = table.unique(names.LEVEL2).select(names.LEVELS).rename(levels)
     rng = generator(seed, "mislabeled")
     wrong = rng.random(len(frame)) < MISLABELED
     true = frame[names.LEVEL2].to_numpy().astype(object)
@@ -69,14 +47,14 @@ def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
         members, weight = group[names.LEVEL2].to_list(), np.sqrt(group["n"].to_numpy())
         for own in members:
             rows = np.flatnonzero(wrong & (true == own) & (frame[names.ASSAY] == assay).to_numpy())
-            chance = weight * [other not in (own, *composition.SINGLE_DONOR) for other in members]
+            chance = weight * [other not in (own, *cohort.SINGLE_DONOR) for other in members]
             if len(rows) and chance.sum() > 0:
                 wrong[rows] = False
                 true[rows] = rng.choice(members, size=len(rows), p=chance / chance.sum())
     frame = frame.with_columns(pl.Series(TRUE2, true.astype(str)))
     frame = frame.join(parents, on=TRUE2, maintain_order="left")
-    shown = zip(names.LEVELS, (TRUE0, TRUE1, TRUE2), strict=True)
-    return frame.with_columns(mislabeled=pl.any_horizontal(pl.col(a) != pl.col(b) for a, b in shown))
+    wrong = pl.any_horizontal(pl.col(shown) != pl.col(true) for shown, true in levels.items())
+    return frame.with_columns(mislabeled=wrong)
 
 
 def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
@@ -84,10 +62,9 @@ def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
     rng = generator(seed, "doublets")
     index = np.arange(len(frame))
     library = frame[names.SAMPLE].to_numpy()
-    single = frame[names.LEVEL2].is_in(list(composition.SINGLE_DONOR)).to_numpy()
+    single = frame[names.LEVEL2].is_in(list(cohort.SINGLE_DONOR)).to_numpy()
     partner = index.copy()
-    start = np.flatnonzero(np.r_[True, library[1:] != library[:-1]])
-    for first, last in zip(start, np.r_[start[1:], len(frame)], strict=True):
+    for first, last in _libraries(library):
         partner[first:last] = rng.permutation(index[first:last])
     doublet = (rng.random(len(frame)) < share) & (partner != index) & ~single
     other = pl.Series("doublet_with", frame[TRUE2].to_numpy()[partner]).set(pl.Series(~doublet), None)
@@ -102,7 +79,7 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
         cohort.list_types(), left_on=TRUE0, right_on=names.LEVEL0, how="left", maintain_order="left"
     )
     median = np.where(nuclear, types["molecules_nuclei"], types["molecules_cells"])
-    v3 = frame[names.CHEMISTRY].replace_strict(composition.V3_SHARE).to_numpy() - 0.5
+    v3 = frame[names.CHEMISTRY].replace_strict(cohort.V3_SHARE).to_numpy() - 0.5
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
     log = np.log(median) + V3_MOLECULES * v3
     log += frame[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
@@ -110,8 +87,7 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
     shares = types.select("share_mito", "share_ribo").to_numpy()
     shares = np.where(nuclear[:, None], NUCLEAR_SHARES, shares)
-    stress = {donor: effects.stress_share(seed, donor) for donor in cohort.list_donors()[names.DONOR]}
-    stress = frame[names.DONOR].replace_strict(stress)
+    stress = frame[names.DONOR].replace_strict(effects.stress_shares(seed))
     means = np.c_[shares, stress.to_numpy() * np.where(nuclear, 0.4, 1.0)]
     means[:, 0] *= np.exp(POOR_MITO * poor)
     drawn = means * np.exp(np.array(SHARE_SD) * rng.normal(size=means.shape))
@@ -123,10 +99,28 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
 
 def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
     """Return one row a barcode, libraries one after another: what the release shows of it, and what is true."""
-    assays = (names.CELLS, names.NUCLEI)
-    counts = pl.concat(composition.count_labels(assay, scale=scale, seed=seed) for assay in assays)
-    frame = _observe(counts.sort(names.ASSAY, names.SAMPLE, maintain_order=True), seed=seed)
-    frame = _break_hierarchy(frame, scale=scale, seed=seed)
+    counts = pl.concat(
+        cohort.count_labels(assay, scale=scale, seed=seed) for assay in (names.CELLS, names.NUCLEI)
+    )
+    counts = counts.sort(names.ASSAY, names.SAMPLE, maintain_order=True)
+    parts = []
+    for (sample,), part in counts.group_by(names.SAMPLE, maintain_order=True):
+        rng = generator(seed, "barcodes", str(sample))
+        rows = part.select(pl.exclude("n").repeat_by("n").explode())
+        rows, n = rows[rng.permutation(len(rows))], len(rows)
+        code = np.unique(rng.integers(0, 4**16, size=n + n // 8 + 16, dtype=np.int64))
+        digits = (rng.permutation(code)[:n, None] >> (2 * np.arange(16))) & 3
+        code = np.frombuffer(b"ACGT", "S1")[digits].view("S16").ravel().astype(str)
+        parts.append(
+            rows.with_columns(pl.format("{}-{}", names.SAMPLE, pl.Series(code)).alias(names.BARCODE))
+        )
+    frame = pl.concat(parts)
+    # some type 1 dendritic cells, by their finest label, are under type 2 at the coarser levels
+    rows = np.flatnonzero((frame[names.LEVEL2] == "cDC1") & (frame[names.ASSAY] == names.CELLS))
+    broken = generator(seed, "break").permutation(rows)[: max(1, round(study.N_HIERARCHY_BREAKS * scale))]
+    broken = pl.int_range(pl.len()).is_in(broken.tolist())
+    value = pl.when(broken).then(pl.lit("cDC2"))
+    frame = frame.with_columns(value.otherwise(pl.col(level)).alias(level) for level in names.LEVELS[:2])
     people = cohort.list_donors().select(names.DONOR, names.AGE_GROUP, names.AGE_MIDPOINT)
     frame = frame.join(people, on=names.DONOR, maintain_order="left")
     frame = _doublets(_true_labels(frame, seed=seed), seed=seed, share=PLANTED.doublets)
@@ -140,9 +134,8 @@ def score_doublets(counts: sp.csr_matrix, library: np.ndarray, *, seed: int) -> 
     Wolock, Lopez and Klein (2019), doi:10.1016/j.cels.2018.11.005.
     """
     found = np.zeros(counts.shape[0])
-    start = np.flatnonzero(np.r_[True, library[1:] != library[:-1]])
     with threadpool_limits(1):  # sums in one order: the same seed gives the same bytes
-        for first, last in zip(start, np.r_[start[1:], len(library)], strict=True):
+        for first, last in _libraries(library):
             if last - first >= _LEAST:
                 rng = generator(seed, "scrublet", str(library[first]))
                 found[first:last] = _score_library(counts[first:last], rng)

@@ -1,96 +1,50 @@
-"""The 17 donors, 43 libraries and 82 finest labels: published where it is known, a stated assumption where it is not."""
+"""The 17 donors, 43 libraries and 82 finest labels, and how many barcodes of each label every library gives.
 
-from collections import Counter
+Published where it is known, a stated assumption where it is not; planted slopes, wide donor differences, exact margins.
+"""
 
+import numpy as np
 import polars as pl
 
 from helpers import names
 from helpers.facts import study
+from helpers.simulate.planted import CENTER, DECADE, SILENT, generator
 
-# Nuclei libraries whose donor or chemistry is not stated in public: this simulation's assumption.
-ASSUMED_DONOR = {
-    "5386STDY7600837": "362C", "5386STDY7796287": "398B", "5386STDY8090407": "470BR", "5386STDY8552614": "464C",
-    "5386STDY8552709": "362C", "WS_A_SKM9426496": "502B", "WS_A_SKM9426498": "343B", "WS_A_SKM9426500": "566B",
-    "WS_A_SKM9426502": "529C", "WS_A_SKM10691778": "583B", "WS_A_SKM10691779": "582C",
-}  # fmt: skip
-# Early nuclei libraries are taken for v2, later ones for v3.
-ASSUMED_V2_V3 = "5386STDY8090407"
-V2_PREFIXES = r"^(mus_SNuc|5386STDY7|5386STDY80)"
 # Edits between the per-assay tables of May 2023 and the deployed labels, all among cells.
 _LATER_EDITS = {
     "cDC2": -study.N_HIERARCHY_BREAKS, "cDC1": study.N_HIERARCHY_BREAKS, "Vein-CCL2+": -20, "Vein": 20,
 }  # fmt: skip
+# Slopes of subtypes beside their parent's, log2 per decade, in the directions the study reports for neighborhoods.
+SUBTYPE_SLOPES = {
+    "ICAM1+MuSCs": -0.25, "TNFRSF12A+MuSCs": -0.45, "MYOG+MuSCs": 0.25, "Adv_FB": 0.3, "Par_FB": -0.15,
+    "Endoneural_FB-CDH19+": -0.2, "Pericyte-CCL26+": 0.3, "SMC-CCL2+": -0.15,
+    "CD16-NK": 0.25, "CD8+T-CRTAM+": 0.15, "II-OTU+TNF+": 0.2, "I-OTU+TNF+": 0.15,
+}  # fmt: skip
+V3_SHARE = {names.V2: 0.0, names.V2_V3: 0.5, names.V3: 1.0}
+# Populations of one donor, and the one lymphoid outlier (log2 on the lymphoid types).
+SINGLE_DONOR = {"Vein-Lymph-CD8A+": "367C", "mural-CXCL1+": "367C"}
+OUTLIER_DONOR, OUTLIER_LOG2, LYMPHOID_LIMIT = "640C", 3.5, 1.5
+LEAST = 4  # barcodes of each label and library that a small atlas keeps
+LIBRARY_LOG2_SD, SUBTYPE_LOG2_SD = 0.25, 0.6
 
 
 def list_donors() -> pl.DataFrame:
-    """Return one row a donor: identity, exact age, sex, hospital days, age group and midpoint, cells, nuclei.
-
-    Cells in the deployed object: the April 2023 table, with the 116 later cells shared out. Nuclei: published only as
-    sums of age groups and sexes; the split within a sum is this simulation's assumption.
-    """
+    """Return one row a donor: identity, exact age, sex, hospital days, age group and midpoint, cells, nuclei."""
     midpoint = pl.col("Age_group_5y").str.split("-").list.eval(pl.element().cast(pl.Float64)).list.mean()
-    sizes = study.read("twin_donors.csv")
-    return (
-        study.donors()
-        .join(sizes, on=names.DONOR, maintain_order="left")
-        .select(
-            names.DONOR,
-            pl.col("Age").cast(pl.Float64).alias(names.EXACT_AGE),
-            pl.col("Sex").alias(names.SEX),
-            "Donor_type",
-            "hospital_days",
-            pl.col("Age_group_5y").alias(names.AGE_GROUP),
-            names.AGE_BIN,
-            midpoint.alias(names.AGE_MIDPOINT),
-            "n_cells",
-            "n_nuclei",
-        )
-    )
+    about = [names.SEX, "Donor_type", "hospital_days", pl.col("Age_group_5y").alias(names.AGE_GROUP)]
+    about += [names.AGE_BIN, midpoint.alias(names.AGE_MIDPOINT), "n_cells", "n_nuclei"]
+    table = study.donors().join(study.read("twin_donors.csv"), on=names.DONOR, maintain_order="left")
+    return table.select(names.DONOR, pl.col("Age").cast(pl.Float64).alias(names.EXACT_AGE), *about)
 
 
 def list_libraries() -> pl.DataFrame:
-    """Return one row a library: assay, donor, chemistry, what was assumed, full-size number of cells, donor's age and sex.
-
-    A donor's cells are shared between its libraries of one assay in fixed unequal parts.
-    """
-    sample = pl.col(names.SAMPLE)
-    assumed = pl.when(sample == ASSUMED_V2_V3).then(pl.lit(names.V2_V3))
-    assumed = (
-        assumed.when(sample.str.contains(V2_PREFIXES)).then(pl.lit(names.V2)).otherwise(pl.lit(names.V3))
-    )
-    table = study.libraries().select(
-        names.SAMPLE,
-        names.ASSAY,
-        pl.col(names.DONOR).fill_null(sample.replace_strict(ASSUMED_DONOR, default=None)),
-        pl.col(names.CHEMISTRY).fill_null(assumed),
-        pl.col(names.DONOR).is_null().alias("donor_assumed"),
-        pl.col(names.CHEMISTRY).is_null().alias("chemistry_assumed"),
-    )
-    keys = table.select(names.ASSAY, names.DONOR).rows()
-    left = {}
-    for donor, n_cells, n_nuclei in list_donors().select(names.DONOR, "n_cells", "n_nuclei").rows():
-        left |= {(names.CELLS, donor): n_cells, (names.NUCLEI, donor): n_nuclei}
-    waiting, parts = Counter(keys), []
-    for key in keys:
-        # The first of k libraries gets a little more than 1/k of what is left, the last one the rest.
-        part = left[key] if waiting[key] == 1 else round(left[key] * min(0.9, 1.12 / waiting[key]))
-        parts.append(part)
-        left[key] -= part
-        waiting[key] -= 1
+    """Return one row a library: assay, donor, chemistry, what was assumed, full-size number of cells, donor's age and sex."""
     people = list_donors().select(names.DONOR, names.EXACT_AGE, names.SEX, names.AGE_BIN)
-    table = table.with_columns(pl.Series("n", parts))
-    return table.join(people, on=names.DONOR, maintain_order="left")
+    return study.read("twin_libraries.csv").join(people, on=names.DONOR, maintain_order="left")
 
 
 def list_types() -> pl.DataFrame:
-    """Return what the 36 level-0 types are made with, all of it assumed.
-
-    ``lineage`` (its types share a program and are what a wrong label is confused with), median molecules by assay, mean
-    shares of mitochondrial and ribosomal molecules in cells, ``dispersion`` (between the cells of one group: variance of
-    a gamma of mean one), ``abundance_sd`` (log2, between donors: so wide that rank tests of age find next to nothing),
-    ``chemistry_slope`` (log2 abundance, v3 over v2), ``assumed_slope`` (log2 abundance per decade where the study's
-    model left a label out), ``ageless`` (no change of expression with age beyond the published genes).
-    """
+    """Return what the 36 level-0 types are made with, all of it assumed; the file says what each column means."""
     return study.read("twin_types.csv")
 
 
@@ -105,3 +59,115 @@ def list_labels() -> pl.DataFrame:
     index = [*names.LEVELS, "lineage"]
     long = table.unpivot([names.CELLS, names.NUCLEI], index=index, variable_name=names.ASSAY, value_name="n")
     return long.filter(pl.col("n") > 0)
+
+
+def list_slopes() -> pl.DataFrame:
+    """Return the planted level-0 slopes: assay, label, log2 change per decade, origin."""
+    slopes = {}
+    for model, label, value, *_ in study.composition_age_slopes().rows():
+        slopes[model.split("(")[0], label] = value / (study.AGE_SD / DECADE)
+    assumed = dict(list_types().select(names.LEVEL0, "assumed_slope").rows())
+    rows = []
+    seen = list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True)
+    for assay, label in seen.rows():
+        published = slopes.get((f"{assay}_only", label))
+        made_up = published is None or label == SILENT
+        rows.append((assay, label, *((assumed[label], "assumed") if made_up else (published, "published"))))
+    return pl.DataFrame(rows, schema=["assay", "label", "log2_change_per_decade", "origin"], orient="row")
+
+
+def planted_log2(table: pl.DataFrame, libraries: pl.DataFrame) -> np.ndarray:
+    """Return the age part of log2 abundance, libraries x labels; within a type the subtypes keep its total."""
+    assay = table[names.ASSAY][0]
+    slopes = {label: value for where, label, value, _ in list_slopes().rows() if where == assay}
+    decades = (libraries[names.EXACT_AGE].to_numpy() - CENTER) / DECADE
+    parent = np.array([slopes[label] for label in table[names.LEVEL0]])
+    child = np.array([SUBTYPE_SLOPES.get(label, 0.0) for label in table[names.LEVEL2]])
+    inside = np.outer(decades, child)
+    weight = table["n"].to_numpy().astype(float)
+    for label in table[names.LEVEL0].unique():
+        member = (table[names.LEVEL0] == label).to_numpy()
+        total = np.exp2(inside[:, member]) @ (weight[member] / weight[member].sum())
+        inside[:, member] -= np.log2(total)[:, None]
+    return np.outer(decades, parent) + inside
+
+
+def _varied_log2(table: pl.DataFrame, libraries: pl.DataFrame, *, seed: int) -> np.ndarray:
+    """Return everything about abundance that is not age: chemistry, donors, libraries, single-donor populations."""
+    assay, children = table[names.ASSAY][0], sorted(table[names.LEVEL2])
+    types = list_types().filter(pl.col(names.LEVEL0).is_in(table[names.LEVEL0].to_list()))
+    types = types.sort(names.LEVEL0)
+    n = len(types) + len(children)
+    scale = np.r_[types["abundance_sd"], np.full(len(children), SUBTYPE_LOG2_SD)]
+    lymphoid = np.flatnonzero(types["lineage"] == "lymphoid")
+    # the columns of each label's type and of the label itself
+    a = np.searchsorted(types[names.LEVEL0], table[names.LEVEL0])
+    b = len(types) + np.array([children.index(child) for child in table[names.LEVEL2]])
+    rows = []
+    for library in libraries.iter_rows(named=True):
+        donor = library[names.DONOR]
+        own = generator(seed, "composition", assay, donor).normal(size=n) * scale
+        outlier = donor == OUTLIER_DONOR
+        own[lymphoid] = OUTLIER_LOG2 if outlier else np.minimum(own[lymphoid], LYMPHOID_LIMIT)
+        tube = generator(seed, "composition", library[names.SAMPLE]).normal(size=n) * LIBRARY_LOG2_SD
+        v3 = V3_SHARE[library[names.CHEMISTRY]] - 0.5
+        value = own[a] + own[b] + tube[a] + tube[b] + v3 * types["chemistry_slope"].to_numpy()[a]
+        value[[SINGLE_DONOR.get(child, donor) != donor for child in table[names.LEVEL2]]] = -np.inf
+        rows.append(value)
+    return np.array(rows)
+
+
+def _fit_margins(weight: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Scale rows and columns of `weight` until they add up to `rows` and `columns` (odds ratios are kept)."""
+    fitted = weight.astype(float)
+    for _ in range(400):
+        fitted *= (rows / fitted.sum(axis=1))[:, None]
+        fitted *= columns / fitted.sum(axis=0)
+    return fitted
+
+
+def _round_margins(expected: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Round to whole numbers that add up exactly to `rows` and `columns`, moving as few units as possible."""
+    whole = np.floor(expected).astype(np.int64)
+    for j in range(whole.shape[1]):
+        short = int(columns[j] - whole[:, j].sum())
+        order = np.argsort(whole[:, j] - expected[:, j], kind="stable")
+        for step in range(abs(short)):
+            if short > 0:
+                whole[order[step % len(order)], j] += expected[order[step % len(order)], j] > 0
+            else:
+                whole[np.argmax(whole[:, j]), j] -= 1
+        whole[np.argmax(expected[:, j]), j] += columns[j] - whole[:, j].sum()
+    excess = whole.sum(axis=1) - rows
+    while excess.any():
+        give, take = int(np.argmax(excess)), int(np.argmin(excess))
+        gain = (whole[give] - expected[give]) - (whole[take] - expected[take])
+        gain[(whole[give] == 0) | (expected[take] == 0)] = -np.inf
+        j = int(np.argmax(gain))
+        whole[give, j] -= 1
+        whole[take, j] += 1
+        excess[give] -= 1
+        excess[take] += 1
+    return whole
+
+
+def count_labels(assay: str, *, scale: float, seed: int) -> pl.DataFrame:
+    """Return the number of barcodes of each library and finest label of one assay: only those above zero."""
+    table = list_labels().filter(pl.col(names.ASSAY) == assay)
+    libraries = list_libraries().filter(pl.col(names.ASSAY) == assay)
+    columns = np.array([max(round(n * scale), min(n, LEAST)) for n in table["n"]])
+    # libraries are scaled by largest remainders, with a few barcodes in each
+    n, total = libraries["n"].to_numpy().astype(float), int(columns.sum())
+    floor = np.minimum(n, LEAST)
+    share = floor + (total - floor.sum()) * (n - floor) / (n - floor).sum()
+    rows = np.floor(share).astype(np.int64)
+    rows[np.argsort(rows - share, kind="stable")[: total - rows.sum()]] += 1
+    log2 = planted_log2(table, libraries) + _varied_log2(table, libraries, seed=seed)
+    expected = _fit_margins(np.exp2(log2) * table["n"].to_numpy(), rows, columns)
+    drawn = generator(seed, "multinomial", assay).poisson(expected) + 0.02 * expected
+    counts = _round_margins(_fit_margins(drawn, rows, columns), rows, columns)
+    i, j = np.nonzero(counts)
+    return pl.concat(
+        [libraries[i].drop("n"), table[j].drop(names.ASSAY, "n"), pl.DataFrame({"n": counts[i, j]})],
+        how="horizontal",
+    )

@@ -25,19 +25,13 @@ TAIL_LIMIT = 6.0  # standard deviations
 FACTOR_WEIGHT = 0.35  # variance of a factor over that of the one before it
 
 
-def _published() -> pl.DataFrame:
+def list_published() -> pl.DataFrame:
     """Turn the published directions into log2 changes per decade."""
     sign = pl.when(pl.col("direction") == "up").then(1.0).otherwise(-1.0)
     size = pl.col("published_change").cast(pl.Float64).abs() * UNSHRINK
     change = sign * size.fill_null(PUBLISHED_DEFAULT) / DECADES_OLD_OVER_YOUNG / LN2
-    return study.gene_directions().select(
-        "assay",
-        names.LEVEL0,
-        names.LEVEL2,
-        names.GENE,
-        log2_change_per_decade=change,
-        origin=pl.lit("published"),
-    )
+    about = ("assay", names.LEVEL0, names.LEVEL2, names.GENE)
+    return study.gene_directions().select(*about, log2_change_per_decade=change, origin=pl.lit("published"))
 
 
 @cache
@@ -48,16 +42,18 @@ def _free() -> np.ndarray:
     return ((table["kind"] == "rest") & ~named & ~table["chromosome"].is_in(["X", "Y"])).to_numpy()
 
 
-def hinge_slope(assay: str, after: float) -> float:
-    """Return the slope per decade of the line through a change that begins at `after` years and then is 1 per decade."""
-    column = "n_cells" if assay == names.CELLS else "n_nuclei"
-    age = cohort.list_donors().filter(pl.col(column) > 0)[names.EXACT_AGE].to_numpy() / DECADE
-    return float(np.polyfit(age, np.maximum(age - after / DECADE, 0), 1)[0])
+def hinge_slopes() -> dict[str, float]:
+    """Return by assay the slope per decade of the line through a change that begins late and then is 1 per decade."""
+    slopes = {}
+    for assay, column in ((names.CELLS, "n_cells"), (names.NUCLEI, "n_nuclei")):
+        age = cohort.list_donors().filter(pl.col(column) > 0)[names.EXACT_AGE].to_numpy() / DECADE
+        slopes[assay] = float(np.polyfit(age, np.maximum(age - PLANTED.late_after / DECADE, 0), 1)[0])
+    return slopes
 
 
 def list_age_effects(profiles: genes.Profiles, *, seed: int) -> pl.DataFrame:
     """Return assay, level 0, level 2 (null: every subtype), gene, log2 change per decade, origin; absent is zero."""
-    published = _published()
+    published, hinges = list_published(), hinge_slopes()
     rows = []
     table = cohort.list_labels().sort("n", descending=True, maintain_order=True)
     symbols = genes.list_genes()[names.GENE].to_list()
@@ -72,7 +68,7 @@ def list_age_effects(profiles: genes.Profiles, *, seed: int) -> pl.DataFrame:
         late = order[RANDOM_GENES : RANDOM_GENES + PLANTED.late_genes * (level0 == LATE_TYPE)]
         reach = (0.5 + rng.exponential(0.5, len(late))) * rng.choice([-1.0, 1.0], len(late)) / 2
         for assay, rate in sorted(rates.items()):
-            slopes = size / DECADES_OLD_OVER_YOUNG / LN2, reach / LN2 * hinge_slope(assay, PLANTED.late_after)
+            slopes = size / DECADES_OLD_OVER_YOUNG / LN2, reach / LN2 * hinges[assay]
             origins = ["random"] * len(chosen) + ["late"] * len(late)
             for i, slope, origin in zip(np.r_[chosen, late], np.r_[slopes], origins, strict=True):
                 if rate[i] > 0:
@@ -84,15 +80,14 @@ def list_age_effects(profiles: genes.Profiles, *, seed: int) -> pl.DataFrame:
 @cache
 def list_sex_effects(seed: int) -> pl.DataFrame:
     """Return the planted changes between the sexes: gene, log2 male over female, origin, the same in every type."""
-    table = genes.list_genes().filter(pl.col("chromosome") == "Y")
-    rng = generator(seed, "sex")
-    coding = _free() & (genes.list_genes()["biotype"] == "protein_coding").to_numpy()
+    table, rng = genes.list_genes(), generator(seed, "sex")
+    coding = _free() & (table["biotype"] == "protein_coding").to_numpy()
     chosen = np.sort(rng.permutation(np.flatnonzero(coding))[: PLANTED.sex_genes])
     size = (0.1 + rng.exponential(0.3, len(chosen))) * rng.choice([-1.0, 1.0], len(chosen))
     rows = [("XIST", ABSENT, "X and Y"), *((gene, log2, "X and Y") for gene, log2 in ESCAPE.items())]
-    rows += [(gene, -ABSENT, "X and Y") for gene in table[names.GENE]]
-    symbols = genes.list_genes()[names.GENE].to_list()
-    rows += [(symbols[i], float(log2), "autosomal") for i, log2 in zip(chosen, size, strict=True)]
+    rows += [(gene, -ABSENT, "X and Y") for gene in table.filter(pl.col("chromosome") == "Y")[names.GENE]]
+    symbols = table[names.GENE][chosen]
+    rows += [(gene, float(log2), "autosomal") for gene, log2 in zip(symbols, size, strict=True)]
     return pl.DataFrame(rows, schema=[names.GENE, "log2_male_over_female", "origin"], orient="row")
 
 
@@ -165,11 +160,6 @@ def chemistry_log(seed: int) -> np.ndarray:
     return PLANTED.chemistry_sd * generator(seed, "chemistry").normal(size=study.N_GENES)
 
 
-def library_log(seed: int, sample: str) -> np.ndarray:
-    """Return a library's own small natural-log change of each gene."""
-    return PLANTED.library_sd * generator(seed, "library", sample).normal(size=study.N_GENES)
-
-
 def ambient_share(seed: int, sample: str, assay: str, donor: str) -> float:
     """Return the share of a library's molecules that were ambient: poor tissue leaks more."""
     median = PLANTED.ambient_cells if assay == names.CELLS else PLANTED.ambient_nuclei
@@ -184,17 +174,16 @@ def age_log(effects: pl.DataFrame, assay: str, level0: str, level2: str) -> tupl
         pl.col(names.LEVEL0) == level0,
         pl.col(names.LEVEL2).is_null() | (pl.col(names.LEVEL2) == level2),
     )
-    changes = []
-    for late in (False, True):
-        part = mine.filter((pl.col("origin") == "late") == late)
-        change = np.zeros(study.N_GENES)
-        columns = [genes.positions()[gene] for gene in part[names.GENE]]
-        np.add.at(change, columns, part["log2_change_per_decade"].to_numpy() * LN2)
-        changes.append(change)
+    changes = np.zeros((2, study.N_GENES))
+    columns = [genes.positions()[gene] for gene in mine[names.GENE]]
+    late = (mine["origin"] == "late").to_numpy().astype(int)
+    np.add.at(changes, (late, columns), mine["log2_change_per_decade"].to_numpy() * LN2)
     return changes[0], changes[1]
 
 
-def stress_share(seed: int, donor: str) -> float:
-    """Return the mean share of dissociation-stress molecules in a donor: it grows with hospital days, not with age."""
-    days = dict(cohort.list_donors().select(names.DONOR, "hospital_days").rows())[donor]
-    return float(0.010 * np.exp(0.10 * (days - 4) + 0.3 * generator(seed, "stress", donor).normal()))
+def stress_shares(seed: int) -> dict[str, float]:
+    """Return each donor's mean share of dissociation-stress molecules: it grows with hospital days, not with age."""
+    return {
+        donor: float(0.010 * np.exp(0.10 * (days - 4) + 0.3 * generator(seed, "stress", donor).normal()))
+        for donor, days in cohort.list_donors().select(names.DONOR, "hospital_days").rows()
+    }

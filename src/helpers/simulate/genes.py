@@ -28,8 +28,8 @@ MARKER_LEVEL, ELSEWHERE, BIOGENESIS = 8.0, 0.03, 0.7  # molecules per 10,000 whe
 _RIBOSOMAL = r"^RP[LS]\d+[AXLY]?\d*(L|P0|P1|P2)?$|^RPLP[012]$|^RPSA$"
 KINDS = ("rest", "mito", "ribo", "stress")  # in the order of a cell's shares
 Profiles = dict[str, dict[str, np.ndarray]]  # by assay and finest label
-# Programs: standard deviation on the natural log scale, share of genes touched.
-PROGRAMS = {"lineage": (1.5, 0.5), "kind": (1.2, 0.35), "subtype": (0.6, 0.06)}
+# Programs of lineage, type and subtype: standard deviation on the natural log scale, share of genes touched.
+PROGRAMS = ((1.5, 0.5), (1.2, 0.35), (0.6, 0.06))
 _BASE_SD, _ASSAY_SD = 1.2, 1.1
 _BIOTYPE_SHIFT = {"protein_coding": 0.0, "lncRNA": -2.4, "unknown": -3.0}
 _SILENT = (
@@ -52,10 +52,8 @@ def list_levels() -> pl.DataFrame:
     new_label = new_label.replace_strict(_NEW_LABELS, default=pl.concat_list(new_label))
     level = pl.col("mean_lognorm_aged").exp() - 1.0
     cytokines = published.select("gene", label=new_label, level=level).explode("label")
-    both = pl.concat([markers, cytokines])
-    both = both.select(
-        "gene", "label", pl.col("level").alias(names.CELLS), pl.col("level").alias(names.NUCLEI)
-    )
+    both = pl.concat([markers, cytokines]).rename({"level": names.CELLS})
+    both = both.with_columns(pl.col(names.CELLS).alias(names.NUCLEI))
     own = study.read("twin_levels.csv").select(both.columns)
     return pl.concat([both, own]).unique(["gene", "label"], keep="last", maintain_order=True)
 
@@ -110,69 +108,48 @@ def positions() -> dict[str, int]:
     return {gene: i for i, gene in enumerate(list_genes()[names.GENE])}
 
 
-def _base(seed: int) -> np.ndarray:
-    """Return the natural-log abundance of each gene in an average cell."""
-    table = list_genes()
-    shift = table["biotype"].replace_strict(_BIOTYPE_SHIFT, default=-3.5, return_dtype=pl.Float64).to_numpy()
-    draw = generator(seed, "base").normal(size=len(table))
-    special = (table["kind"] != "rest").to_numpy()
-    base = np.where(special, _CLASS_SD * draw, shift + _BASE_SD * draw)
-    return np.where(table[names.SYMBOL].str.contains(_SILENT).to_numpy(), base - 5.0, base)
-
-
-def _program(seed: int, key: str, kind: str) -> np.ndarray:
-    """Return the natural-log change of each gene by one program: most genes unchanged."""
-    rng, (sd, share) = generator(seed, "program", key), PROGRAMS[kind]
-    return np.where(rng.random(study.N_GENES) < share, rng.normal(size=study.N_GENES), 0.0) * sd
-
-
-def _fixed_levels(assay: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return, for each label that names markers, their columns and molecules per 10,000."""
-    table = list_levels().select("gene", "label", level=pl.col(assay))
-    everywhere = pl.col("label") == "everywhere"
-    biogenesis = study.gene_sets().filter(pl.col("set") == "ribosome_biogenesis_dotplot")["gene"]
-    plain = dict.fromkeys(table.filter(~everywhere)["gene"], ELSEWHERE) | dict.fromkeys(
-        biogenesis, BIOGENESIS
-    )
-    plain |= dict(table.filter(everywhere).select("gene", "level").rows())
-    levels = {
-        label: dict(part.select("gene", "level").rows())
-        for (label,), part in table.filter(~everywhere).group_by("label", maintain_order=True)
-    }
-    levels["everywhere"] = plain
-    return {
-        label: (np.array([positions()[gene] for gene in own]), np.array(list(own.values())))
-        for label, own in levels.items()
-    }
-
-
 def make_profiles(assay: str, *, seed: int) -> dict[str, np.ndarray]:
     """Return, for each finest label of `assay`, the expected molecules per 10,000 of every gene.
 
     Before donors and ages: lineage, type and subtype programs. Mitochondrial, ribosomal and stress genes are only
     relative to their class here: each cell draws its own share.
     """
-    base = _base(seed)
+    table, fixed = list_genes(), _fixed_levels(assay)
+    rest = (table["kind"] == "rest").to_numpy()
+    shift = table["biotype"].replace_strict(_BIOTYPE_SHIFT, default=-3.5, return_dtype=pl.Float64).to_numpy()
+    draw = generator(seed, "base").normal(size=len(table))
+    base = np.where(rest, shift + _BASE_SD * draw, _CLASS_SD * draw)
+    base[table[names.SYMBOL].str.contains(_SILENT).to_numpy()] -= 5.0
     if assay == names.NUCLEI:
-        lnc = (list_genes()["biotype"] == "lncRNA").to_numpy()
+        lnc = (table["biotype"] == "lncRNA").to_numpy()
         base = base + 0.8 * lnc + generator(seed, "assay").normal(size=len(base)) * _ASSAY_SD
-    fixed, rest = _fixed_levels(assay), (list_genes()["kind"] == "rest").to_numpy()
     zeros = [positions()[gene] for gene in STRUCTURAL_ZEROS[assay]]
-    table = cohort.list_labels().filter(pl.col(names.ASSAY) == assay)
+    labels = cohort.list_labels().filter(pl.col(names.ASSAY) == assay)
     profiles = {}
-    for level0, level1, level2, lineage in table.select(*names.LEVELS, "lineage").rows():
-        log = base + _program(seed, lineage, "lineage")
-        log = log + _program(seed, f"0:{level0}", "kind")
-        log = log + _program(seed, f"2:{level2}", "subtype")
-        rate = np.exp(log)
-        held = np.zeros(len(rate), dtype=bool)
+    for level0, level1, level2, lineage in labels.select(*names.LEVELS, "lineage").rows():
+        log = base
+        for key, (sd, share) in zip((lineage, f"0:{level0}", f"2:{level2}"), PROGRAMS, strict=True):
+            rng = generator(seed, "program", key)
+            log = log + np.where(rng.random(len(base)) < share, rng.normal(size=len(base)), 0.0) * sd
+        rate, levels = np.exp(log), {}
         for label in ("everywhere", lineage, level0, level1, level2):
-            if label in fixed:
-                columns, value = fixed[label]
-                rate[columns], held[columns] = value, True
+            levels |= fixed.get(label, {})
+        held = [positions()[gene] for gene in levels]
+        rate[held] = list(levels.values())
         # Markers keep their level; the other genes share what is left of 10,000.
-        free = rest & ~held
-        rate[free] *= max(10_000.0 - rate[held & rest].sum(), 1_000.0) / rate[free].sum()
+        free = rest.copy()
+        free[held] = False
+        rate[free] *= max(10_000.0 - rate[rest & ~free].sum(), 1_000.0) / rate[free].sum()
         rate[zeros] = 0.0
         profiles[level2] = rate
     return profiles
+
+
+def _fixed_levels(assay: str) -> dict[str, dict[str, float]]:
+    """Return, for each label that names markers, and for everywhere, genes with their molecules per 10,000."""
+    biogenesis = study.gene_sets().filter(pl.col("set") == "ribosome_biogenesis_dotplot")["gene"]
+    levels = {
+        label: dict(part.select("gene", assay).rows()) for (label,), part in list_levels().group_by("label")
+    }
+    plain = dict.fromkeys(list_levels()["gene"], ELSEWHERE) | dict.fromkeys(biogenesis, BIOGENESIS)
+    return levels | {"everywhere": plain | levels["everywhere"]}

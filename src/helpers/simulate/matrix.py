@@ -12,21 +12,21 @@ import scipy.sparse as sp
 from scipy.special import gammaincinv
 
 from helpers import names
+from helpers.facts import study
 from helpers.kernels import kernel
-from helpers.simulate import cells, cohort, composition, effects, genes
+from helpers.simulate import cells, cohort, effects, genes
 from helpers.simulate.genes import Profiles
 from helpers.simulate.planted import CENTER, DECADE, PLANTED, THREADS, generator
 
 FACTORS = 256  # quantiles of the gamma factor
 FACTOR_LIMIT = 3.0
 SHARES = ("share_mito", "share_ribo", "share_stress")
-_MIDDLE = 0.5  # chemistry is coded 0 to 1: effects are centered
 # The cells of one library and true finest label: library, entries, their shares over four gene classes, and the rates
 # of genes, which add up to one in each class.
 Group = tuple[str, pl.DataFrame, np.ndarray, np.ndarray]
 
 
-def list_entries(frame: pl.DataFrame) -> pl.DataFrame:
+def _list_entries(frame: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each cell and source of its molecules: two for a doublet, in order of groups and cells."""
     keep = ["row", names.SAMPLE, cells.TRUE2, cells.TRUE0, "molecules", *SHARES]
     frame = frame.with_row_index("row")
@@ -51,23 +51,23 @@ def _list_groups(
     """Return the groups of cells with the expected molecules of each gene, as yet without ambient molecules."""
     chemistry_log, after = effects.chemistry_log(seed), PLANTED.late_after
     sex_log = {s: effects.sex_log(s, seed=seed) for s in (names.MALE, names.FEMALE)}
-    hinge = {assay: effects.hinge_slope(assay, after) for assay in profiles}
+    hinge = effects.hinge_slopes()
     # parts that several groups have in common are made once
     age_log = cache(partial(effects.age_log, age_effects))
     donor_log = cache(partial(effects.donor_log, seed))
-    tube_log = cache(partial(effects.library_log, seed))
     about = (names.ASSAY, names.DONOR, names.EXACT_AGE, names.SEX, names.CHEMISTRY)
     libraries = cohort.list_libraries().rows_by_key(names.SAMPLE, named=True, unique=True)
     groups = []
-    entries = list_entries(frame).group_by(names.SAMPLE, cells.TRUE2, maintain_order=True)
+    entries = _list_entries(frame).group_by(names.SAMPLE, cells.TRUE2, maintain_order=True)
+    draws = {s: generator(seed, "library", s).normal(size=study.N_GENES) for s in libraries}
     for (sample, level2), part in entries:
         assay, donor, age, sex, chemistry = (libraries[sample][column] for column in about)
         level0 = part[cells.TRUE0][0]
         linear, late = age_log(assay, level0, level2)
         log = linear * ((age - CENTER) / DECADE) + donor_log(donor, level0)
         log += late * (max(age - after, 0) / DECADE / hinge[assay])
-        log += sex_log[sex] + tube_log(sample)
-        log += chemistry_log * (composition.V3_SHARE[chemistry] - _MIDDLE)
+        log += sex_log[sex] + PLANTED.library_sd * draws[sample]
+        log += chemistry_log * (cohort.V3_SHARE[chemistry] - 0.5)
         rate = _scale(profiles[assay][level2] * np.exp(log))
         share = part.select(SHARES).to_numpy()
         share = np.c_[1 - share.sum(axis=1), share]
@@ -81,22 +81,13 @@ def _soups(groups: list[Group], *, seed: int) -> dict[str, tuple[float, np.ndarr
     for sample, part, shares, rate in groups:
         weight = part["molecules"].to_numpy() @ shares
         own[sample] = own.get(sample, 0) + weight[genes.list_kinds()] * rate
-    libraries = cohort.list_libraries().select(names.SAMPLE, names.ASSAY, names.DONOR).rows()
-    libraries = [library for library in libraries if library[0] in own]
-    soups = {}
+    libraries = cohort.list_libraries().filter(pl.col(names.SAMPLE).is_in(list(own)))
+    libraries, soups = libraries.select(names.SAMPLE, names.ASSAY, names.DONOR).rows(), {}
     for sample, assay, donor in libraries:
         foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
-        share = effects.ambient_share(seed, sample, assay, donor)
         soup = _scale(own[sample]) * (1 - PLANTED.foreign) + PLANTED.foreign * _scale(foreign)
-        soups[sample] = share, soup
+        soups[sample] = effects.ambient_share(seed, sample, assay, donor), soup
     return soups
-
-
-def gamma_factors(dispersion: float) -> np.ndarray:
-    """Return quantiles of a gamma of mean one and variance `dispersion`, cut at a limit, as chances to keep a draw."""
-    middle = (np.arange(FACTORS) + 0.5) / FACTORS
-    value = np.minimum(gammaincinv(1 / dispersion, middle) * dispersion, FACTOR_LIMIT)
-    return (value / FACTOR_LIMIT).astype(np.float32)
 
 
 def draw_counts(
@@ -108,7 +99,11 @@ def draw_counts(
     soups = _soups(groups, seed=seed)
     seeds = generator(seed, "molecules").integers(0, 2**63, size=(2, len(frame)), dtype=np.uint64)
     types = cohort.list_types().select(names.LEVEL0, "dispersion").rows()
-    factors = {level0: gamma_factors(dispersion) for level0, dispersion in types}
+    # quantiles of a gamma of mean one, cut at a limit, as chances to keep a draw
+    middle, factors = (np.arange(FACTORS) + 0.5) / FACTORS, {}
+    for level0, spread in types:
+        value = np.minimum(gammaincinv(1 / spread, middle) * spread, FACTOR_LIMIT)
+        factors[level0] = (value / FACTOR_LIMIT).astype(np.float32)
 
     def draw(group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         sample, part, shares, rate = group

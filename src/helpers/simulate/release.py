@@ -1,28 +1,92 @@
-"""A simulated release on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
+"""A simulated atlas, in memory and on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
 
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
+from anndata import AnnData
 
 from helpers import files, names
+from helpers.errors import ParameterError
 from helpers.facts import study
-from helpers.simulate import atlas, cohort, truth
-from helpers.simulate.atlas import DEFAULT_SCALE, DEFAULT_SEED
+from helpers.simulate import cells, cohort, effects, genes, maps, matrix, truth
 
 KIND = "simulated release"
+SMALLEST_SCALE, DEFAULT_SCALE, DEFAULT_SEED = 0.001, 0.08, 1
 _BLOCK = 256  # genes made dense at once
-_NEIGHBORS = {"n_neighbors": 15, "method": "umap", "random_state": 0, "metric": "euclidean", "n_pcs": 40}
-_TSNE = {
-    "perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000, "n_jobs": 8, "metric": "euclidean",
-}  # fmt: skip
 _TEXTS = Path(study.__file__).with_name("tables")
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Everything one simulation made: the atlas, the cells with their truth, the planted effects."""
+
+    adata: AnnData
+    cells: pl.DataFrame
+    age_effects: pl.DataFrame
+    variance: np.ndarray
+    variance_ratio: np.ndarray
+    scale: float
+    seed: int
+
+
+def _observe(frame: pl.DataFrame, counts: sp.csr_matrix) -> pd.DataFrame:
+    """Return the 16 columns of the sample metadata, with the quality columns computed from the counts."""
+    symbols = genes.list_genes()[names.GENE]
+    total = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
+    mito, ribo = (
+        (100 * (counts @ symbols.str.contains(start).to_numpy()) / total).astype(np.float32)
+        for start in ("^MT-", "^RP[LS]")
+    )
+    quality = (total.astype(np.float32), np.diff(counts.indptr).astype(np.int64), mito, ribo)
+    computed = dict(zip(names.QUALITY_COLUMNS[:4], quality, strict=True))
+    obs = frame.with_columns(**computed).select(names.SAMPLE_COLUMNS).to_pandas()
+    obs.index = pd.Index(frame[names.BARCODE].to_list())
+    return obs.astype(dict.fromkeys(names.LABEL_COLUMNS, "category"))
+
+
+def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simulation:
+    """Simulate an atlas with its truth.
+
+    Parameters
+    ----------
+    scale
+        Share of the release's 183,161 cells; one gives exactly the published number of every label.
+    seed
+        Everything random follows from it: the same seed gives the same atlas, whatever the number of threads.
+    """
+    if not SMALLEST_SCALE <= scale <= 1:
+        msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
+        raise ParameterError(msg)
+    means = {assay: genes.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
+    age_effects = effects.list_age_effects(means, seed=seed)
+    frame = cells.make_cells(scale=scale, seed=seed)
+    counts = matrix.draw_counts(frame, means, age_effects, seed=seed)
+    scored = cells.score_doublets(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
+    frame = frame.with_columns(pl.Series(names.DOUBLET_SCORE, scored))
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    values = np.empty(counts.nnz, np.float32)
+    matrix.log_normalize(counts.indptr, counts.data, total, values)
+    x = sp.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
+    latent = maps.make_latent(frame, seed=seed)
+    scores, variance, ratio = maps.fit_pca(x, seed=seed)
+    var = genes.list_genes().select(names.ENSEMBL, names.SYMBOL, pl.col(names.GENE).alias(names.GENE_IDS))
+    var = var.to_pandas().set_index(names.GENE_IDS, drop=False).rename_axis(None)
+    var.insert(2, names.N_CELLS, counts.getnnz(axis=0))
+    adata = AnnData(x, obs=_observe(frame, counts), var=var, layers={names.COUNTS: counts})
+    adata.obsm[names.SCVI] = latent
+    adata.obsm[names.UMAP] = maps.make_plane(frame, latent, seed=seed, key="umap")
+    adata.obsm[names.PCA] = scores
+    adata.obsm[names.TSNE] = maps.make_plane(frame, latent, seed=seed, key="tsne")
+    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed)
 
 
 def write(
@@ -41,7 +105,7 @@ def write(
         Where the release goes. One that was simulated there and not changed since is replaced once the new one is
         whole; anything else is refused, unless by `force`. One of the cache is `owned`.
     scale, seed
-        Those of `atlas.simulate`.
+        Those of `simulate`.
     """
     folder = Path(folder)
     if owned:
@@ -49,24 +113,45 @@ def write(
     else:
         files.claim(folder, kind=KIND, force=force)  # before the costly step
     files.drop_leftovers(folder)
-    simulation = atlas.simulate(scale=scale, seed=seed)
+    simulation = simulate(scale=scale, seed=seed)
     with files.writing(folder, kind=KIND, force=force, owned=owned) as part:
         part.mkdir()
         _write_files(part, simulation)
     return folder
 
 
-def _write_files(folder: Path, simulation: atlas.Simulation) -> None:
-    """Write the twelve files and the truth of `simulation` into an existing folder."""
-    adata = simulation.adata
+def _write_files(folder: Path, simulation: Simulation) -> None:
+    """Write the twelve files and the truth; keys and parameters of the texts are the real ones, numbers of this matrix."""
+    adata, seed, scale = simulation.adata, simulation.seed, simulation.scale
     _write_expression(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names))
     adata.obs.to_parquet(folder / names.SAMPLE_FILE)
     adata.var.reset_index(drop=True).to_parquet(folder / names.FEATURE_FILE)
     for key, file in names.PROJECTION_FILES.items():
         columns = list(names.PROJECTION_COLUMNS[key])
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
-    truth.write_truth(folder / names.TRUTH_FOLDER, simulation)
-    _write_texts(folder, simulation)
+    planted = simulation.cells, simulation.age_effects
+    truth.write_truth(folder / names.TRUTH_FOLDER, *planted, seed=seed, scale=scale)
+    unstructured = json.loads((_TEXTS / "twin_unstructured.json").read_text())
+    unstructured["pca"]["variance"] = simulation.variance.tolist()
+    unstructured["pca"]["variance_ratio"] = simulation.variance_ratio.tolist()
+    structure = {
+        "obsm_keys": [names.SCVI, names.UMAP],
+        "var_columns": list(names.FEATURE_COLUMNS[:3]),
+        "obs_columns": list(names.SAMPLE_COLUMNS[:-1]),
+        "annotation_mapping": {level: adata.obs[level].value_counts().to_dict() for level in names.LEVELS},
+        "shape": list(adata.shape),
+        "sparsity": float(100 * (1 - adata.X.nnz / np.prod(adata.shape, dtype=np.int64))),
+    }
+    report = {"simulated": True, "shape": list(adata.shape), "files": list(names.RELEASE_FILES)}
+    assumed = cohort.list_libraries().filter("donor_assumed").select(names.SAMPLE, names.DONOR)
+    assumed = ", ".join(map(" ".join, assumed.rows()))
+    (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
+    (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
+    files.write_json(folder / names.VALIDATION_FILE, report)
+    made = {"seed": seed, "scale": scale, "cells": adata.n_obs, "genes": adata.n_vars}
+    readme = (_TEXTS / "twin_readme.md").read_text(encoding="utf-8").format(**made, assumed=assumed)
+    (folder / names.README_FILE).write_text(readme, encoding="utf-8")
+    shutil.copyfile(_TEXTS / "twin_license.txt", folder / names.LICENSE_FILE)
 
 
 def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
@@ -80,38 +165,3 @@ def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
         dense = np.memmap(scratch, np.float32, "r", shape=(x.shape[1], x.shape[0]))
         table = pa.table([pa.array(column) for column in dense], names=genes)
         pq.write_table(table, path, row_group_size=x.shape[0])
-
-
-def _write_texts(folder: Path, simulation: atlas.Simulation) -> None:
-    """Write the five texts into `folder`: keys and parameters are those of the real ones, numbers of this matrix."""
-    adata = simulation.adata
-    unstructured = {
-        "pca": {
-            "params": {"zero_center": True, "use_highly_variable": False, "mask_var": None},
-            "variance": simulation.variance.tolist(),
-            "variance_ratio": simulation.variance_ratio.tolist(),
-        },
-        "neighbors": {
-            "connectivities_key": "connectivities",
-            "distances_key": "distances",
-            "params": _NEIGHBORS,
-        },
-        "tsne": {"params": _TSNE},
-    }
-    structure = {
-        "obsm_keys": [names.SCVI, names.UMAP],
-        "var_columns": list(names.FEATURE_COLUMNS[:3]),
-        "obs_columns": list(names.SAMPLE_COLUMNS[:-1]),
-        "annotation_mapping": {level: adata.obs[level].value_counts().to_dict() for level in names.LEVELS},
-        "shape": list(adata.shape),
-        "sparsity": float(100 * (1 - adata.X.nnz / np.prod(adata.shape, dtype=np.int64))),
-    }
-    report = {"simulated": True, "shape": list(adata.shape), "files": list(names.RELEASE_FILES)}
-    assumed = ", ".join(f"{sample} {donor}" for sample, donor in cohort.ASSUMED_DONOR.items())
-    made = {"seed": simulation.seed, "scale": simulation.scale, "cells": adata.n_obs, "genes": adata.n_vars}
-    (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
-    (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
-    files.write_json(folder / names.VALIDATION_FILE, report)
-    readme = (_TEXTS / "twin_readme.md").read_text(encoding="utf-8").format(**made, assumed=assumed)
-    (folder / names.README_FILE).write_text(readme, encoding="utf-8")
-    shutil.copyfile(_TEXTS / "twin_license.txt", folder / names.LICENSE_FILE)

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import statsmodels.api as sm
 from patsy import dmatrix
-from polars.selectors import numeric
+from polars import selectors
 from scipy import stats
 
 from helpers import names
@@ -164,7 +164,16 @@ def compare(
     .. [1] Smyth (2004), doi:10.2202/1544-6115.1027
     .. [2] Phipson et al. (2022), doi:10.1093/bioinformatics/btac582 (shares by donor, tested that way)
     """
-    _check_request(counts, method, exposure, reference)
+    types, center = set(counts[TYPE]), reference == CENTER and method in ("binomial", "chi-square")
+    unknown = [] if reference in (ALL, CENTER) else sorted(set(_as_list(reference)) - types)
+    guards = (
+        (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
+        (center, f"{method!r} compares counts, and the center of the types is not a count"),
+        (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
+        (unknown, f"{unknown} cannot be a reference: the types are {sorted(types, key=str)}"),
+    )
+    if faults := [sentence for fault, sentence in guards if fault]:
+        raise ParameterError("; ".join(faults) + ".")
     results = [pl.DataFrame(schema=SCHEMA)]
     for (assay,), part in counts.group_by(names.ASSAY, maintain_order=True):
         one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)
@@ -172,16 +181,14 @@ def compare(
         tested = np.array([reason is None for reason in reasons])
         numbers, ways = np.full((len(_NUMBERS) + 1, len(one.types)), np.nan), None
         if tested.any():
-            answers, ways = _TESTS[method](one, tested, draws, seed, 40 if intervals else 0)
+            *answers, ways = _TESTS[method](one, tested, draws, seed, 40 if intervals else 0)
             numbers[:, tested] = (*answers, stats.false_discovery_control(answers[-1]))
         columns = dict(zip((*_NUMBERS, "q"), numbers, strict=True)) | {TYPE: one.types}
-        columns[TOTAL] = one.counts.sum(axis=0).astype(int)
-        columns["left_out"] = pl.Series(reasons, dtype=pl.String)
-        same = {names.ASSAY: str(assay), "donors": len(one.donors), "arrangements": ways, "per": one.per}
-        same |= {"method": method, "reference": " + ".join(_as_list(reference))}
-        same["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
-        frame = pl.DataFrame(columns).with_columns(pl.lit(value).alias(name) for name, value in same.items())
-        results.append(frame.select(*SCHEMA).cast(SCHEMA))
+        columns |= {TOTAL: one.counts.sum(axis=0), "left_out": pl.Series(reasons, dtype=pl.String)}
+        columns |= {names.ASSAY: str(assay), "donors": len(one.donors), "arrangements": ways, "per": one.per}
+        columns |= {"method": method, "reference": " + ".join(_as_list(reference))}
+        columns["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
+        results.append(pl.DataFrame(columns).select(*SCHEMA).cast(SCHEMA))
     return pl.concat(results).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
@@ -226,9 +233,15 @@ def draw(
     drawn = generator.multinomial(donors[TOTAL].to_numpy(), abundance / abundance.sum(axis=1, keepdims=True))
     if names.ASSAY not in donors.columns:
         donors = donors.with_columns(pl.lit("made up").alias(names.ASSAY))
-    counts = [pl.Series(N, column, dtype=pl.Int64) for column in drawn.T]
-    rows = [donors.with_columns(pl.lit(t).alias(TYPE), n) for t, n in zip(types, counts, strict=True)]
-    return _order(pl.concat(rows), [names.ASSAY, names.DONOR])
+    key = [names.ASSAY, names.DONOR]
+    wide = donors.select(key).with_columns(
+        pl.Series(*one, dtype=pl.Int64) for one in zip(types, drawn.T, strict=True)
+    )
+    return _fill(
+        donors.drop(TYPE, N, strict=False),
+        wide.unpivot(types, index=key, variable_name=TYPE, value_name=N),
+        key,
+    )
 
 
 def estimand(
@@ -253,8 +266,7 @@ def estimand(
             continue
         own = planted.filter(pl.col(names.ASSAY) == assay).select(TYPE, "log2_change_per_decade")
         slopes = np.array([dict(own.iter_rows()).get(name, 0.0) for name in one.types])
-        ages = part.unique(names.DONOR).sort(names.DONOR)[names.EXACT_AGE].to_numpy()
-        change = np.outer((ages - CENTER_AGE) / DECADE, slopes)
+        change = np.outer((one.donors[names.EXACT_AGE].to_numpy() - CENTER_AGE) / DECADE, slopes)
         typical = (one.counts / one.totals[:, None] / np.exp2(change)).mean(axis=0)
         if reference == CENTER:
             frame = change.mean(axis=1, keepdims=True)
@@ -301,8 +313,8 @@ def _lay_out(
         held = pl.col(N).filter(pl.col(TYPE).is_in(_as_list(reference))).sum().over(names.DONOR)
         part = part.with_columns(held.alias("base")).filter(pl.col("base") > 0)
     donors = part.unique(names.DONOR).sort(names.DONOR)
-    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True).sort(names.DONOR)
-    wide = wide.drop(names.DONOR)
+    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True)
+    wide = wide.sort(names.DONOR).drop(names.DONOR)
     totals = donors[TOTAL].to_numpy().astype(float)
     base = None if reference == CENTER else totals
     base = donors["base"].to_numpy().astype(float) if "base" in donors.columns else base
@@ -315,39 +327,28 @@ def _lay_out(
         fault = f"{exposure} has {len(groups)} groups, two are compared"
     elif len(donors) < MIN_DONORS or (not numeric and values.value_counts()["count"].min() < MIN_DONORS):
         fault = f"fewer than {MIN_DONORS} donors" + ("" if numeric else " in a group")
-    coded = (values - values.mean()).to_numpy() / DECADE if numeric else (values == groups[-1]).to_numpy()
-    matrix, adjusted = _adjust(donors, adjust, coded.astype(float), enough=fault is None)
+    coded = (values - values.mean()).to_numpy() / DECADE if numeric else values.is_in(groups[-1:]).to_numpy()
+    # intercept, the covariates that can be told from the exposure, and the exposure last
+    labels = [column for column in adjust if column in donors.columns and not donors[column].null_count()]
+    terms = donors.select(labels).cast({~selectors.numeric(): pl.String}).to_pandas()
+    coded = terms.assign(**{expression.AGE_TERM: coded.astype(float)})
+    adjusted = [] if fault else expression.choose_terms(coded, labels).filter("kept")["term"].to_list()
+    matrix = np.asarray(dmatrix(expression.join_terms([*adjusted, expression.AGE_TERM]), coded))
     per = "decade" if numeric else f"{groups[-1]} over {groups[0]}" if groups else ""
     counts = wide.to_numpy().astype(float)
     return _Layout(wide.columns, donors, counts, totals, base, matrix, adjusted, per, fault)
 
 
-def _adjust(
-    donors: pl.DataFrame, adjust: Sequence[str], exposure: np.ndarray, *, enough: bool
-) -> tuple[np.ndarray, list[str]]:
-    """Return intercept, the covariates that can be told from the exposure, and the exposure last."""
-    if not enough:
-        return np.column_stack([np.ones(len(exposure)), exposure]), []
-    given = [column for column in adjust if column in donors.columns and not donors[column].null_count()]
-    labels = donors.select(given).cast({~numeric(): pl.String}).to_pandas()
-    coded = labels.assign(**{expression.AGE_TERM: exposure})
-    adjusted = expression.choose_terms(coded, given).filter("kept")["term"].to_list()
-    return np.asarray(dmatrix(expression.join_terms([*adjusted, expression.AGE_TERM]), coded)), adjusted
-
-
-def _permutation(
-    one: _Layout, tested: np.ndarray, draws: int, seed: int, steps: int
-) -> tuple[tuple[np.ndarray, ...], int]:
+def _permutation(one: _Layout, tested: np.ndarray, draws: int, seed: int, steps: int) -> tuple:
+    """Return the six numbers of each type, and the number of arrangements: none in the tests below."""
     labels = [column for column in one.adjusted if not one.donors[column].dtype.is_numeric()]
     dealt = permute.deal(one.matrix[:, -1], strata=one.donors.select(labels), draws=draws, seed=seed)
     slope, low, high, p = permute.fit_slopes(dealt, one.log_shares(tested), steps=steps)
     unknown = np.full_like(p, np.nan)
-    return (slope, low, high, unknown, unknown, p), dealt.n
+    return slope, low, high, unknown, unknown, p, dealt.n
 
 
-def _least_squares(
-    one: _Layout, tested: np.ndarray, *_: object, moderate: bool = False
-) -> tuple[tuple[np.ndarray, ...], None]:
+def _least_squares(one: _Layout, tested: np.ndarray, *_: object, moderate: bool = False) -> tuple:
     response, df = one.log_shares(tested), len(one.matrix) - one.matrix.shape[1]
     slopes, *_rest = np.linalg.lstsq(one.matrix, response, rcond=None)
     variance = ((response - one.matrix @ slopes) ** 2).sum(axis=0) / df
@@ -359,10 +360,10 @@ def _least_squares(
         freedom = np.minimum(freedom + squeezed["df_prior"], df * len(variance))
         variance = np.asarray(squeezed["var_post"])
     error = np.sqrt(variance * np.linalg.inv(one.matrix.T @ one.matrix)[-1, -1])
-    return _with_t(slopes[-1], error, freedom), None
+    return _with_t(slopes[-1], error, freedom)
 
 
-def _binomial(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.ndarray, ...], None]:
+def _binomial(one: _Layout, tested: np.ndarray, *_: object) -> tuple:
     prior = 0.5 * one.totals / one.totals.mean()  # keeps slopes finite where a type is absent from one end
     trials = one.base + 2 * prior
     fits = []
@@ -375,10 +376,10 @@ def _binomial(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.nd
         factor = (1 - fit.fittedvalues.mean() if one.base is one.totals else 1) / np.log(2)
         fits.append((fit.params[-1] * factor, fit.bse[-1] * factor))
     slope, error = np.array(fits).T
-    return _with_t(slope, error, np.full(len(slope), float(len(one.matrix) - one.matrix.shape[1]))), None
+    return _with_t(slope, error, np.full(len(slope), float(len(one.matrix) - one.matrix.shape[1])))
 
 
-def _chi_square(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.ndarray, ...], None]:
+def _chi_square(one: _Layout, tested: np.ndarray, *_: object) -> tuple:
     old = one.matrix[:, -1] > (np.median(one.matrix[:, -1]) if one.per == "decade" else 0.5)
     if not old.any():
         msg = "chi-square holds an older half against a younger, but most donors share the highest age: choose another method."
@@ -390,12 +391,12 @@ def _chi_square(one: _Layout, tested: np.ndarray, *_: object) -> tuple[tuple[np.
     p = np.array([stats.chi2_contingency([[a, b], [c, d]], correction=False).pvalue for a, b, c, d in halves])
     change = np.log2((old_n + 0.5) / old_all) - np.log2((young_n + 0.5) / young_all)
     error = np.sqrt(1 / (young_n + 0.5) + 1 / (old_n + 0.5)) / np.log(2)
-    return (change, change - 1.96 * error, change + 1.96 * error, error, np.full_like(p, np.inf), p), None
+    return change, change - 1.96 * error, change + 1.96 * error, error, np.full_like(p, np.inf), p, None
 
 
-def _with_t(slope: np.ndarray, error: np.ndarray, df: np.ndarray) -> tuple[np.ndarray, ...]:
-    margin = stats.t.ppf(0.975, df) * error
-    return slope, slope - margin, slope + margin, error, df, 2 * stats.t.sf(np.abs(slope / error), df)
+def _with_t(slope: np.ndarray, error: np.ndarray, df: np.ndarray) -> tuple:
+    margin, p = stats.t.ppf(0.975, df) * error, 2 * stats.t.sf(np.abs(slope / error), df)
+    return slope, slope - margin, slope + margin, error, df, p, None
 
 
 _TESTS = {
@@ -405,19 +406,6 @@ _TESTS = {
     "binomial": _binomial,
     "chi-square": _chi_square,
 }
-
-
-def _check_request(counts: pl.DataFrame, method: str, exposure: str, reference: str | Sequence[str]) -> None:
-    types, center = set(counts[TYPE]), reference == CENTER and method in ("binomial", "chi-square")
-    unknown = [] if reference in (ALL, CENTER) else sorted(set(_as_list(reference)) - types)
-    guards = (
-        (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
-        (center, f"{method!r} compares counts, and the center of the types is not a count"),
-        (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
-        (unknown, f"{unknown} cannot be a reference: the types are {sorted(types, key=str)}"),
-    )
-    if faults := [sentence for fault, sentence in guards if fault]:
-        raise ParameterError("; ".join(faults) + ".")
 
 
 def _reasons(one: _Layout, min_total: int) -> list[str | None]:
@@ -457,9 +445,8 @@ def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
     ]
     for column in constant:
         several = each.agg(pl.col(column).n_unique()).filter(pl.col(column) > 1).sort(names.DONOR)
-        found.append(
-            (several, f"donors have several values of {column!r}: one per donor is needed", names.DONOR)
-        )
+        what = f"donors have several values of {column!r}: one per donor is needed"
+        found.append((several, what, names.DONOR))
     if table[N].dtype.is_numeric():
         whole = (pl.col(N) >= 0) & (pl.col(N) == pl.col(N).round(0)) & pl.col(N).cast(pl.Float64).is_finite()
         held = table.group_by(names.ASSAY, names.DONOR).agg(pl.col(N).sum()).sort(names.DONOR)
@@ -476,13 +463,9 @@ def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
 
 
 def _fill(units: pl.DataFrame, counted: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """Give every unit of an assay a row for every type of that assay, zero where it has none."""
+    """Give every unit of an assay a row for every type of that assay, zero where it has none; types together, by age."""
     grid = units.join(counted.select(names.ASSAY, TYPE).unique(), on=names.ASSAY)
-    full = grid.join(counted, on=[*key, TYPE], how="left").with_columns(pl.col(N).fill_null(0))
-    return _order(full, key)
-
-
-def _order(table: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    table = grid.join(counted, on=[*key, TYPE], how="left").with_columns(pl.col(N).fill_null(0))
     first = [names.ASSAY, TYPE, *key[1:], N, TOTAL]
     age = [names.EXACT_AGE] if names.EXACT_AGE in table.columns else []
     return table.select(*first, pl.exclude(first)).sort(names.ASSAY, TYPE, *age, *key[1:])

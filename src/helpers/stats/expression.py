@@ -21,6 +21,7 @@ AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
 COVARIATES = (names.SEX, "chemistry")
 _BETWEEN = "between"
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
+_MIN_COUNT = 10  # molecules
 _MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
 _NUMBERS = ("log2_change", "low", "high", "standard_error", "df", "F", "p", "q", "mean_log2_cpm")
 _SCHEMA = {"gene": pl.String, **dict.fromkeys(_NUMBERS, pl.Float64)}
@@ -129,7 +130,17 @@ def choose_donors(
     and 0 for young). Missing labels of sex and chemistry read "not stated", and a chemistry of a single donor is
     joined to the commonest: alone it would only take its donor out of the test.
     """
-    _refuse_nonsense(age_as=age_as, young_max=young_max, old_min=old_min, sex=sex, min_donors=min_donors)
+    codings, sexes = (EXACT, MIDPOINT, BIN), (ALL, names.MALE, names.FEMALE)
+    alone = f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more"
+    guards = (
+        (age_as not in codings, f"age_as is {age_as!r}; choose one of {codings}"),
+        (sex not in sexes, f"sex is {sex!r}; choose one of {sexes}"),
+        (not young_max < old_min, f"young_max {young_max:g} is not below old_min {old_min:g}"),
+        (min_donors < 2, alone),
+    )
+    if faults := [sentence for fault, sentence in guards if fault]:
+        msg = f"this comparison makes no sense: {'; '.join(faults)}."
+        raise ParameterError(msg)
     table = donors.to_pandas() if isinstance(donors, pl.DataFrame) else donors.copy()
     repeated = table[names.DONOR][table[names.DONOR].duplicated()].astype(str).unique()
     if len(repeated):
@@ -138,7 +149,9 @@ def choose_donors(
             f"Choose one assay and one cell type before a test across age."
         )
         raise DesignError(msg)
-    years = _find_years(table, age_as)
+    nothing = pd.Series(np.nan, index=table.index)
+    exact, middle = (table.get(c, nothing).to_numpy(float) for c in ("age", names.AGE_MIDPOINT))
+    years = {EXACT: exact, MIDPOINT: middle, BIN: np.where(np.isnan(exact), middle, exact)}[age_as]
     group = np.where(years <= young_max, names.YOUNG, np.where(years >= old_min, names.OLD, _BETWEEN))
     known = ~np.isnan(years)
     if age_as == BIN and names.AGE_BIN in table and not known.all():
@@ -193,19 +206,12 @@ def write_formula(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) 
     return " + ".join([AGE_TERM, *choose_terms(donors, covariates).filter("kept")["term"]])
 
 
-def find_expressed(
-    counts: pd.DataFrame, *, min_count: float = 10, what: str = "these profiles"
-) -> pd.DataFrame:
-    """Keep the genes that half of the donors express, by edgeR's rule [1]_.
+def find_expressed(counts: pd.DataFrame, *, what: str = "these profiles") -> pd.DataFrame:
+    """Keep the genes (genes x donors, molecules) that half of the donors express, by edgeR's rule [1]_.
 
-    Parameters
-    ----------
-    counts
-        Genes x donors, molecules.
-    min_count
-        Molecules, in a profile of median size, that a gene must reach in half of the donors. The leverage of the design,
-        edgeR's own choice, lets genes pass that two of seven donors have: on simulated atlases their p-values below
-        1e-4 were 20 times too many.
+    A gene must reach ten molecules, in a profile of median size, in half of the donors. The leverage of the design,
+    edgeR's own choice, lets genes pass that two of seven donors have: on simulated atlases their p-values below 1e-4
+    were 20 times too many.
 
     References
     ----------
@@ -214,10 +220,10 @@ def find_expressed(
     _refuse_no_counts(counts)
     _refuse_empty(counts, what)
     half = -(-counts.shape[1] // 2)
-    keep = ep.filter_by_expr(counts.to_numpy(float), min_count=min_count, min_sample_size=half)
+    keep = ep.filter_by_expr(counts.to_numpy(float), min_count=_MIN_COUNT, min_sample_size=half)
     if keep.sum() < _MIN_GENES:
         msg = (
-            f"{what}: only {int(keep.sum())} genes reach {min_count:g} molecules in half of {counts.shape[1]} donors, "
+            f"{what}: only {int(keep.sum())} genes reach {_MIN_COUNT} molecules in half of {counts.shape[1]} donors, "
             f"{_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
         )
         raise DesignError(msg)
@@ -281,12 +287,18 @@ def add_intervals(tested: dict, fit: dict, *, coef: int, genes: Sequence[str]) -
     The standard error is the one with which a t interval and the F test agree, the change over the root of F; where F
     is nearly zero both vanish and their ratio is noise, so that the curvature of the fit serves there.
     """
+    scale, x = np.asarray(fit["average.ql.dispersion"], dtype=float), np.asarray(fit["design"], dtype=float)
+    dispersion = np.reshape(np.asarray(fit["dispersion"], dtype=float) / scale, (-1, 1))
+    fitted = np.asarray(fit["fitted.values"], dtype=float)
+    weight = np.maximum(fitted / (1 + dispersion * fitted), 1e-10)
+    covariance = np.linalg.inv(np.einsum("gn,ni,nj->gij", weight, x, x))[:, coef, coef]
+    curved = np.sqrt(covariance * np.asarray(fit["s2.post"], dtype=float)) / np.log(2)
     table = tested["table"]
     change, f_value = table["logFC"].to_numpy(float), table["F"].to_numpy(float)
     p, mean = table["PValue"].to_numpy(float), table["logCPM"].to_numpy(float)
     df = np.broadcast_to(np.asarray(tested["df.total"], dtype=float), change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(f_value > 0.1, np.abs(change) / np.sqrt(f_value), _wald_error(fit, coef))
+        error = np.where(f_value > 0.1, np.abs(change) / np.sqrt(f_value), curved)
     reach = stats.t.isf(0.025, df) * error
     q = stats.false_discovery_control(p)
     numbers = (change, change - reach, change + reach, error, df.copy(), f_value, p, q, mean)
@@ -369,30 +381,6 @@ def screen(
     return table, pl.DataFrame(refused, schema=_REFUSALS, orient="row")
 
 
-def _find_years(donors: pd.DataFrame, age_as: str) -> np.ndarray:
-    nothing = pd.Series(np.nan, index=donors.index)
-    exact, middle = (donors.get(c, nothing).to_numpy(float) for c in ("age", names.AGE_MIDPOINT))
-    if age_as == EXACT:
-        return exact
-    return middle if age_as == MIDPOINT else np.where(np.isnan(exact), middle, exact)
-
-
-def _refuse_nonsense(*, age_as: str, young_max: float, old_min: float, sex: str, min_donors: int) -> None:
-    codings, sexes = (EXACT, MIDPOINT, BIN), (ALL, names.MALE, names.FEMALE)
-    guards = (
-        (age_as not in codings, f"age_as is {age_as!r}; choose one of {codings}"),
-        (sex not in sexes, f"sex is {sex!r}; choose one of {sexes}"),
-        (not young_max < old_min, f"young_max {young_max:g} is not below old_min {old_min:g}"),
-        (
-            min_donors < 2,
-            f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more",
-        ),
-    )
-    if faults := [sentence for fault, sentence in guards if fault]:
-        msg = f"this comparison makes no sense: {'; '.join(faults)}."
-        raise ParameterError(msg)
-
-
 def _refuse_too_few(donors: pd.DataFrame, *, min_donors: int, sex: str, what: str, unknown: int) -> None:
     found = {group: int((donors["group"] == group).sum()) for group in (names.YOUNG, names.OLD)}
     lacking = {group: min_donors - n for group, n in found.items() if n < min_donors}
@@ -444,14 +432,3 @@ def _moderate_less(fit: dict, prior_trust: float) -> None:
         own = np.maximum(moderated * (prior + residual) - prior * center, 0)
         fit["s2.post"] = np.where(finite, (trusted * center + own) / (trusted + residual), moderated)
     fit["df.prior"] = trusted
-
-
-def _wald_error(fit: dict, coef: int) -> np.ndarray:
-    """Take the standard error of a coefficient, in log2, from the curvature of the quasi-likelihood."""
-    scale = np.asarray(fit["average.ql.dispersion"], dtype=float)
-    dispersion = np.reshape(np.asarray(fit["dispersion"], dtype=float) / scale, (-1, 1))
-    mean = np.asarray(fit["fitted.values"], dtype=float)
-    x = np.asarray(fit["design"], dtype=float)
-    information = np.einsum("gn,ni,nj->gij", np.maximum(mean / (1 + dispersion * mean), 1e-10), x, x)
-    covariance = np.linalg.inv(information)[:, coef, coef]
-    return np.sqrt(covariance * np.asarray(fit["s2.post"], dtype=float)) / np.log(2)

@@ -44,21 +44,16 @@ class Arrangements:
 
     @property
     def smallest_p(self) -> float:
-        """The smallest two-sided p-value that these arrangements can give."""
-        return self._step / self.n
-
-    @property
-    def _step(self) -> int:
-        """Arrangements that tie at least: two, where each has a mirror image among the others, as in equal groups."""
+        """The smallest two-sided p: of two, where each arrangement has a mirror image, as in equal groups, else of one."""
         sums = set()
         for code in np.unique(self.strata):
             own = np.sort(self.values[0, self.strata == code])
             sums |= set((own + own[::-1]).tolist())
-        return 2 if self.exact and len(sums) == 1 else 1
+        return (2 if self.exact and len(sums) == 1 else 1) / self.n
 
     def below(self, alpha: float) -> float:
         """Return the share of p-values that chance alone puts at or below `alpha`: less than it, where ways are few."""
-        return math.floor(alpha * self.n / self._step + 1e-9) * self._step / self.n
+        return math.floor(alpha / self.smallest_p + 1e-9) * self.smallest_p
 
     def sentence(self) -> str:
         """Say in English how many ways there are, the smallest p, and what chance alone puts at or below 0.05."""
@@ -110,7 +105,7 @@ def deal(
         codes = np.array([numbers.setdefault(row, len(numbers)) for row in rows], int)
         codes = codes if columns else np.zeros(observed.size, int)
         places = [np.flatnonzero(codes == code) for code in range(codes.max(initial=-1) + 1)]
-        total = prod(_count_one(observed[place]) for place in places)
+        total = prod(_count_orders(observed[place]) for place in places)
         if total >= fewest or not columns:
             break
         columns.pop()
@@ -122,7 +117,14 @@ def deal(
         raise DesignError(msg)
     exact = total <= draws
     if exact:
-        dealt = _enumerate(observed, places, total)
+        dealt = np.empty((total, observed.size))
+        orders = [list(_order(observed[place].tolist())) for place in places]
+        for row, parts in zip(dealt, product(*orders), strict=True):
+            for place, part in zip(places, parts, strict=True):
+                row[place] = part
+        # the observed one leads: every test reads its statistic from the first row
+        first = int(np.flatnonzero((dealt == observed).all(axis=1))[0])
+        dealt[[0, first]] = dealt[[first, 0]]
     else:
         generator = np.random.default_rng(seed)
         dealt = np.tile(observed, (draws + 1, 1))
@@ -147,15 +149,6 @@ def _share_as_far(statistics: np.ndarray) -> np.ndarray:
     return (sizes >= sizes[0] - _TIE * sizes.max(axis=0)).mean(axis=0)
 
 
-def _center(arrangements: Arrangements, responses: np.ndarray) -> np.ndarray:
-    """Take from responses (units x types) the mean of their stratum."""
-    centered = np.array(responses, dtype=float)
-    for code in np.unique(arrangements.strata):
-        own = arrangements.strata == code
-        centered[own] -= centered[own].mean(axis=0)
-    return centered
-
-
 def fit_slopes(
     arrangements: Arrangements, responses: np.ndarray, *, steps: int = 40
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -172,10 +165,12 @@ def fit_slopes(
         Halvings of the search range; 0 leaves the bounds out (not a number).
     """
     values = arrangements.values - arrangements.values.mean()
-    observed = _center(arrangements, values[0][:, None])
-    own = values @ observed
-    scores = _center(arrangements, responses)
-    cross = values @ scores
+    observed, scores = values[0][:, None].copy(), np.array(responses, dtype=float)
+    for centered in (observed, scores):  # what differs between strata is no slope
+        for code in np.unique(arrangements.strata):
+            stratum = arrangements.strata == code
+            centered[stratum] -= centered[stratum].mean(axis=0)
+    own, cross = values @ observed, values @ scores
     slopes = cross[0] / own[0]
     p = p_values(arrangements, scores)
     if not steps:
@@ -194,21 +189,9 @@ def fit_slopes(
     return slopes, *bounds, p
 
 
-def _count_one(values: np.ndarray) -> int:
+def _count_orders(values: np.ndarray) -> int:
     _, times = np.unique(values, return_counts=True)
     return factorial(values.size) // prod(factorial(int(n)) for n in times)
-
-
-def _enumerate(observed: np.ndarray, places: list[np.ndarray], total: int) -> np.ndarray:
-    listed = np.empty((total, observed.size))
-    orders = [list(_order(observed[place].tolist())) for place in places]
-    for row, parts in zip(listed, product(*orders), strict=True):
-        for place, part in zip(places, parts, strict=True):
-            row[place] = part
-    # the observed one leads: every test reads its statistic from the first row
-    first = int(np.flatnonzero((listed == observed).all(axis=1))[0])
-    listed[[0, first]] = listed[[first, 0]]
-    return listed
 
 
 def _order(values: list[float]) -> Iterator[list[float]]:

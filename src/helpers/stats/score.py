@@ -21,11 +21,11 @@ def find_planted(
     # a type and its only subtype may share a name; the broadest parent holds what every subtype has
     parents, subtypes = tree[names.LEVEL0].unique().to_list(), tree[names.LEVEL2].unique().to_list()
     mine = truth.filter((pl.col("assay") == assay) & pl.col(names.LEVEL0).is_in(parents or [cell_type]))
-    everywhere = pl.col(names.LEVEL2).is_null()
+    everywhere, inside = pl.col(names.LEVEL2).is_null(), pl.col(names.LEVEL2).is_in(subtypes)
     if len(subtypes) == 1:
-        everywhere = everywhere | (pl.col(names.LEVEL2) == subtypes[0])
+        everywhere = everywhere | inside
     else:
-        mine = mine.filter(pl.col(names.LEVEL2).is_null() | pl.col(names.LEVEL2).is_in(subtypes))
+        mine = mine.filter(everywhere | inside)
     if level == names.LEVEL2:
         mine = mine.filter(everywhere)
     return mine.group_by(names.GENE).agg(
@@ -54,13 +54,11 @@ def score_changes(
     key = ["cell_type", "assay", names.GENE]
     schema = {names.GENE: pl.String, "planted": pl.Float64, **dict.fromkeys(("origin", *key[:2]), pl.String)}
     planted = pl.concat([pl.DataFrame(schema=schema), *known])
-    joined = tests.join(planted, left_on=["cell_type", "assay", "gene"], right_on=key, how="left")
-    joined = joined.with_columns(pl.col("origin").fill_null("none"), called=pl.col("q") < fdr)
+    joined = tests.join(planted, on=key, how="left").with_columns(pl.col("origin").fill_null("none"))
     silent = pl.col("origin") == "none"
     in_unit = pl.when(silent).then(0.0).otherwise(pl.col("planted") * pl.col("decades_seen"))
-    joined = joined.with_columns(is_null=silent, planted=in_unit)
-    covered = pl.col("planted").is_between(pl.col("low"), pl.col("high"))
-    return joined.with_columns(covered=covered)
+    joined = joined.with_columns(called=pl.col("q") < fdr, is_null=silent, planted=in_unit)
+    return joined.with_columns(covered=pl.col("planted").is_between("low", "high"))
 
 
 def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
@@ -70,9 +68,8 @@ def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
     the origin, weighted by precision (one is unbiased), ``null_rate`` the share of null genes with p < 0.05. None where
     nothing is left to average.
     """
-    calls = scored.filter(pl.col("called"))
+    calls, null = scored.filter("called"), scored.filter("is_null")
     planted = scored.filter(~pl.col("is_null") & pl.col("planted").fill_null(float("nan")).is_not_nan())
-    null = scored.filter(pl.col("is_null"))
     true_calls = calls.filter(pl.col("planted").is_not_null() & (pl.col("planted") != 0))
     n_false = int(calls["is_null"].sum())
     weight = planted["standard_error"].to_numpy() ** -2.0
@@ -83,12 +80,12 @@ def summarize_calls(scored: pl.DataFrame) -> dict[str, float | int | None]:
         "calls": calls.height,
         "false_calls": n_false,
         "false_discovery_proportion": n_false / max(calls.height, 1) if scored.height else None,
-        "power": _mean(planted["called"]),
-        "right_sign": _mean(true_calls["planted"].sign() == true_calls["log2_change"].sign()),
-        "coverage": _mean(scored["covered"]),
-        "coverage_planted": _mean(planted["covered"]),
+        "power": planted["called"].mean(),
+        "right_sign": (true_calls["planted"].sign() == true_calls["log2_change"].sign()).mean(),
+        "coverage": scored["covered"].mean(),
+        "coverage_planted": planted["covered"].mean(),
         "slope": float((weight * x * y).sum() / (weight * x * x).sum()) if planted.height else None,
-        "null_rate": _mean(null["p"] < 0.05),
+        "null_rate": (null["p"] < 0.05).mean(),
     }
 
 
@@ -112,8 +109,3 @@ def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
     named = names.LEVEL2 if level == names.LEVEL2 else names.LEVEL0
     columns = [pl.col(named).alias("cell_type"), "assay", "gene", "direction"]
     return within.select(columns).unique(["cell_type", "assay", "gene"], maintain_order=True)
-
-
-def _mean(values: pl.Series) -> float | None:
-    mean = values.cast(pl.Float64).mean()
-    return None if mean is None else float(mean)
