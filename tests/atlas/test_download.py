@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import huggingface_hub
 import pytest
 
 from helpers import names
@@ -233,24 +232,6 @@ def test_a_part_is_not_continued_with_another_version_of_its_file(hub, tmp_path)
     assert left_over(tmp_path) == []
 
 
-def test_offline_mode_of_the_client_is_said_plainly_too(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    huggingface_hub.close_session()
-    try:
-        with pytest.raises(DownloadError, match=r"cannot be reached .*looks offline"):
-            fetch(hub, tmp_path)
-    finally:
-        huggingface_hub.close_session()
-
-
-def test_a_server_that_ignores_ranges_is_read_from_the_start(hub, tmp_path):
-    hub.drops[LOG_FILE], seen = 1, []
-    hub.no_ranges.add(LOG_FILE)
-    fetch(hub, tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert (tmp_path / LOG_FILE).read_bytes() == hub.content[LOG_FILE]
-    assert seen[-1][0] == seen[-1][1]
-
-
 def test_a_corrupted_file_is_refused_and_the_others_are_kept(hub, tmp_path):
     hub.flips |= {LOG_FILE, names.LICENSE_FILE}
     said = r"2 of 12 files .*expression\.parquet arrived damaged .*LICENSE arrived damaged .*run the same download again"
@@ -286,14 +267,6 @@ def test_files_of_others_stay_and_those_of_an_older_commit_are_replaced(hub, tmp
     assert (tmp_path / "new" / names.README_FILE).read_bytes() == b"a newer card"
 
 
-def test_a_listed_file_that_is_gone_is_named(hub, tmp_path):
-    hub.gone.add(names.UNSTRUCTURED_FILE)
-    with pytest.raises(DownloadError, match=r"unstructured_metadata\.json is not there \(404\)"):
-        fetch(hub, tmp_path)
-    assert (tmp_path / LOG_FILE).exists()
-    assert not (tmp_path / "download.json").exists()
-
-
 def test_unknown_repository_and_revision_are_named(hub, tmp_path):
     with pytest.raises(DownloadError, match="no public dataset 'other/atlas'"):
         downloading.download(tmp_path, "other/atlas", endpoint=hub.address)
@@ -307,18 +280,6 @@ def test_being_offline_is_said_plainly(tmp_path):
         port = taken.getsockname()[1]
     with pytest.raises(DownloadError, match=r"cannot be reached .*This machine looks offline: connect it"):
         downloading.download(tmp_path, "some/atlas", endpoint=f"http://127.0.0.1:{port}")
-
-
-def test_a_hub_that_goes_away_half_way_keeps_what_arrived(hub, tmp_path):
-    hub.drops[LOG_FILE], hub.dies = 1, True
-    said = r"expression\.parquet: the hub .* cannot be reached .* bytes are kept: run it again"
-    with pytest.raises(DownloadError, match=said) as e:
-        fetch(hub, tmp_path)
-    assert not (tmp_path / LOG_FILE).exists()
-    (part,) = left_over(tmp_path)
-    kept = (tmp_path / part).stat().st_size
-    assert kept > 1_000_000
-    assert f"{kept:,} of 3,000,000 bytes" in str(e.value)
 
 
 def test_a_disk_that_is_too_small_stops_before_anything_is_fetched(hub, tmp_path, monkeypatch):

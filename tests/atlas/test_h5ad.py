@@ -14,7 +14,7 @@ from anndata import AnnData
 
 from helpers import names
 from helpers.atlas import h5ad
-from helpers.errors import CountsError, SourceError
+from helpers.errors import SourceError
 
 REAL = Path(__file__).parents[3] / "shared" / "realdata"
 
@@ -162,13 +162,6 @@ def test_a_scaled_matrix_steps_aside_for_the_log_values_in_raw(micro, tmp_path):
     assert any("expression is taken from raw/X, not from X, which holds other" in n for n in atlas.notes)
 
 
-def test_a_scaled_matrix_alone_can_be_seen_but_not_counted(micro, tmp_path):
-    atlas = open_file(write(tmp_path / "c.h5ad", cellxgene(micro, (micro.x - 1).astype(np.float32))))
-    with pytest.raises(CountsError, match="negative value"):
-        atlas.to_anndata()
-    np.testing.assert_array_equal(atlas.to_anndata(counts=False).X.toarray(), micro.x - 1)
-
-
 def test_scanpys_reduced_pbmc_with_cellxgene_names(tmp_path):
     scanpy = pytest.importorskip("scanpy")
     with warnings.catch_warnings():
@@ -186,14 +179,6 @@ def test_scanpys_reduced_pbmc_with_cellxgene_names(tmp_path):
     few = atlas.to_anndata(genes=["CD8A", "LYZ"]).layers[names.COUNTS].toarray()
     np.testing.assert_array_equal(few, found[:, ["CD8A", "LYZ"]].layers[names.COUNTS].toarray())
     assert atlas.projection(names.UMAP).shape == (700, 2)
-
-
-def test_a_symbol_shared_by_two_ids_is_made_unique(micro, tmp_path):
-    adata = cellxgene(micro)
-    adata.var["feature_name"] = ["MB" if gene == "CKM" else gene for gene in micro.genes]
-    atlas = open_file(write(tmp_path / "c.h5ad", adata))
-    assert atlas.var[names.GENE].to_list()[7:9] == ["MB", "MB-1"]
-    assert any("made unique: MB" in note for note in atlas.notes)
 
 
 def test_a_cut_file_is_named_with_its_size(micro, tmp_path):

@@ -1,6 +1,5 @@
 """Whether a folder is a whole release: every file present, readable, agreeing with the others."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +31,6 @@ _ISOLATED = 0.01  # share of mismatches up to which they are single displaced va
 _TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
-_UNREADABLE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RecursionError)
 
 
 class Finding(NamedTuple):
@@ -68,6 +66,7 @@ class Files:
     barcodes: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, Any] = field(default_factory=dict)
     scan: matrix.Scan | None = None
+    broken: Finding | None = None  # why the matrix cannot be read to its end
 
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
@@ -79,15 +78,14 @@ class Files:
         logs = scan if clean and scan.cell_max.max() <= _TOP else None
         return {**self.texts, "files": self, "matrix": scan, "scan": numbers, "logs": logs}.get(what)
 
-    def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
-        """Read the whole matrix once; return why not, if it cannot be."""
+    def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read the whole matrix once, if it can be."""
         if _MATRIX not in self.schemas or _owner(self.schemas[_MATRIX].names, but=_MATRIX):
-            return None
+            return
         try:
             self.scan = matrix.scan(self.folder / _MATRIX, progress=progress)
         except ReleaseError as error:
-            return _bad(f"cannot be read to its end: {_short(error.__cause__)}")
-        return None
+            self.broken = _bad(f"cannot be read to its end: {_short(error.__cause__)}")
 
 
 def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
@@ -109,8 +107,9 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     """
     files = read(folder)
     rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
-    if broken := files.read_matrix(progress):
-        rows.append(("matrix", _MATRIX, broken, "every column readable"))
+    files.read_matrix(progress)
+    if files.broken:
+        rows.append(("matrix", _MATRIX, files.broken, "every column readable"))
     table = []
     for name, file, (status, found, remedy), expected in rows + _run(CHECKS, files):
         again = f"Fetch or write {file} again." if status == DAMAGED else ""
@@ -168,20 +167,12 @@ def _open(files: Files, path: Path) -> Finding:
             _open_parquet(files, path)
         else:
             text = path.read_text(encoding="utf-8")
-            files.texts[path.name] = _object(text) if path.suffix == ".json" else text
-    except _UNREADABLE as error:
+            files.texts[path.name] = matrix.parse_object(text) if path.suffix == ".json" else text
+    except matrix.UNREADABLE as error:
         files.schemas.pop(path.name, None)
         hint = storage.pointer_hint(path)
         return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
     return _good(f"a {kind}, {size:,} bytes")
-
-
-def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        msg = f"the file holds a {type(value).__name__}, not an object"
-        raise ValueError(msg)
-    return value
 
 
 def _open_parquet(files: Files, path: Path) -> None:
@@ -194,9 +185,6 @@ def _open_parquet(files: Files, path: Path) -> None:
     # row numbers under the name of an index are not barcodes: pandas leaves them there
     if index is not None and not pa.types.is_integer(file.schema_arrow.field(index).type):
         files.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
-
-
-# Columns, rows and barcodes
 
 
 def _lacking(table: pl.DataFrame, file: str) -> list[str]:
@@ -275,9 +263,6 @@ def _check_types(files: Files, *, file: str) -> Finding | None:
     return _bad(f"{len(wrong)} column(s) of the wrong type: {_list(wrong)}") if wrong else _good("they are")
 
 
-# Cells, genes and maps
-
-
 def _check_complete(table: pl.DataFrame) -> Finding:
     empty = [f"{column.name} ({column.null_count():,})" for column in table if column.null_count()]
     return _bad(f"values missing in {_list(empty)}") if empty else _good("no missing value")
@@ -298,8 +283,7 @@ def _check_labels(sample: pl.DataFrame, *, level: str) -> Finding:
     n_strange = int(strange["count"].sum())
     if not n_strange:
         return _good(f"{len(counts)} labels")
-    shown = _list(strange[level].to_list())
-    found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {shown}"
+    found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {_list(strange[level].to_list())}"
     remedy = "Analyses by label keep them apart; correct the spelling if they are published labels."
     return _bad(found) if n_strange > _MOST_STRANGE * len(sample) else _note(found, remedy)
 
@@ -320,20 +304,19 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
 
 
 def _check_people(sample: pl.DataFrame) -> Finding:
-    donors = sample[names.DONOR].unique().sort()
+    donors, other = sample[names.DONOR].unique().sort(), columns.contradicting(sample)
     strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
-    other = columns.contradicting(sample)
     if not strange and not other:
         return _good(f"{len(donors)} donors agree")
-    unknown = f"{len(strange)} unknown donors {_list(strange)}"
-    remedy = "Ages of other donors are known as bins only; nothing else depends on it."
-    return _note(f"{unknown}; {len(other)} with another age or sex {_list(other)}", remedy)
+    found = (
+        f"{len(strange)} unknown donors {_list(strange)}; {len(other)} with another age or sex {_list(other)}"
+    )
+    return _note(found, "Ages of other donors are known as bins only; nothing else depends on it.")
 
 
 def _check_genes_once(features: pl.DataFrame) -> Finding:
-    counted = features[names.ENSEMBL].drop_nulls().value_counts(sort=True).filter(pl.col("count") > 1)
-    twice = counted[names.ENSEMBL].to_list()
-    if twice:
+    ids = features[names.ENSEMBL].drop_nulls()
+    if twice := [one for one, times in Counter(ids).most_common() if times > 1]:
         return _bad(f"{len(twice):,} {names.ENSEMBL} more than once: {_list(twice)}")
     return _good(f"{len(features):,} genes, {features[names.SYMBOL].n_unique():,} symbols")
 
@@ -352,24 +335,20 @@ def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
 
 def _check_aligned(table: pl.DataFrame, sample: pl.DataFrame, *, file: str) -> Finding | None:
     """Cells of one label lie together on a map; where they do not, its rows are not those of the metadata."""
-    values = _numbers(table.select(_COLUMNS[file]))
-    if len(table) != len(sample) or not np.isfinite(values).all():
+    values, labels = table.select(pl.col(_COLUMNS[file]).cast(pl.Float64)), sample[names.LEVEL0]
+    if len(table) != len(sample) or not np.isfinite(_numbers(values)).all():
         return None
-    codes = sample[names.LEVEL0].fill_null("").rank("dense").to_numpy() - 1
-    n_cells, n_labels = len(codes), sample[names.LEVEL0].n_unique()
+    n_cells, n_labels = len(labels), labels.n_unique()
     if n_cells < 10 * n_labels or n_labels < 2:
         return _good("too few cells to tell")
-    centered, sizes = values - values.mean(axis=0), np.bincount(codes)
-    sums = np.stack([np.bincount(codes, weights=column) for column in centered.T], axis=1)
-    between = float((sums**2 / sizes[:, None]).sum() / max((centered**2).sum(), 1e-300))
+    centered = values.select(pl.all() - pl.all().mean())
+    means = centered.select(pl.all().mean().over(labels.alias("label")))
+    between = (_numbers(means) ** 2).sum() / max((_numbers(centered) ** 2).sum(), 1e-300)
     chance = (n_labels - 1) / (n_cells - 1)
     found = f"{between:.1%} of the variance lies between labels; rows in random order give {chance:.1%}"
     if between < 3 * chance and between < 0.05 + chance:
         return _bad(found, f"The rows of {file} are in another order. Fetch or write it again.")
     return _good(found)
-
-
-# Reports
 
 
 def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
@@ -405,16 +384,14 @@ def _check_settings(stated: dict[str, Any]) -> Finding:
     return _good("all three")
 
 
-# The whole matrix
-
-
 def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
-    others = [kind for kind in types if kind not in ("float", "double")]
+    others = [(kind, held) for kind, held in types.items() if kind not in ("float", "double")]
     if others:
-        n_strange, first = sum(len(types[kind]) for kind in others), types[others[0]][0]
-        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}: {others[0]}"
-        return _bad(found, _NOT_LOG)
+        n_strange, (kind, (first, *_)) = sum(len(held) for _, held in others), others[0]
+        return _bad(
+            f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}: {kind}", _NOT_LOG
+        )
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
     if "double" in types:
@@ -474,11 +451,10 @@ def _check_normalization(scan: matrix.Scan) -> Finding:
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
-        found += f"; median off by {np.median(off):.2%}"
-        return _note(
-            found,
-            "Size factors were taken over more genes than the release has; counts are recovered all the same.",
+        remedy = (
+            "Size factors were taken over more genes than the release has; counts are recovered all the same."
         )
+        return _note(f"{found}; median off by {np.median(off):.2%}", remedy)
     return _bad(found, _NOT_LOG)
 
 
