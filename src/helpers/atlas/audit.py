@@ -81,9 +81,8 @@ def _settings(files: Files, step: str) -> dict[str, Any]:
 def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
     """Weigh each claim of the public card against the files of a release.
 
-    A claim about size is not comparable on a part of the atlas, and the table says what part it is. A claim about
-    values that a simulation drew is not judged on simulated data. What the files cannot show is said to be so.
-    `progress` is called with the genes read so far and all genes.
+    A claim about size is not comparable on a part of the atlas; one about values that a simulation drew is not judged
+    on simulated data. `progress` is called with the genes read so far and all genes.
 
     Returns
     -------
@@ -192,8 +191,8 @@ def _weigh_cells(files: Files) -> Answers:
     yield "stratified split", found, leaked == 0
 
     among = cells.filter((pl.col(names.AGE_BIN) == names.YOUNG) & (pl.col(_ASSAY) == names.CELLS))
-    each = dict(among.group_by(names.SEX).agg(pl.col(_DONOR).n_unique()).iter_rows())
-    women, men = each.get(names.FEMALE, 0), each.get(names.MALE, 0)
+    sexes = (among.filter(pl.col(names.SEX) == sex) for sex in (names.FEMALE, names.MALE))
+    women, men = (held[_DONOR].n_unique() for held in sexes)
     yield "sex", f"young donors among cells: {women} women, {men} men", women > 0
 
     index = cells[_DONOR].head(3).to_pandas()
@@ -256,12 +255,10 @@ def _weigh_genes(files: Files) -> Answers:
     genes, reference = _need(files, _FEATURES), study.genes()
     ids = genes.select(ensembl_id=pl.col(names.ENSEMBL).str.replace(r"\.\d+$", ""))
     known = ids.join(reference, on="ensembl_id", how="inner")["biotype"].drop_nulls()
-    if known.is_empty():
-        yield "protein coding", "no gene of the human reference", None
-    else:
-        share = known.eq("protein_coding").mean()
-        found = f"{share:.1%} of {len(known):,} genes with a known biotype are protein coding"
-        yield "protein coding", found, share > 0.99
+    share = known.eq("protein_coding").mean()
+    found = f"{share or 0:.1%} of {len(known):,} genes with a known biotype are protein coding"
+    found = "no gene of the human reference" if share is None else found
+    yield "protein coding", found, None if share is None else share > 0.99
 
     symbols = genes[names.SYMBOL]
     clones = symbols.filter(symbols.str.contains(_CLONE))
@@ -284,11 +281,8 @@ def _weigh_index(files: Files) -> Answers:
     if _MATRIX not in files.schemas:
         _lack(_MATRIX)
     there = _MATRIX in files.barcodes
-    yield (
-        "access by label",
-        "barcodes in both" if there else "rows are numbered, so expression.loc[barcodes] fails",
-        there,
-    )
+    found = "barcodes in both" if there else "rows are numbered, so expression.loc[barcodes] fails"
+    yield "access by label", found, there
     there = names.INDEX_COLUMN in files.schemas[_MATRIX].names
     found = f"{names.INDEX_COLUMN} is {'still' if there else 'not'} in the expression file"
     yield "phantom column", found, not there
@@ -305,12 +299,8 @@ def _weigh_origin(files: Files) -> Answers:
     keys = _need(files, names.STRUCTURE_FILE).get("obsm_keys")
     added = [key for key in names.PROJECTION_FILES if key not in (keys or ())]
     found = f"the study's object had {_name(keys or (), '')}; added: {_name(added)}"
-    listed = keys is not None
-    yield (
-        "origin of maps",
-        found if listed else "the structure report lists no embeddings",
-        not added if listed else None,
-    )
+    found = "the structure report lists no embeddings" if keys is None else found
+    yield "origin of maps", found, None if keys is None else not added
 
 
 def _weigh_files(files: Files) -> Answers:
@@ -324,8 +314,8 @@ def _weigh_files(files: Files) -> Answers:
 
     here = sum((files.folder / file).is_file() for file in names.RELEASE_FILES)
     yield "12 files", f"{here} of the 12 files", here == len(names.RELEASE_FILES)
-    paths = {file: files.folder / file for file in _MEGABYTES}
-    sizes = {file: path.stat().st_size / 1e6 for file, path in paths.items() if path.is_file()}
+    there = [file for file in _MEGABYTES if (files.folder / file).is_file()]
+    sizes = {file: (files.folder / file).stat().st_size / 1e6 for file in there}
     off = [file for file, stated in _MEGABYTES.items() if not 0.8 < sizes.get(file, 0) / stated < 1.25]
     found = f"{sum(sizes.values()):,.1f} MB in all; {len(off)} files of another size than stated"
     yield "file sizes", found, not off
@@ -438,6 +428,6 @@ def _weigh_aging(files: Files) -> Answers:
     for gene, logs in _values(files, "CDKN2A", "TP53").items():
         cells = _cells(files).select(_DONOR).with_columns(linear=np.expm1(logs))
         change, p_value, _ = _slope(files, pl.col("linear"), cells)
-        seen = f"in {np.mean(logs > 0):.1%} of cells"
-        found.append(f"{gene}: {seen}, {change:+.3f} per decade (p = {p_value:.2f})")
+        seen = f"{gene}: in {np.mean(logs > 0):.1%} of cells"
+        found.append(f"{seen}, {change:+.3f} per decade (p = {p_value:.2f})")
     yield "genes of aging", "; ".join(found), None

@@ -26,7 +26,7 @@ WAIT = 900  # seconds that a second process waits for the first to convert
 
 def find(folder: Path, key: str) -> Path | None:
     """Return the converted file of a release whose content has this hash, or none; damaged ones are not used."""
-    return next((path for path in _places(folder, key) if _whole(path, key)), None)
+    return next((path for path in _places(folder, key) if path.is_file() and _whole(path, key)), None)
 
 
 @contextmanager
@@ -100,8 +100,6 @@ def _places(folder: Path, key: str) -> list[Path]:
 
 
 def _whole(path: Path, key: str) -> bool:
-    if not path.is_file():
-        return False
     try:
         with h5py.File(path, "r") as file:
             same = file.attrs.get(KEY) == f"{FORMAT}:{key}"

@@ -235,9 +235,7 @@ def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
     if said:
         return said.pop() if len(said) == 1 else OTHER
     prefixes = [found[1] for gene in genes if (found := _ENSEMBL.match(gene))]
-    if not prefixes:
-        return ages.HUMAN
-    most = max(set(prefixes), key=prefixes.count)
+    most = max(set(prefixes), key=prefixes.count, default="")
     return {"": ages.HUMAN, "MUS": ages.MOUSE}.get(most, OTHER)
 
 
@@ -269,11 +267,9 @@ def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
 def make_unique(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return `labels` made unique the way anndata does, and a note on those that came more than once."""
     index = pd.Index(labels, dtype=object)
-    if index.is_unique:
-        return list(labels), []
     twice = sorted(set(index[index.duplicated()]))
     note = f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
-    return list(make_index_unique(index)), [note]
+    return (list(make_index_unique(index)), [note]) if twice else (list(labels), [])
 
 
 def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
@@ -295,9 +291,8 @@ def type_columns(
         column, cast = frame[name], _as_type(frame[name], types[name])
         lost = column.filter(cast.is_null() & column.is_not_null())
         if len(lost):
-            wrong.append(
-                f"{name!r} should be {types[name]}, but {len(lost):,} values are not, first {lost[0]!r}"
-            )
+            found = f"{len(lost):,} values are not, first {lost[0]!r}"
+            wrong.append(f"{name!r} should be {types[name]}, but {found}")
         wanted[name] = cast
     if wrong:
         msg = f"{origin}: " + "; ".join(wrong) + ". Fetch the file again, or convert those columns."

@@ -39,11 +39,9 @@ def recover(
     barcodes
         Names of the cells for messages; row numbers otherwise.
     totals
-        Molecules per cell as recorded elsewhere, NaN where unknown. Settles cells without a single molecule of any
-        gene; not believed where it disagrees with the values.
+        Molecules per cell as recorded elsewhere, NaN where unknown; not believed where the values disagree.
     units
-        Normalized value of one molecule per cell, if known. Needed where `values` hold a few genes only; then
-        nothing else is tried.
+        Normalized value of one molecule per cell, for a few genes of each; then nothing else is tried.
 
     Raises
     ------
@@ -170,14 +168,11 @@ def _refuse(
     ratio = x / x.min()
     worst = int(np.argmax(np.abs(ratio - np.rint(ratio))))
     cause = "They may be corrected, smoothed, integrated or averaged."
-    others = {
-        "They look normalized but not log-transformed.": data,
-        "They look like log2.": np.exp2(data) - 1,
-    }
-    for said, other in others.items():
+    others = {"normalized but not log-transformed": data, "like log2": np.exp2(data) - 1}
+    for look, other in others.items():
         parts = other / other.min()
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
-            cause = said
+            cause = f"They look {look}."
     how = "its known size factor" if known else f"the smallest taken for 1 to {MOST_MOLECULES} molecules"
     msg = (
         f"values are not log1p of normalized counts in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: "

@@ -108,10 +108,8 @@ class H5ad(reader.Atlas):
     def _open(self) -> Iterator[h5py.File]:
         """Open the file; whatever cannot be read in it is said in words, with its name."""
         remedy = "It is damaged, cut short, or no .h5ad: fetch or write it again."
-        with (
-            matrix.reading(self.path, "HDF5", fault=SourceError, remedy=remedy),
-            h5py.File(self.path, "r") as file,
-        ):
+        guard = matrix.reading(self.path, "HDF5", fault=SourceError, remedy=remedy)
+        with guard, h5py.File(self.path, "r") as file:
             yield file
 
     def _require_groups(self, file: h5py.File) -> None:
@@ -208,9 +206,8 @@ class H5ad(reader.Atlas):
         if (places >= 0).all():
             return places
         lacking, self._counts = self._counts, None
-        self.notes.append(
-            f"{lacking} lacks genes of {self._values}: counts are recovered from {self._values}"
-        )
+        values = self._values
+        self.notes.append(f"{lacking} lacks genes of {values}: counts are recovered from {values}")
         return None
 
     def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> pl.DataFrame:
@@ -237,9 +234,8 @@ class H5ad(reader.Atlas):
                     found[key.casefold()] = key
         known = {name.casefold() for name in names.PROJECTION_FILES}
         lost = [key for key in file.get("obsm", ()) if key.casefold() in known - set(found)]
-        self.notes += [
-            f"obsm/{key} is no map of {self.obs.height:,} cells in numbers and is left out" for key in lost
-        ]
+        what = f"is no map of {self.obs.height:,} cells in numbers and is left out"
+        self.notes += [f"obsm/{key} {what}" for key in lost]
         return found
 
 

@@ -39,9 +39,8 @@ class Atlas:
     var: pl.DataFrame
     missing: list[str]  #: Columns, files and projections that the source does not have.
     notes: list[str]  #: What was made, converted, matched or renamed while the source was opened.
-    species: (
-        str  #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
-    )
+    #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
+    species: str
     simulation: dict[str, Any] | None  #: What the source says of how it was made up; none for real data.
 
     @property
@@ -144,13 +143,9 @@ class Atlas:
     def files(self) -> pl.DataFrame:
         """List the files of this source: file, found (or not), size in MB."""
         listed = [self.path] if self.folder is None else [self.path / name for name in names.RELEASE_FILES]
-        rows = [
-            (file.name, file.exists(), file.stat().st_size / 1e6 if file.exists() else None)
-            for file in listed
-        ]
-        return pl.DataFrame(
-            rows, {"file": pl.String, "found": pl.Boolean, "size_mb": pl.Float64}, orient="row"
-        )
+        sizes = [file.stat().st_size / 1e6 if file.exists() else None for file in listed]
+        table = {"file": [file.name for file in listed], "found": [size is not None for size in sizes]}
+        return pl.DataFrame({**table, "size_mb": pl.Series(sizes, dtype=pl.Float64)})
 
     @property
     def folder(self) -> Path | None:
@@ -160,13 +155,8 @@ class Atlas:
     def describe(self) -> dict[str, Any]:
         """Return plain values that say which data these are."""
         simulation, (cells, genes) = self.simulation or {}, self.shape
-        said = {
-            "kind": self.kind,
-            "name": self.name,
-            "cells": cells,
-            "genes": genes,
-            "simulated": self.simulated,
-        }
+        said = {"kind": self.kind, "name": self.name, "cells": cells, "genes": genes}
+        said |= {"simulated": self.simulated}
         said |= {key: simulation[key] for key in ("seed", "scale", "version") if key in simulation}
         missing, notes = ", ".join(self.missing), "; ".join(self.notes)
         return said | {"manifest": self.key[:16], "missing": missing, "notes": notes}
@@ -328,11 +318,8 @@ class Atlas:
     def _places(self) -> dict[str, int]:
         """Every name of a gene with its place: names as in `var` first, then symbols, then Ensembl ids."""
         place: dict[str, int] = {}
-        for key in (
-            names.ENSEMBL,
-            names.SYMBOL,
-            names.GENE,
-        ):  # the last word counts, and of one column the first gene
+        # the last word counts, and of one column the first gene
+        for key in (names.ENSEMBL, names.SYMBOL, names.GENE):
             genes = self.var[key].to_list()
             place |= {gene: i for i, gene in reversed([*enumerate(genes)]) if gene is not None}
         return place

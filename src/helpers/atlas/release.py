@@ -49,9 +49,8 @@ class Release(reader.Atlas):
         path = self.path / names.TRUTH_FOLDER / "simulation.json"
         if path.is_file():
             return _read_json(path)
-        report = self.path / names.VALIDATION_FILE  # says so too, where somebody left the truth behind
-        with suppress(ReleaseError):
-            return {} if report.is_file() and _read_json(report).get("simulated") is True else None
+        with suppress(ReleaseError):  # the report says so too, where somebody left the truth behind
+            return {} if _read_json(self.path / names.VALIDATION_FILE).get("simulated") is True else None
         return None
 
     @cached_property
@@ -222,23 +221,20 @@ def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarra
     """Return for each barcode of the sample metadata the row of a file with the same barcode."""
     if held.equals(wanted):
         return np.arange(len(wanted))
-    twice = wanted.filter(wanted.is_duplicated())
-    if len(twice):
-        msg = (
-            f"{origin.name} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
-            f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
-        )
-        raise ReleaseError(msg)
     order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
     found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
-    if found.null_count():
-        first = wanted.filter(found.is_null())[0]
-        msg = (
-            f"{origin.name} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
-            f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {origin.parent}: fetch it again."
-        )
-        raise ReleaseError(msg)
-    return found.to_numpy().astype(np.int64)
+    twice, absent = wanted.filter(wanted.is_duplicated()), wanted.filter(found.is_null())
+    if not len(twice) and not len(absent):
+        return found.to_numpy().astype(np.int64)
+    if len(twice):
+        fault = f"has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first {twice[0]!r}"
+    else:
+        fault = f"lacks {len(absent):,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first {absent[0]!r}"
+    msg = (
+        f"{origin.name} {fault} (its own first is {held[0]!r}), so rows cannot be matched. Files of two releases are "
+        f"mixed in {origin.parent}: fetch it again."
+    )
+    raise ReleaseError(msg)
 
 
 def match_genes(

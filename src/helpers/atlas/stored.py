@@ -36,9 +36,8 @@ def matrices(group: h5py.Group | None, *, inside: str = "", depth: int = 4) -> I
     """Give the names of the matrices of a group: a name with a slash is stored as a group in a group."""
     for name in group if isinstance(group, h5py.Group) and depth else ():
         node = group.get(name)  # none for a link to nowhere
-        if isinstance(node, h5py.Dataset) or (
-            node is not None and {"encoding-type", "h5sparse_format"} & set(node.attrs)
-        ):
+        encoded = node is not None and {"encoding-type", "h5sparse_format"} & set(node.attrs)
+        if encoded or isinstance(node, h5py.Dataset):
             yield f"{inside}{name}"
         elif node is not None:
             yield from matrices(node, inside=f"{inside}{name}/", depth=depth - 1)

@@ -72,7 +72,7 @@ class Files:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
         scan, table = self.scan, self.tables.get(what)
         if table is not None:
-            return None if _lacking(table, what) or _mistyped(table, what) else table
+            return table if _mistyped(table, what) == [] else None
         numbers = scan if scan is not None and scan.is_numeric else None
         clean = numbers is not None and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
         logs = scan if clean and scan.cell_max.max() <= _TOP else None
@@ -92,7 +92,7 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     """Check every file of a release, the whole expression matrix included, and write nothing.
 
     A release of any size passes: its files must agree with each other; where they differ from the published
-    figures the table says so. Reads the matrix once; `progress` is called with the genes read so far and all genes.
+    figures the table says so. `progress` is called with the genes read so far and all genes.
 
     Returns
     -------
@@ -156,11 +156,9 @@ def read(folder: str | Path) -> Files:
 
 
 def _open(files: Files, path: Path) -> Finding:
-    if not path.is_file():
-        return _bad("missing")
-    size = path.stat().st_size
-    if size == 0:
-        return _bad("empty, 0 bytes")
+    size = path.stat().st_size if path.is_file() else -1
+    if size <= 0:
+        return _bad("missing" if size else "empty, 0 bytes")
     kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
     try:
         if path.suffix == ".parquet":
@@ -187,11 +185,10 @@ def _open_parquet(files: Files, path: Path) -> None:
         files.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
 
 
-def _lacking(table: pl.DataFrame, file: str) -> list[str]:
-    return [column for column in _COLUMNS[file] if column not in table.columns]
-
-
-def _mistyped(table: pl.DataFrame, file: str) -> list[str]:
+def _mistyped(table: pl.DataFrame, file: str) -> list[str] | None:
+    """Return the columns of the wrong type; none where columns are missing, which is said elsewhere."""
+    if not set(_COLUMNS[file]) <= set(table.columns):
+        return None
     kinds = {column: table.schema[column] for column in _COLUMNS[file]}
     right = {c: kind == pl.String if c in _TEXTS else kind.is_numeric() for c, kind in kinds.items()}
     return [f"{column} is {kinds[column]}" for column in kinds if not right[column]]
@@ -256,11 +253,9 @@ def _check_barcodes(files: Files, *, file: str) -> Finding | None:
 
 
 def _check_types(files: Files, *, file: str) -> Finding | None:
-    table = files.tables.get(file)
-    if table is None or _lacking(table, file):
-        return None
-    wrong = _mistyped(table, file)
-    return _bad(f"{len(wrong)} column(s) of the wrong type: {_list(wrong)}") if wrong else _good("they are")
+    wrong = _mistyped(files.tables.get(file, pl.DataFrame()), file)
+    found = _bad(f"{len(wrong)} column(s) of the wrong type: {_list(wrong)}") if wrong else _good("they are")
+    return None if wrong is None else found
 
 
 def _check_complete(table: pl.DataFrame) -> Finding:
@@ -308,10 +303,9 @@ def _check_people(sample: pl.DataFrame) -> Finding:
     strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
     if not strange and not other:
         return _good(f"{len(donors)} donors agree")
-    found = (
-        f"{len(strange)} unknown donors {_list(strange)}; {len(other)} with another age or sex {_list(other)}"
-    )
-    return _note(found, "Ages of other donors are known as bins only; nothing else depends on it.")
+    found = f"{len(strange)} unknown donors {_list(strange)}; {len(other)} with another age or sex"
+    remedy = "Ages of other donors are known as bins only; nothing else depends on it."
+    return _note(f"{found} {_list(other)}", remedy)
 
 
 def _check_genes_once(features: pl.DataFrame) -> Finding:
@@ -369,19 +363,16 @@ def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
 
 
 def _check_settings(stated: dict[str, Any]) -> Finding:
-    wrong = []
+    missing, wrong = [step for step in _STEPS if step not in stated], []
     for step in (step for step in _STEPS if step in stated):
         held = stated[step] if isinstance(stated[step], dict) else {"params": None}
         numbers = [held.get(key, []) for key in ("variance", "variance_ratio")]
         lists = all(isinstance(one, list) and {*map(type, one)} <= {int, float} for one in numbers)
-        if not lists or not isinstance(held.get("params", {}), dict):
-            wrong.append(step)
+        wrong += [step] * (not lists or not isinstance(held.get("params", {}), dict))
     if wrong:
         return _bad(f"settings of the wrong kind under {_list(wrong)}")
-    missing = [step for step in _STEPS if step not in stated]
-    if missing:
-        return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
-    return _good("all three")
+    unknown = _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
+    return unknown if missing else _good("all three")
 
 
 def _check_matrix_types(scan: matrix.Scan) -> Finding:
@@ -389,15 +380,13 @@ def _check_matrix_types(scan: matrix.Scan) -> Finding:
     others = [(kind, held) for kind, held in types.items() if kind not in ("float", "double")]
     if others:
         n_strange, (kind, (first, *_)) = sum(len(held) for _, held in others), others[0]
-        return _bad(
-            f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}: {kind}", _NOT_LOG
-        )
+        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}"
+        return _bad(f"{found}: {kind}", _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
-    if "double" in types:
-        remedy = "Nothing to do: values are the same, the file is larger."
-        return _note(f"{len(types['double']):,} columns are float64", remedy)
-    return _good("float32")
+    found = f"{len(types.get('double', ())):,} columns are float64"
+    wide = _note(found, "Nothing to do: values are the same, the file is larger.")
+    return wide if "double" in types else _good("float32")
 
 
 def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
@@ -451,9 +440,7 @@ def _check_normalization(scan: matrix.Scan) -> Finding:
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
-        remedy = (
-            "Size factors were taken over more genes than the release has; counts are recovered all the same."
-        )
+        remedy = "Size factors were taken over more genes than the release has; counts are recovered still."
         return _note(f"{found}; median off by {np.median(off):.2%}", remedy)
     return _bad(found, _NOT_LOG)
 
@@ -470,9 +457,7 @@ def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
         n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
         n_values += len(molecules)
     found = f"{n_whole / max(n_values, 1):.2%} of the values of the 16 most frequent genes"
-    remedy = (
-        "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
-    )
+    remedy = "Whole counts cannot be recovered (corrected for background?): count models refuse this release."
     return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
 
 
@@ -490,11 +475,7 @@ def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Find
 
 
 def _compare(found: np.ndarray, stated: pl.Series, file: str, *, one_sided: bool = True) -> Finding | None:
-    """Compare numbers computed from the matrix with stated ones, row by row.
-
-    A stated number that is a little larger throughout was counted over more genes or cells: a warning. Anything else,
-    single rows above all, is damage.
-    """
+    """Compare with stated numbers: a little larger throughout is a warning (counted over more), all else is damage."""
     if len(found) != len(stated):
         return None
     column, values = stated.name, _numbers(stated)
@@ -541,9 +522,7 @@ _RULES = [  # of every cell: the check, the rule, what breaks it, what to show o
     *(("donors", f"one {c} for each {unit}", pl.col(c).n_unique().over(unit) > 1, [unit, c]) for c, unit in _UNITS.items()),
     *(("values", f"{c} is finite, {low} to {high}", ~(pl.col(c).is_finite() & pl.col(c).is_between(low, high)), [c]) for c, (low, high) in _LIMITS.items()),
 ]  # fmt: skip
-_TREE = (
-    f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it (cDC2 > cDC2 > cDC1)"
-)
+_TREE = f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it"
 _HAVE, _SCAN = ("files",), ("scan",)
 
 CHECKS: tuple[Check, ...] = (
@@ -554,7 +533,7 @@ CHECKS: tuple[Check, ...] = (
     *(Check("complete", f, "no missing value", (f,), _check_complete) for f in (_SAMPLE, _FEATURES)),
     *(Check(name, _SAMPLE, rule, (_SAMPLE,), partial(_check_rule, broken=broken, show=show)) for name, rule, broken, show in _RULES),
     *(Check("labels", _SAMPLE, f"{c}: of the {n} published labels", (_SAMPLE,), partial(_check_labels, level=c)) for c, n in study.N_LABELS.items()),
-    Check("label tree", _SAMPLE, _TREE, (_SAMPLE,), _check_tree),
+    Check("label tree", _SAMPLE, f"{_TREE} (cDC2 > cDC2 > cDC1)", (_SAMPLE,), _check_tree),
     Check("donors", _SAMPLE, "age group and sex as the authors give them for 17 donors", (_SAMPLE,), _check_people),
     *(Check("values", f, "finite numbers", (f,), partial(_check_finite, file=f)) for f in _MAPS),
     *(Check("aligned", f, "more variance between labels than by chance", (f, _SAMPLE), partial(_check_aligned, file=f)) for f in _MAPS),
