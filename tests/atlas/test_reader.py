@@ -93,13 +93,6 @@ def test_values_that_are_not_counts_are_refused_unless_counts_are_not_asked_for(
     assert names.COUNTS not in atlas.to_anndata(counts=False).layers
 
 
-def test_an_atlas_says_what_it_is(atlas):
-    said = atlas.describe()
-    assert (said["kind"], said["name"], said["cells"], said["genes"]) == ("release folder", "release", 40, 12)
-    assert len(said["manifest"]) == 16
-    assert "40 cells x 12 genes" in repr(atlas)
-
-
 def test_the_estimate_is_near_what_is_found(atlas, micro):
     source = release.Release(micro.write(atlas.path))
     assert source.estimate_values(None, None) == pytest.approx((micro.counts > 0).sum(), rel=0.1)

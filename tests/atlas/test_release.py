@@ -70,12 +70,6 @@ def test_the_metadata_index_may_be_named(folder, micro, name):
     assert_same(open_folder(folder), micro)
 
 
-def test_metadata_written_by_polars_as_plain_strings(folder, micro):
-    table = pl.from_pandas(micro.obs.astype(dict.fromkeys(names.LEVELS, str)))
-    table.insert_column(0, pl.Series("barcode", micro.barcodes)).write_parquet(folder / names.SAMPLE_FILE)
-    assert_same(open_folder(folder), micro)
-
-
 def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
     micro.obs.reset_index(drop=True).to_parquet(folder / names.SAMPLE_FILE)
     atlas = open_folder(folder)
