@@ -4,7 +4,6 @@ import tracemalloc
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +16,7 @@ from helpers.errors import BudgetError
 def write(path, dense, **options):
     frame = pd.DataFrame(dense, columns=[f"g{j}" for j in range(dense.shape[1])])
     frame.to_parquet(path, **options)
-    return matrix.Expression(str(path), pq.read_metadata(path))
+    return matrix.Expression(path)
 
 
 def read(expression, columns, rows=None, budget="1 GiB"):

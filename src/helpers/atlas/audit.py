@@ -29,9 +29,8 @@ _GARBLED = re.compile("ðŸ|â€|Ã.|√[óÇ≥]|‚[ÄÜ]|œÜ|üß|üî|Ô�
 _LEAST = 20  # cells of one assay that a donor needs for a share
 _STATED = {"pca": {"n_comps": 50, "use_highly_variable": True}, "neighbors": {"n_neighbors": 15, "n_pcs": 50}}  # fmt: skip
 
-Answers = Iterator[
-    tuple[str, str, bool | None]
-]  # a claim, what was found, whether it holds if files can tell
+# a claim, what was found, and whether it holds, if files can tell
+Answers = Iterator[tuple[str, str, bool | None]]
 
 
 class _AbsentError(Exception):
@@ -363,7 +362,7 @@ def _weigh_matrix(files: Files) -> Answers:
 
 def _weigh_folds(files: Files) -> Answers:
     scan, years = _need(files, "matrix"), _cells(files)[names.AGE_MIDPOINT].to_numpy()
-    top = [scan.genes[i] for i in np.argsort(-scan.gene_cells)[:50]]
+    top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:50]]
     young, old = years <= 30, years >= 60
     differ = []
     for logs in _values(files, *top).values() if young.any() and old.any() else ():

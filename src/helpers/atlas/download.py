@@ -271,9 +271,8 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
     # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
     if os.path.lexists(part) and (part.is_symlink() or not part.is_file() or part.stat().st_nlink > 1):
-        return (
-            f"{remote.name}: {part} is a link or no plain file, which a download never writes to. Remove it"
-        )
+        fault = "is a link or no plain file, which a download never writes to. Remove it"
+        return f"{remote.name}: {part} {fault}"
     try:
         part.touch()
         work.advance(part.stat().st_size)

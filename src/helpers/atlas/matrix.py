@@ -22,6 +22,7 @@ from helpers.atlas.stored import Chosen
 from helpers.errors import MusclebookError, ReleaseError
 from helpers.kernels import kernel
 
+AGAIN = "Fetch it again with `musclebook download`."
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
@@ -107,11 +108,11 @@ def _join(first, offsets, values, counts, begin, start, stop, cursor, indices, d
 class Expression:
     """A Parquet file of one numeric column per gene, and its metadata."""
 
-    def __init__(self, path: str, footer: pq.FileMetaData) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        # read once: parsing 29,400 column descriptions takes longer than reading three genes
-        self.footer = footer
-        self.n_rows = footer.num_rows
+        with reading(path):  # once: parsing 29,400 column descriptions takes longer than reading three genes
+            self.footer = pq.read_metadata(path)
+        self.n_rows = self.footer.num_rows
         self._shared, self._lock = self._open(), threading.Lock()  # opening, too, looks at every column
 
     def read(self, columns: Sequence[int]) -> pa.Table:
@@ -168,11 +169,7 @@ def block_width(n_rows: int) -> int:
 
 @contextmanager
 def reading(
-    path: str | Path,
-    kind: str = "Parquet",
-    *,
-    fault: type[MusclebookError] = ReleaseError,
-    remedy: str = "Fetch it again with `musclebook download`.",
+    path: Path, kind: str = "Parquet", *, fault: type[MusclebookError] = ReleaseError, remedy: str = AGAIN
 ) -> Iterator[None]:
     """Say in words, with its name and size, why a file cannot be read."""
     try:
@@ -180,10 +177,10 @@ def reading(
     except (MusclebookError, MemoryError):
         raise
     except Exception as problem:
-        size = Path(path).stat().st_size if Path(path).exists() else 0
+        size = path.stat().st_size if path.exists() else 0
         said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
         reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
-        hint = files.pointer_hint(Path(path)) or f" {remedy}"
+        hint = files.pointer_hint(path) or f" {remedy}"
         msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{hint}"
         raise fault(msg) from problem
 
@@ -283,14 +280,9 @@ class Scan:
     found: np.ndarray
 
     @property
-    def gene_cells(self) -> np.ndarray:
-        """Values above zero of each gene."""
-        return self.found[:, 0]
-
-    @property
     def zero_share(self) -> float:
         """Share of zeros in the whole matrix."""
-        return 1 - int(self.gene_cells.sum()) / max(len(self.cell_genes) * len(self.genes), 1)
+        return 1 - int(self.found[:, 0].sum()) / max(len(self.cell_genes) * len(self.genes), 1)
 
     @property
     def is_numeric(self) -> bool:
@@ -324,7 +316,7 @@ def _add_values(values, genes, total, low, high, found):
 
 def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
     """Read every value of an expression file once, a block of columns at a time; its index is left out."""
-    expression = Expression(str(path), pq.read_metadata(path))
+    expression = Expression(Path(path))
     schema, n_cells = expression.footer.schema.to_arrow_schema(), expression.n_rows
     index = find_index(schema, known=())
     wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]

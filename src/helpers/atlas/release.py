@@ -33,8 +33,7 @@ class Release(reader.Atlas):
         self.notes: list[str] = []
         files.require_utf8(self.path)
         self._require_files()
-        path = self.path / names.EXPRESSION_FILE
-        self.expression = matrix.Expression(str(path), _read_footer(path))
+        self.expression = matrix.Expression(self.path / names.EXPRESSION_FILE)
         self._name_columns()
         self.obs, self.missing = self._read_obs(self._expression_barcodes())
         self.var, absent = self._read_var()
@@ -206,7 +205,8 @@ class Release(reader.Atlas):
         self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"
     ) -> tuple[pl.DataFrame, str | None]:
         """Return a table with as many rows as the expression has cells or genes, and the name of its index column."""
-        footer = _read_footer(self.path / file)
+        with matrix.reading(self.path / file):
+            footer = pq.read_metadata(self.path / file)
         if footer.num_rows != wanted:
             msg = (
                 f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}. Files of two releases "
@@ -256,11 +256,6 @@ def match_genes(
         f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
     )
     raise ReleaseError(msg)
-
-
-def _read_footer(path: Path) -> pq.FileMetaData:
-    with matrix.reading(path):
-        return pq.read_metadata(path)
 
 
 def _read_table(path: Path) -> pl.DataFrame:

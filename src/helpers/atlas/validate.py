@@ -429,7 +429,7 @@ def _check_zeros(scan: matrix.Scan) -> Finding:
     empty = np.flatnonzero(scan.cell_genes == 0)
     if len(empty):
         return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
-    return _good(f"{scan.zero_share:.2%} zeros; {int((scan.gene_cells == 0).sum()):,} genes in no cell")
+    return _good(f"{scan.zero_share:.2%} zeros; {int((scan.found[:, 0] == 0).sum()):,} genes in no cell")
 
 
 def _check_normalization(scan: matrix.Scan) -> Finding:
@@ -447,7 +447,7 @@ def _check_normalization(scan: matrix.Scan) -> Finding:
 
 def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
     """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
-    top = [scan.genes[i] for i in np.argsort(-scan.gene_cells)[:16]]
+    top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:16]]
     n_whole = n_values = 0
     for column in pq.read_table(files.folder / _MATRIX, columns=top).columns:
         values = np.expm1(column.to_numpy().astype(np.float64))
@@ -548,7 +548,7 @@ CHECKS: tuple[Check, ...] = (
     Check("recomputed", _SAMPLE, f"n_genes recomputed from {_MATRIX}", ("scan", _SAMPLE),
           lambda scan, sample: _compare(scan.cell_genes, sample[names.N_GENES], _SAMPLE)),
     Check("recomputed", _FEATURES, f"n_cells recomputed from {_MATRIX}", ("scan", _FEATURES),
-          lambda scan, features: _compare(scan.gene_cells, features[names.N_CELLS], _FEATURES, one_sided=False)),
+          lambda scan, features: _compare(scan.found[:, 0], features[names.N_CELLS], _FEATURES, one_sided=False)),
     Check("normalization", _MATRIX, "expm1 of the values of a cell adds up to 10,000", ("logs",), _check_normalization),
     Check("whole counts", _MATRIX, "every value a whole number of molecules of its cell", ("files", "logs"), _check_whole),
     Check("recomputed", _SAMPLE, f"n_counts recomputed from {_MATRIX}", ("files", "logs", _SAMPLE), _check_counts),
