@@ -587,7 +587,7 @@ from helpers.atlas import cache
 plain = cache._write_counts
 def slow(*given):
     plain(*given)
-    file.flush()
+    given[0].flush()
     print("half", flush=True)
     time.sleep(60)
 cache.store = lambda *_, **__: None
