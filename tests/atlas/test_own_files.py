@@ -118,6 +118,16 @@ def test_nobody_is_no_donor(tmp_path, word):
     assert noted(atlas, "20 cells", word.strip(), "nobody")
 
 
+def test_nobody_in_a_release_is_no_donor(tmp_path, write_release):
+    folder = write_release(tmp_path / "release")
+    table = pd.read_parquet(folder / names.SAMPLE_FILE)
+    table[names.DONOR] = ["Pooled"] * 10 + list(table[names.DONOR].astype(str))[10:]
+    table.to_parquet(folder / names.SAMPLE_FILE)
+    atlas = sources.open_atlas(folder)
+    assert "Pooled" not in atlas.donors[names.DONOR].to_list()
+    assert noted(atlas, "10 cells", "nobody")
+
+
 def test_copies_of_cells_are_told(tmp_path):
     assert noted(opened(tmp_path, obs={"is_primary_data": lambda kind: kind > 1}), "40 cells are copies")
     assert not noted(opened(tmp_path, obs={"is_primary_data": True}), "copies")

@@ -209,7 +209,7 @@ CHANGES = {  # file, change, what is said of it
     "another total": (names.EXPRESSION_FILE, scaled(0.95), "normalization warning 680 of 680 cells do not, first row 0: 9,500"),
     "half the total": (names.EXPRESSION_FILE, scaled(0.5), "normalization damaged 680 of 680 cells do not, first row 0: 5,000"),
     "one cell on another scale": (names.EXPRESSION_FILE, scaled(ONE), "normalization damaged 1 of 680 cells do not, first row 11: 9,700"),
-    "no whole counts": (names.EXPRESSION_FILE, smeared, "whole counts warning .*count models refuse this release"),
+    "no whole counts": (names.EXPRESSION_FILE, smeared, "whole counts warning .*count models will refuse this release"),
     "a break of the label tree": (names.SAMPLE_FILE, with_label(names.LEVEL2, "cDC1", lambda f: (f[names.LEVEL0] == "FB") & (np.arange(680) < 40)), "label tree damaged .*cDC2 > cDC2 > cDC1.*FB > FB > cDC1"),
     "an unknown label": (names.SAMPLE_FILE, with_label(names.LEVEL0, "MuSCs", lambda _: np.arange(680) == 0), "labels warning 1 of 680 cells with unknown labels: 'MuSCs'"),
 }  # fmt: skip

@@ -440,8 +440,9 @@ def _check_normalization(scan: matrix.Scan) -> Finding:
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
-        remedy = "Size factors were taken over more genes than the release has; counts are recovered still."
-        return _note(f"{found}; median off by {np.median(off):.2%}", remedy)
+        why = "Size factors were taken over more genes than the release has"
+        found += f"; median off by {np.median(off):.2%}"
+        return _note(found, f"{why}; counts are recovered all the same.")
     return _bad(found, _NOT_LOG)
 
 
@@ -457,7 +458,9 @@ def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
         n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
         n_values += len(molecules)
     found = f"{n_whole / max(n_values, 1):.2%} of the values of the 16 most frequent genes"
-    remedy = "Whole counts cannot be recovered (corrected for background?): count models refuse this release."
+    remedy = (
+        "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
+    )
     return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
 
 
