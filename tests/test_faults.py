@@ -584,14 +584,14 @@ CONVERT = """
 import sys, time
 from helpers import sources
 from helpers.atlas import cache
-plain = cache._write_layer
-def slow(file, held, *, shared):
-    plain(file, held, shared=shared)
-    file.flush()
+plain = cache._write_counts
+def slow(*given):
+    plain(*given)
+    given[0].flush()
     print("half", flush=True)
     time.sleep(60)
 cache.store = lambda *_, **__: None
-cache._write_layer = slow
+cache._write_counts = slow
 sources.convert(sys.argv[1], sys.argv[2])
 """
 SIMULATE = """

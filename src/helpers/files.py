@@ -136,13 +136,14 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
     folder = Path(folder)
     if folder.is_symlink():
         _refuse(folder, f"is a symbolic link to {os.path.realpath(folder)}")
-    if folder.exists() and not folder.is_dir():
+    if _is_no_folder(folder):
         _refuse(folder, "is a file")
     kept = {"the working folder": ".", "the home folder": os.path.expanduser("~")}  # noqa: PTH111
     for words, other in (kept | {f"{str(one)!r}, which is read": one for one in inputs}).items():
         there = Path(other).resolve()
-        if folder.exists() and there.exists() and any(map(folder.samefile, (there, *there.parents))):
-            _refuse(folder, f"is or holds {words}")
+        with suppress(FileNotFoundError):  # either may be absent
+            if any(map(folder.samefile, (there, *there.parents))):
+                _refuse(folder, f"is or holds {words}")
     with storing(folder, any_fault=True):
         drop_leftovers(folder)
         lost = foreign(folder, kind=kind)
@@ -168,6 +169,14 @@ def claim_file(path: Path, *, force: bool = False, inputs: Iterable[str | Path] 
         msg = f"{str(path)!r} exists already. Nothing was changed. Name a new file, or give --force to replace it."
         raise StorageError(msg)
     require_writable(path.parent)
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether something else has this name, asked once: a folder that is being replaced is away for a moment."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _refuse(path: Path, why: str) -> None:
@@ -326,7 +335,7 @@ def require_writable(folder: Path) -> None:
     """Refuse a folder that cannot be written, before the costly step that fills it."""
     require_utf8(folder)
     with storing(folder, any_fault=True):
-        if folder.exists() and not folder.is_dir():
+        if _is_no_folder(folder):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder.parent):

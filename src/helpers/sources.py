@@ -10,7 +10,7 @@ import filelock
 import h5py
 
 from helpers import files, names
-from helpers.atlas import columns, h5ad, reader, release
+from helpers.atlas import columns, h5ad, matrix, reader, release
 from helpers.errors import SourceError
 
 SCALES = {"demo": 0.08, "tiny": 0.02, "full": 1.0}
@@ -59,15 +59,15 @@ def convert(source: str | Path, out: str | Path, *, budget: str | int = "8 GiB")
 def simulated_folder(word: str, *, seed: int = SEED) -> Path:
     """Return the folder of a simulated release, written now if it is not there yet."""
     folder = place(SCALES[word], seed=seed)
-    if _written(folder):
-        return folder
-    if word == "full":
+    if word == "full" and not _written(folder):
         command = "musclebook simulate --full" + (f" --seed {seed}" if seed != SEED else "")
         msg = (
             f"the full-size simulated release is not there yet ({folder}). It takes minutes and gigabytes, so it is "
             f"made only on request: run `{command}`, or use 'demo'."
         )
         raise SourceError(msg)
+    if _written(folder):
+        return folder
     with _turn(folder):
         if not _written(folder):
             from helpers.simulate import release as simulation
@@ -78,12 +78,12 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
 
 def place(scale: float, *, seed: int = SEED) -> Path:
     """Return the folder where a simulated release of one of the known scales is looked for."""
-    word = next((word for word, known in SCALES.items() if known == scale), None)
-    if word is None:
-        known = ", ".join(f"{value} ({word})" for word, value in SCALES.items())
+    words = {value: word for word, value in SCALES.items()}
+    if scale not in words:
+        known = ", ".join(f"{value} ({word})" for value, word in words.items())
         msg = f"scale {scale} has no place of its own, those of {known} have. Name a folder for the release."
         raise SourceError(msg)
-    return files.cache_folder() / "simulated" / f"{word}-seed{seed}-{simulation_key()}"
+    return files.cache_folder() / "simulated" / f"{words[scale]}-seed{seed}-{simulation_key()}"
 
 
 def simulation_key() -> str:
@@ -146,16 +146,10 @@ def _import_cell_ranger(path: Path) -> reader.Atlas:
     copy = files.cache_folder() / "imported" / f"{files.fingerprint(path)[:32]}.h5ad"
     with _turn(copy):
         if not copy.is_file():
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # that names are not unique: the reader says which
-                    adata = sc.read_10x_mtx(path) if path.is_dir() else sc.read_10x_h5(path)
-            except MemoryError:
-                raise
-            except Exception as problem:
-                reason = " ".join(str(problem).split())[:300] or type(problem).__name__
-                msg = f"{path} cannot be read as what Cell Ranger writes: {reason}. {EXPECTED}"
-                raise SourceError(msg) from problem
+            guard = matrix.reading(path, "what Cell Ranger writes", fault=SourceError, remedy=EXPECTED)
+            with guard, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that names are not unique: the reader says which
+                adata = sc.read_10x_mtx(path) if path.is_dir() else sc.read_10x_h5(path)
             with files.writing(copy) as part:
                 adata.write_h5ad(part)
     return h5ad.H5ad(copy, origin=path)
@@ -165,9 +159,7 @@ def _explain_absent(text: str, path: Path) -> str:
     near = columns.nearest(text, SCALES, most=1)
     beside = path.parent
     if beside.is_dir() and path.name:
-        there = [
-            entry.name for entry in beside.iterdir() if entry.is_dir() or entry.suffix in (".h5ad", ".h5")
-        ]
+        there = [one.name for one in beside.iterdir() if one.is_dir() or one.suffix in (".h5ad", ".h5")]
         near += [str(beside / name) for name in columns.nearest(path.name, there, most=2)]
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     missing = "" if beside.is_dir() else f" The folder {beside} does not exist either."

@@ -84,12 +84,6 @@ def test_a_folder_that_cannot_be_written_leaves_the_copy_in_the_cache(folder, mi
     assert copy.exists()
 
 
-def test_no_room_and_no_leave_anywhere_still_gives_the_atlas(folder, micro, monkeypatch):
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
-    assert_same(open_folder(folder).to_anndata(), micro)
-    assert not list(folder.glob("*.h5ad"))
-
-
 def test_a_converted_file_carries_everything_but_the_truth(folder, micro, tmp_path):
     (folder / "truth").mkdir()
     (folder / "truth" / "simulation.json").write_text('{"seed": 7}')

@@ -51,14 +51,6 @@ def test_cells_without_a_single_molecule(seed, least):
     np.testing.assert_array_equal(whole.toarray(), molecules)
 
 
-@pytest.mark.parametrize("target", [1e4, 1e5, 1e6, 1717.0])
-def test_totals_imply_what_one_molecule_is_worth_whatever_the_target(target):
-    molecules = np.random.default_rng(0).poisson(3, (50, 12)) + 1
-    totals = molecules.sum(1)
-    least = molecules.min(1) / totals * target
-    np.testing.assert_allclose(counts.unit_from_totals(least, totals), target / totals)
-
-
 def test_totals_that_do_not_fit_the_values_are_not_believed():
     molecules = np.random.default_rng(0).poisson(2, (50, 40))
     molecules[:, 0] = 1
@@ -73,13 +65,6 @@ def test_known_units_tell_the_counts_of_a_few_genes():
     np.testing.assert_array_equal(counts.recover(few, units=units).toarray(), molecules[:, :2])
     with pytest.raises(CountsError, match="with its known size factor"):
         counts.recover(few, units=units * 1.3)
-
-
-def test_values_rounded_to_three_decimals_are_still_told_apart():
-    molecules = np.random.default_rng(0).poisson(4, (60, 50))
-    molecules[:, 0] = 1
-    rounded = np.round(normalize(molecules, totals=np.full(60, 3000)), 3).astype(np.float32)
-    np.testing.assert_array_equal(counts.recover(sp.csr_matrix(rounded)).toarray(), molecules)
 
 
 def test_integers_are_taken_as_counts_and_stored_zeros_dropped():
@@ -117,7 +102,7 @@ BASE = np.random.default_rng(4).poisson(3, (12, 30)) + np.eye(12, 30, dtype=int)
         (lambda v, m: v - v.mean(0), r"a negative value, -[\d.]+, first in cell 'c0'.*scaled, centered or corrected"),
         (lambda v, m: np.where(v == v[3, 4], np.nan, v), r"not a number, nan, first in cell 'c3'"),
         (lambda v, m: np.where(v == v[3, 4], np.inf, v), r"not a number, inf, first in cell 'c3'"),
-        (lambda v, m: np.expm1(v), r"neither whole counts nor log1p.*the largest is [\d.]+.*in cell 'c0' is not whole"),
+        (lambda v, m: np.expm1(v), r"neither whole counts nor log1p.*the largest is [\d.]+.*not whole, [\d.]+, first in cell 'c0'"),
         (lambda v, m: v * 1.05, r"not log1p of normalized counts in 12 of 12 cells, first cell 'c0'"),
         (lambda v, m: v / np.log(2), r"12 of 12 cells.*They look like log2"),
         (lambda v, m: np.log1p(np.expm1(v) * 0.9 + (v > 0) * 7.7), r"12 of 12 cells.*corrected, smoothed"),

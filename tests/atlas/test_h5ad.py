@@ -14,7 +14,7 @@ from anndata import AnnData
 
 from helpers import names
 from helpers.atlas import h5ad
-from helpers.errors import CountsError, SourceError
+from helpers.errors import SourceError
 
 REAL = Path(__file__).parents[3] / "shared" / "realdata"
 
@@ -117,20 +117,6 @@ def test_any_storage_of_the_matrix_reads_the_same(micro, tmp_path, kind):
     assert part.X.dtype == np.float32
 
 
-def test_columns_stored_out_of_order_come_back_in_order(micro, tmp_path):
-    held = sp.csr_matrix(micro.x)
-    for start, stop in zip(held.indptr[:-1], held.indptr[1:], strict=True):
-        held.indices[start:stop] = held.indices[start:stop][::-1].copy()
-        held.data[start:stop] = held.data[start:stop][::-1].copy()
-    with h5py.File(write(tmp_path / "c.h5ad", cellxgene(micro)), "a") as file:
-        file["X/indices"][:], file["X/data"][:] = held.indices, held.data
-    found = open_file(tmp_path / "c.h5ad").to_anndata()
-    np.testing.assert_array_equal(found.X.toarray(), micro.x)
-    inside = np.ones(found.X.nnz - 1, bool)
-    inside[found.X.indptr[1:-1] - 1] = False
-    assert (np.diff(found.X.indices)[inside] > 0).all()
-
-
 def test_only_counts_are_normalized_as_the_atlas_is(micro, tmp_path):
     held = sp.csr_matrix(micro.counts.astype(np.float32))
     atlas = open_file(write(tmp_path / "c.h5ad", cellxgene(micro, held)))
@@ -160,40 +146,6 @@ def test_a_scaled_matrix_steps_aside_for_the_log_values_in_raw(micro, tmp_path):
     atlas = open_file(write(tmp_path / "c.h5ad", adata))
     np.testing.assert_array_equal(atlas.to_anndata().X.toarray(), micro.x)
     assert any("expression is taken from raw/X, not from X, which holds other" in n for n in atlas.notes)
-
-
-def test_a_scaled_matrix_alone_can_be_seen_but_not_counted(micro, tmp_path):
-    atlas = open_file(write(tmp_path / "c.h5ad", cellxgene(micro, (micro.x - 1).astype(np.float32))))
-    with pytest.raises(CountsError, match="negative value"):
-        atlas.to_anndata()
-    np.testing.assert_array_equal(atlas.to_anndata(counts=False).X.toarray(), micro.x - 1)
-
-
-def test_scanpys_reduced_pbmc_with_cellxgene_names(tmp_path):
-    scanpy = pytest.importorskip("scanpy")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        real = scanpy.datasets.pbmc68k_reduced()
-    real.obs = real.obs.rename(columns={"bulk_labels": "cell_type"})
-    atlas = open_file(write(tmp_path / "pbmc.h5ad", real))
-    assert atlas.shape == (700, 765)
-    assert {names.DONOR, names.AGE_GROUP, names.SEX, names.ASSAY, names.SCVI} <= set(atlas.missing)
-    assert atlas.obs[names.LEVEL0].n_unique() == 10
-    found = atlas.to_anndata()
-    totals = real.obs[names.N_COUNTS].to_numpy()
-    expected = np.rint(np.expm1(real.raw.X.toarray()) * totals[:, None] / 1e4)
-    np.testing.assert_array_equal(found.layers[names.COUNTS].toarray(), expected)
-    few = atlas.to_anndata(genes=["CD8A", "LYZ"]).layers[names.COUNTS].toarray()
-    np.testing.assert_array_equal(few, found[:, ["CD8A", "LYZ"]].layers[names.COUNTS].toarray())
-    assert atlas.projection(names.UMAP).shape == (700, 2)
-
-
-def test_a_symbol_shared_by_two_ids_is_made_unique(micro, tmp_path):
-    adata = cellxgene(micro)
-    adata.var["feature_name"] = ["MB" if gene == "CKM" else gene for gene in micro.genes]
-    atlas = open_file(write(tmp_path / "c.h5ad", adata))
-    assert atlas.var[names.GENE].to_list()[7:9] == ["MB", "MB-1"]
-    assert any("made unique: MB" in note for note in atlas.notes)
 
 
 def test_a_cut_file_is_named_with_its_size(micro, tmp_path):

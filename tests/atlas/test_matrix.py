@@ -4,7 +4,6 @@ import tracemalloc
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +16,7 @@ from helpers.errors import BudgetError
 def write(path, dense, **options):
     frame = pd.DataFrame(dense, columns=[f"g{j}" for j in range(dense.shape[1])])
     frame.to_parquet(path, **options)
-    return matrix.Expression(str(path), pq.read_metadata(path))
+    return matrix.Expression(path)
 
 
 def read(expression, columns, rows=None, budget="1 GiB"):
@@ -43,30 +42,10 @@ def test_any_rows_and_columns_of_any_blocking_are_those_of_the_dense_matrix(data
     np.testing.assert_array_equal(held.toarray(), (dense if rows is None else dense[rows])[:, columns])
 
 
-def test_more_rows_than_one_tile(tmp_path):
-    held = sp.random(2 * matrix.TILE_ROWS + 77, 9, 0.1, format="csr", dtype=np.float32, random_state=0)
-    found = read(write(tmp_path / "e.parquet", held.toarray(), row_group_size=3000), range(9))
-    assert (found != held).nnz == 0
-    assert found.nnz == held.nnz
-
-
-@pytest.mark.parametrize("n_rows", [1, 1000, 183_161, 10**9])
-def test_a_block_stays_within_its_bytes(n_rows):
-    width = matrix.block_width(n_rows)
-    assert 1 <= width <= 256
-    assert width == 1 or width * n_rows * 4 <= matrix.BLOCK_BYTES
-
-
 def test_reading_stops_as_soon_as_the_budget_is_passed(tmp_path):
     expression = write(tmp_path / "e.parquet", np.ones((100, 600), np.float32))
     with pytest.raises(BudgetError, match=r"read so far needs about .* Ask for fewer cells"):
         read(expression, range(600), budget="100 KB")
-
-
-def test_no_columns_and_empty_rows_are_a_matrix_too(tmp_path):
-    expression = write(tmp_path / "e.parquet", np.zeros((5, 3), np.float32))
-    assert read(expression, range(3)).nnz == 0
-    assert read(expression, np.array([], int)).shape == (5, 0)
 
 
 def test_the_dense_matrix_is_never_held(tmp_path, monkeypatch):

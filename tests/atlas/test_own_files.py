@@ -62,10 +62,8 @@ def years(kind):
     [
         {},
         {"batch": lambda kind: pd.Categorical((kind % 3).astype(str))},
-        {"batch": lambda kind: kind},
         {"age": lambda kind: [f"{y} y" for y in years(kind)]},
         {"age": lambda kind: years(kind) * 12.0},
-        {"age": lambda kind: kind},
         {"age": "adult", "Age_group": "A", "Age_bin": "group 1", "age_numeric": "x"},
         {"Age_bin": lambda kind: np.where(years(kind) < 40, "Young", np.where(years(kind) > 50, "OLD", "middle"))},
         {"Sex": lambda kind: np.where(kind % 2, "Male", "Female")},
@@ -112,9 +110,7 @@ def test_shares_of_one_become_percent_and_percent_stays(tmp_path):
     assert names.PERCENT_MITO in opened(tmp_path, obs={"percent_mito": 300.0}).missing
 
 
-@pytest.mark.parametrize(
-    "word", ["pooled", "Unknown", "N/A", "<NA>", "Doublet", "unassigned", " ambiguous ", "missing"]
-)
+@pytest.mark.parametrize("word", ["pooled", "N/A", "<NA>", "Doublet", " ambiguous "])
 def test_nobody_is_no_donor(tmp_path, word):
     obs = {"donor_id": lambda kind: np.where(kind == 3, word, np.char.add("P", kind.astype(str)))}
     atlas = opened(tmp_path, obs=obs)
@@ -125,9 +121,7 @@ def test_nobody_is_no_donor(tmp_path, word):
 def test_nobody_in_a_release_is_no_donor(tmp_path, write_release):
     folder = write_release(tmp_path / "release")
     table = pd.read_parquet(folder / names.SAMPLE_FILE)
-    donor = table[names.DONOR].astype(str)
-    donor.iloc[:10] = "Pooled"
-    table[names.DONOR] = donor
+    table[names.DONOR] = ["Pooled"] * 10 + list(table[names.DONOR].astype(str))[10:]
     table.to_parquet(folder / names.SAMPLE_FILE)
     atlas = sources.open_atlas(folder)
     assert "Pooled" not in atlas.donors[names.DONOR].to_list()
@@ -149,29 +143,21 @@ def test_a_file_without_columns_opens_and_has_no_donors(tmp_path):
     assert atlas.to_anndata().layers["counts"].sum() > 0
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        pd.Categorical([1, 2] * 40),
-        pd.Categorical([1, 2, None, 2] * 20),
-        pd.Categorical([1.5, None] * 40),
-        pd.Categorical([True, False] * 40),
-        pd.array([1, None] * 40, dtype="Int64"),
-        pd.array([True, None] * 40, dtype="boolean"),
-        np.ones(80, complex),
-        np.arange(80, dtype=">f4"),
-    ],
-    ids=["categories", "missing", "fractions", "truth", "nullable", "nullable-truth", "complex", "big-endian"],
-)  # fmt: skip
-def test_no_column_keeps_a_file_from_opening(tmp_path, values):
-    atlas = opened(tmp_path, obs={"cluster": values})
-    assert ("cluster" in atlas.obs.columns) == (np.asarray(values).dtype.kind != "c")
-    opened(tmp_path, obs={"cell_type": values})
+COLUMNS = {
+    "missing": pd.Categorical([1, 2, None, 2] * 20),
+    "truth": pd.Categorical([True, False] * 40),
+    "nullable": pd.array([1, None] * 40, dtype="Int64"),
+    "complex": np.ones(80, complex),
+    "big-endian": np.arange(80, dtype=">f4"),
+}
 
 
-def test_whole_numbers_as_labels_have_no_point(tmp_path):
-    atlas = opened(tmp_path, obs={"cell_type": pd.Categorical([1, 2, None, 2] * 20)})
-    assert set(atlas.obs[names.LEVEL0]) == {"1", "2", None}
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_no_column_keeps_a_file_from_opening(tmp_path, kind):
+    atlas = opened(tmp_path, obs={"cluster": COLUMNS[kind]})
+    assert ("cluster" in atlas.obs.columns) == (kind != "complex")
+    labels = opened(tmp_path, obs={"cell_type": COLUMNS[kind]}).obs[names.LEVEL0]
+    assert not any("." in label for label in labels.drop_nulls())  # whole numbers as labels have no point
 
 
 def test_a_layer_with_a_slash_in_its_name_is_found(tmp_path):
@@ -343,17 +329,13 @@ def put(place, value):
 
 DAMAGE = {
     "a column beyond the genes": ("X/indices", put(5, 12)),
-    "a column far beyond": ("X/indices", put(5, 2**32 + 3)),
     "a negative column": ("X/indices", put(5, -1)),
     "starts that fall": ("X/indptr", put(5, 0)),
     "starts that overshoot": ("X/indptr", put(-1, 10**6)),
-    "starts that begin late": ("X/indptr", put(0, 2)),
     "too few starts": ("X/indptr", lambda values: values[:-1]),
-    "too few values": ("X/data", lambda values: values[:-3]),
     "texts for values": ("X/data", lambda values: np.array(["x"] * len(values), "S")),
     "codes out of range": ("obs/donor_id/codes", put(3, 99)),
     "a short column": ("obs/donor_id/codes", lambda values: values[:-3]),
-    "a short index": ("obs/_index", lambda values: values[:-3]),
     "a column that is a link to itself": ("obs/donor_id", None),
 }
 
@@ -406,21 +388,12 @@ def test_counts_that_wrap_are_refused(tmp_path, value):
 def test_a_fingerprint_is_of_content_and_leaves_out_what_we_add(tmp_path, write_release):
     folder = write_release(tmp_path / "release")
     before = files.fingerprint(folder)
-    (folder / f"{names.STEM}.converted-0123456789abcdef.h5ad").write_bytes(b"ours")
-    (folder / ".notes").write_text("hidden")
-    (folder / "notes.txt").write_text("not of the release")
+    for added in (f"{names.STEM}.converted-0123456789abcdef.h5ad", ".notes", "notes.txt"):
+        (folder / added).write_text("not of the release")
     assert files.fingerprint(folder) == before
     table = folder / names.SAMPLE_FILE
-    data = bytearray(table.read_bytes())
-    data[len(data) // 3] ^= 1
-    table.write_bytes(data)
+    table.write_bytes(table.read_bytes().replace(b"470BR", b"470BS"))
     assert files.fingerprint(folder) != before
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    (parts / "one").write_text("1")
-    one = files.fingerprint(parts)
-    (parts / "one").rename(parts / "two")
-    assert files.fingerprint(parts) != one
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "[" * 100_000, "not json", '"text"'])
@@ -476,10 +449,10 @@ def test_a_change_is_seen_though_size_and_time_are_set_back(tmp_path, monkeypatc
     monkeypatch.setattr(files, "REMEMBERED", 10)
     path = tmp_path / "chunk_0000.parquet"
     path.write_bytes(bytes(3_000_000))
-    before, state = files.digest(path), path.stat()
+    before, state = files.fingerprint(path), path.stat()
     with path.open("r+b") as stream:
         stream.seek(1_234_567)
         stream.write(b"x")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert path.stat().st_size == state.st_size
-    assert files.digest(path) != before
+    assert files.fingerprint(path) != before

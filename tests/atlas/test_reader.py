@@ -48,11 +48,6 @@ def test_counts_of_few_genes_need_the_whole_cell_where_totals_do_not_fit(micro, 
         np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts[:, [3]])
 
 
-def test_a_gene_asked_for_twice_comes_once(atlas):
-    assert atlas.genes(["TTN", "MB", "ENSG00000000003"]).columns == ["TTN", "MB"]
-    assert list(atlas.to_anndata(genes=["TTN", "MB", "ENSG00000000003"]).var_names) == ["TTN", "MB"]
-
-
 def test_an_unknown_gene_is_answered_with_the_nearest(atlas):
     with pytest.raises(TableError, match=r"1 of 2 genes are not in release: 'MYH77' \(nearest: MYH7\)"):
         atlas.genes(["MYH77", "TTN"])
@@ -72,11 +67,6 @@ def test_an_unknown_gene_is_answered_with_the_nearest(atlas):
 def test_a_choice_that_chooses_nothing_is_refused(atlas, cells, message):
     with pytest.raises(TableError, match=message):
         atlas.to_anndata(cells=cells)
-
-
-def test_an_unknown_projection_is_refused(atlas):
-    with pytest.raises(TableError, match="no projection is called 'umap'"):
-        atlas.projection("umap")
 
 
 def test_a_budget_is_held_before_anything_is_read(atlas, monkeypatch):
@@ -101,13 +91,6 @@ def test_values_that_are_not_counts_are_refused_unless_counts_are_not_asked_for(
         atlas.to_anndata()
     assert not list((tmp_path / "r").glob("*.h5ad"))  # nothing half-right is kept
     assert names.COUNTS not in atlas.to_anndata(counts=False).layers
-
-
-def test_an_atlas_says_what_it_is(atlas):
-    said = atlas.describe()
-    assert (said["kind"], said["name"], said["cells"], said["genes"]) == ("release folder", "release", 40, 12)
-    assert len(said["manifest"]) == 16
-    assert "40 cells x 12 genes" in repr(atlas)
 
 
 def test_the_estimate_is_near_what_is_found(atlas, micro):

@@ -43,19 +43,6 @@ def test_a_plain_release_is_read_as_written(folder, micro):
     assert names.UMAP not in atlas.missing
 
 
-def test_tables_are_typed_and_in_the_order_of_the_release(folder, micro):
-    obs, var = open_folder(folder).obs, open_folder(folder).var
-    assert obs.columns == [names.BARCODE, *names.SAMPLE_COLUMNS]
-    assert var.columns == [names.GENE, *names.FEATURE_COLUMNS]
-    assert all(obs[name].dtype == pl.String for name in names.LABEL_COLUMNS)
-    assert obs[names.N_GENES].dtype == pl.Int64
-    assert obs[names.N_COUNTS].dtype == pl.Float64
-    assert obs[names.LEVEL0].to_list() == list(micro.obs[names.LEVEL0])
-    adata = open_folder(folder).to_anndata(counts=False)
-    assert list(adata.obs.columns) == list(names.SAMPLE_COLUMNS)
-    assert adata.obs[names.LEVEL0].dtype == "category"
-
-
 @pytest.mark.parametrize("rows", [7, 40])
 def test_many_row_groups_are_read_as_one(folder, micro, rows):
     frame = pd.DataFrame(micro.x, columns=micro.genes)
@@ -80,12 +67,6 @@ def test_a_phantom_index_of_row_numbers_is_no_gene(folder, micro):
 @pytest.mark.parametrize("name", ["barcode", "index", None])
 def test_the_metadata_index_may_be_named(folder, micro, name):
     micro.obs.rename_axis(name).to_parquet(folder / names.SAMPLE_FILE)
-    assert_same(open_folder(folder), micro)
-
-
-def test_metadata_written_by_polars_as_plain_strings(folder, micro):
-    table = pl.from_pandas(micro.obs.astype(dict.fromkeys(names.LEVELS, str)))
-    table.insert_column(0, pl.Series("barcode", micro.barcodes)).write_parquet(folder / names.SAMPLE_FILE)
     assert_same(open_folder(folder), micro)
 
 
@@ -155,14 +136,6 @@ def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     adata = atlas.to_anndata()
     assert adata.X.dtype == np.float32
     np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts)
-
-
-def test_without_a_feature_file_the_genes_are_those_of_the_expression(folder, micro):
-    (folder / names.FEATURE_FILE).unlink()
-    atlas = open_folder(folder)
-    assert atlas.var[names.GENE].to_list() == micro.genes
-    assert names.FEATURE_FILE in atlas.missing
-    assert names.ENSEMBL in atlas.missing
 
 
 def test_a_simulated_release_says_so(folder):

@@ -55,7 +55,6 @@ MESSAGES = {  # damage: (check, words that the row must hold)
     "shuffled ages": ("donors", r"680 cells break it, first row 0: 470BR, \S+ one Age_group for each DonorID"),
     "shuffled counts": ("recomputed", r"n_counts differs in"),
     "missing cells": ("rows", r"X_tsne\.parquet damaged 612 rows, other files 680"),
-    "missing rows": ("rows", r"expression\.parquet damaged 679 rows, other files 680"),
     "missing gene": ("genes", r"219 columns, 220 genes in .*Fetch or write both"),
     "missing dimension": ("columns", r"X_scVI\.parquet damaged 29 columns, 1 missing: 'SCVI7'"),
     "missing column": ("columns", r"15 columns, 1 missing: 'DonorID'"),
@@ -110,26 +109,21 @@ def test_no_folder_is_refused_and_an_empty_one_misses_twelve_files(tmp_path):
     assert set(report["found"]) == {"missing"}
 
 
-@pytest.mark.parametrize("file", TEXTS_FOR_READERS)
-@pytest.mark.parametrize(
-    "spoil", [lambda p: p.unlink(), lambda p: p.write_bytes(b""), lambda p: p.write_bytes(b"\xff")]
-)
-def test_texts_on_which_no_number_rests_are_warned_of_only(copy, file, spoil):
-    spoil(copy / file)
+def test_texts_on_which_no_number_rests_are_warned_of_only(copy):
+    (copy / names.README_FILE).unlink()
+    (copy / names.LICENSE_FILE).write_bytes(b"\xff")
     report = validate.validate(copy)
     assert damaged(report).is_empty()
-    (row,) = report.filter((pl.col("file") == file) & (pl.col("status") == "warning")).to_dicts()
-    assert "Nothing rests on it" in row["remedy"]
+    told = report.filter(pl.col("status") == "warning", pl.col("remedy").str.contains("Nothing rests on it"))
+    assert told["file"].to_list() == list(TEXTS_FOR_READERS)
 
 
 JSON = {  # file, text, words of the row
     "deeper than Python": (names.VALIDATION_FILE, "[" * 200_000 + "]" * 200_000, "recursion|nested"),
     "a list": (names.STRUCTURE_FILE, "[1]", "holds a list, not an object"),
     "text for settings": (names.UNSTRUCTURED_FILE, '{"pca": "fifty"}', "wrong kind under 'pca'"),
-    "text for params": (names.UNSTRUCTURED_FILE, '{"tsne": {"params": [1]}}', "wrong kind under 'tsne'"),
     "text for numbers": (names.UNSTRUCTURED_FILE, '{"pca": {"variance": [1, "2"]}}', "wrong kind under 'pca'"),
     "text for labels": (names.STRUCTURE_FILE, '{"annotation_mapping": "many"}', "of the wrong kind"),
-    "number for keys": (names.STRUCTURE_FILE, '{"obsm_keys": 4}', "of the wrong kind"),
 }  # fmt: skip
 
 
@@ -188,15 +182,6 @@ def test_other_ways_to_write_the_same_release_pass(copy, file, options, status):
     assert damaged(report).to_dicts() == []
     told = report.filter((pl.col("status") != "ok") & (pl.col("check") != "label tree"))
     assert set(told["file"]) == (set() if status == "ok" else {file})
-
-
-def test_barcodes_in_the_expression_file_are_compared_too(write_release, tmp_path):
-    folder = write_release(tmp_path / "with", barcodes_in_expression=True)
-    assert damaged(validate.validate(folder)).is_empty()
-    damage.DAMAGES["reordered expression"](folder)
-    rewrite(folder / names.EXPRESSION_FILE, edit=lambda t: t.take(np.arange(t.num_rows)[::-1]))
-    bad = damaged(validate.validate(folder))
-    assert bad.filter(pl.col("check") == "barcodes")["file"].to_list() == [names.EXPRESSION_FILE]
 
 
 def scaled(factor):

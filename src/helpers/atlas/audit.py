@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +13,7 @@ from scipy import stats
 
 from helpers import budget, names
 from helpers.atlas import matrix, validate
+from helpers.atlas.validate import CELL_FILES, Files
 from helpers.facts import study
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be checked"
@@ -21,7 +21,6 @@ INCOMPARABLE, SIMULATED = "not comparable", "not judged: simulated"
 SCHEMA = dict.fromkeys(("claim", "card", "found", "verdict", "explanation"), pl.String)
 _LABEL, _DONOR, _ASSAY, _GROUP = names.LEVEL0, names.DONOR, names.ASSAY, names.AGE_GROUP
 _MATRIX, _SAMPLE, _FEATURES = names.EXPRESSION_FILE, names.SAMPLE_FILE, names.FEATURE_FILE
-_SETTINGS, _STRUCTURE = names.UNSTRUCTURED_FILE, names.STRUCTURE_FILE
 _MEGABYTES = {_MATRIX: 1500, _SAMPLE: 4.3, _FEATURES: 1.0}  # as the card lists them
 _MEGABYTES |= dict(zip(names.PROJECTION_FILES.values(), (35, 4.1, 57, 4.1), strict=True))
 _RANGES = {names.SCVI: (-2.90, 3.64), names.UMAP: (7.50, 19.20), names.PCA: (-30.80, 17.86), names.TSNE: (-51.03, -4.97)}  # fmt: skip
@@ -42,62 +41,47 @@ def _lack(what: str) -> NoReturn:
     raise _AbsentError(what)
 
 
-@dataclass
-class Evidence:
-    """A release opened for questions; the matrix is read once, when first asked for."""
+def _need(files: Files, what: str) -> Any:
+    """Return a table, a text, a parsed JSON file or the scan of the matrix."""
+    found = files.get(what)
+    if found is None:
+        broken = f"{_MATRIX}, which {files.broken.found}" if files.broken else _MATRIX
+        _lack(broken if what == "matrix" else what)
+    return found
 
-    files: validate.Files
-    progress: Callable[[int, int], None] | None = None
 
-    def need(self, what: str) -> Any:
-        """Return a table, a text or a parsed JSON file."""
-        found = self.files.get(what)
-        if found is None:
-            _lack(what)
-        return found
+_cells = partial(_need, what=_SAMPLE)
 
-    @property
-    def cells(self) -> pl.DataFrame:
-        """The sample metadata."""
-        return self.need(_SAMPLE)
 
-    @cached_property
-    def scan(self) -> matrix.Scan:
-        """Sums over the whole matrix."""
-        broken = self.files.read_matrix(self.progress)
-        if self.files.scan is None:
-            _lack(f"{_MATRIX}, which {broken.found}" if broken else _MATRIX)
-        return self.files.scan
+def _donors(files: Files) -> pl.DataFrame:
+    """Return a row for each donor: age group, sex, middle of the group, the authors' exact age where known."""
+    exact = study.donors().select(_DONOR, "Donor_type", age=pl.col("Age").cast(pl.Float64))
+    columns = [_GROUP, names.AGE_BIN, names.SEX, names.AGE_MIDPOINT]
+    each = _cells(files).group_by(_DONOR, maintain_order=True).agg(pl.col(columns).first())
+    years = pl.coalesce(names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64)
+    return each.join(exact, on=_DONOR, how="left").with_columns(years=years)
 
-    @cached_property
-    def donors(self) -> pl.DataFrame:
-        """One row for each donor: age group, sex, middle of the group, and the authors' exact age where known."""
-        exact = study.donors().select(_DONOR, "Donor_type", age=pl.col("Age").cast(pl.Float64))
-        columns = [_GROUP, names.AGE_BIN, names.SEX, names.AGE_MIDPOINT]
-        each = self.cells.group_by(_DONOR, maintain_order=True).agg(pl.col(columns).first())
-        years = pl.coalesce(names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64)
-        return each.join(exact, on=_DONOR, how="left").with_columns(years=years)
 
-    def values(self, *genes: str) -> dict[str, np.ndarray]:
-        """Return the values of genes in all cells; those the release lacks are left out."""
-        wanted = [gene for gene in genes if gene in set(self.scan.genes)]
-        if not wanted:
-            _lack(" and ".join(genes))
-        table = pq.read_table(self.files.folder / _MATRIX, columns=wanted)
-        return {gene: table.column(gene).to_numpy().astype(np.float64) for gene in wanted}
+def _values(files: Files, *genes: str) -> dict[str, np.ndarray]:
+    """Return the values of genes in all cells; those the release lacks are left out."""
+    wanted = [gene for gene in genes if gene in set(_need(files, "matrix").genes)]
+    if not wanted:
+        _lack(" and ".join(genes))
+    table = pq.read_table(files.folder / _MATRIX, columns=wanted)
+    return {gene: table.column(gene).to_numpy().astype(np.float64) for gene in wanted}
 
-    def settings(self, step: str) -> dict[str, Any]:
-        """Return the stated parameters of a step, or none."""
-        stated = self.need(_SETTINGS).get(step, {})
-        return stated.get("params", {}) if isinstance(stated, dict) else {}
+
+def _settings(files: Files, step: str) -> dict[str, Any]:
+    """Return the stated parameters of a step, or none."""
+    stated = _need(files, names.UNSTRUCTURED_FILE).get(step, {})
+    return stated.get("params", {}) if isinstance(stated, dict) else {}
 
 
 def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
     """Weigh each claim of the public card against the files of a release.
 
-    A claim about size is not comparable on a part of the atlas, and the table says what part it is. A claim about
-    values that a simulation drew is not judged on simulated data. What the files cannot show is said to be so.
-    `progress` is called with the genes read so far and all genes.
+    A claim about size is not comparable on a part of the atlas; one about values that a simulation drew is not judged
+    on simulated data. `progress` is called with the genes read so far and all genes.
 
     Returns
     -------
@@ -112,27 +96,23 @@ def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = N
     """
     files = validate.read(folder)
     validate.require_tables(files)
-    evidence, answers, absent = Evidence(files, progress), {}, {}
-    claims = study.read("card_claims.tsv")
+    files.read_matrix(progress)
+    answers, absent, claims = {}, {}, study.read("card_claims.tsv")
     for topic in claims["topic"].unique():
         name, *more = topic.split()
         try:
-            for claim, found, true in globals()[f"_weigh_{name}"](evidence, *more):
+            for claim, found, true in globals()[f"_weigh_{name}"](files, *more):
                 answers[claim] = found, true
         except _AbsentError as error:
             absent[topic] = f"not in the release: {error}"
     rows = []
     for claim, topic, rests_on, card, explanation in claims.iter_rows():
-        if claim in answers:
-            found, true = answers[claim]
-            found, verdict = _judge(found, rests_on, files, true=true)
-        else:
-            found, verdict = absent[topic], UNKNOWN
-        rows.append((claim, card, found, verdict, explanation))
+        judged = _judge(*answers[claim], rests_on, files) if claim in answers else (absent[topic], UNKNOWN)
+        rows.append((claim, card, *judged, explanation))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _judge(found: str, rests_on: str | None, files: validate.Files, *, true: bool | None) -> tuple[str, str]:
+def _judge(found: str, true: bool | None, rests_on: str | None, files: Files) -> tuple[str, str]:  # noqa: FBT001
     """Return what was found and the verdict.
 
     A claim rests on ``size`` where another number of cells gives another answer, which is no fault of the card, and on
@@ -154,11 +134,8 @@ def _name(found: Iterable[object], nothing: str = "none") -> str:
     return ", ".join(map(str, found)) or nothing
 
 
-# Cells, donors and labels
-
-
-def _weigh_donors(evidence: Evidence) -> Answers:
-    donors = evidence.donors
+def _weigh_donors(files: Files) -> Answers:
+    donors = _donors(files)
     ids, exact = donors[_DONOR].sort().to_list(), donors[names.EXACT_AGE]
     yield "donors", str(len(ids)), len(ids) == 17
     few = ", ".join(ids[:4]) + " …" * (len(ids) > 4)
@@ -175,7 +152,7 @@ def _weigh_donors(evidence: Evidence) -> Answers:
         kinds = donors["Donor_type"].value_counts(sort=True).iter_rows()
         yield "tissue", _name(f"{n} {k}" for k, n in kinds) + " in the authors' table of these donors", False
 
-    n_values = evidence.cells[names.AGE_MIDPOINT].n_unique()
+    n_values = _cells(files)[names.AGE_MIDPOINT].n_unique()
     off = (exact - donors[names.AGE_MIDPOINT]).abs().max()
     far = "" if off is None else f"; up to {off:.1f} years off the exact age"
     yield "numeric age", f"{n_values} distinct values{far}", n_values > 8
@@ -187,8 +164,8 @@ def _weigh_donors(evidence: Evidence) -> Answers:
     yield "age classes", found, single.is_empty()
 
 
-def _weigh_cells(evidence: Evidence) -> Answers:
-    cells = evidence.cells
+def _weigh_cells(files: Files) -> Answers:
+    cells = _cells(files)
     by_assay = dict(cells[_ASSAY].value_counts().iter_rows())
     found = f"{len(cells):,}: {by_assay.get('cells', 0):,} cells, {by_assay.get('nuclei', 0):,} nuclei"
     yield "cells", found, len(cells) == study.N_CELLS
@@ -213,8 +190,8 @@ def _weigh_cells(evidence: Evidence) -> Answers:
     yield "stratified split", found, leaked == 0
 
     among = cells.filter((pl.col(names.AGE_BIN) == names.YOUNG) & (pl.col(_ASSAY) == names.CELLS))
-    each = dict(among.group_by(names.SEX).agg(pl.col(_DONOR).n_unique()).iter_rows())
-    women, men = each.get(names.FEMALE, 0), each.get(names.MALE, 0)
+    sexes = (among.filter(pl.col(names.SEX) == sex) for sex in (names.FEMALE, names.MALE))
+    women, men = (held[_DONOR].n_unique() for held in sexes)
     yield "sex", f"young donors among cells: {women} women, {men} men", women > 0
 
     index = cells[_DONOR].head(3).to_pandas()
@@ -225,17 +202,17 @@ def _weigh_cells(evidence: Evidence) -> Answers:
         yield "index check", f"ValueError: {str(error)[:60]}…", False
 
 
-def _weigh_quality(evidence: Evidence) -> Answers:
-    genes, molecules = (evidence.cells[column].median() for column in (names.N_GENES, names.N_COUNTS))
+def _weigh_quality(files: Files) -> Answers:
+    genes, molecules = (_cells(files)[column].median() for column in (names.N_GENES, names.N_COUNTS))
     yield "genes per cell", f"{genes:,.0f}", abs(genes / study.MEDIAN_GENES - 1) < 0.001
     yield "molecules per cell", f"{molecules:,.0f}", abs(molecules / study.MEDIAN_COUNTS - 1) < 0.001
-    top = evidence.cells[names.PERCENT_MITO].max()
+    top = _cells(files)[names.PERCENT_MITO].max()
     yield "mitochondrial", f"up to {top:.1f} %", top < 20
-    yield "scVI", f"{evidence.cells[names.CHEMISTRY].n_unique()} chemistries in the metadata", None
+    yield "scVI", f"{_cells(files)[names.CHEMISTRY].n_unique()} chemistries in the metadata", None
 
 
-def _weigh_labels(evidence: Evidence) -> Answers:
-    cells = evidence.cells
+def _weigh_labels(files: Files) -> Answers:
+    cells = _cells(files)
     n_labels = {level: cells[level].n_unique() for level in names.LEVELS}
     yield "labels", " / ".join(map(str, n_labels.values())), n_labels == study.N_LABELS
     parents = cells.group_by(names.LEVEL2).agg(pl.col(names.LEVEL1).n_unique())
@@ -273,19 +250,14 @@ def _weigh_labels(evidence: Evidence) -> Answers:
     yield "(fg)", f"{_name(fragments[_LABEL].unique().sort())}: {found}", False
 
 
-# Genes
-
-
-def _weigh_genes(evidence: Evidence) -> Answers:
-    genes, reference = evidence.need(_FEATURES), study.genes()
+def _weigh_genes(files: Files) -> Answers:
+    genes, reference = _need(files, _FEATURES), study.genes()
     ids = genes.select(ensembl_id=pl.col(names.ENSEMBL).str.replace(r"\.\d+$", ""))
     known = ids.join(reference, on="ensembl_id", how="inner")["biotype"].drop_nulls()
-    if known.is_empty():
-        yield "protein coding", "no gene of the human reference", None
-    else:
-        share = known.eq("protein_coding").mean()
-        found = f"{share:.1%} of {len(known):,} genes with a known biotype are protein coding"
-        yield "protein coding", found, share > 0.99
+    share = known.eq("protein_coding").mean()
+    found = f"{share or 0:.1%} of {len(known):,} genes with a known biotype are protein coding"
+    found = "no gene of the human reference" if share is None else found
+    yield "protein coding", found, None if share is None else share > 0.99
 
     symbols = genes[names.SYMBOL]
     clones = symbols.filter(symbols.str.contains(_CLONE))
@@ -299,93 +271,80 @@ def _weigh_genes(evidence: Evidence) -> Answers:
     found = f"{n_known:,} of {len(genes):,} identifiers are in reference 3.0.0"
     yield "reference", found, False if n_known > 0.99 * len(genes) else None
 
-    used = evidence.settings("pca").get("use_highly_variable", "not stated")
-    held = [column for column in evidence.files.tables[_FEATURES].columns if "variable" in column]
+    used = _settings(files, "pca").get("use_highly_variable", "not stated")
+    held = [column for column in files.tables[_FEATURES].columns if "variable" in column]
     yield "variable genes", f"columns of variable genes: {_name(held)}; PCA used them: {used}", bool(held)
 
 
-# Files
-
-
-def _weigh_index(evidence: Evidence) -> Answers:
-    if _MATRIX not in evidence.files.schemas:
+def _weigh_index(files: Files) -> Answers:
+    if _MATRIX not in files.schemas:
         _lack(_MATRIX)
-    there = _MATRIX in evidence.files.barcodes
+    there = _MATRIX in files.barcodes
     found = "barcodes in both" if there else "rows are numbered, so expression.loc[barcodes] fails"
     yield "access by label", found, there
-    there = names.INDEX_COLUMN in evidence.files.schemas[_MATRIX].names
+    there = names.INDEX_COLUMN in files.schemas[_MATRIX].names
     found = f"{names.INDEX_COLUMN} is {'still' if there else 'not'} in the expression file"
     yield "phantom column", found, not there
 
 
-def _weigh_settings(evidence: Evidence) -> Answers:
+def _weigh_settings(files: Files) -> Answers:
     for step, stated in _STATED.items():
-        params = evidence.settings(step)
-        have = {key: params.get(key, "not stated") for key in stated}
+        have = {key: _settings(files, step).get(key, "not stated") for key in stated}
         found = _name(f"{key} {value}" for key, value in have.items())
         yield f"{step.replace('pca', 'PCA')} settings", found, have == stated
 
 
-def _weigh_origin(evidence: Evidence) -> Answers:
-    keys = evidence.need(_STRUCTURE).get("obsm_keys")
-    if keys is None:
-        yield "origin of maps", "the structure report lists no embeddings", None
-        return
-    added = [key for key in names.PROJECTION_FILES if key not in keys]
-    yield "origin of maps", f"the study's object had {_name(keys, '')}; added: {_name(added)}", not added
+def _weigh_origin(files: Files) -> Answers:
+    keys = _need(files, names.STRUCTURE_FILE).get("obsm_keys")
+    added = [key for key in names.PROJECTION_FILES if key not in (keys or ())]
+    found = f"the study's object had {_name(keys or (), '')}; added: {_name(added)}"
+    found = "the structure report lists no embeddings" if keys is None else found
+    yield "origin of maps", found, None if keys is None else not added
 
 
-def _weigh_files(evidence: Evidence) -> Answers:
-    files = evidence.files
-    bare = [file for file in validate.CELL_FILES if file not in files.barcodes]
-    n_files = len(validate.CELL_FILES)
+def _weigh_files(files: Files) -> Answers:
+    bare, n_files = [file for file in CELL_FILES if file not in files.barcodes], len(CELL_FILES)
     found = f"{n_files - len(bare)} of {n_files} files have barcodes; none in {_name(bare, 'no file')}"
     yield "barcodes", found, not bare
 
     wide = {key: len(columns) for key, columns in names.PROJECTION_COLUMNS.items()}
-    tables = {key: files.tables.get(file) for key, file in names.PROJECTION_FILES.items()}
-    have = {key: 0 if table is None else len(table.columns) for key, table in tables.items()}
+    have = {key: files.tables.get(file, pl.DataFrame()).width for key, file in names.PROJECTION_FILES.items()}
     yield "embeddings", _name(f"{key} {n}" for key, n in have.items()), have == wide
 
     here = sum((files.folder / file).is_file() for file in names.RELEASE_FILES)
     yield "12 files", f"{here} of the 12 files", here == len(names.RELEASE_FILES)
-    paths = {file: files.folder / file for file in _MEGABYTES}
-    sizes = {file: path.stat().st_size / 1e6 for file, path in paths.items() if path.is_file()}
+    there = [file for file in _MEGABYTES if (files.folder / file).is_file()]
+    sizes = {file: (files.folder / file).stat().st_size / 1e6 for file in there}
     off = [file for file, stated in _MEGABYTES.items() if not 0.8 < sizes.get(file, 0) / stated < 1.25]
     found = f"{sum(sizes.values()):,.1f} MB in all; {len(off)} files of another size than stated"
     yield "file sizes", found, not off
 
-    dense = budget.to_text(study.N_CELLS * study.N_GENES * 4)
+    dense, maps = budget.to_text(study.N_CELLS * study.N_GENES * 4), budget.to_text(study.N_CELLS * 84 * 8)
     yield "8 GB of memory", f"float32 of {study.N_CELLS:,} x {study.N_GENES:,} is {dense}", False
-    maps = budget.to_text(study.N_CELLS * 84 * 8)
     yield "2 GB of maps", f"{maps} at most, at full size and in float64", False
     yield "sequencer", "nothing in the files", None
     yield "ethics", "nothing in the files", None
 
 
-def _weigh_readme(evidence: Evidence) -> Answers:
-    text = evidence.need(names.README_FILE)
-    head = text.split("---")[1:2]
-    there = bool(head) and "configs:" in head[0]
+def _weigh_readme(files: Files) -> Answers:
+    text = _need(files, names.README_FILE)
+    there = "configs:" in "".join(text.split("---")[1:2])
     found = f"the card {'states' if there else 'does not state'} which file is the data (configs)"
     yield "loading by name", found, there
     garbled = _GARBLED.findall(text)
     yield "text", f"{len(garbled):,} garbled characters", not garbled
 
 
-def _weigh_license(evidence: Evidence) -> Answers:
-    yield "license", f"LICENSE begins {evidence.need(names.LICENSE_FILE).strip()[:30]!r}", None
+def _weigh_license(files: Files) -> Answers:
+    yield "license", f"LICENSE begins {_need(files, names.LICENSE_FILE).strip()[:30]!r}", None
 
 
-def _weigh_validation(evidence: Evidence) -> Answers:
-    yield "validation", f"a report with {len(evidence.need(names.VALIDATION_FILE))} keys", None
+def _weigh_validation(files: Files) -> Answers:
+    yield "validation", f"a report with {len(_need(files, names.VALIDATION_FILE))} keys", None
 
 
-# Values
-
-
-def _weigh_matrix(evidence: Evidence) -> Answers:
-    scan = evidence.scan
+def _weigh_matrix(files: Files) -> Answers:
+    scan = _need(files, "matrix")
     n_genes, zeros, kinds = len(scan.genes), scan.zero_share, sorted(scan.types)
     yield "genes", f"{n_genes:,}", n_genes == study.N_GENES
     yield "sparse storage", f"{n_genes:,} dense columns, {zeros:.1%} of the values zeros", False
@@ -401,12 +360,12 @@ def _weigh_matrix(evidence: Evidence) -> Answers:
     yield "normalization", found, False if logged else None
 
 
-def _weigh_folds(evidence: Evidence) -> Answers:
-    top = [evidence.scan.genes[i] for i in np.argsort(-evidence.scan.gene_cells)[:50]]
-    years = evidence.cells[names.AGE_MIDPOINT].to_numpy()
+def _weigh_folds(files: Files) -> Answers:
+    scan, years = _need(files, "matrix"), _cells(files)[names.AGE_MIDPOINT].to_numpy()
+    top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:50]]
     young, old = years <= 30, years >= 60
     differ = []
-    for logs in evidence.values(*top).values() if young.any() and old.any() else ():
+    for logs in _values(files, *top).values() if young.any() and old.any() else ():
         linear = np.expm1(logs)
         if min(linear[young].sum(), linear[old].sum()) > 0:
             card = np.log2((logs[old].mean() + 1e-9) / (logs[young].mean() + 1e-9))
@@ -417,57 +376,57 @@ def _weigh_folds(evidence: Evidence) -> Answers:
     yield "fold change", f"in the {len(differ)} most frequent genes {off}", max(differ) <= 0.05
 
 
-def _weigh_range(evidence: Evidence, key: str) -> Answers:
-    values = evidence.need(names.PROJECTION_FILES[key]).select(names.PROJECTION_COLUMNS[key]).to_numpy()
+def _weigh_range(files: Files, key: str) -> Answers:
+    values = _need(files, names.PROJECTION_FILES[key]).select(names.PROJECTION_COLUMNS[key]).to_numpy()
     (low, high), first = _RANGES[key], values[:100]
     true = abs(values.min() - low) < 0.01 and abs(values.max() - high) < 0.01
     found = f"{values.min():.2f} to {values.max():.2f}"
     yield f"range of {key}", f"{found}; in the first 100 rows {first.min():.2f} to {first.max():.2f}", true
 
 
-def _slope(evidence: Evidence, of: pl.Expr, cells: pl.DataFrame) -> tuple[float, float, int]:
+def _slope(files: Files, of: pl.Expr, cells: pl.DataFrame) -> tuple[float, float, int]:
     """Return a mean's change per decade over donors, its p-value, and the donors it rests on."""
     each = cells.group_by(_DONOR).agg(value=of.mean(), n=pl.len()).filter(pl.col("n") >= _LEAST)
-    years, values = each.join(evidence.donors, on=_DONOR).select("years", "value").drop_nulls().to_numpy().T
+    years, values = each.join(_donors(files), on=_DONOR).select("years", "value").drop_nulls().to_numpy().T
     if len(values) < 4 or np.ptp(values) == 0 or np.ptp(years) == 0:
         _lack("cells of enough donors")
     line = stats.linregress(years, values)
     return float(line.slope * 10), float(line.pvalue), len(values)
 
 
-def _weigh_fibers(evidence: Evidence) -> Answers:
-    nuclei = evidence.cells.filter((pl.col(_ASSAY) == names.NUCLEI) & pl.col(_LABEL).is_in(["MF-I", "MF-II"]))
-    change, p_value, n_donors = _slope(evidence, pl.col(_LABEL) == "MF-I", nuclei)
+def _weigh_fibers(files: Files) -> Answers:
+    nuclei = _cells(files).filter((pl.col(_ASSAY) == names.NUCLEI) & pl.col(_LABEL).is_in(["MF-I", "MF-II"]))
+    change, p_value, n_donors = _slope(files, pl.col(_LABEL) == "MF-I", nuclei)
     found = f"in nuclei, over {n_donors} donors {change:+.3f} per decade (p = {p_value:.2f})"
     yield "fiber switch", found, change > 0 and p_value < 0.05
 
 
-def _weigh_fibroblasts(evidence: Evidence) -> Answers:
+def _weigh_fibroblasts(files: Files) -> Answers:
     found, rises = [], []
     for assay in (names.CELLS, names.NUCLEI):
-        cells = evidence.cells.filter(pl.col(_ASSAY) == assay)
-        change, p_value, n_donors = _slope(evidence, pl.col(_LABEL) == "FB", cells)
+        cells = _cells(files).filter(pl.col(_ASSAY) == assay)
+        change, p_value, n_donors = _slope(files, pl.col(_LABEL) == "FB", cells)
         found.append(f"{assay}: {change:+.3f} per decade (p = {p_value:.2f}, {n_donors} donors)")
         rises.append(change > 0 and p_value < 0.05)
     yield "fibroblasts", "; ".join(found), all(rises)
 
 
-def _weigh_sex(evidence: Evidence) -> Answers:
-    genes = evidence.values("XIST", "RPS4Y1")
+def _weigh_sex(files: Files) -> Answers:
+    genes = _values(files, "XIST", "RPS4Y1")
     if len(genes) < 2:
         _lack("XIST and RPS4Y1")
-    cells = evidence.cells.select(_DONOR, names.SEX).with_columns(woman=genes["XIST"], man=genes["RPS4Y1"])
+    cells = _cells(files).select(_DONOR, names.SEX).with_columns(woman=genes["XIST"], man=genes["RPS4Y1"])
     each = cells.group_by(_DONOR).agg(pl.col(names.SEX).first(), pl.col("woman", "man").mean())
     right = each.filter((pl.col("woman") > pl.col("man")) == (pl.col(names.SEX) == names.FEMALE))
     found = f"XIST against RPS4Y1 tells the sex of {len(right)} of {len(each)} donors"
     yield "sex genes", found, len(right) == len(each)
 
 
-def _weigh_aging(evidence: Evidence) -> Answers:
+def _weigh_aging(files: Files) -> Answers:
     found = []
-    for gene, logs in evidence.values("CDKN2A", "TP53").items():
-        cells = evidence.cells.select(_DONOR).with_columns(linear=np.expm1(logs))
-        change, p_value, _ = _slope(evidence, pl.col("linear"), cells)
-        seen = f"in {np.mean(logs > 0):.1%} of cells"
-        found.append(f"{gene}: {seen}, {change:+.3f} per decade (p = {p_value:.2f})")
+    for gene, logs in _values(files, "CDKN2A", "TP53").items():
+        cells = _cells(files).select(_DONOR).with_columns(linear=np.expm1(logs))
+        change, p_value, _ = _slope(files, pl.col("linear"), cells)
+        seen = f"{gene}: in {np.mean(logs > 0):.1%} of cells"
+        found.append(f"{seen}, {change:+.3f} per decade (p = {p_value:.2f})")
     yield "genes of aging", "; ".join(found), None

@@ -14,6 +14,7 @@ from anndata import AnnData
 
 from helpers import files, names
 from helpers.atlas import matrix, stored
+from helpers.atlas.stored import Chosen
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ WAIT = 900  # seconds that a second process waits for the first to convert
 
 def find(folder: Path, key: str) -> Path | None:
     """Return the converted file of a release whose content has this hash, or none; damaged ones are not used."""
-    return next((path for path in _places(folder, key) if _whole(path, key)), None)
+    return next((path for path in _places(folder, key) if path.is_file() and _whole(path, key)), None)
 
 
 @contextmanager
@@ -60,13 +61,7 @@ def store(folder: Path, key: str, adata: AnnData, *, simulation: dict | None) ->
 
 
 def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> None:
-    """Write an AnnData as an uncompressed h5ad, whole or not at all; counts share the index arrays of `X`.
-
-    Raises
-    ------
-    StorageError
-        If it does not fit on the disk, or the place cannot be written.
-    """
+    """Write an AnnData as an uncompressed h5ad, whole or not at all; counts share the index arrays of `X`."""
     bare = AnnData(adata.X, obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
     files.drop_leftovers(path)
     with files.writing(path) as part:
@@ -75,15 +70,14 @@ def write(path: Path, adata: AnnData, *, key: str, simulation: dict | None) -> N
         bare.write_h5ad(part)
         with h5py.File(part, "a") as file:
             if names.COUNTS in adata.layers:
-                layer = adata.layers[names.COUNTS]
-                _write_layer(file, layer, shared=np.shares_memory(layer.indices, adata.X.indices))
+                _write_counts(file, adata.layers[names.COUNTS], adata.X)
             if simulation is not None:
                 file.attrs[names.SIMULATION] = json.dumps(simulation)
             file.attrs[KEY] = f"{FORMAT}:{key}"  # last: a file without it is not whole
 
 
 def read(
-    path: Path, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool
+    path: Path, rows: Chosen, places: Chosen, *, counts: bool
 ) -> tuple[sp.csr_matrix, sp.csr_matrix | None]:
     """Return values and counts of a file that `find` gave: cells ascending, genes in the order wanted, none for all."""
     with h5py.File(path, "r") as file:
@@ -106,8 +100,6 @@ def _places(folder: Path, key: str) -> list[Path]:
 
 
 def _whole(path: Path, key: str) -> bool:
-    if not path.is_file():
-        return False
     try:
         with h5py.File(path, "r") as file:
             same = file.attrs.get(KEY) == f"{FORMAT}:{key}"
@@ -118,10 +110,11 @@ def _whole(path: Path, key: str) -> bool:
         return False
 
 
-def _write_layer(file: h5py.File, held: sp.csr_matrix, *, shared: bool) -> None:
+def _write_counts(file: h5py.File, held: sp.csr_matrix, values: sp.csr_matrix) -> None:
     group = file.require_group("layers").create_group(names.COUNTS)
     group.attrs.update(file["X"].attrs)
     group.create_dataset("data", data=held.data)
+    shared = np.shares_memory(held.indices, values.indices)
     for part in ("indices", "indptr"):  # shared: a hard link, the same array under a second name
         group[part] = file["X"][part] if shared else getattr(held, part)
 

@@ -15,18 +15,10 @@ from helpers import ages, names
 from helpers.errors import ReleaseError
 from helpers.facts import study
 
-TYPES: dict[str, pl.DataType] = {
-    **dict.fromkeys(names.LABEL_COLUMNS, pl.String()),
-    **dict.fromkeys(names.QUALITY_COLUMNS, pl.Float64()),
-    names.N_GENES: pl.Int64(),
-    names.AGE_MIDPOINT: pl.Float64(),
-}
-FEATURE_TYPES: dict[str, pl.DataType] = {
-    names.ENSEMBL: pl.String(),
-    names.SYMBOL: pl.String(),
-    names.N_CELLS: pl.Int64(),
-    names.GENE_IDS: pl.String(),
-}
+TYPES: dict[str, pl.DataType] = dict.fromkeys(names.SAMPLE_COLUMNS, pl.Float64())
+TYPES |= {**dict.fromkeys(names.LABEL_COLUMNS, pl.String()), names.N_GENES: pl.Int64()}
+FEATURE_TYPES: dict[str, pl.DataType] = dict.fromkeys(names.FEATURE_COLUMNS, pl.String())
+FEATURE_TYPES |= {names.N_CELLS: pl.Int64()}
 INDEX_NAMES = (names.INDEX_COLUMN, names.BARCODE, "barcodes", "index", "_index", "cell_id", "cell", "CellID", "Unnamed: 0", "")  # fmt: skip
 LABEL, SOMEBODY, NUMBER, WHOLE, PERCENT, SHARE = ("label", "donor", "number", "whole", "percent", "share")
 _MOST = {PERCENT: 100.0, SHARE: 1.0}  # largest value of a kind
@@ -92,10 +84,8 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
                 notes.append(f"{origin} is not taken for {column.name}: {said}")
                 continue
             made[column.name] = values
-            if origin != column.name:
-                notes.append(f"{column.name} is taken from {origin}")
-            if said:
-                notes.append(f"{origin}: {said}")
+            notes += [f"{column.name} is taken from {origin}"] * (origin != column.name)
+            notes += [f"{origin}: {said}"] * bool(said)
     notes += _read_ages(frame, species, made, refused)
     kept = [
         frame[name].alias(f"{name}_own" if name in TYPES or name in AGE_COLUMNS else name)
@@ -137,11 +127,11 @@ def _read_labels(values: pl.Series, column: Column) -> tuple[pl.Series | None, s
         return None, f"it holds {_few(labels) or 'nothing'}"
     read = labels.replace_strict(table, default=None, return_dtype=pl.String) if given else labels
     lost = int((labels.is_not_null() & read.is_null()).sum())
+    who = ", ".join(sorted(empty))
     if empty and column.kind == SOMEBODY:
-        who = ", ".join(sorted(empty))
         return read, f"{lost:,} cells of {who} belong to nobody in particular and have no donor"
     if empty and not column.labels:
-        return read, f"{lost:,} cells are {', '.join(sorted(empty))}, which says nothing"
+        return read, f"{lost:,} cells are {who}, which says nothing"
     changed = [one for one, found in table.items() if found not in (None, one) and values.name == column.name]
     shown = _few(pl.Series(changed, dtype=pl.String))
     return read, f"{shown} are read as {column.meaning}" if changed else ""
@@ -220,16 +210,14 @@ def map_genes(frame: pl.DataFrame, index: str) -> tuple[pl.DataFrame, list[str]]
     symbols = labels
     if by_id and held and not _is_ensembl(frame[held[0]].cast(pl.String)):
         symbols = frame[held[0]].cast(pl.String).fill_null(labels)
-        notes.append("genes are named by symbol, the file by Ensembl id")
+        notes = ["genes are named by symbol, the file by Ensembl id"]
     elif by_id:
         table = study.genes()
         known = labels.str.split(".").list.first()  # with or without a version
         known = known.replace_strict(table["ensembl_id"], table["symbol"], default=None)
         symbols = known.fill_null(labels)
-        n_known = len(known) - known.null_count()
-        notes.append(
-            f"{n_known:,} of {len(known):,} genes are named by the study's table, the file gives Ensembl ids only"
-        )
+        named = f"{known.count():,} of {len(known):,} genes are named by the study's table"
+        notes = [f"{named}, the file gives Ensembl ids only"]
     made = {}
     ids = [name for name in ENSEMBL_COLUMNS if name in frame.columns and _is_ensembl(frame[name])]
     if names.ENSEMBL not in frame.columns and (by_id or ids):
@@ -247,9 +235,7 @@ def species_of(stated: Iterable[str], genes: Iterable[str]) -> str:
     if said:
         return said.pop() if len(said) == 1 else OTHER
     prefixes = [found[1] for gene in genes if (found := _ENSEMBL.match(gene))]
-    if not prefixes:
-        return ages.HUMAN
-    most = max(set(prefixes), key=prefixes.count)
+    most = max(set(prefixes), key=prefixes.count, default="")
     return {"": ages.HUMAN, "MUS": ages.MOUSE}.get(most, OTHER)
 
 
@@ -281,23 +267,18 @@ def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
 def make_unique(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return `labels` made unique the way anndata does, and a note on those that came more than once."""
     index = pd.Index(labels, dtype=object)
-    if index.is_unique:
-        return list(labels), []
     twice = sorted(set(index[index.duplicated()]))
     note = f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
-    return list(make_index_unique(index)), [note]
+    return (list(make_index_unique(index)), [note]) if twice else (list(labels), [])
 
 
 def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
     """Return the column that pandas or another writer used as the row index, or none."""
     data = set(known)
     columns = set(schema.names) - data
-    block = (schema.metadata or {}).get(b"pandas")
-    if block:
-        for name in json.loads(block).get("index_columns", []):
-            if isinstance(name, str) and name in columns:
-                return name
-    return next((name for name in INDEX_NAMES if name in columns), None)
+    block = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    stated = [name for name in block.get("index_columns", []) if isinstance(name, str)]
+    return next((name for name in (*stated, *INDEX_NAMES) if name in columns), None)
 
 
 def type_columns(
@@ -305,22 +286,18 @@ def type_columns(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return `frame` with the columns of `types` first and typed, and those that it does not have."""
     missing = [name for name in types if name not in frame.columns]
-    wrong, wanted = [], []
-    for name, dtype in types.items():
-        if name in missing:
-            wanted.append(pl.lit(None, dtype).alias(name))
-            continue
-        column = frame[name]
-        cast = _as_type(column, dtype)
-        lost = cast.null_count() - column.null_count()
-        if lost:
-            first = column.filter(cast.is_null() & column.is_not_null())[0]
-            wrong.append(f"{name!r} should be {dtype}, but {lost:,} values are not, first {first!r}")
-        wanted.append(cast)
+    wrong, wanted = [], {name: pl.lit(None, dtype).alias(name) for name, dtype in types.items()}
+    for name in (name for name in types if name not in missing):
+        column, cast = frame[name], _as_type(frame[name], types[name])
+        lost = column.filter(cast.is_null() & column.is_not_null())
+        if len(lost):
+            found = f"{len(lost):,} values are not, first {lost[0]!r}"
+            wrong.append(f"{name!r} should be {types[name]}, but {found}")
+        wanted[name] = cast
     if wrong:
         msg = f"{origin}: " + "; ".join(wrong) + ". Fetch the file again, or convert those columns."
         raise ReleaseError(msg)
-    return frame.select(*wanted, pl.exclude(list(types))) if frame.width else pl.DataFrame(wanted), missing
+    return frame.select(*wanted.values(), pl.exclude(list(types))), missing
 
 
 def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
@@ -349,18 +326,15 @@ def contradicting(obs: pl.DataFrame) -> list[str]:
 def look(obs: pl.DataFrame, barcodes: pl.Series) -> list[str]:
     """Return notes on cells and donors that are not who they seem."""
     notes = []
-    twice = barcodes.filter(barcodes.is_duplicated())
+    twice, others = barcodes.filter(barcodes.is_duplicated()), contradicting(obs)
     if len(twice):
-        notes.append(
-            f"{len(twice):,} cells share a barcode, first {twice[0]!r}; AnnData gets them made unique by a suffix"
-        )
-    others = contradicting(obs)
+        found = f"{len(twice):,} cells share a barcode, first {twice[0]!r}"
+        notes.append(f"{found}; AnnData gets them made unique by a suffix")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        notes.append(
-            f"{len(others):,} donors have another age group or sex than the study's table states: "
-            f"{', '.join(others[:_SHOWN])}{more}; their published exact ages are not used"
-        )
+        found = f"{len(others):,} donors have another age group or sex than the study's table states"
+        shown = f"{', '.join(others[:_SHOWN])}{more}"
+        notes.append(f"{found}: {shown}; their published exact ages are not used")
     return notes
 
 

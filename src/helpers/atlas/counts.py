@@ -16,6 +16,7 @@ MOST = 2**31 - 1  # molecules that a count of 32 bits holds
 LARGEST_LOG = 20.0  # log1p of any count per ten thousand or per million stays far below
 SAMPLED = 20_000
 ROUNDING = 5e-7  # relative error of a float32 value after scaling and log, a few units in the last place
+REMEDY = "Give raw counts, or natural log1p of counts per ten thousand."
 DOUBTFUL = 0.3  # molecules; a value less certain than this waits until the unit is known better
 
 
@@ -38,11 +39,9 @@ def recover(
     barcodes
         Names of the cells for messages; row numbers otherwise.
     totals
-        Molecules per cell as recorded elsewhere, NaN where unknown. Settles cells without a single molecule of any
-        gene; not believed where it disagrees with the values.
+        Molecules per cell as recorded elsewhere, NaN where unknown; not believed where the values disagree.
     units
-        Normalized value of one molecule per cell, if known. Needed where `values` hold a few genes only; then
-        nothing else is tried.
+        Normalized value of one molecule per cell, for a few genes of each; then nothing else is tried.
 
     Raises
     ------
@@ -62,36 +61,39 @@ def recover(
     if held.nnz and scan(held.data)[4]:  # zeros that are stored
         held = held.copy()
         held.eliminate_zeros()
-    negative, broken, fraction, largest, _ = scan(held.data)
 
     def label(row: int) -> str:
         return f"{row:,}" if barcodes is None else f"{barcodes[row]!r}"
 
-    for place, saw, cause in (
-        (broken, "a value that is not a number", "The file is damaged or a step divided by zero."),
-        (negative, "a negative value", "Values were scaled, centered or corrected."),
-    ):
-        if place >= 0:
-            msg = (
-                f"counts cannot be recovered: {saw}, {held.data[place]:.4g}, first in cell "
-                f"{label(row_of(held, place))}. {cause} Give raw counts, or log1p of counts per ten thousand."
-            )
-            raise CountsError(msg)
-    if fraction < 0 and largest > MOST:
-        msg = (
-            f"the largest count, {largest:,.0f}, is more than {MOST:,}: no molecules of a cell are that many."
-        )
-        raise CountsError(msg)
-    if fraction < 0:
+    if _are_whole(held, label):
         return matrix.csr(held.data.astype(np.int32), held.indices, held.indptr, held.shape)
-    if largest > LARGEST_LOG:
-        msg = (
-            f"values are neither whole counts nor log1p of normalized counts: the largest is {largest:.4g}, and "
-            f"{held.data[fraction]:.4g} in cell {label(row_of(held, fraction))} is not whole. They may be normalized "
-            f"without log, or corrected. Give raw counts, or log1p of counts per ten thousand."
-        )
-        raise CountsError(msg)
     return _invert(held, label, totals, units)
+
+
+def _are_whole(held: sp.csr_matrix, label: Callable[[int], str]) -> bool:
+    """Tell whole counts from logarithms; refuse what is neither."""
+
+    def show(place: int) -> str:
+        return f"{held.data[place]:.4g}, first in cell {label(row_of(held, place))}"
+
+    found, (negative, broken, fraction, largest, _) = None, scan(held.data)
+    if broken >= 0:
+        found = (
+            f"a value that is not a number, {show(broken)}. The file is damaged or a step divided by zero."
+        )
+    elif negative >= 0:
+        found = f"a negative value, {show(negative)}. Values were scaled, centered or corrected."
+    elif fraction < 0 and largest > MOST:
+        found = f"the largest, {largest:,.0f}, is more than {MOST:,}: no molecules of a cell are that many."
+    elif fraction >= 0 and largest > LARGEST_LOG:
+        found = (
+            f"values are neither whole counts nor log1p of normalized counts: the largest is {largest:.4g}, and one is "
+            f"not whole, {show(fraction)}. They may be normalized without log, or corrected."
+        )
+    if found:
+        msg = f"counts cannot be recovered: {found} {REMEDY}"
+        raise CountsError(msg)
+    return fraction < 0
 
 
 def unit_from_totals(least: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -138,9 +140,7 @@ def _invert(
 
 def smallest_values(held: sp.csr_matrix) -> np.ndarray:
     """Return the smallest normalized value above zero of each cell, NaN for an empty cell."""
-    lengths = np.diff(held.indptr)
-    least = np.full(held.shape[0], np.nan)
-    filled = lengths > 0
+    filled, least = np.diff(held.indptr) > 0, np.full(held.shape[0], np.nan)
     if filled.any():
         least[filled] = np.expm1(np.minimum.reduceat(held.data, held.indptr[:-1][filled]).astype(np.float64))
     return least
@@ -168,19 +168,16 @@ def _refuse(
     ratio = x / x.min()
     worst = int(np.argmax(np.abs(ratio - np.rint(ratio))))
     cause = "They may be corrected, smoothed, integrated or averaged."
-    for other, said in (
-        (data, "They look normalized but not log-transformed."),
-        (np.exp2(data) - 1, "They look like log2."),
-    ):
+    others = {"normalized but not log-transformed": data, "like log2": np.exp2(data) - 1}
+    for look, other in others.items():
         parts = other / other.min()
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
-            cause = said
+            cause = f"They look {look}."
     how = "its known size factor" if known else f"the smallest taken for 1 to {MOST_MOLECULES} molecules"
     msg = (
         f"values are not log1p of normalized counts in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: "
         f"with {how}, not all are whole. For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, "
-        f"{data.min():.4g} (largest residual {residual[row]:.3g}). {cause} Give raw counts, or natural log1p of counts "
-        f"per ten thousand."
+        f"{data.min():.4g} (largest residual {residual[row]:.3g}). {cause} {REMEDY}"
     )
     raise CountsError(msg)
 
@@ -260,10 +257,7 @@ def _invert_cell(data: np.ndarray, step: float, x: np.ndarray, slack: np.ndarray
 
 @kernel
 def _mostly_multiples(molecules: np.ndarray, k: int) -> bool:
-    """Whether far more values than chance allows are multiples of `k`: then one molecule was one, and a few are off.
-
-    Whole counts with a half added to one gene would else pass as twice the counts.
-    """
+    """Whether far more than chance allows are multiples of `k`: a half added to one gene would else double all."""
     multiples = 0
     for count in molecules:
         multiples += count % k == 0

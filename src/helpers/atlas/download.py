@@ -94,18 +94,16 @@ class _Work:
     def require_pace(self) -> None:
         """Give a file up whose bytes come too slowly, over however many connections."""
         now, (start, before) = time.monotonic(), self.pace
-        if now - start < _WINDOW:
-            return
-        if self.done - before < _SLOWEST * _WINDOW:
-            msg = f"the server sends less than {_SLOWEST:,} bytes a second; what came is kept"
-            raise _FileError(msg)
-        self.pace = (now, self.done)
+        if now - start >= _WINDOW:
+            if self.done - before < _SLOWEST * _WINDOW:
+                msg = f"the server sends less than {_SLOWEST:,} bytes a second; what came is kept"
+                raise _FileError(msg)
+            self.pace = (now, self.done)
 
     def hide(self, text: str) -> str:
         """Return a text without the token, and addresses without what stands before an @."""
-        if isinstance(self.api.token, str):
-            text = text.replace(self.api.token, "***")
-        return re.sub(r"//[^/\s]*@", "//", text)
+        shown = text.replace(self.api.token, "***") if self.api.token else text
+        return re.sub(r"//[^/\s]*@", "//", shown)
 
     def first_line(self, error: BaseException) -> str:
         """Return the first line of an error's message."""
@@ -127,11 +125,10 @@ def download(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Fetch the twelve files of a release into `folder`.
+    """Fetch the twelve files of a release into `folder`; what is whole is kept, what was cut off goes on.
 
-    Files that are there and whole are kept. A file that is cut off continues where it stopped, in this call or in
-    the next one. A file gets its name only after its size and hash are those the hub states. No more is written than
-    the hub announced, links are not followed, and a second download into the same folder is refused while one runs.
+    A file gets its name only after its size and hash are those the hub states. No more is written than the hub
+    announced, links are not followed, and a second download into the same folder is refused while one runs.
 
     Parameters
     ----------
@@ -175,13 +172,9 @@ def download(
                 f"{len(faults)} of {len(remotes)} files could not be fetched whole: {'; '.join(faults)}. Whole files are "
                 "kept: run the same download again."
             )
-        record = {
-            "repository": repository,
-            "revision": revision or "main",
-            "commit": work.commit,
-            "downloaded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "files": {remote.name: {"size": remote.size, remote.kind: remote.hash} for remote in remotes},
-        }
+        record = {"repository": repository, "revision": revision or "main", "commit": work.commit}
+        record["downloaded"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        record["files"] = {one.name: {"size": one.size, one.kind: one.hash} for one in remotes}
         files.write_json(folder / RECORD, record)
     return record
 
@@ -195,8 +188,9 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
     except (*_NO_ANSWER, *_NONSENSE) as error:
         work.fail(_explain(work, error, revision), error)
     if not re.fullmatch(r"[0-9a-f]{40}", str(commit)):
-        named = str(commit)[:60]
-        work.fail(f"{api.endpoint} names no commit of {repository} but {named!r}. Check --endpoint.")
+        work.fail(
+            f"{api.endpoint} names no commit of {repository} but {str(commit)[:60]!r}. Check --endpoint."
+        )
     work.commit = commit
     missing = [name for name in names.RELEASE_FILES if name not in listed]
     if missing:
@@ -216,9 +210,9 @@ def _describe(work: _Work, listed: Any) -> _Remote:
         try:
             stated = huggingface_hub.get_hf_file_metadata(url, token=work.api.token, timeout=30)
             size, value = stated.size, stated.etag
-        except (*_NO_ANSWER, *_NONSENSE) as error:
-            if isinstance(error, GatedRepoError):
-                work.fail(_explain(work, error), error)
+        except GatedRepoError as error:
+            work.fail(_explain(work, error), error)
+        except (*_NO_ANSWER, *_NONSENSE):
             size = None  # a mirror of files alone
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
         work.fail(
@@ -238,8 +232,7 @@ def _alone(work: _Work) -> Iterator[None]:
         except filelock.Timeout:
             work.fail(f"another download is filling {work.folder}. Wait for it, or give another folder.")
         except (OSError, NotImplementedError) as error:
-            said = work.first_line(error)
-            work.fail(f"{path} cannot be made ({said}). Give another folder.", error)
+            work.fail(f"{path} cannot be made ({work.first_line(error)}). Give another folder.", error)
         held.callback(path.unlink, missing_ok=True)
         yield
 
@@ -251,11 +244,10 @@ def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         recorded = {}
     lost = []
-    for name in (remote.name for remote in wanted):
-        path, known = work.folder / name, recorded.get(name, {})
+    for name in (remote.name for remote in wanted if os.path.lexists(work.folder / remote.name)):
+        known = recorded.get(name, {})
         fetched = _Remote(name, known.get("size"), known.get("sha256") or known.get("git_sha1") or "")
-        if (path.exists() or path.is_symlink()) and not fetched.matches(path):
-            lost.append(name)
+        lost += [name] * (not fetched.matches(work.folder / name))
     if lost:
         work.fail(
             f"{work.folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
@@ -264,10 +256,8 @@ def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
 
 
 def _require_space(work: _Work, wanted: list[_Remote]) -> None:
-    parts = [work.part(remote) for remote in wanted]
-    held = sum(part.lstat().st_size for part in parts if part.is_file())
-    work.total = sum(remote.size for remote in wanted)
-    free = shutil.disk_usage(work.folder).free
+    held = sum(part.lstat().st_size for part in map(work.part, wanted) if part.is_file())
+    work.total, free = sum(remote.size for remote in wanted), shutil.disk_usage(work.folder).free
     needed = work.total - held + _SPARE
     if wanted and free < needed:
         work.fail(
@@ -280,11 +270,9 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
     """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
     # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
-    strange = part.is_symlink() or (part.exists() and not part.is_file())
-    if strange or (part.exists() and part.stat().st_nlink > 1):
-        return (
-            f"{remote.name}: {part} is a link or no plain file, which a download never writes to. Remove it"
-        )
+    if os.path.lexists(part) and (part.is_symlink() or not part.is_file() or part.stat().st_nlink > 1):
+        fault = "is a link or no plain file, which a download never writes to. Remove it"
+        return f"{remote.name}: {part} {fault}"
     try:
         part.touch()
         work.advance(part.stat().st_size)
@@ -302,11 +290,8 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
         what = "is not there (404)" if status == 404 else f"was refused ({status})"
         return f"{remote.name} {what} at commit {work.commit[:12]}"
     except (OfflineModeIsEnabled, _TRANSPORT) as error:
-        kept = part.lstat().st_size
-        work.fail(
-            f"{remote.name}: {_explain(work, error)} {kept:,} of {remote.size:,} bytes are kept: run it again to go on.",
-            error,
-        )
+        kept = f"{part.lstat().st_size:,} of {remote.size:,} bytes are kept: run it again to go on."
+        work.fail(f"{remote.name}: {_explain(work, error)} {kept}", error)
     except (OSError, _FileError) as error:
         return f"{remote.name}: {work.first_line(error)}"
     for older in work.folder.glob(f".{remote.name}.*.part"):
@@ -356,8 +341,8 @@ def _receive(work: _Work, remote: _Remote, part: Path, held: int) -> None:
             size += len(block)
             if size > remote.size:
                 stream.truncate(0)
-                web_page = "text/html" in answer.headers.get("Content-Type", "")
-                what = "a web page (a login of this network?)" if web_page else "something longer"
+                page = "text/html" in answer.headers.get("Content-Type", "")
+                what = "a web page (a login of this network?)" if page else "something longer"
                 msg = f"{what} came in place of the {remote.size:,} bytes of the hub, and was removed"
                 raise _FileError(msg)
             stream.write(block)
@@ -369,17 +354,13 @@ def _explain(work: _Work, error: BaseException, revision: str | None = None) -> 
     """Say in words why the hub did not answer with a dataset, and what to do."""
     name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
     if isinstance(error, GatedRepoError):
-        told = (
-            "the token given has none" if work.api.token else "--token or HF_TOKEN gives that of an account"
-        )
-        return (
-            f"{name} is gated: its owner grants access on its page, and {told}. Ask there, then run it again."
-        )
+        given = "the token given has none"
+        token = given if work.api.token else "--token or HF_TOKEN gives that of an account"
+        return f"{name} is gated: its owner grants access on its page, and {token}. Ask there, then run it again."
     if isinstance(error, RevisionNotFoundError):
         return f"{name} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
-        remedy = "Check owner and name; a private one needs --token or HF_TOKEN."
-        return f"there is no public dataset {name!r} at {hub}. {remedy}"
+        return f"there is no public dataset {name!r} at {hub}. Check owner and name; a private one needs --token or HF_TOKEN."
     if isinstance(error, HfHubHTTPError):
         return f"the hub at {hub} refused: {work.first_line(error)}. Try again later."
     if type(error).__name__ == "TooManyRedirects":

@@ -1,6 +1,5 @@
 """An h5ad as a source: the portal's, or any that follows the CELLxGENE schema or less."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -16,8 +15,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from helpers import ages, files, names
-from helpers.atlas import columns, counts, reader, stored
-from helpers.errors import MusclebookError, SourceError
+from helpers.atlas import columns, counts, matrix, reader, stored
+from helpers.atlas.stored import Chosen
+from helpers.errors import SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
 TARGET = 1e4  # molecules a cell is scaled to before the log, where only counts are held
@@ -57,20 +57,18 @@ class H5ad(reader.Atlas):
             dense = value.toarray() if sp.issparse(value) else np.asarray(value)
             return np.ascontiguousarray(dense, dtype=np.float32)
 
-    def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
+    def estimate_values(self, rows: Chosen, places: Chosen) -> int:
         """Return about how many values these rows and genes hold."""
         with self._open() as file:
             node = file[self._values]
-            shape = stored.shape_of(node)
-            if isinstance(node, h5py.Dataset):
-                held = int(shape[0] * shape[1] * np.mean(stored.sample(node) != 0)) + 1
-            else:
-                held = node["data"].shape[0]
+            shape, dense = stored.shape_of(node), isinstance(node, h5py.Dataset)
+            filled = shape[0] * shape[1] * np.mean(stored.sample(node) != 0) if dense else 0
+            held = int(filled) + 1 if dense else node["data"].shape[0]
         n_rows = shape[0] if rows is None else len(rows)
         whole = n_rows * held / max(shape[0], 1)  # a few genes may be the fullest ones
         return int(whole if places is None else min(whole, n_rows * len(places)))
 
-    def read_csr(self, rows: np.ndarray | None, places: np.ndarray | None, **_: Any) -> sp.csr_matrix:
+    def read_csr(self, rows: Chosen, places: Chosen, **_: Any) -> sp.csr_matrix:
         """Return log-normalized expression; made from counts where the file holds nothing else."""
         with self._open() as file:
             if not self._derived:
@@ -83,7 +81,7 @@ class H5ad(reader.Atlas):
         held.data = np.log1p(held.data * np.repeat(factors, np.diff(held.indptr))).astype(np.float32)
         return held if places is None else held[:, places].tocsr()
 
-    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix | None:
+    def read_counts(self, rows: Chosen, places: Chosen) -> sp.csr_matrix | None:
         """Return the counts that the file holds for these cells and genes, or none."""
         if self._counts is None:
             return None
@@ -95,7 +93,7 @@ class H5ad(reader.Atlas):
         barcodes = self.obs[names.BARCODE]
         return counts.recover(held, barcodes=(barcodes if rows is None else barcodes[rows]).to_list())
 
-    def _require_finite(self, held: sp.csr_matrix, rows: np.ndarray | None) -> None:
+    def _require_finite(self, held: sp.csr_matrix, rows: Chosen) -> None:
         place = counts.scan(held.data)[1]
         if place >= 0:
             row = counts.row_of(held, place)
@@ -109,21 +107,10 @@ class H5ad(reader.Atlas):
     @contextmanager
     def _open(self) -> Iterator[h5py.File]:
         """Open the file; whatever cannot be read in it is said in words, with its name."""
-        try:
-            with h5py.File(self.path, "r") as file:
-                yield file
-        except (MusclebookError, MemoryError):
-            raise
-        except Exception as problem:
-            size = self.path.stat().st_size if self.path.exists() else 0
-            said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
-            reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
-            hint = (
-                files.pointer_hint(self.path)
-                or " It is damaged, cut short, or no .h5ad: fetch or write it again."
-            )
-            msg = f"{self.path} ({size:,} bytes) cannot be read as HDF5: {reason}.{hint}"
-            raise SourceError(msg) from problem
+        remedy = "It is damaged, cut short, or no .h5ad: fetch or write it again."
+        guard = matrix.reading(self.path, "HDF5", fault=SourceError, remedy=remedy)
+        with guard, h5py.File(self.path, "r") as file:
+            yield file
 
     def _require_groups(self, file: h5py.File) -> None:
         values = "X" in file or "raw/X" in file or len(file.get("layers", ()))
@@ -171,9 +158,9 @@ class H5ad(reader.Atlas):
         if frame.height != rows:
             msg = f"{self.path}: obs has {frame.height:,} rows, {self._values} has {rows:,}. Fetch the file again."
             raise SourceError(msg)
-        known = self.var[names.ENSEMBL].drop_nulls()
-        known = known if len(known) else self.var[names.GENE]
-        self.species = columns.species_of(_stated_organisms(file, frame), known)
+        ids = self.var[names.ENSEMBL].drop_nulls()
+        genes = ids if len(ids) else self.var[names.GENE]
+        self.species = columns.species_of(_stated_organisms(file, frame), genes)
         if self.species != ages.HUMAN:
             self.notes.append(f"the organism is {self.species}: chapters of human donors do not fit")
         self.simulation = _read_simulation(file, frame)
@@ -181,8 +168,7 @@ class H5ad(reader.Atlas):
         self.notes += notes
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=self.name)
         self.notes += columns.look(typed, barcodes)
-        copies = _says(frame, PRIMARY, ["false"])
-        if copies:
+        if copies := _says(frame, PRIMARY, ["false"]):
             self.notes.append(f"{copies:,} cells are copies of cells of other data sets ({PRIMARY} is False)")
         empty = [name for name in columns.TYPES if typed[name].null_count() == typed.height]
         missing += [name for name in empty if name not in missing]
@@ -219,10 +205,9 @@ class H5ad(reader.Atlas):
         places = known.get_indexer(columns.make_unique(index.to_list())[0])
         if (places >= 0).all():
             return places
-        self.notes.append(
-            f"{self._counts} lacks genes of {self._values}: counts are recovered from {self._values}"
-        )
-        self._counts = None
+        lacking, self._counts = self._counts, None
+        values = self._values
+        self.notes.append(f"{lacking} lacks genes of {values}: counts are recovered from {values}")
         return None
 
     def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> pl.DataFrame:
@@ -234,13 +219,11 @@ class H5ad(reader.Atlas):
             raise SourceError(msg)
         held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
         for name in table.columns.drop(index, errors="ignore"):
-            column = _to_polars(str(name), table[name])
+            column = held[str(name)] = _to_polars(str(name), table[name])
             if column is None:
                 found = f"{group.name}/{name} holds {table[name].dtype}"
                 self.notes.append(f"{found}, which no table here can take: left out")
-            else:
-                held[str(name)] = column
-        return pl.DataFrame(held)
+        return pl.DataFrame([column for column in held.values() if column is not None])
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
@@ -249,16 +232,16 @@ class H5ad(reader.Atlas):
             with suppress(SourceError, TypeError):
                 if node is not None and stored.kind_of(node) and stored.shape_of(node)[0] == self.obs.height:
                     found[key.casefold()] = key
-        wanted = {name.casefold() for name in names.PROJECTION_FILES} - set(found)
-        for key in (key for key in file.get("obsm", ()) if key.casefold() in wanted):
-            cells = f"{self.obs.height:,} cells"
-            self.notes.append(f"obsm/{key} is no map of {cells} in numbers and is left out")
+        known = {name.casefold() for name in names.PROJECTION_FILES}
+        lost = [key for key in file.get("obsm", ()) if key.casefold() in known - set(found)]
+        what = f"is no map of {self.obs.height:,} cells in numbers and is left out"
+        self.notes += [f"obsm/{key} {what}" for key in lost]
         return found
 
 
-def _genes_of(matrix: str, file: h5py.File) -> h5py.Group:
+def _genes_of(values: str, file: h5py.File) -> h5py.Group:
     """Return the table of the genes of a matrix."""
-    return file["raw/var" if matrix == "raw/X" and "raw/var" in file else "var"]
+    return file["raw/var" if values == "raw/X" and "raw/var" in file else "var"]
 
 
 def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
@@ -275,9 +258,8 @@ def _unstructured(file: h5py.File, name: str) -> str | None:
     """Return a single value that a file holds beside its tables, as text."""
     node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
     value = node[()] if isinstance(node, h5py.Dataset) and not node.shape else None
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return None if value is None else str(value)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return None if value is None else text
 
 
 def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:
@@ -315,6 +297,5 @@ def _read_simulation(file: h5py.File, obs: pl.DataFrame) -> dict[str, Any] | Non
     if said is None:
         return {} if _says(obs, names.SIMULATED, ["true", "1"]) else None
     with suppress(ValueError):
-        found = json.loads(said)
-        return found if isinstance(found, dict) else {}
+        return matrix.parse_object(said)
     return {}

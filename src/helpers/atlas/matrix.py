@@ -1,12 +1,13 @@
 """The expression matrix, dense columns on disk, read in blocks into CSR: never dense as a whole."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,9 +18,11 @@ import scipy.sparse as sp
 from helpers import budget as memory
 from helpers import files
 from helpers.atlas.columns import find_index
-from helpers.errors import ReleaseError
+from helpers.atlas.stored import Chosen
+from helpers.errors import MusclebookError, ReleaseError
 from helpers.kernels import kernel
 
+AGAIN = "Fetch it again with `musclebook download`."
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
@@ -33,6 +36,7 @@ PIECE_BYTES = 5  # one-byte column, float32 value, before they are joined
 
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
 KINDS = ("negative", "infinite", "NaN")
+UNREADABLE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RecursionError)
 
 
 @dataclass
@@ -104,11 +108,11 @@ def _join(first, offsets, values, counts, begin, start, stop, cursor, indices, d
 class Expression:
     """A Parquet file of one numeric column per gene, and its metadata."""
 
-    def __init__(self, path: str, footer: pq.FileMetaData) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        # read once: parsing 29,400 column descriptions takes longer than reading three genes
-        self.footer = footer
-        self.n_rows = footer.num_rows
+        with reading(path):  # once: parsing 29,400 column descriptions takes longer than reading three genes
+            self.footer = pq.read_metadata(path)
+        self.n_rows = self.footer.num_rows
         self._shared, self._lock = self._open(), threading.Lock()  # opening, too, looks at every column
 
     def read(self, columns: Sequence[int]) -> pa.Table:
@@ -123,12 +127,7 @@ class Expression:
         return pq.ParquetFile(self.path, metadata=self.footer, pre_buffer=False)
 
     def read_csr(
-        self,
-        columns: np.ndarray,
-        *,
-        rows: np.ndarray | None,
-        labels: Callable[[int], str],
-        budget: str | int,
+        self, columns: np.ndarray, *, rows: Chosen, labels: Callable[[int], str], budget: str | int
     ) -> sp.csr_matrix:
         """Return the columns as CSR float32, reading a block at a time on two threads."""
         n_rows, width = self.n_rows if rows is None else len(rows), block_width(self.n_rows)
@@ -169,27 +168,40 @@ def block_width(n_rows: int) -> int:
 
 
 @contextmanager
-def reading(path: str | Path, kind: str = "Parquet") -> Iterator[None]:
-    """Say in words why a file of a release cannot be read."""
+def reading(
+    path: Path, kind: str = "Parquet", *, fault: type[MusclebookError] = ReleaseError, remedy: str = AGAIN
+) -> Iterator[None]:
+    """Say in words, with its name and size, why a file cannot be read."""
     try:
         yield
-    except (ValueError, OSError, RecursionError, pa.ArrowException, pl.exceptions.PolarsError) as problem:
-        size = Path(path).stat().st_size if Path(path).exists() else 0
-        reason = " ".join(str(problem).split())
-        remedy = files.pointer_hint(Path(path)) or " Fetch it again with `musclebook download`."
-        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{remedy}"
-        raise ReleaseError(msg) from problem
+    except (MusclebookError, MemoryError):
+        raise
+    except Exception as problem:
+        size = path.stat().st_size if path.exists() else 0
+        said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
+        reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
+        hint = files.pointer_hint(path) or f" {remedy}"
+        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{hint}"
+        raise fault(msg) from problem
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """Return what a JSON file of a release says, which is always an object."""
+    found = json.loads(text)
+    if isinstance(found, dict):
+        return found
+    msg = f"the file holds a {type(found).__name__}, not an object"
+    raise ValueError(msg)
 
 
 def _read(file: pq.ParquetFile, columns: Sequence[int], *, threads: bool = False) -> pa.Table:
     groups = list(range(file.metadata.num_row_groups))
-    wanted = [int(column) for column in columns]
-    table = file.reader.read_row_groups(groups, column_indices=sorted(set(wanted)), use_threads=threads)
-    place = {column: i for i, column in enumerate(sorted(set(wanted)))}
-    return table.select([place[column] for column in wanted])
+    ordered, places = np.unique(columns, return_inverse=True)
+    table = file.reader.read_row_groups(groups, column_indices=ordered.tolist(), use_threads=threads)
+    return table.select(places.tolist())
 
 
-def _load(file: pq.ParquetFile, columns: np.ndarray, rows: np.ndarray | None, block: np.ndarray) -> None:
+def _load(file: pq.ParquetFile, columns: np.ndarray, rows: Chosen, block: np.ndarray) -> None:
     """Copy columns into the rows of `block`, a few at a time."""
     for start in range(0, len(columns), READ_COLUMNS):
         table = _read(file, columns[start : start + READ_COLUMNS])
@@ -208,21 +220,16 @@ def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Pi
     counts = np.zeros(n_rows, np.uint16)
     j, i = _count(block, counts)
     if j >= 0:
-        refuse_value(labels(first + j), block[j, i], i)
+        msg = (
+            f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, which is not a number that can be "
+            "read. Fetch the file again, or run `musclebook validate` to list every such gene."
+        )
+        raise ReleaseError(msg)
     total = int(counts.sum(dtype=np.int64))
     tiles = np.zeros(-(-n_rows // TILE_ROWS), np.int64)
     piece = Piece(first, np.empty(total, np.uint8), np.empty(total, np.float32), counts, tiles)
     _fill(block, counts, piece.offsets, piece.values, tiles)
     return piece
-
-
-def refuse_value(gene: str, value: float, row: int) -> NoReturn:
-    """Refuse a value that is missing or not finite."""
-    msg = (
-        f"the expression of gene {gene} is {value} in row {row:,}, which is not a number that can be read. Fetch the "
-        f"file again, or run `musclebook validate` to list every such gene."
-    )
-    raise ReleaseError(msg)
 
 
 def _assemble(pieces: list[Piece], n_rows: int, n_columns: int) -> sp.csr_matrix:
@@ -239,8 +246,7 @@ def _assemble(pieces: list[Piece], n_rows: int, n_columns: int) -> sp.csr_matrix
     def join(tile: int) -> None:
         start, stop = tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, n_rows)
         for piece in pieces:
-            begin = piece.tiles[tile]
-            where = begin, start, stop
+            where = piece.tiles[tile], start, stop
             _join(piece.first, piece.offsets, piece.values, piece.counts, *where, cursor, indices, data)
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -260,9 +266,6 @@ def csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[
     return matrix
 
 
-# One pass over the whole file: what its columns and rows hold
-
-
 @dataclass
 class Scan:
     """What the rows (cells) and columns (genes) of an expression file hold."""
@@ -273,19 +276,13 @@ class Scan:
     cell_sum: np.ndarray  # of expm1 of the values of each cell
     cell_min: np.ndarray  # smallest and largest value above zero of each cell, 0 for an empty one
     cell_max: np.ndarray
-    found: (
-        np.ndarray
-    )  # of each gene: values above zero, not whole, of each kind of fault; first row of each kind
-
-    @property
-    def gene_cells(self) -> np.ndarray:
-        """Values above zero of each gene."""
-        return self.found[:, 0]
+    # of each gene: values above zero, not whole, of each kind of fault; first row of each kind
+    found: np.ndarray
 
     @property
     def zero_share(self) -> float:
         """Share of zeros in the whole matrix."""
-        return 1 - int(self.gene_cells.sum()) / max(len(self.cell_genes) * len(self.genes), 1)
+        return 1 - int(self.found[:, 0].sum()) / max(len(self.cell_genes) * len(self.genes), 1)
 
     @property
     def is_numeric(self) -> bool:
@@ -319,7 +316,7 @@ def _add_values(values, genes, total, low, high, found):
 
 def scan(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
     """Read every value of an expression file once, a block of columns at a time; its index is left out."""
-    expression = Expression(str(path), pq.read_metadata(path))
+    expression = Expression(Path(path))
     schema, n_cells = expression.footer.schema.to_arrow_schema(), expression.n_rows
     index = find_index(schema, known=())
     wanted = [(at, name) for at, name in enumerate(schema.names) if name != index]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from helpers import ages, names
 from helpers import budget as memory
 from helpers.atlas import cache, columns, matrix
 from helpers.atlas import counts as molecules
+from helpers.atlas.stored import Chosen
 from helpers.errors import CountsError, SourceError, TableError
 
 Choice = pl.Expr | pl.Series | np.ndarray | Sequence[bool]
@@ -30,20 +32,16 @@ class Atlas:
     kind: str
     name: str
     path: Path
-    key: str
-    """Hash of what the source holds."""
+    key: str  #: Hash of what the source holds.
+    #: One row a cell: barcode, the 16 columns of the release (null where absent), then what else there is.
     obs: pl.DataFrame
-    """One row a cell: barcode, the 16 columns of the release (null where absent), then what else there is."""
+    #: One row a gene: its name here, then ENSEMBL, SYMBOL, n_cells, gene_ids and what else there is.
     var: pl.DataFrame
-    """One row a gene: its name here, then ENSEMBL, SYMBOL, n_cells, gene_ids and what else there is."""
-    missing: list[str]
-    """Columns, files and projections that the source does not have."""
-    notes: list[str]
-    """What was made, converted, matched or renamed while the source was opened."""
+    missing: list[str]  #: Columns, files and projections that the source does not have.
+    notes: list[str]  #: What was made, converted, matched or renamed while the source was opened.
+    #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
     species: str
-    """``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human."""
-    simulation: dict[str, Any] | None
-    """What the source says of how it was made up; none for real data."""
+    simulation: dict[str, Any] | None  #: What the source says of how it was made up; none for real data.
 
     @property
     def simulated(self) -> bool:
@@ -113,11 +111,9 @@ class Atlas:
         if self.folder is not None or not self.obs.height:
             return self.folder is not None
         rows = np.arange(min(_PROBED, self.obs.height))
-        try:
-            self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB")
-        except CountsError:
-            return False
-        return True
+        with suppress(CountsError):
+            return self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB") is not None
+        return False
 
     def genes(self, genes: Sequence[str]) -> pl.DataFrame:
         """Return the expression of genes by symbol or Ensembl id: a column each, named as in `var`, a row a cell."""
@@ -140,7 +136,7 @@ class Atlas:
         """Return the settings that came with the maps, or nothing."""
         return {}
 
-    def read_counts(self, rows: np.ndarray | None, places: np.ndarray | None) -> sp.csr_matrix | None:  # noqa: ARG002
+    def read_counts(self, rows: Chosen, places: Chosen) -> sp.csr_matrix | None:  # noqa: ARG002
         """Return the counts that the source holds for these cells and genes, or none."""
         return None
 
@@ -158,18 +154,12 @@ class Atlas:
 
     def describe(self) -> dict[str, Any]:
         """Return plain values that say which data these are."""
-        simulation = self.simulation or {}
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "cells": self.shape[0],
-            "genes": self.shape[1],
-            "simulated": self.simulated,
-            **{key: simulation[key] for key in ("seed", "scale", "version") if key in simulation},
-            "manifest": self.key[:16],
-            "missing": ", ".join(self.missing),
-            "notes": "; ".join(self.notes),
-        }
+        simulation, (cells, genes) = self.simulation or {}, self.shape
+        said = {"kind": self.kind, "name": self.name, "cells": cells, "genes": genes}
+        said |= {"simulated": self.simulated}
+        said |= {key: simulation[key] for key in ("seed", "scale", "version") if key in simulation}
+        missing, notes = ", ".join(self.missing), "; ".join(self.notes)
+        return said | {"manifest": self.key[:16], "missing": missing, "notes": notes}
 
     def to_anndata(
         self,
@@ -209,7 +199,7 @@ class Atlas:
                 adata = self.to_anndata(cells=cells, genes=genes, counts=False, budget=budget)
                 adata.uns["no_counts"] = str(problem)
                 return adata
-        rows = choose_cells(cells, self.obs, origin=self.name)
+        rows = self._choose(cells)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
         held = None if self.folder is None else cache.find(self.folder, self.key)
@@ -235,9 +225,29 @@ class Atlas:
         cache.write(out, adata, key=self.key, simulation=self.simulation)
         return out
 
-    def _require(
-        self, rows: np.ndarray | None, places: np.ndarray | None, *, counts: bool, budget: str | int
-    ) -> None:
+    def _choose(self, cells: Choice | None) -> Chosen:
+        """Return the rows of chosen cells; none where that is all of them."""
+        if cells is None:
+            return None
+        try:
+            whole = isinstance(cells, pl.Expr)
+            mask = self.obs.select(cells).to_series() if whole else pl.Series(np.asarray(cells))
+        except pl.exceptions.PolarsError as problem:
+            msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(self.obs.columns)}."
+            raise TableError(msg) from problem
+        if mask.dtype != pl.Boolean or len(mask) != self.obs.height:
+            msg = (
+                f"cells must be one truth value for each of the {self.obs.height:,} cells, but it is {len(mask):,} "
+                f"values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
+            )
+            raise TableError(msg)
+        rows = mask.fill_null(value=False).arg_true().to_numpy().astype(np.int64)
+        if not rows.size:
+            msg = f"no cell of {self.name} fits the choice of cells. Check the labels in atlas.obs."
+            raise TableError(msg)
+        return None if rows.size == self.obs.height else rows
+
+    def _require(self, rows: Chosen, places: Chosen, *, counts: bool, budget: str | int) -> None:
         """Refuse before anything is allocated."""
         values = self.estimate_values(rows, places)
         each = matrix.ENTRY_BYTES + max(matrix.PIECE_BYTES, COUNTS_BYTES * counts)
@@ -248,13 +258,7 @@ class Atlas:
         memory.require(values * each + blocks, budget=budget, work=work, remedy=matrix.REMEDY)
 
     def _read(
-        self,
-        held: Path | None,
-        rows: np.ndarray | None,
-        places: np.ndarray | None,
-        *,
-        counts: bool,
-        budget: str | int,
+        self, held: Path | None, rows: Chosen, places: Chosen, *, counts: bool, budget: str | int
     ) -> AnnData:
         """Return chosen cells and genes with their tables and maps, from a converted copy where there is one."""
         if held is not None:
@@ -272,13 +276,12 @@ class Atlas:
             adata.uns[names.SIMULATION] = json.dumps(self.simulation)
             adata.obs[names.SIMULATED] = True
         for key in names.PROJECTION_FILES:
-            projection = self._projection(key)
-            if projection is not None:
+            if (projection := self._projection(key)) is not None:
                 adata.obsm[key] = projection if rows is None else projection[rows]
         return adata
 
     def _recover(
-        self, data: sp.csr_matrix, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
+        self, data: sp.csr_matrix, rows: Chosen, places: Chosen, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return counts: those that the source holds, else recovered from whole cells."""
         held = self.read_counts(rows, places)
@@ -315,36 +318,11 @@ class Atlas:
     def _places(self) -> dict[str, int]:
         """Every name of a gene with its place: names as in `var` first, then symbols, then Ensembl ids."""
         place: dict[str, int] = {}
-        for key in (names.GENE, names.SYMBOL, names.ENSEMBL):
-            for i, gene in enumerate(self.var[key].to_list()):
-                if gene is not None:
-                    place.setdefault(gene, i)
+        # the last word counts, and of one column the first gene
+        for key in (names.ENSEMBL, names.SYMBOL, names.GENE):
+            genes = self.var[key].to_list()
+            place |= {gene: i for i, gene in reversed([*enumerate(genes)]) if gene is not None}
         return place
-
-
-def choose_cells(cells: Choice | None, obs: pl.DataFrame, *, origin: str) -> np.ndarray | None:
-    """Return the rows of chosen cells; none where that is all of them."""
-    if cells is None:
-        return None
-    if isinstance(cells, pl.Expr):
-        try:
-            mask = obs.select(cells).to_series()
-        except pl.exceptions.PolarsError as problem:
-            msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(obs.columns)}."
-            raise TableError(msg) from problem
-    else:
-        mask = pl.Series(np.asarray(cells))
-    if mask.dtype != pl.Boolean or len(mask) != obs.height:
-        msg = (
-            f"cells must be one truth value for each of the {obs.height:,} cells, "
-            f"but it is {len(mask):,} values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
-        )
-        raise TableError(msg)
-    rows = np.flatnonzero(mask.fill_null(value=False).to_numpy())
-    if not rows.size:
-        msg = f"no cell of {origin} fits the choice of cells. Check the labels in atlas.obs."
-        raise TableError(msg)
-    return None if rows.size == obs.height else rows
 
 
 def _to_pandas(frame: pl.DataFrame, index: str) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """A release folder: twelve files, tables small, expression dense in Parquet and read by column."""
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -16,6 +15,7 @@ import scipy.sparse as sp
 
 from helpers import files, names
 from helpers.atlas import columns, matrix, reader
+from helpers.atlas.stored import Chosen
 from helpers.errors import ReleaseError
 
 PROBED = 48  # columns read to estimate the share of nonzero values
@@ -33,8 +33,7 @@ class Release(reader.Atlas):
         self.notes: list[str] = []
         files.require_utf8(self.path)
         self._require_files()
-        path = self.path / names.EXPRESSION_FILE
-        self.expression = matrix.Expression(str(path), _read_footer(path))
+        self.expression = matrix.Expression(self.path / names.EXPRESSION_FILE)
         self._name_columns()
         self.obs, self.missing = self._read_obs(self._expression_barcodes())
         self.var, absent = self._read_var()
@@ -49,9 +48,8 @@ class Release(reader.Atlas):
         path = self.path / names.TRUTH_FOLDER / "simulation.json"
         if path.is_file():
             return _read_json(path)
-        report = self.path / names.VALIDATION_FILE  # says so too, where somebody left the truth behind
-        with suppress(ReleaseError):
-            return {} if report.is_file() and _read_json(report).get("simulated") is True else None
+        with suppress(ReleaseError):  # the report says so too, where somebody left the truth behind
+            return {} if _read_json(self.path / names.VALIDATION_FILE).get("simulated") is True else None
         return None
 
     @cached_property
@@ -70,9 +68,8 @@ class Release(reader.Atlas):
         frame, index = self._open_table(path.name, known, self.obs.height)
         if index is not None and frame[index].dtype == pl.String and self._barcoded:
             frame = frame[match_rows(frame[index], self.obs[names.BARCODE], origin=path)]
-        chosen = list(known)
-        if not set(chosen) <= set(frame.columns):
-            chosen = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
+        numbers = [name for name in frame.columns if name != index and frame[name].dtype.is_numeric()]
+        chosen = known if set(known) <= set(frame.columns) else numbers
         return np.ascontiguousarray(frame.select(pl.col(chosen).cast(pl.Float32)).to_numpy())
 
     def unstructured(self) -> dict[str, Any]:
@@ -85,7 +82,7 @@ class Release(reader.Atlas):
         path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
         return _read_table(path) if self.simulated and path.is_file() else None
 
-    def estimate_values(self, rows: np.ndarray | None, places: np.ndarray | None) -> int:
+    def estimate_values(self, rows: Chosen, places: Chosen) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
         chosen = np.arange(len(self.columns)) if places is None else places
         if not len(chosen):
@@ -100,16 +97,16 @@ class Release(reader.Atlas):
         cells = self.obs.height if rows is None else len(rows)
         return int(total * cells / max(self.obs.height, 1))
 
-    def read_csr(
-        self, rows: np.ndarray | None, places: np.ndarray | None, *, budget: str | int
-    ) -> sp.csr_matrix:
+    def read_csr(self, rows: Chosen, places: Chosen, *, budget: str | int) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
         if self.rows is not None:
             rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
-        return self.expression.read_csr(
-            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
-        )
+
+        def label(j: int) -> str:
+            return self._labels[chosen[j]]
+
+        return self.expression.read_csr(chosen, rows=rows, labels=label, budget=budget)
 
     def _require_files(self) -> None:
         needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
@@ -119,9 +116,9 @@ class Release(reader.Atlas):
         here = sorted(path.name for path in self.path.iterdir())
         hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
         near = ", ".join(f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits)
-        h5ad = [name for name in here if name.endswith(".h5ad")]
         remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
-        remedy = f"To open the .h5ad inside, name it: {self.path / h5ad[0]}." if h5ad else remedy
+        for name in [name for name in here if name.endswith(".h5ad")][:1]:
+            remedy = f"To open the .h5ad inside, name it: {self.path / name}."
         held = ", ".join(here[:8]) or "nothing"
         msg = f"{self.path} is not a release: it lacks {near}. It holds {held}. {remedy}"
         raise ReleaseError(msg)
@@ -153,16 +150,15 @@ class Release(reader.Atlas):
         frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
         barcodes = None
         if index is not None:
-            if not frame[index].null_count() and not frame[index].dtype.is_numeric():
-                barcodes = frame[index].cast(pl.String)
-            frame = frame.drop(index)
+            column = frame.drop_in_place(index)
+            barcodes = None if column.null_count() or column.dtype.is_numeric() else column.cast(pl.String)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
         given = typed[names.DONOR].drop_nulls().unique()
         nobody = typed[names.DONOR].is_in([one for one in given if not names.is_somebody(one)])
         if nobody.any():
             self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
             typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
-        self.rows: np.ndarray | None = None  # of the expression, where its order is another
+        self.rows: Chosen = None  # of the expression, where its order is another
         self._barcoded = barcodes is not None or held is not None
         if barcodes is None:
             missing.append(names.BARCODE)
@@ -209,7 +205,8 @@ class Release(reader.Atlas):
         self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"
     ) -> tuple[pl.DataFrame, str | None]:
         """Return a table with as many rows as the expression has cells or genes, and the name of its index column."""
-        footer = _read_footer(self.path / file)
+        with matrix.reading(self.path / file):
+            footer = pq.read_metadata(self.path / file)
         if footer.num_rows != wanted:
             msg = (
                 f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}. Files of two releases "
@@ -224,23 +221,20 @@ def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarra
     """Return for each barcode of the sample metadata the row of a file with the same barcode."""
     if held.equals(wanted):
         return np.arange(len(wanted))
-    twice = wanted.filter(wanted.is_duplicated())
-    if len(twice):
-        msg = (
-            f"{origin.name} has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first "
-            f"{twice[0]!r}: rows cannot be matched. Fetch both files again."
-        )
-        raise ReleaseError(msg)
     order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
     found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
-    if found.null_count():
-        first = wanted.filter(found.is_null())[0]
-        msg = (
-            f"{origin.name} lacks {found.null_count():,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first "
-            f"{first!r} (its own first is {held[0]!r}). Files of two releases are mixed in {origin.parent}: fetch it again."
-        )
-        raise ReleaseError(msg)
-    return found.to_numpy().astype(np.int64)
+    twice, absent = wanted.filter(wanted.is_duplicated()), wanted.filter(found.is_null())
+    if not len(twice) and not len(absent):
+        return found.to_numpy().astype(np.int64)
+    if len(twice):
+        fault = f"has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first {twice[0]!r}"
+    else:
+        fault = f"lacks {len(absent):,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first {absent[0]!r}"
+    msg = (
+        f"{origin.name} {fault} (its own first is {held[0]!r}), so rows cannot be matched. Files of two releases are "
+        f"mixed in {origin.parent}: fetch it again."
+    )
+    raise ReleaseError(msg)
 
 
 def match_genes(
@@ -264,11 +258,6 @@ def match_genes(
     raise ReleaseError(msg)
 
 
-def _read_footer(path: Path) -> pq.FileMetaData:
-    with matrix.reading(path):
-        return pq.read_metadata(path)
-
-
 def _read_table(path: Path) -> pl.DataFrame:
     with matrix.reading(path):
         table = pl.read_parquet(path, glob=False)
@@ -277,8 +266,4 @@ def _read_table(path: Path) -> pl.DataFrame:
 
 def _read_json(path: Path) -> dict[str, Any]:
     with matrix.reading(path, "JSON"):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-        msg = f"it holds a {type(found).__name__}, not names and values"
-        raise ValueError(msg)
+        return matrix.parse_object(path.read_text(encoding="utf-8"))

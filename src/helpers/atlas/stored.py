@@ -10,10 +10,12 @@ from helpers.errors import SourceError
 
 BLOCK_VALUES = 2**24  # stored values read at a time
 SAMPLED = 200_000
+Node = h5py.Dataset | h5py.Group
+Chosen = np.ndarray | None  # numbers of rows or columns; none for all
 AGAIN = "The file is damaged, or was written by a faulty program: fetch or write it again."
 
 
-def kind_of(node: h5py.Dataset | h5py.Group) -> str:
+def kind_of(node: Node) -> str:
     """Return ``csr``, ``csc`` or ``dense``; refuse what is none of these."""
     if isinstance(node, h5py.Dataset):
         if node.ndim == 2 and node.dtype.kind in "biuf":
@@ -34,39 +36,31 @@ def matrices(group: h5py.Group | None, *, inside: str = "", depth: int = 4) -> I
     """Give the names of the matrices of a group: a name with a slash is stored as a group in a group."""
     for name in group if isinstance(group, h5py.Group) and depth else ():
         node = group.get(name)  # none for a link to nowhere
-        if isinstance(node, h5py.Dataset) or (
-            node is not None and {"encoding-type", "h5sparse_format"} & set(node.attrs)
-        ):
+        encoded = node is not None and {"encoding-type", "h5sparse_format"} & set(node.attrs)
+        if encoded or isinstance(node, h5py.Dataset):
             yield f"{inside}{name}"
         elif node is not None:
             yield from matrices(node, inside=f"{inside}{name}/", depth=depth - 1)
 
 
-def shape_of(node: h5py.Dataset | h5py.Group) -> tuple[int, int]:
+def shape_of(node: Node) -> tuple[int, int]:
     """Return rows, columns."""
     stated = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
     shape = node.shape if isinstance(node, h5py.Dataset) else stated
     return int(shape[0]), int(shape[1])
 
 
-def sample(node: h5py.Dataset | h5py.Group) -> np.ndarray:
+def sample(node: Node) -> np.ndarray:
     """Return values from the start, the middle and the end."""
-    held, part = node, SAMPLED // 3
-    if isinstance(node, h5py.Dataset):
-        part = max(1, part // max(node.shape[1], 1))
-    else:
-        held = node["data"]
+    dense = isinstance(node, h5py.Dataset)
+    held, part = node if dense else node["data"], SAMPLED // 3
+    part = max(1, part // max(node.shape[1], 1)) if dense else part
     starts = sorted({0, max(0, held.shape[0] // 2), max(0, held.shape[0] - part)})
     return np.concatenate([held[start : start + part].ravel() for start in starts])
 
 
 def read_csr(
-    node: h5py.Dataset | h5py.Group,
-    rows: np.ndarray | None = None,
-    places: np.ndarray | None = None,
-    *,
-    dtype: type = np.float32,
-    log: bool = False,
+    node: Node, rows: Chosen = None, places: Chosen = None, *, dtype: type = np.float32, log: bool = False
 ) -> sp.csr_matrix:
     """Return rows (ascending) and columns of a stored matrix as CSR, columns sorted, each value once, no zeros."""
     shape = shape_of(node)
@@ -87,17 +81,11 @@ def read_csr(
     return held
 
 
-def _read(
-    node: h5py.Dataset | h5py.Group,
-    shape: tuple[int, int],
-    rows: np.ndarray | None,
-    places: np.ndarray | None,
-    dtype: type,
-) -> sp.csr_matrix:
+def _read(node: Node, shape: tuple[int, int], rows: Chosen, places: Chosen, dtype: type) -> sp.csr_matrix:
     """Read ascending rows a block at a time, and keep of each block what is wanted; a whole matrix is one block."""
     dense = isinstance(node, h5py.Dataset)
     starts = np.arange(shape[0] + 1) * shape[1] if dense else _starts(node, shape[0])
-    wanted = np.arange(shape[0]) if rows is None else np.asarray(rows)
+    wanted = np.arange(shape[0]) if rows is None else rows
     most = starts[-1] if rows is None and places is None and not dense else BLOCK_VALUES
     blocks, first = [], 0
     while first < shape[0]:
@@ -135,5 +123,5 @@ def _block(node: h5py.Group, starts: np.ndarray, width: int) -> sp.csr_matrix:
     return block
 
 
-def _refuse(node: h5py.Dataset | h5py.Group, why: str) -> SourceError:
+def _refuse(node: Node, why: str) -> SourceError:
     return SourceError(f"{node.file.filename}: {node.name} {why}. {AGAIN}")

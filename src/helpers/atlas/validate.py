@@ -1,6 +1,5 @@
 """Whether a folder is a whole release: every file present, readable, agreeing with the others."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +31,6 @@ _ISOLATED = 0.01  # share of mismatches up to which they are single displaced va
 _TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
-_UNREADABLE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RecursionError)
 
 
 class Finding(NamedTuple):
@@ -68,33 +66,33 @@ class Files:
     barcodes: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, Any] = field(default_factory=dict)
     scan: matrix.Scan | None = None
+    broken: Finding | None = None  # why the matrix cannot be read to its end
 
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
         scan, table = self.scan, self.tables.get(what)
         if table is not None:
-            return None if _lacking(table, what) or _mistyped(table, what) else table
+            return table if _mistyped(table, what) == [] else None
         numbers = scan if scan is not None and scan.is_numeric else None
         clean = numbers is not None and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
         logs = scan if clean and scan.cell_max.max() <= _TOP else None
         return {**self.texts, "files": self, "matrix": scan, "scan": numbers, "logs": logs}.get(what)
 
-    def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> Finding | None:
-        """Read the whole matrix once; return why not, if it cannot be."""
+    def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read the whole matrix once, if it can be."""
         if _MATRIX not in self.schemas or _owner(self.schemas[_MATRIX].names, but=_MATRIX):
-            return None
+            return
         try:
             self.scan = matrix.scan(self.folder / _MATRIX, progress=progress)
         except ReleaseError as error:
-            return _bad(f"cannot be read to its end: {_short(error.__cause__)}")
-        return None
+            self.broken = _bad(f"cannot be read to its end: {_short(error.__cause__)}")
 
 
 def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
     """Check every file of a release, the whole expression matrix included, and write nothing.
 
     A release of any size passes: its files must agree with each other; where they differ from the published
-    figures the table says so. Reads the matrix once; `progress` is called with the genes read so far and all genes.
+    figures the table says so. `progress` is called with the genes read so far and all genes.
 
     Returns
     -------
@@ -109,8 +107,9 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     """
     files = read(folder)
     rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
-    if broken := files.read_matrix(progress):
-        rows.append(("matrix", _MATRIX, broken, "every column readable"))
+    files.read_matrix(progress)
+    if files.broken:
+        rows.append(("matrix", _MATRIX, files.broken, "every column readable"))
     table = []
     for name, file, (status, found, remedy), expected in rows + _run(CHECKS, files):
         again = f"Fetch or write {file} again." if status == DAMAGED else ""
@@ -157,31 +156,21 @@ def read(folder: str | Path) -> Files:
 
 
 def _open(files: Files, path: Path) -> Finding:
-    if not path.is_file():
-        return _bad("missing")
-    size = path.stat().st_size
-    if size == 0:
-        return _bad("empty, 0 bytes")
+    size = path.stat().st_size if path.is_file() else -1
+    if size <= 0:
+        return _bad("missing" if size else "empty, 0 bytes")
     kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
     try:
         if path.suffix == ".parquet":
             _open_parquet(files, path)
         else:
             text = path.read_text(encoding="utf-8")
-            files.texts[path.name] = _object(text) if path.suffix == ".json" else text
-    except _UNREADABLE as error:
+            files.texts[path.name] = matrix.parse_object(text) if path.suffix == ".json" else text
+    except matrix.UNREADABLE as error:
         files.schemas.pop(path.name, None)
         hint = storage.pointer_hint(path)
         return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
     return _good(f"a {kind}, {size:,} bytes")
-
-
-def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        msg = f"the file holds a {type(value).__name__}, not an object"
-        raise ValueError(msg)
-    return value
 
 
 def _open_parquet(files: Files, path: Path) -> None:
@@ -196,14 +185,10 @@ def _open_parquet(files: Files, path: Path) -> None:
         files.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
 
 
-# Columns, rows and barcodes
-
-
-def _lacking(table: pl.DataFrame, file: str) -> list[str]:
-    return [column for column in _COLUMNS[file] if column not in table.columns]
-
-
-def _mistyped(table: pl.DataFrame, file: str) -> list[str]:
+def _mistyped(table: pl.DataFrame, file: str) -> list[str] | None:
+    """Return the columns of the wrong type; none where columns are missing, which is said elsewhere."""
+    if not set(_COLUMNS[file]) <= set(table.columns):
+        return None
     kinds = {column: table.schema[column] for column in _COLUMNS[file]}
     right = {c: kind == pl.String if c in _TEXTS else kind.is_numeric() for c, kind in kinds.items()}
     return [f"{column} is {kinds[column]}" for column in kinds if not right[column]]
@@ -268,14 +253,9 @@ def _check_barcodes(files: Files, *, file: str) -> Finding | None:
 
 
 def _check_types(files: Files, *, file: str) -> Finding | None:
-    table = files.tables.get(file)
-    if table is None or _lacking(table, file):
-        return None
-    wrong = _mistyped(table, file)
-    return _bad(f"{len(wrong)} column(s) of the wrong type: {_list(wrong)}") if wrong else _good("they are")
-
-
-# Cells, genes and maps
+    wrong = _mistyped(files.tables.get(file, pl.DataFrame()), file)
+    found = _bad(f"{len(wrong)} column(s) of the wrong type: {_list(wrong)}") if wrong else _good("they are")
+    return None if wrong is None else found
 
 
 def _check_complete(table: pl.DataFrame) -> Finding:
@@ -298,8 +278,7 @@ def _check_labels(sample: pl.DataFrame, *, level: str) -> Finding:
     n_strange = int(strange["count"].sum())
     if not n_strange:
         return _good(f"{len(counts)} labels")
-    shown = _list(strange[level].to_list())
-    found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {shown}"
+    found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {_list(strange[level].to_list())}"
     remedy = "Analyses by label keep them apart; correct the spelling if they are published labels."
     return _bad(found) if n_strange > _MOST_STRANGE * len(sample) else _note(found, remedy)
 
@@ -320,20 +299,18 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
 
 
 def _check_people(sample: pl.DataFrame) -> Finding:
-    donors = sample[names.DONOR].unique().sort()
+    donors, other = sample[names.DONOR].unique().sort(), columns.contradicting(sample)
     strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
-    other = columns.contradicting(sample)
     if not strange and not other:
         return _good(f"{len(donors)} donors agree")
-    unknown = f"{len(strange)} unknown donors {_list(strange)}"
+    found = f"{len(strange)} unknown donors {_list(strange)}; {len(other)} with another age or sex"
     remedy = "Ages of other donors are known as bins only; nothing else depends on it."
-    return _note(f"{unknown}; {len(other)} with another age or sex {_list(other)}", remedy)
+    return _note(f"{found} {_list(other)}", remedy)
 
 
 def _check_genes_once(features: pl.DataFrame) -> Finding:
-    counted = features[names.ENSEMBL].drop_nulls().value_counts(sort=True).filter(pl.col("count") > 1)
-    twice = counted[names.ENSEMBL].to_list()
-    if twice:
+    ids = features[names.ENSEMBL].drop_nulls()
+    if twice := [one for one, times in Counter(ids).most_common() if times > 1]:
         return _bad(f"{len(twice):,} {names.ENSEMBL} more than once: {_list(twice)}")
     return _good(f"{len(features):,} genes, {features[names.SYMBOL].n_unique():,} symbols")
 
@@ -352,24 +329,20 @@ def _check_finite(table: pl.DataFrame, *, file: str) -> Finding:
 
 def _check_aligned(table: pl.DataFrame, sample: pl.DataFrame, *, file: str) -> Finding | None:
     """Cells of one label lie together on a map; where they do not, its rows are not those of the metadata."""
-    values = _numbers(table.select(_COLUMNS[file]))
-    if len(table) != len(sample) or not np.isfinite(values).all():
+    values, labels = table.select(pl.col(_COLUMNS[file]).cast(pl.Float64)), sample[names.LEVEL0]
+    if len(table) != len(sample) or not np.isfinite(_numbers(values)).all():
         return None
-    codes = sample[names.LEVEL0].fill_null("").rank("dense").to_numpy() - 1
-    n_cells, n_labels = len(codes), sample[names.LEVEL0].n_unique()
+    n_cells, n_labels = len(labels), labels.n_unique()
     if n_cells < 10 * n_labels or n_labels < 2:
         return _good("too few cells to tell")
-    centered, sizes = values - values.mean(axis=0), np.bincount(codes)
-    sums = np.stack([np.bincount(codes, weights=column) for column in centered.T], axis=1)
-    between = float((sums**2 / sizes[:, None]).sum() / max((centered**2).sum(), 1e-300))
+    centered = values.select(pl.all() - pl.all().mean())
+    means = centered.select(pl.all().mean().over(labels.alias("label")))
+    between = (_numbers(means) ** 2).sum() / max((_numbers(centered) ** 2).sum(), 1e-300)
     chance = (n_labels - 1) / (n_cells - 1)
     found = f"{between:.1%} of the variance lies between labels; rows in random order give {chance:.1%}"
     if between < 3 * chance and between < 0.05 + chance:
         return _bad(found, f"The rows of {file} are in another order. Fetch or write it again.")
     return _good(found)
-
-
-# Reports
 
 
 def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
@@ -390,37 +363,30 @@ def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
 
 
 def _check_settings(stated: dict[str, Any]) -> Finding:
-    wrong = []
+    missing, wrong = [step for step in _STEPS if step not in stated], []
     for step in (step for step in _STEPS if step in stated):
         held = stated[step] if isinstance(stated[step], dict) else {"params": None}
         numbers = [held.get(key, []) for key in ("variance", "variance_ratio")]
         lists = all(isinstance(one, list) and {*map(type, one)} <= {int, float} for one in numbers)
-        if not lists or not isinstance(held.get("params", {}), dict):
-            wrong.append(step)
+        wrong += [step] * (not lists or not isinstance(held.get("params", {}), dict))
     if wrong:
         return _bad(f"settings of the wrong kind under {_list(wrong)}")
-    missing = [step for step in _STEPS if step not in stated]
-    if missing:
-        return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
-    return _good("all three")
-
-
-# The whole matrix
+    unknown = _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
+    return unknown if missing else _good("all three")
 
 
 def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
-    others = [kind for kind in types if kind not in ("float", "double")]
+    others = [(kind, held) for kind, held in types.items() if kind not in ("float", "double")]
     if others:
-        n_strange, first = sum(len(types[kind]) for kind in others), types[others[0]][0]
-        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}: {others[0]}"
-        return _bad(found, _NOT_LOG)
+        n_strange, (kind, (first, *_)) = sum(len(held) for _, held in others), others[0]
+        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}"
+        return _bad(f"{found}: {kind}", _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
-    if "double" in types:
-        remedy = "Nothing to do: values are the same, the file is larger."
-        return _note(f"{len(types['double']):,} columns are float64", remedy)
-    return _good("float32")
+    found = f"{len(types.get('double', ())):,} columns are float64"
+    wide = _note(found, "Nothing to do: values are the same, the file is larger.")
+    return wide if "double" in types else _good("float32")
 
 
 def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
@@ -463,7 +429,7 @@ def _check_zeros(scan: matrix.Scan) -> Finding:
     empty = np.flatnonzero(scan.cell_genes == 0)
     if len(empty):
         return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
-    return _good(f"{scan.zero_share:.2%} zeros; {int((scan.gene_cells == 0).sum()):,} genes in no cell")
+    return _good(f"{scan.zero_share:.2%} zeros; {int((scan.found[:, 0] == 0).sum()):,} genes in no cell")
 
 
 def _check_normalization(scan: matrix.Scan) -> Finding:
@@ -474,17 +440,15 @@ def _check_normalization(scan: matrix.Scan) -> Finding:
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
+        why = "Size factors were taken over more genes than the release has"
         found += f"; median off by {np.median(off):.2%}"
-        return _note(
-            found,
-            "Size factors were taken over more genes than the release has; counts are recovered all the same.",
-        )
+        return _note(found, f"{why}; counts are recovered all the same.")
     return _bad(found, _NOT_LOG)
 
 
 def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
     """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
-    top = [scan.genes[i] for i in np.argsort(-scan.gene_cells)[:16]]
+    top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:16]]
     n_whole = n_values = 0
     for column in pq.read_table(files.folder / _MATRIX, columns=top).columns:
         values = np.expm1(column.to_numpy().astype(np.float64))
@@ -514,11 +478,7 @@ def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Find
 
 
 def _compare(found: np.ndarray, stated: pl.Series, file: str, *, one_sided: bool = True) -> Finding | None:
-    """Compare numbers computed from the matrix with stated ones, row by row.
-
-    A stated number that is a little larger throughout was counted over more genes or cells: a warning. Anything else,
-    single rows above all, is damage.
-    """
+    """Compare with stated numbers: a little larger throughout is a warning (counted over more), all else is damage."""
     if len(found) != len(stated):
         return None
     column, values = stated.name, _numbers(stated)
@@ -565,9 +525,7 @@ _RULES = [  # of every cell: the check, the rule, what breaks it, what to show o
     *(("donors", f"one {c} for each {unit}", pl.col(c).n_unique().over(unit) > 1, [unit, c]) for c, unit in _UNITS.items()),
     *(("values", f"{c} is finite, {low} to {high}", ~(pl.col(c).is_finite() & pl.col(c).is_between(low, high)), [c]) for c, (low, high) in _LIMITS.items()),
 ]  # fmt: skip
-_TREE = (
-    f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it (cDC2 > cDC2 > cDC1)"
-)
+_TREE = f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} cells break it"
 _HAVE, _SCAN = ("files",), ("scan",)
 
 CHECKS: tuple[Check, ...] = (
@@ -578,7 +536,7 @@ CHECKS: tuple[Check, ...] = (
     *(Check("complete", f, "no missing value", (f,), _check_complete) for f in (_SAMPLE, _FEATURES)),
     *(Check(name, _SAMPLE, rule, (_SAMPLE,), partial(_check_rule, broken=broken, show=show)) for name, rule, broken, show in _RULES),
     *(Check("labels", _SAMPLE, f"{c}: of the {n} published labels", (_SAMPLE,), partial(_check_labels, level=c)) for c, n in study.N_LABELS.items()),
-    Check("label tree", _SAMPLE, _TREE, (_SAMPLE,), _check_tree),
+    Check("label tree", _SAMPLE, f"{_TREE} (cDC2 > cDC2 > cDC1)", (_SAMPLE,), _check_tree),
     Check("donors", _SAMPLE, "age group and sex as the authors give them for 17 donors", (_SAMPLE,), _check_people),
     *(Check("values", f, "finite numbers", (f,), partial(_check_finite, file=f)) for f in _MAPS),
     *(Check("aligned", f, "more variance between labels than by chance", (f, _SAMPLE), partial(_check_aligned, file=f)) for f in _MAPS),
@@ -593,7 +551,7 @@ CHECKS: tuple[Check, ...] = (
     Check("recomputed", _SAMPLE, f"n_genes recomputed from {_MATRIX}", ("scan", _SAMPLE),
           lambda scan, sample: _compare(scan.cell_genes, sample[names.N_GENES], _SAMPLE)),
     Check("recomputed", _FEATURES, f"n_cells recomputed from {_MATRIX}", ("scan", _FEATURES),
-          lambda scan, features: _compare(scan.gene_cells, features[names.N_CELLS], _FEATURES, one_sided=False)),
+          lambda scan, features: _compare(scan.found[:, 0], features[names.N_CELLS], _FEATURES, one_sided=False)),
     Check("normalization", _MATRIX, "expm1 of the values of a cell adds up to 10,000", ("logs",), _check_normalization),
     Check("whole counts", _MATRIX, "every value a whole number of molecules of its cell", ("files", "logs"), _check_whole),
     Check("recomputed", _SAMPLE, f"n_counts recomputed from {_MATRIX}", ("files", "logs", _SAMPLE), _check_counts),
