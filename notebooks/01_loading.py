@@ -18,7 +18,7 @@
 # **Before you start.** You know what a count matrix is. Nothing else is needed.
 #
 # **Time** 35 minutes to read, 30 for the exercises.
-# **Memory** under 3 GiB on the default atlas, under 7 GiB at full size.
+# **Memory** under 3 GiB on the default atlas, under 5 GiB at full size.
 #
 # **What can go wrong.** The obvious way, one call of pandas on the expression file, makes a dense table of more than
 # twenty gigabytes of the real release. And the rows of that file usually carry no barcodes, so that a join by label

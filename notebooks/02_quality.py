@@ -18,7 +18,7 @@
 # **Before you start.** [Loading the atlas](01_loading).
 #
 # **Time** 40 minutes to read, 35 for the exercises.
-# **Memory** under 2 GiB on the default atlas, under 7 GiB at full size.
+# **Memory** under 2 GiB on the default atlas, under 8 GiB at full size.
 #
 # **What can go wrong.** One threshold for all cells removes whole cell types: a resting lymphocyte has few genes
 # because it is small, a nucleus has few because it is a nucleus. And no threshold repairs a design in which the
