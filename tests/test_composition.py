@@ -86,7 +86,7 @@ def test_the_donors_decide_which_columns_can_be_told_from_age(made):
         Sex=pl.when(pl.col("age") > 48).then(pl.lit("F")).otherwise(pl.lit("M")), chemistry=pl.lit("v3")
     )
     assert composition.estimable(donors, ["Sex", "chemistry"]) == ["Sex"]
-    assert composition.estimable(donors.head(3), ["Sex"]) == []
+    assert composition.estimable(donors.drop("total").head(3), ["Sex"]) == []
 
 
 def test_rare_types_keep_a_row_with_the_reason(made):

@@ -49,11 +49,7 @@ _PRENATAL = re.compile(
 
 @dataclass(frozen=True)
 class Age:
-    """An age as far as it is known, in years after birth; `upper` is exclusive.
-
-    ``kind`` is ``exact`` (one year, month, week or day), ``interval``, ``open`` (no upper bound), ``prenatal`` or
-    ``unknown``; the last two have no bounds.
-    """
+    """An age as far as it is known, in years after birth; `upper` is exclusive, prenatal and unknown have no bounds."""
 
     lower: float | None
     upper: float | None
@@ -72,8 +68,6 @@ class Age:
 
 
 NO_AGE = Age(None, None, UNKNOWN)
-
-
 #: The life stages of human and mouse with their ages in years (HsapDv and MmusDv, CC BY 4.0).
 stages = partial(study.read, "development_stages.tsv")
 

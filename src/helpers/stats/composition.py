@@ -42,19 +42,12 @@ def count_by_donor(
 ) -> pl.DataFrame:
     """Count the barcodes of each type in each donor (or library) of each assay, zeros filled.
 
-    Parameters
-    ----------
-    obs
-        One row a barcode: ``DonorID``, the column `level`, and where present ``batch`` (the assay) and ``10X_version``.
-    donors
-        One row a donor, such as ``muscle.donors``. Donors without age are left out, and barcodes without donor or label.
-    libraries
-        Count by ``SampleID`` within donors.
+    `obs` has one row a barcode: ``DonorID``, the column `level`, and where present ``batch`` (the assay) and
+    ``10X_version``; `donors` one row a donor, such as ``muscle.donors``. Donors without age are left out, and barcodes
+    without donor or label.
 
-    Returns
-    -------
-    ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay), what is
-    known of the donor, and ``chemistry`` (of most of these barcodes).
+    Returned are ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the
+    assay), what is known of the donor, and ``chemistry`` (of most of these barcodes).
     """
     key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
     _require(obs, [*key[1:], level])
@@ -105,12 +98,12 @@ def composition_from_counts(
     if (age is None) == (group is None):
         msg = "give one of age (a column of years) and group (a column of two groups of donors)."
         raise TableError(msg)
-    own = {donor: names.DONOR, kind: TYPE, n: N, str(age or group): names.EXACT_AGE if age else GROUP}
+    constant = [names.EXACT_AGE if age else GROUP, *covariates]
+    own = {donor: names.DONOR, kind: TYPE, n: N, str(age or group): constant[0]}
     own |= {assay: names.ASSAY} if assay else {}
     _require(table, [*own, *covariates])
     table = table.select(*own, *covariates).rename(own)
     table = table if assay else table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
-    constant = [names.EXACT_AGE if age else GROUP, *covariates]
     if faults := _faults(table, constant):
         raise TableError("; ".join(faults) + ".")
     key = [names.ASSAY, names.DONOR]
@@ -134,8 +127,6 @@ def compare(
 
     Parameters
     ----------
-    counts
-        From `count_by_donor` or `composition_from_counts`.
     method
         ``"permutation"``: slope of log2 shares, ages dealt over the donors within `adjust` (`permute.deal`), interval
         by inverting the test. ``"least squares"``: a line through log2 shares with `adjust` as terms.
@@ -151,7 +142,7 @@ def compare(
         Counts (binomial, chi-square) have no center.
     min_total
         Barcodes that a type needs in an assay, in at least three donors.
-    draws, seed, intervals
+    draws, intervals
         Of the permutation test: ages dealt, and whether to find intervals, which takes most of its time.
 
     Returns
@@ -196,7 +187,8 @@ def estimable(
     donors: pl.DataFrame, adjust: Sequence[str] = ADJUST, *, exposure: str = names.EXACT_AGE
 ) -> list[str]:
     """Return those columns that these donors (one row each) can tell from their age or group, in the order given."""
-    part = donors.unique(names.DONOR).with_columns(pl.lit("any").alias(TYPE), pl.lit(1).alias(N))
+    any_type = {TYPE: pl.lit("any"), N: pl.lit(1), TOTAL: pl.lit(1)}
+    part = donors.unique(names.DONOR).with_columns(**any_type)
     return _lay_out(part, adjust=adjust, exposure=exposure, reference=ALL).adjusted
 
 
@@ -234,14 +226,11 @@ def draw(
     if names.ASSAY not in donors.columns:
         donors = donors.with_columns(pl.lit("made up").alias(names.ASSAY))
     key = [names.ASSAY, names.DONOR]
-    wide = donors.select(key).with_columns(
-        pl.Series(*one, dtype=pl.Int64) for one in zip(types, drawn.T, strict=True)
+    counted = pl.concat(
+        donors.select(*key, pl.lit(name).alias(TYPE), pl.Series(N, column, dtype=pl.Int64))
+        for name, column in zip(types, drawn.T, strict=True)
     )
-    return _fill(
-        donors.drop(TYPE, N, strict=False),
-        wide.unpivot(types, index=key, variable_name=TYPE, value_name=N),
-        key,
-    )
+    return _fill(donors.drop(TYPE, N, strict=False), counted, key)
 
 
 def estimand(
@@ -258,8 +247,7 @@ def estimand(
     minus the change of everything together, which depends on how common the other types are; their shares are taken from
     the data, the planted change removed. Returned are ``batch``, ``type``, ``planted`` and ``estimand``.
     """
-    schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
-    rows = [pl.DataFrame(schema=schema)]
+    rows = []
     for (assay,), part in counts.group_by(names.ASSAY, maintain_order=True):
         one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)
         if one.fault:
@@ -274,9 +262,9 @@ def estimand(
             typical = typical * np.isin(one.types, one.types if reference == ALL else _as_list(reference))
             frame = np.log2(np.exp2(change) @ (typical / typical.sum()))[:, None]
         expected = np.linalg.lstsq(one.matrix, change - frame, rcond=None)[0][-1]
-        found = {names.ASSAY: str(assay), TYPE: one.types, "planted": slopes, "estimand": expected}
-        rows.append(pl.DataFrame(found, schema=schema))
-    return pl.concat(rows)
+        rows += [(str(assay), *row) for row in zip(one.types, slopes, expected, strict=True)]
+    schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass(frozen=True)
@@ -311,10 +299,10 @@ def _lay_out(
     part = part.filter(pl.col(exposure).is_not_null())
     if reference not in (ALL, CENTER):
         held = pl.col(N).filter(pl.col(TYPE).is_in(_as_list(reference))).sum().over(names.DONOR)
-        part = part.with_columns(held.alias("base")).filter(pl.col("base") > 0)
+        part = part.with_columns(base=held).filter(pl.col("base") > 0)
     donors = part.unique(names.DONOR).sort(names.DONOR)
-    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True)
-    wide = wide.sort(names.DONOR).drop(names.DONOR)
+    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True).sort(names.DONOR)
+    wide = wide.drop(names.DONOR)
     totals = donors[TOTAL].to_numpy().astype(float)
     base = None if reference == CENTER else totals
     base = donors["base"].to_numpy().astype(float) if "base" in donors.columns else base
@@ -436,15 +424,15 @@ def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
         for column in table.columns
         if (holes := table[column].null_count())
     ]
-    donor, each = pl.col(names.DONOR), table.group_by(names.DONOR)
-    nameless = table.filter(donor.cast(pl.String).str.strip_chars() == "")
+    nameless = table.filter(pl.col(names.DONOR).cast(pl.String).str.strip_chars() == "")
     twice = table.filter(pl.struct(names.ASSAY, names.DONOR, TYPE).is_duplicated())
     found = [
         (nameless, "rows name no donor", names.DONOR),
         (twice, "rows share donor and type: add them up first", TYPE),
     ]
     for column in constant:
-        several = each.agg(pl.col(column).n_unique()).filter(pl.col(column) > 1).sort(names.DONOR)
+        values = table.group_by(names.DONOR).agg(pl.col(column).n_unique())
+        several = values.filter(pl.col(column) > 1).sort(names.DONOR)
         what = f"donors have several values of {column!r}: one per donor is needed"
         found.append((several, what, names.DONOR))
     if table[N].dtype.is_numeric():

@@ -13,8 +13,7 @@ def find_planted(
     truth: pl.DataFrame, *, cell_type: str, assay: str, level: str = names.LEVEL0
 ) -> pl.DataFrame:
     """Return what was planted in one cell type and assay."""
-    missing = [column for column in _TRUTH_COLUMNS if column not in truth.columns]
-    if missing:
+    if missing := [column for column in _TRUTH_COLUMNS if column not in truth.columns]:
         msg = f"the planted truth lacks column(s) {', '.join(missing)}; it has {', '.join(truth.columns)}."
         raise TableError(msg)
     tree = study.hierarchy().filter(pl.col(level) == cell_type)
