@@ -5,7 +5,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes, maps
+from helpers.simulate import cells, cohort, effects, genes
 
 
 def test_layout_of_the_atlas(tiny_adata):
@@ -131,7 +131,7 @@ def test_the_label_tree_breaks_where_the_real_one_does(tiny_adata):
 
 def test_pca_is_the_one_of_the_matrix(tiny_adata):
     x = tiny_adata.X[:300, ::10].tocsr()
-    scores, variance, ratio = maps.fit_pca(x, seed=1)
+    scores, variance, ratio = cells.fit_pca(x, seed=1)
     dense = x.toarray().astype(np.float64)
     dense -= dense.mean(axis=0)
     value = np.linalg.svd(dense, compute_uv=False) ** 2 / (len(dense) - 1)

@@ -3,6 +3,8 @@
 Published where it is known, a stated assumption where it is not; planted slopes, wide donor differences, exact margins.
 """
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 
@@ -43,9 +45,8 @@ def list_libraries() -> pl.DataFrame:
     return study.read("twin_libraries.csv").join(people, on=names.DONOR, maintain_order="left")
 
 
-def list_types() -> pl.DataFrame:
-    """Return what the 36 level-0 types are made with, all of it assumed; the file says what each column means."""
-    return study.read("twin_types.csv")
+#: What the 36 level-0 types are made with, all of it assumed; the file says what each column means.
+list_types = partial(study.read, "twin_types.csv")
 
 
 def list_labels() -> pl.DataFrame:
