@@ -35,8 +35,6 @@ class Simulation:
     adata: AnnData
     cells: pl.DataFrame
     age_effects: pl.DataFrame
-    variance: np.ndarray
-    variance_ratio: np.ndarray
     scale: float
     seed: int
 
@@ -57,14 +55,9 @@ def _observe(frame: pl.DataFrame, counts: sp.csr_matrix) -> pd.DataFrame:
 
 
 def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simulation:
-    """Simulate an atlas with its truth.
+    """Simulate an atlas with its truth; a `scale` of one gives exactly the published number of cells of every label.
 
-    Parameters
-    ----------
-    scale
-        Share of the release's 183,161 cells; one gives exactly the published number of every label.
-    seed
-        Everything random follows from it: the same seed gives the same atlas, whatever the number of threads.
+    Everything random follows from `seed`: the same seed gives the same atlas, whatever the number of threads.
     """
     if not SMALLEST_SCALE <= scale <= 1:
         msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
@@ -88,8 +81,9 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simul
     adata.obsm[names.SCVI] = latent
     adata.obsm[names.UMAP] = cells.make_plane(frame, latent, seed=seed, key="umap")
     adata.obsm[names.PCA] = scores
+    adata.uns["pca"] = {"variance": variance, "variance_ratio": ratio}
     adata.obsm[names.TSNE] = cells.make_plane(frame, latent, seed=seed, key="tsne")
-    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed)
+    return Simulation(adata, frame, age_effects, scale, seed)
 
 
 def write(
@@ -129,8 +123,7 @@ def _write_files(folder: Path, simulation: Simulation) -> None:
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
     _write_truth(folder / names.TRUTH_FOLDER, simulation)
     unstructured = json.loads((_TEXTS / "twin_unstructured.json").read_text())
-    unstructured["pca"]["variance"] = simulation.variance.tolist()
-    unstructured["pca"]["variance_ratio"] = simulation.variance_ratio.tolist()
+    unstructured["pca"] |= {key: values.tolist() for key, values in adata.uns["pca"].items()}
     structure = {
         "obsm_keys": [names.SCVI, names.UMAP],
         "var_columns": list(names.FEATURE_COLUMNS[:3]),

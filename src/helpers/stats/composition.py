@@ -82,18 +82,9 @@ def composition_from_counts(
 ) -> pl.DataFrame:
     """Turn a count table of any study into a composition that every test here takes; all its faults at once.
 
-    Parameters
-    ----------
-    table
-        One row per donor (and assay) and type. Rows that are absent count as zero.
-    donor, kind, n
-        Columns of the donor, the type, and the count (whole numbers, zero or more).
-    age, group
-        Column of ages (years), or of two groups of donors; give one of them.
-    assay
-        Column of the assay; one assay where None.
-    covariates
-        Further columns, one value per donor, that a test may adjust for.
+    `table` has one row per donor (and assay) and type; rows that are absent count as zero. All else are names of its
+    columns: donor, type, count (a whole number), either age (years) or group (two of them), assay (one where None), and
+    covariates that a test may adjust for. Age, group and covariates have one value per donor.
     """
     if (age is None) == (group is None):
         msg = "give one of age (a column of years) and group (a column of two groups of donors)."
@@ -202,14 +193,9 @@ def draw(
 ) -> pl.DataFrame:
     """Draw counts of types for given donors, abundances log-normal between them: a composition with a known answer.
 
-    Parameters
-    ----------
-    donors
-        One row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns.
-    shares, slopes
-        Share of each type at 48 years; log2 change per decade of its abundance, before shares are taken.
-    log2_sd
-        Standard deviation between donors of log2 abundance, one for all types or one for each.
+    `donors` has one row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns. `shares` are those of
+    the types at 48 years, `slopes` log2 changes per decade of their abundance, before shares are taken, and `log2_sd`
+    is how log2 abundance varies between donors, one for all types or one for each.
     """
     donors = donors.sort(names.DONOR)  # one seed gives one table, in whatever order the donors come
     types = list(shares)

@@ -19,7 +19,7 @@ EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
 ALL = "all"
 AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
 COVARIATES = (names.SEX, "chemistry")
-_BETWEEN = "between"
+_USUAL, _BETWEEN = "MuSC", "between"
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
 _MIN_COUNT = 10  # molecules
 _MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
@@ -60,13 +60,12 @@ def choose_type(
     donors: pl.DataFrame,
     wanted: str = "",
     *,
-    usual: str = "MuSC",
     level: str = names.LEVEL0,
     assay: str = names.CELLS,
     min_cells: int = 10,
     **comparison: object,
 ) -> str:
-    """Return the cell type to look at: the one asked for, else the usual one, else the most common that can be tested.
+    """Return the cell type to look at: the one asked for, else "MuSC", else the most common that can be tested.
 
     It takes a table of cells (donor, assay and labels), ``muscle.donors``, and options of `choose_donors`.
     """
@@ -77,7 +76,7 @@ def choose_type(
         near = difflib.get_close_matches(wanted, labels, n=3) or labels[:5]
         msg = f"no barcode of {assay} is {wanted!r} in {level}; there are {', '.join(near)}."
         raise TableError(msg)
-    tried = [wanted] if wanted in labels else sorted(labels, key=lambda label: label != usual)
+    tried = [wanted] if wanted in labels else sorted(labels, key=lambda label: label != _USUAL)
     sizes = here.value_counts([level, names.DONOR])
     refusals = []
     for label in tried:
@@ -254,20 +253,13 @@ def run_test(
 ) -> pl.DataFrame:
     """Test every gene for a change with ``coded_age`` by edgeR's quasi-likelihood F test [1]_, with intervals.
 
-    Parameters
-    ----------
-    counts, design
-        Expressed genes x donors, molecules; donors x terms, as patsy's ``dmatrix(..., return_type="dataframe")``.
-    sizes
-        Effective library sizes; `find_sizes` of the counts if none.
-    prior_trust
-        Share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Where variances of
-        genes spread more unevenly than it expects, the smallest p-values come too often.
+    `counts` are molecules of expressed genes x donors, `design` is donors x terms as patsy's ``dmatrix(...,
+    return_type="dataframe")``, `sizes` are the effective library sizes if not `find_sizes` of the counts. `prior_trust`
+    is the share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Where variances of
+    genes spread more unevenly than it expects, the smallest p-values come too often.
 
-    Returns
-    -------
-    One row a gene, smallest p first: gene, log2_change with its 95 % interval (low, high), standard_error, df, F, p,
-    q (Benjamini and Hochberg), mean_log2_cpm.
+    Returned is one row a gene, smallest p first: gene, log2_change with its 95 % interval (low, high), standard_error,
+    df, F, p, q (Benjamini and Hochberg), mean_log2_cpm.
 
     References
     ----------

@@ -80,15 +80,9 @@ def deal(
     Where young and old differ in sex or chemistry, dealing ages over all donors breaks that tie, and the null then
     holds nothing of it: a gene of men passes for a gene of youth. Dealing within keeps it.
 
-    Parameters
-    ----------
-    values
-        One value per donor, such as age (years).
-    strata
-        One row per donor, the column that matters most first. Columns are left off from the right until at least 21
-        arrangements remain; ``.within`` of the result names those kept, none if none could be.
-    draws
-        Arrangements drawn where there are more; otherwise each is listed.
+    `strata` has one row per donor, the column that matters most first. Columns are left off from the right until at
+    least 21 arrangements remain; ``.within`` of the result names those kept, none if none could be. Where there are
+    more arrangements than `draws`, so many are drawn; otherwise each is listed.
 
     Examples
     --------
