@@ -191,10 +191,7 @@ def make_latent(frame: pl.DataFrame, *, seed: int) -> np.ndarray:
 
 
 def make_plane(frame: pl.DataFrame, latent: np.ndarray, *, seed: int, key: str) -> np.ndarray:
-    """Return a two-dimensional map whose islands are the true labels, shaped by the latent values.
-
-    Lineages are placed on a ring, types around them, subtypes around those.
-    """
+    """Return a map whose islands are the true labels: lineages on a ring, types around them, subtypes around those."""
     label, place, radius = frame[TRUE2], {}, {}
     number = dict(label.value_counts().rows())
     lineages = cohort.list_types()["lineage"].unique(maintain_order=True).to_list()

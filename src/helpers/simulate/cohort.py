@@ -69,8 +69,7 @@ def list_slopes() -> pl.DataFrame:
         slopes[model.split("(")[0], label] = value / (study.AGE_SD / DECADE)
     assumed = dict(list_types().select(names.LEVEL0, "assumed_slope").rows())
     rows = []
-    seen = list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True)
-    for assay, label in seen.rows():
+    for assay, label in list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows():
         published = slopes.get((f"{assay}_only", label))
         made_up = published is None or label == SILENT
         rows.append((assay, label, *((assumed[label], "assumed") if made_up else (published, "published"))))

@@ -160,8 +160,7 @@ def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
 def composition_slopes() -> pl.DataFrame:
     """Return the planted slope of each label at each level: log2 change of unnormalized abundance per decade.
 
-    Level 0 is planted as it stands. At the finer levels the slope is the least-squares line through the planted
-    abundances at the ages of the donors of that assay.
+    At the finer levels it is that of the line through the planted abundances at the ages of the donors of that assay.
     """
     origins = {(assay, label): origin for assay, label, _, origin in cohort.list_slopes().rows()}
     rows = []
