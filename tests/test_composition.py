@@ -116,7 +116,7 @@ def test_a_type_that_some_donors_or_an_assay_lack_can_be_the_reference(made):
 def test_what_cannot_be_meant_is_refused(made):
     with pytest.raises(ParameterError, match="not a test of composition"):
         composition.compare(made, method="t test")
-    with pytest.raises(ParameterError):
+    with pytest.raises(ParameterError, match="'nonsense' is no reference: the types are"):
         composition.compare(made, reference="nonsense")
     with pytest.raises(DesignError):
         composition.compare(pl.concat([made, made]))

@@ -108,7 +108,7 @@ def compare(
     method: str = "permutation",
     adjust: Sequence[str] = ADJUST,
     exposure: str = names.EXACT_AGE,
-    reference: str | Sequence[str] = ALL,
+    reference: str = ALL,
     min_total: int = 20,
     draws: int = 1999,
     seed: int = 1,
@@ -129,8 +129,8 @@ def compare(
     exposure
         Column that is compared: numbers are years (slopes per decade), else two groups.
     reference
-        What a share is a share of: ``"all"`` barcodes, ``"center"`` (geometric mean of the types), one type, or several.
-        Counts (binomial, chi-square) have no center.
+        What a share is a share of: ``"all"`` barcodes, ``"center"`` (geometric mean of the types), or one type. Counts
+        (binomial, chi-square) have no center.
     min_total
         Barcodes that a type needs in an assay, in at least three donors.
     draws, intervals
@@ -146,13 +146,15 @@ def compare(
     .. [1] Smyth (2004), doi:10.2202/1544-6115.1027
     .. [2] Phipson et al. (2022), doi:10.1093/bioinformatics/btac582 (shares by donor, tested that way)
     """
-    types, center = set(counts[TYPE]), reference == CENTER and method in ("binomial", "chi-square")
-    unknown = [] if reference in (ALL, CENTER) else sorted(set(_as_list(reference)) - types)
+    types, center = (
+        sorted(set(counts[TYPE]), key=str),
+        reference == CENTER and method in ("binomial", "chi-square"),
+    )
     guards = (
         (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
         (center, f"{method!r} compares counts, and the center of the types is not a count"),
         (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
-        (unknown, f"{unknown} cannot be a reference: the types are {sorted(types, key=str)}"),
+        (reference not in [ALL, CENTER, *types], f"{reference!r} is no reference: the types are {types}"),
     )
     if faults := [sentence for fault, sentence in guards if fault]:
         raise ParameterError("; ".join(faults) + ".")
@@ -168,7 +170,7 @@ def compare(
         columns = dict(zip((*_NUMBERS, "q"), numbers, strict=True)) | {TYPE: one.types}
         columns |= {TOTAL: one.counts.sum(axis=0), "left_out": pl.Series(reasons, dtype=pl.String)}
         columns |= {names.ASSAY: str(assay), "donors": len(one.donors), "arrangements": ways, "per": one.per}
-        columns |= {"method": method, "reference": " + ".join(_as_list(reference))}
+        columns |= {"method": method, "reference": reference}
         columns["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
         results.append(pl.DataFrame(columns).select(*SCHEMA).cast(SCHEMA))
     return pl.concat(results).with_columns(pl.col(pl.Float64).fill_nan(None))
@@ -225,7 +227,7 @@ def estimand(
     *,
     adjust: Sequence[str] = ADJUST,
     exposure: str = names.EXACT_AGE,
-    reference: str | Sequence[str] = ALL,
+    reference: str = ALL,
 ) -> pl.DataFrame:
     """Return what a test would find in endless barcodes of these donors, if they differed in nothing but age.
 
@@ -245,7 +247,7 @@ def estimand(
         if reference == CENTER:
             frame = change.mean(axis=1, keepdims=True)
         else:
-            typical = typical * np.isin(one.types, one.types if reference == ALL else _as_list(reference))
+            typical = typical * ((np.array(one.types) == reference) | (reference == ALL))
             frame = np.log2(np.exp2(change) @ (typical / typical.sum()))[:, None]
         expected = np.linalg.lstsq(one.matrix, change - frame, rcond=None)[0][-1]
         rows += [(str(assay), *row) for row in zip(one.types, slopes, expected, strict=True)]
@@ -276,15 +278,13 @@ class _Layout:
         return np.log2((self.counts[:, tested] + prior) / (self.base[:, None] + 2 * prior))
 
 
-def _lay_out(
-    part: pl.DataFrame, *, adjust: Sequence[str], exposure: str, reference: str | Sequence[str]
-) -> _Layout:
+def _lay_out(part: pl.DataFrame, *, adjust: Sequence[str], exposure: str, reference: str) -> _Layout:
     if part.select(names.DONOR, TYPE).is_duplicated().any():
         msg = "a donor has several rows of one type: libraries of one donor are not replicates. Count donors."
         raise DesignError(msg)
     part = part.filter(pl.col(exposure).is_not_null())
     if reference not in (ALL, CENTER):
-        held = pl.col(N).filter(pl.col(TYPE).is_in(_as_list(reference))).sum().over(names.DONOR)
+        held = pl.col(N).filter(pl.col(TYPE) == reference).sum().over(names.DONOR)
         part = part.with_columns(base=held).filter(pl.col("base") > 0)
     donors = part.unique(names.DONOR).sort(names.DONOR)
     wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True).sort(names.DONOR)
@@ -443,7 +443,3 @@ def _fill(units: pl.DataFrame, counted: pl.DataFrame, key: list[str]) -> pl.Data
     first = [names.ASSAY, TYPE, *key[1:], N, TOTAL]
     age = [names.EXACT_AGE] if names.EXACT_AGE in table.columns else []
     return table.select(*first, pl.exclude(first)).sort(names.ASSAY, TYPE, *age, *key[1:])
-
-
-def _as_list(reference: str | Sequence[str]) -> list[str]:
-    return [reference] if isinstance(reference, str) else list(reference)
