@@ -146,10 +146,8 @@ def compare(
     .. [1] Smyth (2004), doi:10.2202/1544-6115.1027
     .. [2] Phipson et al. (2022), doi:10.1093/bioinformatics/btac582 (shares by donor, tested that way)
     """
-    types, center = (
-        sorted(set(counts[TYPE]), key=str),
-        reference == CENTER and method in ("binomial", "chi-square"),
-    )
+    types = sorted(set(counts[TYPE]), key=str)
+    center = reference == CENTER and method in ("binomial", "chi-square")
     guards = (
         (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
         (center, f"{method!r} compares counts, and the center of the types is not a count"),
