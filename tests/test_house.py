@@ -177,7 +177,7 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
-    "src/helpers": 14_883,
+    "src/helpers": 14_877,
     "src/helpers/atlas": 3_729,
     "src/helpers/book": 2_393,
     "src/helpers/cli": 745,
@@ -185,8 +185,8 @@ BUDGETS = {
     "src/helpers/scprint": 1_397,
     "src/helpers/sentences": 2_115,
     "src/helpers/simulate": 1_280,
-    "src/helpers/stats": 1_155,
-    "tests": 11_600,
+    "src/helpers/stats": 1_149,
+    "tests": 11_596,
     "notebooks": 7_468,
 }
 
