@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -49,11 +49,7 @@ _PRENATAL = re.compile(
 
 @dataclass(frozen=True)
 class Age:
-    """An age as far as it is known, in years after birth; `upper` is exclusive.
-
-    ``kind`` is ``exact`` (one year, month, week or day), ``interval``, ``open`` (no upper bound), ``prenatal`` or
-    ``unknown``; the last two have no bounds.
-    """
+    """An age as far as it is known, in years after birth; `upper` is exclusive, prenatal and unknown have no bounds."""
 
     lower: float | None
     upper: float | None
@@ -72,8 +68,6 @@ class Age:
 
 
 NO_AGE = Age(None, None, UNKNOWN)
-
-
 #: The life stages of human and mouse with their ages in years (HsapDv and MmusDv, CC BY 4.0).
 stages = partial(study.read, "development_stages.tsv")
 
@@ -98,16 +92,16 @@ def parse(label: str | float | None, *, species: str = HUMAN) -> Age:
 
 def parse_all(labels: Iterable[str | float | None], *, species: str = HUMAN) -> pl.DataFrame:
     """Parse labels into one row each: age, age_lower, age_upper (years) and age_kind; each distinct one once."""
-    column = pl.Series("label", labels, strict=False)
-    distinct = column.unique()
-    found = _table([parse(label, species=species) for label in distinct]).with_columns(distinct)
-    every = column.to_frame().join(found, on="label", how="left", nulls_equal=True, maintain_order="left")
-    return every.drop("label")
+    return _read_each(pl.Series("label", labels, strict=False).to_frame(), partial(parse, species=species))
 
 
-def _table(ages: Sequence[Age]) -> pl.DataFrame:
-    rows = [(age.years, age.lower, age.upper, age.kind) for age in ages]
-    return pl.DataFrame(rows, schema=AGE_SCHEMA, orient="row")
+def _read_each(rows: pl.DataFrame, read: Callable[..., Age]) -> pl.DataFrame:
+    distinct = rows.unique()
+    ages = [read(*row) for row in distinct.iter_rows()]
+    ages = [(age.years, age.lower, age.upper, age.kind) for age in ages]
+    found = distinct.hstack(pl.DataFrame(ages, schema=AGE_SCHEMA, orient="row"))
+    every = rows.join(found, on=rows.columns, how="left", nulls_equal=True, maintain_order="left")
+    return every.drop(rows.columns)
 
 
 def describe(age: Age, *, species: str = HUMAN) -> dict[str, float | str | None]:
@@ -149,17 +143,15 @@ def find_source(columns: Sequence[str], *, age_column: str | None = None) -> str
 def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.DataFrame:
     """Return ages for cells of the muscle atlas: the donor's exact age where published, else the age group."""
     pairs = pl.DataFrame({"group": groups, "donor": donors}, schema={"group": pl.String, "donor": pl.String})
-    distinct = pairs.unique()
     published = dict(study.donors().select(names.DONOR, "Age").iter_rows())
-    known = []
-    for group, donor in distinct.iter_rows():
+
+    def read(group: str | None, donor: str | None) -> Age:
         stated, exact = parse(group), published.get(donor)
         # a donor of that name whose published age contradicts the group is somebody else
         same = exact is not None and (stated.lower or 0) <= exact <= (stated.upper or math.inf)
-        known.append(parse(exact) if same else stated)
-    found = pl.concat([distinct, _table(known)], how="horizontal")
-    every = pairs.join(found, on=["group", "donor"], how="left", nulls_equal=True, maintain_order="left")
-    return every.drop("group", "donor")
+        return parse(exact) if same else stated
+
+    return _read_each(pairs, read)
 
 
 @cache

@@ -5,7 +5,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes, maps
+from helpers.simulate import cells, cohort, effects, genes
 
 
 def test_layout_of_the_atlas(tiny_adata):
@@ -131,7 +131,7 @@ def test_the_label_tree_breaks_where_the_real_one_does(tiny_adata):
 
 def test_pca_is_the_one_of_the_matrix(tiny_adata):
     x = tiny_adata.X[:300, ::10].tocsr()
-    scores, variance, ratio = maps.fit_pca(x, seed=1)
+    scores, variance, ratio = cells.fit_pca(x, seed=1)
     dense = x.toarray().astype(np.float64)
     dense -= dense.mean(axis=0)
     value = np.linalg.svd(dense, compute_uv=False) ** 2 / (len(dense) - 1)
@@ -153,9 +153,5 @@ def test_gene_space_holds_what_the_study_names():
 
 
 def test_published_directions_are_planted():
-    sign = {"up": 1, "down": -1}
-    planted = effects.list_published()
-    wanted = study.gene_directions()
-    np.testing.assert_array_equal(
-        np.sign(planted["log2_change_per_decade"]), [sign[d] for d in wanted["direction"]]
-    )
+    planted = effects.list_published()["log2_change_per_decade"]
+    assert ((planted > 0) == (study.gene_directions()["direction"] == "up")).all()

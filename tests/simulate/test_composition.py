@@ -5,7 +5,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cohort, truth
+from helpers.simulate import cohort, release
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_slopes_are_the_published_ones_per_decade():
     slopes = {(a, label): v for a, label, v, _ in cohort.list_slopes().rows()}
     assert slopes[names.CELLS, "NK-cell"] == pytest.approx(1.58 / 1.932)
     assert slopes[names.NUCLEI, "MF-I"] == pytest.approx(-0.67 / 1.932)
-    table = truth.composition_slopes()
+    table = release.composition_slopes()
     planted = table.filter(pl.col("level") == names.LEVEL0).select("assay", "label", "log2_change_per_decade")
     for assay, label, value in planted.rows():
         assert value == pytest.approx(slopes[assay, label], abs=1e-9)

@@ -39,24 +39,15 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
     mean *= n_cells * depth / mean.sum(axis=0)
     molecules = generator.poisson(generator.gamma(n_cells * 2, mean / (n_cells * 2)))
     bounds = donors["Age_group_5y"].str.split("-", expand=True).astype(float)
-    known = {
-        names.DONOR: donors["DonorID"],
-        names.SEX: donors["Sex"],
-        "age": age,
-        names.AGE_BIN: donors["Age_bin"],
-    }
-    known |= {names.AGE_MIDPOINT: bounds.mean(axis=1), "chemistry": donors["cells_10X_version"]}
-    obs = pd.DataFrame(known | {"n_cells": n_cells})
+    obs = donors[[names.DONOR, names.SEX, names.AGE_BIN]].assign(
+        age=age, age_numeric=bounds.mean(axis=1), chemistry=donors["cells_10X_version"], n_cells=n_cells
+    )
     symbols = [f"G{i}" for i in range(genes)]
     counts = pd.DataFrame(molecules.astype(np.int64), symbols, donors["DonorID"].to_list())
-    changed = np.flatnonzero(slope)
-    told = {
-        "assay": names.CELLS,
-        names.LEVEL0: "MuSC",
-        names.LEVEL2: pl.Series([None] * len(changed), dtype=pl.String),
-    }
-    told |= {names.GENE: [f"G{i}" for i in changed], "log2_change_per_decade": slope[changed]}
-    truth = pl.DataFrame(told | {"origin": "random"})
+    truth = pl.DataFrame({names.GENE: symbols, "log2_change_per_decade": slope}).filter(pl.Series(slope != 0))
+    about = {"assay": names.CELLS, names.LEVEL0: "MuSC", "origin": "random"}
+    about = {name: pl.lit(value) for name, value in about.items()}
+    truth = truth.with_columns(**about, **{names.LEVEL2: pl.lit(None, pl.String)})
     return Planted(counts, obs, slope, sex, truth)
 
 

@@ -31,14 +31,14 @@ def gene_sets() -> dict[str, list[str]]:
 def completed_fractions() -> pl.DataFrame:
     """Return the published fractions with the points that a reader of the figure adds, and how many stay lost.
 
-    Fractions of each type within its assay, one a library group (read off a figure, to about 0.005). A point-by-point
-    reading loses points that lie on each other. Where the figure lets a person see them they are added (``reading``
-    says ``by eye`` or ``near zero``); every type, assay and age group carries the number of points it should have
-    (``groups``) and the number still ``lost``.
+    Fractions of each type within its assay, one a library group (read off a figure, to about 0.005). Points that lie on
+    each other are read once; where a person can see them they are added (``reading`` says ``by eye`` or ``near zero``).
+    Every type, assay and age group carries how many points it should have (``groups``) and how many are still ``lost``.
     """
-    expected = pl.DataFrame(
-        [{"batch": assay, "Age_bin": group, "groups": n} for (assay, group), n in FRACTION_GROUPS.items()]
-    )
+    expected = [
+        {"batch": assay, "Age_bin": group, "groups": n} for (assay, group), n in FRACTION_GROUPS.items()
+    ]
+    expected = pl.DataFrame(expected)
     seen = pl.len().over("batch", "annotation_level0", "Age_bin").cast(pl.Int64)
     fractions = study.read("library_fractions.csv").join(expected, on=["batch", "Age_bin"], how="left")
     return fractions.with_columns((pl.col("groups") - seen).alias("lost"))

@@ -11,8 +11,6 @@ from helpers.facts import study
 
 CARD_GENES = ("CDKN2A", "TP53")  # the public card says that these rise with age
 SHORT, LONG = "ribosome biogenesis (short list)", "ribosome biogenesis (long list)"
-SET, GENE = "set", "gene"
-ALIAS = "signature"  # the other spelling of the first column
 
 
 def signatures() -> pl.DataFrame:
@@ -28,36 +26,31 @@ def signatures() -> pl.DataFrame:
 def read_sets(path: str | Path = "") -> dict[str, list[str]]:
     """Read gene sets: genes by set, both in the order of the file, each gene once a set.
 
-    Parameters
-    ----------
-    path
-        CSV of one row a gene, with columns ``set`` (or ``signature``) and ``gene``; other columns are left alone. Empty
-        for the book's own sets.
+    The file is a CSV of one row a gene, with columns ``set`` (or ``signature``) and ``gene``; other columns are left
+    alone. Without one it is the book's own sets.
     """
     if path and not Path(path).is_file():
         msg = f"no file {path}: give a CSV with columns 'set' and 'gene', or leave the parameter empty."
         raise TableError(msg)
     table = pl.read_csv(path, infer_schema=False, glob=False) if path else signatures()
-    named = [column for column in (SET, ALIAS) if column in table.columns]
-    if len(named) != 1 or GENE not in table.columns:
+    named = [column for column in ("set", "signature") if column in table.columns]
+    if len(named) != 1 or "gene" not in table.columns:
         found = ", ".join(map(repr, table.columns)) or "none"
         msg = f"{path} has columns {found}: gene sets need 'set' (or 'signature', not both) and 'gene'."
         raise TableError(msg)
-    rows = table.select(
-        pl.col(column).str.strip_chars().replace("", None).alias(name)
-        for column, name in ((named[0], SET), (GENE, GENE))
-    )
+    rows = table.select(set=named[0], gene="gene")
+    rows = rows.with_columns(pl.all().str.strip_chars().replace("", None))
     empty = rows.with_row_index(offset=1).filter(pl.any_horizontal(pl.all().is_null()))["index"]
     if len(empty):
         msg = f"{path}: {len(empty)} of {rows.height} rows lack a set or a gene, first data row {empty[0]}. Fill or drop them."
         raise TableError(msg)
-    return dict(rows.unique(maintain_order=True).group_by(SET, maintain_order=True).agg(GENE).iter_rows())
+    return dict(rows.unique(maintain_order=True).group_by("set", maintain_order=True).agg("gene").iter_rows())
 
 
-def choose_set(sets: Mapping[str, list[str]], wanted: str = "", *, usual: str = LONG) -> str:
-    """Return the name of the set asked for; if none is, the usual one, or the first where that is not there."""
+def choose_set(sets: Mapping[str, list[str]], wanted: str = "") -> str:
+    """Return the name of the set asked for; if none is, the long list, or the first where that is not there."""
     if wanted and wanted not in sets:
         near = difflib.get_close_matches(wanted, sets, n=3) or list(sets)
         msg = f"no gene set is called {wanted!r}; there are {', '.join(map(repr, near))}."
         raise TableError(msg)
-    return wanted or (usual if usual in sets else next(iter(sets)))
+    return wanted or (LONG if LONG in sets else next(iter(sets)))

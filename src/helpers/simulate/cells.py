@@ -1,7 +1,11 @@
-"""One row a barcode: library, observed and true labels, molecules to draw and their shares over gene classes."""
+"""The cells, one row a barcode: labels, molecules to draw, doublet score, and the four maps of them.
+
+Three maps are made from the truth, scVI-like, UMAP-like and t-SNE-like; PCA is that of the matrix itself.
+"""
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -11,8 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from helpers import names
 from helpers.facts import study
+from helpers.kernels import njit
 from helpers.simulate import cohort, effects
-from helpers.simulate.planted import PLANTED, generator
+from helpers.simulate.planted import PLANTED, THREADS, generator
 
 MISLABELED = 0.02
 DOUBLET_YIELD = 0.8  # of the molecules of each of the two cells: they share the droplet's reagents
@@ -27,6 +32,10 @@ MITO_LIMIT = 0.5
 GENES, COMPONENTS = 800, 20
 EXPECTED = 0.06  # share of doublets that Scrublet assumes when it is told nothing
 _LEAST = 10  # cells from which neighbors mean anything
+# Of the maps.
+LATENT = len(names.PROJECTION_COLUMNS[names.SCVI])
+PCA_COMPONENTS = len(names.PROJECTION_COLUMNS[names.PCA])
+_OVERSAMPLE, _CHUNKS = 10, 8
 
 
 def _libraries(library: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -57,16 +66,15 @@ def _true_labels(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     return frame.with_columns(mislabeled=wrong)
 
 
-def _doublets(frame: pl.DataFrame, *, seed: int, share: float) -> pl.DataFrame:
+def _doublets(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """Mark doublets and give each the row of the second cell, of the same library; -1 for all others."""
     rng = generator(seed, "doublets")
     index = np.arange(len(frame))
-    library = frame[names.SAMPLE].to_numpy()
     single = frame[names.LEVEL2].is_in(list(cohort.SINGLE_DONOR)).to_numpy()
     partner = index.copy()
-    for first, last in _libraries(library):
+    for first, last in _libraries(frame[names.SAMPLE].to_numpy()):
         partner[first:last] = rng.permutation(index[first:last])
-    doublet = (rng.random(len(frame)) < share) & (partner != index) & ~single
+    doublet = (rng.random(len(frame)) < PLANTED.doublets) & (partner != index) & ~single
     other = pl.Series("doublet_with", frame[TRUE2].to_numpy()[partner]).set(pl.Series(~doublet), None)
     return frame.with_columns(other, doublet=doublet, partner=np.where(doublet, partner, -1))
 
@@ -123,8 +131,7 @@ def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
     frame = frame.with_columns(value.otherwise(pl.col(level)).alias(level) for level in names.LEVELS[:2])
     people = cohort.list_donors().select(names.DONOR, names.AGE_GROUP, names.AGE_MIDPOINT)
     frame = frame.join(people, on=names.DONOR, maintain_order="left")
-    frame = _doublets(_true_labels(frame, seed=seed), seed=seed, share=PLANTED.doublets)
-    return _draw_sizes(frame, seed=seed)
+    return _draw_sizes(_doublets(_true_labels(frame, seed=seed), seed=seed), seed=seed)
 
 
 def score_doublets(counts: sp.csr_matrix, library: np.ndarray, *, seed: int) -> np.ndarray:
@@ -164,3 +171,97 @@ def _score_library(counts: sp.csr_matrix, rng: np.random.Generator) -> np.ndarra
     neighbors = near.kneighbors(place[:n], return_distance=False)[:, 1:]
     share = ((neighbors >= n).sum(axis=1) + 1) / (neighbors.shape[1] + 2)
     return share * EXPECTED / (1 - EXPECTED - share * (1 - EXPECTED - EXPECTED))
+
+
+def make_latent(frame: pl.DataFrame, *, seed: int) -> np.ndarray:
+    """Return the scVI-like latent values: true label and own state; donor and assay are all but removed."""
+    rng = generator(seed, "scvi")
+    centers = {}
+    for level0, level2, lineage in cohort.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
+        steps = ((f"lineage {lineage}", 2.0), (f"type {level0}", 1.1), (f"subtype {level2}", 0.4))
+        centers[level2] = sum(sd * generator(seed, "latent", key).normal(size=LATENT) for key, sd in steps)
+    mean = np.stack([centers[label] for label in frame[TRUE2]])
+    partner = frame["partner"].to_numpy()
+    double = partner >= 0
+    mean[double] = (mean[double] + mean[partner[double]]) / 2
+    donors = frame[names.DONOR].unique(maintain_order=True).to_list()
+    left = {donor: 0.12 * generator(seed, "latent donor", donor).normal(size=LATENT) for donor in donors}
+    mean += np.stack([left[donor] for donor in frame[names.DONOR]])
+    return (0.35 * (mean + 0.6 * rng.normal(size=mean.shape))).astype(np.float32)
+
+
+def make_plane(frame: pl.DataFrame, latent: np.ndarray, *, seed: int, key: str) -> np.ndarray:
+    """Return a map whose islands are the true labels: lineages on a ring, types around them, subtypes around those."""
+    label, place, radius = frame[TRUE2], {}, {}
+    number = dict(label.value_counts().rows())
+    lineages = cohort.list_types()["lineage"].unique(maintain_order=True).to_list()
+    for level0, level2, lineage in cohort.list_labels().select(names.LEVEL0, names.LEVEL2, "lineage").rows():
+        sector = lineages.index(lineage) + 0.3 * generator(seed, key, lineage).random()
+        around = (generator(seed, key, name).random() for name in (f"0 {level0}", f"2 {level2}"))
+        angles = 2 * np.pi * np.array([sector / len(lineages), *around])
+        place[level2] = ([[9.0], [2.4], [0.9]] * np.c_[np.cos(angles), np.sin(angles)]).sum(axis=0)
+        radius[level2] = 0.25 + 1.6 * np.sqrt(number.get(level2, 0) / len(frame))
+    turn = generator(seed, key, "turn").normal(size=(LATENT, 2)) / np.sqrt(LATENT)
+    centers = {name: latent[(label == name).to_numpy()].mean(axis=0) for name in number}
+    own = (latent - np.stack([centers[name] for name in label])) @ turn / 0.21
+    if key == "tsne":
+        length = np.linalg.norm(own, axis=1, keepdims=True)
+        own = own / np.maximum(length, 1e-9) * np.sqrt(1 - np.exp(-(length**2) / 2)) * 1.5
+    scale = np.array([radius[name] for name in label])[:, None]
+    flat = np.stack([place[name] for name in label]) + scale * own
+    return (7.0 * flat if key == "tsne" else flat + 5.0).astype(np.float32)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _times(indptr, indices, data, first, last, dense, out):
+    """Add the rows `first` to `last` of a CSR matrix times `dense` to `out`."""
+    for row in range(first, last):
+        for i in range(indptr[row], indptr[row + 1]):
+            value, column = data[i], indices[i]
+            for k in range(dense.shape[1]):
+                out[row, k] += value * dense[column, k]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _times_transposed(indptr, indices, data, first, last, dense, out):
+    """Add the transpose of the rows `first` to `last` times `dense` to `out`."""
+    for row in range(first, last):
+        for i in range(indptr[row], indptr[row + 1]):
+            value, column = data[i], indices[i]
+            for k in range(dense.shape[1]):
+                out[column, k] += value * dense[row, k]
+
+
+def fit_pca(x: sp.csr_matrix, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return scores (cells x 50), variances and their shares, by a randomized decomposition of all genes.
+
+    Nothing is corrected: assay, chemistry and donor show, as in the release. Method: doi:10.1137/090771806.
+    """
+    n, parts = x.shape[0], (x.indptr, x.indices, x.data)
+    mean = np.bincount(x.indices, x.data, x.shape[1]) / n
+    # the centered matrix is multiplied in fixed chunks: the number of threads never changes a sum
+    chunks = list(itertools.pairwise(np.linspace(0, n, _CHUNKS + 1).astype(np.int64)))
+
+    def times(dense: np.ndarray) -> np.ndarray:
+        out = np.zeros((n, dense.shape[1]), np.float32)
+        small = np.ascontiguousarray(dense, np.float32)
+        list(pool.map(lambda chunk: _times(*parts, *chunk, small, out), chunks))
+        return out - (mean @ dense).astype(np.float32)
+
+    def transposed(dense: np.ndarray) -> np.ndarray:
+        out = np.zeros((_CHUNKS, x.shape[1], dense.shape[1]), np.float32)
+        list(pool.map(lambda chunk, own: _times_transposed(*parts, *chunk, dense, own), chunks, out))
+        return sum(map(np.float64, out)) - np.outer(mean, dense.sum(axis=0, dtype=np.float64))
+
+    with threadpool_limits(1), ThreadPoolExecutor(THREADS) as pool:
+        basis = generator(seed, "pca").normal(size=(x.shape[1], PCA_COMPONENTS + _OVERSAMPLE))
+        for _ in range(2):
+            basis = np.linalg.qr(transposed(times(basis)))[0]
+        scores = times(basis)
+        gram = np.einsum("ij,ik->jk", scores, scores, dtype=np.float64)
+        value, vector = np.linalg.eigh(gram)
+        order = np.argsort(value)[::-1][:PCA_COMPONENTS]
+        vector = vector[:, order] * np.sign((basis @ vector[:, order]).sum(axis=0))
+        variance = value[order] / (n - 1)
+        total = np.einsum("i,i->", x.data, x.data, dtype=np.float64) - n * (mean**2).sum()
+    return scores @ vector.astype(np.float32), variance, variance / (total / (n - 1))

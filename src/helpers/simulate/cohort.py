@@ -3,6 +3,8 @@
 Published where it is known, a stated assumption where it is not; planted slopes, wide donor differences, exact margins.
 """
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 
@@ -43,9 +45,8 @@ def list_libraries() -> pl.DataFrame:
     return study.read("twin_libraries.csv").join(people, on=names.DONOR, maintain_order="left")
 
 
-def list_types() -> pl.DataFrame:
-    """Return what the 36 level-0 types are made with, all of it assumed; the file says what each column means."""
-    return study.read("twin_types.csv")
+#: What the 36 level-0 types are made with, all of it assumed; the file says what each column means.
+list_types = partial(study.read, "twin_types.csv")
 
 
 def list_labels() -> pl.DataFrame:
@@ -68,8 +69,7 @@ def list_slopes() -> pl.DataFrame:
         slopes[model.split("(")[0], label] = value / (study.AGE_SD / DECADE)
     assumed = dict(list_types().select(names.LEVEL0, "assumed_slope").rows())
     rows = []
-    seen = list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True)
-    for assay, label in seen.rows():
+    for assay, label in list_labels().select(names.ASSAY, names.LEVEL0).unique(maintain_order=True).rows():
         published = slopes.get((f"{assay}_only", label))
         made_up = published is None or label == SILENT
         rows.append((assay, label, *((assumed[label], "assumed") if made_up else (published, "published"))))

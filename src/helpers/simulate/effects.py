@@ -138,11 +138,7 @@ def factor_scores(seed: int, donor: str, level0: str) -> np.ndarray:
 
 
 def donor_log(seed: int, donor: str, level0: str) -> np.ndarray:
-    """Return a donor's own natural-log change of each gene in one type.
-
-    Latent factors move many genes together; of the rest a part is common to the donor's types and a part is this
-    type's, both with tails heavier than normal. Poor tissue varies more.
-    """
+    """Return a donor's own natural-log change of each gene in one type: factors, and heavy tails of donor and type."""
     df = PLANTED.tail_df
     common, own = (
         generator(seed, "donor", donor, key).standard_t(df, size=study.N_GENES).clip(-TAIL_LIMIT, TAIL_LIMIT)

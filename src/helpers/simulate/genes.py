@@ -60,11 +60,7 @@ def list_levels() -> pl.DataFrame:
 
 @cache
 def list_genes() -> pl.DataFrame:
-    """Return the 29,400 genes in the order of the release's columns, sorted by symbol.
-
-    Columns: ``gene`` (symbols made unique the way anndata does), ``ENSEMBL``, ``SYMBOL``, chromosome, biotype, and
-    ``kind``: "mito", "ribo", "stress" or "rest".
-    """
+    """Return the 29,400 genes in the order of the release, sorted by symbol: names, chromosome, biotype, and `KINDS`."""
     # every gene that a published table, a marker list or the simulation names must be there
     named = set(list_levels()["gene"]).union(STRESS, *STRUCTURAL_ZEROS.values())
     named |= set(study.gene_sets()["gene"]) | set(study.gene_directions()["gene"])
@@ -148,8 +144,7 @@ def make_profiles(assay: str, *, seed: int) -> dict[str, np.ndarray]:
 def _fixed_levels(assay: str) -> dict[str, dict[str, float]]:
     """Return, for each label that names markers, and for everywhere, genes with their molecules per 10,000."""
     biogenesis = study.gene_sets().filter(pl.col("set") == "ribosome_biogenesis_dotplot")["gene"]
-    levels = {
-        label: dict(part.select("gene", assay).rows()) for (label,), part in list_levels().group_by("label")
-    }
+    parts = list_levels().group_by("label")
+    levels = {label: dict(part.select("gene", assay).rows()) for (label,), part in parts}
     plain = dict.fromkeys(list_levels()["gene"], ELSEWHERE) | dict.fromkeys(biogenesis, BIOGENESIS)
     return levels | {"everywhere": plain | levels["everywhere"]}

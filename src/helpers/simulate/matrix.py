@@ -15,7 +15,6 @@ from helpers import names
 from helpers.facts import study
 from helpers.kernels import kernel
 from helpers.simulate import cells, cohort, effects, genes
-from helpers.simulate.genes import Profiles
 from helpers.simulate.planted import CENTER, DECADE, PLANTED, THREADS, generator
 
 FACTORS = 256  # quantiles of the gamma factor
@@ -28,14 +27,13 @@ Group = tuple[str, pl.DataFrame, np.ndarray, np.ndarray]
 
 def _list_entries(frame: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each cell and source of its molecules: two for a doublet, in order of groups and cells."""
-    keep = ["row", names.SAMPLE, cells.TRUE2, cells.TRUE0, "molecules", *SHARES]
-    frame = frame.with_row_index("row")
+    own = [cells.TRUE2, cells.TRUE0, "molecules", *SHARES]
+    first = frame.with_row_index("row").select("row", names.SAMPLE, "doublet", "partner", *own)
+    second = first.filter("doublet")
+    second = second.with_columns(first[second["partner"].to_numpy()].select(own))
+    both = pl.concat([first.with_columns(part=0), second.with_columns(part=1)])
     half = (pl.col("molecules") * cells.DOUBLET_YIELD).round().cast(pl.Int64)
-    first = frame.with_columns(molecules=pl.when("doublet").then(half).otherwise("molecules")).select(keep)
-    second = frame.filter("doublet").select("row", names.SAMPLE, "partner")
-    other = frame[second["partner"].to_numpy()].select(cells.TRUE2, cells.TRUE0, "molecules", *SHARES)
-    second = second.with_columns(other).with_columns(half)
-    both = pl.concat([first.with_columns(part=0), second.select(keep).with_columns(part=1)])
+    both = both.with_columns(molecules=pl.when("doublet").then(half).otherwise("molecules"))
     return both.sort(names.SAMPLE, cells.TRUE2, "row", "part")
 
 
@@ -46,7 +44,7 @@ def _scale(rate: np.ndarray) -> np.ndarray:
 
 
 def _list_groups(
-    frame: pl.DataFrame, profiles: Profiles, age_effects: pl.DataFrame, *, seed: int
+    frame: pl.DataFrame, profiles: genes.Profiles, age_effects: pl.DataFrame, *, seed: int
 ) -> list[Group]:
     """Return the groups of cells with the expected molecules of each gene, as yet without ambient molecules."""
     chemistry_log, after = effects.chemistry_log(seed), PLANTED.late_after
@@ -91,7 +89,7 @@ def _soups(groups: list[Group], *, seed: int) -> dict[str, tuple[float, np.ndarr
 
 
 def draw_counts(
-    frame: pl.DataFrame, profiles: Profiles, age_effects: pl.DataFrame, *, seed: int
+    frame: pl.DataFrame, profiles: genes.Profiles, age_effects: pl.DataFrame, *, seed: int
 ) -> sp.csr_matrix:
     """Draw the molecules of every cell: CSR of whole numbers, the same whatever the number of threads."""
     kind = genes.list_kinds()

@@ -16,12 +16,11 @@ THREADS = 2  # what is made does not depend on it
 
 @dataclass(frozen=True)
 class Planted:
-    """Sizes of what is planted.
+    """Sizes of what is planted; standard deviations are on the natural log scale.
 
-    Standard deviations are on the natural log scale. Read off published figures: `donor_sd` and `chemistry_sd`, which
-    give the study's shares of variance by donor and chemistry. Everything else is a guess; the guesses about donors
-    were set so that the share of null p-values below 0.05 varies between permutations as it does in counts of real
-    people (a standard deviation of about four points).
+    `donor_sd` and `chemistry_sd` give the study's shares of variance by donor and chemistry. Everything else is a guess;
+    those about donors were set so that the share of null p-values below 0.05 varies between permutations as in counts
+    of real people (a standard deviation of about four points).
     """
 
     donor_sd: float = 0.32  # between donors, of a typical gene

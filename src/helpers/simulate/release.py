@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,14 @@ from anndata import AnnData
 from helpers import files, names
 from helpers.errors import ParameterError
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes, maps, matrix, truth
+from helpers.simulate import cells, cohort, effects, genes, matrix
+from helpers.simulate.planted import DECADE, LATE_TYPE, PLANTED, SILENT
 
 KIND = "simulated release"
 SMALLEST_SCALE, DEFAULT_SCALE, DEFAULT_SEED = 0.001, 0.08, 1
 _BLOCK = 256  # genes made dense at once
+TRUTH_VERSION = 2
+_PLANTED = "log2_change_per_decade"
 _TEXTS = Path(study.__file__).with_name("tables")
 
 
@@ -32,8 +35,6 @@ class Simulation:
     adata: AnnData
     cells: pl.DataFrame
     age_effects: pl.DataFrame
-    variance: np.ndarray
-    variance_ratio: np.ndarray
     scale: float
     seed: int
 
@@ -54,14 +55,9 @@ def _observe(frame: pl.DataFrame, counts: sp.csr_matrix) -> pd.DataFrame:
 
 
 def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simulation:
-    """Simulate an atlas with its truth.
+    """Simulate an atlas with its truth; a `scale` of one gives exactly the published number of cells of every label.
 
-    Parameters
-    ----------
-    scale
-        Share of the release's 183,161 cells; one gives exactly the published number of every label.
-    seed
-        Everything random follows from it: the same seed gives the same atlas, whatever the number of threads.
+    Everything random follows from `seed`: the same seed gives the same atlas, whatever the number of threads.
     """
     if not SMALLEST_SCALE <= scale <= 1:
         msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
@@ -76,17 +72,18 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simul
     values = np.empty(counts.nnz, np.float32)
     matrix.log_normalize(counts.indptr, counts.data, total, values)
     x = sp.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
-    latent = maps.make_latent(frame, seed=seed)
-    scores, variance, ratio = maps.fit_pca(x, seed=seed)
+    latent = cells.make_latent(frame, seed=seed)
+    scores, variance, ratio = cells.fit_pca(x, seed=seed)
     var = genes.list_genes().select(names.ENSEMBL, names.SYMBOL, pl.col(names.GENE).alias(names.GENE_IDS))
     var = var.to_pandas().set_index(names.GENE_IDS, drop=False).rename_axis(None)
     var.insert(2, names.N_CELLS, counts.getnnz(axis=0))
     adata = AnnData(x, obs=_observe(frame, counts), var=var, layers={names.COUNTS: counts})
     adata.obsm[names.SCVI] = latent
-    adata.obsm[names.UMAP] = maps.make_plane(frame, latent, seed=seed, key="umap")
+    adata.obsm[names.UMAP] = cells.make_plane(frame, latent, seed=seed, key="umap")
     adata.obsm[names.PCA] = scores
-    adata.obsm[names.TSNE] = maps.make_plane(frame, latent, seed=seed, key="tsne")
-    return Simulation(adata, frame, age_effects, variance, ratio, scale, seed)
+    adata.uns["pca"] = {"variance": variance, "variance_ratio": ratio}
+    adata.obsm[names.TSNE] = cells.make_plane(frame, latent, seed=seed, key="tsne")
+    return Simulation(adata, frame, age_effects, scale, seed)
 
 
 def write(
@@ -99,13 +96,8 @@ def write(
 ) -> Path:
     """Simulate an atlas and write it as a release with its truth; a stopped run leaves nothing under `folder`.
 
-    Parameters
-    ----------
-    folder
-        Where the release goes. One that was simulated there and not changed since is replaced once the new one is
-        whole; anything else is refused, unless by `force`. One of the cache is `owned`.
-    scale, seed
-        Those of `simulate`.
+    One that was simulated there and not changed since is replaced once the new one is whole; anything else is refused,
+    unless by `force`. One of the cache is `owned`.
     """
     folder = Path(folder)
     if owned:
@@ -129,11 +121,9 @@ def _write_files(folder: Path, simulation: Simulation) -> None:
     for key, file in names.PROJECTION_FILES.items():
         columns = list(names.PROJECTION_COLUMNS[key])
         pd.DataFrame(adata.obsm[key], index=adata.obs_names, columns=columns).to_parquet(folder / file)
-    planted = simulation.cells, simulation.age_effects
-    truth.write_truth(folder / names.TRUTH_FOLDER, *planted, seed=seed, scale=scale)
+    _write_truth(folder / names.TRUTH_FOLDER, simulation)
     unstructured = json.loads((_TEXTS / "twin_unstructured.json").read_text())
-    unstructured["pca"]["variance"] = simulation.variance.tolist()
-    unstructured["pca"]["variance_ratio"] = simulation.variance_ratio.tolist()
+    unstructured["pca"] |= {key: values.tolist() for key, values in adata.uns["pca"].items()}
     structure = {
         "obsm_keys": [names.SCVI, names.UMAP],
         "var_columns": list(names.FEATURE_COLUMNS[:3]),
@@ -165,3 +155,89 @@ def _write_expression(path: Path, x: sp.csr_matrix, genes: list[str]) -> None:
         dense = np.memmap(scratch, np.float32, "r", shape=(x.shape[1], x.shape[0]))
         table = pa.table([pa.array(column) for column in dense], names=genes)
         pq.write_table(table, path, row_group_size=x.shape[0])
+
+
+def composition_slopes() -> pl.DataFrame:
+    """Return the planted slope of each label at each level: log2 change of unnormalized abundance per decade.
+
+    At the finer levels it is that of the line through the planted abundances at the ages of the donors of that assay.
+    """
+    origins = {(assay, label): origin for assay, label, _, origin in cohort.list_slopes().rows()}
+    rows = []
+    for (assay,), table in cohort.list_labels().group_by(names.ASSAY, maintain_order=True):
+        people = cohort.list_libraries().filter(pl.col(names.ASSAY) == assay)
+        people = people.unique(names.DONOR, maintain_order=True)
+        abundance = np.exp2(cohort.planted_log2(table, people)) * table["n"].to_numpy()
+        decades = people[names.EXACT_AGE].to_numpy() / DECADE
+        for level in names.LEVELS:
+            for label in table[level].unique(maintain_order=True):
+                member = (table[level] == label).to_numpy()
+                slope = np.polyfit(decades, np.log2(abundance[:, member].sum(axis=1)), 1)[0]
+                own = table.filter(member)
+                origin = origins[assay, own[names.LEVEL0][0]]
+                if level != names.LEVEL0 and own[names.LEVEL2].is_in(list(cohort.SUBTYPE_SLOPES)).any():
+                    origin = "assumed"
+                rows.append((assay, level, label, float(slope), origin))
+    return pl.DataFrame(rows, schema=["assay", "level", "label", _PLANTED, "origin"], orient="row")
+
+
+def _write_truth(folder: Path, simulation: Simulation) -> None:
+    """Write what was planted, and what made it: what scoring may read, and nothing else may.
+
+    ``late_expression`` are the genes whose change is not linear: none up to an age, then so many log2 a decade.
+    ``donor_effects`` has the log2 standard deviation between donors of a low, a typical and a high gene; ``ageless``
+    types have no planted change of expression but the published genes, ``silent_types`` none at all, nor of their number
+    of cells. ``structural_zeros`` is what one assay cannot see.
+    """
+    changes, seed = simulation.age_effects, simulation.seed
+    in_assay = pl.col(names.ASSAY).alias("assay")
+    symbols = genes.list_genes().select(names.GENE)
+    people, types, libraries = cohort.list_donors(), cohort.list_types(), cohort.list_libraries()
+    flat = cohort.list_slopes().filter(pl.col(_PLANTED) == 0)
+    silent = flat.select("assay", pl.col("label").alias(names.LEVEL0))
+    silent = silent.join(changes, on=["assay", names.LEVEL0], how="anti")
+
+    after = pl.col(_PLANTED) / pl.col("assay").replace_strict(effects.hinge_slopes())
+    change = {"after_years": pl.lit(PLANTED.late_after), "log2_change_per_decade_after": after}
+    late = changes.filter(pl.col("origin") == "late").select("assay", names.LEVEL0, names.GENE, **change)
+    median, low, high = np.quantile(effects.gene_spread(seed) / effects.LN2, (0.5, 0.1, 0.9))
+    spreads = {"median_log2_sd": pl.lit(median), "low_log2_sd": pl.lit(low), "high_log2_sd": pl.lit(high)}
+    kinds = cohort.list_labels().select(in_assay, names.LEVEL0).unique(maintain_order=True)
+    kinds = kinds.join(types.select(names.LEVEL0, "ageless"), on=names.LEVEL0, maintain_order="left")
+
+    factors = [f"factor_{k + 1}" for k in range(PLANTED.factors)]
+    scores = [
+        (donor, level0, *effects.factor_scores(seed, donor, level0))
+        for donor in people[names.DONOR]
+        for level0 in types[names.LEVEL0]
+    ]
+    loadings = dict(zip(factors, effects.factor_loadings(seed).astype(np.float32), strict=True))
+
+    tubes = libraries.select(names.SAMPLE, in_assay, names.DONOR)
+    ambient = pl.Series([effects.ambient_share(seed, *row) for row in tubes.rows()])
+    zeros = [(assay, gene) for assay, found in genes.STRUCTURAL_ZEROS.items() for gene in found]
+    true = (names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet", "doublet_with")
+    poor = pl.col(names.DONOR).replace_strict(effects.quality(seed))
+    stress = pl.col(names.DONOR).replace_strict(effects.stress_shares(seed))
+    tables = {
+        "age_expression": changes,
+        "late_expression": late,
+        "sex_expression": effects.list_sex_effects(seed),
+        "silent_types": silent.with_columns(common=pl.col(names.LEVEL0) == SILENT),
+        "composition": composition_slopes(),
+        "donor_effects": kinds.select("assay", names.LEVEL0, **spreads, ageless="ageless"),
+        "donor_factors": pl.DataFrame(scores, schema=[names.DONOR, names.LEVEL0, *factors], orient="row"),
+        "factor_loadings": symbols.with_columns(**loadings),
+        "ambient": tubes.with_columns(ambient_share=ambient, foreign_share=ambient * PLANTED.foreign),
+        "chemistry_effects": symbols.with_columns(log2_v3_over_v2=effects.chemistry_log(seed) / effects.LN2),
+        "structural_zeros": pl.DataFrame(zeros, schema=["assay", names.GENE], orient="row"),
+        "cells": simulation.cells.select(true),
+        "donors": people.with_columns(stress_share=stress, poor_quality=poor),
+        "libraries": libraries,
+    }
+    folder.mkdir(parents=True)
+    for name, table in tables.items():
+        table.write_parquet(folder / f"{name}.parquet")
+    made = {"seed": seed, "scale": simulation.scale, "version": TRUTH_VERSION, "simulated": True}
+    made["planted"] = asdict(PLANTED) | {"silent_type": SILENT, "late_type": LATE_TYPE}
+    files.write_json(folder / "simulation.json", made)

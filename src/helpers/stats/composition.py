@@ -42,19 +42,12 @@ def count_by_donor(
 ) -> pl.DataFrame:
     """Count the barcodes of each type in each donor (or library) of each assay, zeros filled.
 
-    Parameters
-    ----------
-    obs
-        One row a barcode: ``DonorID``, the column `level`, and where present ``batch`` (the assay) and ``10X_version``.
-    donors
-        One row a donor, such as ``muscle.donors``. Donors without age are left out, and barcodes without donor or label.
-    libraries
-        Count by ``SampleID`` within donors.
+    `obs` has one row a barcode: ``DonorID``, the column `level`, and where present ``batch`` (the assay) and
+    ``10X_version``; `donors` one row a donor, such as ``muscle.donors``. Donors without age are left out, and barcodes
+    without donor or label.
 
-    Returns
-    -------
-    ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the assay), what is
-    known of the donor, and ``chemistry`` (of most of these barcodes).
+    Returned are ``batch``, ``type``, ``DonorID`` (and ``SampleID``), ``n``, ``total`` (barcodes of the donor in the
+    assay), what is known of the donor, and ``chemistry`` (of most of these barcodes).
     """
     key = [names.ASSAY, names.DONOR, *([names.SAMPLE] if libraries else [])]
     _require(obs, [*key[1:], level])
@@ -89,28 +82,19 @@ def composition_from_counts(
 ) -> pl.DataFrame:
     """Turn a count table of any study into a composition that every test here takes; all its faults at once.
 
-    Parameters
-    ----------
-    table
-        One row per donor (and assay) and type. Rows that are absent count as zero.
-    donor, kind, n
-        Columns of the donor, the type, and the count (whole numbers, zero or more).
-    age, group
-        Column of ages (years), or of two groups of donors; give one of them.
-    assay
-        Column of the assay; one assay where None.
-    covariates
-        Further columns, one value per donor, that a test may adjust for.
+    `table` has one row per donor (and assay) and type; rows that are absent count as zero. All else are names of its
+    columns: donor, type, count (a whole number), either age (years) or group (two of them), assay (one where None), and
+    covariates that a test may adjust for. Age, group and covariates have one value per donor.
     """
     if (age is None) == (group is None):
         msg = "give one of age (a column of years) and group (a column of two groups of donors)."
         raise TableError(msg)
-    own = {donor: names.DONOR, kind: TYPE, n: N, str(age or group): names.EXACT_AGE if age else GROUP}
+    constant = [names.EXACT_AGE if age else GROUP, *covariates]
+    own = {donor: names.DONOR, kind: TYPE, n: N, str(age or group): constant[0]}
     own |= {assay: names.ASSAY} if assay else {}
     _require(table, [*own, *covariates])
     table = table.select(*own, *covariates).rename(own)
     table = table if assay else table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
-    constant = [names.EXACT_AGE if age else GROUP, *covariates]
     if faults := _faults(table, constant):
         raise TableError("; ".join(faults) + ".")
     key = [names.ASSAY, names.DONOR]
@@ -124,7 +108,7 @@ def compare(
     method: str = "permutation",
     adjust: Sequence[str] = ADJUST,
     exposure: str = names.EXACT_AGE,
-    reference: str | Sequence[str] = ALL,
+    reference: str = ALL,
     min_total: int = 20,
     draws: int = 1999,
     seed: int = 1,
@@ -134,8 +118,6 @@ def compare(
 
     Parameters
     ----------
-    counts
-        From `count_by_donor` or `composition_from_counts`.
     method
         ``"permutation"``: slope of log2 shares, ages dealt over the donors within `adjust` (`permute.deal`), interval
         by inverting the test. ``"least squares"``: a line through log2 shares with `adjust` as terms.
@@ -147,11 +129,11 @@ def compare(
     exposure
         Column that is compared: numbers are years (slopes per decade), else two groups.
     reference
-        What a share is a share of: ``"all"`` barcodes, ``"center"`` (geometric mean of the types), one type, or several.
-        Counts (binomial, chi-square) have no center.
+        What a share is a share of: ``"all"`` barcodes, ``"center"`` (geometric mean of the types), or one type. Counts
+        (binomial, chi-square) have no center.
     min_total
         Barcodes that a type needs in an assay, in at least three donors.
-    draws, seed, intervals
+    draws, intervals
         Of the permutation test: ages dealt, and whether to find intervals, which takes most of its time.
 
     Returns
@@ -164,13 +146,13 @@ def compare(
     .. [1] Smyth (2004), doi:10.2202/1544-6115.1027
     .. [2] Phipson et al. (2022), doi:10.1093/bioinformatics/btac582 (shares by donor, tested that way)
     """
-    types, center = set(counts[TYPE]), reference == CENTER and method in ("binomial", "chi-square")
-    unknown = [] if reference in (ALL, CENTER) else sorted(set(_as_list(reference)) - types)
+    types = sorted(set(counts[TYPE]), key=str)
+    center = reference == CENTER and method in ("binomial", "chi-square")
     guards = (
         (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
         (center, f"{method!r} compares counts, and the center of the types is not a count"),
         (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
-        (unknown, f"{unknown} cannot be a reference: the types are {sorted(types, key=str)}"),
+        (reference not in [ALL, CENTER, *types], f"{reference!r} is no reference: the types are {types}"),
     )
     if faults := [sentence for fault, sentence in guards if fault]:
         raise ParameterError("; ".join(faults) + ".")
@@ -186,7 +168,7 @@ def compare(
         columns = dict(zip((*_NUMBERS, "q"), numbers, strict=True)) | {TYPE: one.types}
         columns |= {TOTAL: one.counts.sum(axis=0), "left_out": pl.Series(reasons, dtype=pl.String)}
         columns |= {names.ASSAY: str(assay), "donors": len(one.donors), "arrangements": ways, "per": one.per}
-        columns |= {"method": method, "reference": " + ".join(_as_list(reference))}
+        columns |= {"method": method, "reference": reference}
         columns["adjusted_for"] = "" if method == "chi-square" else ", ".join(one.adjusted)
         results.append(pl.DataFrame(columns).select(*SCHEMA).cast(SCHEMA))
     return pl.concat(results).with_columns(pl.col(pl.Float64).fill_nan(None))
@@ -196,7 +178,8 @@ def estimable(
     donors: pl.DataFrame, adjust: Sequence[str] = ADJUST, *, exposure: str = names.EXACT_AGE
 ) -> list[str]:
     """Return those columns that these donors (one row each) can tell from their age or group, in the order given."""
-    part = donors.unique(names.DONOR).with_columns(pl.lit("any").alias(TYPE), pl.lit(1).alias(N))
+    any_type = {TYPE: pl.lit("any"), N: pl.lit(1), TOTAL: pl.lit(1)}
+    part = donors.unique(names.DONOR).with_columns(**any_type)
     return _lay_out(part, adjust=adjust, exposure=exposure, reference=ALL).adjusted
 
 
@@ -210,14 +193,9 @@ def draw(
 ) -> pl.DataFrame:
     """Draw counts of types for given donors, abundances log-normal between them: a composition with a known answer.
 
-    Parameters
-    ----------
-    donors
-        One row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns.
-    shares, slopes
-        Share of each type at 48 years; log2 change per decade of its abundance, before shares are taken.
-    log2_sd
-        Standard deviation between donors of log2 abundance, one for all types or one for each.
+    `donors` has one row a donor: ``DonorID``, ``age`` (years), ``total``, and any further columns. `shares` are those of
+    the types at 48 years, `slopes` log2 changes per decade of their abundance, before shares are taken, and `log2_sd`
+    is how log2 abundance varies between donors, one for all types or one for each.
     """
     donors = donors.sort(names.DONOR)  # one seed gives one table, in whatever order the donors come
     types = list(shares)
@@ -234,14 +212,11 @@ def draw(
     if names.ASSAY not in donors.columns:
         donors = donors.with_columns(pl.lit("made up").alias(names.ASSAY))
     key = [names.ASSAY, names.DONOR]
-    wide = donors.select(key).with_columns(
-        pl.Series(*one, dtype=pl.Int64) for one in zip(types, drawn.T, strict=True)
+    counted = pl.concat(
+        donors.select(*key, pl.lit(name).alias(TYPE), pl.Series(N, column, dtype=pl.Int64))
+        for name, column in zip(types, drawn.T, strict=True)
     )
-    return _fill(
-        donors.drop(TYPE, N, strict=False),
-        wide.unpivot(types, index=key, variable_name=TYPE, value_name=N),
-        key,
-    )
+    return _fill(donors.drop(TYPE, N, strict=False), counted, key)
 
 
 def estimand(
@@ -250,7 +225,7 @@ def estimand(
     *,
     adjust: Sequence[str] = ADJUST,
     exposure: str = names.EXACT_AGE,
-    reference: str | Sequence[str] = ALL,
+    reference: str = ALL,
 ) -> pl.DataFrame:
     """Return what a test would find in endless barcodes of these donors, if they differed in nothing but age.
 
@@ -258,8 +233,7 @@ def estimand(
     minus the change of everything together, which depends on how common the other types are; their shares are taken from
     the data, the planted change removed. Returned are ``batch``, ``type``, ``planted`` and ``estimand``.
     """
-    schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
-    rows = [pl.DataFrame(schema=schema)]
+    rows = []
     for (assay,), part in counts.group_by(names.ASSAY, maintain_order=True):
         one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)
         if one.fault:
@@ -271,12 +245,12 @@ def estimand(
         if reference == CENTER:
             frame = change.mean(axis=1, keepdims=True)
         else:
-            typical = typical * np.isin(one.types, one.types if reference == ALL else _as_list(reference))
+            typical = typical * ((np.array(one.types) == reference) | (reference == ALL))
             frame = np.log2(np.exp2(change) @ (typical / typical.sum()))[:, None]
         expected = np.linalg.lstsq(one.matrix, change - frame, rcond=None)[0][-1]
-        found = {names.ASSAY: str(assay), TYPE: one.types, "planted": slopes, "estimand": expected}
-        rows.append(pl.DataFrame(found, schema=schema))
-    return pl.concat(rows)
+        rows += [(str(assay), *row) for row in zip(one.types, slopes, expected, strict=True)]
+    schema = {names.ASSAY: pl.String, TYPE: pl.String, "planted": pl.Float64, "estimand": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass(frozen=True)
@@ -302,19 +276,17 @@ class _Layout:
         return np.log2((self.counts[:, tested] + prior) / (self.base[:, None] + 2 * prior))
 
 
-def _lay_out(
-    part: pl.DataFrame, *, adjust: Sequence[str], exposure: str, reference: str | Sequence[str]
-) -> _Layout:
+def _lay_out(part: pl.DataFrame, *, adjust: Sequence[str], exposure: str, reference: str) -> _Layout:
     if part.select(names.DONOR, TYPE).is_duplicated().any():
         msg = "a donor has several rows of one type: libraries of one donor are not replicates. Count donors."
         raise DesignError(msg)
     part = part.filter(pl.col(exposure).is_not_null())
     if reference not in (ALL, CENTER):
-        held = pl.col(N).filter(pl.col(TYPE).is_in(_as_list(reference))).sum().over(names.DONOR)
-        part = part.with_columns(held.alias("base")).filter(pl.col("base") > 0)
+        held = pl.col(N).filter(pl.col(TYPE) == reference).sum().over(names.DONOR)
+        part = part.with_columns(base=held).filter(pl.col("base") > 0)
     donors = part.unique(names.DONOR).sort(names.DONOR)
-    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True)
-    wide = wide.sort(names.DONOR).drop(names.DONOR)
+    wide = part.pivot(on=TYPE, index=names.DONOR, values=N, sort_columns=True).sort(names.DONOR)
+    wide = wide.drop(names.DONOR)
     totals = donors[TOTAL].to_numpy().astype(float)
     base = None if reference == CENTER else totals
     base = donors["base"].to_numpy().astype(float) if "base" in donors.columns else base
@@ -436,15 +408,15 @@ def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
         for column in table.columns
         if (holes := table[column].null_count())
     ]
-    donor, each = pl.col(names.DONOR), table.group_by(names.DONOR)
-    nameless = table.filter(donor.cast(pl.String).str.strip_chars() == "")
+    nameless = table.filter(pl.col(names.DONOR).cast(pl.String).str.strip_chars() == "")
     twice = table.filter(pl.struct(names.ASSAY, names.DONOR, TYPE).is_duplicated())
     found = [
         (nameless, "rows name no donor", names.DONOR),
         (twice, "rows share donor and type: add them up first", TYPE),
     ]
     for column in constant:
-        several = each.agg(pl.col(column).n_unique()).filter(pl.col(column) > 1).sort(names.DONOR)
+        values = table.group_by(names.DONOR).agg(pl.col(column).n_unique())
+        several = values.filter(pl.col(column) > 1).sort(names.DONOR)
         what = f"donors have several values of {column!r}: one per donor is needed"
         found.append((several, what, names.DONOR))
     if table[N].dtype.is_numeric():
@@ -469,7 +441,3 @@ def _fill(units: pl.DataFrame, counted: pl.DataFrame, key: list[str]) -> pl.Data
     first = [names.ASSAY, TYPE, *key[1:], N, TOTAL]
     age = [names.EXACT_AGE] if names.EXACT_AGE in table.columns else []
     return table.select(*first, pl.exclude(first)).sort(names.ASSAY, TYPE, *age, *key[1:])
-
-
-def _as_list(reference: str | Sequence[str]) -> list[str]:
-    return [reference] if isinstance(reference, str) else list(reference)

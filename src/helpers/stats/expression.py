@@ -19,31 +19,24 @@ EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
 ALL = "all"
 AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
 COVARIATES = (names.SEX, "chemistry")
-_BETWEEN = "between"
+_USUAL, _BETWEEN = "MuSC", "between"
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
 _MIN_COUNT = 10  # molecules
 _MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
 _NUMBERS = ("log2_change", "low", "high", "standard_error", "df", "F", "p", "q", "mean_log2_cpm")
 _SCHEMA = {"gene": pl.String, **dict.fromkeys(_NUMBERS, pl.Float64)}
-_ABOUT = dict.fromkeys(("level", "cell_type", "assay"), pl.String)
 _SIZES = {"donors": pl.Int64, "cells_per_donor": pl.Float64, "decades_seen": pl.Float64}
-_REFUSALS = dict.fromkeys(("cell_type", "assay", "reason"), pl.String)
+_SCREEN = {**dict.fromkeys(("level", "cell_type", "assay"), pl.String), **_SCHEMA, **_SIZES}
 
 
 def sum_profiles(cells: AnnData, donors: pl.DataFrame, *, min_cells: int = 10) -> AnnData:
     """Sum the molecules of cells of one type and assay over each donor.
 
-    Parameters
-    ----------
-    cells
-        Cells x genes with molecules in layer ``counts``, donors in ``obs["DonorID"]``.
-    donors
-        ``muscle.donors``; those of fewer than `min_cells` cells are left out.
+    `cells` are cells x genes with molecules in layer ``counts`` and donors in ``obs["DonorID"]``; `donors` is
+    ``muscle.donors``, of which those of fewer than `min_cells` cells are left out.
 
-    Returns
-    -------
-    Donors x genes in the order of `donors`: molecules in layer ``sum`` (`scanpy.get.aggregate`), and in ``obs`` the
-    columns of `donors`, the chemistries of these cells joined by " + ", and ``n_cells``.
+    Returned are donors x genes in the order of `donors`: molecules in layer ``sum`` (`scanpy.get.aggregate`), and in
+    ``obs`` the columns of `donors`, the chemistries of these cells joined by " + ", and ``n_cells``.
     """
     sizes = cells.obs[names.DONOR].astype(str)[cells.obs[names.DONOR].notna()].value_counts()
     order = [donor for donor in donors[names.DONOR].to_list() if sizes.get(donor, 0) >= min_cells]
@@ -67,13 +60,12 @@ def choose_type(
     donors: pl.DataFrame,
     wanted: str = "",
     *,
-    usual: str = "MuSC",
     level: str = names.LEVEL0,
     assay: str = names.CELLS,
     min_cells: int = 10,
     **comparison: object,
 ) -> str:
-    """Return the cell type to look at: the one asked for, else the usual one, else the most common that can be tested.
+    """Return the cell type to look at: the one asked for, else "MuSC", else the most common that can be tested.
 
     It takes a table of cells (donor, assay and labels), ``muscle.donors``, and options of `choose_donors`.
     """
@@ -84,7 +76,7 @@ def choose_type(
         near = difflib.get_close_matches(wanted, labels, n=3) or labels[:5]
         msg = f"no barcode of {assay} is {wanted!r} in {level}; there are {', '.join(near)}."
         raise TableError(msg)
-    tried = [wanted] if wanted in labels else sorted(labels, key=lambda label: label != usual)
+    tried = [wanted] if wanted in labels else sorted(labels, key=lambda label: label != _USUAL)
     sizes = here.value_counts([level, names.DONOR])
     refusals = []
     for label in tried:
@@ -163,10 +155,19 @@ def choose_donors(
     table["group"] = group
     table[AGE_TERM] = (group == names.OLD).astype(float) if age_as == BIN else years / 10
     used = known & ((sex == ALL) | (table[names.SEX] == sex).to_numpy())
-    if age_as == BIN:
-        used &= group != _BETWEEN
-    chosen = table[used].copy()
-    _refuse_too_few(chosen, min_donors=min_donors, sex=sex, what=what, unknown=int((~known).sum()))
+    chosen = table[used & ((age_as != BIN) | (group != _BETWEEN))].copy()
+    young, old = (int((chosen["group"] == one).sum()) for one in (names.YOUNG, names.OLD))
+    if min(young, old) < min_donors:
+        lacking = {names.YOUNG: min_donors - young, names.OLD: min_donors - old}
+        missing = [f"{n} more {one} donor{'s' if n > 1 else ''}" for one, n in lacking.items() if n > 0]
+        who = "" if sex == ALL else f" of sex {sex}"
+        ages = "" if known.all() else f" {(~known).sum()} donor(s) have no age that this coding can read."
+        msg = (
+            f"{what} cannot be tested across age: {young} young and {old} old donors{who} have enough cells, "
+            f"{min_donors} of each are needed; missing: {' and '.join(missing)}.{ages} "
+            f"Choose a more common cell type or a coarser level, or lower min_cells."
+        )
+        raise DesignError(msg)
     kits = chosen["chemistry"].value_counts()
     rare = sorted(kits.index[kits < 2])
     if rare and len(rare) < len(kits):
@@ -252,20 +253,13 @@ def run_test(
 ) -> pl.DataFrame:
     """Test every gene for a change with ``coded_age`` by edgeR's quasi-likelihood F test [1]_, with intervals.
 
-    Parameters
-    ----------
-    counts, design
-        Expressed genes x donors, molecules; donors x terms, as patsy's ``dmatrix(..., return_type="dataframe")``.
-    sizes
-        Effective library sizes; `find_sizes` of the counts if none.
-    prior_trust
-        Share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Where variances of
-        genes spread more unevenly than it expects, the smallest p-values come too often.
+    `counts` are molecules of expressed genes x donors, `design` is donors x terms as patsy's ``dmatrix(...,
+    return_type="dataframe")``, `sizes` are the effective library sizes if not `find_sizes` of the counts. `prior_trust`
+    is the share of the prior degrees of freedom that the moderation of variances uses: 1 is edgeR. Where variances of
+    genes spread more unevenly than it expects, the smallest p-values come too often.
 
-    Returns
-    -------
-    One row a gene, smallest p first: gene, log2_change with its 95 % interval (low, high), standard_error, df, F, p,
-    q (Benjamini and Hochberg), mean_log2_cpm.
+    Returned is one row a gene, smallest p first: gene, log2_change with its 95 % interval (low, high), standard_error,
+    df, F, p, q (Benjamini and Hochberg), mean_log2_cpm.
 
     References
     ----------
@@ -316,7 +310,8 @@ def find_testable(
 ) -> Iterator[tuple[str, str, pd.DataFrame | None, pd.DataFrame | str]]:
     """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
 
-    Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); or none, and why not.
+    `adata` has molecules in layer ``counts`` and cell types in a column `level`; `donors` is ``muscle.donors``, and
+    `min_cells` what a donor needs for a profile. Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); or none, and why not.
     """
     known = adata.obs[[names.ASSAY, level, names.DONOR]].notna().all(axis=1).to_numpy()
     labels = adata.obs.loc[known, [level, names.ASSAY]].astype(str)
@@ -346,22 +341,13 @@ def screen(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Test every cell type in every assay for a change with age, donors as units.
 
-    Parameters
-    ----------
-    adata, donors
-        Cells x genes with molecules in layer ``counts`` and cell types in a column `level`; ``muscle.donors``.
-    min_cells
-        Cells that a donor needs for a profile.
-    comparison
-        How age is coded and who takes part: options of `choose_donors`.
+    It takes what `find_testable` takes, options of `choose_donors` among them, and the trust of `run_test`.
 
-    Returns
-    -------
-    The tests (the columns of `run_test`, with level, cell_type, assay, donors, cells_per_donor and decades_seen: what a
-    change of one per decade becomes in the unit of the test), and the pairs of type and assay that were refused with
-    the reason.
+    Returned are the tests (the columns of `run_test`, with level, cell_type, assay, donors, cells_per_donor and
+    decades_seen: what a change of one per decade becomes in the unit of the test), and the pairs of type and assay that
+    were refused with the reason.
     """
-    tests, refused = [pl.DataFrame(schema=_ABOUT | _SCHEMA | _SIZES)], []
+    tests, refused = [pl.DataFrame(schema=_SCREEN)], []
     listed = find_testable(adata, donors, level=level, min_cells=min_cells, **comparison)
     for cell_type, assay, chosen, found in listed:
         if chosen is None:
@@ -376,25 +362,10 @@ def screen(
         about |= {"cells_per_donor": chosen["n_cells"].median(), "decades_seen": float(seen)}
         test = run_test(find_expressed(found), design, prior_trust=prior_trust)
         test = test.with_columns(pl.lit(value).alias(name) for name, value in about.items())
-        tests.append(test.select(*tests[0].columns).cast(_SIZES))
+        tests.append(test.select(*_SCREEN).cast(_SCREEN))
+    refusals = dict.fromkeys(("cell_type", "assay", "reason"), pl.String)
     table = pl.concat(tests).sort("cell_type", "assay", "p", "gene")
-    return table, pl.DataFrame(refused, schema=_REFUSALS, orient="row")
-
-
-def _refuse_too_few(donors: pd.DataFrame, *, min_donors: int, sex: str, what: str, unknown: int) -> None:
-    found = {group: int((donors["group"] == group).sum()) for group in (names.YOUNG, names.OLD)}
-    lacking = {group: min_donors - n for group, n in found.items() if n < min_donors}
-    if not lacking:
-        return
-    missing = " and ".join(f"{n} more {group} donor{'s' if n > 1 else ''}" for group, n in lacking.items())
-    who = "" if sex == ALL else f" of sex {sex}"
-    ages = f" {unknown} donor(s) have no age that this coding can read." if unknown else ""
-    msg = (
-        f"{what} cannot be tested across age: {found[names.YOUNG]} young and {found[names.OLD]} old donors{who} have "
-        f"enough cells, {min_donors} of each are needed; missing: {missing}.{ages} "
-        f"Choose a more common cell type or a coarser level, or lower min_cells."
-    )
-    raise DesignError(msg)
+    return table, pl.DataFrame(refused, schema=refusals, orient="row")
 
 
 def _refuse_empty(counts: pd.DataFrame, what: str) -> None:

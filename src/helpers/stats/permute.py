@@ -73,7 +73,6 @@ def deal(
     *,
     strata: pd.DataFrame | pl.DataFrame | None = None,
     draws: int = 999,
-    fewest: int = FEWEST,
     seed: int = 1,
 ) -> Arrangements:
     """Deal values over donors, among donors alike in as many columns of `strata` as leave enough ways.
@@ -81,15 +80,9 @@ def deal(
     Where young and old differ in sex or chemistry, dealing ages over all donors breaks that tie, and the null then
     holds nothing of it: a gene of men passes for a gene of youth. Dealing within keeps it.
 
-    Parameters
-    ----------
-    values
-        One value per donor, such as age (years).
-    strata
-        One row per donor, the column that matters most first. Columns are left off from the right until at least
-        `fewest` arrangements remain; ``.within`` of the result names those kept, none if none could be.
-    draws
-        Arrangements drawn where there are more; otherwise each is listed.
+    `strata` has one row per donor, the column that matters most first. Columns are left off from the right until at
+    least 21 arrangements remain; ``.within`` of the result names those kept, none if none could be. Where there are
+    more arrangements than `draws`, so many are drawn; otherwise each is listed.
 
     Examples
     --------
@@ -106,7 +99,7 @@ def deal(
         codes = codes if columns else np.zeros(observed.size, int)
         places = [np.flatnonzero(codes == code) for code in range(codes.max(initial=-1) + 1)]
         total = prod(_count_orders(observed[place]) for place in places)
-        if total >= fewest or not columns:
+        if total >= FEWEST or not columns:
             break
         columns.pop()
     if observed.size < 2:
@@ -136,9 +129,7 @@ def deal(
 def p_values(arrangements: Arrangements, responses: np.ndarray) -> np.ndarray:
     """Return two-sided permutation p-values of a straight line, one per column of responses (units x types).
 
-    Whatever comes as far from zero as the observed statistic, up to a tiny share of the largest, is tied and counts
-    against the observed one. The observed arrangement is always among those counted, so that p is never zero:
-    1 / arrangements at least.
+    The observed arrangement is always among those counted, so that p is never zero: 1 / arrangements at least.
     """
     centered = arrangements.values - arrangements.values.mean(axis=1, keepdims=True)
     return _share_as_far(centered @ responses)
@@ -156,13 +147,7 @@ def fit_slopes(
 
     A slope b belongs to the interval where the responses minus b x value show no relation to the values. The bounds
     are found by bisection; where the arrangements are too few to reject anything they are infinite.
-
-    Parameters
-    ----------
-    arrangements, responses
-        From `deal`, and units x types.
-    steps
-        Halvings of the search range; 0 leaves the bounds out (not a number).
+    `steps` are halvings of the search range; 0 leaves the bounds out (not a number).
     """
     values = arrangements.values - arrangements.values.mean()
     observed, scores = values[0][:, None].copy(), np.array(responses, dtype=float)

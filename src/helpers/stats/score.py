@@ -13,8 +13,7 @@ def find_planted(
     truth: pl.DataFrame, *, cell_type: str, assay: str, level: str = names.LEVEL0
 ) -> pl.DataFrame:
     """Return what was planted in one cell type and assay."""
-    missing = [column for column in _TRUTH_COLUMNS if column not in truth.columns]
-    if missing:
+    if missing := [column for column in _TRUTH_COLUMNS if column not in truth.columns]:
         msg = f"the planted truth lacks column(s) {', '.join(missing)}; it has {', '.join(truth.columns)}."
         raise TableError(msg)
     tree = study.hierarchy().filter(pl.col(level) == cell_type)
@@ -99,10 +98,7 @@ def summarize_tests(scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_published(*, level: str = names.LEVEL0) -> pl.DataFrame:
-    """Return the published directions with age of one level of labels: cell_type, assay, gene, direction.
-
-    Those of level 2 are stated within a subtype, the others for coarse types.
-    """
+    """Return the published directions with age of one level: cell_type, assay, gene, direction."""
     subtype = pl.col(names.LEVEL2).is_not_null()
     within = study.gene_directions().filter(subtype if level == names.LEVEL2 else ~subtype)
     # level 1 keeps the names of level 0 but for a few types that it splits
