@@ -177,8 +177,8 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
-    "src/helpers": 14_811,
-    "src/helpers/atlas": 3_517,
+    "src/helpers": 14_792,
+    "src/helpers/atlas": 3_511,
     "src/helpers/book": 2_393,
     "src/helpers/cli": 745,
     "src/helpers/facts": 203,
@@ -186,7 +186,7 @@ BUDGETS = {
     "src/helpers/sentences": 2_115,
     "src/helpers/simulate": 1_330,
     "src/helpers/stats": 1_229,
-    "tests": 11_420,
+    "tests": 11_374,
     "notebooks": 7_468,
 }
 

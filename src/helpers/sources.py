@@ -46,11 +46,6 @@ def open_atlas(source: str | Path) -> reader.Atlas:
     raise SourceError(_explain_absent(text, path))
 
 
-def convert(source: str | Path, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
-    """Write a source as an h5ad with counts, whole or not at all."""
-    return open_atlas(source).convert(out, budget=budget)
-
-
 def simulated_folder(word: str, *, seed: int = SEED) -> Path:
     """Return the folder of a simulated release, written now if it is not there yet."""
     folder = place(SCALES[word], seed=seed)

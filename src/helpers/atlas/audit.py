@@ -116,11 +116,7 @@ def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = N
 
 
 def _judge(found: str, true: bool | None, rests_on: str | None, files: Files) -> tuple[str, str]:  # noqa: FBT001
-    """Return what was found and the verdict.
-
-    A claim rests on ``size`` where another number of cells gives another answer, which is no fault of the card, and on
-    ``values`` where the answer is what a simulation drew, so that on simulated data it says nothing about the card.
-    """
+    """Return what was found and the verdict; where a claim rests on size or drawn values, the card is not to blame."""
     sample, simulated = files.get(_SAMPLE), (files.folder / names.TRUTH_FOLDER).is_dir()
     part = sample is not None and len(sample) != study.N_CELLS
     if rests_on == "values" and simulated:
