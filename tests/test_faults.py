@@ -89,7 +89,7 @@ def converted(tiny, tmp_path_factory):
     """Return the release as an h5ad: not to be changed."""
     place = tmp_path_factory.mktemp("converted")
     shutil.copytree(tiny, place / "release")  # opening a release leaves a copy in it
-    return sources.convert(place / "release", place / "atlas.h5ad")
+    return sources.open_atlas(place / "release").convert(place / "atlas.h5ad")
 
 
 @pytest.fixture
@@ -562,7 +562,7 @@ def test_a_disk_that_fills_at_the_end_of_a_run_fails_it_and_keeps_the_older_run(
 
 def test_a_disk_that_is_really_full_keeps_the_older_file_and_says_so(folder, small_disk):
     out = small_disk / "atlas.h5ad"
-    sources.convert(folder, out)
+    sources.open_atlas(folder).convert(out)
     before = out.read_bytes()
     with (small_disk / "filler").open("wb") as filler:  # the rest of the disk, but for a little
         filler.write(bytes(shutil.disk_usage(small_disk).free - 20_000))
@@ -592,7 +592,7 @@ def slow(*given):
     time.sleep(60)
 cache.store = lambda *_, **__: None
 cache._write_counts = slow
-sources.convert(sys.argv[1], sys.argv[2])
+sources.open_atlas(sys.argv[1]).convert(sys.argv[2])
 """
 SIMULATE = """
 import sys, time
@@ -657,7 +657,7 @@ def write(folder, *, scale, seed, **_):
     (folder / names.TRUTH_FOLDER / "simulation.json").write_text("{}")
 release.write = write
 adata = sources.open_atlas("tiny").to_anndata()
-sources.convert("tiny", sys.argv[1])
+sources.open_atlas("tiny").convert(sys.argv[1])
 print(hashlib.sha256(adata.layers[names.COUNTS].data.tobytes() + adata.X.data.tobytes()).hexdigest())
 """
 

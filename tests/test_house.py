@@ -177,8 +177,8 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
-    "src/helpers": 14_666,
-    "src/helpers/atlas": 3_517,
+    "src/helpers": 14_647,
+    "src/helpers/atlas": 3_511,
     "src/helpers/book": 2_393,
     "src/helpers/cli": 745,
     "src/helpers/facts": 196,
@@ -186,7 +186,7 @@ BUDGETS = {
     "src/helpers/sentences": 2_115,
     "src/helpers/simulate": 1_280,
     "src/helpers/stats": 1_149,
-    "tests": 11_353,
+    "tests": 11_307,
     "notebooks": 7_468,
 }
 

@@ -63,19 +63,6 @@ def test_full_size_is_never_simulated_by_surprise(writes):
     assert not writes
 
 
-def test_a_folder_and_a_file_are_told_by_what_they_are(small_release, tmp_path):
-    import shutil
-
-    folder = shutil.copytree(small_release, tmp_path / "release", ignore=shutil.ignore_patterns("*.h5ad"))
-    atlas = sources.open_atlas(folder)
-    assert atlas.describe()["kind"] == "release folder"
-    out = sources.convert(folder, tmp_path / "atlas.h5ad")
-    assert sources.open_atlas(str(out)).describe()["kind"] == "h5ad"
-    assert (
-        sources.open_atlas(out).to_anndata().layers["counts"] != atlas.to_anndata().layers["counts"]
-    ).nnz == 0
-
-
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -31,11 +31,6 @@ def open_atlas(source: str | Path) -> reader.Atlas:
         ``"demo"`` or ``"tiny"``: simulated on first use and kept, with another seed as ``"demo:7"``; ``"full"``:
         simulated at full size beforehand; a release folder; an h5ad, the portal's or in the CELLxGENE schema; or
         what Cell Ranger writes, a .h5 file or a folder with matrix.mtx.
-
-    Returns
-    -------
-    Atlas
-        Tables at once, genes by column, AnnData on request.
     """
     text = str(source)
     match = re.fullmatch(r"([a-z]+)(?::(\d+))?", text)
@@ -49,11 +44,6 @@ def open_atlas(source: str | Path) -> reader.Atlas:
     if text.strip() and path.is_file():
         return _open_file(path)
     raise SourceError(_explain_absent(text, path))
-
-
-def convert(source: str | Path, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
-    """Write a source as an h5ad with counts, whole or not at all."""
-    return open_atlas(source).convert(out, budget=budget)
 
 
 def simulated_folder(word: str, *, seed: int = SEED) -> Path:
@@ -98,21 +88,18 @@ def simulation_key() -> str:
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
     """Wait for the right to simulate: two notebooks may start at once."""
-    lock = filelock.FileLock(f"{folder}.lock", timeout=WAIT)
-    try:
-        with files.storing(folder, any_fault=True):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-    except filelock.Timeout:
-        msg = (
-            f"another process has been simulating {folder} for more than {WAIT // 60} minutes. Wait for it or end it, "
-            f"then open the source again."
-        )
-        raise SourceError(msg) from None
-    try:
+    with ExitStack() as held:
+        try:
+            with files.storing(folder, any_fault=True):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(filelock.FileLock(f"{folder}.lock", timeout=WAIT))
+        except filelock.Timeout:
+            msg = (
+                f"another process has been simulating {folder} for more than {WAIT // 60} minutes. Wait for it or end it, "
+                f"then open the source again."
+            )
+            raise SourceError(msg) from None
         yield
-    finally:
-        lock.release()
 
 
 def _written(folder: Path) -> bool:

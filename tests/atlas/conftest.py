@@ -11,20 +11,7 @@ import pytest
 
 from helpers import names
 
-GENES = [
-    "MYH7",
-    "AC000.1",
-    "AC000",
-    "TTN",
-    "TP53",
-    "XIST",
-    "RP11-34P13.7",
-    "MB",
-    "CKM",
-    "PAX7",
-    "DES",
-    "ACTA1",
-]
+GENES = ["MYH7", "AC000.1", "AC000", "TTN", "TP53", "XIST", "RP11-34P13.7", "MB", "CKM", "PAX7", "DES", "ACTA1"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
 import re
 import shutil
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -126,8 +128,24 @@ def test_a_damaged_table_is_refused_before_numbers_are_made_of_it(small_release,
         ReleaseError, match=r"1 fault\(s\) make the numbers .*n_counts is String.*musclebook validate"
     ):
         audit.audit(copy)
-    with pytest.raises(ReleaseError, match=r"nowhere' is not a folder"):
-        audit.audit(tmp_path / "nowhere")
+
+
+DAMAGE = {
+    "infinite": lambda values: values.where(~((values > 0) & (np.arange(680)[:, None] == 7)), np.float32(np.inf)),
+    "scaled": lambda values: (values - values.mean()).astype(np.float32),
+    "raw": lambda values: np.rint(np.expm1(values)).astype(np.float32),
+    "an empty cell": lambda values: values.mul(np.arange(680) != 3, axis=0).astype(np.float32),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGE)  # a warning of numpy would fail these, as everywhere
+def test_no_number_is_made_of_a_damaged_matrix(copy, kind):
+    path = copy / names.EXPRESSION_FILE
+    DAMAGE[kind](pd.read_parquet(path)).to_parquet(path)
+    assert "damaged" in audit.validate.validate(copy)["status"]
+    fold = verdicts(copy)["fold change"]
+    assert (fold["verdict"] == "cannot be checked") == (kind != "an empty cell")
+    assert "log1p of counts, every value finite" in fold["found"] or kind == "an empty cell"
 
 
 def test_the_same_values_are_judged_where_nothing_says_simulated(tiny_release, tmp_path):

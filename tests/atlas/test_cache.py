@@ -10,10 +10,6 @@ from helpers.atlas import cache, h5ad, release
 from helpers.errors import SourceError
 
 
-def open_folder(folder):
-    return release.Release(folder)
-
-
 def assert_same(adata, micro):
     np.testing.assert_array_equal(adata.X.toarray(), micro.x)
     np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), micro.counts)
@@ -27,28 +23,28 @@ def refuse_reading(monkeypatch):
 
 
 def test_the_second_time_nothing_is_converted(folder, micro, monkeypatch):
-    open_folder(folder).to_anndata()
+    release.Release(folder).to_anndata()
     (copy,) = folder.glob("*.h5ad")
     refuse_reading(monkeypatch)
-    again = open_folder(folder).to_anndata()
+    again = release.Release(folder).to_anndata()
     assert_same(again, micro)
     assert np.shares_memory(again.X.indices, again.layers[names.COUNTS].indices)
     assert_same(anndata.read_h5ad(copy), micro)  # a plain h5ad to everybody else
 
 
 def test_a_changed_release_is_converted_anew_and_the_old_copy_goes(folder, micro, make_micro):
-    open_folder(folder).to_anndata()
+    release.Release(folder).to_anndata()
     (old,) = folder.glob("*.h5ad")
     other = make_micro(seed=9)
     other.write(folder)
-    assert_same(open_folder(folder).to_anndata(), other)
+    assert_same(release.Release(folder).to_anndata(), other)
     (new,) = folder.glob("*.h5ad")
     assert new != old
 
 
 @pytest.mark.parametrize("damage", ["cut", "no mark", "other key", "no counts", "short data"])
 def test_a_damaged_copy_is_not_used(folder, micro, damage):
-    open_folder(folder).to_anndata()
+    release.Release(folder).to_anndata()
     (copy,) = folder.glob("*.h5ad")
     if damage == "cut":
         copy.write_bytes(copy.read_bytes()[:-5000])
@@ -63,7 +59,7 @@ def test_a_damaged_copy_is_not_used(folder, micro, damage):
             }
             change[damage]()
     assert cache.find(folder, release.Release(folder).key) is None
-    assert_same(open_folder(folder).to_anndata(), micro)
+    assert_same(release.Release(folder).to_anndata(), micro)
     assert cache.find(folder, release.Release(folder).key) == copy
 
 
@@ -76,21 +72,21 @@ def test_a_folder_that_cannot_be_written_leaves_the_copy_in_the_cache(folder, mi
         return plain(path)
 
     monkeypatch.setattr(cache.files, "writing", no_leave)
-    assert_same(open_folder(folder).to_anndata(), micro)
+    assert_same(release.Release(folder).to_anndata(), micro)
     assert not list(folder.glob("*.h5ad"))
     (copy,) = (own_cache / "converted").glob("*.h5ad")
     refuse_reading(monkeypatch)
-    assert_same(open_folder(folder).to_anndata(), micro)
+    assert_same(release.Release(folder).to_anndata(), micro)
     assert copy.exists()
 
 
 def test_a_converted_file_carries_everything_but_the_truth(folder, micro, tmp_path):
     (folder / "truth").mkdir()
     (folder / "truth" / "simulation.json").write_text('{"seed": 7}')
-    out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
+    out = release.Release(folder).convert(tmp_path / "atlas.h5ad")
     atlas = h5ad.H5ad(out)
     assert_same(atlas.to_anndata(), micro)
-    assert atlas.obs.select(names.BARCODE, *names.SAMPLE_COLUMNS).equals(open_folder(folder).obs)
+    assert atlas.obs.select(names.BARCODE, *names.SAMPLE_COLUMNS).equals(release.Release(folder).obs)
     np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)
     assert atlas.simulated  # simulated cells stay known as such
     assert atlas.truth("composition") is None
@@ -98,7 +94,7 @@ def test_a_converted_file_carries_everything_but_the_truth(folder, micro, tmp_pa
 
 def test_conversion_refuses_a_name_that_would_mislead(folder, tmp_path):
     with pytest.raises(SourceError, match=r"does not end in .h5ad"):
-        open_folder(folder).convert(tmp_path / "atlas.parquet")
-    out = open_folder(folder).convert(tmp_path / "atlas.h5ad")
+        release.Release(folder).convert(tmp_path / "atlas.parquet")
+    out = release.Release(folder).convert(tmp_path / "atlas.h5ad")
     with pytest.raises(SourceError, match="is the source itself"):
         h5ad.H5ad(out).convert(out)

@@ -284,7 +284,7 @@ def test_the_outs_of_another_program_are_refused_with_what_is_read(tmp_path):
 
 
 def test_made_up_cells_stay_made_up(tiny_release, tmp_path):
-    out = sources.convert(tiny_release, tmp_path / "made.h5ad")
+    out = sources.open_atlas(tiny_release).convert(tmp_path / "made.h5ad")
     adata = ad.read_h5ad(out)
     adata[:50].write_h5ad(tmp_path / "again.h5ad")
     del adata.uns[names.SIMULATION]
@@ -435,7 +435,7 @@ def test_commands_pair_no_files_of_a_neighbor_by_a_pattern(tmp_path, monkeypatch
     monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
     write_release(tmp_path / "rel1", seed=1)
     write_release(tmp_path / name, seed=2)
-    sources.convert(f"~/{name}", tmp_path / "out.h5ad")
+    sources.open_atlas(f"~/{name}").convert(tmp_path / "out.h5ad")
     wanted = pd.read_parquet(tmp_path / name / names.SAMPLE_FILE)[names.N_COUNTS]
     held = ad.read_h5ad(tmp_path / "out.h5ad")
     assert held.obs[names.N_COUNTS].to_list() == wanted.to_list()

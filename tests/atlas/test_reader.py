@@ -77,13 +77,6 @@ def test_a_budget_is_held_before_anything_is_read(atlas, monkeypatch):
         atlas.to_anndata(budget="1 KiB")
 
 
-def test_a_budget_is_held_on_the_way_when_the_estimate_was_wrong(atlas, monkeypatch):
-    monkeypatch.setattr(release.Release, "estimate_values", lambda *_: 0)
-    monkeypatch.setattr(matrix, "block_width", lambda _: 1)
-    with pytest.raises(BudgetError, match="The matrix read so far needs about"):
-        atlas.to_anndata(budget="2 KB")
-
-
 def test_values_that_are_not_counts_are_refused_unless_counts_are_not_asked_for(micro, tmp_path):
     micro.x = np.where(micro.x > 0, micro.x * 1.01, 0).astype(np.float32)
     atlas = release.Release(micro.write(tmp_path / "r"))

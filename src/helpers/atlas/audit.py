@@ -63,8 +63,11 @@ def _donors(files: Files) -> pl.DataFrame:
 
 
 def _values(files: Files, *genes: str) -> dict[str, np.ndarray]:
-    """Return the values of genes in all cells; those the release lacks are left out."""
-    wanted = [gene for gene in genes if gene in set(_need(files, "matrix").genes)]
+    """Return the log values of genes in all cells; those the release lacks are left out."""
+    held = set(_need(files, "matrix").genes)
+    if files.get("logs") is None:
+        _lack(f"a {_MATRIX} of log1p of counts, every value finite")
+    wanted = [gene for gene in genes if gene in held]
     if not wanted:
         _lack(" and ".join(genes))
     table = pq.read_table(files.folder / _MATRIX, columns=wanted)
@@ -113,11 +116,7 @@ def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = N
 
 
 def _judge(found: str, true: bool | None, rests_on: str | None, files: Files) -> tuple[str, str]:  # noqa: FBT001
-    """Return what was found and the verdict.
-
-    A claim rests on ``size`` where another number of cells gives another answer, which is no fault of the card, and on
-    ``values`` where the answer is what a simulation drew, so that on simulated data it says nothing about the card.
-    """
+    """Return what was found and the verdict; where a claim rests on size or drawn values, the card is not to blame."""
     sample, simulated = files.get(_SAMPLE), (files.folder / names.TRUTH_FOLDER).is_dir()
     part = sample is not None and len(sample) != study.N_CELLS
     if rests_on == "values" and simulated:
@@ -384,31 +383,28 @@ def _weigh_range(files: Files, key: str) -> Answers:
     yield f"range of {key}", f"{found}; in the first 100 rows {first.min():.2f} to {first.max():.2f}", true
 
 
-def _slope(files: Files, of: pl.Expr, cells: pl.DataFrame) -> tuple[float, float, int]:
-    """Return a mean's change per decade over donors, its p-value, and the donors it rests on."""
+def _slope(files: Files, of: pl.Expr, cells: pl.DataFrame) -> tuple[str, bool]:
+    """Return a mean's change per decade over donors in words, and whether it rises."""
     each = cells.group_by(_DONOR).agg(value=of.mean(), n=pl.len()).filter(pl.col("n") >= _LEAST)
     years, values = each.join(_donors(files), on=_DONOR).select("years", "value").drop_nulls().to_numpy().T
     if len(values) < 4 or np.ptp(values) == 0 or np.ptp(years) == 0:
         _lack("cells of enough donors")
     line = stats.linregress(years, values)
-    return float(line.slope * 10), float(line.pvalue), len(values)
+    found = f"{line.slope * 10:+.3f} per decade (p = {line.pvalue:.2f}, {len(values)} donors)"
+    return found, bool(line.slope > 0 and line.pvalue < 0.05)
 
 
 def _weigh_fibers(files: Files) -> Answers:
     nuclei = _cells(files).filter((pl.col(_ASSAY) == names.NUCLEI) & pl.col(_LABEL).is_in(["MF-I", "MF-II"]))
-    change, p_value, n_donors = _slope(files, pl.col(_LABEL) == "MF-I", nuclei)
-    found = f"in nuclei, over {n_donors} donors {change:+.3f} per decade (p = {p_value:.2f})"
-    yield "fiber switch", found, change > 0 and p_value < 0.05
+    found, rises = _slope(files, pl.col(_LABEL) == "MF-I", nuclei)
+    yield "fiber switch", f"in nuclei: {found}", rises
 
 
 def _weigh_fibroblasts(files: Files) -> Answers:
-    found, rises = [], []
-    for assay in (names.CELLS, names.NUCLEI):
-        cells = _cells(files).filter(pl.col(_ASSAY) == assay)
-        change, p_value, n_donors = _slope(files, pl.col(_LABEL) == "FB", cells)
-        found.append(f"{assay}: {change:+.3f} per decade (p = {p_value:.2f}, {n_donors} donors)")
-        rises.append(change > 0 and p_value < 0.05)
-    yield "fibroblasts", "; ".join(found), all(rises)
+    fibroblast, assays = pl.col(_LABEL) == "FB", (names.CELLS, names.NUCLEI)
+    each = [_slope(files, fibroblast, _cells(files).filter(pl.col(_ASSAY) == assay)) for assay in assays]
+    found = "; ".join(f"{assay}: {said}" for assay, (said, _) in zip(assays, each, strict=True))
+    yield "fibroblasts", found, all(rises for _, rises in each)
 
 
 def _weigh_sex(files: Files) -> Answers:
@@ -426,7 +422,6 @@ def _weigh_aging(files: Files) -> Answers:
     found = []
     for gene, logs in _values(files, "CDKN2A", "TP53").items():
         cells = _cells(files).select(_DONOR).with_columns(linear=np.expm1(logs))
-        change, p_value, _ = _slope(files, pl.col("linear"), cells)
-        seen = f"{gene}: in {np.mean(logs > 0):.1%} of cells"
-        found.append(f"{seen}, {change:+.3f} per decade (p = {p_value:.2f})")
+        change, _ = _slope(files, pl.col("linear"), cells)
+        found.append(f"{gene}: in {np.mean(logs > 0):.1%} of cells, {change}")
     yield "genes of aging", "; ".join(found), None

@@ -189,17 +189,15 @@ class Release(reader.Atlas):
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
         path = self.path / names.FEATURE_FILE
         genes = pl.Series(names.GENE, self.gene_names, pl.String)
-        if not path.is_file():
-            bare = pl.DataFrame(genes)
-            empty, missing = columns.type_columns(bare, columns.FEATURE_TYPES, origin=path.name)
-            return empty.select(names.GENE, *columns.FEATURE_TYPES), missing
-        frame, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
-        rows, key = match_genes(frame, self.gene_names, index=index)
-        if key is not None:
-            self.notes.append(f"{names.FEATURE_FILE} has its genes in another order; aligned by {key}")
-        frame = frame[rows].drop([name for name in (index, names.GENE) if name in frame.columns])
-        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=names.FEATURE_FILE)
-        return typed.insert_column(0, genes), missing
+        frame = pl.DataFrame(genes)
+        if path.is_file():
+            table, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
+            rows, key = match_genes(table, self.gene_names, index=index)
+            if key is not None:
+                self.notes.append(f"{path.name} has its genes in another order; aligned by {key}")
+            frame = table[rows].drop(index or [])
+        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=path.name)
+        return typed.drop(names.GENE, strict=False).insert_column(0, genes), missing
 
     def _open_table(
         self, file: str, known: Sequence[str], wanted: int, unit: str = "rows"

@@ -473,7 +473,7 @@ def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Find
         counts = np.rint(np.nan_to_num(scan.cell_sum / np.expm1(scan.cell_min.astype(np.float64))))
         # a few cells have no gene with one single molecule: their smallest value stands for two or three
         times = np.rint(stated / counts)
-    multiple = (times >= 2) & (times <= 3) & (np.abs(stated - times * counts) <= times)
+        multiple = (times >= 2) & (times <= 3) & (np.abs(stated - times * counts) <= times)
     return _compare(np.where(multiple, stated, counts), sample[names.N_COUNTS], _SAMPLE)
 
 
@@ -488,7 +488,8 @@ def _compare(found: np.ndarray, stated: pl.Series, file: str, *, one_sided: bool
     row, usable = differ[0], np.isfinite(values)
     first = f"first row {row:,}: stated {values[row]:,.6g}, found {found[row]:,.6g}"
     pairs = np.log1p(found[usable]), np.log1p(np.maximum(values[usable], 0))
-    alike = np.corrcoef(*pairs)[0, 1] if usable.sum() > 2 and min(map(np.ptp, pairs)) > 0 else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):  # of numbers that are all the same, there is none
+        alike = np.nan_to_num(np.corrcoef(*pairs)[0, 1]) if usable.sum() > 2 else 0.0
     text = f"{column} differs in {len(differ):,} of {len(values):,} rows, {first}; correlation {alike:.3f}"
     larger = not one_sided or bool((values >= found - 0.5).all())
     if len(differ) > max(10, _ISOLATED * len(values)) and usable.all() and larger and alike > 0.95:

@@ -108,7 +108,7 @@ def convert(
     from helpers import sources
 
     files.claim_file(out, force=force, inputs=[source])
-    path = sources.convert(source, out, budget=budget)
+    path = sources.open_atlas(source).convert(out, budget=budget)
     screen.say(f"{path.stat().st_size:,} bytes in {path}.")
 
 
