@@ -136,12 +136,17 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
     folder = Path(folder)
     if folder.is_symlink():
         _refuse(folder, f"is a symbolic link to {os.path.realpath(folder)}")
-    if folder.exists() and not folder.is_dir():
+    try:
+        here = folder.stat()  # one look: another writer may move it away and put its own there
+    except OSError:
+        here = None
+    if here and not stat.S_ISDIR(here.st_mode):
         _refuse(folder, "is a file")
     kept = {"the working folder": ".", "the home folder": os.path.expanduser("~")}  # noqa: PTH111
     for words, other in (kept | {f"{str(one)!r}, which is read": one for one in inputs}).items():
         there = Path(other).resolve()
-        if folder.exists() and there.exists() and any(map(folder.samefile, (there, *there.parents))):
+        around = (there, *there.parents) if here and there.exists() else ()
+        if any(os.path.samestat(here, one.stat()) for one in around):
             _refuse(folder, f"is or holds {words}")
     with storing(folder, any_fault=True):
         drop_leftovers(folder)
@@ -326,7 +331,7 @@ def require_writable(folder: Path) -> None:
     """Refuse a folder that cannot be written, before the costly step that fills it."""
     require_utf8(folder)
     with storing(folder, any_fault=True):
-        if folder.exists() and not folder.is_dir():
+        if folder.is_file():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder.parent):
