@@ -177,16 +177,16 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
-    "src/helpers": 15_303,
+    "src/helpers": 15_273,
     "src/helpers/atlas": 3_729,
-    "src/helpers/book": 2_393,
+    "src/helpers/book": 2_353,
     "src/helpers/cli": 745,
     "src/helpers/facts": 206,
     "src/helpers/scprint": 1_397,
     "src/helpers/sentences": 2_115,
     "src/helpers/simulate": 1_532,
     "src/helpers/stats": 1_294,
-    "tests": 11_873,
+    "tests": 11_866,
     "notebooks": 7_468,
 }
 

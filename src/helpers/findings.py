@@ -252,12 +252,15 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     key = digest_text(json.dumps(plain, sort_keys=True, default=str))[:8]
     out_dir = namespace.get("out_dir")
     folder = Path(out_dir) if out_dir else Path("results") / notebook / key
-    # a result file may be published: it names the file that was read, not where it lies on this machine
-    for name, value in plain.items():
-        if isinstance(value, str) and Path(value).is_absolute():
-            plain[name] = Path(value).name
     warnings.filterwarnings("ignore", message="IProgress not found")  # a page needs no bar of progress
-    return Note(notebook, folder=folder, parameters=plain)
+    # a result file may be published
+    return Note(notebook, folder=folder, parameters={name: shown(value) for name, value in plain.items()})
+
+
+def shown(value: Any) -> Any:
+    """Return a value as a page shows it: of a path the last part, not the folders of the machine it was made on."""
+    is_path = isinstance(value, str) and Path(value).is_absolute()
+    return Path(value).name if is_path else value
 
 
 def _plain(value: Any, name: str) -> Plain:

@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import PACKAGE
-from helpers.book.project import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE, read_json
+from helpers.book.project import ENDING, ERROR, KEY, STATUS, SWEEP_FILE, TABLE, read_json
 from helpers.budget import to_text
 from helpers.findings import Finding, escape, fold, in_html, links, scrolling
 
@@ -233,7 +233,7 @@ Click on a heading to sort. The last column holds the executed notebook of each 
 
 def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
-    columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
+    columns = [column for column in table.columns if column not in ENDING]
     units = {column: f" ({unit})" for column, unit in about["records"].items() if unit}
     heads = [column.replace("_", " ") + units.get(column, "") for column in columns]
     head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
