@@ -50,18 +50,11 @@ def test_parameters_are_brought_to_their_type_under_plain_papermill(tmp_path):
     assert note.parameters["cell_type"] == "1"
 
 
-@pytest.mark.parametrize(
-    ("given", "values", "said"),
-    [
-        ("leve = 'low'", {}, "unknown parameter 'leve', did you mean 'level'"),
-        ("fdr = 3", {"fdr": 3}, "fdr = 3 is not allowed: float from 0.001 to 0.5"),
-        ("level = 'hig'", {"level": "hig"}, "did you mean 'high'"),
-        ("fdr = 'x'", {"fdr": "x"}, "fdr = 'x' is not allowed"),
-    ],
-)
-def test_a_wrong_parameter_stops_the_first_cells(tmp_path, given, values, said):
-    with pytest.raises(ParameterError, match=said):
-        begin(tmp_path, given=given, **values)
+def test_a_wrong_parameter_stops_the_first_cells(tmp_path):
+    with pytest.raises(ParameterError, match="unknown parameter 'leve', did you mean 'level'"):
+        begin(tmp_path, given="leve = 'low'")
+    with pytest.raises(ParameterError, match=r"fdr = 3 is not allowed: float from 0\.001 to 0\.5"):
+        begin(tmp_path, given="fdr = 3", fdr=3)
 
 
 def test_say_records_and_speaks(tmp_path, monkeypatch):

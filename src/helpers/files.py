@@ -104,7 +104,7 @@ def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = Fa
     path = Path(path)
     with storing(path, any_fault=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:80]}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
+    part = part_of(path)
     try:
         with storing(path):
             yield part
@@ -117,6 +117,11 @@ def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = Fa
     finally:
         with suppress(OSError):  # a read-only disk refuses even to remove what is not there
             _remove(part)
+
+
+def part_of(path: Path) -> Path:
+    """Return the place beside a path where it is made; the name tells the maker, for `drop_leftovers`."""
+    return path.with_name(f".{path.name[:80]}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
 
 
 def _remove(path: Path) -> None:

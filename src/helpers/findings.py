@@ -1,6 +1,5 @@
 """The numbers a page states: recorded once, shown in sentences and tables, written to files."""
 
-import hashlib
 import html
 import json
 import math
@@ -24,12 +23,13 @@ from great_tables import GT
 from helpers import parameters
 from helpers.budget import peak_bytes, to_text
 from helpers.errors import FindingError
-from helpers.files import write_json, writing
+from helpers.files import digest_text, write_json, writing
 
 Plain = str | int | float | bool | None
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|$~!])")
 _GLUE_MIME = "application/papermill.record/text/plain"
+_WORDS = {"None": "–", "True": "yes", "False": "no"}
 _SHOWN_PACKAGES = ("musclebook", "anndata", "scanpy", "polars", "numpy", "scikit-learn", "edgepython")
 
 
@@ -175,13 +175,27 @@ class Note:
         if name is not None:
             self.save(name, frame)
             saved = links([self.folder / file for file in self.tables[name]])
-        shown = {column: column for column in frame.columns} if columns is None else dict(columns)
         if frame.is_empty():
             return
-        made = _table(frame.head(rows), caption=caption, columns=shown, groups=groups, percent=percent)
+        shown, columns = frame.head(rows), columns or {column: column for column in frame.columns}
+        cells = {header: _cells(shown, column, percent) for header, column in columns.items()}
+        heads = {} if groups is None else {"group heading": [_cell(value) for value in shown[groups]]}
+        plain = pl.DataFrame({**cells, **heads}, schema=dict.fromkeys([*cells, *heads], pl.String))
+        texts = {column for column, kind in shown.schema.items() if not kind.is_numeric()}
+        numeric = [header for header, column in columns.items() if column not in texts]
+        made = GT(plain, groupname_col=next(iter(heads), None)).cols_align("right", columns=numeric)
+        # the style of the page, and in a notebook that of tables there, in place of eight kilobytes with every table
+        body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
+        body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
+        label = in_html(caption)
+        body = body.replace(
+            '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{label}'"
+        )
         more = f"First {rows:,} of {frame.height:,} rows. " if frame.height > rows else ""
         foot = f"<p class='table-foot'>{more}{saved}</p>" if more or saved else ""
-        _show("text/html", made + foot)
+        # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
+        head = f"<p class='table-caption'>{label}</p>"
+        _show("text/html", f"{head}<div class='table-scroll' tabindex='0'>{body}</div>{foot}")
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, what `reader.Atlas.describe` says, parameters, versions, time and memory; end the note."""
@@ -195,22 +209,17 @@ class Note:
             "peak memory": to_text(peak_bytes()),
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
-        body = "".join(
-            f"<tr><th>{in_html(key)}</th><td>{in_html(value)}</td></tr>" for key, value in rows.items()
-        )
-        fold = f"<div class='table-scroll'><table>{body}</table></div></details>"
-        _show("text/html", f"<details class='provenance'><summary>How this page was made</summary>{fold}")
+        _show("text/html", fold(rows))
 
     def _write(self) -> None:
-        recorded = {
-            name: {"value": one.value, "unit": one.unit, "interval": one.interval}
-            for name, one in self.findings.items()
-        }
+        kept = ("value", "unit", "interval")
         results = {
             "notebook": self.notebook,
             "parameters": self.parameters,
             "source": self._source,
-            "findings": recorded,
+            "findings": {
+                name: {part: getattr(one, part) for part in kept} for name, one in self.findings.items()
+            },
             "tables": self.tables,
             "versions": _versions(),
             "seconds": round(time.monotonic() - self.started, 2),
@@ -240,15 +249,18 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
         and isinstance(value, str | int | float | bool)
         and key not in {"In", "Out", "out_dir"}
     }
-    key = hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    key = digest_text(json.dumps(plain, sort_keys=True, default=str))[:8]
     out_dir = namespace.get("out_dir")
     folder = Path(out_dir) if out_dir else Path("results") / notebook / key
-    # a result file may be published: it names the file that was read, not where it lies on this machine
-    for name, value in plain.items():
-        if isinstance(value, str) and Path(value).is_absolute():
-            plain[name] = Path(value).name
     warnings.filterwarnings("ignore", message="IProgress not found")  # a page needs no bar of progress
-    return Note(notebook, folder=folder, parameters=plain)
+    # a result file may be published
+    return Note(notebook, folder=folder, parameters={name: shown(value) for name, value in plain.items()})
+
+
+def shown(value: Any) -> Any:
+    """Return a value as a page shows it: of a path the last part, not the folders of the machine it was made on."""
+    is_path = isinstance(value, str) and Path(value).is_absolute()
+    return Path(value).name if is_path else value
 
 
 def _plain(value: Any, name: str) -> Plain:
@@ -316,30 +328,19 @@ def links(paths: list[Path]) -> str:
     )
 
 
-def _table(
-    shown: pl.DataFrame,
-    *,
-    caption: str,
-    columns: Mapping[str, str | tuple[str, str, str]],
-    groups: str | None,
-    percent: Sequence[str],
-) -> str:
-    """Return a table as HTML, with a caption above."""
-    cells = {header: _cells(shown, column, percent) for header, column in columns.items()}
-    heads = {} if groups is None else {"group heading": [_cell(value) for value in shown[groups]]}
-    plain = pl.DataFrame({**cells, **heads}, schema=dict.fromkeys([*cells, *heads], pl.String))
-    texts = {column for column, kind in shown.schema.items() if not kind.is_numeric()}
-    numeric = [header for header, column in columns.items() if column not in texts]
-    made = GT(plain, groupname_col=next(iter(heads), None)).cols_align("right", columns=numeric)
-    # the style of the page, and in a notebook that of tables there, in place of eight kilobytes with every table
-    body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
-    body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
-    body = body.replace(
-        '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{in_html(caption)}'"
-    )
-    # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
-    head = f"<p class='table-caption'>{in_html(caption)}</p>"
-    return f"{head}<div class='table-scroll' tabindex='0'>{body}</div>"
+def fold(rows: Mapping[str, Any], below: str = "") -> str:
+    """Return the fold that says how a page was made, as HTML: a row a fact, and what is `below` them."""
+    texts = {name: _WORDS.get(repr(value), value) for name, value in rows.items()}
+    cells = [f"<th scope='row'>{in_html(name)}</th><td>{in_html(text)}</td>" for name, text in texts.items()]
+    body = "".join(f"<tr>{one}</tr>" for one in cells)
+    title = "How this page was made"
+    box = scrolling(f"<table><tbody>{body}</tbody></table>", title)
+    return f"<details class='provenance'><summary>{title}</summary>{box}{below}</details>"
+
+
+def scrolling(table: str, label: str) -> str:
+    """Return a table in a box that scrolls where it is too wide, and that the keyboard can reach."""
+    return f"<div class='table-scroll' tabindex='0' role='region' aria-label='{in_html(label)}'>{table}</div>"
 
 
 def write_p(value: float) -> str:

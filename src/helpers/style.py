@@ -20,7 +20,6 @@ BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 GRAY = "#7F7F7F"
-LIGHT = "#D9D9D9"
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, BLACK)
 
 # Color and marker always say the same thing, so that a print without color loses nothing.

@@ -1,12 +1,10 @@
 """One notebook executed by papermill, in a kernel of this interpreter that can be watched and ended."""
 
 import contextlib
-import os
 import platform
 import shutil
 import threading
 import time
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +18,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from helpers.book import stopping
 from helpers.book.project import read_json
-from helpers.files import intact, mark, replace, set_aside, write_json
+from helpers.files import intact, mark, part_of, replace, set_aside, write_json
 
 if TYPE_CHECKING:
     from helpers.book import run
@@ -76,7 +74,7 @@ class Watch:
 
 def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Outcome:
     """Make a run in a folder of its own; rename it when it is good, keep it apart in `failed` when it failed."""
-    work = one.target.with_name(f".{one.key}.{os.getpid()}-{uuid.uuid4().hex[:6]}.part")  # names its maker
+    work = part_of(one.target)
     (work / "files" / one.name).mkdir(parents=True)
     started, cell, error = time.monotonic(), None, ""
     try:

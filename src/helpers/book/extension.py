@@ -15,14 +15,13 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import PACKAGE
-from helpers.book.project import ERROR, KEY, SECONDS, STATUS, SWEEP_FILE, TABLE, read_json
+from helpers.book.project import ENDING, ERROR, KEY, STATUS, SWEEP_FILE, TABLE, read_json
 from helpers.budget import to_text
-from helpers.findings import Finding, escape, in_html, links
+from helpers.findings import Finding, escape, fold, in_html, links, scrolling
 
 _ROOM = re.compile(r"^\.\. room:: (\S+)$", re.MULTILINE)
 _FINDINGS = re.compile(r"^<!-- (headlines|findings) -->$", re.MULTILINE)
 _SWEEP = re.compile(r"^<!-- sweep: (\S+) -->$", re.MULTILINE)
-_WORDS = {"None": "–", "True": "yes", "False": "no"}
 _SIMULATED = (
     "SIMULATED data{}. The numbers are those of a made-up atlas with known, planted effects. They show that the methods "
     "work; they are no findings about muscle."
@@ -180,17 +179,10 @@ def foot(runs: Mapping[str, Any] | None, page: str) -> str:
         "wall time, with start of the kernel": f"{run['seconds']:.0f} s",
         "peak memory, with child processes": to_text(run["peak_bytes"]),
     }
-    texts = {name: _WORDS.get(repr(value), value) for name, value in rows.items()}
-    cells = [f"<th scope='row'>{in_html(name)}</th><td>{in_html(text)}</td>" for name, text in texts.items()]
-    body = "".join(f"<tr>{one}</tr>" for one in cells)
     files = [[Path("files", page, file) for file in saved] for saved in run.get("tables", {}).values()]
     tables = "".join(f"<li>{links(paths)}</li>" for paths in files)
     whole = f"<p>Tables of this chapter, whole:</p><ul>{tables}</ul>" if tables else ""
-    return (
-        "<details class='provenance'><summary>How this page was made</summary>"
-        "<div class='table-scroll' tabindex='0' role='region' aria-label='How this page was made'>"
-        f"<table><tbody>{body}</tbody></table></div>{whole}</details>"
-    )
+    return fold(rows, whole)
 
 
 def _aside(kind: str, *sentences: str) -> str:
@@ -241,7 +233,7 @@ Click on a heading to sort. The last column holds the executed notebook of each 
 
 def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
     """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
-    columns = [column for column in table.columns if column not in {KEY, SECONDS, STATUS, ERROR}]
+    columns = [column for column in table.columns if column not in ENDING]
     units = {column: f" ({unit})" for column, unit in about["records"].items() if unit}
     heads = [column.replace("_", " ") + units.get(column, "") for column in columns]
     head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
@@ -257,8 +249,6 @@ def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
             last = f"failed: {in_html(row[ERROR])}"
         body.append(f"<tr>{cells}<td>{last}</td></tr>")
     files = links([Path("../sweeps", name, f"{TABLE}.{kind}") for kind in ("csv", "parquet")])
-    return (
-        f"<div class='table-scroll' tabindex='0' role='region' aria-label='{in_html(about['title'])}'>"
-        f"<table class='dataframe sortable'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-        f"<p class='table-foot'>{files}</p>"
-    )
+    rows = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    box = scrolling(f"<table class='dataframe sortable'>{rows}</table>", about["title"])
+    return f"{box}<p class='table-foot'>{files}</p>"

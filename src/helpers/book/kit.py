@@ -17,10 +17,9 @@ _LISTED = re.compile(r"(?m)^(?P<indent> *)- file: notebooks/\S+\n")
 def new_chapter(project: Project, name: str) -> list[Path]:
     """Write what a chapter of the next free number needs, and enter it in ``_toc.yml``; nothing is overwritten."""
     if not _NAME.fullmatch(name):
-        example = (
-            "Use words in lower case joined by underscores, without the number, for example nerve_supply."
+        msg = (
+            f"{name!r} is not a name for a chapter. Join words in lower case by _, for example nerve_supply."
         )
-        msg = f"{name!r} is not a name for a chapter. {example}"
         raise ChapterError(msg)
     if taken := [stem for stem in project.notebooks if stem[3:] == name]:
         msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."

@@ -19,7 +19,7 @@ from helpers.errors import BudgetError, MusclebookError, RunError, TableError
 from helpers.parameters import read_yaml
 
 SWEEP_FILE, TABLE = "sweep.json", "table"  # what a sweep writes, and the columns of its table
-STATUS, KEY, SECONDS, ERROR = "run", "key", "seconds", "error"
+STATUS, KEY, SECONDS, ERROR = ENDING = ("run", "key", "seconds", "error")
 PROFILES = ("test", "demo", "real", "full")
 Kind = TypeVar("Kind")
 # made from YAML, every field looked at

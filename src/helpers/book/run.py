@@ -1,8 +1,6 @@
 """Runs: planned and checked before a kernel starts, made side by side, kept by key, reused when nothing changed."""
 
 import os
-import re
-import shutil
 from collections.abc import Callable, Iterable
 from concurrent import futures
 from dataclasses import dataclass, field, replace
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import psutil
 
 from helpers import parameters, sources
 from helpers.atlas import columns
@@ -20,7 +17,7 @@ from helpers.book.execute import RUN_FILE, Outcome, Watch, execute, good_run
 from helpers.book.project import PROFILES, Notebook, Project, Sidecar, read_json
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
-from helpers.files import storing, write_json
+from helpers.files import drop_leftovers, storing, write_json
 from helpers.parameters import ATLAS, OUT_DIR, Value
 
 CURRENT = "current.json"
@@ -191,9 +188,7 @@ def make(
             one.folder.mkdir(parents=True, exist_ok=True)
         # a run that was killed leaves its part; one that is still being made belongs to a living process
         for part in one.folder.glob(".*.part*"):
-            maker = re.fullmatch(r"\.[0-9a-f]{12}\.(\d+)-[0-9a-f]{6}\.part(\.old)?", part.name)
-            if maker and not psutil.pid_exists(int(maker[1])):
-                shutil.rmtree(part, ignore_errors=True)
+            drop_leftovers(one.folder / part.name.split(".")[1])
     places = max(1, min(workers or os.cpu_count() or 1, len(wanted)))
     outcomes |= run_all(wanted, failed=failed, places=places, memory=free, tell=tell)
     return [outcomes[one] for one in plans]

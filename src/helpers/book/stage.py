@@ -17,6 +17,7 @@ from helpers.book import key, run
 from helpers.book.project import SWEEP_FILE, Project, read_json, tags
 from helpers.errors import SiteError
 from helpers.files import cache_folder, drop_leftovers, write_json, writing
+from helpers.findings import shown
 from helpers.parameters import ATLAS, read_yaml
 
 SITE_FILE = "site.json"
@@ -231,9 +232,3 @@ def said(executed: NotebookNode) -> list[str]:
             last = texts[-1:] or last
             found += texts if inside else []
     return found or last
-
-
-def shown(value: Any) -> Any:
-    """Return a value as a page shows it: of a path the last part, not the folders of the machine it was made on."""
-    is_path = isinstance(value, str) and Path(value).is_absolute()
-    return Path(value).name if is_path else value

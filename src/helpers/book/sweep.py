@@ -15,18 +15,7 @@ from pydantic import BeforeValidator, Field
 from helpers import style
 from helpers.book import key, run
 from helpers.book.execute import Outcome
-from helpers.book.project import (
-    ERROR,
-    KEY,
-    SECONDS,
-    STATUS,
-    SWEEP_FILE,
-    TABLE,
-    Project,
-    checked,
-    read_as,
-    read_json,
-)
+from helpers.book.project import ENDING, SWEEP_FILE, TABLE, Project, checked, read_as, read_json
 from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
 from helpers.files import write_json, writing
@@ -128,7 +117,7 @@ def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl
         found = {} if bad else read_json(Path(outcome.folder) / file).get("findings", {})
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
         ended = ("failed" if bad else "good", one.key, outcome.seconds, outcome.error)
-        ending = dict(zip((STATUS, KEY, SECONDS, ERROR), ended, strict=True))
+        ending = dict(zip(ENDING, ended, strict=True))
         rows.append({**columns, **point, **values, **ending})
     schema = {name: _TYPES[plans[0].sidecar.records[name].type] for name in sweep.records}
     return pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, strict=False)
@@ -144,11 +133,8 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
         figure = Figure(figsize=(style.WIDTH, height * len(drawn)), dpi=style.DPI)
         for axes, name in zip(figure.subplots(len(drawn), squeeze=False).flat, drawn, strict=True):
             across, up = (sweep.x, name) if by_number else (name, sweep.x)
-            marked = {
-                "hue": sweep.split,
-                "style": sweep.split,
-                "legend": "auto" if name == drawn[0] else False,
-            }
+            legend = "auto" if name == drawn[0] else False
+            marked = {"hue": sweep.split, "style": sweep.split, "legend": legend}
             sns.scatterplot(frame, x=across, y=up, **marked, ax=axes, palette="dark")
             axes.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
             if axes.get_legend():

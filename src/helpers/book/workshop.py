@@ -23,11 +23,8 @@ from helpers.facts import study
 from helpers.facts.signatures import signatures
 from helpers.parameters import read_yaml
 
-__all__ = [
-    "check",
-    "registered",
-    "verdict",
-]  # checkers are found by the names of exercises; no page lists them
+# checkers are found by the names of exercises; no page lists them
+__all__ = ["check", "registered", "verdict"]
 
 _CHECKER = re.compile(r"ch(\d\d)_(\w+)")
 Checker = Callable[[Any], str | None]
