@@ -137,6 +137,16 @@ def test_a_truncated_file_is_named(tmp_path, how, keep):
     assert f"{STEM}_embs" in report["message"][0]
 
 
+@pytest.mark.parametrize("how", ["compressed", "fortran compressed"])
+def test_a_flipped_bit_is_found_while_reading(tmp_path, how):
+    part = put(tmp_path / "p", STORED[how])
+    data = bytearray(part.files["embs"].read_bytes())
+    data[len(data) // 2] ^= 1
+    part.files["embs"].write_bytes(data)
+    # a flipped bit in a deflated stream may also break the stream itself
+    assert parts.check(tmp_path / "p")["kind"][0] in (parts.CHECKSUM, parts.TRUNCATED)
+
+
 def put_holes(folder, cells):
     """Write a part whose arrays are holes: they take no room."""
     for kind, width, dtype in (("embs", 424, "<f2"), ("top3", 23, "<u2"), ("scores", 23, "<f2")):
