@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,15 +133,16 @@ class Expression:
         n_rows, width = self.n_rows if rows is None else len(rows), block_width(self.n_rows)
         found, counting = 0, threading.Lock()  # nonzero values of all threads, held against the budget
         local = threading.local()  # each thread its own file and its own block, used again and again
+        few = len(columns) <= width  # opening the file again takes longer than reading a few genes
 
         def work(first: int) -> Piece:
             nonlocal found
             if not hasattr(local, "file"):
-                local.file = self._open()
+                local.file = self._shared if few else self._open()
                 local.block = np.empty((width, n_rows), np.float32)
             wanted = columns[first : first + width]
             block = local.block[: len(wanted)]
-            with reading(self.path):
+            with reading(self.path), self._lock if few else nullcontext():
                 _load(local.file, wanted, rows, block)
             piece = _sparsify(block, first, labels)
             with counting:

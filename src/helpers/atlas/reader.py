@@ -321,7 +321,8 @@ class Atlas:
         # the last word counts, and of one column the first gene
         for key in (names.ENSEMBL, names.SYMBOL, names.GENE):
             genes = self.var[key].to_list()
-            place |= {gene: i for i, gene in reversed([*enumerate(genes)]) if gene is not None}
+            place |= dict(zip(genes[::-1], range(len(genes) - 1, -1, -1), strict=True))
+        place.pop(None, None)
         return place
 
 
