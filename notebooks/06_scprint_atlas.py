@@ -676,10 +676,5 @@ print(impossible.filter(pl.col("implausible") > 0).height, "rules are broken")
 # <details><summary>It has to be held against what cannot be</summary>Right: cells of a stage or tissue that the data set cannot hold are the test.</details>
 
 # %% tags=["remove-input"]
-note.provenance(
-    {
-        "kind": f"{note.findings['parts_kind'].value} parts",
-        "cells": found.parts["cells"].sum(),
-        "parts": len(found.counted),
-    }
-)
+source = {"name": folder.name, "simulated": False} if truth is None else {"name": "embedding parts", "simulated": True}
+note.provenance(source | {"cells": found.parts["cells"].sum(), "parts": len(found.counted)})

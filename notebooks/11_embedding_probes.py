@@ -432,5 +432,5 @@ print(f"{balanced_accuracy_score(tissue[often], guess):.2f}")
 # <details><summary>Blocks share knowledge</summary>Right: compare with a probe on parts that were held out, and with chance.</details>
 
 # %% tags=["remove-input"]
-kind = f"{note.findings['parts_kind'].value} parts"
-note.provenance({"kind": kind, "cells": found.parts["cells"].sum(), "parts": len(found.counted)})
+source = {"name": folder.name, "simulated": False} if truth is None else {"name": "embedding parts", "simulated": True}
+note.provenance(source | {"cells": found.parts["cells"].sum(), "parts": len(found.counted)})
