@@ -186,8 +186,8 @@ BUDGETS = {
     "src/helpers/sentences": 2_115,
     "src/helpers/simulate": 1_280,
     "src/helpers/stats": 1_149,
-    "tests": 11_310,
-    "notebooks": 7_468,
+    "tests": 11_315,
+    "notebooks": 7_463,
 }
 
 

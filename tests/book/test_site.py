@@ -178,3 +178,8 @@ def test_parameters_that_were_changed_are_shown_and_traces_of_the_machine_are_no
     assert sources == ["a: int = 1", "# this run was made with\natlas = 'my.h5ad'", "note.provenance(x)"]
     assert "remove-cell" in page.cells[2].metadata["tags"]
     assert "/somewhere" not in nbformat.writes(page)
+
+
+def test_nothing_to_show_is_said(project):
+    with pytest.raises(SiteError, match="no notebook has a good run yet"):
+        site.build(project)
