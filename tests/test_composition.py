@@ -131,7 +131,7 @@ def test_a_table_of_counts_names_every_fault_with_its_place():
     with pytest.raises(TableError) as told:
         composition.composition_from_counts(counts, **own)
     for fault in (
-        "1 empty values in 'DonorID', first in row 3",
+        "1 empty or infinite values in 'DonorID', first in row 3",
         "1 rows name no donor",
         "2 rows share donor and type: add them up first, first 'T' in donor 'a'",
         "1 donors have several values of 'age'",
@@ -143,6 +143,19 @@ def test_a_table_of_counts_names_every_fault_with_its_place():
         composition.composition_from_counts(counts, donor="who", kind="what")
     with pytest.raises(TableError, match="counts are String, not numbers"):
         composition.composition_from_counts(counts.cast({"n": pl.String}), **own)
+    with pytest.raises(TableError, match="ages are String, not years"):
+        composition.composition_from_counts(counts.cast({"age": pl.String}), **own)
+    for nothing in (float("nan"), float("inf")):  # as pandas writes what is not known
+        unknown = counts.with_columns(age=pl.lit(nothing))
+        with pytest.raises(TableError, match="6 empty or infinite values in 'age'"):
+            composition.composition_from_counts(unknown, **own)
+
+
+@pytest.mark.parametrize("method", ["permutation", "least squares", "moderated", "binomial", "chi-square"])
+def test_shares_that_never_vary_are_not_tested(made, method):
+    found = composition.compare(made.with_columns(n=pl.lit(10), total=pl.lit(40)), method=method, draws=99)
+    assert set(found["left_out"]) == {"has the same share in every donor"}
+    assert found["p"].null_count() == found.height
 
 
 def test_a_table_of_counts_of_two_groups_is_compared():

@@ -26,6 +26,7 @@ ADJUST = (names.SEX, CHEMISTRY)
 NOT_STATED = "not stated"
 DECADE, CENTER_AGE = 10.0, 48.0
 MIN_DONORS = 3
+_ALIKE = 1e-9  # log2 shares that differ by less are the same, rounded
 FEW_TYPES, TREND_TYPES = 3, 10  # types below which variances say nothing of each other, or nothing of a trend
 _NUMBERS = ("log2_change", "low", "high", "error", "df", "p")
 SCHEMA = {
@@ -58,6 +59,7 @@ def count_by_donor(
         cells = cells.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
     described = [c for c in (names.AGE_BIN, names.SEX) if c in donors.columns]
     known = donors.select(pl.col(names.DONOR).cast(pl.String), names.EXACT_AGE, *described)
+    known = known.with_columns(selectors.float().fill_nan(None))
     known = known.drop_nulls([names.DONOR, names.EXACT_AGE])
     cells = cells.drop_nulls([*key, TYPE]).join(known, on=names.DONOR)
     counted = cells.group_by(*key, TYPE).agg(pl.len().cast(pl.Int64).alias(N))
@@ -94,6 +96,8 @@ def composition_from_counts(
     own |= {assay: names.ASSAY} if assay else {}
     _require(table, [*own, *covariates])
     table = table.select(*own, *covariates).rename(own)
+    floats = selectors.float() - selectors.by_name(N)
+    table = table.with_columns(pl.when(floats.is_finite()).then(floats))
     table = table if assay else table.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
     if faults := _faults(table, constant):
         raise TableError("; ".join(faults) + ".")
@@ -382,14 +386,19 @@ _TESTS = {
 
 def _reasons(one: _Layout, min_total: int) -> list[str | None]:
     """Say for each type why it is not tested, or None."""
-    reasons = [one.fault] * len(one.types)
-    for j, counts in enumerate(one.counts.T if one.fault is None else ()):
+    if one.fault:
+        return [one.fault] * len(one.types)
+    reasons: list[str | None] = [None] * len(one.types)
+    shares = one.log_shares(np.ones(len(one.types), dtype=bool))
+    for j, counts in enumerate(one.counts.T):
         if counts.sum() < min_total:
             reasons[j] = f"{int(counts.sum())} counted, fewer than {min_total}"
         elif (counts > 0).sum() < MIN_DONORS:
             reasons[j] = f"in {(counts > 0).sum()} donors, fewer than {MIN_DONORS}"
         elif one.base is not None and (counts == one.base).all():
             reasons[j] = "is the reference"
+        elif np.ptp(shares[:, j]) < _ALIKE:  # errors of rounding would be tested against each other
+            reasons[j] = "has the same share in every donor"
     return reasons
 
 
@@ -404,7 +413,7 @@ def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
     if table.is_empty():
         return ["the table has no rows"]
     faults = [
-        f"{holes} empty values in {column!r}, first in row {table[column].is_null().arg_max()}: fill or drop these rows"
+        f"{holes} empty or infinite values in {column!r}, first in row {table[column].is_null().arg_max()}: fill or drop these rows"
         for column in table.columns
         if (holes := table[column].null_count())
     ]
@@ -426,6 +435,8 @@ def _faults(table: pl.DataFrame, constant: Sequence[str]) -> list[str]:
         found.append((held.filter(pl.col(N) == 0), "donors have no counts at all: drop them", names.DONOR))
     else:
         faults.append(f"counts are {table[N].dtype}, not numbers")
+    if names.EXACT_AGE in constant and not table[names.EXACT_AGE].dtype.is_numeric():
+        faults.append(f"ages are {table[names.EXACT_AGE].dtype}, not years; two groups are given as group")
     faults += [
         f"{bad.height} {what}, first {bad[column][0]!r} in donor {bad[names.DONOR][0]!r}"
         for bad, what, column in found
