@@ -16,7 +16,7 @@ import scipy.io
 from helpers import names, sources
 from helpers.book import run
 from helpers.book.project import Project
-from helpers.facts import signatures, study
+from helpers.facts import study
 
 from bookbuilt import ROOT  # isort: skip  the folder tests is put on the path by conftest
 
@@ -32,7 +32,7 @@ def files(tmp_path_factory, tiny_adata):
         *study.genes().filter(pl.col("chromosome").is_in(["X", "Y", "MT"]))["symbol"],
         *study.markers()["gene"],
     }
-    named |= {*study.gene_sets()["gene"], *signatures.signatures()["gene"]}
+    named |= {*study.gene_sets()["gene"], *study.signatures()["gene"]}
     kept = tiny_adata.var_names.isin(named) | (np.arange(tiny_adata.n_vars) % 4 == 0)
     made, folder = tiny_adata[:, kept], tmp_path_factory.mktemp("own")
     counts = made.layers["counts"].astype("float32")

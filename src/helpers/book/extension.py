@@ -53,26 +53,23 @@ class FindingRole(SphinxRole):
         notebook, _, rest = self.text.partition(":")
         name, _, spec = rest.partition(":")
         name, _, part = name.partition(".")
-        runs = self.env.app.musclebook_runs  # type: ignore[attr-defined]
-        if runs is None:  # built by hand, where runs are made by the build itself
-            return [nodes.emphasis(text=f"[{name.replace('_', ' ')}: see the chapter]")], []
+        site, words = self.env.app.musclebook_site, name.replace("_", " ")  # type: ignore[attr-defined]
+        if not site:  # built by hand, where runs are made by the build itself
+            return [nodes.emphasis(text=f"[{words}: see the chapter]")], []
         self.env.note_dependency(self.config.musclebook_site)
-        if notebook in self.env.app.musclebook_site.get("missing", {}):  # type: ignore[attr-defined]
-            return [nodes.emphasis(text=f"({name.replace('_', ' ')}: not in this copy)")], []
-        found = runs.get(notebook, {}).get("findings", {}).get(name)
+        if notebook in site["missing"]:
+            return [nodes.emphasis(text=f"({words}: not in this copy)")], []
+        found = site["runs"].get(notebook, {}).get("findings", {}).get(name)
         if found is None:
-            where = "was not run" if notebook not in runs else "does not record it"
+            where = "was not run" if notebook not in site["runs"] else "does not record it"
             _log.warning("finding %r: %s %s", self.text, notebook, where, location=self.get_location())
             return [nodes.Text(self.text)], []
-        interval = found.get("interval")
-        finding = Finding(name, found["value"], found.get("unit"), tuple(interval) if interval else None)
-        return [nodes.inline("", finding.text(part, spec), classes=["finding"])], []
+        return [nodes.inline("", Finding(name, **found).text(part, spec), classes=["finding"])], []
 
 
 def _load_site(app: Sphinx) -> None:
     name = app.config.musclebook_site
     app.musclebook_site = read_json(Path(app.srcdir) / name) if name else {}  # type: ignore[attr-defined]
-    app.musclebook_runs = app.musclebook_site["runs"] if name else None  # type: ignore[attr-defined]
 
 
 def _copy_results(app: Sphinx, failure: Exception | None) -> None:
@@ -83,18 +80,17 @@ def _copy_results(app: Sphinx, failure: Exception | None) -> None:
 
 
 def _dress_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    del templatename
     # editable cells are not offered; their script would be declared twice and name a server of others
-    context["script_files"] = [
-        one
-        for one in context.get("script_files", [])
-        if "thebe" not in f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', '')}".lower()
-    ]
+    def is_wanted(script: Any) -> bool:
+        about = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
+        return "thebe" not in about.lower()
+
+    context["script_files"] = list(filter(is_wanted, context.get("script_files", [])))
     if not context.get("body") or doctree is None:
         return
-    runs = app.musclebook_runs  # type: ignore[attr-defined]
+    runs = app.musclebook_site.get("runs")  # type: ignore[attr-defined]
     name = Path(pagename).name
     body = banner(runs, name) + context["body"] + foot(runs, name)
     # a wide table scrolls in its own box, which the keyboard can reach
@@ -121,9 +117,10 @@ def _room(name: str) -> str:
     return "\n".join(sections)
 
 
-def _number_footnotes(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _number_footnotes(
+    _app: Sphinx, _what: str, name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
     # footnote numbers start anew in every docstring, but the page is one
-    del app, what, obj, options
     stem = re.sub(r"[^A-Za-z0-9]", "-", name).lower()
     text = "\n".join(lines)
     cited = set(re.findall(r"\[(\d+)\]_", text))

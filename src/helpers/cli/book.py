@@ -186,10 +186,10 @@ def new_chapter(name: Annotated[str, Argument(help="Words joined by underscores,
 
     Example: musclebook new-chapter nerve_supply
     """
-    from helpers.book import kit
+    from helpers.book import pairing
 
     project = _project()
-    written = [str(path.relative_to(project.root)) for path in kit.new_chapter(project, name)]
+    written = [str(path.relative_to(project.root)) for path in pairing.new_chapter(project, name)]
     screen.say("\n".join([*written, "Next: CONTRIBUTING.md, A notebook."]))
 
 
