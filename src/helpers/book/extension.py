@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
@@ -15,9 +14,9 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import PACKAGE
-from helpers.book.project import ENDING, ERROR, KEY, STATUS, SWEEP_FILE, TABLE, read_json
+from helpers.book.project import SWEEP_PAGE, read_json
 from helpers.budget import to_text
-from helpers.findings import Finding, escape, fold, in_html, links, scrolling
+from helpers.findings import Finding, escape, fold, in_html, links
 
 _ROOM = re.compile(r"^\.\. room:: (\S+)$", re.MULTILINE)
 _FINDINGS = re.compile(r"^<!-- (headlines|findings) -->$", re.MULTILINE)
@@ -205,47 +204,6 @@ def findings(site: Mapping[str, Any], *, whole: bool) -> str:
 
 def sweep_page(folder: Path) -> str:
     """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
-    if not (about := read_json(folder / SWEEP_FILE)):
-        return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."
-    runs = pl.read_parquet(folder / f"{TABLE}.parquet")
-    failed = runs.filter(pl.col(STATUS) == "failed").height
-    kind, over = "simulated" if about["simulated"] else "real", about["x"].replace("_", " ")
-    records = ", ".join(about["records"]).replace("_", " ")
-    return f"""\
-Runs: {runs.height}, on **{kind}** data.{f" Runs that failed: {failed}." if failed else ""}
-
-```{{figure}} ../sweeps/{folder.name}/figure.png
-:name: fig-sweep-{folder.name.replace("_", "-")}
-:alt: Panels, one for each of {records}; each shows the value over {over}.
-
-One panel a recorded value, one mark a run, over {over}.
-```
-
-Click on a heading to sort. The last column holds the executed notebook of each run.
-
-```{{raw}} html
-{_sortable(runs, about, folder.name)}
-```"""
-
-
-def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
-    """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
-    columns = [column for column in table.columns if column not in ENDING]
-    units = {column: f" ({unit})" for column, unit in about["records"].items() if unit}
-    heads = [column.replace("_", " ") + units.get(column, "") for column in columns]
-    head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
-    body = []
-    for row in table.iter_rows(named=True):
-        values = [row[column] for column in columns]
-        texts = ["–" if one is None else f"{one:.3g}" if isinstance(one, float) else one for one in values]
-        cells = "".join(f"<td>{in_html(one)}</td>" for one in texts)
-        if row[STATUS] == "good":
-            target = in_html(f"../sweeps/{name}/notebooks/{about['notebook']}-{row[KEY]}.ipynb")
-            last = f"<a href='{target}' download>{in_html(row[KEY])}</a>"
-        else:
-            last = f"failed: {in_html(row[ERROR])}"
-        body.append(f"<tr>{cells}<td>{last}</td></tr>")
-    files = links([Path("../sweeps", name, f"{TABLE}.{kind}") for kind in ("csv", "parquet")])
-    rows = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    box = scrolling(f"<table class='dataframe sortable'>{rows}</table>", about["title"])
-    return f"{box}<p class='table-foot'>{files}</p>"
+    if (page := folder / SWEEP_PAGE).is_file():
+        return page.read_text(encoding="utf-8")
+    return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."

@@ -95,7 +95,9 @@ def content_hash(notebook: NotebookNode) -> str:
 def new_chapter(project: Project, name: str) -> list[Path]:
     """Write what a chapter of the next free number needs, and enter it in ``_toc.yml``; nothing is overwritten."""
     if not _NAME.fullmatch(name):
-        msg = f"{name!r} is not a name for a chapter. Join words in lower case by _, for example nerve_supply."
+        msg = (
+            f"{name!r} is not a name for a chapter. Join words in lower case by _, for example nerve_supply."
+        )
         raise ChapterError(msg)
     if taken := [stem for stem in project.notebooks if stem[3:] == name]:
         msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
@@ -117,7 +119,9 @@ def new_chapter(project: Project, name: str) -> list[Path]:
         msg = f"{there[0]} exists already and is left as it is. Move it away, or choose another name."
         raise ChapterError(msg)
     words = {"nn": number, "stem": stem, "title": name.replace("_", " ").capitalize()}
-    templates = {kind: (_TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8") for kind in (*paths, "checks")}
+    templates = {
+        kind: (_TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8") for kind in (*paths, "checks")
+    }
     filled = {kind: Template(text).substitute(words) for kind, text in templates.items()}
     texts = {path: filled[kind] for kind, path in paths.items()}
     texts[checks] = checkers + filled["checks"]

@@ -9,9 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 import filelock
 
@@ -40,28 +38,18 @@ _SHOWN_ELSEWHERE = re.compile(
 )
 
 
-class Site(NamedTuple):
-    """What was built."""
-
-    folder: Path
-    seconds: float
-    how: str  # "unchanged", "brought up to date" or "built"
-
-
 def build(
     project: Project, repository: str | None = None, branch: str = "main", *, fresh: bool = False
-) -> Site:
-    """Build the site into ``_build/html``; nothing is done when nothing changed and all of it is there.
+) -> str:
+    """Build the site into ``_build/html`` and say how: ``unchanged``, ``brought up to date`` or ``built``.
 
     `repository` and `branch` are what launch buttons open. `fresh` reads every page anew, as is also done where the
     environment says ``CI``. On a warning or an error of Sphinx the last good site stays.
     """
-    started = time.monotonic()
     project.build.mkdir(parents=True, exist_ok=True)
     # two builds at once would stage over each other; the second then finds nothing left to do
     with filelock.FileLock(project.build / ".site.lock"):
-        how = _build(project, stage(project, repository=repository, branch=branch), fresh=fresh)
-    return Site(project.build / "html", time.monotonic() - started, how)
+        return _build(project, stage(project, repository=repository, branch=branch), fresh=fresh)
 
 
 def _build(project: Project, sources: Path, *, fresh: bool) -> str:
@@ -130,12 +118,8 @@ def _sphinx(sources: Path, html: Path, doctrees: Path, pages: str, *, log: Path)
     environment = {**stopping.child_environment(), "PYTHONWARNINGS": _WARNINGS, "NO_COLOR": "1"}
     command = stopping.child_command(_BUILD, str(sources), str(html), str(doctrees), pages)
     with log.open("w+", encoding="utf-8", errors="replace") as stream:
-        child = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
-        try:
-            code = child.wait()
-        except BaseException:
-            stopping.kill_family(child.pid)
-            raise
+        options = {"stdout": stream, "stderr": subprocess.STDOUT, "env": environment, "check": False}
+        code = subprocess.run(command, **options).returncode
         stream.seek(0)
         text = re.sub(r"\x1b\[[0-9;]*m", "", stream.read())
     if code != 0:

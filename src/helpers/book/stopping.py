@@ -12,12 +12,11 @@ import psutil
 
 import helpers
 
-_ON_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
 # Put before the code of a child: on Linux the system ends it with its parent, whatever ended that.
-PRELUDE = f"""\
-import ctypes, os, sys
+_PRELUDE = """\
+import ctypes, os, signal, sys
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl({_ON_DEATH_OF_PARENT}, {int(signal.SIGKILL)})
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
     if os.getppid() != int(sys.argv.pop(1)):
         os._exit(1)
 else:
@@ -33,12 +32,12 @@ def interrupt_when_terminated() -> None:
 
 def child_command(code: str, *arguments: str) -> list[str]:
     """Return the command of a Python child that ends with this process."""
-    return [sys.executable, "-c", PRELUDE + code, str(os.getpid()), *arguments]
+    return [sys.executable, "-c", _PRELUDE + code, str(os.getpid()), *arguments]
 
 
 def child_environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a child that starts in another folder: PYTHONPATH absolute, this package first."""
-    inherited = os.environ if inherited is None else inherited
+    inherited = inherited or os.environ
     here = str(Path(helpers.__file__).resolve().parents[1])
     paths = [str(Path(one).resolve()) for one in inherited.get("PYTHONPATH", "").split(os.pathsep) if one]
     return {**inherited, "PYTHONPATH": os.pathsep.join([here, *paths])}

@@ -83,11 +83,13 @@ def build(
         outcomes = _make(every, plans, failed=project.build / "failed", workers=workers, memory=memory)
         running.point(plans, outcomes)
         running.report(outcomes)
+    started = time.monotonic()
     with Console().status("building the site"):
-        made = site.build(project, repository=repository, branch=branch, fresh=fresh)
+        how = site.build(project, repository=repository, branch=branch, fresh=fresh)
     left = sum(bool(one.lacks) for one in every)
     without = f", {left} of {len(every)} chapters left out" if left else ""
-    screen.say(f"Site {made.how} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
+    page = project.build / "html" / "index.html"
+    screen.say(f"Site {how} in {time.monotonic() - started:.0f} s{without}: {page}")
 
 
 def status(atlas: Atlas = None, profile: Profile = None) -> None:
@@ -198,11 +200,11 @@ def doctor() -> None:
 
     Example: musclebook doctor
     """
-    from helpers.book import doctor as examining
+    from helpers.book import teaching
 
-    found = examining.examine(_project())
+    found = teaching.examine_machine(_project())
     screen.show_table(("what", "state", "found"), found)
-    raise Exit(1 if any(state == examining.BAD for _, state, _ in found) else 0)
+    raise Exit(1 if any(state == teaching.BAD for _, state, _ in found) else 0)
 
 
 COMMANDS = (run, build, status, pair, sweep, workshop, new_chapter, doctor)
