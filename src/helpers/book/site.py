@@ -13,7 +13,8 @@ from pathlib import Path
 
 import filelock
 
-from helpers.book import key, stopping
+from helpers.book import key
+from helpers.book.execute import child_command, child_environment
 from helpers.book.project import Project, read_json
 from helpers.book.stage import SITE_FILE, stage
 from helpers.errors import SiteError
@@ -115,8 +116,8 @@ def _shown_elsewhere(sources: Path) -> str:
 
 
 def _sphinx(sources: Path, html: Path, doctrees: Path, pages: str, *, log: Path) -> None:
-    environment = {**stopping.child_environment(), "PYTHONWARNINGS": _WARNINGS, "NO_COLOR": "1"}
-    command = stopping.child_command(_BUILD, str(sources), str(html), str(doctrees), pages)
+    environment = {**child_environment(), "PYTHONWARNINGS": _WARNINGS, "NO_COLOR": "1"}
+    command = child_command(_BUILD, str(sources), str(html), str(doctrees), pages)
     with log.open("w+", encoding="utf-8", errors="replace") as stream:
         options = {"stdout": stream, "stderr": subprocess.STDOUT, "env": environment, "check": False}
         code = subprocess.run(command, **options).returncode

@@ -1,9 +1,11 @@
 """The command ``musclebook``: gathers the commands of the other files and says errors in plain words."""
 
+import signal
+import threading
+
 import typer
 from typer.core import TyperGroup
 
-from helpers.book import stopping
 from helpers.cli import atlas, book, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError, RunError, SiteError
@@ -15,7 +17,9 @@ class _Plain(TyperGroup):
     """A group whose commands end in one plain message where the package refuses something."""
 
     def invoke(self, ctx: typer.Context) -> object:
-        stopping.interrupt_when_terminated()
+        # SIGTERM, which `timeout`, Slurm and CI send, is taken as Ctrl-C; only the main thread may ask for it
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except MusclebookError as error:
