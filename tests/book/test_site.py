@@ -39,9 +39,13 @@ def book(made, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(book):
     """The pages of the first build."""
-    assert site.build(book, repository=ADDRESS, branch="v1") == "built"
-    assert site.build(book, repository=ADDRESS, branch="v1") == "unchanged"
+    assert build(book) == "built"
+    assert build(book) == "unchanged"
     return read(book)
+
+
+def build(book, **options):
+    return site.build(book, ADDRESS, "v1", **options)[0]
 
 
 def read(book):
@@ -101,11 +105,11 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     first.write_text(first.read_text().replace("How many", "How very many"))
     other = book.build / "html" / "notebooks" / "02_second.html"
     written = other.stat().st_mtime_ns
-    assert site.build(book, repository=ADDRESS, branch="v1") == "brought up to date"
+    assert build(book) == "brought up to date"
     assert other.stat().st_mtime_ns == written  # an edit of prose writes its own page only
     incremental = read(book)
     assert "How very many" in incremental["notebooks/01_first.html"]
-    assert site.build(book, repository=ADDRESS, branch="v1", fresh=True) == "built"
+    assert build(book, fresh=True) == "built"
     assert read(book) == incremental
     text = first.read_text().replace("# A first page", "# A better page")
     first.write_text(text.replace("How very many", "How few"))
@@ -114,18 +118,18 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     results.write_text(results.read_text().replace("1024", "2048"))
     mark(second, kind="run")
     (book.root / "welcome.md").write_text(WELCOME + "\n[](notebooks/01_first.ipynb)\n")
-    assert site.build(book, repository=ADDRESS, branch="v1") == "brought up to date"
+    assert build(book) == "brought up to date"
     incremental = read(book)
     assert "2.05e+03" in incremental["welcome.html"]
     assert "A better page" in incremental["notebooks/02_second.html"]  # in its list of pages
     # a site that is no longer whole is built anew
     (book.build / "html" / "index.html").unlink()
     (book.build / "html" / "notebooks" / "01_first.html").write_text("cut")
-    assert site.build(book, repository=ADDRESS, branch="v1") == "built"
+    assert build(book) == "built"
     assert read(book) == incremental
     monkeypatch.setenv("CI", "true")  # where any change is built anew
     first.write_text(first.read_text().replace("How few", "How many"))
-    assert site.build(book, repository=ADDRESS, branch="v1") == "built"
+    assert build(book) == "built"
 
 
 def test_a_build_that_fails_or_is_stopped_leaves_the_last_good_site(book, pages, monkeypatch):

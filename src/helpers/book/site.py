@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import filelock
@@ -41,16 +42,18 @@ _SHOWN_ELSEWHERE = re.compile(
 
 def build(
     project: Project, repository: str | None = None, branch: str = "main", *, fresh: bool = False
-) -> str:
-    """Build the site into ``_build/html`` and say how: ``unchanged``, ``brought up to date`` or ``built``.
+) -> tuple[str, float]:
+    """Build the site into ``_build/html``; return ``unchanged``, ``brought up to date`` or ``built``, and the seconds.
 
     `repository` and `branch` are what launch buttons open. `fresh` reads every page anew, as is also done where the
     environment says ``CI``. On a warning or an error of Sphinx the last good site stays.
     """
+    started = time.monotonic()
     project.build.mkdir(parents=True, exist_ok=True)
     # two builds at once would stage over each other; the second then finds nothing left to do
     with filelock.FileLock(project.build / ".site.lock"):
-        return _build(project, stage(project, repository=repository, branch=branch), fresh=fresh)
+        how = _build(project, stage(project, repository=repository, branch=branch), fresh=fresh)
+    return how, time.monotonic() - started
 
 
 def _build(project: Project, sources: Path, *, fresh: bool) -> str:

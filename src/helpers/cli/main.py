@@ -17,9 +17,8 @@ class _Plain(TyperGroup):
     """A group whose commands end in one plain message where the package refuses something."""
 
     def invoke(self, ctx: typer.Context) -> object:
-        # SIGTERM, which `timeout`, Slurm and CI send, is taken as Ctrl-C; only the main thread may ask for it
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if threading.current_thread() is threading.main_thread():  # no other thread may ask for it
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` and Slurm send it
         try:
             return super().invoke(ctx)
         except MusclebookError as error:
@@ -33,7 +32,6 @@ class _Plain(TyperGroup):
 app = typer.Typer(
     cls=_Plain,
     no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Aging Muscle, Cell by Cell: the atlas on disk, its checks, and the book.",
