@@ -79,9 +79,15 @@ def test_text_from_data_is_text(pages):
     text = pages["notebooks/01_first.html"]
     assert re.search("<td[^>]*>&lt;script&gt;0</td>", text)
     assert "<script>0" not in text
-    about = {"key": "k", "made": "2026-01-02T03:04:05+00:00", "simulated": True, "profile": "demo"}
-    about |= {"source": {"name": "<b>"}, "parameters": {"x": "<b>"}, "versions": {}, "seconds": 1}
-    runs = {"01_first": {**about, "peak_bytes": 1}}
+    about = {
+        "key": "k",
+        "made": "2026-01-02T03:04:05+00:00",
+        "simulated": True,
+        "profile": "demo",
+        "versions": {},
+    }
+    about |= {"source": {"name": "<b>"}, "parameters": {"x": "<b>"}, "seconds": 1, "peak_bytes": 1}
+    runs = {"01_first": about}
     assert "<b>" not in extension.banner(runs, "01_first") + extension.foot(runs, "01_first")
 
 
@@ -92,9 +98,7 @@ def test_launch_buttons_open_files_that_exist(book, pages):
     colab = f"https://colab.research.google.com/github/{repository}/blob/v1/notebooks/01_first.ipynb"
     assert colab in buttons
     assert f"git+{ADDRESS}@v1" in html.unescape(pages["welcome.html"])
-    other = stage.stage(
-        book, repository="https://example.org/someone/somebook"
-    )  # no service can start from it
+    other = stage.stage(book, repository="https://example.org/a/b")  # no service can start from it
     assert "launch_buttons" not in (other / "_config.yml").read_text()
 
 
