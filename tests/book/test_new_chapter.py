@@ -10,7 +10,7 @@ from helpers.book import pairing, run, teaching
 from helpers.book.project import Project
 from helpers.errors import ChapterError
 
-import contract  # isort: skip  conftest puts tests/chapters on the path
+import contract  # isort: skip  conftest puts the folder tests on the path
 
 ROOT = Path(__file__).parents[2]
 CHECKS = "src/helpers/book/checks.yaml"

@@ -79,15 +79,8 @@ def test_text_from_data_is_text(pages):
     text = pages["notebooks/01_first.html"]
     assert re.search("<td[^>]*>&lt;script&gt;0</td>", text)
     assert "<script>0" not in text
-    about = {
-        "key": "k",
-        "made": "2026-01-02T03:04:05+00:00",
-        "simulated": True,
-        "profile": "demo",
-        "versions": {},
-    }
-    about |= {"source": {"name": "<b>"}, "parameters": {"x": "<b>"}, "seconds": 1, "peak_bytes": 1}
-    runs = {"01_first": about}
+    run = {"key": "k", "made": "now", "simulated": True, "profile": "demo", "seconds": 1, "peak_bytes": 1}
+    runs = {"01_first": {**run, "versions": {}, "source": {"name": "<b>"}, "parameters": {"x": "<b>"}}}
     assert "<b>" not in extension.banner(runs, "01_first") + extension.foot(runs, "01_first")
 
 

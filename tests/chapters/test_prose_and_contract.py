@@ -2,7 +2,7 @@ import pytest
 
 from helpers.book.project import Record
 
-import contract  # isort: skip  conftest puts this folder on the path
+import contract  # isort: skip  conftest puts the folder tests on the path
 import prose  # isort: skip
 
 

@@ -11,8 +11,8 @@ from helpers.book import run
 from helpers.book.project import Project
 from helpers.budget import to_bytes
 
-import contract  # isort: skip  conftest puts this folder on the path
-from bookbuilt import PROJECT, ROOT  # isort: skip  the folder tests is put on the path by conftest
+import contract  # isort: skip  conftest puts the folder tests on the path
+from bookbuilt import PROJECT, ROOT  # isort: skip
 
 NAMES = list(PROJECT.notebooks)
 every_notebook = pytest.mark.parametrize("name", NAMES)
@@ -29,9 +29,13 @@ def shown(runs):
     }
 
 
+def findings(found, name):
+    return json.loads((found["folder"] / "files" / name / "results.json").read_text())["findings"]
+
+
 @every_notebook
-def test_a_run_records_what_the_notebook_promises(results, name):
-    assert contract.faults(PROJECT.notebooks[name].sidecar.records, results[name]["findings"]) == []
+def test_a_run_records_what_the_notebook_promises(runs, name):
+    assert contract.faults(PROJECT.notebooks[name].sidecar.records, findings(runs[name], name)) == []
 
 
 @every_notebook
@@ -42,8 +46,7 @@ def test_known_answers_on_the_default_simulated_atlas(name):
     fits = found and found["given"] == {} and not run.states(project)[name]
     if not fits:
         pytest.skip("no current run on the default atlas: make book first")
-    results = json.loads((found["folder"] / "files" / name / "results.json").read_text())
-    assert contract.faults(book.sidecar.records, results["findings"], demo=True) == []
+    assert contract.faults(book.sidecar.records, findings(found, name), demo=True) == []
 
 
 @every_notebook
@@ -84,9 +87,3 @@ def test_nothing_is_left_on_a_page_that_no_reader_wants(shown, runs, name):
     assert not re.search(rf"{re.escape(str(ROOT))}|/home/|/root/", text)
     links = re.findall(r"href='([^']+)' download", text)
     assert [link for link in links if not (runs[name]["folder"] / link).is_file()] == []
-
-
-def test_pages_of_the_test_runs_are_current(runs):
-    found = run.states(PROJECT, request=run.Request(profile="test"))
-    assert {name: reasons for name, reasons in found.items() if reasons != []} == {}
-    assert set(found) == set(runs)

@@ -10,7 +10,7 @@ from helpers.book import pairing
 from helpers.book.project import PROFILES, Project, tags
 from helpers.budget import to_bytes
 
-import contract  # isort: skip  conftest puts this folder on the path
+import contract  # isort: skip  conftest puts the folder tests on the path
 import prose  # isort: skip
 
 ROOT = Path(__file__).parents[2]

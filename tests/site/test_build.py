@@ -39,14 +39,6 @@ def test_the_book_of_a_file_that_cannot_serve_two_chapters_does_not_refer_to_the
     assert not re.search("04_fibers|08_prediction", (sources / "_toc.yml").read_text())
 
 
-def test_every_launch_target_exists_in_the_tree():
-    for name, book in Project(ROOT).notebooks.items():
-        assert (ROOT / "notebooks" / f"{name}.ipynb").is_file()
-        assert book.read().metadata["kernelspec"]["name"] == "python3"
-    assert (ROOT / "environment.yml").is_file()
-    assert (ROOT / "postBuild").is_file()
-
-
 @pytest.mark.xdist_group("site")
 def test_a_book_built_by_hand_works_too(tmp_path):
     """`jupyter-book build .`, with the configuration of this repository, executes the pairs itself."""
