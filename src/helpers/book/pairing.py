@@ -19,7 +19,6 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _BLANK = "lines_to_next_cell"
 STORED = "pair"  # key under which a pair remembers the content it was made with
 _TEMPLATES = Path(__file__).parent / "chapter"
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LISTED = re.compile(r"(?m)^(?P<indent> *)- file: notebooks/\S+\n")
 
 
@@ -55,8 +54,7 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
     if not book.pair.is_file():
         msg = f"{book.pair.name} does not exist, so there is nothing to take from it."
         raise PairingError(msg)
-    pair = nbformat.read(book.pair, as_version=4)
-    text = _text_of(book)
+    pair, text = nbformat.read(book.pair, as_version=4), _text_of(book)
     if changed := bool(_cell_differences(text, pair)):
         if not force:
             _refuse_to_lose(book, text, pair, ".py")
@@ -94,7 +92,7 @@ def content_hash(notebook: NotebookNode) -> str:
 
 def new_chapter(project: Project, name: str) -> list[Path]:
     """Write what a chapter of the next free number needs, and enter it in ``_toc.yml``; nothing is overwritten."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         msg = (
             f"{name!r} is not a name for a chapter. Join words in lower case by _, for example nerve_supply."
         )

@@ -22,7 +22,6 @@ from helpers.errors import SiteError
 from helpers.files import drop_leftovers, fingerprint, intact, mark, write_json, writing
 
 STAMP = ".built.json"
-LOG = "site.log"
 KIND = "site"
 _WARNINGS = "ignore::DeprecationWarning"  # of docutils and sphinx in the versions of Jupyter Book 1, not about this book
 # jupyter-book's own command cannot name its doctree folder, nor leave a page half-written out of sight
@@ -77,7 +76,7 @@ def _build(project: Project, sources: Path, *, fresh: bool) -> str:
             shutil.copytree(kept, doctrees)
         if few:
             shutil.copytree(target, html)
-        _sphinx(sources, html, doctrees, "few" if few else "all", log=project.build / LOG)
+        _sphinx(sources, html, doctrees, "few" if few else "all", log=project.build / "site.log")
         for name in ("notebooks/files", "sweeps"):
             shutil.rmtree(html / name, ignore_errors=True)
             if (sources / name).is_dir():

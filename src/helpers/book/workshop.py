@@ -8,7 +8,7 @@ import html
 import math
 import re
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,25 +63,20 @@ def verdict(checker: Checker, answer: Any) -> str | None:
         return "there is no answer yet: replace the dots by your own code and run the cell again."
     if isinstance(answer, np.generic):
         answer = answer.item()  # a whole number of numpy is a whole number
+
+    def returning(*args: Any, **named: Any) -> Any:
+        if (result := answer(*args, **named)) is None or result is ...:
+            raise NoResultError
+        return result
+
     try:
-        return checker(_returning(answer) if callable(answer) else answer)
+        return checker(returning if callable(answer) else answer)
     except NoResultError:
         return "the function returns nothing yet: let it *return* its result (printing it is not enough)."
     except Exception as error:  # noqa: BLE001  the learner's own code can raise anything
         if not callable(answer) and str(error).endswith("object is not callable"):
             return "a function is asked for, not a value: give its name to the check, without calling it."
         return f"your answer stopped with {type(error).__name__}: {error}"
-
-
-def _returning(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def call(*args: Any, **named: Any) -> Any:
-        result = function(*args, **named)
-        if result is None or result is ...:
-            raise NoResultError
-        return result
-
-    return call
 
 
 def judge(asks: list[dict[str, Any]], answer: Any) -> str | None:
