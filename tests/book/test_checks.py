@@ -79,7 +79,7 @@ WRONG = [
     ("05.split", lambda donors, test: ([1, 4], [0, 2, 3, 5]), "wrong way round"),
     ("06.sigmoid", lambda s: s.filter(first - second <= 0.15), "negative score|both scores|classifier"),
     ("06.sigmoid", lambda s: s.filter(first > 0, second > 0), "one half is enough"),
-    ("06.sigmoid", lambda s: s.height, "return the rows"),
+    ("06.sigmoid", lambda s: s.height, "return a table with the columns first, second"),
     ("06.pair", lambda files: dict.fromkeys((f[: f.rindex("_")] for f in files), KINDS), "no scores file"),
     ("06.merge", lambda n, mean, m, other: (n + m, (mean + other) / 2), "mean of the two means"),
     ("06.merge", merge, "division by zero"),
@@ -119,6 +119,7 @@ def test_a_wrong_answer_is_told_what_is_wrong(name, answer, words):
 def test_each_value_of_the_table_gets_its_own_sentence():
     for name, asks in workshop.TABLE.items():
         *_, last = asks
-        assert all(set(ask) <= {"call", "right", "wrong", "other", "within"} for ask in asks), name
+        assert all(set(ask) <= {"call", "columns", "right", "wrong", "other", "within"} for ask in asks), name
         for value, words in last.get("wrong", ()):
-            assert workshop.judge([{**last, "call": ()}], lambda value=value: value) == words
+            found = pl.DataFrame(value, columns, orient="row") if (columns := last.get("columns")) else value
+            assert workshop.judge([{**last, "call": ()}], lambda found=found: found) == words
