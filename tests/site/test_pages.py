@@ -143,11 +143,3 @@ def test_a_redirect_leads_to_a_page_and_a_lost_address_to_one_of_its_own(html):
 
 def test_glossary_terms_are_linked(pages):
     assert any("glossary.html#term-donor" in link for link in pages["book/data.html"].links)
-
-
-def test_every_reference_is_cited_somewhere():
-    known = set(re.findall(r"@\w+\{([^,]+),", (ROOT / "book" / "references.bib").read_text()))
-    sources = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py")]
-    text = "\n".join(path.read_text() for path in sources)
-    cited = ",".join(re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text)).split(",")
-    assert {one.strip() for one in cited} == known
