@@ -56,13 +56,6 @@ def test_what_is_recorded_is_shown_and_promised(book):
     assert recorded == set(book.sidecar.records), "sidecar"
 
 
-def test_pages_show_only_what_is_recorded():
-    recorded = {(book.name, name) for book in BOOKS for name in contract.recorded_names(book.read())}
-    asked = set(re.findall(r"\{finding\}`(\w+):(\w+)", PAGES))
-    assert asked
-    assert asked - recorded == set()
-
-
 @every_notebook
 def test_parameters_are_sound_and_profiles_fit_them(book):
     found = declared(book)

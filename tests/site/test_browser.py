@@ -81,12 +81,39 @@ LONGEST = 16_000  # pixels of a chapter on a desk, solutions folded
 DARK = {"book/welcome.html", "book/workshop.html", "book/api.html", "notebooks/03_age_de.html"}
 
 
+LOOK_AT_TABLES = """() => {
+    const tables = [...document.querySelectorAll('.bd-article table')].filter(one => !one.closest('details'));
+    const box = one => one.closest('.table-scroll, .text_html, .pst-scrollable-table-container') || one.parentElement;
+    const name = one => one.querySelector('caption')?.innerText || one.innerText.slice(0, 60);
+    return {
+        wide: tables.filter(one => one.scrollWidth > box(one).clientWidth + 1).map(name),
+        empty: tables.filter(one => one.rows.length < 2).map(name),
+        height: document.documentElement.scrollHeight,
+    };
+}"""
+LOOK_AT_WIDTHS = """() => {
+    const overflow = one => one ? one.scrollWidth - one.clientWidth : 0;
+    const wide = [document.documentElement, document.querySelector('.bd-article')].map(overflow);
+    const folded = [...document.querySelectorAll('details:not([open])')];
+    folded.forEach(one => one.open = true);
+    const pictures = [...document.querySelectorAll('.bd-article .cell_output img')].map(
+        one => one.getBoundingClientRect().width / one.naturalWidth);
+    folded.forEach(one => one.open = false);
+    return [Math.max(...wide), Math.min(1, ...pictures)];
+}"""
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_reads_well_on_a_desk_and_on_a_phone_and_axe_finds_nothing_serious(visit, page):
     tab = visit(page)
-    _look_at_tables_and_length(tab, page)
+    found = tab.evaluate(LOOK_AT_TABLES)
+    assert (found["wide"], found["empty"]) == ([], [])
+    assert found["height"] <= LONGEST or not page.startswith("notebooks/")
     tab.set_viewport_size(PHONE)
-    _look_at_widths_on_a_phone(tab)
+    overflow, smallest = tab.evaluate(LOOK_AT_WIDTHS)
+    assert overflow <= 1
+    # the smallest font of a figure is set for its full width: no picture may be shown so small that none can read it
+    assert style.POINTS / 72 * style.DPI * smallest >= 8
     assert tab.complaints == []
     tab.set_viewport_size(DESK)
     assert _serious(tab) == []
@@ -95,44 +122,6 @@ def test_a_page_reads_well_on_a_desk_and_on_a_phone_and_axe_finds_nothing_seriou
         tab.wait_for_function("document.documentElement.dataset.theme == 'dark'")
         tab.wait_for_timeout(600)  # colors that fade from light to dark are none of either
         assert _serious(tab) == []
-
-
-def _look_at_tables_and_length(tab, page):
-    found = tab.evaluate(
-        """() => {
-            const tables = [...document.querySelectorAll('.bd-article table')].filter(one => !one.closest('details'));
-            const box = one => one.closest('.table-scroll, .text_html, .pst-scrollable-table-container') || one.parentElement;
-            const name = one => one.querySelector('caption')?.innerText || one.innerText.slice(0, 60);
-            return {
-                wide: tables.filter(one => one.scrollWidth > box(one).clientWidth + 1).map(name),
-                empty: tables.filter(one => one.rows.length < 2).map(name),
-                height: document.documentElement.scrollHeight,
-            };
-        }"""
-    )
-    assert found["wide"] == []
-    assert found["empty"] == []
-    if page.startswith("notebooks/"):
-        assert found["height"] <= LONGEST
-
-
-def _look_at_widths_on_a_phone(tab):
-    """The smallest font of a figure is set for its full width: no picture may be drawn wider, nor shown smaller."""
-    wide, pictures = tab.evaluate(
-        """() => {
-            const overflow = one => one ? one.scrollWidth - one.clientWidth : 0;
-            const wide = [document.documentElement, document.querySelector('.bd-article')].map(overflow);
-            const folded = [...document.querySelectorAll('details:not([open])')];
-            folded.forEach(one => one.open = true);
-            const pictures = [...document.querySelectorAll('.bd-article .cell_output img')].map(
-                one => [one.naturalWidth, one.getBoundingClientRect().width]);
-            folded.forEach(one => one.open = false);
-            return [wide, pictures];
-        }"""
-    )
-    assert max(wide) <= 1
-    for natural, shown in pictures:
-        assert style.POINTS / 72 / (natural / style.DPI) * shown >= 8
 
 
 def _serious(tab):
