@@ -24,6 +24,8 @@ WELCOME = """# Welcome
 <!-- headlines -->
 
 <!-- findings -->
+
+<!-- sweep: counts -->
 """
 ADDRESS = "https://github.com/someone/somebook.git"
 
@@ -96,16 +98,21 @@ def test_launch_buttons_open_files_that_exist(book, pages):
 
 
 def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
-    """After an edit of prose, of a heading, of what a page shows of a run, and of a link to all of them."""
+    """After an edit of prose, of a heading, of what a page shows of a run or a sweep, and of a link to all of them."""
     monkeypatch.delenv("CI", raising=False)  # where every page is read anew
     first = book.notebooks["01_first"].source
     first.write_text(first.read_text().replace("How many", "How very many"))
+    assert "This sweep was not run" in pages["welcome.html"]
+    swept = book.build / "sweeps" / "counts" / "page.txt"
+    swept.parent.mkdir(parents=True)
+    swept.write_text("Swept.")
     other = book.build / "html" / "notebooks" / "02_second.html"
     written = other.stat().st_mtime_ns
     assert build(book) == "brought up to date"
     assert other.stat().st_mtime_ns == written  # an edit of prose writes its own page only
     incremental = read(book)
     assert "How very many" in incremental["notebooks/01_first.html"]
+    assert "Swept." in incremental["welcome.html"]
     assert build(book, fresh=True) == "built"
     assert read(book) == incremental
     text = first.read_text().replace("# A first page", "# A better page")

@@ -102,6 +102,8 @@ def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
         site = app.musclebook_site  # type: ignore[attr-defined]
         app.env.note_dependency(app.config.musclebook_site)
         source[0] = _FINDINGS.sub(lambda match: findings(site, whole=match[1] == "findings"), source[0])
+    for name in _SWEEP.findall(source[0]):
+        app.env.note_dependency(f"sweeps/{name}/{SWEEP_PAGE}")
     source[0] = _SWEEP.sub(lambda match: sweep_page(Path(app.srcdir) / "sweeps" / match[1]), source[0])
     if docname.startswith("book/api"):
         source[0] = _ROOM.sub(lambda match: _room(match[1]), source[0])
