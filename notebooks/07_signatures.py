@@ -40,7 +40,7 @@ from scipy import stats
 
 from helpers import findings, sources, style
 from helpers.book.workshop import check
-from helpers.facts import signatures, study
+from helpers.facts import study
 from helpers.stats import expression, permute
 
 with warnings.catch_warnings():  # its progress bar asks for widgets
@@ -79,8 +79,8 @@ note = findings.begin("07_signatures", globals())
 # `gene`, the symbol, one row a gene. [`read_sets`](../book/api) reads and checks it.
 
 # %%
-sets = signatures.read_sets(gene_sets)
-signature = signatures.choose_set(sets, signature)
+sets = study.read_sets(gene_sets)
+signature = study.choose_set(sets, signature)
 muscle = sources.open_atlas(atlas)
 adata = muscle.to_anndata(budget=budget)
 cell_type = expression.choose_type(
@@ -100,7 +100,7 @@ note.say(
 )
 
 # %% tags=["remove-input"]
-about = signatures.signatures().group_by("signature").agg(pl.col("expected", "source").first())
+about = study.signatures().group_by("signature").agg(pl.col("expected", "source").first())
 described = pl.DataFrame({"signature": list(sets), "genes": [len(genes) for genes in sets.values()]}).join(
     about, on="signature", how="left", maintain_order="left"
 )
@@ -114,7 +114,7 @@ note.table(
 # %% [markdown] tags=["exercise"]
 # ### Exercise: Which lists overlap? (10 minutes)
 #
-# Two signatures that share genes cannot disagree. From the table `signatures.signatures()`, give the set of genes that
+# Two signatures that share genes cannot disagree. From the table `study.signatures()`, give the set of genes that
 # are in both *senescence* and *inflammaging*.
 #
 # <details><summary>Hint</summary>
@@ -124,7 +124,7 @@ note.table(
 # </details>
 
 # %% tags=["solution", "hide-cell"]
-table = signatures.signatures()
+table = study.signatures()
 senescence = table.filter(pl.col("signature") == "senescence")["gene"]
 inflammaging = table.filter(pl.col("signature") == "inflammaging")["gene"]
 print(sorted(set(senescence) & set(inflammaging)))
@@ -280,7 +280,7 @@ for left_out in donors["DonorID"]:
             rest[left_out] = row["change"]
 one = slopes.filter(pl.col("set") == signature).to_dicts()
 one = one[0] if one else {}
-other = next((name for name in (signatures.SHORT, signatures.LONG) if name != signature), None)
+other = next((name for name in (study.SHORT, study.LONG) if name != signature), None)
 other = slopes.filter(pl.col("set") == other).to_dicts() if not gene_sets else []
 other = other[0] if other else {}
 note.record("signature_shown", signature)
@@ -618,7 +618,7 @@ note.save(
 # chosen type: how many cells show them at all, and how that share changes with age over donors.
 
 # %%
-promised = adata.var_names.intersection(signatures.CARD_GENES)
+promised = adata.var_names.intersection(["CDKN2A", "TP53"])
 shown = sc.get.obs_df(cells, ["DonorID", *promised])
 shares = (
     shown.set_index("DonorID").gt(0).groupby(level=0, observed=True).mean()

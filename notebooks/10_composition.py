@@ -33,7 +33,7 @@ import statsmodels.formula.api as smf
 
 from helpers import findings, parameters, sources, style
 from helpers.book.workshop import check
-from helpers.facts import fibers as published
+from helpers.facts import study
 from helpers.stats import composition, permute
 
 style.apply()
@@ -394,7 +394,7 @@ note.say(
 # here are its fits to one assay. They take libraries for replicates and leave donor and sex out; this page takes donors.
 
 # %%
-known = published.published_slopes().rename({"assay": "batch"})
+known = study.published_slopes()
 compared = (
     tested.filter(pl.col("per") == "decade")
     .join(known, on=["batch", "type"])

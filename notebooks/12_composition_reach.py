@@ -31,7 +31,7 @@ from scipy import stats
 
 from helpers import findings, sources, style
 from helpers.book.workshop import check
-from helpers.facts import fibers as published
+from helpers.facts import study
 from helpers.stats import composition, permute
 
 style.apply()
@@ -95,7 +95,7 @@ def reach(freedom):
     return stats.t.isf(0.025, freedom) + stats.t.ppf(0.8, freedom)
 
 
-known = published.published_slopes().rename({"assay": "batch"})
+known = study.published_slopes()
 power = (
     lines.select("batch", "type", "donors", "df", "per")
     .with_columns(
@@ -257,7 +257,7 @@ note.say(
 # ways to name young and old can be listed: [`permute`](../book/api) gives exact p-values, of ranks and of root fractions.
 
 # %%
-real = published.completed_fractions()
+real = study.completed_fractions()
 read = pl.col("lost").min().over("batch", "annotation_level0") == 0
 whole = real.filter(
     read & (pl.col("lost") == 0).all().over("batch", "annotation_level0")

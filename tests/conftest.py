@@ -34,6 +34,22 @@ def tiny_cells(tiny_release: Path) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def runs() -> dict[str, dict]:
+    """Return the runs of all notebooks on the tiny atlas, by name."""
+    import bookbuilt  # beside this file
+
+    return bookbuilt.make_runs()
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """Return the folder of the site of this repository, made from those runs."""
+    import bookbuilt
+
+    return bookbuilt.make_site()
+
+
+@pytest.fixture(scope="session")
 def write_release():
     """Return a function that writes a small release which follows the card, made without the simulator."""
     import releases  # beside this file

@@ -1,12 +1,10 @@
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from helpers.book.project import Project
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "chapters"))  # contract and prose, which test notebooks
 SAMPLE = Path(__file__).parent / "sample"
 
 

@@ -13,6 +13,8 @@ from helpers.book import pairing
 from helpers.book.project import Notebook
 from helpers.errors import PairingError
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
 
 @pytest.fixture
 def book(project):
@@ -21,36 +23,38 @@ def book(project):
     return one
 
 
-def _edit_text(book, *, old="range(count)", new="range(count + 0)"):
-    book.source.write_text(book.source.read_text().replace(old, new))
+def _edit_text(book):
+    book.source.write_text(book.source.read_text().replace("range(count)", "range(count + 0)"))
 
 
-def _edit_pair(book, change):
+def _edit_pair(book, place=5, **changes):
     node = nbformat.read(book.pair, as_version=4)
-    change(node)
+    node.cells[place].update(changes or {"source": "1 + 1"})
     nbformat.write(node, book.pair)
 
 
 def _words(book):
-    return " | ".join(map(str, pairing.compare(book)))
+    return " | ".join(pairing.compare(book))
+
+
+HI = [nbformat.v4.new_output("stream", text="hi")]
 
 
 def test_captions_alt_text_and_mocks_survive_and_a_pair_that_agrees_is_not_written_again(book):
     assert pairing.write_pair(book) is False
     cells = nbformat.read(book.pair, as_version=4).cells
-    figure = next(cell for cell in cells if "mystnb" in cell.metadata)
-    assert figure.metadata["mystnb"]["image"]["alt"] == "Three dots on a line"
-    assert figure.metadata["mystnb"]["figure"]["caption"] == "Dots."
+    (look,) = [cell.metadata["mystnb"] for cell in cells if "mystnb" in cell.metadata]
+    assert (look["image"]["alt"], look["figure"]["caption"]) == ("Three dots on a line", "Dots.")
     assert any(cell.metadata.get("nbmake") == {"mock": {"count": 2}} for cell in cells)
 
 
 def test_each_difference_is_named(book):
-    _edit_pair(book, lambda node: node.cells[1].update(outputs=[nbformat.v4.new_output("stream", text="hi")]))
+    _edit_pair(book, 1, outputs=HI)
     _edit_text(book)
     assert "cell 2 of the .ipynb has outputs" in _words(book)
     assert re.search(r"cell 6 differs in source.*count \+ 0", _words(book))
     pairing.write_pair(book, force=True)
-    _edit_pair(book, lambda node: node.cells[5].metadata["mystnb"]["image"].update(alt="x"))
+    _edit_pair(book, metadata={"mystnb": {"image": {"alt": "x"}}})
     assert "cell 6 differs in metadata" in _words(book)
     book.pair.unlink()
     assert "01_first.ipynb is missing" in _words(book)
@@ -64,26 +68,22 @@ def test_a_text_without_kernel_header_is_a_difference_and_cannot_be_paired(book)
 
 
 def test_an_edit_in_jupyter_is_taken_over_with_its_outputs_dropped(book):
-    def edit(node):
-        node.cells[5].source += "  # mine"
-        node.cells[5].outputs = [nbformat.v4.new_output("stream", text="hi")]
-
-    before = book.source.read_text()
-    _edit_pair(book, edit)
+    before, source = book.source.read_text(), nbformat.read(book.pair, as_version=4).cells[5].source
+    _edit_pair(book, source=source + "  # mine", outputs=HI)
     assert pairing.write_text(book) is True
     assert "# mine" in book.source.read_text()
     assert pairing.compare(book) == []
     assert pairing.write_text(book) is False
-    _edit_pair(book, lambda node: node.cells[5].update(source=node.cells[5].source.removesuffix("  # mine")))
+    _edit_pair(book, source=source)
     pairing.write_text(book)
     assert book.source.read_text() == before  # its header and tags too
 
 
 def test_an_edit_is_not_overwritten_from_the_other_side(book):
-    _edit_pair(book, lambda node: node.cells[5].update(source="1"))
+    _edit_pair(book)
     with pytest.raises(PairingError, match="--from-ipynb 01_first"):
         pairing.write_pair(book)
-    assert nbformat.read(book.pair, as_version=4).cells[5].source == "1"
+    assert nbformat.read(book.pair, as_version=4).cells[5].source == "1 + 1"
     pairing.write_pair(book, force=True)
     _edit_text(book)
     with pytest.raises(PairingError, match=r"01_first\.py was edited"):
@@ -93,7 +93,7 @@ def test_an_edit_is_not_overwritten_from_the_other_side(book):
 @pytest.mark.parametrize("write", [pairing.write_pair, pairing.write_text])
 def test_two_edits_stop_until_one_is_chosen(book, write):
     _edit_text(book)
-    _edit_pair(book, lambda node: node.cells[5].update(source="1"))
+    _edit_pair(book)
     before = book.source.read_bytes(), book.pair.read_bytes()
     with pytest.raises(PairingError, match="both edited"):
         write(book)
@@ -104,9 +104,8 @@ def test_two_edits_stop_until_one_is_chosen(book, write):
 
 def test_saving_in_jupyter_with_jupytext_agrees_with_the_pair(book):
     """The configuration beside the notebooks makes jupytext write what `musclebook pair` reads as the same."""
-    root = Path(__file__).parents[2]
-    shutil.copyfile(root / "notebooks" / "jupytext.toml", book.source.parent / "jupytext.toml")
-    _edit_pair(book, lambda node: node.cells[5].update(source="1 + 1"))
+    shutil.copy(NOTEBOOKS / "jupytext.toml", book.source.parent)
+    _edit_pair(book)
     later = book.source.stat().st_mtime + 100
     os.utime(book.pair, (later, later))
     code = "import sys; from jupytext.cli import jupytext; sys.exit(jupytext(['--sync', sys.argv[1]]))"
@@ -117,12 +116,11 @@ def test_saving_in_jupyter_with_jupytext_agrees_with_the_pair(book):
 
 
 def test_a_real_chapter_is_taken_over_from_jupyter_in_no_time(tmp_path):
-    for path in (Path(__file__).parents[2] / "notebooks").glob("03_*"):
+    for path in NOTEBOOKS.glob("03_*"):
         shutil.copy(path, tmp_path)
-    shutil.copy(Path(__file__).parents[2] / "notebooks" / "jupytext.toml", tmp_path)
     path = next(tmp_path.glob("*.py"))
     real = Notebook(path.stem, path)
-    _edit_pair(real, lambda node: node.cells[3].update(source=node.cells[3].source + "\n\nmine"))
+    _edit_pair(real, 3, source="mine")
     started, before = time.monotonic(), real.source.read_text()
     assert pairing.write_text(real) is True
     assert time.monotonic() - started < 5

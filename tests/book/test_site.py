@@ -24,6 +24,8 @@ WELCOME = """# Welcome
 <!-- headlines -->
 
 <!-- findings -->
+
+<!-- sweep: counts -->
 """
 ADDRESS = "https://github.com/someone/somebook.git"
 
@@ -39,10 +41,13 @@ def book(made, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(book):
     """The pages of the first build."""
-    built = site.build(book, repository=ADDRESS, branch="v1")
-    assert built.how == "built"
-    assert site.build(book, repository=ADDRESS, branch="v1").how == "unchanged"
+    assert build(book) == "built"
+    assert build(book) == "unchanged"
     return read(book)
+
+
+def build(book, **options):
+    return site.build(book, ADDRESS, "v1", **options)[0]
 
 
 def read(book):
@@ -76,9 +81,8 @@ def test_text_from_data_is_text(pages):
     text = pages["notebooks/01_first.html"]
     assert re.search("<td[^>]*>&lt;script&gt;0</td>", text)
     assert "<script>0" not in text
-    about = {"key": "k", "made": "2026-01-02T03:04:05+00:00", "simulated": True, "profile": "demo"}
-    about |= {"source": {"name": "<b>"}, "parameters": {"x": "<b>"}, "versions": {}, "seconds": 1}
-    runs = {"01_first": {**about, "peak_bytes": 1}}
+    run = {"key": "k", "made": "now", "simulated": True, "profile": "demo", "seconds": 1, "peak_bytes": 1}
+    runs = {"01_first": {**run, "versions": {}, "source": {"name": "<b>"}, "parameters": {"x": "<b>"}}}
     assert "<b>" not in extension.banner(runs, "01_first") + extension.foot(runs, "01_first")
 
 
@@ -89,24 +93,27 @@ def test_launch_buttons_open_files_that_exist(book, pages):
     colab = f"https://colab.research.google.com/github/{repository}/blob/v1/notebooks/01_first.ipynb"
     assert colab in buttons
     assert f"git+{ADDRESS}@v1" in html.unescape(pages["welcome.html"])
-    other = stage.stage(
-        book, repository="https://example.org/someone/somebook"
-    )  # no service can start from it
+    other = stage.stage(book, repository="https://example.org/a/b")  # no service can start from it
     assert "launch_buttons" not in (other / "_config.yml").read_text()
 
 
 def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
-    """After an edit of prose, of a heading, of what a page shows of a run, and of a link to all of them."""
+    """After an edit of prose, of a heading, of what a page shows of a run or a sweep, and of a link to all of them."""
     monkeypatch.delenv("CI", raising=False)  # where every page is read anew
     first = book.notebooks["01_first"].source
     first.write_text(first.read_text().replace("How many", "How very many"))
+    assert "This sweep was not run" in pages["welcome.html"]
+    swept = book.build / "sweeps" / "counts" / "page.txt"
+    swept.parent.mkdir(parents=True)
+    swept.write_text("Swept.")
     other = book.build / "html" / "notebooks" / "02_second.html"
     written = other.stat().st_mtime_ns
-    assert site.build(book, repository=ADDRESS, branch="v1").how == "brought up to date"
+    assert build(book) == "brought up to date"
     assert other.stat().st_mtime_ns == written  # an edit of prose writes its own page only
     incremental = read(book)
     assert "How very many" in incremental["notebooks/01_first.html"]
-    assert site.build(book, repository=ADDRESS, branch="v1", fresh=True).how == "built"
+    assert "Swept." in incremental["welcome.html"]
+    assert build(book, fresh=True) == "built"
     assert read(book) == incremental
     text = first.read_text().replace("# A first page", "# A better page")
     first.write_text(text.replace("How very many", "How few"))
@@ -115,18 +122,18 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     results.write_text(results.read_text().replace("1024", "2048"))
     mark(second, kind="run")
     (book.root / "welcome.md").write_text(WELCOME + "\n[](notebooks/01_first.ipynb)\n")
-    assert site.build(book, repository=ADDRESS, branch="v1").how == "brought up to date"
+    assert build(book) == "brought up to date"
     incremental = read(book)
     assert "2.05e+03" in incremental["welcome.html"]
     assert "A better page" in incremental["notebooks/02_second.html"]  # in its list of pages
     # a site that is no longer whole is built anew
     (book.build / "html" / "index.html").unlink()
     (book.build / "html" / "notebooks" / "01_first.html").write_text("cut")
-    assert site.build(book, repository=ADDRESS, branch="v1").how == "built"
+    assert build(book) == "built"
     assert read(book) == incremental
     monkeypatch.setenv("CI", "true")  # where any change is built anew
     first.write_text(first.read_text().replace("How few", "How many"))
-    assert site.build(book, repository=ADDRESS, branch="v1").how == "built"
+    assert build(book) == "built"
 
 
 def test_a_build_that_fails_or_is_stopped_leaves_the_last_good_site(book, pages, monkeypatch):

@@ -11,28 +11,31 @@ from helpers.book import run
 from helpers.book.project import Project
 from helpers.budget import to_bytes
 
-import contract  # isort: skip  conftest puts this folder on the path
-from bookbuilt import PROJECT, ROOT  # isort: skip  the folder tests is put on the path by conftest
+import contract  # isort: skip  conftest puts the folder tests on the path
+from bookbuilt import PROJECT, ROOT  # isort: skip
 
 NAMES = list(PROJECT.notebooks)
 every_notebook = pytest.mark.parametrize("name", NAMES)
 pytestmark = pytest.mark.xdist_group("book")
 
 
-def cells_of(runs, name):
-    return nbformat.read(runs[name]["folder"] / f"{name}.ipynb", as_version=4).cells
+@pytest.fixture(scope="module")
+def shown(runs):
+    """What each run showed: the cell and the output, by notebook."""
+    read = {name: nbformat.read(one["folder"] / f"{name}.ipynb", as_version=4) for name, one in runs.items()}
+    return {
+        name: [(cell, out) for cell in node.cells for out in cell.get("outputs", [])]
+        for name, node in read.items()
+    }
 
 
-def outputs_of(runs, name, kind):
-    found = []
-    for cell in cells_of(runs, name):
-        found += [(cell, out.data[kind]) for out in cell.get("outputs", []) if kind in out.get("data", {})]
-    return found
+def findings(found, name):
+    return json.loads((found["folder"] / "files" / name / "results.json").read_text())["findings"]
 
 
 @every_notebook
-def test_a_run_records_what_the_notebook_promises(results, name):
-    assert contract.faults(PROJECT.notebooks[name].sidecar.records, results[name]["findings"]) == []
+def test_a_run_records_what_the_notebook_promises(runs, name):
+    assert contract.faults(PROJECT.notebooks[name].sidecar.records, findings(runs[name], name)) == []
 
 
 @every_notebook
@@ -43,8 +46,7 @@ def test_known_answers_on_the_default_simulated_atlas(name):
     fits = found and found["given"] == {} and not run.states(project)[name]
     if not fits:
         pytest.skip("no current run on the default atlas: make book first")
-    results = json.loads((found["folder"] / "files" / name / "results.json").read_text())
-    assert contract.faults(book.sidecar.records, results["findings"], demo=True) == []
+    assert contract.faults(book.sidecar.records, findings(found, name), demo=True) == []
 
 
 @every_notebook
@@ -53,75 +55,35 @@ def test_memory_stays_under_what_the_header_says(runs, name):
 
 
 @every_notebook
-def test_pictures_are_small_opaque_and_shown_once(runs, name):
+def test_pictures_are_small_opaque_captioned_and_shown_once(shown, name):
     seen = set()
-    for _, data in outputs_of(runs, name, "image/png"):
-        content = base64.b64decode(data)
-        assert len(content) < 500_000
-        assert content not in seen
-        seen.add(content)
-        assert (
-            content[25] in {0, 2, 3} or b"tRNS" not in content
-        )  # color type without transparency, or an opaque one
+    for cell, out in shown[name]:
+        if data := out.get("data", {}).get("image/png"):
+            content = base64.b64decode(data)
+            assert len(content) < 500_000
+            assert content not in seen
+            seen.add(content)
+            # a color type without transparency, or an opaque one
+            assert content[25] in {0, 2, 3} or b"tRNS" not in content
+            assert "figure" in cell.metadata.get("mystnb", {}), cell.source
 
 
 @every_notebook
-def test_every_picture_belongs_to_a_captioned_figure(runs, name):
-    for cell, _ in outputs_of(runs, name, "image/png"):
-        assert "figure" in cell.metadata.get("mystnb", {}), cell.source
-
-
-@every_notebook
-def test_solutions_are_right(runs, name):
+def test_solutions_are_right(shown, name):
     verdicts = [
-        out.metadata["musclebook"]
-        for cell in cells_of(runs, name)
-        for out in cell.get("outputs", [])
-        if "musclebook" in out.get("metadata", {})
+        out.metadata["musclebook"] for _, out in shown[name] if "musclebook" in out.get("metadata", {})
     ]
     assert verdicts
     assert [one["exercise"] for one in verdicts if not one["right"]] == []
 
 
 @every_notebook
-def test_nothing_is_printed_on_the_error_stream(runs, name):
-    streams = [
-        out.text
-        for cell in cells_of(runs, name)
-        for out in cell.get("outputs", [])
-        if out.get("name") == "stderr"
-    ]
-    assert streams == []
-
-
-@every_notebook
-def test_no_bare_value_is_left_below_a_cell(runs, name):
-    bare = [
-        out["data"]["text/plain"]
-        for cell in cells_of(runs, name)
-        for out in cell.get("outputs", [])
-        if set(out.get("data", {})) == {"text/plain"}
-    ]
-    assert bare == []
-
-
-@every_notebook
-def test_no_folder_of_this_machine_is_shown(runs, name):
-    text = json.dumps([cell.get("outputs", []) for cell in cells_of(runs, name)])
+def test_nothing_is_left_on_a_page_that_no_reader_wants(shown, runs, name):
+    """No error stream, no bare value below a cell, no folder of this machine, no link to a table that is not there."""
+    outputs = [out for _, out in shown[name]]
+    assert [out.text for out in outputs if out.get("name") == "stderr"] == []
+    assert [out.data for out in outputs if set(out.get("data", {})) == {"text/plain"}] == []
+    text = json.dumps(outputs)
     assert not re.search(rf"{re.escape(str(ROOT))}|/home/|/root/", text)
-
-
-@every_notebook
-def test_tables_link_to_files_that_exist(runs, name):
-    links = [
-        link
-        for _, data in outputs_of(runs, name, "text/html")
-        for link in re.findall(r"href='([^']+)' download", data)
-    ]
+    links = re.findall(r"href='([^']+)' download", text)
     assert [link for link in links if not (runs[name]["folder"] / link).is_file()] == []
-
-
-def test_pages_of_the_test_runs_are_current(runs):
-    found = run.states(PROJECT, request=run.Request(profile="test"))
-    assert {name: reasons for name, reasons in found.items() if reasons != []} == {}
-    assert set(found) == set(runs)

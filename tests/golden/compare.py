@@ -26,20 +26,8 @@ def moved(old: object, new: object, tolerance: float) -> bool:
     return not math.isclose(old, new, rel_tol=tolerance, abs_tol=1e-9) if numbers else old != new
 
 
-def compare(old: dict, new: dict, *, tolerance: float = 0.0) -> list[tuple[str, str, object, object]]:
-    """List what moved: chapter, name, old value, new value; a name that one side lacks has the value ``absent``."""
-    rows = []
-    for chapter in sorted({*old, *new}):
-        before, after = old.get(chapter, {}), new.get(chapter, {})
-        for name in sorted({*before, *after}):
-            one, other = before.get(name, "absent"), after.get(name, "absent")
-            if moved(one, other, tolerance):
-                rows.append((chapter, name, one, other))
-    return rows
-
-
 def main() -> None:
-    """Print the list, or freeze OLD into one JSON file."""
+    """Print chapter, name, old and new value of what moved, ``absent`` where a side lacks it; or freeze OLD into a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
@@ -47,13 +35,20 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=0.0)
     parser.add_argument("--freeze", action="store_true", help="write what OLD recorded to the file NEW")
     options = parser.parse_args()
-    old = {name: values for name, values in read(options.old).items() if name.startswith(options.chapter)}
     if options.freeze:
-        options.new.write_text(json.dumps(old, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+        kept = {
+            name: values for name, values in read(options.old).items() if name.startswith(options.chapter)
+        }
+        options.new.write_text(json.dumps(kept, indent=0, sort_keys=True) + "\n", encoding="utf-8")
         return
-    new = {name: values for name, values in read(options.new).items() if name.startswith(options.chapter)}
-    for row in compare(old, new, tolerance=options.tolerance):
-        print(*row, sep="\t")
+    old, new = (
+        {(chapter, name): value for chapter, values in read(place).items() for name, value in values.items()}
+        for place in (options.old, options.new)
+    )
+    for chapter, name in sorted({*old, *new}):
+        before, after = (side.get((chapter, name), "absent") for side in (old, new))
+        if chapter.startswith(options.chapter) and moved(before, after, options.tolerance):
+            print(chapter, name, before, after, sep="\t")
 
 
 if __name__ == "__main__":

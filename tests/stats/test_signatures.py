@@ -3,7 +3,6 @@
 import pytest
 
 from helpers.errors import TableError
-from helpers.facts import signatures as facts
 from helpers.facts import study
 
 
@@ -11,8 +10,8 @@ def test_one_file_of_gene_sets_is_read_in_either_spelling(tmp_path):
     for column in ("set", "signature"):
         path = tmp_path / f"{column}[1].csv"
         path.write_text(f"{column},gene,note\nmine,CCL3,x\nmine,CCL2,y\nmine,CCL2,y\nother, TP53 ,\n")
-        assert facts.read_sets(path) == {"mine": ["CCL3", "CCL2"], "other": ["TP53"]}
-    assert {facts.SHORT, facts.LONG, "senescence"} <= set(facts.read_sets())
+        assert study.read_sets(path) == {"mine": ["CCL3", "CCL2"], "other": ["TP53"]}
+    assert {study.SHORT, study.LONG, "senescence"} <= set(study.read_sets())
 
 
 @pytest.mark.parametrize(
@@ -26,26 +25,26 @@ def test_one_file_of_gene_sets_is_read_in_either_spelling(tmp_path):
 def test_a_file_that_is_no_gene_sets_is_refused(tmp_path, text, message):
     path = tmp_path / "sets.csv"
     with pytest.raises(TableError, match=r"no file .*sets\.csv: give a CSV"):
-        facts.read_sets(path)
+        study.read_sets(path)
     path.write_text(text)
     with pytest.raises(TableError, match=message):
-        facts.read_sets(path)
+        study.read_sets(path)
 
 
 def test_a_set_is_chosen_by_name_and_near_names_are_told():
-    sets = facts.read_sets()
-    assert facts.choose_set(sets) == facts.LONG
-    assert facts.choose_set({"mine": ["A"]}) == "mine"
-    assert facts.choose_set(sets, "senescence") == "senescence"
+    sets = study.read_sets()
+    assert study.choose_set(sets) == study.LONG
+    assert study.choose_set({"mine": ["A"]}) == "mine"
+    assert study.choose_set(sets, "senescence") == "senescence"
     with pytest.raises(TableError, match="no gene set is called 'senescense'; there are 'senescence'"):
-        facts.choose_set(sets, "senescense")
+        study.choose_set(sets, "senescense")
 
 
 def test_the_built_in_sets_name_genes_of_the_reference_once_and_no_two_sets_share_a_name():
     genes = set(study.genes()["symbol"])
-    table = facts.signatures()
+    table = study.signatures()
     assert [gene for gene in table["gene"] if gene not in genes] == []
     assert not table.select("signature", "gene").is_duplicated().any()
-    sizes = {name: len(genes) for name, genes in facts.read_sets().items()}
-    assert sizes[facts.SHORT] == 26
-    assert sizes[facts.LONG] == 283
+    sizes = {name: len(genes) for name, genes in study.read_sets().items()}
+    assert sizes[study.SHORT] == 26
+    assert sizes[study.LONG] == 283

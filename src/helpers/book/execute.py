@@ -1,10 +1,13 @@
-"""One notebook executed by papermill, in a kernel of this interpreter that can be watched and ended."""
+"""One notebook executed by papermill in a kernel of this interpreter that can be watched; children end with their parent."""
 
 import contextlib
+import os
 import platform
 import shutil
+import sys
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import ensure_event_loop
 from papermill.exceptions import PapermillExecutionError
 
-from helpers.book import stopping
+import helpers
 from helpers.book.project import read_json
 from helpers.files import intact, mark, part_of, replace, set_aside, write_json
 
@@ -28,6 +31,17 @@ RUN_FILE = "run.json"
 KIND = "run"
 _KERNEL = "from ipykernel.kernelapp import launch_new_instance\nlaunch_new_instance()"
 _THREADS = [f"{one}_NUM_THREADS" for one in ("OMP", "OPENBLAS", "MKL", "NUMBA")] + ["POLARS_MAX_THREADS"]
+
+# Put before the code of a child: on Linux the system ends it with its parent, whatever ended that.
+_PRELUDE = """\
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
+    if os.getppid() != int(sys.argv.pop(1)):
+        os._exit(1)
+else:
+    sys.argv.pop(1)
+"""
 
 
 class Outcome(NamedTuple):
@@ -66,10 +80,13 @@ class Watch:
             self.peak = max(self.peak, sum(process.memory_info().rss for process in family))
 
     def stop(self) -> None:
-        """End the kernel, also one that is only about to start."""
+        """End the kernel and all that it started, also one that is only about to start."""
         self.stopped = True
-        if self._kernel:
-            stopping.kill_family(self._kernel.pid)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = [*self._kernel.children(recursive=True), self._kernel] if self._kernel else []
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
 
 
 def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) -> Outcome:
@@ -92,12 +109,33 @@ def execute(one: "run.Plan", watch: Watch, *, failed: Path, threads: int = 1) ->
     outcome = Outcome(one.name, one.key, status, str(target), seconds, watch.peak, cell, error)
     try:
         if not (error and watch.stopped):
-            _finish(work, outcome, one.about)
+            if not error:  # kernels chat at start; only a failure makes it worth keeping
+                (work / KERNEL_LOG).unlink(missing_ok=True)
+            versions = {"python": platform.python_version(), "papermill": papermill.__version__}
+            about = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions}
+            write_json(work / RUN_FILE, {**one.about, **outcome._asdict(), **about})
+            mark(work, kind=KIND)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            set_aside(target, kind=KIND)  # what somebody edited there is not ours to replace
+            replace(work, target)  # the last good run stays until this one has its name
             return outcome
     except OSError as failure:
         error = error or _first_line(failure)
     shutil.rmtree(work, ignore_errors=True)  # half a run only takes room
     return outcome._replace(status="failed", folder="", error=error)
+
+
+def child_command(code: str, *arguments: str) -> list[str]:
+    """Return the command of a Python child that ends with this process."""
+    return [sys.executable, "-c", _PRELUDE + code, str(os.getpid()), *arguments]
+
+
+def child_environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a child that starts in another folder: PYTHONPATH absolute, this package first."""
+    inherited = inherited or os.environ
+    here = str(Path(helpers.__file__).resolve().parents[1])
+    paths = [str(Path(one).resolve()) for one in inherited.get("PYTHONPATH", "").split(os.pathsep) if one]
+    return {**inherited, "PYTHONPATH": os.pathsep.join([here, *paths])}
 
 
 def good_run(folder: Path, name: str) -> dict[str, Any] | None:
@@ -135,12 +173,12 @@ def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelM
 
         @property
         def kernel_spec(self) -> KernelSpec:
-            argv = stopping.child_command(_KERNEL, "-f", "{connection_file}")
+            argv = child_command(_KERNEL, "-f", "{connection_file}")
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
             options["env"] = {
-                **stopping.child_environment(options.get("env")),
+                **child_environment(options.get("env")),
                 **dict.fromkeys(_THREADS, str(threads)),  # N notebooks share the cores, none takes all
                 "PYTHONHASHSEED": "0",
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -154,16 +192,3 @@ def _kernel_manager(work: Path, threads: int, watch: Watch) -> type[AsyncKernelM
         _launch_kernel = _async_launch_kernel
 
     return HereKernelManager
-
-
-def _finish(work: Path, outcome: Outcome, about: dict[str, Any]) -> None:
-    if outcome.status == "good":  # kernels chat at start; only a failure makes it worth keeping
-        (work / KERNEL_LOG).unlink(missing_ok=True)
-    versions = {"python": platform.python_version(), "papermill": papermill.__version__}
-    made = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(work / RUN_FILE, {**about, **outcome._asdict(), "made": made, "versions": versions})
-    mark(work, kind=KIND)
-    target = Path(outcome.folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    set_aside(target, kind=KIND)  # what somebody edited there is not ours to replace
-    replace(work, target)  # the last good run stays until this one has its name

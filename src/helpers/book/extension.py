@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
@@ -15,9 +14,9 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers.book.key import PACKAGE
-from helpers.book.project import ENDING, ERROR, KEY, STATUS, SWEEP_FILE, TABLE, read_json
+from helpers.book.project import SWEEP_PAGE, read_json
 from helpers.budget import to_text
-from helpers.findings import Finding, escape, fold, in_html, links, scrolling
+from helpers.findings import Finding, escape, fold, in_html, links
 
 _ROOM = re.compile(r"^\.\. room:: (\S+)$", re.MULTILINE)
 _FINDINGS = re.compile(r"^<!-- (headlines|findings) -->$", re.MULTILINE)
@@ -53,26 +52,23 @@ class FindingRole(SphinxRole):
         notebook, _, rest = self.text.partition(":")
         name, _, spec = rest.partition(":")
         name, _, part = name.partition(".")
-        runs = self.env.app.musclebook_runs  # type: ignore[attr-defined]
-        if runs is None:  # built by hand, where runs are made by the build itself
-            return [nodes.emphasis(text=f"[{name.replace('_', ' ')}: see the chapter]")], []
+        site, words = self.env.app.musclebook_site, name.replace("_", " ")  # type: ignore[attr-defined]
+        if not site:  # built by hand, where runs are made by the build itself
+            return [nodes.emphasis(text=f"[{words}: see the chapter]")], []
         self.env.note_dependency(self.config.musclebook_site)
-        if notebook in self.env.app.musclebook_site.get("missing", {}):  # type: ignore[attr-defined]
-            return [nodes.emphasis(text=f"({name.replace('_', ' ')}: not in this copy)")], []
-        found = runs.get(notebook, {}).get("findings", {}).get(name)
+        if notebook in site["missing"]:
+            return [nodes.emphasis(text=f"({words}: not in this copy)")], []
+        found = site["runs"].get(notebook, {}).get("findings", {}).get(name)
         if found is None:
-            where = "was not run" if notebook not in runs else "does not record it"
+            where = "was not run" if notebook not in site["runs"] else "does not record it"
             _log.warning("finding %r: %s %s", self.text, notebook, where, location=self.get_location())
             return [nodes.Text(self.text)], []
-        interval = found.get("interval")
-        finding = Finding(name, found["value"], found.get("unit"), tuple(interval) if interval else None)
-        return [nodes.inline("", finding.text(part, spec), classes=["finding"])], []
+        return [nodes.inline("", Finding(name, **found).text(part, spec), classes=["finding"])], []
 
 
 def _load_site(app: Sphinx) -> None:
     name = app.config.musclebook_site
     app.musclebook_site = read_json(Path(app.srcdir) / name) if name else {}  # type: ignore[attr-defined]
-    app.musclebook_runs = app.musclebook_site["runs"] if name else None  # type: ignore[attr-defined]
 
 
 def _copy_results(app: Sphinx, failure: Exception | None) -> None:
@@ -83,18 +79,17 @@ def _copy_results(app: Sphinx, failure: Exception | None) -> None:
 
 
 def _dress_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    del templatename
     # editable cells are not offered; their script would be declared twice and name a server of others
-    context["script_files"] = [
-        one
-        for one in context.get("script_files", [])
-        if "thebe" not in f"{getattr(one, 'filename', one)} {getattr(one, 'attributes', '')}".lower()
-    ]
+    def is_wanted(script: Any) -> bool:
+        about = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
+        return "thebe" not in about.lower()
+
+    context["script_files"] = list(filter(is_wanted, context.get("script_files", [])))
     if not context.get("body") or doctree is None:
         return
-    runs = app.musclebook_runs  # type: ignore[attr-defined]
+    runs = app.musclebook_site.get("runs")  # type: ignore[attr-defined]
     name = Path(pagename).name
     body = banner(runs, name) + context["body"] + foot(runs, name)
     # a wide table scrolls in its own box, which the keyboard can reach
@@ -107,6 +102,8 @@ def _fill_page(app: Sphinx, docname: str, source: list[str]) -> None:
         site = app.musclebook_site  # type: ignore[attr-defined]
         app.env.note_dependency(app.config.musclebook_site)
         source[0] = _FINDINGS.sub(lambda match: findings(site, whole=match[1] == "findings"), source[0])
+    for name in _SWEEP.findall(source[0]):
+        app.env.note_dependency(f"sweeps/{name}/{SWEEP_PAGE}")
     source[0] = _SWEEP.sub(lambda match: sweep_page(Path(app.srcdir) / "sweeps" / match[1]), source[0])
     if docname.startswith("book/api"):
         source[0] = _ROOM.sub(lambda match: _room(match[1]), source[0])
@@ -121,9 +118,10 @@ def _room(name: str) -> str:
     return "\n".join(sections)
 
 
-def _number_footnotes(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _number_footnotes(
+    _app: Sphinx, _what: str, name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
     # footnote numbers start anew in every docstring, but the page is one
-    del app, what, obj, options
     stem = re.sub(r"[^A-Za-z0-9]", "-", name).lower()
     text = "\n".join(lines)
     cited = set(re.findall(r"\[(\d+)\]_", text))
@@ -208,47 +206,6 @@ def findings(site: Mapping[str, Any], *, whole: bool) -> str:
 
 def sweep_page(folder: Path) -> str:
     """Return what a sweep found as Markdown; a sentence that names the command where it was not run."""
-    if not (about := read_json(folder / SWEEP_FILE)):
-        return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."
-    runs = pl.read_parquet(folder / f"{TABLE}.parquet")
-    failed = runs.filter(pl.col(STATUS) == "failed").height
-    kind, over = "simulated" if about["simulated"] else "real", about["x"].replace("_", " ")
-    records = ", ".join(about["records"]).replace("_", " ")
-    return f"""\
-Runs: {runs.height}, on **{kind}** data.{f" Runs that failed: {failed}." if failed else ""}
-
-```{{figure}} ../sweeps/{folder.name}/figure.png
-:name: fig-sweep-{folder.name.replace("_", "-")}
-:alt: Panels, one for each of {records}; each shows the value over {over}.
-
-One panel a recorded value, one mark a run, over {over}.
-```
-
-Click on a heading to sort. The last column holds the executed notebook of each run.
-
-```{{raw}} html
-{_sortable(runs, about, folder.name)}
-```"""
-
-
-def _sortable(table: pl.DataFrame, about: dict[str, Any], name: str) -> str:
-    """Return the table of a sweep, escaped, each row with a link to its executed notebook."""
-    columns = [column for column in table.columns if column not in ENDING]
-    units = {column: f" ({unit})" for column, unit in about["records"].items() if unit}
-    heads = [column.replace("_", " ") + units.get(column, "") for column in columns]
-    head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
-    body = []
-    for row in table.iter_rows(named=True):
-        values = [row[column] for column in columns]
-        texts = ["–" if one is None else f"{one:.3g}" if isinstance(one, float) else one for one in values]
-        cells = "".join(f"<td>{in_html(one)}</td>" for one in texts)
-        if row[STATUS] == "good":
-            target = in_html(f"../sweeps/{name}/notebooks/{about['notebook']}-{row[KEY]}.ipynb")
-            last = f"<a href='{target}' download>{in_html(row[KEY])}</a>"
-        else:
-            last = f"failed: {in_html(row[ERROR])}"
-        body.append(f"<tr>{cells}<td>{last}</td></tr>")
-    files = links([Path("../sweeps", name, f"{TABLE}.{kind}") for kind in ("csv", "parquet")])
-    rows = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    box = scrolling(f"<table class='dataframe sortable'>{rows}</table>", about["title"])
-    return f"{box}<p class='table-foot'>{files}</p>"
+    if (page := folder / SWEEP_PAGE).is_file():
+        return page.read_text(encoding="utf-8")
+    return f"This sweep was not run for this copy. To make it: `musclebook sweep {folder.name}`."

@@ -13,7 +13,6 @@ from helpers.parameters import ATLAS, Value
 
 Parts = dict[str, Any]  # what a run was made from, each part hashed on its own
 _SIMULATED = re.compile(r"(demo|tiny|full)(:\d+)?")
-_CHECKS, _TABLE = "book/workshop.py", "book/checks.yaml"
 _NOT_IN_RUNS = re.compile(r"cli/|book/(?!checks|workshop|execute|__init__)")  # these make pages, no numbers
 PACKAGE = Path(helpers.__file__).resolve().parent
 
@@ -48,7 +47,7 @@ def package_hashes(number: str = "") -> dict[str, str]:
         if path.is_file() and not foreign:
             found[name] = files.fingerprint(path)[:16]
     if number:  # the checkers of other chapters make none of its numbers
-        for name, own in ((_CHECKS, f"def ch{number}_"), (_TABLE, f"{number}.")):
+        for name, own in (("book/workshop.py", f"def ch{number}_"), ("book/checks.yaml", f"{number}.")):
             parts = re.split(r"(?m)^(?=def |\d\d\.)", (PACKAGE / name).read_text(encoding="utf-8"))
             foreign = re.compile(rf"(?!{own})(def ch)?\d\d")
             found[name] = short([one for one in parts if not foreign.match(one)])

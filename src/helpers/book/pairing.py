@@ -1,20 +1,25 @@
-"""A text notebook and its ``.ipynb`` pair: compared and written by content, never by timestamp."""
+"""The files of a chapter: the text and its ``.ipynb`` pair, by content and never by timestamp; and a new chapter."""
 
 import itertools
 import json
+import re
+from pathlib import Path
+from string import Template
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from helpers.book.project import Notebook
-from helpers.errors import PairingError
+from helpers.book.project import Notebook, Project
+from helpers.errors import ChapterError, PairingError
 from helpers.files import digest_text, writing
 
 KEPT = ("tags", "mystnb", "nbmake")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _BLANK = "lines_to_next_cell"
 STORED = "pair"  # key under which a pair remembers the content it was made with
+_TEMPLATES = Path(__file__).parent / "chapter"
+_LISTED = re.compile(r"(?m)^(?P<indent> *)- file: notebooks/\S+\n")
 
 
 def compare(book: Notebook) -> list[str]:
@@ -49,8 +54,7 @@ def write_text(book: Notebook, *, force: bool = False) -> bool:
     if not book.pair.is_file():
         msg = f"{book.pair.name} does not exist, so there is nothing to take from it."
         raise PairingError(msg)
-    pair = nbformat.read(book.pair, as_version=4)
-    text = _text_of(book)
+    pair, text = nbformat.read(book.pair, as_version=4), _text_of(book)
     if changed := bool(_cell_differences(text, pair)):
         if not force:
             _refuse_to_lose(book, text, pair, ".py")
@@ -84,6 +88,49 @@ def strip(text: NotebookNode) -> NotebookNode:
 def content_hash(notebook: NotebookNode) -> str:
     """Return the hash of cells and kept metadata: what a pair must agree in."""
     return digest_text(repr([_content(cell) for cell in notebook.cells]))[:16]
+
+
+def new_chapter(project: Project, name: str) -> list[Path]:
+    """Write what a chapter of the next free number needs, and enter it in ``_toc.yml``; nothing is overwritten."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        msg = (
+            f"{name!r} is not a name for a chapter. Join words in lower case by _, for example nerve_supply."
+        )
+        raise ChapterError(msg)
+    if taken := [stem for stem in project.notebooks if stem[3:] == name]:
+        msg = f"there is a chapter {taken[0]} already. Choose another name, or edit notebooks/{taken[0]}.py."
+        raise ChapterError(msg)
+    number = f"{max((int(stem[:2]) for stem in project.notebooks), default=0) + 1:02d}"
+    stem = f"{number}_{name}"
+    toc, checks = project.root / "_toc.yml", project.root / "src" / "helpers" / "book" / "checks.yaml"
+    contents, checkers = toc.read_text(encoding="utf-8"), checks.read_text(encoding="utf-8")
+    listed = list(_LISTED.finditer(contents))
+    if not listed:
+        msg = f"{toc} lists no notebook, so there is no place to enter the chapter. Add one line '- file: notebooks/...'."
+        raise ChapterError(msg)
+    source = project.root / "notebooks" / f"{stem}.py"
+    test = project.root / "tests" / "book" / f"test_checks_ch{number}.py"
+    paths = {"notebook": source, "sidecar": source.with_suffix(".yaml"), "test": test}
+    there = [str(path) for path in paths.values() if path.exists()]
+    there += [f"exercise {number} in {checks}"] if f"\n{number}." in f"\n{checkers}" else []
+    if there:
+        msg = f"{there[0]} exists already and is left as it is. Move it away, or choose another name."
+        raise ChapterError(msg)
+    words = {"nn": number, "stem": stem, "title": name.replace("_", " ").capitalize()}
+    templates = {
+        kind: (_TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8") for kind in (*paths, "checks")
+    }
+    filled = {kind: Template(text).substitute(words) for kind, text in templates.items()}
+    texts = {path: filled[kind] for kind, path in paths.items()}
+    texts[checks] = checkers + filled["checks"]
+    end = listed[-1].end()
+    texts[toc] = f"{contents[:end]}{listed[-1]['indent']}- file: notebooks/{stem}\n{contents[end:]}"
+    for path, text in texts.items():
+        with writing(path) as part:
+            part.write_text(text, encoding="utf-8")
+    book = Notebook(stem, source)
+    write_pair(book)
+    return [*texts, book.pair]
 
 
 def _write(book: Notebook, text: NotebookNode) -> None:

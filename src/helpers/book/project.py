@@ -18,8 +18,7 @@ from helpers.budget import to_bytes
 from helpers.errors import BudgetError, MusclebookError, RunError, TableError
 from helpers.parameters import read_yaml
 
-SWEEP_FILE, TABLE = "sweep.json", "table"  # what a sweep writes, and the columns of its table
-STATUS, KEY, SECONDS, ERROR = ENDING = ("run", "key", "seconds", "error")
+SWEEP_PAGE = "page.txt"  # what a sweep found, as Markdown
 PROFILES = ("test", "demo", "real", "full")
 Kind = TypeVar("Kind")
 # made from YAML, every field looked at

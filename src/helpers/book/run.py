@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent import futures
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import nbformat
 from helpers import parameters, sources
 from helpers.atlas import columns
 from helpers.book import key
-from helpers.book.execute import RUN_FILE, Outcome, Watch, execute, good_run
+from helpers.book.execute import Outcome, Watch, execute, good_run
 from helpers.book.project import PROFILES, Notebook, Project, Sidecar, read_json
 from helpers.budget import free_bytes, to_bytes, to_text
 from helpers.errors import BudgetError, ParameterError, RunError, SourceError
@@ -97,11 +97,10 @@ def plan(
     project: Project, notebooks: Iterable[Notebook], request: Request, *, out: Path | None = None
 ) -> list[Plan]:
     """Check parameters and sources and work out keys; nothing runs. The faults of all notebooks come at once."""
-    plans, faults, opened = [], [], {}
+    plans, faults, opened = [], [], {}  # each source is opened once
     for notebook in notebooks:
         try:
-            one = _plan_one(project, notebook, request, out or project.build / "runs")
-            plans.append(replace(one, lacks=_lack(one.sidecar.needs, one.effective.get(ATLAS), opened)))
+            plans.append(_plan_one(project, notebook, request, out or project.build / "runs", opened))
         except ParameterError as error:
             faults.append(str(error))
     if faults:
@@ -109,10 +108,12 @@ def plan(
     return plans
 
 
-def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path) -> Plan:
-    node, name = notebook.read(), notebook.name
+def _plan_one(
+    project: Project, notebook: Notebook, request: Request, runs: Path, opened: dict[str, Any]
+) -> Plan:
+    node, name, sidecar = notebook.read(), notebook.name, notebook.sidecar
     declared = parameters.read_parameters(node, name=name)
-    wanted: dict[str, Any] = dict(notebook.sidecar.profiles.get(request.chosen_profile, {}))
+    wanted = dict(sidecar.profiles.get(request.chosen_profile, {}))
     if request.source is not None and ATLAS in declared:
         wanted[ATLAS] = request.source
     wanted = parameters.place(declared, wanted | request.values, folder=Path.cwd())
@@ -123,8 +124,9 @@ def _plan_one(project: Project, notebook: Notebook, request: Request, runs: Path
         given[OUT_DIR] = f"files/{name}"
     code = [cell.source for cell in node.cells if cell.cell_type == "code"]
     parts = key.parts_of(code, effective, root=project.root, number=name[:2])
+    lacks = _lack(sidecar.needs, effective.get(ATLAS), opened)
     source = nbformat.writes(node)
-    return Plan(name, notebook.sidecar, source, given, effective, parts, request, runs / name, label=name)
+    return Plan(name, sidecar, source, given, effective, parts, request, runs / name, name, lacks)
 
 
 def _lack(needs: tuple[str, ...], atlas: Value | None, opened: dict[str, Any]) -> str:
@@ -165,7 +167,8 @@ def make(
     Failing runs are kept apart in `failed`. `workers` are the kernels at once, one a core if not given; a run waits until
     what its sidecar expects fits into `memory`. `tell` is called with the notebook when it starts and how it ended.
     """
-    wanted = [one for one in plans if fresh or good_run(one.target, one.name) is None]
+    kept = {} if fresh else {one: good_run(one.target, one.name) for one in plans}
+    wanted = [one for one in plans if not kept.get(one)]
     free = to_bytes(memory) if memory else free_bytes()
     large = {f"{one.name} ({to_text(one.memory)})": one for one in wanted if memory and one.memory > free}
     if large:
@@ -178,10 +181,9 @@ def make(
         tell(f"atlas {source}", "good")
     outcomes = {}
     for one in plans:
-        if one not in wanted:
-            made = read_json(one.target / RUN_FILE)
-            kept = str(one.target), made["seconds"], made["peak_bytes"]
-            outcomes[one] = Outcome(one.name, one.key, "reused", *kept)
+        if made := kept.get(one):
+            about = str(one.target), made["seconds"], made["peak_bytes"]
+            outcomes[one] = Outcome(one.name, one.key, "reused", *about)
             tell(one.label, "reused")
             continue
         with storing(one.folder, any_fault=True):
@@ -230,14 +232,14 @@ def run_all(
 
 def report(outcomes: Iterable[Outcome]) -> None:
     """Raise a RunError if a run failed, naming notebook, cell, error and where the partial notebook is."""
-    lines = []
-    for one in [outcome for outcome in outcomes if outcome.status == "failed"]:
+    failed = [one for one in outcomes if one.status == "failed"]
+    lines = [f"{len(failed)} run{'s' if len(failed) > 1 else ''} failed:"]
+    for one in failed:
         cell = "?" if one.cell is None else one.cell + 1
         kept = f"kept in {one.folder}" if one.folder else "not kept: it could not be written"
         lines.append(f"- {one.name}, cell {cell}: {one.error}\n  {kept}")
-    if lines:
-        msg = f"{len(lines)} run{'s' if len(lines) > 1 else ''} failed:\n" + "\n".join(lines)
-        raise RunError(msg)
+    if failed:
+        raise RunError("\n".join(lines))
 
 
 def point(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> None:

@@ -11,18 +11,17 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import filelock
 
-from helpers.book import key, stopping
+from helpers.book import key
+from helpers.book.execute import child_command, child_environment
 from helpers.book.project import Project, read_json
 from helpers.book.stage import SITE_FILE, stage
 from helpers.errors import SiteError
 from helpers.files import drop_leftovers, fingerprint, intact, mark, write_json, writing
 
 STAMP = ".built.json"
-LOG = "site.log"
 KIND = "site"
 _WARNINGS = "ignore::DeprecationWarning"  # of docutils and sphinx in the versions of Jupyter Book 1, not about this book
 # jupyter-book's own command cannot name its doctree folder, nor leave a page half-written out of sight
@@ -40,18 +39,10 @@ _SHOWN_ELSEWHERE = re.compile(
 )
 
 
-class Site(NamedTuple):
-    """What was built."""
-
-    folder: Path
-    seconds: float
-    how: str  # "unchanged", "brought up to date" or "built"
-
-
 def build(
     project: Project, repository: str | None = None, branch: str = "main", *, fresh: bool = False
-) -> Site:
-    """Build the site into ``_build/html``; nothing is done when nothing changed and all of it is there.
+) -> tuple[str, float]:
+    """Build the site into ``_build/html``; return ``unchanged``, ``brought up to date`` or ``built``, and the seconds.
 
     `repository` and `branch` are what launch buttons open. `fresh` reads every page anew, as is also done where the
     environment says ``CI``. On a warning or an error of Sphinx the last good site stays.
@@ -61,7 +52,7 @@ def build(
     # two builds at once would stage over each other; the second then finds nothing left to do
     with filelock.FileLock(project.build / ".site.lock"):
         how = _build(project, stage(project, repository=repository, branch=branch), fresh=fresh)
-    return Site(project.build / "html", time.monotonic() - started, how)
+    return how, time.monotonic() - started
 
 
 def _build(project: Project, sources: Path, *, fresh: bool) -> str:
@@ -85,7 +76,7 @@ def _build(project: Project, sources: Path, *, fresh: bool) -> str:
             shutil.copytree(kept, doctrees)
         if few:
             shutil.copytree(target, html)
-        _sphinx(sources, html, doctrees, "few" if few else "all", log=project.build / LOG)
+        _sphinx(sources, html, doctrees, "few" if few else "all", log=project.build / "site.log")
         for name in ("notebooks/files", "sweeps"):
             shutil.rmtree(html / name, ignore_errors=True)
             if (sources / name).is_dir():
@@ -127,15 +118,11 @@ def _shown_elsewhere(sources: Path) -> str:
 
 
 def _sphinx(sources: Path, html: Path, doctrees: Path, pages: str, *, log: Path) -> None:
-    environment = {**stopping.child_environment(), "PYTHONWARNINGS": _WARNINGS, "NO_COLOR": "1"}
-    command = stopping.child_command(_BUILD, str(sources), str(html), str(doctrees), pages)
+    environment = {**child_environment(), "PYTHONWARNINGS": _WARNINGS, "NO_COLOR": "1"}
+    command = child_command(_BUILD, str(sources), str(html), str(doctrees), pages)
     with log.open("w+", encoding="utf-8", errors="replace") as stream:
-        child = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
-        try:
-            code = child.wait()
-        except BaseException:
-            stopping.kill_family(child.pid)
-            raise
+        options = {"stdout": stream, "stderr": subprocess.STDOUT, "env": environment, "check": False}
+        code = subprocess.run(command, **options).returncode
         stream.seek(0)
         text = re.sub(r"\x1b\[[0-9;]*m", "", stream.read())
     if code != 0:

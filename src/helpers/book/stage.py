@@ -14,7 +14,7 @@ import yaml
 from nbformat import NotebookNode
 
 from helpers.book import key, run
-from helpers.book.project import SWEEP_FILE, Project, read_json, tags
+from helpers.book.project import SWEEP_PAGE, Project, read_json, tags
 from helpers.errors import SiteError
 from helpers.files import cache_folder, drop_leftovers, write_json, writing
 from helpers.findings import shown
@@ -165,8 +165,8 @@ def _copy_pages(project: Project, part: Path) -> None:
     for path in project.root.glob("*.md"):
         if path.name not in {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"}:
             shutil.copyfile(path, part / path.name)
-    for about in (project.build / "sweeps").glob(f"*/{SWEEP_FILE}"):
-        shutil.copytree(about.parent, part / "sweeps" / about.parent.name, ignore=hidden)
+    for page in (project.build / "sweeps").glob(f"*/{SWEEP_PAGE}"):
+        shutil.copytree(page.parent, part / "sweeps" / page.parent.name, ignore=hidden)
     pages = list((part / "book").glob("gallery_*.md"))
     for page in pages:
         if not (part / "sweeps" / page.stem.removeprefix("gallery_")).is_dir():

@@ -15,12 +15,14 @@ from pydantic import BeforeValidator, Field
 from helpers import style
 from helpers.book import key, run
 from helpers.book.execute import Outcome
-from helpers.book.project import ENDING, SWEEP_FILE, TABLE, Project, checked, read_as, read_json
+from helpers.book.project import SWEEP_PAGE, Project, checked, read_as, read_json
 from helpers.book.stage import dress, hidden_folders
 from helpers.errors import ParameterError, RunError
-from helpers.files import write_json, writing
+from helpers.files import writing
+from helpers.findings import in_html, links, scrolling
 from helpers.parameters import ATLAS, Value, read_parameters
 
+_ENDING = ("run", "key", "seconds", "error")  # the last columns of a table
 _TYPES = {"int": pl.Int64, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
 
 
@@ -93,32 +95,34 @@ def make(project: Project, sweep: Sweep, plans: list[run.Plan], **options: Any) 
     folder = project.build / "sweeps" / sweep.name
     with writing(folder, owned=True) as part:
         (part / "notebooks").mkdir(parents=True)
-        table.write_csv(part / f"{TABLE}.csv")
-        table.write_parquet(part / f"{TABLE}.parquet")
+        table.write_csv(part / "table.csv")
+        table.write_parquet(part / "table.parquet")
         draw(table, sweep).savefig(part / "figure.png")
         for one, outcome in zip(plans, outcomes, strict=True):
             if outcome.status != "failed":
-                page = _page(project, one)
+                executed = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
+                hidden = hidden_folders(project, one.effective)
+                page = dress(executed, given=one.about["given"], run_key=one.key, hidden=hidden)
+                for (
+                    cell
+                ) in page.cells:  # several runs of one notebook would give one label to several figures
+                    cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
                 nbformat.write(page, part / "notebooks" / f"{sweep.notebook}-{outcome.key}.ipynb")
-        atlas = plans[0].effective.get(ATLAS)
-        about = {name: getattr(sweep, name) for name in ("title", "notebook", "fixed", "x", "split")}
-        about["records"] = {name: plans[0].sidecar.records[name].unit for name in sweep.records}
-        about["simulated"] = atlas is not None and key.is_simulated(str(atlas))
-        write_json(part / SWEEP_FILE, about)
+        (part / SWEEP_PAGE).write_text(_page(table, sweep, plans[0]), encoding="utf-8")
     return folder, outcomes
 
 
 def tabulate(sweep: Sweep, plans: list[run.Plan], outcomes: list[Outcome]) -> pl.DataFrame:
     """Return one row a run: the parameters of the point, the recorded values, how it ended, its key."""
     columns = dict.fromkeys(name for point in sweep.points for name in point)
-    rows, file = [], Path("files", sweep.notebook, "results.json")
+    rows = []
     for point, one, outcome in zip(sweep.points, plans, outcomes, strict=True):
         bad = outcome.status == "failed"
-        found = {} if bad else read_json(Path(outcome.folder) / file).get("findings", {})
+        results = Path(outcome.folder, "files", sweep.notebook, "results.json")
+        found = {} if bad else read_json(results).get("findings", {})
         values = {name: found.get(name, {}).get("value") for name in sweep.records}
         ended = ("failed" if bad else "good", one.key, outcome.seconds, outcome.error)
-        ending = dict(zip(ENDING, ended, strict=True))
-        rows.append({**columns, **point, **values, **ending})
+        rows.append({**columns, **point, **values, **dict(zip(_ENDING, ended, strict=True))})
     schema = {name: _TYPES[plans[0].sidecar.records[name].type] for name in sweep.records}
     return pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, strict=False)
 
@@ -142,10 +146,39 @@ def draw(table: pl.DataFrame, sweep: Sweep) -> Figure:
     return figure
 
 
-def _page(project: Project, one: run.Plan) -> nbformat.NotebookNode:
-    executed = nbformat.read(one.target / f"{one.name}.ipynb", as_version=4)
-    hidden = hidden_folders(project, one.effective)
-    page = dress(executed, given=one.about["given"], run_key=one.key, hidden=hidden)
-    for cell in page.cells:  # several runs of one notebook would give one label to several figures
-        cell.metadata.get("mystnb", {}).get("figure", {}).pop("name", None)
-    return page
+def _page(table: pl.DataFrame, sweep: Sweep, one: run.Plan) -> str:
+    """Return what was found as Markdown: the figure, and a table that sorts, escaped, with a link to each run."""
+    columns = [column for column in table.columns if column not in _ENDING]
+    heads = [column.replace("_", " ") for column in columns]
+    for name, record in one.sidecar.records.items():
+        if name in sweep.records and record.unit:
+            heads[columns.index(name)] += f" ({record.unit})"
+    head = "".join(f"<th scope='col'>{in_html(one)}</th>" for one in (*heads, "run"))
+    body = []
+    for *values, ended, run_key, _, error in table.iter_rows():
+        texts = ["–" if one is None else f"{one:.3g}" if isinstance(one, float) else one for one in values]
+        cells = "".join(f"<td>{in_html(one)}</td>" for one in texts)
+        target = in_html(f"../sweeps/{sweep.name}/notebooks/{sweep.notebook}-{run_key}.ipynb")
+        link = f"<a href='{target}' download>{run_key}</a>"
+        body.append(f"<tr>{cells}<td>{link if ended == 'good' else in_html(f'failed: {error}')}</td></tr>")
+    rows = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    box = scrolling(f"<table class='dataframe sortable'>{rows}</table>", sweep.title)
+    files = links([Path("../sweeps", sweep.name, f"table.{kind}") for kind in ("csv", "parquet")])
+    atlas, failed = one.effective.get(ATLAS), (table["run"] == "failed").sum()
+    kind = "simulated" if atlas is not None and key.is_simulated(str(atlas)) else "real"
+    records, over = ", ".join(sweep.records).replace("_", " "), sweep.x.replace("_", " ")
+    return f"""\
+Runs: {table.height}, on **{kind}** data.{f" Runs that failed: {failed}." if failed else ""}
+
+```{{figure}} ../sweeps/{sweep.name}/figure.png
+:name: fig-sweep-{sweep.name.replace("_", "-")}
+:alt: Panels, one for each of {records}; each shows the value over {over}.
+
+One panel a recorded value, one mark a run, over {over}.
+```
+
+Click on a heading to sort. The last column holds the executed notebook of each run.
+
+```{{raw}} html
+{box}<p class='table-foot'>{files}</p>
+```"""

@@ -1,31 +1,42 @@
-"""A workshop from the chapters: notebooks for learners, the solved ones, a schedule and the teacher's page."""
+"""A workshop from the chapters: both editions, a schedule, the teacher's page; and whether a machine is ready for it."""
 
 import ast
 import html
 import inspect
+import os
 import re
+import shutil
+import subprocess
+import time
 from collections.abc import Iterable
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from helpers import files
 from helpers.book.pairing import strip
 from helpers.book.project import Block, Notebook, Project, tags
 from helpers.book.run import current
 from helpers.book.workshop import TABLE, registered
-from helpers.errors import ExerciseError
+from helpers.budget import free_bytes, to_text
+from helpers.errors import ExerciseError, MusclebookError
 from helpers.files import writing
 
 KIND = "workshop"
-HALF_DAY, DAY = 240, 480  # minutes from start to end, breaks included
+GOOD, DOUBT, BAD = "ready", "look", "not ready"
+State = tuple[str, str]  # one of these, and what was found
 _START, _BREAK_AFTER, _BREAK, _LUNCH_AFTER, _LUNCH = 9 * 60, 80, 15, 180, 60
 
 _CHECK = re.compile(r"""\bcheck\(\s*["']([^"']+)["']""")
 _TITLE = re.compile(r"^### Exercise: (?P<title>.+?) \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
-_WHOLE = "'### Exercise: title (N minutes)', a hint, or a solution below it that ends in its check"
 _HINT = re.compile(r"<details>\s*<summary>Hint</summary>(.*?)</details>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 _SENTENCE = re.compile(r'(?<!")(f?)"([^"\n]+ [^"\n]+\.)"(?!")')  # in the source of a checker
@@ -56,9 +67,11 @@ def exercises_of(notebook: NotebookNode, *, name: str) -> list[Exercise]:
             minutes = int(title["minutes"])
             found.append(Exercise(check[1], title["title"], minutes, question, hint[1].strip(), after.source))
         else:
-            faults.append(f"cell {number} of {name} is an exercise without {_WHOLE}")
+            faults.append(f"cell {number} of {name}")
     if faults:
-        raise ExerciseError("; ".join(faults) + ".")
+        whole = "'### Exercise: title (N minutes)', a hint, or a solution below it that ends in its check"
+        msg = f"{', '.join(faults)} is an exercise without {whole}."
+        raise ExerciseError(msg)
     return found
 
 
@@ -244,3 +257,50 @@ def sentences_of_checker(name: str) -> list[str]:
     checker = registered().get(name)
     said = _SENTENCE.findall(inspect.getsource(checker)) if checker else []
     return [_FILLED.sub("…", words) if filled else words for filled, words in said]
+
+
+def examine_machine(project: Project) -> list[tuple[str, str, str]]:
+    """Check without a network what a workshop needs of a machine; what, state, words."""
+    free, disk = free_bytes(), shutil.disk_usage(project.root).free
+    atlas = any((files.cache_folder() / "simulated").glob("demo-*"))
+    made = "the simulated atlas is " + ("there" if atlas else "made on first use; now: make book")
+    rows = [
+        ("memory", free >= 4 * 2**30, f"{to_text(free)} free, {os.cpu_count()} cores"),
+        ("disk", disk >= 5 * 2**30, f"{to_text(disk)} free"),
+        ("atlas", atlas, made),
+    ]
+    found = [(what, GOOD if good else DOUBT, words) for what, good, words in rows]
+    for what, check in (("packages", _packages), ("folders", _folders), ("kernel", _kernel)):
+        try:
+            found.append((what, *check(project)))
+        except (OSError, MusclebookError, RuntimeError, CellExecutionError) as error:
+            found.append((what, BAD, str(error)))
+    return found
+
+
+def _packages(project: Project) -> State:
+    lock = (project.root / "requirements.lock").read_text(encoding="utf-8")
+    installed = {canonicalize_name(one.name): one.version for one in metadata.distributions() if one.name}
+    if missing := [name for name in ("jupyter-book", "scanpy", "jupyterlab") if name not in installed]:
+        return BAD, f"missing: {', '.join(missing)}. Run: make env"
+    unlike = []
+    for one in map(Requirement, re.findall(r"(?m)^([A-Za-z0-9][^\n\\]*?)\s*\\?$", lock)):
+        here = installed.get(canonicalize_name(one.name))
+        if here and (one.marker is None or one.marker.evaluate()) and not one.specifier.contains(here):
+            unlike.append(f"{one.name} {here}, not {one.specifier}")
+    if unlike:
+        return DOUBT, f"other versions than in the lock: {', '.join(unlike[:5])}. Run: make env"
+    return GOOD, "as in the lock"
+
+
+def _folders(project: Project) -> State:
+    for folder in (project.build, files.cache_folder()):
+        files.require_writable(folder / ".doctor")
+    return GOOD, f"{project.build.name} and the cache {files.cache_folder()} can be written"
+
+
+def _kernel(_: Project) -> State:
+    probe = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import scanpy, helpers")])
+    started = time.monotonic()
+    NotebookClient(probe, kernel_name="python3", startup_timeout=180).execute(stderr=subprocess.DEVNULL)
+    return GOOD, f"a notebook ran in {time.monotonic() - started:.0f} s"

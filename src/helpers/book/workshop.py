@@ -1,6 +1,6 @@
 """Exercises checked where they are solved: offline, with a sentence that says what is wrong.
 
-Those whose answer is a value are in checks.yaml; ``ch02_rule`` checks the exercise ``"02.rule"``: None is right.
+Those whose answer is a value are in checks.yaml; ``ch11_vote`` checks the exercise ``"11.vote"``: None is right.
 """
 
 import difflib
@@ -8,7 +8,7 @@ import html
 import math
 import re
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from helpers.errors import ExerciseError
-from helpers.facts import study
-from helpers.facts.signatures import signatures
 from helpers.parameters import read_yaml
 
 # checkers are found by the names of exercises; no page lists them
 __all__ = ["check", "registered", "verdict"]
 
-_CHECKER = re.compile(r"ch(\d\d)_(\w+)")
 Checker = Callable[[Any], str | None]
 TABLE: dict[str, list[dict[str, Any]]] = read_yaml(Path(__file__).with_name("checks.yaml"))
 
@@ -37,8 +34,8 @@ class NoResultError(Exception):
 
 def registered() -> dict[str, Checker]:
     """Return every checker by the name of its exercise, ``"NN.name"``."""
-    named = {_CHECKER.fullmatch(name): one for name, one in globals().items()}
-    functions = {f"{match[1]}.{match[2]}": one for match, one in named.items() if match}
+    named = {name: one for name, one in globals().items() if re.match(r"ch\d\d_", name)}
+    functions = {name[2:].replace("_", ".", 1): one for name, one in named.items()}
     return functions | {name: partial(judge, asks) for name, asks in TABLE.items()}
 
 
@@ -66,8 +63,14 @@ def verdict(checker: Checker, answer: Any) -> str | None:
         return "there is no answer yet: replace the dots by your own code and run the cell again."
     if isinstance(answer, np.generic):
         answer = answer.item()  # a whole number of numpy is a whole number
+
+    def returning(*args: Any, **named: Any) -> Any:
+        if (result := answer(*args, **named)) is None or result is ...:
+            raise NoResultError
+        return result
+
     try:
-        return checker(_returning(answer) if callable(answer) else answer)
+        return checker(returning if callable(answer) else answer)
     except NoResultError:
         return "the function returns nothing yet: let it *return* its result (printing it is not enough)."
     except Exception as error:  # noqa: BLE001  the learner's own code can raise anything
@@ -76,24 +79,27 @@ def verdict(checker: Checker, answer: Any) -> str | None:
         return f"your answer stopped with {type(error).__name__}: {error}"
 
 
-def _returning(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def call(*args: Any, **named: Any) -> Any:
-        result = function(*args, **named)
-        if result is None or result is ...:
-            raise NoResultError
-        return result
-
-    return call
-
-
 def judge(asks: list[dict[str, Any]], answer: Any) -> str | None:
     """Return what the table says of the first value asked for that is not right."""
     for ask in asks:
-        found = answer(*map(_given, ask["call"])) if "call" in ask else answer
-        found = _plain(found) if isinstance(ask["right"], list | str | dict) else float(found)
-        other = ask["other"].format(found=found)
-        if fault := _told(found, ask["right"], ask.get("wrong", []), other, ask.get("within", 1e-6)):
+        try:
+            found = answer(*map(_given, ask["call"])) if "call" in ask else answer
+        except ZeroDivisionError:
+            return f"called with {str(ask['call'])[1:-1]} your function ends in a division by zero."
+        right, counts = ask["right"], {}
+        if right is None:
+            continue
+        if columns := ask.get("columns"):
+            if not isinstance(found, pl.DataFrame | pl.LazyFrame):
+                return f"return a table with the columns {', '.join(columns)}."
+            found = sorted(found.lazy().select(columns).collect().rows(), key=str)
+        if isinstance(right, set):
+            found = set(found) if np.iterable(found) else {found}
+            counts = {"lacking": len(right - found), "foreign": len(found - right)}
+        else:
+            found = _plain(found) if isinstance(right, list | str | dict) else float(found)
+        other = ask["other"].format(found=found, **counts)
+        if fault := _told(found, right, ask.get("wrong", []), other, ask.get("within", 1e-6)):
             return fault
     return None
 
@@ -102,7 +108,9 @@ def _given(value: Any) -> Any:
     """Return a copy of an argument; lists in a list become tuples, so that they can stand in a set."""
     if isinstance(value, list):
         return [tuple(one) if isinstance(one, list) else one for one in value]
-    return dict(value) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return pl.DataFrame(value["frame"]) if "frame" in value else dict(value)
+    return value
 
 
 def _plain(found: Any) -> Any:
@@ -112,136 +120,22 @@ def _plain(found: Any) -> Any:
     if np.iterable(found) and not isinstance(found, str):
         plain = [_plain(one) for one in found]
         return sorted(plain, key=str) if isinstance(found, set | frozenset) else plain
-    return found
+    return found.item() if isinstance(found, np.generic) else found
 
 
 def _told(found: Any, right: Any, wrong: Any, other: str, within: float = 1e-6) -> str | None:
     """Return None for what is right, the sentence of a typical wrong value, or the sentence for any other."""
     if _same(found, right, within):
         return None
-    return next((words for value, words in wrong if _same(found, value, within)), other)
+    return next((words for value, words in wrong if _same(found, value, max(within, 1e-6))), other)
 
 
 def _same(found: Any, right: Any, within: float) -> bool:
     if isinstance(found, list) and isinstance(right, list) and len(found) == len(right):
         return all(_same(*both, within) for both in zip(found, right, strict=True))
-    if isinstance(found, list | str | dict) or isinstance(right, list | str | dict):
+    if not isinstance(found, float | int) or not isinstance(right, float | int):
         return found == right
     return math.isclose(found, right, rel_tol=within, abs_tol=1e-9)
-
-
-def ch02_rule(answer: Callable[[list[float], float], list[bool]]) -> str | None:
-    """Check a rule that keeps cells unless they lie too many MADs below the median."""
-    # median 100, median absolute deviation 10; 70 lies on the bound itself, which either sign may keep
-    values = [60.0, 85.0, 90.0, 100.0, 110.0, 110.0, 1000.0]
-    kept = [bool(keep) for keep in answer(values, 3)]
-    if len(kept) != len(values):
-        return "give one truth value for each value."
-    if not kept[-1]:
-        return "a cell far above the median is not removed by a rule on the lower side."
-    if kept[0]:
-        return "60 lies four deviations below the median of 100 and must go (the deviation is the median distance, 10)."
-    if not all(kept[1:]):
-        return "only the first cell lies more than three deviations below; use the median distance, not the standard deviation."
-    return None
-
-
-def ch02_counts(answer: Callable[[list[float]], list[int]]) -> str | None:
-    """Check a function that turns released values of one cell into whole counts."""
-    truth = [1, 2, 7, 1]
-    # in single precision, as released: only rounding gives whole counts back
-    released = [float(np.float32(math.log1p(count * 10_000 / 1234))) for count in truth]
-    found = [float(value) for value in answer(released)]
-    if found == truth:
-        return None
-    if len(found) != len(truth):
-        return "give one count for each value."
-    if np.allclose(found, truth, rtol=0, atol=0.01):
-        return "nearly: counts are whole, so round after dividing (np.rint)."
-    if np.allclose(found, np.divide(released, released[0]), rtol=0, atol=0.5):
-        return "undo the logarithm first (np.expm1), then divide by the smallest."
-    return f"counts 1, 2, 7, 1 came back as {', '.join(f'{value:g}' for value in found)}."
-
-
-def ch04_nuclei(answer: Any) -> str | None:
-    """Check the donors who have nuclei but no cells."""
-    table = study.donors()
-    without = set(table.filter(table["cells_10X_version"].is_null())["DonorID"])
-    found = set(answer)
-    if found == set(table["DonorID"]) - without:
-        return "these are the donors with cells; asked are those without."
-    if missing := sorted(without - found):
-        return f"{len(missing)} donors without cells are missing, among them {missing[0]}."
-    if extra := sorted(found - without):
-        return f"{extra[0]} has cells; keep only donors without a chemistry for cells."
-    return None
-
-
-def ch06_sigmoid(answer: Callable[[pl.DataFrame], pl.DataFrame]) -> str | None:
-    """Check a function that keeps the rows in which both labels are at least as likely as not."""
-    close = "a negative score is a probability below one half, however close the two scores are."
-    strong = "the labels have a classifier each: a strong first label takes nothing from the second."
-    cases = [
-        (0.9, 0.8, True, "both scores are positive, so both probabilities are above one half."),
-        (0.9, -0.1, False, close),
-        (3.0, 0.1, True, strong),
-        (0.0, 0.0, True, "the sigmoid of zero is one half, and one half is enough."),
-        (-1.0, -1.0, False, "two equal negative scores are two labels that the model does not believe."),
-    ]
-    scores = pl.DataFrame([case[:2] for case in cases], schema=["first", "second"], orient="row")
-    kept = answer(scores)
-    if isinstance(kept, pl.LazyFrame):
-        kept = kept.collect()
-    if not isinstance(kept, pl.DataFrame) or not {"first", "second"} <= set(kept.columns):
-        return "return the rows that are kept, as a frame with the columns first and second."
-    rows = set(kept.select("first", "second").iter_rows())
-    return next((message for *case, right, message in cases if (tuple(case) in rows) is not right), None)
-
-
-def ch06_merge(answer: Callable[[int, float, int, float], tuple[int, float]]) -> str | None:
-    """Check a function that merges two counts and means."""
-    n, mean = answer(3, 1.0, 1, 5.0)
-    plain = "that is the mean of the two means; the larger part has to count for more."
-    other = f"three cells of mean 1 and one of 5 are four of mean 2; your function says {n} and {mean:g}."
-    if fault := _told([n, mean], [4, 2], [([4, 3], plain)], other):
-        return fault
-    try:
-        answer(0, 0.0, 0, 0.0)
-    except ZeroDivisionError:
-        return "two parts without cells must not end in a division by zero."
-    return _told(list(answer(0, 0.0, 2, 7.0)), [2, 7], [], "an empty part must leave the other as it was.")
-
-
-def ch07_overlap(answer: Any) -> str | None:
-    """Check the genes that two signatures share."""
-    groups = {name: set(genes) for name, genes in signatures().group_by("signature").agg("gene").iter_rows()}
-    right = groups["senescence"] & groups["inflammaging"]
-    if not np.iterable(answer):
-        return "give a set of gene names."
-    given = set(answer)
-    if given == groups["senescence"] | groups["inflammaging"]:
-        return "that is the union: take the genes that are in both."
-    if given != right:
-        return f"{len(right)} genes are in both sets; you gave {len(given)}, of which {len(given & right)} are right."
-    return None
-
-
-def ch10_zeros(answer: Callable[[list[tuple[str, str]]], pl.DataFrame]) -> str | None:
-    """Check a count by donor and type that keeps its zeros."""
-    found = answer([("A", "T"), ("A", "T"), ("A", "B"), ("C", "T")])
-    if lacking := sorted({"donor", "type", "n"} - set(found.columns)):
-        return f"the table has no column {lacking[0]!r}; wanted are donor, type and n."
-    counted = {(donor, kind): n for donor, kind, n in found.select("donor", "type", "n").rows()}
-    if found.height > len(counted):
-        return "some donor and type stand in two rows; one row each is wanted."
-    if ("C", "B") not in counted:
-        return "donor C has no B, and the table has no row for it: a zero is an observation, give it a row."
-    if counted[("C", "B")] is None:
-        return "donor C's count of B is null: nothing counted is zero, not unknown."
-    for (donor, kind), n in {("A", "T"): 2, ("A", "B"): 1, ("C", "T"): 1, ("C", "B"): 0}.items():
-        if counted.get((donor, kind)) != n:
-            return f"donor {donor} has {n} of {kind}, not {counted.get((donor, kind))}."
-    return None
 
 
 def ch11_vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> str | None:
@@ -261,12 +155,3 @@ def ch11_vote(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> 
     micro = "that is the share of cells that are right; balanced accuracy weighs every label the same."
     other = f"the vote of 15 neighbors, three groups of parts, has a balanced accuracy of {truth:.3f}; yours says {found:.3f}."
     return _told(found, truth, [(plain, micro)], other)
-
-
-def ch11_purity(answer: Callable[[pl.DataFrame], float]) -> str | None:
-    """Check the share of cells that carry the most common label of their cluster."""
-    rows = [(0, 5, 90), (0, 6, 10), (1, 5, 6), (1, 7, 14)]
-    found = float(answer(pl.DataFrame(rows, schema=["cluster", "cell_type", "cells"], orient="row")))
-    mean = "that is the mean over clusters; every cell counts the same, so large clusters count for more."
-    other = f"clusters of 90 and 10, and of 6 and 14, have a purity of 104 in 120; yours says {found:.3f}."
-    return _told(found, 104 / 120, [(0.8, mean)], other)

@@ -71,23 +71,22 @@ def build(
 
     Example: musclebook build --atlas skeletal_muscle_release
     """
-    from helpers.book import run as running
-    from helpers.book import site
+    from helpers.book import run, site
 
     project = _project()
     every = []
     if runs:
-        every = running.plan(project, project.choose(), running.Request(atlas=atlas, profile=profile))
-        plans = running.able(every, all_or_none=False)
-        running.leave_out(every)
+        every = run.plan(project, project.choose(), run.Request(atlas=atlas, profile=profile))
+        plans = run.able(every, all_or_none=False)
+        run.leave_out(every)
         outcomes = _make(every, plans, failed=project.build / "failed", workers=workers, memory=memory)
-        running.point(plans, outcomes)
-        running.report(outcomes)
+        run.point(plans, outcomes)
+        run.report(outcomes)
     with Console().status("building the site"):
-        made = site.build(project, repository=repository, branch=branch, fresh=fresh)
+        how, seconds = site.build(project, repository=repository, branch=branch, fresh=fresh)
     left = sum(bool(one.lacks) for one in every)
     without = f", {left} of {len(every)} chapters left out" if left else ""
-    screen.say(f"Site {made.how} in {made.seconds:.0f} s{without}: {made.folder / 'index.html'}")
+    screen.say(f"Site {how} in {seconds:.0f} s{without}: {project.build / 'html' / 'index.html'}")
 
 
 def status(atlas: Atlas = None, profile: Profile = None) -> None:
@@ -147,17 +146,16 @@ def sweep(
 
     Example: musclebook sweep qc_thresholds
     """
-    from helpers.book import run as running
-    from helpers.book import sweep as sweeping
+    from helpers.book import run, sweep
 
     project = _project()
-    wanted = sweeping.read_sweep(project, name)
-    plans = sweeping.plans_of(project, wanted, atlas=atlas, profile=profile)
-    folder, outcomes = sweeping.make(project, wanted, plans, workers=workers, memory=memory, tell=_teller())
+    wanted = sweep.read_sweep(project, name)
+    plans = sweep.plans_of(project, wanted, atlas=atlas, profile=profile)
+    folder, outcomes = sweep.make(project, wanted, plans, workers=workers, memory=memory, tell=_teller())
     states = [one.status for one in outcomes]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("good", "reused", "failed"))
     screen.say(f"{len(states)} runs: {counts}. Table and figure: {folder}")
-    running.report(outcomes)
+    run.report(outcomes)
 
 
 def workshop(
@@ -186,10 +184,10 @@ def new_chapter(name: Annotated[str, Argument(help="Words joined by underscores,
 
     Example: musclebook new-chapter nerve_supply
     """
-    from helpers.book import kit
+    from helpers.book import pairing
 
     project = _project()
-    written = [str(path.relative_to(project.root)) for path in kit.new_chapter(project, name)]
+    written = [str(path.relative_to(project.root)) for path in pairing.new_chapter(project, name)]
     screen.say("\n".join([*written, "Next: CONTRIBUTING.md, A notebook."]))
 
 
@@ -198,11 +196,11 @@ def doctor() -> None:
 
     Example: musclebook doctor
     """
-    from helpers.book import doctor as examining
+    from helpers.book import teaching
 
-    found = examining.examine(_project())
+    found = teaching.examine_machine(_project())
     screen.show_table(("what", "state", "found"), found)
-    raise Exit(1 if any(state == examining.BAD for _, state, _ in found) else 0)
+    raise Exit(1 if any(state == teaching.BAD for _, state, _ in found) else 0)
 
 
 COMMANDS = (run, build, status, pair, sweep, workshop, new_chapter, doctor)

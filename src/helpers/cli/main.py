@@ -1,9 +1,11 @@
 """The command ``musclebook``: gathers the commands of the other files and says errors in plain words."""
 
+import signal
+import threading
+
 import typer
 from typer.core import TyperGroup
 
-from helpers.book import stopping
 from helpers.cli import atlas, book, scprint, sentences
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError, RunError, SiteError
@@ -15,7 +17,8 @@ class _Plain(TyperGroup):
     """A group whose commands end in one plain message where the package refuses something."""
 
     def invoke(self, ctx: typer.Context) -> object:
-        stopping.interrupt_when_terminated()
+        if threading.current_thread() is threading.main_thread():  # no other thread may ask for it
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` and Slurm send it
         try:
             return super().invoke(ctx)
         except MusclebookError as error:
@@ -29,7 +32,6 @@ class _Plain(TyperGroup):
 app = typer.Typer(
     cls=_Plain,
     no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Aging Muscle, Cell by Cell: the atlas on disk, its checks, and the book.",

@@ -54,17 +54,12 @@ def typed_digits(
         tags = set(cell.metadata.get("tags", []))
         if tags & {"exercise", "quiz", "solution"}:
             continue
-        known = [str(value) for value in defaults]
+        known = [*defaults, *(minutes if "header" in tags else ())]
         if cell.cell_type == "code":
             known += [fact.strip() for line in _CODE_FACTS.findall(cell.source) for fact in line.split(";")]
-        if "header" in tags:
-            known += [str(value) for value in minutes]
-        texts = [cell.source] if cell.cell_type == "markdown" else _texts_of_code(cell)
-        found += [
-            f"cell {number}: {line}"
-            for text in texts
-            for line in lines_with_digits(text, known=known, header="header" in tags)
-        ]
+        for text in [cell.source] if cell.cell_type == "markdown" else _texts_of_code(cell):
+            lines = lines_with_digits(text, known=map(str, known), header="header" in tags)
+            found += [f"cell {number}: {line}" for line in lines]
     return found
 
 
@@ -74,11 +69,7 @@ def _texts_of_code(cell: NotebookNode) -> list[str]:
     texts = [look.get("figure", {}).get("caption", ""), look.get("image", {}).get("alt", "")]
     for node in ast.walk(ast.parse(cell.source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"note.say", "note.table"}:
-            words = [
-                one.value
-                for one in ast.walk(node)
-                if isinstance(one, ast.Constant) and isinstance(one.value, str)
-            ]
+            words = [str(one.value) for one in ast.walk(node) if isinstance(one, ast.Constant)]
             texts += [_FIELD.sub("", text) for text in words if " " in text.strip()]
     return texts
 

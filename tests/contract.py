@@ -17,17 +17,13 @@ def faults(
     records: Mapping[str, Record], findings: Mapping[str, Mapping[str, Any]], *, demo: bool = False
 ) -> list[str]:
     """Say how a run breaks its promise: names, types, units, ranges, and on the default atlas the known answers."""
-    found = [
-        f"{name} is recorded but not promised in the sidecar" for name in findings if name not in records
-    ]
+    said = {name: "is recorded but not promised in the sidecar" for name in findings if name not in records}
     for name, record in records.items():
         if name not in findings:
-            found.append(f"{name} is promised but not recorded")
-            continue
-        words = _fault(record, findings[name], demo=demo)
-        if words:
-            found.append(f"{name} {words}")
-    return found
+            said[name] = "is promised but not recorded"
+        elif words := _fault(record, findings[name], demo=demo):
+            said[name] = words
+    return [f"{name} {words}" for name, words in said.items()]
 
 
 def recorded_names(notebook: NotebookNode) -> set[str]:
@@ -40,15 +36,12 @@ def recorded_names(notebook: NotebookNode) -> set[str]:
 def said_names(notebook: NotebookNode) -> set[str]:
     """Return the names that the sentences of cells that call ``say`` show."""
     names = set()
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or ".say(" not in cell.source:
-            continue
-        for part in ast.walk(ast.parse(cell.source)):
-            if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                # a sentence may be chosen before it is said; a text that is no sentence may hold odd braces
-                with contextlib.suppress(ValueError):
-                    fields = [field for _, field, _, _ in string.Formatter().parse(part.value) if field]
-                    names |= {field.partition(".")[0] for field in fields}
+    for part in _nodes(notebook, said=".say("):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            # a sentence may be chosen before it is said; a text that is no sentence may hold odd braces
+            with contextlib.suppress(ValueError):
+                fields = [field for _, field, _, _ in string.Formatter().parse(part.value) if field]
+                names |= {field.partition(".")[0] for field in fields}
     return names
 
 
@@ -70,10 +63,10 @@ def _fault(record: Record, finding: Mapping[str, Any], *, demo: bool) -> str | N
 
 
 def _calls(notebook: NotebookNode, name: str) -> list[ast.Call]:
-    cells = (cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return [
-        node
-        for source in cells
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
-    ]
+    calls = [one for one in _nodes(notebook) if isinstance(one, ast.Call)]
+    return [one for one in calls if isinstance(one.func, ast.Attribute) and one.func.attr == name]
+
+
+def _nodes(notebook: NotebookNode, said: str = "") -> list[ast.AST]:
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code" and said in cell.source]
+    return [node for source in sources for node in ast.walk(ast.parse(source))]
