@@ -583,15 +583,15 @@ def test_a_disk_that_is_really_full_keeps_the_older_file_and_says_so(folder, sma
 CONVERT = """
 import sys, time
 from helpers import sources
-from helpers.atlas import cache
-plain = cache._write_counts
+from helpers.atlas import stored
+plain = stored._write_counts
 def slow(*given):
     plain(*given)
     given[0].flush()
     print("half", flush=True)
     time.sleep(60)
-cache.store = lambda *_, **__: None
-cache._write_counts = slow
+stored.store_copy = lambda *_, **__: None
+stored._write_counts = slow
 sources.open_atlas(sys.argv[1]).convert(sys.argv[2])
 """
 SIMULATE = """
@@ -641,14 +641,14 @@ def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up
 BOTH = """
 import hashlib, shutil, sys, time
 from helpers import names, sources
-from helpers.atlas import cache
+from helpers.atlas import stored
 from helpers.simulate import release
-plain = cache.store
+plain = stored.store_copy
 def store(*args, **options):
     print("converted", flush=True)
     time.sleep(1)
     return plain(*args, **options)
-cache.store = store
+stored.store_copy = store
 def write(folder, *, scale, seed, **_):
     print("simulated", flush=True)
     shutil.copytree(sys.argv[2], folder)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import files, names
-from helpers.atlas import cache, h5ad, release
+from helpers.atlas import h5ad, release, stored
 from helpers.errors import SourceError
 
 
@@ -52,15 +52,15 @@ def test_a_damaged_copy_is_not_used(folder, micro, damage):
         with h5py.File(copy, "a") as file:
             short = file["X/data"][:-1]
             change = {
-                "no mark": lambda: file.attrs.pop(cache.KEY),
-                "other key": lambda: file.attrs.update({cache.KEY: "1:other"}),
+                "no mark": lambda: file.attrs.pop(stored.KEY),
+                "other key": lambda: file.attrs.update({stored.KEY: "1:other"}),
                 "no counts": lambda: file.pop("layers/counts"),
                 "short data": lambda: (file.pop("X/data"), file.create_dataset("X/data", data=short)),
             }
             change[damage]()
-    assert cache.find(folder, release.Release(folder).key) is None
+    assert stored.find_copy(folder, release.Release(folder).key) is None
     assert_same(release.Release(folder).to_anndata(), micro)
-    assert cache.find(folder, release.Release(folder).key) == copy
+    assert stored.find_copy(folder, release.Release(folder).key) == copy
 
 
 def test_a_folder_that_cannot_be_written_leaves_the_copy_in_the_cache(folder, micro, own_cache, monkeypatch):
@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_copy_in_the_cache(folder, mi
             raise PermissionError(13, "read-only", str(path))
         return plain(path)
 
-    monkeypatch.setattr(cache.files, "writing", no_leave)
+    monkeypatch.setattr(stored.files, "writing", no_leave)
     assert_same(release.Release(folder).to_anndata(), micro)
     assert not list(folder.glob("*.h5ad"))
     (copy,) = (own_cache / "converted").glob("*.h5ad")

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from helpers import ages, files, names
 from helpers.atlas import columns, counts, matrix, reader, stored
-from helpers.atlas.stored import Chosen
+from helpers.atlas.matrix import Chosen
 from helpers.errors import SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")

@@ -15,9 +15,9 @@ from anndata import AnnData
 
 from helpers import ages, names
 from helpers import budget as memory
-from helpers.atlas import cache, columns, matrix
+from helpers.atlas import columns, matrix, stored
 from helpers.atlas import counts as molecules
-from helpers.atlas.stored import Chosen
+from helpers.atlas.matrix import Chosen
 from helpers.errors import CountsError, SourceError, TableError
 
 Choice = pl.Expr | pl.Series | np.ndarray | Sequence[bool]
@@ -202,15 +202,15 @@ class Atlas:
         rows = self._choose(cells)
         places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
         self._require(rows, places, counts=counts, budget=budget)
-        held = None if self.folder is None else cache.find(self.folder, self.key)
+        held = None if self.folder is None else stored.find_copy(self.folder, self.key)
         whole = rows is None and places is None and counts
         if self.folder is None or held is not None or not whole:
             return self._read(held, rows, places, counts=counts, budget=budget)
-        with cache.converting(self.key):
-            held = cache.find(self.folder, self.key)  # another process may have converted it meanwhile
+        with stored.converting(self.key):
+            held = stored.find_copy(self.folder, self.key)  # another process may have converted it meanwhile
             adata = self._read(held, rows, places, counts=counts, budget=budget)
             if held is None:
-                cache.store(self.folder, self.key, adata, simulation=self.simulation)
+                stored.store_copy(self.folder, self.key, adata, simulation=self.simulation)
         return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
@@ -222,7 +222,7 @@ class Atlas:
             msg = f"{out} {why}. Name another file to write, for example atlas.h5ad."
             raise SourceError(msg)
         adata = self.to_anndata(budget=budget)
-        cache.write(out, adata, key=self.key, simulation=self.simulation)
+        stored.write(out, adata, key=self.key, simulation=self.simulation)
         return out
 
     def _choose(self, cells: Choice | None) -> Chosen:
@@ -262,7 +262,7 @@ class Atlas:
     ) -> AnnData:
         """Return chosen cells and genes with their tables and maps, from a converted copy where there is one."""
         if held is not None:
-            data, counted = cache.read(held, rows, places, counts=counts)
+            data, counted = stored.read_copy(held, rows, places, counts=counts)
         else:
             data = self.read_csr(rows, places, budget=budget)
             counted = self._recover(data, rows, places, budget=budget) if counts else None

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from helpers import files, names
 from helpers.atlas import columns, matrix, reader
-from helpers.atlas.stored import Chosen
+from helpers.atlas.matrix import Chosen
 from helpers.errors import ReleaseError
 
 PROBED = 48  # columns read to estimate the share of nonzero values

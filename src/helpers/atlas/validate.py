@@ -1,9 +1,8 @@
 """Whether a folder is a whole release: every file present, readable, agreeing with the others."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ CELL_FILES = (_MATRIX, _SAMPLE, *_MAPS)
 _FOR_READERS = (names.README_FILE, names.LICENSE_FILE)  # no number rests on them
 _MOST_STRANGE = 0.1  # share of cells with labels of no known name from which the column is damaged
 _ISOLATED = 0.01  # share of mismatches up to which they are single displaced values, not another definition
+_MOSTLY = 0.99  # share of values from which they are whole counts
 _TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
@@ -51,22 +51,54 @@ class Check(NamedTuple):
     file: str  # the one to blame
     expected: str
     needs: tuple[str, ...]  # keys of `Files.get`; where one is not to be had, what is wrong is said elsewhere
-    look: Callable[..., "Finding | Iterable[Finding] | None"]
+    look: Callable[..., Finding | Iterable[Finding] | None]
 
 
-@dataclass
 class Files:
-    """What could be read of a release, by file name, and what was wrong with the rest."""
+    """What could be read of a release, by file name, and what was wrong with the rest; the matrix waits."""
 
-    folder: Path
-    first_look: dict[str, Finding] = field(default_factory=dict)
-    schemas: dict[str, pa.Schema] = field(default_factory=dict)
-    n_rows: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
-    barcodes: dict[str, list[str]] = field(default_factory=dict)
-    texts: dict[str, Any] = field(default_factory=dict)
-    scan: matrix.Scan | None = None
-    broken: Finding | None = None  # why the matrix cannot be read to its end
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            msg = f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
+            raise ReleaseError(msg)
+        storage.require_utf8(self.folder)
+        self.schemas: dict[str, pa.Schema] = {}
+        self.n_rows: dict[str, int] = {}
+        self.tables: dict[str, pl.DataFrame] = {}
+        self.barcodes: dict[str, list[str]] = {}
+        self.texts: dict[str, Any] = {}
+        self.scan: matrix.Scan | None = None
+        self.broken: Finding | None = None  # why the matrix cannot be read to its end
+        self.first_look = {file: self._open(self.folder / file) for file in names.RELEASE_FILES}
+
+    def _open(self, path: Path) -> Finding:
+        size = path.stat().st_size if path.is_file() else -1
+        if size <= 0:
+            return _bad("missing" if size else "empty, 0 bytes")
+        kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
+        try:
+            if path.suffix == ".parquet":
+                self._open_parquet(path)
+            else:
+                text = path.read_text(encoding="utf-8")
+                self.texts[path.name] = matrix.parse_object(text) if path.suffix == ".json" else text
+        except matrix.UNREADABLE as error:
+            self.schemas.pop(path.name, None)
+            hint = storage.pointer_hint(path)
+            return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
+        return _good(f"a {kind}, {size:,} bytes")
+
+    def _open_parquet(self, path: Path) -> None:
+        file, name = pq.ParquetFile(path), path.name
+        self.schemas[name], self.n_rows[name] = file.schema_arrow, file.metadata.num_rows
+        index = columns.find_index(file.schema_arrow, known=_COLUMNS.get(name, ()))
+        if name != _MATRIX:
+            table = pl.from_arrow(file.read()).with_columns(pl.col(pl.Categorical).cast(pl.String))
+            self.tables[name] = table if index is None else table.drop(index)
+        # row numbers under the name of an index are not barcodes: pandas leaves them there
+        if index is not None and not pa.types.is_integer(file.schema_arrow.field(index).type):
+            self.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
 
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
@@ -77,6 +109,20 @@ class Files:
         clean = numbers is not None and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
         logs = scan if clean and scan.cell_max.max() <= _TOP else None
         return {**self.texts, "files": self, "matrix": scan, "scan": numbers, "logs": logs}.get(what)
+
+    @cached_property
+    def whole_share(self) -> float:
+        """Share of the values of the 16 genes of most cells that are a whole number of molecules of their cell."""
+        scan, n_whole, n_values = self.scan, 0, 0
+        top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:16]]
+        for column in pq.read_table(self.folder / _MATRIX, columns=top).columns:
+            values = np.expm1(column.to_numpy().astype(np.float64))
+            some = values > 0
+            molecules = values[some] / np.expm1(scan.cell_min[some].astype(np.float64))
+            # float32 keeps seven digits of a value, so the error grows with the molecules
+            n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
+            n_values += len(molecules)
+        return n_whole / max(n_values, 1)
 
     def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read the whole matrix once, if it can be."""
@@ -105,23 +151,19 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     ReleaseError
         If there is no such folder.
     """
-    files = read(folder)
-    rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
+    files = Files(folder)
     files.read_matrix(progress)
-    if files.broken:
-        rows.append(("matrix", _MATRIX, files.broken, "every column readable"))
-    table = []
-    for name, file, (status, found, remedy), expected in rows + _run(CHECKS, files):
-        again = f"Fetch or write {file} again." if status == DAMAGED else ""
-        table.append((name, file, status, found, expected, remedy or again))
-    return pl.DataFrame(table, schema=SCHEMA, orient="row")
+    rows = []
+    for check, (status, found, remedy) in _run(files):
+        again = f"Fetch or write {check.file} again." if status == DAMAGED else ""
+        rows.append((check.name, check.file, status, found, check.expected, remedy or again))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def require_tables(files: Files) -> None:
     """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing."""
-    rows = _run([check for check in CHECKS if check.name != "barcodes"], files)
-    faults = [f"{file}: {found.found}" for _, file, found, _ in rows if found.status == DAMAGED]
-    if faults:
+    rows = _run(files, without=("readable", "barcodes"))
+    if faults := [f"{check.file}: {found.found}" for check, found in rows if found.status == DAMAGED]:
         msg = (
             f"{len(faults)} fault(s) make the numbers of this release mean nothing: {'; '.join(faults[:3])}. "
             "`musclebook validate` names all and what to do."
@@ -129,60 +171,13 @@ def require_tables(files: Files) -> None:
         raise ReleaseError(msg)
 
 
-def _run(checks: Iterable[Check], files: Files) -> list[tuple[str, str, Finding, str]]:
-    rows = []
-    for check in checks:
+def _run(files: Files, *, without: Sequence[str] = ()) -> Iterator[tuple[Check, Finding]]:
+    for check in CHECKS:
         given = [files.get(what) for what in check.needs]
-        found = () if any(one is None for one in given) else check.look(*given) or ()
-        each = (found,) if isinstance(found, Finding) else found
-        rows += [(check.name, check.file, one, check.expected) for one in each]
-    return rows
-
-
-def read(folder: str | Path) -> Files:
-    """Open what can be opened of the twelve files; the matrix is not read."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        msg = f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
-        raise ReleaseError(msg)
-    storage.require_utf8(folder)
-    files = Files(folder)
-    for file in names.RELEASE_FILES:
-        found = _open(files, folder / file)
-        if found.status == DAMAGED and file in _FOR_READERS:
-            found = _note(found.found, "Nothing rests on it; a copy is on the page of the dataset.")
-        files.first_look[file] = found
-    return files
-
-
-def _open(files: Files, path: Path) -> Finding:
-    size = path.stat().st_size if path.is_file() else -1
-    if size <= 0:
-        return _bad("missing" if size else "empty, 0 bytes")
-    kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
-    try:
-        if path.suffix == ".parquet":
-            _open_parquet(files, path)
-        else:
-            text = path.read_text(encoding="utf-8")
-            files.texts[path.name] = matrix.parse_object(text) if path.suffix == ".json" else text
-    except matrix.UNREADABLE as error:
-        files.schemas.pop(path.name, None)
-        hint = storage.pointer_hint(path)
-        return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
-    return _good(f"a {kind}, {size:,} bytes")
-
-
-def _open_parquet(files: Files, path: Path) -> None:
-    file, name = pq.ParquetFile(path), path.name
-    files.schemas[name], files.n_rows[name] = file.schema_arrow, file.metadata.num_rows
-    index = columns.find_index(file.schema_arrow, known=_COLUMNS.get(name, ()))
-    if name != _MATRIX:
-        table = pl.from_arrow(file.read()).with_columns(pl.col(pl.Categorical).cast(pl.String))
-        files.tables[name] = table if index is None else table.drop(index)
-    # row numbers under the name of an index are not barcodes: pandas leaves them there
-    if index is not None and not pa.types.is_integer(file.schema_arrow.field(index).type):
-        files.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
+        if check.name not in without and all(one is not None for one in given):
+            found = check.look(*given) or ()
+            for one in (found,) if isinstance(found, Finding) else found:
+                yield check, one
 
 
 def _mistyped(table: pl.DataFrame, file: str) -> list[str] | None:
@@ -202,6 +197,13 @@ def _owner(have: Iterable[str], *, but: str) -> str | None:
             return file
     # a table as wide as a genome is the expression file under another name
     return _MATRIX if but != _MATRIX and len(have) > 100 else None
+
+
+def _check_readable(files: Files, *, file: str) -> Finding:
+    found = files.first_look[file]
+    if found.status == DAMAGED and file in _FOR_READERS:
+        return _note(found.found, "Nothing rests on it; a copy is on the page of the dataset.")
+    return found
 
 
 def _check_columns(files: Files, *, file: str) -> Finding | None:
@@ -227,11 +229,11 @@ def _check_columns(files: Files, *, file: str) -> Finding | None:
 
 def _check_rows(files: Files, *, file: str) -> Finding | None:
     rows = {name: n for name, n in files.n_rows.items() if name in CELL_FILES}
-    if file not in rows:
-        return None
-    usual = Counter(rows.values()).most_common(1)[0][0]
-    right = rows[file] == usual > 0
-    return _good(f"{usual:,} rows") if right else _bad(f"{rows[file]:,} rows, other files {usual:,}")
+    if file in rows:
+        usual = Counter(rows.values()).most_common(1)[0][0]
+        right = rows[file] == usual > 0
+        return _good(f"{usual:,} rows") if right else _bad(f"{rows[file]:,} rows, other files {usual:,}")
+    return None
 
 
 def _check_barcodes(files: Files, *, file: str) -> Finding | None:
@@ -446,26 +448,15 @@ def _check_normalization(scan: matrix.Scan) -> Finding:
     return _bad(found, _NOT_LOG)
 
 
-def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
-    """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
-    top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:16]]
-    n_whole = n_values = 0
-    for column in pq.read_table(files.folder / _MATRIX, columns=top).columns:
-        values = np.expm1(column.to_numpy().astype(np.float64))
-        some = values > 0
-        molecules = values[some] / np.expm1(scan.cell_min[some].astype(np.float64))
-        # float32 keeps seven digits of a value, so the error grows with the molecules
-        n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
-        n_values += len(molecules)
-    found = f"{n_whole / max(n_values, 1):.2%} of the values of the 16 most frequent genes"
-    remedy = (
-        "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
-    )
-    return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
+def _check_whole(files: Files, _scan: matrix.Scan) -> Finding:
+    found = f"{files.whole_share:.2%} of the values of the 16 most frequent genes"
+    cannot = "Whole counts cannot be recovered (corrected for background?)"
+    remedy = f"{cannot}: count models will refuse this release."
+    return _good(found) if files.whole_share >= _MOSTLY else _note(found, remedy)
 
 
 def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Finding | None:
-    if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
+    if len(sample) != len(scan.cell_genes) or files.whole_share < _MOSTLY:
         return None
     stated = _numbers(sample[names.N_COUNTS])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -530,6 +521,8 @@ _TREE = f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} ce
 _HAVE, _SCAN = ("files",), ("scan",)
 
 CHECKS: tuple[Check, ...] = (
+    *(Check("readable", f, "a whole file", _HAVE, partial(_check_readable, file=f)) for f in names.RELEASE_FILES),
+    Check("matrix", _MATRIX, "every column readable", _HAVE, lambda files: files.broken),
     *(Check("columns", f, "the columns of the card, each once", _HAVE, partial(_check_columns, file=f)) for f in (*_COLUMNS, _MATRIX)),
     *(Check("rows", f, "a row for each cell, as many in every file", _HAVE, partial(_check_rows, file=f)) for f in CELL_FILES),
     *(Check("barcodes", f, "unique, the same in every file, in one order", _HAVE, partial(_check_barcodes, file=f)) for f in CELL_FILES),
