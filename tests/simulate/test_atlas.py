@@ -5,7 +5,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes
+from helpers.simulate import cells, cohort, genes
 
 
 def test_layout_of_the_atlas(tiny_adata):
@@ -153,5 +153,5 @@ def test_gene_space_holds_what_the_study_names():
 
 
 def test_published_directions_are_planted():
-    planted = effects.list_published()["log2_change_per_decade"]
+    planted = genes.list_published()["log2_change_per_decade"]
     assert ((planted > 0) == (study.gene_directions()["direction"] == "up")).all()

@@ -8,7 +8,7 @@ import pytest
 
 from helpers import names
 from helpers.errors import ParameterError, StorageError
-from helpers.simulate import cells, effects, genes, matrix, release
+from helpers.simulate import cells, genes, matrix, release
 
 COLUMNS = {
     "age_expression": ["assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"],
@@ -52,7 +52,7 @@ def test_planted_effects_are_unique_and_finite(tiny_release):
 def test_what_is_made_does_not_depend_on_the_number_of_threads(monkeypatch):
     means = {assay: genes.make_profiles(assay, seed=9) for assay in (names.CELLS, names.NUCLEI)}
     frame = cells.make_cells(scale=0.001, seed=9).filter(~pl.col("doublet")).head(120)
-    changes = effects.list_age_effects(means, seed=9)
+    changes = genes.list_age_effects(means, seed=9)
     made = []
     for threads in (1, 3):
         monkeypatch.setattr(matrix, "THREADS", threads)

@@ -60,7 +60,9 @@ class Files:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            msg = f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
+            msg = (
+                f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
+            )
             raise ReleaseError(msg)
         storage.require_utf8(self.folder)
         self.schemas: dict[str, pa.Schema] = {}

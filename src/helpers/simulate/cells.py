@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 from helpers import names
 from helpers.facts import study
 from helpers.kernels import njit
-from helpers.simulate import cohort, effects
-from helpers.simulate.planted import PLANTED, THREADS, generator
+from helpers.simulate import cohort, genes
+from helpers.simulate.cohort import PLANTED, THREADS, generator
 
 MISLABELED = 0.02
 DOUBLET_YIELD = 0.8  # of the molecules of each of the two cells: they share the droplet's reagents
@@ -91,11 +91,11 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
     log = np.log(median) + V3_MOLECULES * v3
     log += frame[names.SAMPLE].replace_strict(tube).to_numpy() + MOLECULES_SD * rng.normal(size=len(frame))
-    poor = frame[names.DONOR].replace_strict(effects.quality(seed)).to_numpy()
+    poor = frame[names.DONOR].replace_strict(genes.quality(seed)).to_numpy()
     molecules = np.clip(np.exp(log - POOR_MOLECULES * poor), 500, 60_000).round().astype(np.int64)
     shares = types.select("share_mito", "share_ribo").to_numpy()
     shares = np.where(nuclear[:, None], NUCLEAR_SHARES, shares)
-    stress = frame[names.DONOR].replace_strict(effects.stress_shares(seed))
+    stress = frame[names.DONOR].replace_strict(genes.stress_shares(seed))
     means = np.c_[shares, stress.to_numpy() * np.where(nuclear, 0.4, 1.0)]
     means[:, 0] *= np.exp(POOR_MITO * poor)
     drawn = means * np.exp(np.array(SHARE_SD) * rng.normal(size=means.shape))

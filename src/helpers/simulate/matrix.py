@@ -14,8 +14,8 @@ from scipy.special import gammaincinv
 from helpers import names
 from helpers.facts import study
 from helpers.kernels import kernel
-from helpers.simulate import cells, cohort, effects, genes
-from helpers.simulate.planted import CENTER, DECADE, PLANTED, THREADS, generator
+from helpers.simulate import cells, cohort, genes
+from helpers.simulate.cohort import CENTER, DECADE, PLANTED, THREADS, generator
 
 FACTORS = 256  # quantiles of the gamma factor
 FACTOR_LIMIT = 3.0
@@ -47,12 +47,12 @@ def _list_groups(
     frame: pl.DataFrame, profiles: genes.Profiles, age_effects: pl.DataFrame, *, seed: int
 ) -> list[Group]:
     """Return the groups of cells with the expected molecules of each gene, as yet without ambient molecules."""
-    chemistry_log, after = effects.chemistry_log(seed), PLANTED.late_after
-    sex_log = {s: effects.sex_log(s, seed=seed) for s in (names.MALE, names.FEMALE)}
-    hinge = effects.hinge_slopes()
+    chemistry_log, after = genes.chemistry_log(seed), PLANTED.late_after
+    sex_log = {s: genes.sex_log(s, seed=seed) for s in (names.MALE, names.FEMALE)}
+    hinge = genes.hinge_slopes()
     # parts that several groups have in common are made once
-    age_log = cache(partial(effects.age_log, age_effects))
-    donor_log = cache(partial(effects.donor_log, seed))
+    age_log = cache(partial(genes.age_log, age_effects))
+    donor_log = cache(partial(genes.donor_log, seed))
     about = (names.ASSAY, names.DONOR, names.EXACT_AGE, names.SEX, names.CHEMISTRY)
     libraries = cohort.list_libraries().rows_by_key(names.SAMPLE, named=True, unique=True)
     groups = []
@@ -84,7 +84,7 @@ def _soups(groups: list[Group], *, seed: int) -> dict[str, tuple[float, np.ndarr
     for sample, assay, donor in libraries:
         foreign = np.sum([own[other] for other, where, _ in libraries if where == assay], axis=0)
         soup = _scale(own[sample]) * (1 - PLANTED.foreign) + PLANTED.foreign * _scale(foreign)
-        soups[sample] = effects.ambient_share(seed, sample, assay, donor), soup
+        soups[sample] = genes.ambient_share(seed, sample, assay, donor), soup
     return soups
 
 

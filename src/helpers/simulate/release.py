@@ -17,8 +17,8 @@ from anndata import AnnData
 from helpers import files, names
 from helpers.errors import ParameterError
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes, matrix
-from helpers.simulate.planted import DECADE, LATE_TYPE, PLANTED, SILENT
+from helpers.simulate import cells, cohort, genes, matrix
+from helpers.simulate.cohort import DECADE, LATE_TYPE, PLANTED, SILENT
 
 KIND = "simulated release"
 SMALLEST_SCALE, DEFAULT_SCALE, DEFAULT_SEED = 0.001, 0.08, 1
@@ -30,7 +30,7 @@ _TEXTS = Path(study.__file__).with_name("tables")
 
 @dataclass(frozen=True)
 class Simulation:
-    """Everything one simulation made: the atlas, the cells with their truth, the planted effects."""
+    """Everything one simulation made: the atlas, the cells with their truth, the planted genes."""
 
     adata: AnnData
     cells: pl.DataFrame
@@ -63,7 +63,7 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simul
         msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
         raise ParameterError(msg)
     means = {assay: genes.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
-    age_effects = effects.list_age_effects(means, seed=seed)
+    age_effects = genes.list_age_effects(means, seed=seed)
     frame = cells.make_cells(scale=scale, seed=seed)
     counts = matrix.draw_counts(frame, means, age_effects, seed=seed)
     scored = cells.score_doublets(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
@@ -197,39 +197,39 @@ def _write_truth(folder: Path, simulation: Simulation) -> None:
     silent = flat.select("assay", pl.col("label").alias(names.LEVEL0))
     silent = silent.join(changes, on=["assay", names.LEVEL0], how="anti")
 
-    after = pl.col(_PLANTED) / pl.col("assay").replace_strict(effects.hinge_slopes())
+    after = pl.col(_PLANTED) / pl.col("assay").replace_strict(genes.hinge_slopes())
     change = {"after_years": pl.lit(PLANTED.late_after), "log2_change_per_decade_after": after}
     late = changes.filter(pl.col("origin") == "late").select("assay", names.LEVEL0, names.GENE, **change)
-    median, low, high = np.quantile(effects.gene_spread(seed) / effects.LN2, (0.5, 0.1, 0.9))
+    median, low, high = np.quantile(genes.gene_spread(seed) / genes.LN2, (0.5, 0.1, 0.9))
     spreads = {"median_log2_sd": pl.lit(median), "low_log2_sd": pl.lit(low), "high_log2_sd": pl.lit(high)}
     kinds = cohort.list_labels().select(in_assay, names.LEVEL0).unique(maintain_order=True)
     kinds = kinds.join(types.select(names.LEVEL0, "ageless"), on=names.LEVEL0, maintain_order="left")
 
     factors = [f"factor_{k + 1}" for k in range(PLANTED.factors)]
     scores = [
-        (donor, level0, *effects.factor_scores(seed, donor, level0))
+        (donor, level0, *genes.factor_scores(seed, donor, level0))
         for donor in people[names.DONOR]
         for level0 in types[names.LEVEL0]
     ]
-    loadings = dict(zip(factors, effects.factor_loadings(seed).astype(np.float32), strict=True))
+    loadings = dict(zip(factors, genes.factor_loadings(seed).astype(np.float32), strict=True))
 
     tubes = libraries.select(names.SAMPLE, in_assay, names.DONOR)
-    ambient = pl.Series([effects.ambient_share(seed, *row) for row in tubes.rows()])
+    ambient = pl.Series([genes.ambient_share(seed, *row) for row in tubes.rows()])
     zeros = [(assay, gene) for assay, found in genes.STRUCTURAL_ZEROS.items() for gene in found]
     true = (names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet", "doublet_with")
-    poor = pl.col(names.DONOR).replace_strict(effects.quality(seed))
-    stress = pl.col(names.DONOR).replace_strict(effects.stress_shares(seed))
+    poor = pl.col(names.DONOR).replace_strict(genes.quality(seed))
+    stress = pl.col(names.DONOR).replace_strict(genes.stress_shares(seed))
     tables = {
         "age_expression": changes,
         "late_expression": late,
-        "sex_expression": effects.list_sex_effects(seed),
+        "sex_expression": genes.list_sex_effects(seed),
         "silent_types": silent.with_columns(common=pl.col(names.LEVEL0) == SILENT),
         "composition": composition_slopes(),
         "donor_effects": kinds.select("assay", names.LEVEL0, **spreads, ageless="ageless"),
         "donor_factors": pl.DataFrame(scores, schema=[names.DONOR, names.LEVEL0, *factors], orient="row"),
         "factor_loadings": symbols.with_columns(**loadings),
         "ambient": tubes.with_columns(ambient_share=ambient, foreign_share=ambient * PLANTED.foreign),
-        "chemistry_effects": symbols.with_columns(log2_v3_over_v2=effects.chemistry_log(seed) / effects.LN2),
+        "chemistry_effects": symbols.with_columns(log2_v3_over_v2=genes.chemistry_log(seed) / genes.LN2),
         "structural_zeros": pl.DataFrame(zeros, schema=["assay", names.GENE], orient="row"),
         "cells": simulation.cells.select(true),
         "donors": people.with_columns(stress_share=stress, poor_quality=poor),
