@@ -61,11 +61,11 @@ class H5ad(reader.Atlas):
         """Return about how many values these rows and genes hold."""
         with self._open() as file:
             node = file[self._values]
-            shape, dense = stored.shape_of(node), isinstance(node, h5py.Dataset)
-            filled = shape[0] * shape[1] * np.mean(stored.sample(node) != 0) if dense else 0
-            held = int(filled) + 1 if dense else node["data"].shape[0]
-        n_rows = shape[0] if rows is None else len(rows)
-        whole = n_rows * held / max(shape[0], 1)  # a few genes may be the fullest ones
+            (n_cells, n_genes), dense = stored.shape_of(node), isinstance(node, h5py.Dataset)
+            share = np.mean(stored.sample(node) != 0) if dense else 0
+            filled = n_cells * n_genes * share + 1 if dense else node["data"].shape[0]
+        n_rows = n_cells if rows is None else len(rows)
+        whole = n_rows * filled / max(n_cells, 1)  # a few genes may be the fullest ones
         return int(whole if places is None else min(whole, n_rows * len(places)))
 
     def read_csr(self, rows: Chosen, places: Chosen, **_: Any) -> sp.csr_matrix:
@@ -98,10 +98,8 @@ class H5ad(reader.Atlas):
         if place >= 0:
             row = counts.row_of(held, place)
             barcode = self.obs[names.BARCODE][row if rows is None else int(rows[row])]
-            msg = (
-                f"{self.path}: {self._values} holds {held.data[place]}, which is no number that can be used, first in cell "
-                f"{barcode!r}. A step before divided by zero, or the file is damaged: write or fetch it again."
-            )
+            found = f"{self._values} holds {held.data[place]}, no number that can be used, first in cell {barcode!r}"
+            msg = f"{self.path}: {found}. A step before divided by zero, or the file is damaged: write or fetch it again."
             raise SourceError(msg)
 
     @contextmanager
@@ -116,10 +114,8 @@ class H5ad(reader.Atlas):
         values = "X" in file or "raw/X" in file or len(file.get("layers", ()))
         absent = [name for name in ("obs", "var") if name not in file] + ["X"] * (not values)
         if absent:
-            msg = (
-                f"{self.path} is HDF5 but no h5ad: it lacks {', '.join(absent)} and holds "
-                f"{', '.join(sorted(file)) or 'nothing'}. Write it with anndata's write_h5ad."
-            )
+            found = f"it lacks {', '.join(absent)} and holds {', '.join(sorted(file)) or 'nothing'}"
+            msg = f"{self.path} is HDF5 but no h5ad: {found}. Write it with anndata's write_h5ad."
             raise SourceError(msg)
 
     def _choose_matrices(self, file: h5py.File) -> None:
@@ -138,9 +134,8 @@ class H5ad(reader.Atlas):
                 self.notes.append(f"{name} is left out: {problem}")
         logs = [name for name in ("X", "raw/X", *looks) if looks.get(name) == "log"]
         whole = [name for name, look in looks.items() if look == "counts"]
-        self._values = [*logs, *whole, *looks][0]
+        self._values, self._counts = [*logs, *whole, *looks][0], next(iter(whole), None)
         self._logged, self._derived = bool(logs), not logs and bool(whole)
-        self._counts = whole[0] if whole else None
         if self._derived:
             self.notes.append(f"expression is log1p of counts per ten thousand, made from {self._values}")
         elif not logs:
@@ -170,8 +165,9 @@ class H5ad(reader.Atlas):
         self.notes += columns.look(typed, barcodes)
         if copies := _says(frame, PRIMARY, ["false"]):
             self.notes.append(f"{copies:,} cells are copies of cells of other data sets ({PRIMARY} is False)")
-        empty = [name for name in columns.TYPES if typed[name].null_count() == typed.height]
-        missing += [name for name in empty if name not in missing]
+        missing = [
+            name for name in columns.TYPES if name in missing or typed[name].null_count() == typed.height
+        ]
         return typed.select(names.BARCODE, pl.exclude(names.BARCODE)), missing
 
     def _read_var(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:
@@ -205,9 +201,9 @@ class H5ad(reader.Atlas):
         places = known.get_indexer(columns.make_unique(index.to_list())[0])
         if (places >= 0).all():
             return places
-        lacking, self._counts = self._counts, None
-        values = self._values
-        self.notes.append(f"{lacking} lacks genes of {values}: counts are recovered from {values}")
+        lack = f"{self._counts} lacks genes of {self._values}"
+        self.notes.append(f"{lack}: counts are recovered from {self._values}")
+        self._counts = None
         return None
 
     def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> pl.DataFrame:
@@ -217,13 +213,14 @@ class H5ad(reader.Atlas):
             found = f"it holds a {type(table).__name__}"
             msg = f"{self.path}: {group.name} is no table that can be read ({found}). Write it again with anndata."
             raise SourceError(msg)
-        held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
+        held = [pl.Series(index, [str(label) for label in table.index], pl.String)]
         for name in table.columns.drop(index, errors="ignore"):
-            column = held[str(name)] = _to_polars(str(name), table[name])
-            if column is None:
-                found = f"{group.name}/{name} holds {table[name].dtype}"
-                self.notes.append(f"{found}, which no table here can take: left out")
-        return pl.DataFrame([column for column in held.values() if column is not None])
+            if (column := _to_polars(str(name), table[name])) is not None:
+                held.append(column)
+                continue
+            found = f"{group.name}/{name} holds {table[name].dtype}"
+            self.notes.append(f"{found}, which no table here can take: left out")
+        return pl.DataFrame(held)
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
@@ -257,9 +254,10 @@ def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
 def _unstructured(file: h5py.File, name: str) -> str | None:
     """Return a single value that a file holds beside its tables, as text."""
     node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
-    value = node[()] if isinstance(node, h5py.Dataset) and not node.shape else None
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return None if value is None else text
+    if not isinstance(node, h5py.Dataset) or node.shape:
+        return None
+    value = node[()]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:

@@ -218,10 +218,8 @@ def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Pi
     counts = np.zeros(n_rows, np.uint16)
     j, i = _count(block, counts)
     if j >= 0:
-        msg = (
-            f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, which is not a number that can be "
-            "read. Fetch the file again, or run `musclebook validate` to list every such gene."
-        )
+        found = f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, no number that can be read"
+        msg = f"{found}. Fetch the file again, or run `musclebook validate` to list every such gene."
         raise ReleaseError(msg)
     total, tiles = int(counts.sum(dtype=np.int64)), np.zeros(-(-n_rows // TILE_ROWS), np.int64)
     piece = Piece(first, np.empty(total, np.uint8), np.empty(total, np.float32), counts, tiles)

@@ -39,8 +39,9 @@ class Atlas:
     var: pl.DataFrame
     missing: list[str]  #: Columns, files and projections that the source does not have.
     notes: list[str]  #: What was made, converted, matched or renamed while the source was opened.
-    #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
-    species: str
+    species: (
+        str  #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
+    )
     simulation: dict[str, Any] | None  #: What the source says of how it was made up; none for real data.
 
     @property
@@ -108,16 +109,15 @@ class Atlas:
     @cached_property
     def _has_counts(self) -> bool:
         # an h5ad is asked about a few of its cells; a release is cheap to ask only by columns, and states log counts
-        if self.folder is not None or not self.obs.height:
-            return self.folder is not None
-        rows = np.arange(min(_PROBED, self.obs.height))
-        with suppress(CountsError):
-            return self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB") is not None
-        return False
+        if self.folder is None and self.obs.height:
+            rows = np.arange(min(_PROBED, self.obs.height))
+            with suppress(CountsError):
+                return self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB") is not None
+        return self.folder is not None
 
     def genes(self, genes: Sequence[str]) -> pl.DataFrame:
         """Return the expression of genes by symbol or Ensembl id: a column each, named as in `var`, a row a cell."""
-        places = np.array(self._find_genes(genes), dtype=np.int64)
+        places = self._find_genes(genes)
         dense = self.read_csr(None, places, budget="8 GiB").toarray()
         return pl.DataFrame(dense, schema=self.var[names.GENE][places].to_list(), orient="row")
 
@@ -199,8 +199,7 @@ class Atlas:
                 adata = self.to_anndata(cells=cells, genes=genes, counts=False, budget=budget)
                 adata.uns["no_counts"] = str(problem)
                 return adata
-        rows = self._choose(cells)
-        places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
+        rows, places = self._choose(cells), None if genes is None else self._find_genes(genes)
         self._require(rows, places, counts=counts, budget=budget)
         held = None if self.folder is None else stored.find_copy(self.folder, self.key)
         whole = rows is None and places is None and counts
@@ -236,10 +235,9 @@ class Atlas:
             msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(self.obs.columns)}."
             raise TableError(msg) from problem
         if mask.dtype != pl.Boolean or len(mask) != self.obs.height:
-            msg = (
-                f"cells must be one truth value for each of the {self.obs.height:,} cells, but it is {len(mask):,} "
-                f"values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
-            )
+            wanted = f"cells must be one truth value for each of the {self.obs.height:,} cells"
+            found = f"it is {len(mask):,} values of type {mask.dtype}"
+            msg = f"{wanted}, but {found}. Use an expression such as pl.col('Sex') == 'M'."
             raise TableError(msg)
         rows = mask.fill_null(value=False).arg_true().to_numpy().astype(np.int64)
         if not rows.size:
@@ -249,13 +247,13 @@ class Atlas:
 
     def _require(self, rows: Chosen, places: Chosen, *, counts: bool, budget: str | int) -> None:
         """Refuse before anything is allocated."""
-        values = self.estimate_values(rows, places)
         each = matrix.ENTRY_BYTES + max(matrix.PIECE_BYTES, COUNTS_BYTES * counts)
         n_cells = self.shape[0] if rows is None else len(rows)
         n_genes = self.shape[1] if places is None else len(places)
         blocks = 2 * matrix.THREADS * 4 * n_cells * min(n_genes, matrix.block_width(n_cells))
+        needed = self.estimate_values(rows, places) * each + blocks
         work = f"An AnnData of {n_cells:,} cells x {n_genes:,} genes"
-        memory.require(values * each + blocks, budget=budget, work=work, remedy=matrix.REMEDY)
+        memory.require(needed, budget=budget, work=work, remedy=matrix.REMEDY)
 
     def _read(
         self, held: Path | None, rows: Chosen, places: Chosen, *, counts: bool, budget: str | int
@@ -300,19 +298,17 @@ class Atlas:
             whole = self.read_csr(rows, None, budget=budget)
             return molecules.recover(whole, totals=totals, **known)[:, places].tocsr()
 
-    def _find_genes(self, genes: Sequence[str]) -> list[int]:
+    def _find_genes(self, genes: Sequence[str]) -> np.ndarray:
         """Return the places of genes, each once, in the order asked for."""
         wanted = [genes] if isinstance(genes, str) else list(genes)
         unknown = [gene for gene in wanted if gene not in self._places]
         if unknown:
             near = {gene: ", ".join(columns.nearest(gene, self._places)) or "none" for gene in unknown[:5]}
             shown = ", ".join(f"{gene!r} (nearest: {known})" for gene, known in near.items())
-            msg = (
-                f"{len(unknown):,} of {len(wanted):,} genes are not in {self.name}: {shown}. "
-                f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
-            )
+            found = f"{len(unknown):,} of {len(wanted):,} genes are not in {self.name}: {shown}"
+            msg = f"{found}. Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
             raise TableError(msg)
-        return list(dict.fromkeys(self._places[gene] for gene in wanted))
+        return np.array(list(dict.fromkeys(self._places[gene] for gene in wanted)), dtype=np.int64)
 
     @cached_property
     def _places(self) -> dict[str, int]:

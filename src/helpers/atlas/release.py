@@ -19,7 +19,7 @@ from helpers.atlas.matrix import Chosen
 from helpers.errors import ReleaseError
 
 PROBED = 48  # columns read to estimate the share of nonzero values
-TEXTS = (pa.string(), pa.large_string())
+MIXED = "Files of two releases are mixed in"
 
 
 class Release(reader.Atlas):
@@ -111,35 +111,32 @@ class Release(reader.Atlas):
     def _require_files(self) -> None:
         needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
         absent = [name for name in needed if not (self.path / name).is_file()]
-        if not absent:
-            return
-        here = sorted(path.name for path in self.path.iterdir())
-        hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
-        near = ", ".join(f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits)
-        remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
-        for name in [name for name in here if name.endswith(".h5ad")][:1]:
-            remedy = f"To open the .h5ad inside, name it: {self.path / name}."
-        held = ", ".join(here[:8]) or "nothing"
-        msg = f"{self.path} is not a release: it lacks {near}. It holds {held}. {remedy}"
-        raise ReleaseError(msg)
+        if absent:
+            here = sorted(path.name for path in self.path.iterdir())
+            hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
+            near = ", ".join(f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits)
+            remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
+            if h5ad := next((name for name in here if name.endswith(".h5ad")), None):
+                remedy = f"To open the .h5ad inside, name it: {self.path / h5ad}."
+            held = ", ".join(here[:8]) or "nothing"
+            msg = f"{self.path} is not a release: it lacks {near}. It holds {held}. {remedy}"
+            raise ReleaseError(msg)
 
     def _name_columns(self) -> None:
         """Tell gene columns from an index column, and name the genes."""
         schema = self.expression.footer.schema.to_arrow_schema()
         self._labels, types = schema.names, schema.types  # each is made anew when asked for
-        texts = [name for name, kind in zip(self._labels, types, strict=True) if kind in TEXTS]
-        self._index = columns.find_index(schema, known=()) or (texts[0] if len(texts) == 1 else None)
+        texts = [i for i, kind in enumerate(types) if kind in (pa.string(), pa.large_string())]
+        alone = self._labels[texts[0]] if len(texts) == 1 else None
+        self._index = columns.find_index(schema, known=()) or alone
         genes = [(i, kind) for i, kind in enumerate(types) if self._labels[i] != self._index]
         numbers = {kind for kind in types if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
-        wrong = [f"{self._labels[i]} ({kind})" for i, kind in genes if kind not in numbers]
-        if wrong:
-            msg = (
-                f"{names.EXPRESSION_FILE}: {len(wrong):,} gene columns are not numbers, first "
-                f"{', '.join(wrong[:3])}. Expression is one float32 column per gene: fetch the file again."
-            )
+        if wrong := [f"{self._labels[i]} ({kind})" for i, kind in genes if kind not in numbers]:
+            found = f"{len(wrong):,} gene columns are not numbers, first {', '.join(wrong[:3])}"
+            remedy = "Expression is one float32 column per gene: fetch the file again."
+            msg = f"{names.EXPRESSION_FILE}: {found}. {remedy}"
             raise ReleaseError(msg)
-        others = sum(kind != pa.float32() for _, kind in genes)
-        if others:
+        if others := sum(kind != pa.float32() for _, kind in genes):
             self.notes.append(f"{others:,} expression columns are not float32 and were converted")
         self.columns = np.array([i for i, _ in genes], dtype=np.int64)
         self.gene_names, twice = columns.make_unique([self._labels[i] for i, _ in genes])
@@ -153,11 +150,12 @@ class Release(reader.Atlas):
             column = frame.drop_in_place(index)
             barcodes = None if column.null_count() or column.dtype.is_numeric() else column.cast(pl.String)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
-        given = typed[names.DONOR].drop_nulls().unique()
-        nobody = typed[names.DONOR].is_in([one for one in given if not names.is_somebody(one)])
-        if nobody.any():
-            self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
-            typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
+        given = typed[names.DONOR].drop_nulls()
+        nobody = [one for one in given.unique() if not names.is_somebody(one)]
+        if nobody:
+            typed = typed.with_columns(pl.col(names.DONOR).replace(dict.fromkeys(nobody)))
+            lost = given.is_in(nobody).sum()
+            self.notes.append(f"{lost:,} cells belong to nobody in particular and have no donor")
         self.rows: Chosen = None  # of the expression, where its order is another
         self._barcoded = barcodes is not None or held is not None
         if barcodes is None:
@@ -180,23 +178,21 @@ class Release(reader.Atlas):
             return column.cast(pl.String)
         if (column == pl.int_range(len(column), eager=True)).all():
             return None  # the phantom index that pandas leaves: row numbers, no barcodes
-        msg = (
-            f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
-            f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
-        )
+        found = f"column {self._index!r} holds whole numbers that are not the row numbers"
+        lost = f"so rows cannot be matched to {names.SAMPLE_FILE}"
+        msg = f"{names.EXPRESSION_FILE}: {found}, {lost}. Fetch the file again."
         raise ReleaseError(msg)
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
-        path = self.path / names.FEATURE_FILE
-        genes = pl.Series(names.GENE, self.gene_names, pl.String)
+        file, genes = names.FEATURE_FILE, pl.Series(names.GENE, self.gene_names, pl.String)
         frame = pl.DataFrame(genes)
-        if path.is_file():
-            table, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
+        if (self.path / file).is_file():
+            table, index = self._open_table(file, names.FEATURE_COLUMNS, len(genes), "genes")
             rows, key = match_genes(table, self.gene_names, index=index)
             if key is not None:
-                self.notes.append(f"{path.name} has its genes in another order; aligned by {key}")
+                self.notes.append(f"{file} has its genes in another order; aligned by {key}")
             frame = table[rows].drop(index or [])
-        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=path.name)
+        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=file)
         return typed.drop(names.GENE, strict=False).insert_column(0, genes), missing
 
     def _open_table(
@@ -206,10 +202,8 @@ class Release(reader.Atlas):
         with matrix.reading(self.path / file):
             footer = pq.read_metadata(self.path / file)
         if footer.num_rows != wanted:
-            msg = (
-                f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}. Files of two releases "
-                f"are mixed in {self.path}: fetch it again."
-            )
+            found = f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}"
+            msg = f"{found}. {MIXED} {self.path}: fetch it again."
             raise ReleaseError(msg)
         index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
         return _read_table(self.path / file), index
@@ -222,16 +216,14 @@ def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarra
     order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
     found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
     twice, absent = wanted.filter(wanted.is_duplicated()), wanted.filter(found.is_null())
-    if not len(twice) and not len(absent):
-        return found.to_numpy().astype(np.int64)
     if len(twice):
         fault = f"has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first {twice[0]!r}"
-    else:
+    elif len(absent):
         fault = f"lacks {len(absent):,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first {absent[0]!r}"
-    msg = (
-        f"{origin.name} {fault} (its own first is {held[0]!r}), so rows cannot be matched. Files of two releases are "
-        f"mixed in {origin.parent}: fetch it again."
-    )
+    else:
+        return found.to_numpy().astype(np.int64)
+    found = f"{origin.name} {fault} (its own first is {held[0]!r}), so rows cannot be matched"
+    msg = f"{found}. {MIXED} {origin.parent}: fetch it again."
     raise ReleaseError(msg)
 
 
@@ -249,10 +241,8 @@ def match_genes(
         if not lost.size:
             return rows, key if (np.diff(rows) != 1).any() else None
         tried.append(f"{key} lacks {lost.size:,}, first {wanted[lost[0]]!r}")
-    msg = (
-        f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
-        f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
-    )
+    found = f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}"
+    msg = f"{found}: {'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
     raise ReleaseError(msg)
 
 

@@ -60,9 +60,8 @@ class Files:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            msg = (
-                f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
-            )
+            wanted = "Give the folder that holds the twelve files of a release."
+            msg = f"{str(folder)!r} is not a folder. {wanted}"
             raise ReleaseError(msg)
         storage.require_utf8(self.folder)
         self.schemas: dict[str, pa.Schema] = {}
@@ -166,10 +165,10 @@ def require_tables(files: Files) -> None:
     """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing."""
     rows = _run(files, without=("readable", "barcodes"))
     if faults := [f"{check.file}: {found.found}" for check, found in rows if found.status == DAMAGED]:
-        msg = (
-            f"{len(faults)} fault(s) make the numbers of this release mean nothing: {'; '.join(faults[:3])}. "
-            "`musclebook validate` names all and what to do."
+        found = (
+            f"{len(faults)} fault(s) make the numbers of this release mean nothing: {'; '.join(faults[:3])}"
         )
+        msg = f"{found}. `musclebook validate` names all and what to do."
         raise ReleaseError(msg)
 
 
