@@ -27,11 +27,9 @@ from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from helpers import files, findings, names, sources
-from helpers.atlas import validate
 from helpers.book import execute, run
 from helpers.cli.main import app
 from helpers.errors import (
-    CountsError,
     ReleaseError,
     SentenceError,
     SourceError,
@@ -44,23 +42,13 @@ from helpers.simulate import release
 
 import damage  # isort: skip  the folder tests is put on the path by conftest
 
-pytestmark = pytest.mark.xdist_group("runs")
+pytestmark = [pytest.mark.xdist_group("runs"), pytest.mark.usefixtures("own_cache")]
 
-SAMPLE = Path(__file__).parent / "book" / "sample"
 NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 POLARS_NO_ROOM = pl.exceptions.ComputeError(  # word for word what polars says on a full disk
     "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
 )
 MARKUP = "<script>alert(1)</script>"
-GENES = ["MYH7", "XIST", "TP53", "RPS4Y1"]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Keep locks and converted files of a drill away from the user's."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv(files.CACHE_VARIABLE, str(folder))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -179,86 +167,44 @@ def read_only(tmp_path):
 @pytest.mark.parametrize(
     ("damaged", "file"),
     [
-        ("truncated expression", names.EXPRESSION_FILE),
         ("truncated metadata", names.SAMPLE_FILE),
         ("spoiled expression", names.EXPRESSION_FILE),  # inside, although its footer is whole
-        ("", names.PROJECTION_FILES[names.PCA]),
-        ("", names.UNSTRUCTURED_FILE),
+        ("truncated projection", names.PROJECTION_FILES[names.PCA]),
+        ("truncated JSON", names.UNSTRUCTURED_FILE),
     ],
 )
 def test_a_damaged_file_is_named_with_its_size_and_nothing_is_converted(
     folder, tmp_path, own_cache, damaged, file
 ):
-    damage.DAMAGES[damaged](folder) if damaged else damage.cut(0.9)(folder / file)
-    said = rf"{file} \({(folder / file).stat().st_size:,} bytes\) .*cannot be read as .*Fetch"
-    with pytest.raises(ReleaseError, match=said):
-        sources.open_atlas(folder).to_anndata()
+    damage.DAMAGES[damaged](folder)
     code, told = command("convert", folder, tmp_path / "out.h5ad")
     assert code == 2
-    assert re.search(said, told)
+    size = (folder / file).stat().st_size
+    assert re.search(rf"{file} \({size:,} bytes\) .*cannot be read as .*Fetch", told)
     assert [*tmp_path.rglob("*.h5ad"), *own_cache.rglob("*.h5ad")] == []
-
-
-# Columns
-
-
-def test_a_missing_column_is_named_at_the_door_and_where_it_is_needed(folder):
-    damage.DAMAGES["missing column"](folder)
-    atlas = sources.open_atlas(folder)
-    assert atlas.missing == [names.DONOR]
-    assert atlas.donors.is_empty()  # no donor is made up
-    assert not atlas.has(names.DONOR)
-    code, said = command("validate", folder)
-    assert code == 1
-    assert f"damaged: {names.SAMPLE_FILE}: 15 columns, 1 missing: '{names.DONOR}'" in said
-
-
-def test_shuffled_genes_keep_their_own_values_and_their_own_table(folder, truth):
-    values, counts = truth
-    order = np.random.default_rng(2).permutation(60)
-    assert not np.array_equal(order, np.arange(60))
-    change_values(folder, lambda frame: frame.iloc[:, order])
-    atlas = sources.open_atlas(folder)
-    assert any("genes in another order; aligned by" in note for note in atlas.notes)
-    np.testing.assert_array_equal(atlas.genes(GENES).to_numpy(), values[GENES].to_numpy())
-    adata = atlas.to_anndata()
-    assert set(adata.var_names) == set(values.columns)
-    for gene in values.columns:
-        np.testing.assert_array_equal(adata[:, gene].layers[names.COUNTS].toarray()[:, 0], counts[gene])
-    seen = dict(zip(adata.var_names, adata.var[names.N_CELLS], strict=True))
-    assert seen == {gene: int((counts[gene] > 0).sum()) for gene in counts}
 
 
 # Rows
 
 
-def doubled(frame):
-    barcodes = list(frame.index)
-    barcodes[7] = barcodes[3]
-    return frame.set_axis(barcodes)
+def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, tiny, truth):
+    def doubled(frame):
+        return frame.set_axis([*frame.index[:7], frame.index[3], *frame.index[8:]])
 
-
-def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, truth):
     change_cells(folder, doubled)
     for path in folder.glob("*projection*"):
         path.unlink()
     atlas = sources.open_atlas(folder)
-    (note,) = [note for note in atlas.notes if "share a barcode" in note]
-    assert note.startswith(f"2 cells share a barcode, first {atlas.obs[names.BARCODE][3]!r}")
+    said = f"2 cells share a barcode, first {atlas.obs[names.BARCODE][3]!r}"
+    assert any(note.startswith(said) for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.obs_names.is_unique
     np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), truth[1].to_numpy())
-    out = atlas.convert(folder.parent / "out.h5ad")
-    np.testing.assert_array_equal(anndata.read_h5ad(out).X.toarray(), truth[0].to_numpy())
-    code, said = command("validate", folder)
+    code, told = command("validate", folder)
     assert code == 1
-    assert f"damaged: {names.SAMPLE_FILE}: 1 barcodes more than once: 'lib03-" in said
-
-
-def test_duplicate_barcodes_are_refused_where_rows_would_have_to_be_matched(folder, tiny):
+    assert f"damaged: {names.SAMPLE_FILE}: 1 barcodes more than once: 'lib03-" in told
     cells = pd.read_parquet(tiny / names.SAMPLE_FILE).index
     change_values(folder, lambda frame: frame.set_axis(cells).iloc[::-1])
-    change_cells(folder, doubled)
     with pytest.raises(ReleaseError, match=r"2 are not unique, first 'lib03-.*rows cannot be matched"):
         sources.open_atlas(folder)
 
@@ -275,54 +221,9 @@ def test_duplicate_barcodes_of_an_h5ad_are_noted(h5ad):
 # Values
 
 
-def spoil(value):
-    def change(frame):
-        frame.loc[5, "TP53"] = value
-        return frame
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (spoil(np.nan), ReleaseError, r"gene TP53 is nan in row 5, .*musclebook validate"),
-        (spoil(-0.5), CountsError, r"a negative value, -0\.5, first in cell 'lib05-.*Give raw counts"),
-        (
-            lambda frame: (frame / np.log(2)).astype(np.float32),
-            CountsError,
-            r"not log1p of normalized counts in .*They look like log2",
-        ),
-    ],
-    ids=["nan", "negative", "log2"],
-)
-def test_values_that_give_no_counts_are_refused_with_their_place(folder, tmp_path, change, error, message):
-    change_values(folder, change)
-    atlas = sources.open_atlas(folder)
-    for ask in (atlas.to_anndata, lambda: atlas.to_anndata(genes=GENES)):
-        with pytest.raises(error, match=message):
-            ask()
-    if error is ReleaseError:
-        for ask in (lambda: atlas.to_anndata(counts=False), lambda: atlas.genes(GENES)):
-            with pytest.raises(error, match=message):
-                ask()
-        assert atlas.genes(["MYH7"]).height == 170  # other genes stay readable
-    else:
-        assert re.search(message, atlas.to_anndata(counts="try").uns["no_counts"])
-    code, said = command("convert", folder, tmp_path / "out.h5ad")
-    assert code == 2
-    assert re.search(message, said)
-    assert not list(tmp_path.rglob("*.h5ad"))
-
-
-def test_nan_in_an_h5ad_is_refused_with_its_cell(h5ad, truth):
-    with h5py.File(h5ad, "a") as file:
+def test_nan_in_an_h5ad_is_refused_with_its_cell(h5ad):
+    with h5py.File(strip(h5ad, "layers"), "a") as file:
         file["X/data"][file["X/indptr"][9]] = np.nan
-    atlas = sources.open_atlas(h5ad)
-    if any("X holds neither" in note or "made from layers/counts" in note for note in atlas.notes):
-        np.testing.assert_allclose(atlas.to_anndata().X.toarray(), truth[0].to_numpy(), rtol=1e-5)
-    with h5py.File(h5ad, "a") as file:
-        del file["layers"]
     atlas = sources.open_atlas(h5ad)
     for ask in (atlas.to_anndata, lambda: atlas.to_anndata(counts=False)):
         with pytest.raises(SourceError, match=r"X holds nan, .*first in cell 'lib09-"):
@@ -333,78 +234,54 @@ def test_nan_in_an_h5ad_is_refused_with_its_cell(h5ad, truth):
 
 
 @pytest.mark.parametrize(
-    ("column", "other"), [(names.SEX, "M"), (names.AGE_GROUP, "20-25")], ids=["sex", "age group"]
-)
-def test_a_donor_who_contradicts_the_study_is_named_and_gets_no_published_age(folder, column, other):
+    ("other", "age"),
+    [({names.SEX: "M"}, 72.5), ({names.AGE_GROUP: "20-25", names.AGE_BIN: "young", names.AGE_MIDPOINT: 22.5}, 22.5)],
+    ids=["sex", "age group"],
+)  # fmt: skip
+def test_a_donor_who_contradicts_the_study_is_named_and_gets_no_published_age(folder, other, age):
     def change(frame):
         there = frame[names.DONOR] == "339C"  # a woman of 73
-        frame[column] = frame[column].astype(str).mask(there, other)
-        if column == names.AGE_GROUP:
-            frame[names.AGE_BIN] = frame[names.AGE_BIN].astype(str).mask(there, "young")
-            frame[names.AGE_MIDPOINT] = frame[names.AGE_MIDPOINT].mask(there, 22.5)
-        return frame
+        masked = {name: frame[name].astype(object).mask(there, value) for name, value in other.items()}
+        return frame.assign(**masked).astype({names.AGE_MIDPOINT: float})
 
-    midpoint = 22.5 if column == names.AGE_GROUP else 72.5
     atlas = sources.open_atlas(change_cells(folder, change))
-    (note,) = [note for note in atlas.notes if "study's table" in note]
-    assert note.startswith("1 donors have another age group or sex than the study's table states: 339C;")
-    assert "339C" in atlas.describe()["notes"]  # shown on every page made from it
+    said = "1 donors have another age group or sex than the study's table states: 339C;"
+    assert any(note.startswith(said) for note in atlas.notes)
+    assert said in atlas.describe()["notes"]  # shown on every page made from it
     ages = dict(atlas.donors.select(names.DONOR, "age").iter_rows())
-    assert ages["339C"] == midpoint  # what the cells say, since the table is of somebody else
-    assert ages["640C"] == 74
-    assert None not in ages.values()
-    report = validate.validate(folder).filter(pl.col("check") == "donors", pl.col("status") == "warning")
-    assert report["found"].to_list() == ["0 unknown donors ; 1 with another age or sex '339C'"]
+    assert (ages["339C"], ages["640C"]) == (age, 74)  # what the cells say: the table is of somebody else
+    code, told = command("validate", folder)
+    assert code == 0
+    assert "0 unknown donors ; 1 with another age or sex '339C'" in told
 
 
 def test_an_unknown_donor_is_named_and_gets_no_age_but_that_of_the_group(folder):
     change_cells(
         folder, lambda frame: frame.assign(DonorID=frame[names.DONOR].astype(str).replace("339C", "999Z"))
     )
-    atlas = sources.open_atlas(folder)
-    (row,) = atlas.donors.filter(pl.col(names.DONOR) == "999Z").iter_rows(named=True)
-    assert (row["age"], row[names.AGE_MIDPOINT]) == (72.5, 72.5)
+    ages = dict(sources.open_atlas(folder).donors.select(names.DONOR, "age").iter_rows())
+    assert ages["999Z"] == 72.5
     code, said = command("validate", folder)
     assert code == 0  # another donor is no damage
     assert "1 unknown donors '999Z'" in said
 
 
-def test_one_donor_of_two_sexes_is_damage(folder):
-    def change(frame):
-        frame[names.SEX] = frame[names.SEX].astype(str)
-        frame.iloc[0, frame.columns.get_loc(names.SEX)] = "F"  # the first cell of a man
-        return frame
-
-    change_cells(folder, change)
-    code, said = command("validate", folder)
-    assert code == 1
-    assert f"cells break it, first row 0: 470BR, F. Expected: one {names.SEX} for each {names.DONOR}" in said
-    assert any("470BR" in note for note in sources.open_atlas(folder).notes)
-
-
 # Cell types
-
-
-def with_ghost(frame):
-    for level in names.LEVELS:
-        frame[level] = frame[level].cat.add_categories(["Ghost"])
-    return frame
 
 
 @pytest.mark.parametrize("door", ["release", "h5ad"])
 def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(folder, tmp_path, door):
-    source = folder
+    def add_ghost(frame):
+        return frame.assign(**{names.LEVEL0: frame[names.LEVEL0].cat.add_categories(["Ghost"])})
+
+    source = change_cells(folder, add_ghost)
     if door == "h5ad":
         adata = sources.open_atlas(folder).to_anndata()
-        with_ghost(adata.obs)
+        adata.obs = add_ghost(adata.obs)
         source = tmp_path / "ghost.h5ad"
         adata.write_h5ad(source)
-    else:
-        change_cells(folder, with_ghost)
     atlas = sources.open_atlas(source)
-    adata = atlas.to_anndata()
-    assert "Ghost" not in adata.obs[names.LEVEL0].cat.categories
-    assert "Ghost" not in atlas.obs.group_by(names.LEVEL0).len()[names.LEVEL0].to_list()
+    assert "Ghost" not in atlas.to_anndata().obs[names.LEVEL0].cat.categories
     chosen = atlas.to_anndata(cells=pl.col(names.LEVEL0) == "FB")
     assert list(chosen.obs[names.LEVEL0].cat.categories) == ["FB"]
     with pytest.raises(TableError, match=r"no cell of .* fits the choice of cells"):
@@ -420,30 +297,25 @@ def no_simulation(monkeypatch):
     monkeypatch.setattr(release, "simulate", lambda **_: pytest.fail("was simulated for nothing"))
 
 
-def refuse_cache(place, monkeypatch, folder, reason):
+@pytest.mark.usefixtures("no_simulation")
+@pytest.mark.parametrize("fault", ["Not a directory", "Read-only file system"])
+def test_a_cache_folder_that_cannot_be_is_said_before_anything_is_simulated(
+    folder, tmp_path, monkeypatch, request, fault
+):
+    place = tmp_path / "cache"
+    if fault == "Not a directory":
+        place.write_text("somebody's notes")
+    else:
+        place = request.getfixturevalue("read_only")
     monkeypatch.setenv(files.CACHE_VARIABLE, str(place))
-    message = rf"'{place}/simulated/tiny-.*' cannot be written: {reason}\. Nothing half-written.*MUSCLEBOOK_CACHE names"
+    message = rf"'{place}/simulated/tiny-.*' cannot be written: {fault}\. Nothing half-written.*MUSCLEBOOK_CACHE names"
     with pytest.raises(StorageError, match=message):
         sources.open_atlas("tiny")
     code, said = command("simulate", "--scale", "0.02")
     assert code == 2
-    assert f"cannot be written: {reason}." in said
+    assert f"cannot be written: {fault}." in said
     assert sources.open_atlas(folder).to_anndata().n_obs == 170  # a release needs no cache
-
-
-@pytest.mark.usefixtures("no_simulation")
-def test_a_file_where_the_cache_folder_should_be_is_said_before_anything_is_simulated(
-    folder, tmp_path, monkeypatch
-):
-    place = tmp_path / "cache"
-    place.write_text("somebody's notes")
-    refuse_cache(place, monkeypatch, folder, "Not a directory")
-    assert place.read_text() == "somebody's notes"
-
-
-@pytest.mark.usefixtures("no_simulation")
-def test_a_read_only_cache_folder_is_said_before_anything_is_simulated(read_only, folder, monkeypatch):
-    refuse_cache(read_only, monkeypatch, folder, "Read-only file system")
+    assert place.is_dir() or place.read_text() == "somebody's notes"
 
 
 def test_a_read_only_release_and_cache_still_give_the_atlas(folder, monkeypatch, truth):
@@ -462,43 +334,27 @@ def test_a_read_only_release_and_cache_still_give_the_atlas(folder, monkeypatch,
 # A full disk
 
 
-def half_then_full(write):
-    """Return a writer of files that gets half-way, as on a full disk."""
-
-    def stop(table, path, *args, **options):
-        write(table, path, *args, **options)
-        data = Path(path).read_bytes()
-        Path(path).write_bytes(data[: len(data) // 2])
-        raise NO_ROOM
-
-    return stop
-
-
-def standing_in(monkeypatch, tiny):
-    """Let the simulator write a small release in no time, through pyarrow as the real one does."""
-    monkeypatch.setattr(release, "simulate", lambda **_: None)
-
-    def _write_files(folder, simulation):
+def test_a_disk_that_fills_while_simulating_keeps_the_older_release(tiny, tmp_path, monkeypatch):
+    def write(folder, _simulation):  # through pyarrow, as the simulator does
         for path in tiny.glob("*.parquet"):
             pq.write_table(pq.read_table(path), folder / path.name)
 
-    monkeypatch.setattr(release, "_write_files", _write_files)
+    def half_then_full(table, path):
+        path.write_bytes(b"PAR1 half")
+        raise NO_ROOM
 
-
-def test_a_disk_that_fills_while_simulating_keeps_the_older_release(tiny, tmp_path, monkeypatch):
-    standing_in(monkeypatch, tiny)
-    out = tmp_path / "mine"
+    monkeypatch.setattr(release, "simulate", lambda **_: None)
+    monkeypatch.setattr(release, "_write_files", write)
+    out, fresh = tmp_path / "mine", tmp_path / "fresh"
     assert command("simulate", out)[0] == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    monkeypatch.setattr(pq, "write_table", half_then_full(pq.write_table))
+    monkeypatch.setattr(pq, "write_table", half_then_full)
     code, said = command("simulate", out)
     assert code == 2
     assert f"'{out}' cannot be written: No space left on device. Nothing half-written is kept" in said
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
-    fresh = tmp_path / "fresh"
     assert command("simulate", fresh)[0] == 2
-    assert not fresh.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_disk_that_fills_while_converting_keeps_the_older_file(folder, h5ad, monkeypatch):
@@ -532,9 +388,7 @@ def test_a_disk_that_fills_while_results_are_saved_keeps_the_older_table(tmp_pat
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
     for name in ("effects", "more"):
-        with pytest.raises(
-            StorageError, match=rf"{name}\.parquet' cannot be written: No space left on device"
-        ):
+        with pytest.raises(StorageError, match=rf"{name}\.parquet' cannot be written: No space left on"):
             note.save(name, pl.DataFrame({"gene": ["TTN"]}))
     assert pl.read_parquet(tmp_path / "run" / "effects.parquet")["gene"].to_list() == ["MYH7"]
     assert not (tmp_path / "run" / "more.parquet").exists()
@@ -740,15 +594,6 @@ def page(monkeypatch):
     return shown
 
 
-def relabeled(folder, label):
-    def change(frame):
-        for level in names.LEVELS:
-            frame[level] = frame[level].cat.rename_categories({frame[level].cat.categories[0]: label})
-        return frame
-
-    return sources.open_atlas(change_cells(folder, change))
-
-
 @pytest.mark.parametrize(
     "label",
     [
@@ -759,7 +604,11 @@ def relabeled(folder, label):
     ids=["markup", "long table", "CJK and control"],
 )
 def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(folder, tmp_path, page, label):
-    atlas = relabeled(folder, label)
+    def relabel(frame):
+        first = {level: frame[level].cat.categories[0] for level in names.LEVELS}
+        return frame.assign(**{n: frame[n].cat.rename_categories({old: label}) for n, old in first.items()})
+
+    atlas = sources.open_atlas(change_cells(folder, relabel))
     counted = atlas.obs.group_by(label=names.LEVEL0).agg(total=pl.len())
     assert label in counted["label"].to_list()
     note = findings.Note("01_first", folder=tmp_path / "run", parameters={"cell_type": label})
@@ -799,18 +648,13 @@ def test_a_release_under_a_name_that_is_no_utf8_is_refused_in_words_and_opens_th
     folder.rename(odd)
     with pytest.raises(StorageError, match=r"rel\\udcff' is not UTF-8.*Rename it, or make a link"):
         sources.open_atlas(odd)
-    for words in (("validate", odd), ("audit", odd), ("convert", odd, odd.with_name("o.h5ad"))):
-        code, said = command(*words)
+    for verb in ("validate", "audit"):
+        code, said = command(verb, odd)
         assert code == 2
         assert "rel\\udcff' is not UTF-8" in said
-    link = odd.with_name("plain")
+    link, out = odd.with_name("plain"), odd.with_suffix(".h5ad")  # HDF5 takes any name
     link.symlink_to(odd, target_is_directory=True)
-    assert sources.open_atlas(link).to_anndata().shape == (170, 60)
-
-
-def test_an_h5ad_under_a_name_that_is_no_utf8_is_written_and_read(odd, folder):
-    out = odd.with_suffix(".h5ad")
-    code, said = command("convert", folder, out)
+    code, said = command("convert", link, out)
     assert code == 0, said
     assert "rel\\udcff.h5ad" in said
     assert sources.open_atlas(out).to_anndata().shape == (170, 60)
@@ -855,21 +699,17 @@ def strip(path, *groups):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (("obs",), r"it lacks obs and holds X, layers, .*Write it with anndata's write_h5ad"),
-        (("obs", "var"), r"it lacks obs, var and holds"),
-        (("X", "layers"), r"it lacks X and holds obs"),
-        (("X/indices",), r"/X is no matrix that can be read .*lacks indices"),
-        (("X/data",), r"/X is no matrix that can be read .*lacks data"),
-        (("obs/DonorID/codes",), r"cannot be read as HDF5: .*codes"),
-        (("obs/_index",), r"cannot be read as HDF5: .*_index"),
+        ("obs", r"it lacks obs and holds X, layers, .*Write it with anndata's write_h5ad"),
+        ("X layers", r"it lacks X and holds obs"),
+        ("X/indices", r"/X is no matrix that can be read .*lacks indices"),
+        ("obs/DonorID/codes", r"cannot be read as HDF5: .*codes"),
+        ("obs/_index", r"cannot be read as HDF5: .*_index"),
     ],
-    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
 )
 def test_an_h5ad_with_a_missing_group_names_it(h5ad, tmp_path, groups, message):
-    strip(h5ad, *groups)
-    with pytest.raises(SourceError, match=message):
-        sources.open_atlas(h5ad)
-    assert command("convert", h5ad, tmp_path / "out.h5ad")[0] == 2
+    code, said = command("convert", strip(h5ad, *groups.split()), tmp_path / "out.h5ad")
+    assert code == 2
+    assert re.search(message, said)
     assert not (tmp_path / "out.h5ad").exists()
 
 

@@ -15,11 +15,8 @@ GENES = ["MYH7", "AC000.1", "AC000", "TTN", "TP53", "XIST", "RP11-34P13.7", "MB"
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def in_own_cache(own_cache):
     """Keep locks and converted files of a test away from the user's."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(folder))
-    return folder
 
 
 @dataclass
