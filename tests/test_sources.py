@@ -5,7 +5,6 @@ import pytest
 from helpers import names, sources
 from helpers.errors import ReleaseError, SourceError
 
-
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 

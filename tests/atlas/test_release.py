@@ -29,13 +29,6 @@ def assert_same(atlas, micro):
     np.testing.assert_array_equal(adata.obsm[names.UMAP], micro.umap)
 
 
-def put_expression(folder, frame):
-    """Replace the expression file by a table of pandas or polars."""
-    path = folder / names.EXPRESSION_FILE
-    frame.write_parquet(path) if isinstance(frame, pl.DataFrame) else frame.to_parquet(path)
-    return folder
-
-
 def test_a_plain_release_is_read_as_written(folder, micro):
     (folder / names.PROJECTION_FILES[names.PCA]).unlink()
     atlas = release.Release(folder)
@@ -47,25 +40,69 @@ def test_a_plain_release_is_read_as_written(folder, micro):
     assert names.UMAP not in atlas.missing
 
 
-@pytest.mark.parametrize("index", [names.INDEX_COLUMN, "barcode", "index"])
-def test_barcodes_in_the_expression_align_its_rows(folder, micro, index):
-    order = np.random.default_rng(0).permutation(micro.n_cells)
-    frame = pl.DataFrame(micro.x[order], schema=micro.genes)
-    frame = frame.insert_column(0, pl.Series(index, [micro.barcodes[i] for i in order]))
-    atlas = release.Release(put_expression(folder, frame))
+def put_cells(change):
+    return lambda folder, micro: change(micro.obs).to_parquet(folder / names.SAMPLE_FILE)
+
+
+def put_genes(change):
+    return lambda folder, micro: change(micro.var).to_parquet(folder / names.FEATURE_FILE)
+
+
+def put_values(change):
+    """Change the table of expression, with barcodes as its index, to one of pandas or polars."""
+
+    def write(folder, micro):
+        frame, path = (
+            change(pd.DataFrame(micro.x, micro.barcodes, micro.genes)),
+            folder / names.EXPRESSION_FILE,
+        )
+        frame.write_parquet(path) if isinstance(frame, pl.DataFrame) else frame.to_parquet(path)
+
+    return write
+
+
+def put_map(change):
+    def write(folder, micro):
+        table = change(pd.DataFrame(micro.umap, micro.barcodes, ["UMAP1", "UMAP2"]))
+        table.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
+
+    return write
+
+
+def bare(frame):
+    return pl.from_pandas(frame.reset_index(drop=True))
+
+
+def indexed(name):
+    return put_values(lambda frame: pl.from_pandas(frame.iloc[::-1].reset_index(names=name)))
+
+
+def without_barcodes(folder, micro):
+    put_cells(lambda f: f.reset_index(drop=True))(folder, micro)
+    put_values(lambda f: f)(folder, micro)
+
+
+WAYS = {  # the same release, written otherwise, and what is noted
+    "barcodes in the expression, its rows reversed": (indexed(names.INDEX_COLUMN), "aligned by barcode"),
+    "barcodes in the expression under a name": (indexed("barcode"), "aligned by barcode"),
+    "a phantom index of row numbers": (put_values(lambda f: bare(f).with_row_index(names.INDEX_COLUMN)), ""),
+    "cells with an index of a name": (put_cells(lambda f: f.rename_axis("barcode")), ""),
+    "barcodes in the expression alone": (without_barcodes, "has no barcodes: they are those of"),
+    "a map in another order": (put_map(lambda f: f.iloc[::-1]), ""),
+    "genes in another order": (put_genes(lambda f: f.iloc[::-1]), "aligned by __index_level_0__"),
+    "genes in another order by id": (put_genes(lambda f: f.iloc[::-1].set_index(names.ENSEMBL)), "aligned by gene_ids"),
+    "genes in another order by number": (put_genes(lambda f: f.iloc[::-1].reset_index(drop=True)), "aligned by gene_ids"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_release_written_another_way_is_the_same(folder, micro, way):
+    change, noted = WAYS[way]
+    change(folder, micro)
+    atlas = release.Release(folder)
     assert_same(atlas, micro)
-    assert any("aligned by barcode" in note for note in atlas.notes)
-
-
-def test_a_phantom_index_of_row_numbers_is_no_gene(folder, micro):
-    frame = pl.DataFrame(micro.x, schema=micro.genes).with_row_index(names.INDEX_COLUMN)
-    assert_same(release.Release(put_expression(folder, frame)), micro)
-
-
-@pytest.mark.parametrize("name", ["barcode", "index", None])
-def test_the_metadata_index_may_be_named(folder, micro, name):
-    micro.obs.rename_axis(name).to_parquet(folder / names.SAMPLE_FILE)
-    assert_same(release.Release(folder), micro)
+    assert atlas.var[names.N_CELLS].to_list() == list(micro.var[names.N_CELLS])
+    assert noted in " ".join(atlas.notes)
 
 
 def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
@@ -77,35 +114,12 @@ def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
     np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)  # aligned by order
 
 
-def test_barcodes_only_in_the_expression_are_used(folder, micro):
-    micro.obs.reset_index(drop=True).to_parquet(folder / names.SAMPLE_FILE)
-    put_expression(folder, pd.DataFrame(micro.x, columns=micro.genes, index=micro.barcodes))
-    assert_same(release.Release(folder), micro)
-
-
 def test_absent_columns_are_null_and_named(folder, micro):
     micro.obs.drop(columns=[names.SEX, names.DOUBLET_SCORE]).to_parquet(folder / names.SAMPLE_FILE)
     atlas = release.Release(folder)
     assert {names.SEX, names.DOUBLET_SCORE} <= set(atlas.missing)
     assert atlas.obs[names.SEX].null_count() == 40
     assert atlas.to_anndata().obs[names.SEX].isna().all()
-
-
-def test_a_projection_in_another_order_is_aligned(folder, micro):
-    order = np.random.default_rng(1).permutation(micro.n_cells)
-    table = pd.DataFrame(micro.umap[order], index=np.array(micro.barcodes)[order], columns=["UMAP1", "UMAP2"])
-    table.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
-    assert_same(release.Release(folder), micro)
-
-
-@pytest.mark.parametrize("index", [None, names.ENSEMBL, "row"])
-def test_a_feature_table_in_another_order_finds_its_genes_by_name(folder, micro, index):
-    table = micro.var.iloc[::-1].assign(row=range(12))
-    table = table if index is None else table.set_index(index, drop=index == "row")
-    table.to_parquet(folder / names.FEATURE_FILE)
-    atlas = release.Release(folder)
-    assert atlas.var[names.N_CELLS].to_list() == list(micro.var[names.N_CELLS])
-    assert_same(atlas, micro)
 
 
 def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
@@ -123,8 +137,8 @@ def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
 @pytest.mark.parametrize("dtype", ["float64", "int32"])
 def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     values = micro.counts if dtype == "int32" else micro.x
-    frame = pd.DataFrame(values.astype(dtype), columns=micro.genes)
-    atlas = release.Release(put_expression(folder, frame))
+    put_values(lambda _: pd.DataFrame(values.astype(dtype), columns=micro.genes))(folder, micro)
+    atlas = release.Release(folder)
     assert any("12 expression columns are not float32" in note for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.X.dtype == np.float32
@@ -142,30 +156,6 @@ def test_a_simulated_release_says_so(folder):
     assert atlas.truth("composition") is None
 
 
-def put(file, *, table="obs", index=None, **columns):
-    """Write a table of the release with other columns, or another index."""
-
-    def change(folder, micro):
-        frame = getattr(micro, table).assign(**columns)
-        frame.set_axis(frame.index if index is None else index(frame.index)).to_parquet(folder / file)
-
-    return change
-
-
-def put_values(change):
-    return lambda folder, micro: put_expression(
-        folder, change(pd.DataFrame(micro.x, micro.barcodes, micro.genes))
-    )
-
-
-def put_map(change):
-    def write(folder, micro):
-        table = change(pd.DataFrame(micro.umap, micro.barcodes, ["UMAP1", "UMAP2"]))
-        table.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
-
-    return write
-
-
 def strange(frame):
     return frame.set_axis(["strange", *frame.index[1:]])
 
@@ -179,14 +169,14 @@ def holed(bad):
 
 
 REFUSED = {
-    "row numbers in another order": (put_values(lambda f: pl.DataFrame(f.reset_index(drop=True)).with_row_index(names.INDEX_COLUMN).reverse()), "not the row numbers"),
+    "row numbers in another order": (put_values(lambda f: bare(f).with_row_index(names.INDEX_COLUMN).reverse()), "not the row numbers"),
     "other barcodes": (put_values(strange), r"expression\.parquet lacks 1 of the 40 barcodes.*first 'lib"),
-    "wrong types, all at once": (put(names.SAMPLE_FILE, n_genes="many", n_counts="few"), r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"),
-    "cells of two releases": (lambda f, m: m.obs.iloc[:-3].to_parquet(f / names.SAMPLE_FILE), r"37 rows, .* has 40.*mixed"),
+    "wrong types, all at once": (put_cells(lambda f: f.assign(n_genes="many", n_counts="few")), r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"),
+    "cells of two releases": (put_cells(lambda f: f.iloc[:-3]), r"37 rows, .* has 40.*mixed"),
     "a map of fewer cells": (put_map(lambda f: f.iloc[:30]), r"30 rows, .* has 40"),
     "a map of other cells": (put_map(strange), "X_umap.parquet lacks 1 of the 40 barcodes"),
-    "other genes": (put(names.FEATURE_FILE, table="var", index=lambda i: [f"g{n}" for n in range(len(i))], SYMBOL="x", gene_ids="y"), "does not name the genes.*MYH7"),
-    "fewer genes": (lambda f, m: m.var.iloc[:-1].to_parquet(f / names.FEATURE_FILE), r"11 genes, .* has 12"),
+    "other genes": (put_genes(lambda f: f.assign(SYMBOL="x", gene_ids="y").reset_index(drop=True)), "does not name the genes.*MYH7"),
+    "fewer genes": (put_genes(lambda f: f.iloc[:-1]), r"11 genes, .* has 12"),
     "texts": (put_values(lambda f: f.astype({"MYH7": str, "TTN": str})), "2 gene columns are not numbers, first MYH7"),
     "NaN": (put_values(holed(np.nan)), "gene TP53 is .* in row 5"),
     "infinite": (put_values(holed(np.inf)), "gene TP53 is .* in row 5"),
