@@ -41,6 +41,7 @@ from helpers.sentences import write
 from helpers.simulate import release
 
 import damage  # isort: skip  the folder tests is put on the path by conftest
+import releases  # isort: skip
 
 pytestmark = [pytest.mark.xdist_group("runs"), pytest.mark.usefixtures("own_cache")]
 
@@ -48,42 +49,21 @@ NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 POLARS_NO_ROOM = pl.exceptions.ComputeError(  # word for word what polars says on a full disk
     "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
 )
+SMALL = releases.Small(170, 60)
 MARKUP = "<script>alert(1)</script>"
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory, write_release):
-    """Return a release of 170 cells and 60 genes: not to be changed."""
-    return write_release(tmp_path_factory.mktemp("tiny") / "release", n_cells=170, n_genes=60)
-
-
-@pytest.fixture(scope="module")
-def truth(tiny):
-    """Return values and whole molecules of that release, worked out from its files alone."""
-    values = pd.read_parquet(tiny / names.EXPRESSION_FILE)
-    totals = pd.read_parquet(tiny / names.SAMPLE_FILE)[names.N_COUNTS].to_numpy()
-    counts = np.rint(np.expm1(values.to_numpy(np.float64)) * totals[:, None] / 1e4).astype(int)
-    return values, pd.DataFrame(counts, columns=values.columns)
+@pytest.fixture
+def folder(tmp_path):
+    """Return a release of 170 cells and 60 genes, free to be spoiled."""
+    return SMALL.write(tmp_path / "release")
 
 
 @pytest.fixture
-def folder(tiny, tmp_path):
-    """Return a copy of the release, free to be spoiled."""
-    return Path(shutil.copytree(tiny, tmp_path / "release", ignore=shutil.ignore_patterns("*.h5ad")))
-
-
-@pytest.fixture(scope="module")
-def converted(tiny, tmp_path_factory):
-    """Return the release as an h5ad: not to be changed."""
-    place = tmp_path_factory.mktemp("converted")
-    shutil.copytree(tiny, place / "release")  # opening a release leaves a copy in it
-    return sources.open_atlas(place / "release").convert(place / "atlas.h5ad")
-
-
-@pytest.fixture
-def h5ad(converted, tmp_path):
-    """Return the release as an h5ad, free to be spoiled."""
-    return Path(shutil.copy(converted, tmp_path / "atlas.h5ad"))
+def h5ad(tmp_path, tmp_path_factory):
+    """Return that release as an h5ad, free to be spoiled."""
+    plain = SMALL.write(tmp_path_factory.mktemp("plain") / "release")
+    return sources.open_atlas(plain).convert(tmp_path / "atlas.h5ad")
 
 
 def change_table(folder, change, file=names.SAMPLE_FILE):
@@ -179,7 +159,7 @@ def test_a_damaged_file_is_named_with_its_size_and_nothing_is_converted(
 # Rows
 
 
-def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, tiny, truth):
+def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder):
     def doubled(frame):
         return frame.set_axis([*frame.index[:7], frame.index[3], *frame.index[8:]])
 
@@ -191,12 +171,11 @@ def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, t
     assert any(note.startswith(said) for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.obs_names.is_unique
-    np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), truth[1].to_numpy())
+    np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), SMALL.counts)
     code, told = command("validate", folder)
     assert code == 1
     assert f"damaged: {names.SAMPLE_FILE}: 1 barcodes more than once: 'lib03-" in told
-    cells = pd.read_parquet(tiny / names.SAMPLE_FILE).index
-    change_table(folder, lambda frame: frame.set_axis(cells).iloc[::-1], names.EXPRESSION_FILE)
+    change_table(folder, lambda f: f.set_axis(SMALL.barcodes).iloc[::-1], names.EXPRESSION_FILE)
     with pytest.raises(ReleaseError, match=r"2 are not unique, first 'lib03-.*rows cannot be matched"):
         sources.open_atlas(folder)
 
@@ -310,13 +289,13 @@ def test_a_cache_folder_that_cannot_be_is_said_before_anything_is_simulated(
     assert place.is_dir() or place.read_text() == "somebody's notes"
 
 
-def test_a_read_only_release_and_cache_still_give_the_atlas(folder, monkeypatch, truth):
+def test_a_read_only_release_and_cache_still_give_the_atlas(folder, monkeypatch):
     before = sorted(path.name for path in folder.iterdir())
     with mounted(folder, "--bind", str(folder)):
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
         monkeypatch.setenv(files.CACHE_VARIABLE, str(folder / "cache"))
         adata = sources.open_atlas(folder).to_anndata()
-        np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), truth[1].to_numpy())
+        np.testing.assert_array_equal(adata.layers[names.COUNTS].toarray(), SMALL.counts)
         code, said = command("convert", folder, folder / "out.h5ad")
         assert code == 2
         assert "out.h5ad' cannot be written: Read-only file system" in said
@@ -326,17 +305,13 @@ def test_a_read_only_release_and_cache_still_give_the_atlas(folder, monkeypatch,
 # A full disk
 
 
-def test_a_disk_that_fills_while_simulating_keeps_the_older_release(tiny, tmp_path, monkeypatch):
-    def write(folder, _simulation):  # through pyarrow, as the simulator does
-        for path in tiny.glob("*.parquet"):
-            pq.write_table(pq.read_table(path), folder / path.name)
-
-    def half_then_full(table, path):
-        path.write_bytes(b"PAR1 half")
+def test_a_disk_that_fills_while_simulating_keeps_the_older_release(tmp_path, monkeypatch):
+    def half_then_full(_table, path, **_):
+        Path(path).write_bytes(b"PAR1 half")
         raise NO_ROOM
 
     monkeypatch.setattr(release, "simulate", lambda **_: None)
-    monkeypatch.setattr(release, "_write_files", write)
+    monkeypatch.setattr(release, "_write_files", lambda folder, _: SMALL.write(folder))
     out, fresh = tmp_path / "mine", tmp_path / "fresh"
     assert command("simulate", out)[0] == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -467,8 +442,8 @@ def test_a_killed_conversion_leaves_the_older_file_and_the_next_one_clears_up(fo
     assert sources.open_atlas(h5ad).obs[names.DOUBLET_SCORE].unique().to_list() == [0.5]
 
 
-def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up(tiny, tmp_path, monkeypatch):
-    out = Path(shutil.copytree(tiny, tmp_path / "mine"))
+def test_a_killed_simulation_leaves_the_older_release_and_the_next_one_clears_up(tmp_path, monkeypatch):
+    out = SMALL.write(tmp_path / "mine")
     files.mark(out, kind=release.KIND)
     kill(start(SIMULATE, out), at="half")
     assert sources.open_atlas(out).shape == (170, 60)
@@ -508,9 +483,9 @@ print(hashlib.sha256(adata.layers[names.COUNTS].data.tobytes() + adata.X.data.to
 """
 
 
-def test_two_processes_on_one_cache_simulate_and_convert_once_and_agree(own_cache, tiny, tmp_path):
+def test_two_processes_on_one_cache_simulate_and_convert_once_and_agree(own_cache, folder, tmp_path):
     out = tmp_path / "shared.h5ad"
-    both = [start(BOTH, out, tiny) for _ in range(2)]
+    both = [start(BOTH, out, folder) for _ in range(2)]
     said = [child.communicate(timeout=120)[0].split() for child in both]
     assert [child.returncode for child in both] == [0, 0]
     assert sum(words.count("simulated") for words in said) == 1
