@@ -83,9 +83,8 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """Draw each cell's molecules and their shares over mitochondrial, ribosomal and stress genes."""
     rng = generator(seed, "sizes")
     nuclear = (frame[names.ASSAY] == names.NUCLEI).to_numpy()
-    types = frame.select(TRUE0).join(
-        cohort.list_types(), left_on=TRUE0, right_on=names.LEVEL0, how="left", maintain_order="left"
-    )
+    types = cohort.list_types().rename({names.LEVEL0: TRUE0})
+    types = frame.select(TRUE0).join(types, on=TRUE0, how="left", maintain_order="left")
     median = np.where(nuclear, types["molecules_nuclei"], types["molecules_cells"])
     v3 = frame[names.CHEMISTRY].replace_strict(cohort.V3_SHARE).to_numpy() - 0.5
     tube = {s: LIBRARY_SD * generator(seed, "size", s).normal() for s in frame[names.SAMPLE].unique()}
@@ -107,10 +106,8 @@ def _draw_sizes(frame: pl.DataFrame, *, seed: int) -> pl.DataFrame:
 
 def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
     """Return one row a barcode, libraries one after another: what the release shows of it, and what is true."""
-    counts = pl.concat(
-        cohort.count_labels(assay, scale=scale, seed=seed) for assay in (names.CELLS, names.NUCLEI)
-    )
-    counts = counts.sort(names.ASSAY, names.SAMPLE, maintain_order=True)
+    each = [cohort.count_labels(assay, scale=scale, seed=seed) for assay in (names.CELLS, names.NUCLEI)]
+    counts = pl.concat(each).sort(names.ASSAY, names.SAMPLE, maintain_order=True)
     parts = []
     for (sample,), part in counts.group_by(names.SAMPLE, maintain_order=True):
         rng = generator(seed, "barcodes", str(sample))
@@ -119,9 +116,8 @@ def make_cells(*, scale: float, seed: int) -> pl.DataFrame:
         code = np.unique(rng.integers(0, 4**16, size=n + n // 8 + 16, dtype=np.int64))
         digits = (rng.permutation(code)[:n, None] >> (2 * np.arange(16))) & 3
         code = np.frombuffer(b"ACGT", "S1")[digits].view("S16").ravel().astype(str)
-        parts.append(
-            rows.with_columns(pl.format("{}-{}", names.SAMPLE, pl.Series(code)).alias(names.BARCODE))
-        )
+        barcode = pl.format("{}-{}", names.SAMPLE, pl.Series(code))
+        parts.append(rows.with_columns(barcode.alias(names.BARCODE)))
     frame = pl.concat(parts)
     # some type 1 dendritic cells, by their finest label, are under type 2 at the coarser levels
     rows = np.flatnonzero((frame[names.LEVEL2] == "cDC1") & (frame[names.ASSAY] == names.CELLS))

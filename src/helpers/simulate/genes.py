@@ -35,9 +35,7 @@ Profiles = dict[str, dict[str, np.ndarray]]  # by assay and finest label
 PROGRAMS = ((1.5, 0.5), (1.2, 0.35), (0.6, 0.06))
 _BASE_SD, _ASSAY_SD = 1.2, 1.1
 _BIOTYPE_SHIFT = {"protein_coding": 0.0, "lncRNA": -2.4, "unknown": -3.0}
-_SILENT = (
-    r"^(OR\d+[A-Z]\d*|KRTAP|TAS2R|VN1R|DEFB\d|IG[HKL]V|IG[HKL]J|TR[ABGD][VJ]|PRAMEF|USP17L|SPATA31|MAGE[ABC])"
-)
+_SILENT = r"^(OR\d+[A-Z]\d*|KRTAP|TAS2R|VN1R|DEFB\d|IG[HKL][VJ]|TR[ABGD][VJ]|PRAMEF|USP17L|SPATA31|MAGE[ABC])"
 # Log shares of the ribosomal and mitochondrial genes within their class vary less than those of other genes.
 _CLASS_SD = 0.7
 LN2 = float(np.log(2.0))
@@ -280,11 +278,9 @@ def factor_scores(seed: int, donor: str, level0: str) -> np.ndarray:
 
 def donor_log(seed: int, donor: str, level0: str) -> np.ndarray:
     """Return a donor's own natural-log change of each gene in one type: factors, and heavy tails of donor and type."""
-    df = PLANTED.tail_df
-    common, own = (
-        generator(seed, "donor", donor, key).standard_t(df, size=study.N_GENES).clip(-TAIL_LIMIT, TAIL_LIMIT)
-        for key in ("", level0)
-    )
+    df, draws = PLANTED.tail_df, (generator(seed, "donor", donor, key) for key in ("", level0))
+    heavy = (draw.standard_t(df, size=study.N_GENES) for draw in draws)
+    common, own = (values.clip(-TAIL_LIMIT, TAIL_LIMIT) for values in heavy)
     single = np.sqrt(PLANTED.donor_shared) * common + np.sqrt(1 - PLANTED.donor_shared) * own
     single *= np.sqrt((df - 2) / df)
     together = factor_scores(seed, donor, level0) @ factor_loadings(seed)
@@ -306,11 +302,8 @@ def ambient_share(seed: int, sample: str, assay: str, donor: str) -> float:
 
 def age_log(effects: pl.DataFrame, assay: str, level0: str, level2: str) -> tuple[np.ndarray, np.ndarray]:
     """Return each gene's planted natural-log change per decade in one finest label of one assay: linear ones, late ones."""
-    mine = effects.filter(
-        pl.col("assay") == assay,
-        pl.col(names.LEVEL0) == level0,
-        pl.col(names.LEVEL2).is_null() | (pl.col(names.LEVEL2) == level2),
-    )
+    fits = pl.col(names.LEVEL2).is_null() | (pl.col(names.LEVEL2) == level2)
+    mine = effects.filter(fits, pl.col("assay") == assay, pl.col(names.LEVEL0) == level0)
     changes = np.zeros((2, study.N_GENES))
     columns = [positions()[gene] for gene in mine[names.GENE]]
     late = (mine["origin"] == "late").to_numpy().astype(int)
