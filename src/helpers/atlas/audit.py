@@ -196,11 +196,8 @@ def _weigh_cells(files: Files) -> Answers:
 
 def _weigh_quality(files: Files) -> Answers:
     cells = _cells(files)
-    genes, molecules, top = (
-        cells[names.N_GENES].median(),
-        cells[names.N_COUNTS].median(),
-        cells[names.PERCENT_MITO].max(),
-    )
+    genes, molecules = (cells[column].median() for column in (names.N_GENES, names.N_COUNTS))
+    top = cells[names.PERCENT_MITO].max()
     yield "genes per cell", f"{genes:,.0f}", abs(genes / study.MEDIAN_GENES - 1) < 0.001
     yield "molecules per cell", f"{molecules:,.0f}", abs(molecules / study.MEDIAN_COUNTS - 1) < 0.001
     yield "mitochondrial", f"up to {top:.1f} %", top < 20

@@ -171,12 +171,10 @@ def _refuse(
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
             cause = f"They look {look}."
     how = "its known size factor" if known else f"the smallest taken for 1 to {MOST_MOLECULES} molecules"
-    found = (
-        f"in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: with {how}, not all are whole"
-    )
+    found = f"in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}"
     shown = f"For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, {data.min():.4g}"
     off = f"(largest residual {residual[row]:.3g})"
-    msg = f"values are not log1p of normalized counts {found}. {shown} {off}. {cause} {REMEDY}"
+    msg = f"values are not log1p of normalized counts {found}: with {how}, not all are whole. {shown} {off}. {cause} {REMEDY}"
     raise CountsError(msg)
 
 

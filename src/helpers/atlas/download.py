@@ -188,11 +188,9 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
         work.fail(f"{api.endpoint} {found}. Check --endpoint.")
     work.commit = commit
     if missing := [name for name in names.RELEASE_FILES if name not in listed]:
-        found = (
-            f"lacks {len(missing)} of the {len(names.RELEASE_FILES)} files of a release: {', '.join(missing)}"
-        )
-        remedy = "Give another repository or revision; nothing was fetched."
-        work.fail(f"{repository} at commit {commit[:12]} {found}. {remedy}")
+        where = f"{repository} at commit {commit[:12]}"
+        found = f"{len(missing)} of the {len(names.RELEASE_FILES)} files of a release: {', '.join(missing)}"
+        work.fail(f"{where} lacks {found}. Give another repository or revision; nothing was fetched.")
     return [_describe(work, listed[name]) for name in names.RELEASE_FILES]
 
 
@@ -263,9 +261,8 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
     # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
     if os.path.lexists(part) and (part.is_symlink() or not part.is_file() or part.stat().st_nlink > 1):
-        return (
-            f"{remote.name}: {part} is a link or no plain file, which a download never writes to. Remove it"
-        )
+        fault = "is a link or no plain file, which a download never writes to. Remove it"
+        return f"{remote.name}: {part} {fault}"
     try:
         part.touch()
         work.advance(part.stat().st_size)

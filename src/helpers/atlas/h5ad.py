@@ -165,9 +165,8 @@ class H5ad(reader.Atlas):
         self.notes += columns.look(typed, barcodes)
         if copies := _says(frame, PRIMARY, ["false"]):
             self.notes.append(f"{copies:,} cells are copies of cells of other data sets ({PRIMARY} is False)")
-        missing = [
-            name for name in columns.TYPES if name in missing or typed[name].null_count() == typed.height
-        ]
+        empty = [name for name in columns.TYPES if typed[name].null_count() == typed.height]
+        missing += [name for name in empty if name not in missing]
         return typed.select(names.BARCODE, pl.exclude(names.BARCODE)), missing
 
     def _read_var(self, file: h5py.File) -> tuple[pl.DataFrame, list[str]]:

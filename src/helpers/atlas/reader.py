@@ -39,9 +39,7 @@ class Atlas:
     var: pl.DataFrame
     missing: list[str]  #: Columns, files and projections that the source does not have.
     notes: list[str]  #: What was made, converted, matched or renamed while the source was opened.
-    species: (
-        str  #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
-    )
+    species: str  #: ``human``, ``mouse`` or ``other``, as stated, else by Ensembl ids, else human.
     simulation: dict[str, Any] | None  #: What the source says of how it was made up; none for real data.
 
     @property

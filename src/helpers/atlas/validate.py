@@ -165,10 +165,8 @@ def require_tables(files: Files) -> None:
     """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing."""
     rows = _run(files, without=("readable", "barcodes"))
     if faults := [f"{check.file}: {found.found}" for check, found in rows if found.status == DAMAGED]:
-        found = (
-            f"{len(faults)} fault(s) make the numbers of this release mean nothing: {'; '.join(faults[:3])}"
-        )
-        msg = f"{found}. `musclebook validate` names all and what to do."
+        found = f"{len(faults)} fault(s) make the numbers of this release mean nothing"
+        msg = f"{found}: {'; '.join(faults[:3])}. `musclebook validate` names all and what to do."
         raise ReleaseError(msg)
 
 

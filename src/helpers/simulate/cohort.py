@@ -99,10 +99,8 @@ list_types = partial(study.read, "twin_types.csv")
 def list_labels() -> pl.DataFrame:
     """Return one row for each finest label and assay it is seen in: parents, lineage, full-size count ``n``."""
     edits = pl.col(names.LEVEL2).replace_strict(_LATER_EDITS, default=0)
-    table = study.hierarchy().with_columns(
-        (pl.col("n_cells_may2023") + edits).alias(names.CELLS),
-        pl.col("n_nuclei_may2023").alias(names.NUCLEI),
-    )
+    numbers = {names.CELLS: pl.col("n_cells_may2023") + edits, names.NUCLEI: pl.col("n_nuclei_may2023")}
+    table = study.hierarchy().with_columns(**numbers)
     table = table.join(list_types().select(names.LEVEL0, "lineage"), on=names.LEVEL0, maintain_order="left")
     index = [*names.LEVELS, "lineage"]
     long = table.unpivot([names.CELLS, names.NUCLEI], index=index, variable_name=names.ASSAY, value_name="n")
@@ -214,7 +212,5 @@ def count_labels(assay: str, *, scale: float, seed: int) -> pl.DataFrame:
     drawn = generator(seed, "multinomial", assay).poisson(expected) + 0.02 * expected
     counts = _round_margins(_fit_margins(drawn, rows, columns), rows, columns)
     i, j = np.nonzero(counts)
-    return pl.concat(
-        [libraries[i].drop("n"), table[j].drop(names.ASSAY, "n"), pl.DataFrame({"n": counts[i, j]})],
-        how="horizontal",
-    )
+    parts = libraries[i].drop("n"), table[j].drop(names.ASSAY, "n"), pl.DataFrame({"n": counts[i, j]})
+    return pl.concat(parts, how="horizontal")

@@ -96,14 +96,10 @@ def list_genes() -> pl.DataFrame:
         .when(pl.col("symbol").str.contains(_RIBOSOMAL)).then(pl.lit("ribo"))
         .when(pl.col("symbol").is_in(STRESS)).then(pl.lit("stress")).otherwise(pl.lit("rest"))
     )  # fmt: skip
-    return kept.select(
-        pl.Series(names.GENE, make_index_unique(pd.Index(kept["symbol"].to_list())).to_list()),
-        pl.col("ensembl_id").alias(names.ENSEMBL),
-        pl.col("symbol").alias(names.SYMBOL),
-        "chromosome",
-        "biotype",
-        kind.alias("kind"),
-    )
+    kept = kept.with_columns(kind=kind)
+    unique = pl.Series(names.GENE, make_index_unique(pd.Index(kept["symbol"].to_list())).to_list())
+    kept = kept.rename({"ensembl_id": names.ENSEMBL, "symbol": names.SYMBOL}).with_columns(unique)
+    return kept.select(names.GENE, names.ENSEMBL, names.SYMBOL, "chromosome", "biotype", "kind")
 
 
 @cache
