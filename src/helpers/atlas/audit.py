@@ -77,18 +77,14 @@ def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = N
     """Weigh each claim of the public card against the files of a release.
 
     A claim about size is not comparable on a part of the atlas; one about values that a simulation drew is not judged
-    on simulated data. `progress` is called with the genes read so far and all genes.
+    on simulated data. `progress` is called with the genes read so far and all genes. No such folder, or a table so
+    damaged that its numbers mean nothing, is a `ReleaseError`.
 
     Returns
     -------
     polars.DataFrame
         A row for each claim: ``claim``, ``card`` (in other words), ``found``, ``verdict`` (holds, does not hold,
         cannot be checked, not comparable, not judged: simulated), ``explanation``.
-
-    Raises
-    ------
-    ReleaseError
-        If there is no such folder, or a table in it is damaged so that its numbers mean nothing.
     """
     files = Files(folder)
     validate.require_tables(files)
@@ -130,7 +126,7 @@ def _weigh_donors(files: Files) -> Answers:
     donors = _donors(files)
     ids, exact = donors[_DONOR].sort().to_list(), donors[names.EXACT_AGE]
     yield "donors", str(len(ids)), len(ids) == 17
-    few = ", ".join(ids[:4]) + " …" * (len(ids) > 4)
+    few = _name(ids[:4]) + " …" * (len(ids) > 4)
     yield "donor names", few, all(one.startswith("Donor_") for one in ids)
 
     bins = donors[_GROUP].unique().sort()
@@ -182,8 +178,8 @@ def _weigh_cells(files: Files) -> Answers:
     yield "stratified split", found, leaked == 0
 
     among = cells.filter((pl.col(names.AGE_BIN) == names.YOUNG) & (pl.col(_ASSAY) == names.CELLS))
-    sexes = (among.filter(pl.col(names.SEX) == sex) for sex in (names.FEMALE, names.MALE))
-    women, men = (held[_DONOR].n_unique() for held in sexes)
+    who = [among[_DONOR].filter(among[names.SEX] == sex) for sex in (names.FEMALE, names.MALE)]
+    women, men = (donors.n_unique() for donors in who)
     yield "sex", f"young donors among cells: {women} women, {men} men", women > 0
 
     index = cells[_DONOR].head(3).to_pandas()
@@ -229,7 +225,7 @@ def _weigh_labels(files: Files) -> Answers:
     found = f"{stem['stem'].mean():.1%} of all; {_name(f'{share:.1%} of {assay}' for assay, share in shares)}"
     yield "stem cells", found, stem["stem"].mean() <= 0.05
     each = cells.group_by(_LABEL).agg(pl.len(), share=(pl.col(_ASSAY) == names.CELLS).mean())
-    single = each.filter((pl.col("share") < 0.001) | (pl.col("share") > 0.999))
+    single = each.filter(~pl.col("share").is_between(0.001, 0.999))
     held = single["len"].sum() / len(cells)
     found = f"{len(single)} of {len(each)} labels occur in one assay only; they hold {held:.0%} of the cells"
     yield "batch", found, single.is_empty()

@@ -75,12 +75,6 @@ class Atlas:
             Columns of `obs` with a value, ``column=value`` for one value of a column, ``column>=8`` for at least so
             many different values, ``cells>=100``, projections, ``counts`` (molecules held or recoverable), ``donors``,
             ``human`` or ``truth``.
-
-        Examples
-        --------
-        >>> from helpers import sources
-        >>> sources.open_atlas("tiny").has("DonorID", "X_scVI"), sources.open_atlas("tiny").has("nonsense")
-        (True, False)
         """
         return all(self._has(name) for name in wanted)
 

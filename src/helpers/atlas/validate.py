@@ -139,18 +139,14 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     """Check every file of a release, the whole expression matrix included, and write nothing.
 
     A release of any size passes: its files must agree with each other; where they differ from the published
-    figures the table says so. `progress` is called with the genes read so far and all genes.
+    figures the table says so. `progress` is called with the genes read so far and all genes. No such folder is a
+    `ReleaseError`.
 
     Returns
     -------
     polars.DataFrame
         A row for each check: ``check``, ``file``, ``status`` (ok, warning or damaged), ``found``, ``expected``,
         ``remedy``.
-
-    Raises
-    ------
-    ReleaseError
-        If there is no such folder.
     """
     files = Files(folder)
     files.read_matrix(progress)
@@ -276,8 +272,7 @@ def _check_rule(sample: pl.DataFrame, *, broken: pl.Expr, show: Sequence[str]) -
 def _check_labels(sample: pl.DataFrame, *, level: str) -> Finding:
     counts = sample[level].value_counts(sort=True)
     strange = counts.filter(~pl.col(level).is_in(study.hierarchy()[level].to_list()))
-    n_strange = int(strange["count"].sum())
-    if not n_strange:
+    if not (n_strange := int(strange["count"].sum())):
         return _good(f"{len(counts)} labels")
     found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {_list(strange[level].to_list())}"
     remedy = "Analyses by label keep them apart; correct the spelling if they are published labels."
@@ -289,19 +284,19 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
     paths = sample.select(names.LEVELS).group_by(names.LEVELS).len()
     known = pl.all_horizontal(*(pl.col(level).is_in(tree[level].to_list()) for level in names.LEVELS))
     breaks = paths.filter(known).join(tree, on=names.LEVELS, how="anti")
-    breaks = breaks.sort("len", *names.LEVELS, descending=[True, False, False, False])
-    if breaks.is_empty():
+    breaks = breaks.sort("len", *names.LEVELS, descending=[True, False, False, False]).rows()
+    if not breaks:
         return _good("no cell breaks the tree")
-    shown = _list([" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks.iter_rows()])
-    found = f"cells that break the tree: {breaks['len'].sum():,}: {shown}"
-    others = sum(row[3] for row in breaks.iter_rows() if row[:3] != ("cDC2", "cDC2", "cDC1"))
+    shown = _list([" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks])
+    found = f"cells that break the tree: {sum(row[3] for row in breaks):,}: {shown}"
+    others = sum(row[3] for row in breaks if row[:3] != ("cDC2", "cDC2", "cDC1"))
     remedy = "Use one level at a time: a cDC1 of level 2 may be a cDC2 of levels 0 and 1."
     return _bad(found) if others > _ISOLATED * len(sample) else _note(found, remedy)
 
 
 def _check_people(sample: pl.DataFrame) -> Finding:
-    donors, other = sample[names.DONOR].unique().sort(), columns.contradicting(sample)
-    strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
+    donors, other = sample[names.DONOR].unique().sort().to_list(), columns.contradicting(sample)
+    strange = [donor for donor in donors if donor not in study.donors()[names.DONOR]]
     if not strange and not other:
         return _good(f"{len(donors)} donors agree")
     found = f"{len(strange)} unknown donors {_list(strange)}; {len(other)} with another age or sex"
@@ -364,30 +359,36 @@ def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
 
 
 def _check_settings(stated: dict[str, Any]) -> Finding:
-    missing, wrong = [step for step in _STEPS if step not in stated], []
-    for step in (step for step in _STEPS if step in stated):
-        held = stated[step] if isinstance(stated[step], dict) else {"params": None}
-        numbers = [held.get(key, []) for key in ("variance", "variance_ratio")]
+    def is_right(held: Any) -> bool:
+        numbers = (
+            [held.get(key, []) for key in ("variance", "variance_ratio")]
+            if isinstance(held, dict)
+            else [None]
+        )
         lists = all(isinstance(one, list) and {*map(type, one)} <= {int, float} for one in numbers)
-        wrong += [step] * (not lists or not isinstance(held.get("params", {}), dict))
-    if wrong:
+        return lists and isinstance(held.get("params", {}), dict)
+
+    if wrong := [step for step in _STEPS if not is_right(stated.get(step, {}))]:
         return _bad(f"settings of the wrong kind under {_list(wrong)}")
-    unknown = _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
-    return unknown if missing else _good("all three")
+    if missing := [step for step in _STEPS if step not in stated]:
+        return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
+    return _good("all three")
 
 
 def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
-    others = [(kind, held) for kind, held in types.items() if kind not in ("float", "double")]
+    others = [
+        (gene, kind) for kind, held in types.items() if kind not in ("float", "double") for gene in held
+    ]
     if others:
-        n_strange, (kind, (first, *_)) = sum(len(held) for _, held in others), others[0]
-        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}"
-        return _bad(f"{found}: {kind}", _NOT_LOG)
+        found = f"{len(others):,} of {len(genes):,} columns are not float32, first {others[0][0]!r}"
+        return _bad(f"{found}: {others[0][1]}", _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
-    found = f"{len(types.get('double', ())):,} columns are float64"
-    wide = _note(found, "Nothing to do: values are the same, the file is larger.")
-    return wide if "double" in types else _good("float32")
+    if "double" in types:
+        found = f"{len(types['double']):,} columns are float64"
+        return _note(found, "Nothing to do: values are the same, the file is larger.")
+    return _good("float32")
 
 
 def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
@@ -410,11 +411,9 @@ def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
 def _check_values(scan: matrix.Scan) -> Iterable[Finding]:
     for place, kind in enumerate(matrix.KINDS):
         counted, rows = scan.found[:, 2 + place], scan.found[:, 5 + place]
-        if counted.any():
-            first = int(np.argmax(counted > 0))
-            where = f"first in row {rows[first]:,}, gene {scan.genes[first]!r}"
-            n_genes = np.count_nonzero(counted)
-            yield _bad(f"{counted.sum():,} {kind} values in {n_genes:,} genes, {where}", _NOT_LOG)
+        if len(genes := np.flatnonzero(counted)):
+            where = f"first in row {rows[genes[0]]:,}, gene {scan.genes[genes[0]]!r}"
+            yield _bad(f"{counted.sum():,} {kind} values in {len(genes):,} genes, {where}", _NOT_LOG)
 
 
 def _check_range(scan: matrix.Scan) -> Finding:
@@ -427,23 +426,22 @@ def _check_range(scan: matrix.Scan) -> Finding:
 
 
 def _check_zeros(scan: matrix.Scan) -> Finding:
-    empty = np.flatnonzero(scan.cell_genes == 0)
-    if len(empty):
+    if len(empty := np.flatnonzero(scan.cell_genes == 0)):
         return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
     return _good(f"{scan.zero_share:.2%} zeros; {int((scan.found[:, 0] == 0).sum()):,} genes in no cell")
 
 
 def _check_normalization(scan: matrix.Scan) -> Finding:
     off = np.abs(scan.cell_sum / matrix.SCALE - 1)
-    wrong = np.flatnonzero(off > 1e-3)
-    if not len(wrong):
+    if not len(wrong := np.flatnonzero(off > 1e-3)):
         return _good(f"true of all {len(off):,} cells")
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
         why = "Size factors were taken over more genes than the release has"
-        found += f"; median off by {np.median(off):.2%}"
-        return _note(found, f"{why}; counts are recovered all the same.")
+        return _note(
+            f"{found}; median off by {np.median(off):.2%}", f"{why}; counts are recovered all the same."
+        )
     return _bad(found, _NOT_LOG)
 
 
