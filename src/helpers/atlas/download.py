@@ -29,7 +29,6 @@ from helpers.errors import DownloadError
 from helpers.facts import study
 
 RECORD = "download.json"
-_LOCK = ".download.lock"
 _ATTEMPTS = 3  # connections without a new byte before a file is given up
 _PAUSE = 0.5  # seconds between two connections
 _STALLED = 30.0  # seconds without a byte that end a connection
@@ -80,6 +79,7 @@ class _Work:
     pace: tuple[float, int] = (0.0, 0)  # start of the window over which speed is measured, bytes before it
 
     def part(self, remote: _Remote) -> Path:
+        # the hash in its name keeps a part from being continued with another version of the file
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
 
     def url(self, name: str) -> str:
@@ -133,9 +133,9 @@ def download(
     revision
         Commit, branch or tag; the newest commit of the main branch if none. The commit is fixed at the start.
     endpoint
-        Address of another hub; the public one if none.
+        Address of another hub.
     token
-        For a repository that is private or gated; anonymous if none. It is sent to the hub alone and kept nowhere.
+        For a repository that is private or gated. It is sent to the hub alone and kept nowhere.
     force
         Replace files of a release's names that are neither the hub's nor what an earlier call fetched.
     progress
@@ -217,7 +217,7 @@ def _describe(work: _Work, listed: Any) -> _Remote:
 @contextmanager
 def _alone(work: _Work) -> Iterator[None]:
     """Keep a second download out of the folder."""
-    path = work.folder / _LOCK
+    path = work.folder / ".download.lock"
     with ExitStack() as held:
         try:
             held.enter_context(filelock.FileLock(path, timeout=0))
@@ -249,8 +249,7 @@ def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
 def _require_space(work: _Work, wanted: list[_Remote]) -> None:
     held = sum(part.lstat().st_size for part in map(work.part, wanted) if part.is_file())
     work.total, free = sum(remote.size for remote in wanted), shutil.disk_usage(work.folder).free
-    needed = work.total - held + _SPARE
-    if wanted and free < needed:
+    if wanted and free < (needed := work.total - held + _SPARE):
         found = f"do not fit: {work.folder} has {budget.to_text(free)} free"
         remedy = "Free some space or give a folder on another disk; nothing was fetched."
         work.fail(f"{len(wanted)} files of {budget.to_text(needed)} {found}. {remedy}")
@@ -258,11 +257,9 @@ def _require_space(work: _Work, wanted: list[_Remote]) -> None:
 
 def _fetch(work: _Work, remote: _Remote) -> str | None:
     """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
-    # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
     if os.path.lexists(part) and (part.is_symlink() or not part.is_file() or part.stat().st_nlink > 1):
-        fault = "is a link or no plain file, which a download never writes to. Remove it"
-        return f"{remote.name}: {part} {fault}"
+        return f"{remote.name}: {part} is a link or no plain file, never written to. Remove it"
     try:
         part.touch()
         work.advance(part.stat().st_size)
@@ -277,8 +274,8 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
         work.fail(_explain(work, error), error)
     except HfHubHTTPError as error:
         status = error.response.status_code
-        what = "is not there (404)" if status == 404 else f"was refused ({status})"
-        return f"{remote.name} {what} at commit {work.commit[:12]}"
+        what = "is not there" if status == 404 else "was refused"
+        return f"{remote.name} {what} ({status}) at commit {work.commit[:12]}"
     except (OfflineModeIsEnabled, _TRANSPORT) as error:
         kept = f"{part.lstat().st_size:,} of {remote.size:,} bytes are kept: run it again to go on."
         work.fail(f"{remote.name}: {_explain(work, error)} {kept}", error)
@@ -344,8 +341,8 @@ def _explain(work: _Work, error: BaseException, revision: str | None = None) -> 
     """Say in words why the hub did not answer with a dataset, and what to do."""
     name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
     if isinstance(error, GatedRepoError):
-        given = "the token given has none"
-        token = given if work.api.token else "--token or HF_TOKEN gives that of an account"
+        anonymous = "--token or HF_TOKEN gives that of an account"
+        token = "the token given has none" if work.api.token else anonymous
         return f"{name} is gated: its owner grants access on its page, and {token}. Ask there, then run it again."
     if isinstance(error, RevisionNotFoundError):
         return f"{name} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."

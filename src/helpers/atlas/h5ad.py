@@ -49,11 +49,10 @@ class H5ad(reader.Atlas):
 
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a map of the file, cells x dimensions float32, or none."""
-        held = self._maps.get(key.casefold())
-        if held is None:
+        if key.casefold() not in self._maps:
             return None
         with self._open() as file:
-            value = anndata.io.read_elem(file["obsm"][held])
+            value = anndata.io.read_elem(file["obsm"][self._maps[key.casefold()]])
             dense = value.toarray() if sp.issparse(value) else np.asarray(value)
             return np.ascontiguousarray(dense, dtype=np.float32)
 
@@ -223,15 +222,14 @@ class H5ad(reader.Atlas):
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
-        found = {}
+        found, known = {}, {name.casefold() for name in names.PROJECTION_FILES}
         for key, node in file.get("obsm", {}).items():
             with suppress(SourceError, TypeError):
                 if node is not None and stored.kind_of(node) and stored.shape_of(node)[0] == self.obs.height:
                     found[key.casefold()] = key
-        known = {name.casefold() for name in names.PROJECTION_FILES}
-        lost = [key for key in file.get("obsm", ()) if key.casefold() in known - set(found)]
-        what = f"is no map of {self.obs.height:,} cells in numbers and is left out"
-        self.notes += [f"obsm/{key} {what}" for key in lost]
+            if key.casefold() in known - set(found):
+                what = f"is no map of {self.obs.height:,} cells in numbers and is left out"
+                self.notes.append(f"obsm/{key} {what}")
         return found
 
 
@@ -243,9 +241,8 @@ def _genes_of(values: str, file: h5py.File) -> h5py.Group:
 def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
     """Return what the first place that says something of the organism says."""
     for name in columns.ORGANISM_COLUMNS:
-        said = set(columns.as_labels(obs[name]).drop_nulls()) if name in obs.columns else set()
-        said |= {_unstructured(file, name)} - {None}
-        if said:
+        said = set(columns.as_labels(obs[name])) if name in obs.columns else set()
+        if said := (said | {_unstructured(file, name)}) - {None}:
             return said
     return set()
 
@@ -291,8 +288,8 @@ def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
 def _read_simulation(file: h5py.File, obs: pl.DataFrame) -> dict[str, Any] | None:
     """Return what a file made from a simulated release says of itself, in any of the places that may survive."""
     said = file.attrs.get(names.SIMULATION, _unstructured(file, names.SIMULATION))
-    if said is None:
-        return {} if _says(obs, names.SIMULATED, ["true", "1"]) else None
+    if said is None and not _says(obs, names.SIMULATED, ["true", "1"]):
+        return None
     with suppress(ValueError):
-        return matrix.parse_object(said)
+        return matrix.parse_object(said or "{}")
     return {}

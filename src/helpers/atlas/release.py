@@ -55,8 +55,7 @@ class Release(reader.Atlas):
     @cached_property
     def key(self) -> str:
         """Hash of what the files hold that a converted copy is made from."""
-        made_from = [*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()]
-        there = [name for name in made_from if (self.path / name).is_file()]
+        there = [name for name in names.RELEASE_FILES[:7] if (self.path / name).is_file()]  # the tables
         return files.digest_text(repr([(name, files.fingerprint(self.path / name)) for name in there]))
 
     def _projection(self, key: str) -> np.ndarray | None:
@@ -88,14 +87,12 @@ class Release(reader.Atlas):
         if not len(chosen):
             return 0
         probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
-        table = self.expression.read(self.columns[probe])
-        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns) / len(probe)
-        total = seen * len(chosen)
-        stated = self.obs[names.N_GENES]
+        table, stated = self.expression.read(self.columns[probe]), self.obs[names.N_GENES]
+        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns)
+        total = seen / len(probe) * len(chosen)
         if places is None and not stated.null_count():
             total = max(stated.sum(), total)
-        cells = self.obs.height if rows is None else len(rows)
-        return int(total * cells / max(self.obs.height, 1))
+        return int(total if rows is None else total * len(rows) / max(self.obs.height, 1))
 
     def read_csr(self, rows: Chosen, places: Chosen, *, budget: str | int) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""

@@ -64,8 +64,8 @@ def shape_of(node: Node) -> tuple[int, int]:
 def sample(node: Node) -> np.ndarray:
     """Return values from the start, the middle and the end."""
     dense = isinstance(node, h5py.Dataset)
-    held, part = node if dense else node["data"], SAMPLED // 3
-    part = max(1, part // max(node.shape[1], 1)) if dense else part
+    held = node if dense else node["data"]
+    part = max(1, SAMPLED // 3 // max(node.shape[1] if dense else 1, 1))
     starts = sorted({0, max(0, held.shape[0] // 2), max(0, held.shape[0] - part)})
     return np.concatenate([held[start : start + part].ravel() for start in starts])
 
