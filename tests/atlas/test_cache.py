@@ -42,7 +42,7 @@ def test_a_changed_release_is_converted_anew_and_the_old_copy_goes(folder, micro
     assert new != old
 
 
-@pytest.mark.parametrize("damage", ["cut", "no mark", "other key", "no counts", "short data"])
+@pytest.mark.parametrize("damage", ["cut", "other key", "no counts", "short data"])
 def test_a_damaged_copy_is_not_used(folder, micro, damage):
     release.Release(folder).to_anndata()
     (copy,) = folder.glob("*.h5ad")
@@ -50,14 +50,12 @@ def test_a_damaged_copy_is_not_used(folder, micro, damage):
         copy.write_bytes(copy.read_bytes()[:-5000])
     else:
         with h5py.File(copy, "a") as file:
-            short = file["X/data"][:-1]
-            change = {
-                "no mark": lambda: file.attrs.pop(stored.KEY),
-                "other key": lambda: file.attrs.update({stored.KEY: "1:other"}),
-                "no counts": lambda: file.pop("layers/counts"),
-                "short data": lambda: (file.pop("X/data"), file.create_dataset("X/data", data=short)),
-            }
-            change[damage]()
+            file.attrs[stored.KEY] = "1:other" if damage == "other key" else file.attrs[stored.KEY]
+            if damage == "no counts":
+                del file["layers/counts"]
+            if damage == "short data":
+                file.move("X/data", "X/longer")
+                file["X/data"] = file["X/longer"][:-1]
     assert stored.find_copy(folder, release.Release(folder).key) is None
     assert_same(release.Release(folder).to_anndata(), micro)
     assert stored.find_copy(folder, release.Release(folder).key) == copy
