@@ -120,9 +120,11 @@ class Atlas:
             raise TableError(msg)
         return self._projection(key)
 
-    def truth(self, table: str) -> pl.DataFrame | None:  # noqa: ARG002
+    def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted in a simulated release, such as ``age_expression``; none for real data."""
-        return None
+        path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
+        with matrix.reading(path):
+            return pl.read_parquet(path, glob=False) if self.simulated and path.is_file() else None
 
     def unstructured(self) -> dict[str, Any]:
         """Return the settings that came with the maps, or nothing."""
@@ -221,8 +223,8 @@ class Atlas:
         if cells is None:
             return None
         try:
-            whole = isinstance(cells, pl.Expr)
-            mask = self.obs.select(cells).to_series() if whole else pl.Series(np.asarray(cells))
+            is_rule = isinstance(cells, pl.Expr)
+            mask = self.obs.select(cells).to_series() if is_rule else pl.Series(np.asarray(cells))
         except pl.exceptions.PolarsError as problem:
             msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(self.obs.columns)}."
             raise TableError(msg) from problem
@@ -274,8 +276,7 @@ class Atlas:
         self, data: sp.csr_matrix, rows: Chosen, places: Chosen, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return counts: those that the source holds, else recovered from whole cells."""
-        held = self.read_counts(rows, places)
-        if held is not None:
+        if (held := self.read_counts(rows, places)) is not None:
             return held
         cells = self.obs if rows is None else self.obs[rows]
         known = {"barcodes": cells[names.BARCODE].to_list()}
@@ -293,8 +294,7 @@ class Atlas:
     def _find_genes(self, genes: Sequence[str]) -> np.ndarray:
         """Return the places of genes, each once, in the order asked for."""
         wanted = [genes] if isinstance(genes, str) else list(genes)
-        unknown = [gene for gene in wanted if gene not in self._places]
-        if unknown:
+        if unknown := [gene for gene in wanted if gene not in self._places]:
             near = {gene: ", ".join(columns.nearest(gene, self._places)) or "none" for gene in unknown[:5]}
             shown = ", ".join(f"{gene!r} (nearest: {known})" for gene, known in near.items())
             found = f"{len(unknown):,} of {len(wanted):,} genes are not in {self.name}: {shown}"
@@ -306,11 +306,12 @@ class Atlas:
     def _places(self) -> dict[str, int]:
         """Every name of a gene with its place: names as in `var` first, then symbols, then Ensembl ids."""
         place: dict[str, int] = {}
-        # the last word counts, and of one column the first gene
-        for key in (names.ENSEMBL, names.SYMBOL, names.GENE):
-            genes = self.var[key].to_list()
-            place |= dict(zip(genes[::-1], range(len(genes) - 1, -1, -1), strict=True))
-        place.pop(None, None)
+        for key in (
+            names.ENSEMBL,
+            names.SYMBOL,
+            names.GENE,
+        ):  # the last word counts, and of one column the first gene
+            place |= dict(reversed([(gene, at) for at, gene in enumerate(self.var[key]) if gene is not None]))
         return place
 
 

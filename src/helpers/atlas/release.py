@@ -76,11 +76,6 @@ class Release(reader.Atlas):
         path = self.path / names.UNSTRUCTURED_FILE
         return _read_json(path) if path.is_file() else {}
 
-    def truth(self, table: str) -> pl.DataFrame | None:
-        """Return a table of what was planted, or none where nothing was."""
-        path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
-        return _read_table(path) if self.simulated and path.is_file() else None
-
     def estimate_values(self, rows: Chosen, places: Chosen) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
         chosen = np.arange(len(self.columns)) if places is None else places
@@ -142,10 +137,10 @@ class Release(reader.Atlas):
     def _read_obs(self, held: pl.Series | None) -> tuple[pl.DataFrame, list[str]]:
         """Return the table of cells and what it lacks; match the rows of the expression, if it has barcodes (`held`)."""
         frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
-        barcodes = None
-        if index is not None:
-            column = frame.drop_in_place(index)
-            barcodes = None if column.null_count() or column.dtype.is_numeric() else column.cast(pl.String)
+        barcodes = None if index is None else frame.drop_in_place(index)
+        if barcodes is not None:
+            numbers = barcodes.null_count() or barcodes.dtype.is_numeric()
+            barcodes = None if numbers else barcodes.cast(pl.String)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
         given = typed[names.DONOR].drop_nulls()
         nobody = [one for one in given.unique() if not names.is_somebody(one)]
@@ -198,12 +193,13 @@ class Release(reader.Atlas):
         """Return a table with as many rows as the expression has cells or genes, and the name of its index column."""
         with matrix.reading(self.path / file):
             footer = pq.read_metadata(self.path / file)
-        if footer.num_rows != wanted:
-            found = f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}"
-            msg = f"{found}. {MIXED} {self.path}: fetch it again."
-            raise ReleaseError(msg)
-        index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
-        return _read_table(self.path / file), index
+            if footer.num_rows != wanted:
+                found = f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}"
+                msg = f"{found}. {MIXED} {self.path}: fetch it again."
+                raise ReleaseError(msg)
+            index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
+            table = pl.read_parquet(self.path / file, glob=False)
+            return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String)), index
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
@@ -241,12 +237,6 @@ def match_genes(
     found = f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}"
     msg = f"{found}: {'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
     raise ReleaseError(msg)
-
-
-def _read_table(path: Path) -> pl.DataFrame:
-    with matrix.reading(path):
-        table = pl.read_parquet(path, glob=False)
-        return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
