@@ -40,65 +40,45 @@ def test_a_plain_release_is_read_as_written(folder, micro):
     assert names.UMAP not in atlas.missing
 
 
-def put_cells(change):
-    return lambda folder, micro: change(micro.obs).to_parquet(folder / names.SAMPLE_FILE)
-
-
-def put_genes(change):
-    return lambda folder, micro: change(micro.var).to_parquet(folder / names.FEATURE_FILE)
-
-
-def put_values(change):
-    """Change the table of expression, with barcodes as its index, to one of pandas or polars."""
-
-    def write(folder, micro):
-        frame, path = (
-            change(pd.DataFrame(micro.x, micro.barcodes, micro.genes)),
-            folder / names.EXPRESSION_FILE,
-        )
-        frame.write_parquet(path) if isinstance(frame, pl.DataFrame) else frame.to_parquet(path)
-
-    return write
-
-
-def put_map(change):
-    def write(folder, micro):
-        table = change(pd.DataFrame(micro.umap, micro.barcodes, ["UMAP1", "UMAP2"]))
-        table.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
-
-    return write
+def put(folder, micro, what, change):
+    """Change a table of the release, barcodes or genes as its index, to one of pandas or polars."""
+    file, table = {
+        "obs": (names.SAMPLE_FILE, micro.obs),
+        "var": (names.FEATURE_FILE, micro.var),
+        "x": (names.EXPRESSION_FILE, pd.DataFrame(micro.x, micro.barcodes, micro.genes)),
+        "umap": (names.PROJECTION_FILES[names.UMAP], pd.DataFrame(micro.umap, micro.barcodes, ["UMAP1", "UMAP2"])),
+    }[what]  # fmt: skip
+    table = change(table)
+    (table.write_parquet if isinstance(table, pl.DataFrame) else table.to_parquet)(folder / file)
 
 
 def bare(frame):
     return pl.from_pandas(frame.reset_index(drop=True))
 
 
-def indexed(name):
-    return put_values(lambda frame: pl.from_pandas(frame.iloc[::-1].reset_index(names=name)))
+def reverse(frame):
+    return frame.iloc[::-1]
 
 
-def without_barcodes(folder, micro):
-    put_cells(lambda f: f.reset_index(drop=True))(folder, micro)
-    put_values(lambda f: f)(folder, micro)
-
-
-WAYS = {  # the same release, written otherwise, and what is noted
-    "barcodes in the expression, its rows reversed": (indexed(names.INDEX_COLUMN), "aligned by barcode"),
-    "barcodes in the expression under a name": (indexed("barcode"), "aligned by barcode"),
-    "a phantom index of row numbers": (put_values(lambda f: bare(f).with_row_index(names.INDEX_COLUMN)), ""),
-    "cells with an index of a name": (put_cells(lambda f: f.rename_axis("barcode")), ""),
-    "barcodes in the expression alone": (without_barcodes, "has no barcodes: they are those of"),
-    "a map in another order": (put_map(lambda f: f.iloc[::-1]), ""),
-    "genes in another order": (put_genes(lambda f: f.iloc[::-1]), "aligned by __index_level_0__"),
-    "genes in another order by id": (put_genes(lambda f: f.iloc[::-1].set_index(names.ENSEMBL)), "aligned by gene_ids"),
-    "genes in another order by number": (put_genes(lambda f: f.iloc[::-1].reset_index(drop=True)), "aligned by gene_ids"),
+WAYS = {  # the same release, written otherwise: table, change, what is noted
+    "barcodes in the expression, its rows reversed": ("x", lambda f: pl.from_pandas(reverse(f).reset_index(names=names.INDEX_COLUMN)), "aligned by barcode"),
+    "barcodes in the expression under a name": ("x", lambda f: pl.from_pandas(reverse(f).reset_index(names="barcode")), "aligned by barcode"),
+    "a phantom index of row numbers": ("x", lambda f: bare(f).with_row_index(names.INDEX_COLUMN), ""),
+    "cells with an index of a name": ("obs", lambda f: f.rename_axis("barcode"), ""),
+    "barcodes in the expression alone": ("obs", lambda f: f.reset_index(drop=True), "has no barcodes: they are those of"),
+    "a map in another order": ("umap", reverse, ""),
+    "genes in another order": ("var", reverse, "aligned by __index_level_0__"),
+    "genes in another order by id": ("var", lambda f: reverse(f).set_index(names.ENSEMBL), "aligned by gene_ids"),
+    "genes in another order by number": ("var", lambda f: reverse(f).reset_index(drop=True), "aligned by gene_ids"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_release_written_another_way_is_the_same(folder, micro, way):
-    change, noted = WAYS[way]
-    change(folder, micro)
+    what, change, noted = WAYS[way]
+    if "alone" in way:
+        put(folder, micro, "x", lambda f: f)
+    put(folder, micro, what, change)
     atlas = release.Release(folder)
     assert_same(atlas, micro)
     assert atlas.var[names.N_CELLS].to_list() == list(micro.var[names.N_CELLS])
@@ -137,7 +117,7 @@ def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
 @pytest.mark.parametrize("dtype", ["float64", "int32"])
 def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     values = micro.counts if dtype == "int32" else micro.x
-    put_values(lambda _: pd.DataFrame(values.astype(dtype), columns=micro.genes))(folder, micro)
+    put(folder, micro, "x", lambda _: pd.DataFrame(values.astype(dtype), columns=micro.genes))
     atlas = release.Release(folder)
     assert any("12 expression columns are not float32" in note for note in atlas.notes)
     adata = atlas.to_anndata()
@@ -160,34 +140,36 @@ def strange(frame):
     return frame.set_axis(["strange", *frame.index[1:]])
 
 
-def holed(bad):
-    def change(frame):
-        frame.loc[frame.index[5], "TP53"] = bad
-        return frame.reset_index(drop=True)
-
-    return change
+def holed(frame, bad=np.nan):
+    frame.loc[frame.index[5], "TP53"] = bad
+    return frame.reset_index(drop=True)
 
 
 REFUSED = {
-    "row numbers in another order": (put_values(lambda f: bare(f).with_row_index(names.INDEX_COLUMN).reverse()), "not the row numbers"),
-    "other barcodes": (put_values(strange), r"expression\.parquet lacks 1 of the 40 barcodes.*first 'lib"),
-    "wrong types, all at once": (put_cells(lambda f: f.assign(n_genes="many", n_counts="few")), r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"),
-    "cells of two releases": (put_cells(lambda f: f.iloc[:-3]), r"37 rows, .* has 40.*mixed"),
-    "a map of fewer cells": (put_map(lambda f: f.iloc[:30]), r"30 rows, .* has 40"),
-    "a map of other cells": (put_map(strange), "X_umap.parquet lacks 1 of the 40 barcodes"),
-    "other genes": (put_genes(lambda f: f.assign(SYMBOL="x", gene_ids="y").reset_index(drop=True)), "does not name the genes.*MYH7"),
-    "fewer genes": (put_genes(lambda f: f.iloc[:-1]), r"11 genes, .* has 12"),
-    "texts": (put_values(lambda f: f.astype({"MYH7": str, "TTN": str})), "2 gene columns are not numbers, first MYH7"),
-    "NaN": (put_values(holed(np.nan)), "gene TP53 is .* in row 5"),
-    "infinite": (put_values(holed(np.inf)), "gene TP53 is .* in row 5"),
-    "a null of Parquet, not a NaN": (put_values(lambda f: pl.from_pandas(holed(np.nan)(f), nan_to_null=True)), "gene TP53 is .* in row 5"),
-    "a missing file": (lambda f, _: (f / names.EXPRESSION_FILE).rename(f / "skeletal_muscle_10x_expresion.parquet"), r"is not a release: it lacks .*\(is \S+_expresion.parquet it\?\)"),
+    "row numbers in another order": ("x", lambda f: bare(f).with_row_index(names.INDEX_COLUMN).reverse(), "not the row numbers"),
+    "other barcodes": ("x", strange, r"expression\.parquet lacks 1 of the 40 barcodes.*first 'lib"),
+    "wrong types, all at once": ("obs", lambda f: f.assign(n_genes="many", n_counts="few"), r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"),
+    "cells of two releases": ("obs", lambda f: f.iloc[:-3], r"37 rows, .* has 40.*mixed"),
+    "a map of fewer cells": ("umap", lambda f: f.iloc[:30], r"30 rows, .* has 40"),
+    "a map of other cells": ("umap", strange, "X_umap.parquet lacks 1 of the 40 barcodes"),
+    "other genes": ("var", lambda f: f.assign(SYMBOL="x", gene_ids="y").reset_index(drop=True), "does not name the genes.*MYH7"),
+    "fewer genes": ("var", lambda f: f.iloc[:-1], r"11 genes, .* has 12"),
+    "texts": ("x", lambda f: f.astype({"MYH7": str, "TTN": str}), "2 gene columns are not numbers, first MYH7"),
+    "NaN": ("x", holed, "gene TP53 is .* in row 5"),
+    "infinite": ("x", lambda f: holed(f, np.inf), "gene TP53 is .* in row 5"),
+    "a null of Parquet, not a NaN": ("x", lambda f: pl.from_pandas(holed(f), nan_to_null=True), "gene TP53 is .* in row 5"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_read_rightly_is_refused_in_words(folder, micro, name):
-    change, said = REFUSED[name]
-    change(folder, micro)
+    what, change, said = REFUSED[name]
+    put(folder, micro, what, change)
     with pytest.raises(ReleaseError, match=said):
         release.Release(folder).to_anndata()
+
+
+def test_a_missing_file_is_answered_with_the_nearest_name(folder):
+    (folder / names.EXPRESSION_FILE).rename(folder / "skeletal_muscle_10x_expresion.parquet")
+    with pytest.raises(ReleaseError, match=r"is not a release: it lacks .*\(is \S+_expresion.parquet it\?\)"):
+        release.Release(folder)
