@@ -66,15 +66,6 @@ def test_no_folder_is_refused_and_an_empty_one_misses_twelve_files(tmp_path):
     assert set(report["found"]) == {"missing"}
 
 
-def test_texts_on_which_no_number_rests_are_warned_of_only(copy):
-    (copy / names.README_FILE).unlink()
-    (copy / names.LICENSE_FILE).write_bytes(b"\xff")
-    report = validate.validate(copy)
-    assert damaged(report).is_empty()
-    told = report.filter(pl.col("status") == "warning", pl.col("remedy").str.contains("Nothing rests on it"))
-    assert told["file"].to_list() == list(TEXTS_FOR_READERS)
-
-
 JSON = {  # file, text, words of the row
     "deeper than Python": (names.VALIDATION_FILE, "[" * 200_000 + "]" * 200_000, "recursion|nested"),
     "a list": (names.STRUCTURE_FILE, "[1]", "holds a list, not an object"),

@@ -20,7 +20,6 @@ from helpers.atlas.matrix import Chosen
 from helpers.errors import SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
-TARGET = 1e4  # molecules a cell is scaled to before the log, where only counts are held
 PRIMARY = "is_primary_data"
 
 
@@ -76,7 +75,9 @@ class H5ad(reader.Atlas):
                 return held
             held = stored.read_csr(file[self._values], rows)
         totals = np.asarray(held.sum(axis=1)).ravel()
-        factors = np.divide(TARGET, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0)
+        factors = np.divide(
+            matrix.SCALE, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0
+        )
         held.data = np.log1p(held.data * np.repeat(factors, np.diff(held.indptr))).astype(np.float32)
         return held if places is None else held[:, places].tocsr()
 

@@ -306,11 +306,8 @@ class Atlas:
     def _places(self) -> dict[str, int]:
         """Every name of a gene with its place: names as in `var` first, then symbols, then Ensembl ids."""
         place: dict[str, int] = {}
-        for key in (
-            names.ENSEMBL,
-            names.SYMBOL,
-            names.GENE,
-        ):  # the last word counts, and of one column the first gene
+        # the last word counts, and of one column the first gene
+        for key in (names.ENSEMBL, names.SYMBOL, names.GENE):
             place |= dict(reversed([(gene, at) for at, gene in enumerate(self.var[key]) if gene is not None]))
         return place
 

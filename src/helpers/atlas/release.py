@@ -94,11 +94,9 @@ class Release(reader.Atlas):
         if self.rows is not None:
             rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
-
-        def label(j: int) -> str:
-            return self._labels[chosen[j]]
-
-        return self.expression.read_csr(chosen, rows=rows, labels=label, budget=budget)
+        return self.expression.read_csr(
+            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
+        )
 
     def _require_files(self) -> None:
         needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
