@@ -9,7 +9,7 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cells, cohort, genes, matrix
+from helpers.simulate import cells, cohort, genes
 from helpers.simulate.cohort import LATE_TYPE, PLANTED, SILENT
 
 SEED = 11
@@ -31,7 +31,7 @@ def test_a_test_over_donors_finds_what_is_planted_and_keeps_its_level_on_average
     frame = cells.make_cells(scale=0.33, seed=SEED).filter(
         (pl.col(cells.TRUE2) == "MuSC") & (pl.col(names.ASSAY) == names.CELLS) & ~pl.col("doublet")
     )
-    counts = matrix.draw_counts(frame, means, planted, seed=SEED)
+    counts = cells.draw_counts(frame, means, planted, seed=SEED)
     people = frame.select(names.DONOR, names.EXACT_AGE, names.CHEMISTRY).unique(maintain_order=True)
     member = (frame[names.DONOR].to_numpy() == people[names.DONOR].to_numpy()[:, None]).astype(int)
     sums = counts.T.dot(member.T).T

@@ -8,7 +8,7 @@ import pytest
 
 from helpers import names
 from helpers.errors import ParameterError, StorageError
-from helpers.simulate import cells, genes, matrix, release
+from helpers.simulate import cells, genes, release
 
 COLUMNS = {
     "age_expression": ["assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin"],
@@ -45,9 +45,8 @@ def test_what_is_made_does_not_depend_on_the_number_of_threads(monkeypatch):
     changes = genes.list_age_effects(means, seed=9)
     made = []
     for threads in (1, 3):
-        monkeypatch.setattr(matrix, "THREADS", threads)
         monkeypatch.setattr(cells, "THREADS", threads)
-        counts = matrix.draw_counts(frame, means, changes, seed=9)
+        counts = cells.draw_counts(frame, means, changes, seed=9)
         scores, *_ = cells.fit_pca(counts.astype(np.float32), seed=9)
         made.append(counts.data.tobytes() + counts.indices.tobytes() + scores.tobytes())
     assert made[0] == made[1]

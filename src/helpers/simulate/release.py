@@ -18,7 +18,7 @@ from anndata import AnnData
 from helpers import files, names
 from helpers.errors import ParameterError
 from helpers.facts import study
-from helpers.simulate import cells, cohort, genes, matrix
+from helpers.simulate import cells, cohort, genes
 from helpers.simulate.cohort import DECADE, LATE_TYPE, PLANTED, SILENT
 
 KIND = "simulated release"
@@ -64,12 +64,12 @@ def simulate(*, scale: float = 0.08, seed: int = 1) -> Simulation:
     means = {assay: genes.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
     age_effects = genes.list_age_effects(means, seed=seed)
     frame = cells.make_cells(scale=scale, seed=seed)
-    counts = matrix.draw_counts(frame, means, age_effects, seed=seed)
+    counts = cells.draw_counts(frame, means, age_effects, seed=seed)
     scored = cells.score_doublets(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
     frame = frame.with_columns(pl.Series(names.DOUBLET_SCORE, scored))
     total = np.asarray(counts.sum(axis=1)).ravel()
     values = np.empty(counts.nnz, np.float32)
-    matrix.log_normalize(counts.indptr, counts.data, total, values)
+    cells.log_normalize(counts.indptr, counts.data, total, values)
     x = sp.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
     scores, variance, ratio = cells.fit_pca(x, seed=seed)
     latent = cells.make_latent(frame, seed=seed)
