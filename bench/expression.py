@@ -205,9 +205,7 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=5, help="simulated atlases")
     parser.add_argument("--first", type=int, default=11, help="first seed; those below tuned the twin")
-    parser.add_argument(
-        "--scale", type=float, default=release.DEFAULT_SCALE, help="share of the release's cells"
-    )
+    parser.add_argument("--scale", type=float, default=0.08, help="share of the release's cells")
     parser.add_argument("--age-as", default="exact", choices=["exact", "midpoint", "bin"])
     parser.add_argument("--nulls", type=int, default=50, help="permutations of the stem cells; 0 for none")
     parser.add_argument("--counts", type=Path, help="real counts, genes x people, for a null that is no twin")

@@ -6,9 +6,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from helpers import names, sources
+from helpers import files, names, sources
 
 sys.path.insert(0, str(Path(__file__).parent))  # what several folders of tests share
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch) -> Path:
+    """Keep locks, simulated releases and converted files of a test away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv(files.CACHE_VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

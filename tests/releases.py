@@ -1,6 +1,8 @@
 """A small release that follows the card, made without the simulator: 17 donors, some labels, 220 genes."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,30 +21,55 @@ LABELS = (  # (level 0, level 1, level 2, assay)
 )
 
 
-def write_small_release(folder, *, n_cells=680, n_genes=220, seed=5, barcodes_in_expression=False):
-    """Write a release of `n_cells`, its 17 donors in turn, every number consistent."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    obs, kinds = _cells(rng, n_cells)
-    var = _genes(n_genes)
-    raw = rng.poisson(rng.gamma(0.15, 4.0, n_genes) * np.where(rng.random((7, n_genes)) < 0.3, 4, 0.4)[kinds])
-    raw[np.arange(n_cells), rng.integers(0, n_genes, n_cells)] = 1  # every cell has one single molecule
-    x = np.log1p(raw / raw.sum(1, keepdims=True) * 1e4).astype(np.float32)
-    obs["n_counts"], obs["n_genes"] = raw.sum(1).astype(np.float32), (raw > 0).sum(1)
-    var["n_cells"] = (raw > 0).sum(0)
-    var["gene_ids"] = var.index
-    expression = pd.DataFrame(x, index=obs.index, columns=var.index)
-    if not barcodes_in_expression:
-        expression = expression.reset_index(drop=True)
-    expression.to_parquet(folder / names.EXPRESSION_FILE, row_group_size=n_cells)
-    obs[list(names.SAMPLE_COLUMNS)].to_parquet(folder / names.SAMPLE_FILE)
-    var[list(names.FEATURE_COLUMNS)].to_parquet(folder / names.FEATURE_FILE)
-    for key, file in names.PROJECTION_FILES.items():
-        columns = names.PROJECTION_COLUMNS[key]
-        places = rng.normal(0, 5, (7, len(columns)))[kinds] + rng.normal(0, 1, (n_cells, len(columns)))
-        pd.DataFrame(places.astype(np.float32), index=obs.index, columns=columns).to_parquet(folder / file)
-    _texts(folder, obs, x)
-    return folder
+@dataclass
+class Small:
+    """Cells of the 17 donors in turn, every number consistent; `counts` and `x` are what a reader must find."""
+
+    n_cells: int = 680
+    n_genes: int = 220
+    seed: int = 5
+    genes: list[str] | None = None  # in place of so many of the study
+
+    def __post_init__(self):
+        rng = np.random.default_rng(self.seed)
+        self.obs, kinds = _cells(rng, self.n_cells)
+        self.var = _genes(self.n_genes) if self.genes is None else _named(self.genes)
+        self.genes, self.barcodes, n = list(self.var.index), list(self.obs.index), len(self.var)
+        raw = rng.poisson(rng.gamma(0.15, 4.0, n) * np.where(rng.random((7, n)) < 0.3, 4, 0.4)[kinds])
+        raw[np.arange(self.n_cells), rng.integers(0, n, self.n_cells)] = 1  # a single molecule in every cell
+        self.counts, totals = raw, raw.sum(1)
+        self.x = np.log1p(raw / totals[:, None] * 1e4).astype(np.float32)
+        self.obs[names.N_COUNTS], self.obs[names.N_GENES] = totals.astype(np.float32), (raw > 0).sum(1)
+        self.obs = self.obs[list(names.SAMPLE_COLUMNS)]
+        self.var[names.N_CELLS], self.var[names.GENE_IDS] = (raw > 0).sum(0), self.var.index
+        self.maps = {}
+        for key, columns in names.PROJECTION_COLUMNS.items():
+            shape = len(self.obs), len(columns)
+            places = rng.normal(0, 5, (7, shape[1]))[kinds] + rng.normal(0, 1, shape)
+            self.maps[key] = places.astype(np.float32)
+
+    @property
+    def umap(self):
+        return self.maps[names.UMAP]
+
+    def write(self, folder, *, barcodes_in_expression=False):
+        """Write the way the release was written: pandas, nameless index, expression without barcodes."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        index = self.barcodes if barcodes_in_expression else None
+        expression = pd.DataFrame(self.x, index=index, columns=self.genes)
+        expression.to_parquet(folder / names.EXPRESSION_FILE, row_group_size=self.n_cells)
+        self.obs.to_parquet(folder / names.SAMPLE_FILE)
+        self.var.to_parquet(folder / names.FEATURE_FILE)
+        for key, file in names.PROJECTION_FILES.items():
+            table = pd.DataFrame(self.maps[key], index=self.barcodes, columns=names.PROJECTION_COLUMNS[key])
+            table.to_parquet(folder / file)
+        _texts(folder, self.obs, self.x)
+        return folder
+
+
+def write_small_release(folder, *, barcodes_in_expression=False, **size):
+    return Small(**size).write(folder, barcodes_in_expression=barcodes_in_expression)
 
 
 def _cells(rng, n_cells):
@@ -53,13 +80,9 @@ def _cells(rng, n_cells):
         [rng.choice([k for k, label in enumerate(LABELS) if label[3] in (None, a)]) for a in assay]
     )
     obs = pd.DataFrame(index=[f"lib{d:02d}-{i:016d}" for i, d in enumerate(at)])
-    for column, source in (
-        ("DonorID", "DonorID"),
-        ("Age_group", "Age_group_5y"),
-        ("Age_bin", "Age_bin"),
-        ("Sex", "Sex"),
-    ):
-        obs[column] = donors[source].to_numpy()[at]
+    for column in (names.DONOR, names.AGE_BIN, names.SEX):
+        obs[column] = donors[column].to_numpy()[at]
+    obs[names.AGE_GROUP] = donors["Age_group_5y"].to_numpy()[at]
     obs["SampleID"] = [f"lib{d:02d}" for d in at]
     obs["batch"] = assay
     obs["10X_version"] = "3'v3"
@@ -77,10 +100,12 @@ def _genes(n_genes):
     first = genes[genes.symbol.isin(wanted)]
     rest = genes[~genes.symbol.isin(wanted)].iloc[:: len(genes) // n_genes]
     chosen = pd.concat([first, rest]).iloc[:n_genes]
-    return pd.DataFrame(
-        {"ENSEMBL": chosen.ensembl_id.to_numpy(), "SYMBOL": chosen.symbol.to_numpy()},
-        index=chosen.symbol.to_numpy(),
-    )
+    return _named(chosen.symbol.to_list(), chosen.ensembl_id.to_list())
+
+
+def _named(symbols, ids=None):
+    ids = [f"ENSG{i:011d}" for i in range(len(symbols))] if ids is None else ids
+    return pd.DataFrame({names.ENSEMBL: ids, names.SYMBOL: symbols}, index=symbols)
 
 
 def _texts(folder, obs, x):

@@ -5,10 +5,7 @@ import pytest
 from helpers import names, sources
 from helpers.errors import ReleaseError, SourceError
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

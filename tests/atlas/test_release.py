@@ -30,6 +30,7 @@ def assert_same(atlas, micro):
 
 
 def test_a_plain_release_is_read_as_written(folder, micro):
+    (folder / names.PROJECTION_FILES[names.PCA]).unlink()
     atlas = release.Release(folder)
     assert_same(atlas, micro)
     assert not atlas.simulated
@@ -39,25 +40,49 @@ def test_a_plain_release_is_read_as_written(folder, micro):
     assert names.UMAP not in atlas.missing
 
 
-@pytest.mark.parametrize("index", [names.INDEX_COLUMN, "barcode", "index"])
-def test_barcodes_in_the_expression_align_its_rows(folder, micro, index):
-    order = np.random.default_rng(0).permutation(micro.n_cells)
-    frame = pl.DataFrame(micro.x[order], schema=micro.genes)
-    frame = frame.insert_column(0, pl.Series(index, [micro.barcodes[i] for i in order]))
-    atlas = release.Release(micro.write_expression(folder, frame))
+def put(folder, micro, what, change):
+    """Change a table of the release, barcodes or genes as its index, to one of pandas or polars."""
+    file, table = {
+        "obs": (names.SAMPLE_FILE, micro.obs),
+        "var": (names.FEATURE_FILE, micro.var),
+        "x": (names.EXPRESSION_FILE, pd.DataFrame(micro.x, micro.barcodes, micro.genes)),
+        "umap": (names.PROJECTION_FILES[names.UMAP], pd.DataFrame(micro.umap, micro.barcodes, ["UMAP1", "UMAP2"])),
+    }[what]  # fmt: skip
+    table = change(table)
+    (table.write_parquet if isinstance(table, pl.DataFrame) else table.to_parquet)(folder / file)
+
+
+def bare(frame):
+    return pl.from_pandas(frame.reset_index(drop=True))
+
+
+def reverse(frame):
+    return frame.iloc[::-1]
+
+
+WAYS = {  # the same release, written otherwise: table, change, what is noted
+    "barcodes in the expression, its rows reversed": ("x", lambda f: pl.from_pandas(reverse(f).reset_index(names=names.INDEX_COLUMN)), "aligned by barcode"),
+    "barcodes in the expression under a name": ("x", lambda f: pl.from_pandas(reverse(f).reset_index(names="barcode")), "aligned by barcode"),
+    "a phantom index of row numbers": ("x", lambda f: bare(f).with_row_index(names.INDEX_COLUMN), ""),
+    "cells with an index of a name": ("obs", lambda f: f.rename_axis("barcode"), ""),
+    "barcodes in the expression alone": ("obs", lambda f: f.reset_index(drop=True), "has no barcodes: they are those of"),
+    "a map in another order": ("umap", reverse, ""),
+    "genes in another order": ("var", reverse, "aligned by __index_level_0__"),
+    "genes in another order by id": ("var", lambda f: reverse(f).set_index(names.ENSEMBL), "aligned by gene_ids"),
+    "genes in another order by number": ("var", lambda f: reverse(f).reset_index(drop=True), "aligned by gene_ids"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_release_written_another_way_is_the_same(folder, micro, way):
+    what, change, noted = WAYS[way]
+    if "alone" in way:
+        put(folder, micro, "x", lambda f: f)
+    put(folder, micro, what, change)
+    atlas = release.Release(folder)
     assert_same(atlas, micro)
-    assert any("aligned by barcode" in note for note in atlas.notes)
-
-
-def test_a_phantom_index_of_row_numbers_is_no_gene(folder, micro):
-    frame = pl.DataFrame(micro.x, schema=micro.genes).with_row_index(names.INDEX_COLUMN)
-    assert_same(release.Release(micro.write_expression(folder, frame)), micro)
-
-
-@pytest.mark.parametrize("name", ["barcode", "index", None])
-def test_the_metadata_index_may_be_named(folder, micro, name):
-    micro.obs.rename_axis(name).to_parquet(folder / names.SAMPLE_FILE)
-    assert_same(release.Release(folder), micro)
+    assert atlas.var[names.N_CELLS].to_list() == list(micro.var[names.N_CELLS])
+    assert noted in " ".join(atlas.notes)
 
 
 def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
@@ -69,35 +94,12 @@ def test_barcodes_are_made_from_row_numbers_and_said_so(folder, micro):
     np.testing.assert_array_equal(atlas.projection(names.UMAP), micro.umap)  # aligned by order
 
 
-def test_barcodes_only_in_the_expression_are_used(folder, micro):
-    micro.obs.reset_index(drop=True).to_parquet(folder / names.SAMPLE_FILE)
-    micro.write_expression(folder, pd.DataFrame(micro.x, columns=micro.genes, index=micro.barcodes))
-    assert_same(release.Release(folder), micro)
-
-
 def test_absent_columns_are_null_and_named(folder, micro):
     micro.obs.drop(columns=[names.SEX, names.DOUBLET_SCORE]).to_parquet(folder / names.SAMPLE_FILE)
     atlas = release.Release(folder)
     assert {names.SEX, names.DOUBLET_SCORE} <= set(atlas.missing)
     assert atlas.obs[names.SEX].null_count() == 40
     assert atlas.to_anndata().obs[names.SEX].isna().all()
-
-
-def test_a_projection_in_another_order_is_aligned(folder, micro):
-    order = np.random.default_rng(1).permutation(micro.n_cells)
-    table = pd.DataFrame(micro.umap[order], index=np.array(micro.barcodes)[order], columns=["UMAP1", "UMAP2"])
-    table.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
-    assert_same(release.Release(folder), micro)
-
-
-@pytest.mark.parametrize("index", [None, names.ENSEMBL, "row"])
-def test_a_feature_table_in_another_order_finds_its_genes_by_name(folder, micro, index):
-    table = micro.var.iloc[::-1].assign(row=range(12))
-    table = table if index is None else table.set_index(index, drop=index == "row")
-    table.to_parquet(folder / names.FEATURE_FILE)
-    atlas = release.Release(folder)
-    assert atlas.var[names.N_CELLS].to_list() == list(micro.var[names.N_CELLS])
-    assert_same(atlas, micro)
 
 
 def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
@@ -115,8 +117,8 @@ def test_symbols_that_come_twice_are_made_unique_and_reported(folder, micro):
 @pytest.mark.parametrize("dtype", ["float64", "int32"])
 def test_other_number_types_are_converted_and_noted(folder, micro, dtype):
     values = micro.counts if dtype == "int32" else micro.x
-    frame = pd.DataFrame(values.astype(dtype), columns=micro.genes)
-    atlas = release.Release(micro.write_expression(folder, frame))
+    put(folder, micro, "x", lambda _: pd.DataFrame(values.astype(dtype), columns=micro.genes))
+    atlas = release.Release(folder)
     assert any("12 expression columns are not float32" in note for note in atlas.notes)
     adata = atlas.to_anndata()
     assert adata.X.dtype == np.float32
@@ -134,62 +136,40 @@ def test_a_simulated_release_says_so(folder):
     assert atlas.truth("composition") is None
 
 
-def put(file, *, table="obs", index=None, **columns):
-    """Write a table of the release with other columns, or another index."""
-
-    def change(folder, micro):
-        frame = getattr(micro, table).assign(**columns)
-        frame.set_axis(frame.index if index is None else index(frame.index)).to_parquet(folder / file)
-
-    return change
-
-
-def put_values(change):
-    return lambda folder, micro: micro.write_expression(
-        folder, change(pd.DataFrame(micro.x, micro.barcodes, micro.genes))
-    )
-
-
-def put_map(change):
-    def write(folder, micro):
-        table = change(pd.DataFrame(micro.umap, micro.barcodes, ["UMAP1", "UMAP2"]))
-        table.to_parquet(folder / names.PROJECTION_FILES[names.UMAP])
-
-    return write
-
-
 def strange(frame):
     return frame.set_axis(["strange", *frame.index[1:]])
 
 
-def holed(bad):
-    def change(frame):
-        frame.loc[frame.index[5], "TP53"] = bad
-        return frame.reset_index(drop=True)
-
-    return change
+def holed(frame, bad=np.nan):
+    frame.loc[frame.index[5], "TP53"] = bad
+    return frame.reset_index(drop=True)
 
 
 REFUSED = {
-    "row numbers in another order": (put_values(lambda f: pl.DataFrame(f.reset_index(drop=True)).with_row_index(names.INDEX_COLUMN).reverse()), "not the row numbers"),
-    "other barcodes": (put_values(strange), r"expression\.parquet lacks 1 of the 40 barcodes.*first 'lib"),
-    "wrong types, all at once": (put(names.SAMPLE_FILE, n_genes="many", n_counts="few"), r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"),
-    "cells of two releases": (lambda f, m: m.obs.iloc[:-3].to_parquet(f / names.SAMPLE_FILE), r"37 rows, .* has 40.*mixed"),
-    "a map of fewer cells": (put_map(lambda f: f.iloc[:30]), r"30 rows, .* has 40"),
-    "a map of other cells": (put_map(strange), "X_umap.parquet lacks 1 of the 40 barcodes"),
-    "other genes": (put(names.FEATURE_FILE, table="var", index=lambda i: [f"g{n}" for n in range(len(i))], SYMBOL="x", gene_ids="y"), "does not name the genes.*MYH7"),
-    "fewer genes": (lambda f, m: m.var.iloc[:-1].to_parquet(f / names.FEATURE_FILE), r"11 genes, .* has 12"),
-    "texts": (put_values(lambda f: f.astype({"MYH7": str, "TTN": str})), "2 gene columns are not numbers, first MYH7"),
-    "NaN": (put_values(holed(np.nan)), "gene TP53 is .* in row 5"),
-    "infinite": (put_values(holed(np.inf)), "gene TP53 is .* in row 5"),
-    "a null of Parquet, not a NaN": (put_values(lambda f: pl.from_pandas(holed(np.nan)(f), nan_to_null=True)), "gene TP53 is .* in row 5"),
-    "a missing file": (lambda f, _: (f / names.EXPRESSION_FILE).rename(f / "skeletal_muscle_10x_expresion.parquet"), r"is not a release: it lacks .*\(is \S+_expresion.parquet it\?\)"),
+    "row numbers in another order": ("x", lambda f: bare(f).with_row_index(names.INDEX_COLUMN).reverse(), "not the row numbers"),
+    "other barcodes": ("x", strange, r"expression\.parquet lacks 1 of the 40 barcodes.*first 'lib"),
+    "wrong types, all at once": ("obs", lambda f: f.assign(n_genes="many", n_counts="few"), r"'n_counts' should be Float64.*'n_genes' should be Int64.*'many'"),
+    "cells of two releases": ("obs", lambda f: f.iloc[:-3], r"37 rows, .* has 40.*mixed"),
+    "a map of fewer cells": ("umap", lambda f: f.iloc[:30], r"30 rows, .* has 40"),
+    "a map of other cells": ("umap", strange, "X_umap.parquet lacks 1 of the 40 barcodes"),
+    "other genes": ("var", lambda f: f.assign(SYMBOL="x", gene_ids="y").reset_index(drop=True), "does not name the genes.*MYH7"),
+    "fewer genes": ("var", lambda f: f.iloc[:-1], r"11 genes, .* has 12"),
+    "texts": ("x", lambda f: f.astype({"MYH7": str, "TTN": str}), "2 gene columns are not numbers, first MYH7"),
+    "NaN": ("x", holed, "gene TP53 is .* in row 5"),
+    "infinite": ("x", lambda f: holed(f, np.inf), "gene TP53 is .* in row 5"),
+    "a null of Parquet, not a NaN": ("x", lambda f: pl.from_pandas(holed(f), nan_to_null=True), "gene TP53 is .* in row 5"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_read_rightly_is_refused_in_words(folder, micro, name):
-    change, said = REFUSED[name]
-    change(folder, micro)
+    what, change, said = REFUSED[name]
+    put(folder, micro, what, change)
     with pytest.raises(ReleaseError, match=said):
         release.Release(folder).to_anndata()
+
+
+def test_a_missing_file_is_answered_with_the_nearest_name(folder):
+    (folder / names.EXPRESSION_FILE).rename(folder / "skeletal_muscle_10x_expresion.parquet")
+    with pytest.raises(ReleaseError, match=r"is not a release: it lacks .*\(is \S+_expresion.parquet it\?\)"):
+        release.Release(folder)

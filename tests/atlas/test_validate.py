@@ -36,67 +36,24 @@ def test_a_whole_release_passes_and_nothing_is_written(small_release):
     assert snapshot(small_release) == before
 
 
-MESSAGES = {  # damage: (check, words that the row must hold)
-    "missing validation_report.json": ("readable", r"missing .*Fetch or write validation_report\.json again"),
-    "truncated expression": ("readable", r"cannot be read as a whole Parquet file \([\d,]+ bytes\): "),
-    "truncated JSON": ("readable", r"unstructured_metadata\.json .*a JSON object"),
-    "empty features": ("readable", r"empty, 0 bytes"),
-    "no rows": ("rows", r"X_umap\.parquet damaged 0 rows"),
-    "swapped metadata": ("columns", r"the columns of .*feature_metadata\.parquet.* look swapped: give .* each its own name"),
-    "swapped projections": ("columns", r"X_umap\.parquet damaged the columns of .*X_tsne\.parquet"),
-    "swapped expression": ("columns", r"expression\.parquet damaged the columns of .*X_scVI\.parquet"),
-    "reordered expression": ("recomputed", r"n_genes differs in \d+ of 680 rows, first row \d+: .*do not belong together"),
-    "exchanged cells": ("recomputed", r"n_counts differs in 2 of 680 rows, first row 0"),
-    "reordered metadata": ("barcodes", r"sample_metadata\.parquet damaged the rows in another order: row 0 is 'lib"),
-    "reordered metadata under its barcodes": ("recomputed", r"n_genes differs in"),
-    "reordered projection without barcodes": ("aligned", r"X_scVI\.parquet .*rows of .*X_scVI\.parquet are in another order"),
-    "reordered genes": ("genes", r"220 genes in another place, first column 0"),
-    "exchanged genes": ("recomputed", r"feature_metadata\.parquet damaged n_cells differs in 2 of 220 rows"),
-    "shuffled ages": ("donors", r"680 cells break it, first row 0: 470BR, \S+ one Age_group for each DonorID"),
-    "shuffled counts": ("recomputed", r"n_counts differs in"),
-    "missing cells": ("rows", r"X_tsne\.parquet damaged 612 rows, other files 680"),
-    "missing gene": ("genes", r"219 columns, 220 genes in .*Fetch or write both"),
-    "missing dimension": ("columns", r"X_scVI\.parquet damaged 29 columns, 1 missing: 'SCVI7'"),
-    "missing column": ("columns", r"15 columns, 1 missing: 'DonorID'"),
-    "NaN in expression": ("values", r"1 NaN values in 1 genes, first in row 7, gene 'XIST'"),
-    "infinite expression": ("values", r"1 infinite values in 1 genes, first in row 7"),
-    "negative expression": ("values", r"1 negative values in 1 genes, first in row 7"),
-    "raw expression": ("value range", r"whole numbers only, up to \d+: raw counts"),
-    "other logarithm": ("value range|normalization", r"expm1 of the values of a cell adds up to 10,000|up to 1"),
-    "text expression": ("types", r"1 of 220 columns are not float32, first 'XIST': string"),
-    "NaN in projection": ("values", r"1 values missing or infinite, first in row 7, PCA3"),
-    "text in projection": ("types", r"1 column\(s\) of the wrong type: 'PCA3 is String'"),
-    "text counts": ("types", r"1 column\(s\) of the wrong type: 'n_counts is String'"),
-    "numeric labels": ("types", r"'annotation_level0 is Int64'"),
-    "NaN in metadata": ("recomputed", r"n_genes differs in 1 of 680 rows, first row 7: stated nan"),
-    "wrong midpoints": ("ages", r"680 cells break it, first row 0: \S+, (young|old), \S+ age_numeric is the middle of Age_group"),
-    "unknown assay": ("vocabulary", r"\d+ cells break it, first row 0: cell batch is one of 'cells', 'nuclei'"),
-    "wrong cell type": ("label tree", r"cells that break the tree"),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize(
     "name", [name for name, what in damage.DAMAGES.items() if what.file not in TEXTS_FOR_READERS]
 )
-def test_every_damage_is_found_with_what_where_and_what_to_do(small_release, tmp_path, name):
-    bad = damaged(validate.validate(damage.copy(small_release, tmp_path / "copy", damage=name)))
-    rows = [" ".join(r) for r in bad.select(pl.exclude("check")).iter_rows()]
-    assert damage.DAMAGES[name].file in " ".join(rows), f"{name} was not found"
+def test_every_damage_is_found_with_what_where_and_what_to_do(copy, name):
+    file, _, check, said = damage.DAMAGES[name]
+    bad = damaged(validate.validate(damage.DAMAGES[name](copy)))
+    rows = [" ".join(row) for row in bad.select(pl.exclude("check")).iter_rows()]
+    assert file in " ".join(rows), f"{name} was not found"
     assert bad["remedy"].str.len_chars().min() > 10
-    check, words = MESSAGES.get(name, (".*", ""))
     both = zip(bad["check"], rows, strict=True)
-    assert any(re.fullmatch(check, c) and re.search(words, row) for c, row in both), rows
+    assert any(re.fullmatch(check, c) and re.search(said, row) for c, row in both), rows
 
 
-def test_all_faults_are_named_at_once(small_release, tmp_path):
-    copy = tmp_path / "copy"
-    damage.copy(small_release, copy, damage="empty features")
-    for name in ("missing validation_report.json", "NaN in projection", "wrong midpoints"):
+def test_all_faults_are_named_at_once(copy):
+    several = ("empty features", "missing validation_report.json", "NaN in projection", "wrong midpoints")
+    for name in several:
         damage.DAMAGES[name](copy)
-    bad = damaged(validate.validate(copy))
-    assert set(bad["file"]) == {
-        names.FEATURE_FILE, names.VALIDATION_FILE, names.PROJECTION_FILES[names.PCA], names.SAMPLE_FILE
-    }  # fmt: skip
+    assert set(damaged(validate.validate(copy))["file"]) == {damage.DAMAGES[name].file for name in several}
 
 
 def test_no_folder_is_refused_and_an_empty_one_misses_twelve_files(tmp_path):
@@ -107,15 +64,6 @@ def test_no_folder_is_refused_and_an_empty_one_misses_twelve_files(tmp_path):
     report = validate.validate(tmp_path)
     assert sorted(report["file"]) == sorted(names.RELEASE_FILES)
     assert set(report["found"]) == {"missing"}
-
-
-def test_texts_on_which_no_number_rests_are_warned_of_only(copy):
-    (copy / names.README_FILE).unlink()
-    (copy / names.LICENSE_FILE).write_bytes(b"\xff")
-    report = validate.validate(copy)
-    assert damaged(report).is_empty()
-    told = report.filter(pl.col("status") == "warning", pl.col("remedy").str.contains("Nothing rests on it"))
-    assert told["file"].to_list() == list(TEXTS_FOR_READERS)
 
 
 JSON = {  # file, text, words of the row

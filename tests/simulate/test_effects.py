@@ -9,8 +9,8 @@ from scipy import stats
 
 from helpers import names
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes, matrix
-from helpers.simulate.planted import LATE_TYPE, PLANTED, SILENT
+from helpers.simulate import cells, cohort, genes
+from helpers.simulate.cohort import LATE_TYPE, PLANTED, SILENT
 
 SEED = 11
 
@@ -27,11 +27,11 @@ def fit(y, decades, chemistry):
 def test_a_test_over_donors_finds_what_is_planted_and_keeps_its_level_on_average_not_in_each_deal():
     # muscle stem cells of an atlas of a third of the full size
     means = {assay: genes.make_profiles(assay, seed=SEED) for assay in (names.CELLS, names.NUCLEI)}
-    planted = effects.list_age_effects(means, seed=SEED)
+    planted = genes.list_age_effects(means, seed=SEED)
     frame = cells.make_cells(scale=0.33, seed=SEED).filter(
         (pl.col(cells.TRUE2) == "MuSC") & (pl.col(names.ASSAY) == names.CELLS) & ~pl.col("doublet")
     )
-    counts = matrix.draw_counts(frame, means, planted, seed=SEED)
+    counts = cells.draw_counts(frame, means, planted, seed=SEED)
     people = frame.select(names.DONOR, names.EXACT_AGE, names.CHEMISTRY).unique(maintain_order=True)
     member = (frame[names.DONOR].to_numpy() == people[names.DONOR].to_numpy()[:, None]).astype(int)
     sums = counts.T.dot(member.T).T
@@ -39,10 +39,10 @@ def test_a_test_over_donors_finds_what_is_planted_and_keeps_its_level_on_average
     y = np.log2((sums[:, high] + 0.5) / sums.sum(axis=1, keepdims=True) * 1e6)
     decades, chemistry = people[names.EXACT_AGE].to_numpy() / 10, people[names.CHEMISTRY] == names.V3
 
-    change = effects.age_log(planted, names.CELLS, "MuSC", "MuSC")[0][high] / effects.LN2
+    change = genes.age_log(planted, names.CELLS, "MuSC", "MuSC")[0][high] / genes.LN2
     slope = fit(y, decades, chemistry)[0]
     assert stats.linregress(change[change != 0], slope[change != 0]).slope == pytest.approx(1.0, abs=0.2)
-    sex = set(effects.list_sex_effects(SEED)[names.GENE])
+    sex = set(genes.list_sex_effects(SEED)[names.GENE])
     plain = (genes.list_genes()["kind"] == "rest") & ~genes.list_genes()[names.GENE].is_in(sex)
     null = (change == 0) & plain.to_numpy()[high]
     assert null.sum() > 1000
@@ -56,7 +56,7 @@ def test_a_test_over_donors_finds_what_is_planted_and_keeps_its_level_on_average
 @pytest.fixture(scope="module")
 def planted():
     means = {assay: genes.make_profiles(assay, seed=1) for assay in (names.CELLS, names.NUCLEI)}
-    return effects.list_age_effects(means, seed=1)
+    return genes.list_age_effects(means, seed=1)
 
 
 def test_some_types_have_no_age_effect_but_the_published_and_one_common_type_has_none(planted):
@@ -64,7 +64,7 @@ def test_some_types_have_no_age_effect_but_the_published_and_one_common_type_has
     ageless = planted.filter(pl.col(names.LEVEL0).is_in(ageless))
     assert set(ageless["origin"]) == {"published"}
     number = planted.filter(pl.col("origin") == "random").group_by("assay", names.LEVEL0).len()
-    assert number["len"].max() <= effects.RANDOM_GENES
+    assert number["len"].max() <= genes.RANDOM_GENES
     assert number.height > 15
     assert planted.filter(pl.col(names.LEVEL0) == SILENT).is_empty()
     slopes = cohort.list_slopes().filter(pl.col("label") == SILENT)
@@ -77,17 +77,17 @@ def test_late_genes_have_the_slope_of_the_line_through_what_begins_at_fifty(plan
     assert late.height > 40
     age = cohort.list_donors().filter(pl.col("n_cells") > 0)[names.EXACT_AGE].to_numpy()
     line = stats.linregress(age / 10, np.maximum(age - 50, 0) / 10).slope
-    assert effects.hinge_slopes()[names.CELLS] == pytest.approx(line)
+    assert genes.hinge_slopes()[names.CELLS] == pytest.approx(line)
 
 
 def test_genes_of_a_donor_move_together_and_genes_of_a_set_more_so():
     people = [f"made-up {i}" for i in range(200)]
     poor = dict.fromkeys(people, 0.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(effects, "quality", lambda *_: poor)
-        change = np.stack([effects.donor_log(3, donor, "MuSC") for donor in people])
-        patch.setattr(effects, "PLANTED", dataclasses.replace(PLANTED, factor_share=0.0))
-        plain = np.stack([effects.donor_log(3, donor, "MuSC") for donor in people])
+        patch.setattr(genes, "quality", lambda *_: poor)
+        change = np.stack([genes.donor_log(3, donor, "MuSC") for donor in people])
+        patch.setattr(genes, "PLANTED", dataclasses.replace(PLANTED, factor_share=0.0))
+        plain = np.stack([genes.donor_log(3, donor, "MuSC") for donor in people])
     some = np.random.default_rng(0).choice(change.shape[1], 300, replace=False)
     found = study.gene_sets().filter(pl.col("set") == "ribosome_biogenesis_full")["gene"].to_list()
     members = [genes.positions()[gene] for gene in found]
@@ -100,13 +100,13 @@ def test_genes_of_a_donor_move_together_and_genes_of_a_set_more_so():
     alone = np.corrcoef(plain[:, some].T)[np.triu_indices(300, 1)]
     assert together.std() > 4 * alone.std()
     assert spread(change, members) > 3 * spread(plain, members)
-    ratio = change[:, some].std(axis=0) / effects.gene_spread(3)[some]
+    ratio = change[:, some].std(axis=0) / genes.gene_spread(3)[some]
     assert np.median(ratio) == pytest.approx(1, abs=0.2)
     assert stats.kurtosis(plain[:, some], axis=0).mean() > 1
 
 
 def test_stress_follows_hospital_days_and_not_age():
-    shares = np.array([list(effects.stress_shares(seed).values()) for seed in range(20)])
+    shares = np.array([list(genes.stress_shares(seed).values()) for seed in range(20)])
     mean = np.log(shares).mean(axis=0)
     days, age = (study.donors()[column].to_numpy().astype(float) for column in ("hospital_days", "Age"))
     assert stats.pearsonr(mean, days)[0] > 0.8

@@ -54,12 +54,11 @@ _cells = partial(_need, what=_SAMPLE)
 
 
 def _donors(files: Files) -> pl.DataFrame:
-    """Return a row for each donor: age group, sex, middle of the group, the authors' exact age where known."""
+    """Return a row for each donor: age group, bin, middle of the group, the authors' exact age where known."""
     exact = study.donors().select(_DONOR, "Donor_type", age=pl.col("Age").cast(pl.Float64))
-    columns = [_GROUP, names.AGE_BIN, names.SEX, names.AGE_MIDPOINT]
-    each = _cells(files).group_by(_DONOR, maintain_order=True).agg(pl.col(columns).first())
-    years = pl.coalesce(names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64)
-    return each.join(exact, on=_DONOR, how="left").with_columns(years=years)
+    said = pl.col(_GROUP, names.AGE_BIN, names.AGE_MIDPOINT).first()
+    each = _cells(files).group_by(_DONOR, maintain_order=True).agg(said).join(exact, on=_DONOR, how="left")
+    return each.with_columns(years=pl.coalesce(names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64))
 
 
 def _values(files: Files, *genes: str) -> dict[str, np.ndarray]:
@@ -74,30 +73,20 @@ def _values(files: Files, *genes: str) -> dict[str, np.ndarray]:
     return {gene: table.column(gene).to_numpy().astype(np.float64) for gene in wanted}
 
 
-def _settings(files: Files, step: str) -> dict[str, Any]:
-    """Return the stated parameters of a step, or none."""
-    stated = _need(files, names.UNSTRUCTURED_FILE).get(step, {})
-    return stated.get("params", {}) if isinstance(stated, dict) else {}
-
-
 def audit(folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
     """Weigh each claim of the public card against the files of a release.
 
     A claim about size is not comparable on a part of the atlas; one about values that a simulation drew is not judged
-    on simulated data. `progress` is called with the genes read so far and all genes.
+    on simulated data. `progress` is called with the genes read so far and all genes. No such folder, or a table so
+    damaged that its numbers mean nothing, is a `ReleaseError`.
 
     Returns
     -------
     polars.DataFrame
         A row for each claim: ``claim``, ``card`` (in other words), ``found``, ``verdict`` (holds, does not hold,
         cannot be checked, not comparable, not judged: simulated), ``explanation``.
-
-    Raises
-    ------
-    ReleaseError
-        If there is no such folder, or a table in it is damaged so that its numbers mean nothing.
     """
-    files = validate.read(folder)
+    files = Files(folder)
     validate.require_tables(files)
     files.read_matrix(progress)
     answers, absent, claims = {}, {}, study.read("card_claims.tsv")
@@ -137,7 +126,7 @@ def _weigh_donors(files: Files) -> Answers:
     donors = _donors(files)
     ids, exact = donors[_DONOR].sort().to_list(), donors[names.EXACT_AGE]
     yield "donors", str(len(ids)), len(ids) == 17
-    few = ", ".join(ids[:4]) + " …" * (len(ids) > 4)
+    few = _name(ids[:4]) + " …" * (len(ids) > 4)
     yield "donor names", few, all(one.startswith("Donor_") for one in ids)
 
     bins = donors[_GROUP].unique().sort()
@@ -189,8 +178,8 @@ def _weigh_cells(files: Files) -> Answers:
     yield "stratified split", found, leaked == 0
 
     among = cells.filter((pl.col(names.AGE_BIN) == names.YOUNG) & (pl.col(_ASSAY) == names.CELLS))
-    sexes = (among.filter(pl.col(names.SEX) == sex) for sex in (names.FEMALE, names.MALE))
-    women, men = (held[_DONOR].n_unique() for held in sexes)
+    who = [among[_DONOR].filter(among[names.SEX] == sex) for sex in (names.FEMALE, names.MALE)]
+    women, men = (donors.n_unique() for donors in who)
     yield "sex", f"young donors among cells: {women} women, {men} men", women > 0
 
     index = cells[_DONOR].head(3).to_pandas()
@@ -202,12 +191,13 @@ def _weigh_cells(files: Files) -> Answers:
 
 
 def _weigh_quality(files: Files) -> Answers:
-    genes, molecules = (_cells(files)[column].median() for column in (names.N_GENES, names.N_COUNTS))
+    cells = _cells(files)
+    genes, molecules = (cells[column].median() for column in (names.N_GENES, names.N_COUNTS))
+    top = cells[names.PERCENT_MITO].max()
     yield "genes per cell", f"{genes:,.0f}", abs(genes / study.MEDIAN_GENES - 1) < 0.001
     yield "molecules per cell", f"{molecules:,.0f}", abs(molecules / study.MEDIAN_COUNTS - 1) < 0.001
-    top = _cells(files)[names.PERCENT_MITO].max()
     yield "mitochondrial", f"up to {top:.1f} %", top < 20
-    yield "scVI", f"{_cells(files)[names.CHEMISTRY].n_unique()} chemistries in the metadata", None
+    yield "scVI", f"{cells[names.CHEMISTRY].n_unique()} chemistries in the metadata", None
 
 
 def _weigh_labels(files: Files) -> Answers:
@@ -235,7 +225,7 @@ def _weigh_labels(files: Files) -> Answers:
     found = f"{stem['stem'].mean():.1%} of all; {_name(f'{share:.1%} of {assay}' for assay, share in shares)}"
     yield "stem cells", found, stem["stem"].mean() <= 0.05
     each = cells.group_by(_LABEL).agg(pl.len(), share=(pl.col(_ASSAY) == names.CELLS).mean())
-    single = each.filter((pl.col("share") < 0.001) | (pl.col("share") > 0.999))
+    single = each.filter(~pl.col("share").is_between(0.001, 0.999))
     held = single["len"].sum() / len(cells)
     found = f"{len(single)} of {len(each)} labels occur in one assay only; they hold {held:.0%} of the cells"
     yield "batch", found, single.is_empty()
@@ -270,9 +260,9 @@ def _weigh_genes(files: Files) -> Answers:
     found = f"{n_known:,} of {len(genes):,} identifiers are in reference 3.0.0"
     yield "reference", found, False if n_known > 0.99 * len(genes) else None
 
-    used = _settings(files, "pca").get("use_highly_variable", "not stated")
-    held = [column for column in files.tables[_FEATURES].columns if "variable" in column]
-    yield "variable genes", f"columns of variable genes: {_name(held)}; PCA used them: {used}", bool(held)
+    held = [column for column in genes.columns if "variable" in column]
+    found = f"columns of variable genes: {_name(held)}"
+    yield "variable genes", f"{found}; PCA used them: {_settings(files)['use_highly_variable']}", bool(held)
 
 
 def _weigh_index(files: Files) -> Answers:
@@ -286,9 +276,16 @@ def _weigh_index(files: Files) -> Answers:
     yield "phantom column", found, not there
 
 
+def _settings(files: Files, step: str = "pca") -> dict[str, Any]:
+    """Return the parameters of a step that the card states, as the files state them."""
+    held = _need(files, names.UNSTRUCTURED_FILE).get(step, {})
+    held = held.get("params", {}) if isinstance(held, dict) else {}
+    return {key: held.get(key, "not stated") for key in _STATED[step]}
+
+
 def _weigh_settings(files: Files) -> Answers:
     for step, stated in _STATED.items():
-        have = {key: _settings(files, step).get(key, "not stated") for key in stated}
+        have = _settings(files, step)
         found = _name(f"{key} {value}" for key, value in have.items())
         yield f"{step.replace('pca', 'PCA')} settings", found, have == stated
 

@@ -87,12 +87,9 @@ def map_cells(frame: pl.DataFrame, *, species: str = ages.HUMAN) -> tuple[pl.Dat
             notes += [f"{column.name} is taken from {origin}"] * (origin != column.name)
             notes += [f"{origin}: {said}"] * bool(said)
     notes += _read_ages(frame, species, made, refused)
-    kept = [
-        frame[name].alias(f"{name}_own" if name in TYPES or name in AGE_COLUMNS else name)
-        for name in frame.columns
-        if name not in made or name in refused
-    ]
-    return pl.DataFrame([*kept, *(values.alias(name) for name, values in made.items())]), notes
+    kept = frame.select(name for name in frame.columns if name not in made or name in refused)
+    kept = kept.rename({name: f"{name}_own" for name in kept.columns if name in TYPES or name in AGE_COLUMNS})
+    return kept.with_columns(values.alias(name) for name, values in made.items()), notes
 
 
 def _read(values: pl.Series, column: Column, *, trusted: bool) -> tuple[pl.Series | None, str]:
@@ -258,24 +255,22 @@ def _few(column: pl.Series) -> str:
 
 def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """Return the known words most like `word`, in any case, best first, at most so many."""
-    folded: dict[str, str] = {}
-    for name in known:
-        folded.setdefault(name.casefold(), name)
+    folded = {name.casefold(): name for name in reversed(list(known))}  # of several the first
     return [folded[hit] for hit in difflib.get_close_matches(word.casefold(), folded, n=most, cutoff=0.6)]
 
 
 def make_unique(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return `labels` made unique the way anndata does, and a note on those that came more than once."""
     index = pd.Index(labels, dtype=object)
-    twice = sorted(set(index[index.duplicated()]))
+    if not (twice := sorted(set(index[index.duplicated()]))):
+        return list(labels), []
     note = f"{len(twice):,} gene symbols came more than once, made unique: {', '.join(twice[:5])}"
-    return (list(make_index_unique(index)), [note]) if twice else (list(labels), [])
+    return list(make_index_unique(index)), [note]
 
 
 def find_index(schema: pa.Schema, *, known: Iterable[str]) -> str | None:
     """Return the column that pandas or another writer used as the row index, or none."""
-    data = set(known)
-    columns = set(schema.names) - data
+    columns = set(schema.names) - set(known)
     block = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     stated = [name for name in block.get("index_columns", []) if isinstance(name, str)]
     return next((name for name in (*stated, *INDEX_NAMES) if name in columns), None)
@@ -289,13 +284,12 @@ def type_columns(
     wrong, wanted = [], {name: pl.lit(None, dtype).alias(name) for name, dtype in types.items()}
     for name in (name for name in types if name not in missing):
         column, cast = frame[name], _as_type(frame[name], types[name])
-        lost = column.filter(cast.is_null() & column.is_not_null())
-        if len(lost):
+        wanted[name] = cast
+        if len(lost := column.filter(cast.is_null() & column.is_not_null())):
             found = f"{len(lost):,} values are not, first {lost[0]!r}"
             wrong.append(f"{name!r} should be {types[name]}, but {found}")
-        wanted[name] = cast
     if wrong:
-        msg = f"{origin}: " + "; ".join(wrong) + ". Fetch the file again, or convert those columns."
+        msg = f"{origin}: {'; '.join(wrong)}. Fetch the file again, or convert those columns."
         raise ReleaseError(msg)
     return frame.select(*wanted.values(), pl.exclude(list(types))), missing
 
@@ -314,27 +308,24 @@ def _as_type(column: pl.Series, dtype: pl.DataType) -> pl.Series:
 def contradicting(obs: pl.DataFrame) -> list[str]:
     """Return the donors that the study lists with another sex, or with an age outside the stated age group, sorted."""
     wanted = (names.DONOR, names.AGE_GROUP, names.SEX)
-    stated = obs.select(pl.col(wanted).cast(pl.String)).unique()
     published = study.donors().select(names.DONOR, "Age", sex="Sex")
     ends = pl.col(names.AGE_GROUP).str.extract_groups(r"^(\d+)-(\d+)$").struct
     low, high = (ends.field(end).cast(pl.Float64) for end in "12")
     wrong = (pl.col(names.SEX) != pl.col("sex")) | (pl.col("Age") < low) | (pl.col("Age") > high)
-    both = stated.join(published, on=names.DONOR)
+    both = obs.select(pl.col(wanted).cast(pl.String)).unique().join(published, on=names.DONOR)
     return both.filter(wrong)[names.DONOR].unique().sort().to_list()
 
 
 def look(obs: pl.DataFrame, barcodes: pl.Series) -> list[str]:
     """Return notes on cells and donors that are not who they seem."""
     notes = []
-    twice, others = barcodes.filter(barcodes.is_duplicated()), contradicting(obs)
-    if len(twice):
+    if len(twice := barcodes.filter(barcodes.is_duplicated())):
         found = f"{len(twice):,} cells share a barcode, first {twice[0]!r}"
         notes.append(f"{found}; AnnData gets them made unique by a suffix")
-    if others:
+    if others := contradicting(obs):
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         found = f"{len(others):,} donors have another age group or sex than the study's table states"
-        shown = f"{', '.join(others[:_SHOWN])}{more}"
-        notes.append(f"{found}: {shown}; their published exact ages are not used")
+        notes.append(f"{found}: {', '.join(others[:_SHOWN])}{more}; their published exact ages are not used")
     return notes
 
 
@@ -355,9 +346,6 @@ def tabulate(obs: pl.DataFrame) -> pl.DataFrame:
     listed = study.donors().select(names.DONOR, exact="Age")
     listed = listed.filter(~pl.col(names.DONOR).is_in(contradicting(obs)))
     stated = pl.coalesce("exact", names.EXACT_AGE, names.AGE_MIDPOINT).cast(pl.Float64).alias(names.EXACT_AGE)
-    return (
-        donors.join(listed, on=names.DONOR, how="left")
-        .with_columns(stated, pl.col("chemistry").replace("", None))
-        .select(names.DONOR, names.SEX, names.EXACT_AGE, *said[1:4], "chemistry", names.CELLS, names.NUCLEI)
-        .sort(names.EXACT_AGE, names.DONOR, nulls_last=True)
-    )
+    chemistry = pl.col("chemistry").replace("", None)
+    donors = donors.join(listed, on=names.DONOR, how="left").sort(stated, names.DONOR, nulls_last=True)
+    return donors.select(names.DONOR, names.SEX, stated, *said[1:4], chemistry, names.CELLS, names.NUCLEI)

@@ -78,18 +78,15 @@ def _are_whole(held: sp.csr_matrix, label: Callable[[int], str]) -> bool:
 
     found, (negative, broken, fraction, largest, _) = None, scan(held.data)
     if broken >= 0:
-        found = (
-            f"a value that is not a number, {show(broken)}. The file is damaged or a step divided by zero."
-        )
+        found = f"a value that is not a number, {show(broken)}. The file is damaged or a step divided by 0."
     elif negative >= 0:
         found = f"a negative value, {show(negative)}. Values were scaled, centered or corrected."
     elif fraction < 0 and largest > MOST:
         found = f"the largest, {largest:,.0f}, is more than {MOST:,}: no molecules of a cell are that many."
     elif fraction >= 0 and largest > LARGEST_LOG:
-        found = (
-            f"values are neither whole counts nor log1p of normalized counts: the largest is {largest:.4g}, and one is "
-            f"not whole, {show(fraction)}. They may be normalized without log, or corrected."
-        )
+        seen = f"the largest is {largest:.4g}, and one is not whole, {show(fraction)}"
+        what = "values are neither whole counts nor log1p of normalized counts"
+        found = f"{what}: {seen}. They may be normalized without log, or corrected."
     if found:
         msg = f"counts cannot be recovered: {found} {REMEDY}"
         raise CountsError(msg)
@@ -174,11 +171,10 @@ def _refuse(
         if data.size > 3 and np.all(np.abs(parts - np.rint(parts)) < 1e-3 * parts):
             cause = f"They look {look}."
     how = "its known size factor" if known else f"the smallest taken for 1 to {MOST_MOLECULES} molecules"
-    msg = (
-        f"values are not log1p of normalized counts in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}: "
-        f"with {how}, not all are whole. For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, "
-        f"{data.min():.4g} (largest residual {residual[row]:.3g}). {cause} {REMEDY}"
-    )
+    found = f"in {bad.size:,} of {held.shape[0]:,} cells, first cell {label(row)}"
+    shown = f"For one, {data[worst]:.4g} would be {ratio[worst]:.4g} times the smallest, {data.min():.4g}"
+    off = f"(largest residual {residual[row]:.3g})"
+    msg = f"values are not log1p of normalized counts {found}: with {how}, not all are whole. {shown} {off}. {cause} {REMEDY}"
     raise CountsError(msg)
 
 

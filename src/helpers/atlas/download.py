@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import filelock
 import huggingface_hub
@@ -29,7 +29,6 @@ from helpers.errors import DownloadError
 from helpers.facts import study
 
 RECORD = "download.json"
-_LOCK = ".download.lock"
 _ATTEMPTS = 3  # connections without a new byte before a file is given up
 _PAUSE = 0.5  # seconds between two connections
 _STALLED = 30.0  # seconds without a byte that end a connection
@@ -41,8 +40,7 @@ _NO_ANSWER = (OfflineModeIsEnabled, _TRANSPORT, OSError)
 _NONSENSE = (ValueError, TypeError, KeyError, AttributeError)
 
 
-@dataclass(frozen=True)
-class _Remote:
+class _Remote(NamedTuple):
     """A file on the hub: its size in bytes and its hash, SHA-256 of large files, git's SHA-1 of small ones."""
 
     name: str
@@ -81,6 +79,7 @@ class _Work:
     pace: tuple[float, int] = (0.0, 0)  # start of the window over which speed is measured, bytes before it
 
     def part(self, remote: _Remote) -> Path:
+        # the hash in its name keeps a part from being continued with another version of the file
         return self.folder / f".{remote.name}.{remote.hash[:12]}.part"
 
     def url(self, name: str) -> str:
@@ -106,7 +105,6 @@ class _Work:
         return re.sub(r"//[^/\s]*@", "//", shown)
 
     def first_line(self, error: BaseException) -> str:
-        """Return the first line of an error's message."""
         return self.hide((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
 
     def fail(self, text: str, cause: BaseException | None = None) -> NoReturn:
@@ -135,9 +133,9 @@ def download(
     revision
         Commit, branch or tag; the newest commit of the main branch if none. The commit is fixed at the start.
     endpoint
-        Address of another hub; the public one if none.
+        Address of another hub.
     token
-        For a repository that is private or gated; anonymous if none. It is sent to the hub alone and kept nowhere.
+        For a repository that is private or gated. It is sent to the hub alone and kept nowhere.
     force
         Replace files of a release's names that are neither the hub's nor what an earlier call fetched.
     progress
@@ -168,10 +166,8 @@ def download(
         _require_space(work, wanted)
         faults = [fault for remote in wanted if (fault := _fetch(work, remote))]
         if faults:
-            work.fail(
-                f"{len(faults)} of {len(remotes)} files could not be fetched whole: {'; '.join(faults)}. Whole files are "
-                "kept: run the same download again."
-            )
+            found = f"{len(faults)} of {len(remotes)} files could not be fetched whole: {'; '.join(faults)}"
+            work.fail(f"{found}. Whole files are kept: run the same download again.")
         record = {"repository": repository, "revision": revision or "main", "commit": work.commit}
         record["downloaded"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         record["files"] = {one.name: {"size": one.size, one.kind: one.hash} for one in remotes}
@@ -188,16 +184,13 @@ def _list_release(work: _Work, revision: str | None) -> list[_Remote]:
     except (*_NO_ANSWER, *_NONSENSE) as error:
         work.fail(_explain(work, error, revision), error)
     if not re.fullmatch(r"[0-9a-f]{40}", str(commit)):
-        work.fail(
-            f"{api.endpoint} names no commit of {repository} but {str(commit)[:60]!r}. Check --endpoint."
-        )
+        found = f"names no commit of {repository} but {str(commit)[:60]!r}"
+        work.fail(f"{api.endpoint} {found}. Check --endpoint.")
     work.commit = commit
-    missing = [name for name in names.RELEASE_FILES if name not in listed]
-    if missing:
-        work.fail(
-            f"{repository} at commit {commit[:12]} lacks {len(missing)} of the {len(names.RELEASE_FILES)} files of a "
-            f"release: {', '.join(missing)}. Give another repository or revision; nothing was fetched."
-        )
+    if missing := [name for name in names.RELEASE_FILES if name not in listed]:
+        where = f"{repository} at commit {commit[:12]}"
+        found = f"{len(missing)} of the {len(names.RELEASE_FILES)} files of a release: {', '.join(missing)}"
+        work.fail(f"{where} lacks {found}. Give another repository or revision; nothing was fetched.")
     return [_describe(work, listed[name]) for name in names.RELEASE_FILES]
 
 
@@ -215,17 +208,16 @@ def _describe(work: _Work, listed: Any) -> _Remote:
         except (*_NO_ANSWER, *_NONSENSE):
             size = None  # a mirror of files alone
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(value)):
-        work.fail(
-            f"{work.api.endpoint} states no size and hash of {listed.rfilename}, so nothing that arrives could be checked. "
-            "Fetch from the public hub, or from a mirror that states them; nothing was fetched."
-        )
+        found = f"states no size and hash of {listed.rfilename}, so nothing that arrives could be checked"
+        remedy = "Fetch from the public hub, or from a mirror that states them; nothing was fetched."
+        work.fail(f"{work.api.endpoint} {found}. {remedy}")
     return _Remote(listed.rfilename, size, value)
 
 
 @contextmanager
 def _alone(work: _Work) -> Iterator[None]:
     """Keep a second download out of the folder."""
-    path = work.folder / _LOCK
+    path = work.folder / ".download.lock"
     with ExitStack() as held:
         try:
             held.enter_context(filelock.FileLock(path, timeout=0))
@@ -249,30 +241,25 @@ def _spare_others(work: _Work, wanted: list[_Remote]) -> None:
         fetched = _Remote(name, known.get("size"), known.get("sha256") or known.get("git_sha1") or "")
         lost += [name] * (not fetched.matches(work.folder / name))
     if lost:
-        work.fail(
-            f"{work.folder} holds {', '.join(lost)}, which differ from the hub's and were not downloaded as they are: "
-            "edited, damaged, or of something else. Nothing was changed. Name another folder, or give --force to replace them."
-        )
+        fault = "which differ from the hub's and were not downloaded as they are: edited, damaged, or of something else"
+        remedy = "Nothing was changed. Name another folder, or give --force to replace them."
+        work.fail(f"{work.folder} holds {', '.join(lost)}, {fault}. {remedy}")
 
 
 def _require_space(work: _Work, wanted: list[_Remote]) -> None:
     held = sum(part.lstat().st_size for part in map(work.part, wanted) if part.is_file())
     work.total, free = sum(remote.size for remote in wanted), shutil.disk_usage(work.folder).free
-    needed = work.total - held + _SPARE
-    if wanted and free < needed:
-        work.fail(
-            f"{len(wanted)} files of {budget.to_text(needed)} do not fit: {work.folder} has {budget.to_text(free)} free. "
-            "Free some space or give a folder on another disk; nothing was fetched."
-        )
+    if wanted and free < (needed := work.total - held + _SPARE):
+        found = f"do not fit: {work.folder} has {budget.to_text(free)} free"
+        remedy = "Free some space or give a folder on another disk; nothing was fetched."
+        work.fail(f"{len(wanted)} files of {budget.to_text(needed)} {found}. {remedy}")
 
 
 def _fetch(work: _Work, remote: _Remote) -> str | None:
     """Fetch one file to its part, check it and name it; return what is wrong with it, if anything."""
-    # the hash in its name keeps a part from being continued with another version of the file
     part = work.part(remote)
     if os.path.lexists(part) and (part.is_symlink() or not part.is_file() or part.stat().st_nlink > 1):
-        fault = "is a link or no plain file, which a download never writes to. Remove it"
-        return f"{remote.name}: {part} {fault}"
+        return f"{remote.name}: {part} is a link or no plain file, never written to. Remove it"
     try:
         part.touch()
         work.advance(part.stat().st_size)
@@ -287,8 +274,8 @@ def _fetch(work: _Work, remote: _Remote) -> str | None:
         work.fail(_explain(work, error), error)
     except HfHubHTTPError as error:
         status = error.response.status_code
-        what = "is not there (404)" if status == 404 else f"was refused ({status})"
-        return f"{remote.name} {what} at commit {work.commit[:12]}"
+        what = "is not there" if status == 404 else "was refused"
+        return f"{remote.name} {what} ({status}) at commit {work.commit[:12]}"
     except (OfflineModeIsEnabled, _TRANSPORT) as error:
         kept = f"{part.lstat().st_size:,} of {remote.size:,} bytes are kept: run it again to go on."
         work.fail(f"{remote.name}: {_explain(work, error)} {kept}", error)
@@ -354,8 +341,8 @@ def _explain(work: _Work, error: BaseException, revision: str | None = None) -> 
     """Say in words why the hub did not answer with a dataset, and what to do."""
     name, hub, said = work.repository, work.api.endpoint, f"{type(error).__name__}: {work.first_line(error)}"
     if isinstance(error, GatedRepoError):
-        given = "the token given has none"
-        token = given if work.api.token else "--token or HF_TOKEN gives that of an account"
+        anonymous = "--token or HF_TOKEN gives that of an account"
+        token = "the token given has none" if work.api.token else anonymous
         return f"{name} is gated: its owner grants access on its page, and {token}. Ask there, then run it again."
     if isinstance(error, RevisionNotFoundError):
         return f"{name} has no revision {revision!r}. Give a commit, branch or tag of it, or none for the newest."

@@ -16,11 +16,10 @@ import scipy.sparse as sp
 
 from helpers import ages, files, names
 from helpers.atlas import columns, counts, matrix, reader, stored
-from helpers.atlas.stored import Chosen
+from helpers.atlas.matrix import Chosen
 from helpers.errors import SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
-TARGET = 1e4  # molecules a cell is scaled to before the log, where only counts are held
 PRIMARY = "is_primary_data"
 
 
@@ -49,11 +48,10 @@ class H5ad(reader.Atlas):
 
     def _projection(self, key: str) -> np.ndarray | None:
         """Return a map of the file, cells x dimensions float32, or none."""
-        held = self._maps.get(key.casefold())
-        if held is None:
+        if key.casefold() not in self._maps:
             return None
         with self._open() as file:
-            value = anndata.io.read_elem(file["obsm"][held])
+            value = anndata.io.read_elem(file["obsm"][self._maps[key.casefold()]])
             dense = value.toarray() if sp.issparse(value) else np.asarray(value)
             return np.ascontiguousarray(dense, dtype=np.float32)
 
@@ -61,11 +59,11 @@ class H5ad(reader.Atlas):
         """Return about how many values these rows and genes hold."""
         with self._open() as file:
             node = file[self._values]
-            shape, dense = stored.shape_of(node), isinstance(node, h5py.Dataset)
-            filled = shape[0] * shape[1] * np.mean(stored.sample(node) != 0) if dense else 0
-            held = int(filled) + 1 if dense else node["data"].shape[0]
-        n_rows = shape[0] if rows is None else len(rows)
-        whole = n_rows * held / max(shape[0], 1)  # a few genes may be the fullest ones
+            (n_cells, n_genes), dense = stored.shape_of(node), isinstance(node, h5py.Dataset)
+            share = np.mean(stored.sample(node) != 0) if dense else 0
+            filled = n_cells * n_genes * share + 1 if dense else node["data"].shape[0]
+        n_rows = n_cells if rows is None else len(rows)
+        whole = n_rows * filled / max(n_cells, 1)  # a few genes may be the fullest ones
         return int(whole if places is None else min(whole, n_rows * len(places)))
 
     def read_csr(self, rows: Chosen, places: Chosen, **_: Any) -> sp.csr_matrix:
@@ -77,7 +75,9 @@ class H5ad(reader.Atlas):
                 return held
             held = stored.read_csr(file[self._values], rows)
         totals = np.asarray(held.sum(axis=1)).ravel()
-        factors = np.divide(TARGET, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0)
+        factors = np.divide(
+            matrix.SCALE, totals, out=np.zeros_like(totals, dtype=np.float64), where=totals > 0
+        )
         held.data = np.log1p(held.data * np.repeat(factors, np.diff(held.indptr))).astype(np.float32)
         return held if places is None else held[:, places].tocsr()
 
@@ -98,10 +98,8 @@ class H5ad(reader.Atlas):
         if place >= 0:
             row = counts.row_of(held, place)
             barcode = self.obs[names.BARCODE][row if rows is None else int(rows[row])]
-            msg = (
-                f"{self.path}: {self._values} holds {held.data[place]}, which is no number that can be used, first in cell "
-                f"{barcode!r}. A step before divided by zero, or the file is damaged: write or fetch it again."
-            )
+            found = f"{self._values} holds {held.data[place]}, no number that can be used, first in cell {barcode!r}"
+            msg = f"{self.path}: {found}. A step before divided by zero, or the file is damaged: write or fetch it again."
             raise SourceError(msg)
 
     @contextmanager
@@ -116,10 +114,8 @@ class H5ad(reader.Atlas):
         values = "X" in file or "raw/X" in file or len(file.get("layers", ()))
         absent = [name for name in ("obs", "var") if name not in file] + ["X"] * (not values)
         if absent:
-            msg = (
-                f"{self.path} is HDF5 but no h5ad: it lacks {', '.join(absent)} and holds "
-                f"{', '.join(sorted(file)) or 'nothing'}. Write it with anndata's write_h5ad."
-            )
+            found = f"it lacks {', '.join(absent)} and holds {', '.join(sorted(file)) or 'nothing'}"
+            msg = f"{self.path} is HDF5 but no h5ad: {found}. Write it with anndata's write_h5ad."
             raise SourceError(msg)
 
     def _choose_matrices(self, file: h5py.File) -> None:
@@ -138,9 +134,8 @@ class H5ad(reader.Atlas):
                 self.notes.append(f"{name} is left out: {problem}")
         logs = [name for name in ("X", "raw/X", *looks) if looks.get(name) == "log"]
         whole = [name for name, look in looks.items() if look == "counts"]
-        self._values = [*logs, *whole, *looks][0]
+        self._values, self._counts = [*logs, *whole, *looks][0], next(iter(whole), None)
         self._logged, self._derived = bool(logs), not logs and bool(whole)
-        self._counts = whole[0] if whole else None
         if self._derived:
             self.notes.append(f"expression is log1p of counts per ten thousand, made from {self._values}")
         elif not logs:
@@ -205,9 +200,9 @@ class H5ad(reader.Atlas):
         places = known.get_indexer(columns.make_unique(index.to_list())[0])
         if (places >= 0).all():
             return places
-        lacking, self._counts = self._counts, None
-        values = self._values
-        self.notes.append(f"{lacking} lacks genes of {values}: counts are recovered from {values}")
+        lack = f"{self._counts} lacks genes of {self._values}"
+        self.notes.append(f"{lack}: counts are recovered from {self._values}")
+        self._counts = None
         return None
 
     def _read_table(self, group: h5py.Group | h5py.Dataset, index: str) -> pl.DataFrame:
@@ -217,25 +212,25 @@ class H5ad(reader.Atlas):
             found = f"it holds a {type(table).__name__}"
             msg = f"{self.path}: {group.name} is no table that can be read ({found}). Write it again with anndata."
             raise SourceError(msg)
-        held = {index: pl.Series(index, [str(label) for label in table.index], pl.String)}
+        held = [pl.Series(index, [str(label) for label in table.index], pl.String)]
         for name in table.columns.drop(index, errors="ignore"):
-            column = held[str(name)] = _to_polars(str(name), table[name])
-            if column is None:
-                found = f"{group.name}/{name} holds {table[name].dtype}"
-                self.notes.append(f"{found}, which no table here can take: left out")
-        return pl.DataFrame([column for column in held.values() if column is not None])
+            if (column := _to_polars(str(name), table[name])) is not None:
+                held.append(column)
+                continue
+            found = f"{group.name}/{name} holds {table[name].dtype}"
+            self.notes.append(f"{found}, which no table here can take: left out")
+        return pl.DataFrame(held)
 
     def _find_maps(self, file: h5py.File) -> dict[str, str]:
         """Return the maps that are numbers, one row a cell; the others are noted."""
-        found = {}
+        found, known = {}, {name.casefold() for name in names.PROJECTION_FILES}
         for key, node in file.get("obsm", {}).items():
             with suppress(SourceError, TypeError):
                 if node is not None and stored.kind_of(node) and stored.shape_of(node)[0] == self.obs.height:
                     found[key.casefold()] = key
-        known = {name.casefold() for name in names.PROJECTION_FILES}
-        lost = [key for key in file.get("obsm", ()) if key.casefold() in known - set(found)]
-        what = f"is no map of {self.obs.height:,} cells in numbers and is left out"
-        self.notes += [f"obsm/{key} {what}" for key in lost]
+            if key.casefold() in known - set(found):
+                what = f"is no map of {self.obs.height:,} cells in numbers and is left out"
+                self.notes.append(f"obsm/{key} {what}")
         return found
 
 
@@ -247,9 +242,8 @@ def _genes_of(values: str, file: h5py.File) -> h5py.Group:
 def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
     """Return what the first place that says something of the organism says."""
     for name in columns.ORGANISM_COLUMNS:
-        said = set(columns.as_labels(obs[name]).drop_nulls()) if name in obs.columns else set()
-        said |= {_unstructured(file, name)} - {None}
-        if said:
+        said = set(columns.as_labels(obs[name])) if name in obs.columns else set()
+        if said := (said | {_unstructured(file, name)}) - {None}:
             return said
     return set()
 
@@ -257,9 +251,10 @@ def _stated_organisms(file: h5py.File, obs: pl.DataFrame) -> set[str]:
 def _unstructured(file: h5py.File, name: str) -> str | None:
     """Return a single value that a file holds beside its tables, as text."""
     node = file["uns"].get(name) if isinstance(file.get("uns"), h5py.Group) else None
-    value = node[()] if isinstance(node, h5py.Dataset) and not node.shape else None
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return None if value is None else text
+    if not isinstance(node, h5py.Dataset) or node.shape:
+        return None
+    value = node[()]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _says(obs: pl.DataFrame, column: str, words: list[str]) -> int:
@@ -294,8 +289,8 @@ def _to_polars(name: str, column: pd.Series) -> pl.Series | None:
 def _read_simulation(file: h5py.File, obs: pl.DataFrame) -> dict[str, Any] | None:
     """Return what a file made from a simulated release says of itself, in any of the places that may survive."""
     said = file.attrs.get(names.SIMULATION, _unstructured(file, names.SIMULATION))
-    if said is None:
-        return {} if _says(obs, names.SIMULATED, ["true", "1"]) else None
+    if said is None and not _says(obs, names.SIMULATED, ["true", "1"]):
+        return None
     with suppress(ValueError):
-        return matrix.parse_object(said)
+        return matrix.parse_object(said or "{}")
     return {}

@@ -18,7 +18,6 @@ import scipy.sparse as sp
 from helpers import budget as memory
 from helpers import files
 from helpers.atlas.columns import find_index
-from helpers.atlas.stored import Chosen
 from helpers.errors import MusclebookError, ReleaseError
 from helpers.kernels import kernel
 
@@ -34,6 +33,7 @@ THREADS = 2
 ENTRY_BYTES = 8  # CSR: int32 column, float32 value
 PIECE_BYTES = 5  # one-byte column, float32 value, before they are joined
 
+Chosen = np.ndarray | None  # numbers of rows or columns; none for all
 SCALE = 10_000.0  # the release's normalization: counts per 10,000
 KINDS = ("negative", "infinite", "NaN")
 UNREADABLE = (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RecursionError)
@@ -116,10 +116,7 @@ class Expression:
         self._shared, self._lock = self._open(), threading.Lock()  # opening, too, looks at every column
 
     def read(self, columns: Sequence[int]) -> pa.Table:
-        """Return whole columns by their number in the file, in the file's row order.
-
-        By number, not by name: gene symbols hold dots, which Parquet readers take for nesting.
-        """
+        """Return whole columns by number: gene symbols hold dots, which Parquet readers take for nesting."""
         with self._lock, reading(self.path):
             return _read(self._shared, columns, threads=True)
 
@@ -221,13 +218,10 @@ def _sparsify(block: np.ndarray, first: int, labels: Callable[[int], str]) -> Pi
     counts = np.zeros(n_rows, np.uint16)
     j, i = _count(block, counts)
     if j >= 0:
-        msg = (
-            f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, which is not a number that can be "
-            "read. Fetch the file again, or run `musclebook validate` to list every such gene."
-        )
+        found = f"the expression of gene {labels(first + j)} is {block[j, i]} in row {i:,}, no number that can be read"
+        msg = f"{found}. Fetch the file again, or run `musclebook validate` to list every such gene."
         raise ReleaseError(msg)
-    total = int(counts.sum(dtype=np.int64))
-    tiles = np.zeros(-(-n_rows // TILE_ROWS), np.int64)
+    total, tiles = int(counts.sum(dtype=np.int64)), np.zeros(-(-n_rows // TILE_ROWS), np.int64)
     piece = Piece(first, np.empty(total, np.uint8), np.empty(total, np.float32), counts, tiles)
     _fill(block, counts, piece.offsets, piece.values, tiles)
     return piece
@@ -262,8 +256,7 @@ def csr(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[
     """Return a CSR matrix of these arrays without copying or checking them again."""
     matrix = sp.csr_matrix(shape, dtype=data.dtype)
     matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
-    matrix.has_sorted_indices = True
-    matrix.has_canonical_format = True
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
     return matrix
 
 

@@ -15,9 +15,9 @@ from anndata import AnnData
 
 from helpers import ages, names
 from helpers import budget as memory
-from helpers.atlas import cache, columns, matrix
+from helpers.atlas import columns, matrix, stored
 from helpers.atlas import counts as molecules
-from helpers.atlas.stored import Chosen
+from helpers.atlas.matrix import Chosen
 from helpers.errors import CountsError, SourceError, TableError
 
 Choice = pl.Expr | pl.Series | np.ndarray | Sequence[bool]
@@ -39,8 +39,7 @@ class Atlas:
     var: pl.DataFrame
     missing: list[str]  #: Columns, files and projections that the source does not have.
     notes: list[str]  #: What was made, converted, matched or renamed while the source was opened.
-    #: ``human``, ``mouse`` or ``other``: as the source states, else by its Ensembl ids, else human.
-    species: str
+    species: str  #: ``human``, ``mouse`` or ``other``, as stated, else by Ensembl ids, else human.
     simulation: dict[str, Any] | None  #: What the source says of how it was made up; none for real data.
 
     @property
@@ -76,12 +75,6 @@ class Atlas:
             Columns of `obs` with a value, ``column=value`` for one value of a column, ``column>=8`` for at least so
             many different values, ``cells>=100``, projections, ``counts`` (molecules held or recoverable), ``donors``,
             ``human`` or ``truth``.
-
-        Examples
-        --------
-        >>> from helpers import sources
-        >>> sources.open_atlas("tiny").has("DonorID", "X_scVI"), sources.open_atlas("tiny").has("nonsense")
-        (True, False)
         """
         return all(self._has(name) for name in wanted)
 
@@ -108,16 +101,15 @@ class Atlas:
     @cached_property
     def _has_counts(self) -> bool:
         # an h5ad is asked about a few of its cells; a release is cheap to ask only by columns, and states log counts
-        if self.folder is not None or not self.obs.height:
-            return self.folder is not None
-        rows = np.arange(min(_PROBED, self.obs.height))
-        with suppress(CountsError):
-            return self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB") is not None
-        return False
+        if self.folder is None and self.obs.height:
+            rows = np.arange(min(_PROBED, self.obs.height))
+            with suppress(CountsError):
+                return self._recover(self.read_csr(rows, None), rows, None, budget="8 GiB") is not None
+        return self.folder is not None
 
     def genes(self, genes: Sequence[str]) -> pl.DataFrame:
         """Return the expression of genes by symbol or Ensembl id: a column each, named as in `var`, a row a cell."""
-        places = np.array(self._find_genes(genes), dtype=np.int64)
+        places = self._find_genes(genes)
         dense = self.read_csr(None, places, budget="8 GiB").toarray()
         return pl.DataFrame(dense, schema=self.var[names.GENE][places].to_list(), orient="row")
 
@@ -128,9 +120,11 @@ class Atlas:
             raise TableError(msg)
         return self._projection(key)
 
-    def truth(self, table: str) -> pl.DataFrame | None:  # noqa: ARG002
+    def truth(self, table: str) -> pl.DataFrame | None:
         """Return a table of what was planted in a simulated release, such as ``age_expression``; none for real data."""
-        return None
+        path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
+        with matrix.reading(path):
+            return pl.read_parquet(path, glob=False) if self.simulated and path.is_file() else None
 
     def unstructured(self) -> dict[str, Any]:
         """Return the settings that came with the maps, or nothing."""
@@ -199,18 +193,17 @@ class Atlas:
                 adata = self.to_anndata(cells=cells, genes=genes, counts=False, budget=budget)
                 adata.uns["no_counts"] = str(problem)
                 return adata
-        rows = self._choose(cells)
-        places = None if genes is None else np.array(self._find_genes(genes), dtype=np.int64)
+        rows, places = self._choose(cells), None if genes is None else self._find_genes(genes)
         self._require(rows, places, counts=counts, budget=budget)
-        held = None if self.folder is None else cache.find(self.folder, self.key)
+        held = None if self.folder is None else stored.find_copy(self.folder, self.key)
         whole = rows is None and places is None and counts
         if self.folder is None or held is not None or not whole:
             return self._read(held, rows, places, counts=counts, budget=budget)
-        with cache.converting(self.key):
-            held = cache.find(self.folder, self.key)  # another process may have converted it meanwhile
+        with stored.converting(self.key):
+            held = stored.find_copy(self.folder, self.key)  # another process may have converted it meanwhile
             adata = self._read(held, rows, places, counts=counts, budget=budget)
             if held is None:
-                cache.store(self.folder, self.key, adata, simulation=self.simulation)
+                stored.store_copy(self.folder, self.key, adata, simulation=self.simulation)
         return adata
 
     def convert(self, out: str | Path, *, budget: str | int = "8 GiB") -> Path:
@@ -222,7 +215,7 @@ class Atlas:
             msg = f"{out} {why}. Name another file to write, for example atlas.h5ad."
             raise SourceError(msg)
         adata = self.to_anndata(budget=budget)
-        cache.write(out, adata, key=self.key, simulation=self.simulation)
+        stored.write(out, adata, key=self.key, simulation=self.simulation)
         return out
 
     def _choose(self, cells: Choice | None) -> Chosen:
@@ -230,16 +223,15 @@ class Atlas:
         if cells is None:
             return None
         try:
-            whole = isinstance(cells, pl.Expr)
-            mask = self.obs.select(cells).to_series() if whole else pl.Series(np.asarray(cells))
+            is_rule = isinstance(cells, pl.Expr)
+            mask = self.obs.select(cells).to_series() if is_rule else pl.Series(np.asarray(cells))
         except pl.exceptions.PolarsError as problem:
             msg = f"the choice of cells cannot be made: {problem}. Columns are {', '.join(self.obs.columns)}."
             raise TableError(msg) from problem
         if mask.dtype != pl.Boolean or len(mask) != self.obs.height:
-            msg = (
-                f"cells must be one truth value for each of the {self.obs.height:,} cells, but it is {len(mask):,} "
-                f"values of type {mask.dtype}. Use an expression such as pl.col('Sex') == 'M'."
-            )
+            wanted = f"cells must be one truth value for each of the {self.obs.height:,} cells"
+            found = f"it is {len(mask):,} values of type {mask.dtype}"
+            msg = f"{wanted}, but {found}. Use an expression such as pl.col('Sex') == 'M'."
             raise TableError(msg)
         rows = mask.fill_null(value=False).arg_true().to_numpy().astype(np.int64)
         if not rows.size:
@@ -249,20 +241,20 @@ class Atlas:
 
     def _require(self, rows: Chosen, places: Chosen, *, counts: bool, budget: str | int) -> None:
         """Refuse before anything is allocated."""
-        values = self.estimate_values(rows, places)
         each = matrix.ENTRY_BYTES + max(matrix.PIECE_BYTES, COUNTS_BYTES * counts)
         n_cells = self.shape[0] if rows is None else len(rows)
         n_genes = self.shape[1] if places is None else len(places)
         blocks = 2 * matrix.THREADS * 4 * n_cells * min(n_genes, matrix.block_width(n_cells))
+        needed = self.estimate_values(rows, places) * each + blocks
         work = f"An AnnData of {n_cells:,} cells x {n_genes:,} genes"
-        memory.require(values * each + blocks, budget=budget, work=work, remedy=matrix.REMEDY)
+        memory.require(needed, budget=budget, work=work, remedy=matrix.REMEDY)
 
     def _read(
         self, held: Path | None, rows: Chosen, places: Chosen, *, counts: bool, budget: str | int
     ) -> AnnData:
         """Return chosen cells and genes with their tables and maps, from a converted copy where there is one."""
         if held is not None:
-            data, counted = cache.read(held, rows, places, counts=counts)
+            data, counted = stored.read_copy(held, rows, places, counts=counts)
         else:
             data = self.read_csr(rows, places, budget=budget)
             counted = self._recover(data, rows, places, budget=budget) if counts else None
@@ -284,8 +276,7 @@ class Atlas:
         self, data: sp.csr_matrix, rows: Chosen, places: Chosen, *, budget: str | int
     ) -> sp.csr_matrix:
         """Return counts: those that the source holds, else recovered from whole cells."""
-        held = self.read_counts(rows, places)
-        if held is not None:
+        if (held := self.read_counts(rows, places)) is not None:
             return held
         cells = self.obs if rows is None else self.obs[rows]
         known = {"barcodes": cells[names.BARCODE].to_list()}
@@ -300,19 +291,16 @@ class Atlas:
             whole = self.read_csr(rows, None, budget=budget)
             return molecules.recover(whole, totals=totals, **known)[:, places].tocsr()
 
-    def _find_genes(self, genes: Sequence[str]) -> list[int]:
+    def _find_genes(self, genes: Sequence[str]) -> np.ndarray:
         """Return the places of genes, each once, in the order asked for."""
         wanted = [genes] if isinstance(genes, str) else list(genes)
-        unknown = [gene for gene in wanted if gene not in self._places]
-        if unknown:
+        if unknown := [gene for gene in wanted if gene not in self._places]:
             near = {gene: ", ".join(columns.nearest(gene, self._places)) or "none" for gene in unknown[:5]}
             shown = ", ".join(f"{gene!r} (nearest: {known})" for gene, known in near.items())
-            msg = (
-                f"{len(unknown):,} of {len(wanted):,} genes are not in {self.name}: {shown}. "
-                f"Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
-            )
+            found = f"{len(unknown):,} of {len(wanted):,} genes are not in {self.name}: {shown}"
+            msg = f"{found}. Use the names in atlas.var[{names.GENE!r}] or Ensembl ids."
             raise TableError(msg)
-        return list(dict.fromkeys(self._places[gene] for gene in wanted))
+        return np.array(list(dict.fromkeys(self._places[gene] for gene in wanted)), dtype=np.int64)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -320,9 +308,7 @@ class Atlas:
         place: dict[str, int] = {}
         # the last word counts, and of one column the first gene
         for key in (names.ENSEMBL, names.SYMBOL, names.GENE):
-            genes = self.var[key].to_list()
-            place |= dict(zip(genes[::-1], range(len(genes) - 1, -1, -1), strict=True))
-        place.pop(None, None)
+            place |= dict(reversed([(gene, at) for at, gene in enumerate(self.var[key]) if gene is not None]))
         return place
 
 

@@ -15,11 +15,11 @@ import scipy.sparse as sp
 
 from helpers import files, names
 from helpers.atlas import columns, matrix, reader
-from helpers.atlas.stored import Chosen
+from helpers.atlas.matrix import Chosen
 from helpers.errors import ReleaseError
 
 PROBED = 48  # columns read to estimate the share of nonzero values
-TEXTS = (pa.string(), pa.large_string())
+MIXED = "Files of two releases are mixed in"
 
 
 class Release(reader.Atlas):
@@ -55,8 +55,7 @@ class Release(reader.Atlas):
     @cached_property
     def key(self) -> str:
         """Hash of what the files hold that a converted copy is made from."""
-        made_from = [*names.RELEASE_FILES[:3], *names.PROJECTION_FILES.values()]
-        there = [name for name in made_from if (self.path / name).is_file()]
+        there = [name for name in names.RELEASE_FILES[:7] if (self.path / name).is_file()]  # the tables
         return files.digest_text(repr([(name, files.fingerprint(self.path / name)) for name in there]))
 
     def _projection(self, key: str) -> np.ndarray | None:
@@ -77,69 +76,57 @@ class Release(reader.Atlas):
         path = self.path / names.UNSTRUCTURED_FILE
         return _read_json(path) if path.is_file() else {}
 
-    def truth(self, table: str) -> pl.DataFrame | None:
-        """Return a table of what was planted, or none where nothing was."""
-        path = self.path / names.TRUTH_FOLDER / f"{table}.parquet"
-        return _read_table(path) if self.simulated and path.is_file() else None
-
     def estimate_values(self, rows: Chosen, places: Chosen) -> int:
         """Return about how many nonzero values these rows and genes hold, from a few columns spread over all."""
         chosen = np.arange(len(self.columns)) if places is None else places
         if not len(chosen):
             return 0
         probe = chosen[np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(int))]
-        table = self.expression.read(self.columns[probe])
-        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns) / len(probe)
-        total = seen * len(chosen)
-        stated = self.obs[names.N_GENES]
+        table, stated = self.expression.read(self.columns[probe]), self.obs[names.N_GENES]
+        seen = sum(np.count_nonzero(column.to_numpy()) for column in table.columns)
+        total = seen / len(probe) * len(chosen)
         if places is None and not stated.null_count():
             total = max(stated.sum(), total)
-        cells = self.obs.height if rows is None else len(rows)
-        return int(total * cells / max(self.obs.height, 1))
+        return int(total if rows is None else total * len(rows) / max(self.obs.height, 1))
 
     def read_csr(self, rows: Chosen, places: Chosen, *, budget: str | int) -> sp.csr_matrix:
         """Return log-normalized expression, rows of `obs` x genes of `var`, as CSR float32."""
         if self.rows is not None:
             rows = self.rows if rows is None else self.rows[rows]
         chosen = self.columns if places is None else self.columns[places]
-
-        def label(j: int) -> str:
-            return self._labels[chosen[j]]
-
-        return self.expression.read_csr(chosen, rows=rows, labels=label, budget=budget)
+        return self.expression.read_csr(
+            chosen, rows=rows, labels=lambda j: self._labels[chosen[j]], budget=budget
+        )
 
     def _require_files(self) -> None:
         needed = (names.EXPRESSION_FILE, names.SAMPLE_FILE)
         absent = [name for name in needed if not (self.path / name).is_file()]
-        if not absent:
-            return
-        here = sorted(path.name for path in self.path.iterdir())
-        hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
-        near = ", ".join(f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits)
-        remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
-        for name in [name for name in here if name.endswith(".h5ad")][:1]:
-            remedy = f"To open the .h5ad inside, name it: {self.path / name}."
-        held = ", ".join(here[:8]) or "nothing"
-        msg = f"{self.path} is not a release: it lacks {near}. It holds {held}. {remedy}"
-        raise ReleaseError(msg)
+        if absent:
+            here = sorted(path.name for path in self.path.iterdir())
+            hits = [(name, columns.nearest(name, here, most=1)) for name in absent]
+            near = ", ".join(f"{name} (is {hit[0]} it?)" if hit else name for name, hit in hits)
+            remedy = "Fetch the release with `musclebook download`, or name the folder that holds it."
+            if h5ad := next((name for name in here if name.endswith(".h5ad")), None):
+                remedy = f"To open the .h5ad inside, name it: {self.path / h5ad}."
+            held = ", ".join(here[:8]) or "nothing"
+            msg = f"{self.path} is not a release: it lacks {near}. It holds {held}. {remedy}"
+            raise ReleaseError(msg)
 
     def _name_columns(self) -> None:
         """Tell gene columns from an index column, and name the genes."""
         schema = self.expression.footer.schema.to_arrow_schema()
         self._labels, types = schema.names, schema.types  # each is made anew when asked for
-        texts = [name for name, kind in zip(self._labels, types, strict=True) if kind in TEXTS]
-        self._index = columns.find_index(schema, known=()) or (texts[0] if len(texts) == 1 else None)
+        texts = [i for i, kind in enumerate(types) if kind in (pa.string(), pa.large_string())]
+        alone = self._labels[texts[0]] if len(texts) == 1 else None
+        self._index = columns.find_index(schema, known=()) or alone
         genes = [(i, kind) for i, kind in enumerate(types) if self._labels[i] != self._index]
         numbers = {kind for kind in types if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
-        wrong = [f"{self._labels[i]} ({kind})" for i, kind in genes if kind not in numbers]
-        if wrong:
-            msg = (
-                f"{names.EXPRESSION_FILE}: {len(wrong):,} gene columns are not numbers, first "
-                f"{', '.join(wrong[:3])}. Expression is one float32 column per gene: fetch the file again."
-            )
+        if wrong := [f"{self._labels[i]} ({kind})" for i, kind in genes if kind not in numbers]:
+            found = f"{len(wrong):,} gene columns are not numbers, first {', '.join(wrong[:3])}"
+            remedy = "Expression is one float32 column per gene: fetch the file again."
+            msg = f"{names.EXPRESSION_FILE}: {found}. {remedy}"
             raise ReleaseError(msg)
-        others = sum(kind != pa.float32() for _, kind in genes)
-        if others:
+        if others := sum(kind != pa.float32() for _, kind in genes):
             self.notes.append(f"{others:,} expression columns are not float32 and were converted")
         self.columns = np.array([i for i, _ in genes], dtype=np.int64)
         self.gene_names, twice = columns.make_unique([self._labels[i] for i, _ in genes])
@@ -148,16 +135,17 @@ class Release(reader.Atlas):
     def _read_obs(self, held: pl.Series | None) -> tuple[pl.DataFrame, list[str]]:
         """Return the table of cells and what it lacks; match the rows of the expression, if it has barcodes (`held`)."""
         frame, index = self._open_table(names.SAMPLE_FILE, names.SAMPLE_COLUMNS, self.expression.n_rows)
-        barcodes = None
-        if index is not None:
-            column = frame.drop_in_place(index)
-            barcodes = None if column.null_count() or column.dtype.is_numeric() else column.cast(pl.String)
+        barcodes = None if index is None else frame.drop_in_place(index)
+        if barcodes is not None:
+            numbers = barcodes.null_count() or barcodes.dtype.is_numeric()
+            barcodes = None if numbers else barcodes.cast(pl.String)
         typed, missing = columns.type_columns(frame, columns.TYPES, origin=names.SAMPLE_FILE)
-        given = typed[names.DONOR].drop_nulls().unique()
-        nobody = typed[names.DONOR].is_in([one for one in given if not names.is_somebody(one)])
-        if nobody.any():
-            self.notes.append(f"{nobody.sum():,} cells belong to nobody in particular and have no donor")
-            typed = typed.with_columns(pl.when(~nobody).then(names.DONOR).alias(names.DONOR))
+        given = typed[names.DONOR].drop_nulls()
+        nobody = [one for one in given.unique() if not names.is_somebody(one)]
+        if nobody:
+            typed = typed.with_columns(pl.col(names.DONOR).replace(dict.fromkeys(nobody)))
+            lost = given.is_in(nobody).sum()
+            self.notes.append(f"{lost:,} cells belong to nobody in particular and have no donor")
         self.rows: Chosen = None  # of the expression, where its order is another
         self._barcoded = barcodes is not None or held is not None
         if barcodes is None:
@@ -180,23 +168,21 @@ class Release(reader.Atlas):
             return column.cast(pl.String)
         if (column == pl.int_range(len(column), eager=True)).all():
             return None  # the phantom index that pandas leaves: row numbers, no barcodes
-        msg = (
-            f"{names.EXPRESSION_FILE}: column {self._index!r} holds whole numbers that are not the row numbers, so "
-            f"rows cannot be matched to {names.SAMPLE_FILE}. Fetch the file again."
-        )
+        found = f"column {self._index!r} holds whole numbers that are not the row numbers"
+        lost = f"so rows cannot be matched to {names.SAMPLE_FILE}"
+        msg = f"{names.EXPRESSION_FILE}: {found}, {lost}. Fetch the file again."
         raise ReleaseError(msg)
 
     def _read_var(self) -> tuple[pl.DataFrame, list[str]]:
-        path = self.path / names.FEATURE_FILE
-        genes = pl.Series(names.GENE, self.gene_names, pl.String)
+        file, genes = names.FEATURE_FILE, pl.Series(names.GENE, self.gene_names, pl.String)
         frame = pl.DataFrame(genes)
-        if path.is_file():
-            table, index = self._open_table(path.name, names.FEATURE_COLUMNS, len(genes), "genes")
+        if (self.path / file).is_file():
+            table, index = self._open_table(file, names.FEATURE_COLUMNS, len(genes), "genes")
             rows, key = match_genes(table, self.gene_names, index=index)
             if key is not None:
-                self.notes.append(f"{path.name} has its genes in another order; aligned by {key}")
+                self.notes.append(f"{file} has its genes in another order; aligned by {key}")
             frame = table[rows].drop(index or [])
-        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=path.name)
+        typed, missing = columns.type_columns(frame, columns.FEATURE_TYPES, origin=file)
         return typed.drop(names.GENE, strict=False).insert_column(0, genes), missing
 
     def _open_table(
@@ -205,14 +191,13 @@ class Release(reader.Atlas):
         """Return a table with as many rows as the expression has cells or genes, and the name of its index column."""
         with matrix.reading(self.path / file):
             footer = pq.read_metadata(self.path / file)
-        if footer.num_rows != wanted:
-            msg = (
-                f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}. Files of two releases "
-                f"are mixed in {self.path}: fetch it again."
-            )
-            raise ReleaseError(msg)
-        index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
-        return _read_table(self.path / file), index
+            if footer.num_rows != wanted:
+                found = f"{file} has {footer.num_rows:,} {unit}, {names.EXPRESSION_FILE} has {wanted:,}"
+                msg = f"{found}. {MIXED} {self.path}: fetch it again."
+                raise ReleaseError(msg)
+            index = columns.find_index(footer.schema.to_arrow_schema(), known=known)
+            table = pl.read_parquet(self.path / file, glob=False)
+            return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String)), index
 
 
 def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarray:
@@ -222,16 +207,14 @@ def match_rows(held: pl.Series, wanted: pl.Series, *, origin: Path) -> np.ndarra
     order = pl.DataFrame({"held": held}).with_row_index("row").unique("held", keep="first")
     found = pl.DataFrame({"held": wanted}).join(order, on="held", how="left", maintain_order="left")["row"]
     twice, absent = wanted.filter(wanted.is_duplicated()), wanted.filter(found.is_null())
-    if not len(twice) and not len(absent):
-        return found.to_numpy().astype(np.int64)
     if len(twice):
         fault = f"has other barcodes than {names.SAMPLE_FILE}, where {len(twice):,} are not unique, first {twice[0]!r}"
-    else:
+    elif len(absent):
         fault = f"lacks {len(absent):,} of the {len(wanted):,} barcodes of {names.SAMPLE_FILE}, first {absent[0]!r}"
-    msg = (
-        f"{origin.name} {fault} (its own first is {held[0]!r}), so rows cannot be matched. Files of two releases are "
-        f"mixed in {origin.parent}: fetch it again."
-    )
+    else:
+        return found.to_numpy().astype(np.int64)
+    found = f"{origin.name} {fault} (its own first is {held[0]!r}), so rows cannot be matched"
+    msg = f"{found}. {MIXED} {origin.parent}: fetch it again."
     raise ReleaseError(msg)
 
 
@@ -249,17 +232,9 @@ def match_genes(
         if not lost.size:
             return rows, key if (np.diff(rows) != 1).any() else None
         tried.append(f"{key} lacks {lost.size:,}, first {wanted[lost[0]]!r}")
-    msg = (
-        f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}: "
-        f"{'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
-    )
+    found = f"{names.FEATURE_FILE} does not name the genes of {names.EXPRESSION_FILE}"
+    msg = f"{found}: {'; '.join(tried) or 'it has no column of names'}. Fetch both files again."
     raise ReleaseError(msg)
-
-
-def _read_table(path: Path) -> pl.DataFrame:
-    with matrix.reading(path):
-        table = pl.read_parquet(path, glob=False)
-        return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

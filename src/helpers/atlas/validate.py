@@ -1,9 +1,8 @@
 """Whether a folder is a whole release: every file present, readable, agreeing with the others."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ CELL_FILES = (_MATRIX, _SAMPLE, *_MAPS)
 _FOR_READERS = (names.README_FILE, names.LICENSE_FILE)  # no number rests on them
 _MOST_STRANGE = 0.1  # share of cells with labels of no known name from which the column is damaged
 _ISOLATED = 0.01  # share of mismatches up to which they are single displaced values, not another definition
+_MOSTLY = 0.99  # share of values from which they are whole counts
 _TOP = float(np.log1p(matrix.SCALE)) + 1e-3  # one gene holds every molecule of a cell
 _NOT_LOG = "Expression must hold log1p of counts per 10,000: fetch or write it again, not scaled, not raw."
 _STEPS = ("pca", "neighbors", "tsne")
@@ -51,22 +51,55 @@ class Check(NamedTuple):
     file: str  # the one to blame
     expected: str
     needs: tuple[str, ...]  # keys of `Files.get`; where one is not to be had, what is wrong is said elsewhere
-    look: Callable[..., "Finding | Iterable[Finding] | None"]
+    look: Callable[..., Finding | Iterable[Finding] | None]
 
 
-@dataclass
 class Files:
-    """What could be read of a release, by file name, and what was wrong with the rest."""
+    """What could be read of a release, by file name, and what was wrong with the rest; the matrix waits."""
 
-    folder: Path
-    first_look: dict[str, Finding] = field(default_factory=dict)
-    schemas: dict[str, pa.Schema] = field(default_factory=dict)
-    n_rows: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
-    barcodes: dict[str, list[str]] = field(default_factory=dict)
-    texts: dict[str, Any] = field(default_factory=dict)
-    scan: matrix.Scan | None = None
-    broken: Finding | None = None  # why the matrix cannot be read to its end
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            wanted = "Give the folder that holds the twelve files of a release."
+            msg = f"{str(folder)!r} is not a folder. {wanted}"
+            raise ReleaseError(msg)
+        storage.require_utf8(self.folder)
+        self.schemas: dict[str, pa.Schema] = {}
+        self.n_rows: dict[str, int] = {}
+        self.tables: dict[str, pl.DataFrame] = {}
+        self.barcodes: dict[str, list[str]] = {}
+        self.texts: dict[str, Any] = {}
+        self.scan: matrix.Scan | None = None
+        self.broken: Finding | None = None  # why the matrix cannot be read to its end
+        self.first_look = {file: self._open(self.folder / file) for file in names.RELEASE_FILES}
+
+    def _open(self, path: Path) -> Finding:
+        size = path.stat().st_size if path.is_file() else -1
+        if size <= 0:
+            return _bad("missing" if size else "empty, 0 bytes")
+        kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
+        try:
+            if path.suffix == ".parquet":
+                self._open_parquet(path)
+            else:
+                text = path.read_text(encoding="utf-8")
+                self.texts[path.name] = matrix.parse_object(text) if path.suffix == ".json" else text
+        except matrix.UNREADABLE as error:
+            self.schemas.pop(path.name, None)
+            hint = storage.pointer_hint(path)
+            return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
+        return _good(f"a {kind}, {size:,} bytes")
+
+    def _open_parquet(self, path: Path) -> None:
+        file, name = pq.ParquetFile(path), path.name
+        self.schemas[name], self.n_rows[name] = file.schema_arrow, file.metadata.num_rows
+        index = columns.find_index(file.schema_arrow, known=_COLUMNS.get(name, ()))
+        if name != _MATRIX:
+            table = pl.from_arrow(file.read()).with_columns(pl.col(pl.Categorical).cast(pl.String))
+            self.tables[name] = table if index is None else table.drop(index)
+        # row numbers under the name of an index are not barcodes: pandas leaves them there
+        if index is not None and not pa.types.is_integer(file.schema_arrow.field(index).type):
+            self.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
 
     def get(self, what: str) -> Any:
         """Return the files, a text, a table with its columns right, the scan of any matrix, of numbers, of logarithms."""
@@ -77,6 +110,20 @@ class Files:
         clean = numbers is not None and scan.found[:, 1].any() and not scan.found[:, 2:5].any()
         logs = scan if clean and scan.cell_max.max() <= _TOP else None
         return {**self.texts, "files": self, "matrix": scan, "scan": numbers, "logs": logs}.get(what)
+
+    @cached_property
+    def whole_share(self) -> float:
+        """Share of the values of the 16 genes of most cells that are a whole number of molecules of their cell."""
+        scan, n_whole, n_values = self.scan, 0, 0
+        top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:16]]
+        for column in pq.read_table(self.folder / _MATRIX, columns=top).columns:
+            values = np.expm1(column.to_numpy().astype(np.float64))
+            some = values > 0
+            molecules = values[some] / np.expm1(scan.cell_min[some].astype(np.float64))
+            # float32 keeps seven digits of a value, so the error grows with the molecules
+            n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
+            n_values += len(molecules)
+        return n_whole / max(n_values, 1)
 
     def read_matrix(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read the whole matrix once, if it can be."""
@@ -92,97 +139,40 @@ def validate(folder: str | Path, *, progress: Callable[[int, int], None] | None 
     """Check every file of a release, the whole expression matrix included, and write nothing.
 
     A release of any size passes: its files must agree with each other; where they differ from the published
-    figures the table says so. `progress` is called with the genes read so far and all genes.
+    figures the table says so. `progress` is called with the genes read so far and all genes. No such folder is a
+    `ReleaseError`.
 
     Returns
     -------
     polars.DataFrame
         A row for each check: ``check``, ``file``, ``status`` (ok, warning or damaged), ``found``, ``expected``,
         ``remedy``.
-
-    Raises
-    ------
-    ReleaseError
-        If there is no such folder.
     """
-    files = read(folder)
-    rows = [("readable", file, files.first_look[file], "a whole file") for file in names.RELEASE_FILES]
+    files = Files(folder)
     files.read_matrix(progress)
-    if files.broken:
-        rows.append(("matrix", _MATRIX, files.broken, "every column readable"))
-    table = []
-    for name, file, (status, found, remedy), expected in rows + _run(CHECKS, files):
-        again = f"Fetch or write {file} again." if status == DAMAGED else ""
-        table.append((name, file, status, found, expected, remedy or again))
-    return pl.DataFrame(table, schema=SCHEMA, orient="row")
+    rows = []
+    for check, (status, found, remedy) in _run(files):
+        again = f"Fetch or write {check.file} again." if status == DAMAGED else ""
+        rows.append((check.name, check.file, status, found, check.expected, remedy or again))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def require_tables(files: Files) -> None:
     """Refuse a release whose small tables are so damaged that numbers made of them would mean nothing."""
-    rows = _run([check for check in CHECKS if check.name != "barcodes"], files)
-    faults = [f"{file}: {found.found}" for _, file, found, _ in rows if found.status == DAMAGED]
-    if faults:
-        msg = (
-            f"{len(faults)} fault(s) make the numbers of this release mean nothing: {'; '.join(faults[:3])}. "
-            "`musclebook validate` names all and what to do."
-        )
+    rows = _run(files, without=("readable", "barcodes"))
+    if faults := [f"{check.file}: {found.found}" for check, found in rows if found.status == DAMAGED]:
+        found = f"{len(faults)} fault(s) make the numbers of this release mean nothing"
+        msg = f"{found}: {'; '.join(faults[:3])}. `musclebook validate` names all and what to do."
         raise ReleaseError(msg)
 
 
-def _run(checks: Iterable[Check], files: Files) -> list[tuple[str, str, Finding, str]]:
-    rows = []
-    for check in checks:
+def _run(files: Files, *, without: Sequence[str] = ()) -> Iterator[tuple[Check, Finding]]:
+    for check in CHECKS:
         given = [files.get(what) for what in check.needs]
-        found = () if any(one is None for one in given) else check.look(*given) or ()
-        each = (found,) if isinstance(found, Finding) else found
-        rows += [(check.name, check.file, one, check.expected) for one in each]
-    return rows
-
-
-def read(folder: str | Path) -> Files:
-    """Open what can be opened of the twelve files; the matrix is not read."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        msg = f"{str(folder)!r} is not a folder. Give the folder that holds the twelve files of a release."
-        raise ReleaseError(msg)
-    storage.require_utf8(folder)
-    files = Files(folder)
-    for file in names.RELEASE_FILES:
-        found = _open(files, folder / file)
-        if found.status == DAMAGED and file in _FOR_READERS:
-            found = _note(found.found, "Nothing rests on it; a copy is on the page of the dataset.")
-        files.first_look[file] = found
-    return files
-
-
-def _open(files: Files, path: Path) -> Finding:
-    size = path.stat().st_size if path.is_file() else -1
-    if size <= 0:
-        return _bad("missing" if size else "empty, 0 bytes")
-    kind = {".parquet": "whole Parquet file", ".json": "JSON object"}.get(path.suffix, "text in UTF-8")
-    try:
-        if path.suffix == ".parquet":
-            _open_parquet(files, path)
-        else:
-            text = path.read_text(encoding="utf-8")
-            files.texts[path.name] = matrix.parse_object(text) if path.suffix == ".json" else text
-    except matrix.UNREADABLE as error:
-        files.schemas.pop(path.name, None)
-        hint = storage.pointer_hint(path)
-        return _bad(f"cannot be read as a {kind} ({size:,} bytes): {_short(error)}{hint}")
-    return _good(f"a {kind}, {size:,} bytes")
-
-
-def _open_parquet(files: Files, path: Path) -> None:
-    file, name = pq.ParquetFile(path), path.name
-    files.schemas[name], files.n_rows[name] = file.schema_arrow, file.metadata.num_rows
-    index = columns.find_index(file.schema_arrow, known=_COLUMNS.get(name, ()))
-    if name != _MATRIX:
-        table = pl.from_arrow(file.read()).with_columns(pl.col(pl.Categorical).cast(pl.String))
-        files.tables[name] = table if index is None else table.drop(index)
-    # row numbers under the name of an index are not barcodes: pandas leaves them there
-    if index is not None and not pa.types.is_integer(file.schema_arrow.field(index).type):
-        files.barcodes[name] = file.read(columns=[index]).column(0).cast(pa.string()).to_pylist()
+        if check.name not in without and all(one is not None for one in given):
+            found = check.look(*given) or ()
+            for one in (found,) if isinstance(found, Finding) else found:
+                yield check, one
 
 
 def _mistyped(table: pl.DataFrame, file: str) -> list[str] | None:
@@ -202,6 +192,13 @@ def _owner(have: Iterable[str], *, but: str) -> str | None:
             return file
     # a table as wide as a genome is the expression file under another name
     return _MATRIX if but != _MATRIX and len(have) > 100 else None
+
+
+def _check_readable(files: Files, *, file: str) -> Finding:
+    found = files.first_look[file]
+    if found.status == DAMAGED and file in _FOR_READERS:
+        return _note(found.found, "Nothing rests on it; a copy is on the page of the dataset.")
+    return found
 
 
 def _check_columns(files: Files, *, file: str) -> Finding | None:
@@ -227,11 +224,11 @@ def _check_columns(files: Files, *, file: str) -> Finding | None:
 
 def _check_rows(files: Files, *, file: str) -> Finding | None:
     rows = {name: n for name, n in files.n_rows.items() if name in CELL_FILES}
-    if file not in rows:
-        return None
-    usual = Counter(rows.values()).most_common(1)[0][0]
-    right = rows[file] == usual > 0
-    return _good(f"{usual:,} rows") if right else _bad(f"{rows[file]:,} rows, other files {usual:,}")
+    if file in rows:
+        usual = Counter(rows.values()).most_common(1)[0][0]
+        right = rows[file] == usual > 0
+        return _good(f"{usual:,} rows") if right else _bad(f"{rows[file]:,} rows, other files {usual:,}")
+    return None
 
 
 def _check_barcodes(files: Files, *, file: str) -> Finding | None:
@@ -275,8 +272,7 @@ def _check_rule(sample: pl.DataFrame, *, broken: pl.Expr, show: Sequence[str]) -
 def _check_labels(sample: pl.DataFrame, *, level: str) -> Finding:
     counts = sample[level].value_counts(sort=True)
     strange = counts.filter(~pl.col(level).is_in(study.hierarchy()[level].to_list()))
-    n_strange = int(strange["count"].sum())
-    if not n_strange:
+    if not (n_strange := int(strange["count"].sum())):
         return _good(f"{len(counts)} labels")
     found = f"{n_strange:,} of {len(sample):,} cells with unknown labels: {_list(strange[level].to_list())}"
     remedy = "Analyses by label keep them apart; correct the spelling if they are published labels."
@@ -288,19 +284,19 @@ def _check_tree(sample: pl.DataFrame) -> Finding:
     paths = sample.select(names.LEVELS).group_by(names.LEVELS).len()
     known = pl.all_horizontal(*(pl.col(level).is_in(tree[level].to_list()) for level in names.LEVELS))
     breaks = paths.filter(known).join(tree, on=names.LEVELS, how="anti")
-    breaks = breaks.sort("len", *names.LEVELS, descending=[True, False, False, False])
-    if breaks.is_empty():
+    breaks = breaks.sort("len", *names.LEVELS, descending=[True, False, False, False]).rows()
+    if not breaks:
         return _good("no cell breaks the tree")
-    shown = _list([" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks.iter_rows()])
-    found = f"cells that break the tree: {breaks['len'].sum():,}: {shown}"
-    others = sum(row[3] for row in breaks.iter_rows() if row[:3] != ("cDC2", "cDC2", "cDC1"))
+    shown = _list([" > ".join(row[:3]) + f" ({row[3]:,})" for row in breaks])
+    found = f"cells that break the tree: {sum(row[3] for row in breaks):,}: {shown}"
+    others = sum(row[3] for row in breaks if row[:3] != ("cDC2", "cDC2", "cDC1"))
     remedy = "Use one level at a time: a cDC1 of level 2 may be a cDC2 of levels 0 and 1."
     return _bad(found) if others > _ISOLATED * len(sample) else _note(found, remedy)
 
 
 def _check_people(sample: pl.DataFrame) -> Finding:
-    donors, other = sample[names.DONOR].unique().sort(), columns.contradicting(sample)
-    strange = donors.filter(~donors.is_in(study.donors()[names.DONOR].to_list())).to_list()
+    donors, other = sample[names.DONOR].unique().sort().to_list(), columns.contradicting(sample)
+    strange = [donor for donor in donors if donor not in study.donors()[names.DONOR]]
     if not strange and not other:
         return _good(f"{len(donors)} donors agree")
     found = f"{len(strange)} unknown donors {_list(strange)}; {len(other)} with another age or sex"
@@ -363,30 +359,36 @@ def _check_structure(files: Files, stated: dict[str, Any]) -> Finding:
 
 
 def _check_settings(stated: dict[str, Any]) -> Finding:
-    missing, wrong = [step for step in _STEPS if step not in stated], []
-    for step in (step for step in _STEPS if step in stated):
-        held = stated[step] if isinstance(stated[step], dict) else {"params": None}
-        numbers = [held.get(key, []) for key in ("variance", "variance_ratio")]
+    def is_right(held: Any) -> bool:
+        numbers = (
+            [held.get(key, []) for key in ("variance", "variance_ratio")]
+            if isinstance(held, dict)
+            else [None]
+        )
         lists = all(isinstance(one, list) and {*map(type, one)} <= {int, float} for one in numbers)
-        wrong += [step] * (not lists or not isinstance(held.get("params", {}), dict))
-    if wrong:
+        return lists and isinstance(held.get("params", {}), dict)
+
+    if wrong := [step for step in _STEPS if not is_right(stated.get(step, {}))]:
         return _bad(f"settings of the wrong kind under {_list(wrong)}")
-    unknown = _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
-    return unknown if missing else _good("all three")
+    if missing := [step for step in _STEPS if step not in stated]:
+        return _note(f"no parameters of {_list(missing)}", "How these were made is unknown.")
+    return _good("all three")
 
 
 def _check_matrix_types(scan: matrix.Scan) -> Finding:
     types, genes, n_cells = scan.types, scan.genes, len(scan.cell_genes)
-    others = [(kind, held) for kind, held in types.items() if kind not in ("float", "double")]
+    others = [
+        (gene, kind) for kind, held in types.items() if kind not in ("float", "double") for gene in held
+    ]
     if others:
-        n_strange, (kind, (first, *_)) = sum(len(held) for _, held in others), others[0]
-        found = f"{n_strange:,} of {len(genes):,} columns are not float32, first {first!r}"
-        return _bad(f"{found}: {kind}", _NOT_LOG)
+        found = f"{len(others):,} of {len(genes):,} columns are not float32, first {others[0][0]!r}"
+        return _bad(f"{found}: {others[0][1]}", _NOT_LOG)
     if not n_cells or not genes:
         return _bad(f"{n_cells:,} cells x {len(genes):,} genes")
-    found = f"{len(types.get('double', ())):,} columns are float64"
-    wide = _note(found, "Nothing to do: values are the same, the file is larger.")
-    return wide if "double" in types else _good("float32")
+    if "double" in types:
+        found = f"{len(types['double']):,} columns are float64"
+        return _note(found, "Nothing to do: values are the same, the file is larger.")
+    return _good("float32")
 
 
 def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
@@ -409,11 +411,9 @@ def _check_gene_names(scan: matrix.Scan, features: pl.DataFrame) -> Finding:
 def _check_values(scan: matrix.Scan) -> Iterable[Finding]:
     for place, kind in enumerate(matrix.KINDS):
         counted, rows = scan.found[:, 2 + place], scan.found[:, 5 + place]
-        if counted.any():
-            first = int(np.argmax(counted > 0))
-            where = f"first in row {rows[first]:,}, gene {scan.genes[first]!r}"
-            n_genes = np.count_nonzero(counted)
-            yield _bad(f"{counted.sum():,} {kind} values in {n_genes:,} genes, {where}", _NOT_LOG)
+        if len(genes := np.flatnonzero(counted)):
+            where = f"first in row {rows[genes[0]]:,}, gene {scan.genes[genes[0]]!r}"
+            yield _bad(f"{counted.sum():,} {kind} values in {len(genes):,} genes, {where}", _NOT_LOG)
 
 
 def _check_range(scan: matrix.Scan) -> Finding:
@@ -426,46 +426,34 @@ def _check_range(scan: matrix.Scan) -> Finding:
 
 
 def _check_zeros(scan: matrix.Scan) -> Finding:
-    empty = np.flatnonzero(scan.cell_genes == 0)
-    if len(empty):
+    if len(empty := np.flatnonzero(scan.cell_genes == 0)):
         return _bad(f"{len(empty):,} cells hold no molecule, first row {empty[0]:,}")
     return _good(f"{scan.zero_share:.2%} zeros; {int((scan.found[:, 0] == 0).sum()):,} genes in no cell")
 
 
 def _check_normalization(scan: matrix.Scan) -> Finding:
     off = np.abs(scan.cell_sum / matrix.SCALE - 1)
-    wrong = np.flatnonzero(off > 1e-3)
-    if not len(wrong):
+    if not len(wrong := np.flatnonzero(off > 1e-3)):
         return _good(f"true of all {len(off):,} cells")
     first = f"first row {wrong[0]:,}: {scan.cell_sum[wrong[0]]:,.6g}"
     found = f"{len(wrong):,} of {len(off):,} cells do not, {first}"
     if len(wrong) > max(10, _ISOLATED * len(off)) and np.median(off) < 0.1:
         why = "Size factors were taken over more genes than the release has"
-        found += f"; median off by {np.median(off):.2%}"
-        return _note(found, f"{why}; counts are recovered all the same.")
+        return _note(
+            f"{found}; median off by {np.median(off):.2%}", f"{why}; counts are recovered all the same."
+        )
     return _bad(found, _NOT_LOG)
 
 
-def _check_whole(files: Files, scan: matrix.Scan) -> Finding:
-    """Look at the values of the 16 genes of most cells: each is a whole number of molecules of its cell."""
-    top = [scan.genes[i] for i in np.argsort(-scan.found[:, 0])[:16]]
-    n_whole = n_values = 0
-    for column in pq.read_table(files.folder / _MATRIX, columns=top).columns:
-        values = np.expm1(column.to_numpy().astype(np.float64))
-        some = values > 0
-        molecules = values[some] / np.expm1(scan.cell_min[some].astype(np.float64))
-        # float32 keeps seven digits of a value, so the error grows with the molecules
-        n_whole += int((np.abs(molecules - np.rint(molecules)) <= 0.01 + 1e-4 * molecules).sum())
-        n_values += len(molecules)
-    found = f"{n_whole / max(n_values, 1):.2%} of the values of the 16 most frequent genes"
-    remedy = (
-        "Whole counts cannot be recovered (corrected for background?): count models will refuse this release."
-    )
-    return _good(found) if n_whole >= 0.99 * n_values else _note(found, remedy)
+def _check_whole(files: Files, _scan: matrix.Scan) -> Finding:
+    found = f"{files.whole_share:.2%} of the values of the 16 most frequent genes"
+    cannot = "Whole counts cannot be recovered (corrected for background?)"
+    remedy = f"{cannot}: count models will refuse this release."
+    return _good(found) if files.whole_share >= _MOSTLY else _note(found, remedy)
 
 
 def _check_counts(files: Files, scan: matrix.Scan, sample: pl.DataFrame) -> Finding | None:
-    if len(sample) != len(scan.cell_genes) or _check_whole(files, scan).status != OK:
+    if len(sample) != len(scan.cell_genes) or files.whole_share < _MOSTLY:
         return None
     stated = _numbers(sample[names.N_COUNTS])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -530,6 +518,8 @@ _TREE = f"labels in the published tree; published: {study.N_HIERARCHY_BREAKS} ce
 _HAVE, _SCAN = ("files",), ("scan",)
 
 CHECKS: tuple[Check, ...] = (
+    *(Check("readable", f, "a whole file", _HAVE, partial(_check_readable, file=f)) for f in names.RELEASE_FILES),
+    Check("matrix", _MATRIX, "every column readable", _HAVE, lambda files: files.broken),
     *(Check("columns", f, "the columns of the card, each once", _HAVE, partial(_check_columns, file=f)) for f in (*_COLUMNS, _MATRIX)),
     *(Check("rows", f, "a row for each cell, as many in every file", _HAVE, partial(_check_rows, file=f)) for f in CELL_FILES),
     *(Check("barcodes", f, "unique, the same in every file, in one order", _HAVE, partial(_check_barcodes, file=f)) for f in CELL_FILES),

@@ -1,5 +1,6 @@
 """A simulated atlas, in memory and on disk: the twelve files of the real one, with its quirks, and a folder of truth."""
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -17,11 +18,11 @@ from anndata import AnnData
 from helpers import files, names
 from helpers.errors import ParameterError
 from helpers.facts import study
-from helpers.simulate import cells, cohort, effects, genes, matrix
-from helpers.simulate.planted import DECADE, LATE_TYPE, PLANTED, SILENT
+from helpers.simulate import cells, cohort, genes
+from helpers.simulate.cohort import DECADE, LATE_TYPE, PLANTED, SILENT
 
 KIND = "simulated release"
-SMALLEST_SCALE, DEFAULT_SCALE, DEFAULT_SEED = 0.001, 0.08, 1
+SMALLEST_SCALE = 0.001
 _BLOCK = 256  # genes made dense at once
 TRUTH_VERSION = 2
 _PLANTED = "log2_change_per_decade"
@@ -30,7 +31,7 @@ _TEXTS = Path(study.__file__).with_name("tables")
 
 @dataclass(frozen=True)
 class Simulation:
-    """Everything one simulation made: the atlas, the cells with their truth, the planted effects."""
+    """Everything one simulation made: the atlas, the cells with their truth, the planted genes."""
 
     adata: AnnData
     cells: pl.DataFrame
@@ -43,10 +44,8 @@ def _observe(frame: pl.DataFrame, counts: sp.csr_matrix) -> pd.DataFrame:
     """Return the 16 columns of the sample metadata, with the quality columns computed from the counts."""
     symbols = genes.list_genes()[names.GENE]
     total = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
-    mito, ribo = (
-        (100 * (counts @ symbols.str.contains(start).to_numpy()) / total).astype(np.float32)
-        for start in ("^MT-", "^RP[LS]")
-    )
+    members = (symbols.str.contains(start).to_numpy() for start in ("^MT-", "^RP[LS]"))
+    mito, ribo = ((100 * (counts @ member) / total).astype(np.float32) for member in members)
     quality = (total.astype(np.float32), np.diff(counts.indptr).astype(np.int64), mito, ribo)
     computed = dict(zip(names.QUALITY_COLUMNS[:4], quality, strict=True))
     obs = frame.with_columns(**computed).select(names.SAMPLE_COLUMNS).to_pandas()
@@ -54,7 +53,7 @@ def _observe(frame: pl.DataFrame, counts: sp.csr_matrix) -> pd.DataFrame:
     return obs.astype(dict.fromkeys(names.LABEL_COLUMNS, "category"))
 
 
-def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simulation:
+def simulate(*, scale: float = 0.08, seed: int = 1) -> Simulation:
     """Simulate an atlas with its truth; a `scale` of one gives exactly the published number of cells of every label.
 
     Everything random follows from `seed`: the same seed gives the same atlas, whatever the number of threads.
@@ -63,36 +62,30 @@ def simulate(*, scale: float = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> Simul
         msg = f"scale {scale!r} is not a share of the release: give a number from {SMALLEST_SCALE} to 1."
         raise ParameterError(msg)
     means = {assay: genes.make_profiles(assay, seed=seed) for assay in (names.CELLS, names.NUCLEI)}
-    age_effects = effects.list_age_effects(means, seed=seed)
+    age_effects = genes.list_age_effects(means, seed=seed)
     frame = cells.make_cells(scale=scale, seed=seed)
-    counts = matrix.draw_counts(frame, means, age_effects, seed=seed)
+    counts = cells.draw_counts(frame, means, age_effects, seed=seed)
     scored = cells.score_doublets(counts, frame[names.SAMPLE].to_numpy(), seed=seed)
     frame = frame.with_columns(pl.Series(names.DOUBLET_SCORE, scored))
     total = np.asarray(counts.sum(axis=1)).ravel()
     values = np.empty(counts.nnz, np.float32)
-    matrix.log_normalize(counts.indptr, counts.data, total, values)
+    cells.log_normalize(counts.indptr, counts.data, total, values)
     x = sp.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
-    latent = cells.make_latent(frame, seed=seed)
     scores, variance, ratio = cells.fit_pca(x, seed=seed)
+    latent = cells.make_latent(frame, seed=seed)
+    maps = {names.SCVI: latent, names.PCA: scores}
+    for key, word in ((names.UMAP, "umap"), (names.TSNE, "tsne")):
+        maps[key] = cells.make_plane(frame, latent, seed=seed, key=word)
     var = genes.list_genes().select(names.ENSEMBL, names.SYMBOL, pl.col(names.GENE).alias(names.GENE_IDS))
     var = var.to_pandas().set_index(names.GENE_IDS, drop=False).rename_axis(None)
     var.insert(2, names.N_CELLS, counts.getnnz(axis=0))
-    adata = AnnData(x, obs=_observe(frame, counts), var=var, layers={names.COUNTS: counts})
-    adata.obsm[names.SCVI] = latent
-    adata.obsm[names.UMAP] = cells.make_plane(frame, latent, seed=seed, key="umap")
-    adata.obsm[names.PCA] = scores
+    adata = AnnData(x, obs=_observe(frame, counts), var=var, layers={names.COUNTS: counts}, obsm=maps)
     adata.uns["pca"] = {"variance": variance, "variance_ratio": ratio}
-    adata.obsm[names.TSNE] = cells.make_plane(frame, latent, seed=seed, key="tsne")
     return Simulation(adata, frame, age_effects, scale, seed)
 
 
 def write(
-    folder: Path,
-    *,
-    scale: float = DEFAULT_SCALE,
-    seed: int = DEFAULT_SEED,
-    force: bool = False,
-    owned: bool = False,
+    folder: Path, *, scale: float = 0.08, seed: int = 1, force: bool = False, owned: bool = False
 ) -> Path:
     """Simulate an atlas and write it as a release with its truth; a stopped run leaves nothing under `folder`.
 
@@ -114,7 +107,7 @@ def write(
 
 def _write_files(folder: Path, simulation: Simulation) -> None:
     """Write the twelve files and the truth; keys and parameters of the texts are the real ones, numbers of this matrix."""
-    adata, seed, scale = simulation.adata, simulation.seed, simulation.scale
+    adata = simulation.adata
     _write_expression(folder / names.EXPRESSION_FILE, adata.X, list(adata.var_names))
     adata.obs.to_parquet(folder / names.SAMPLE_FILE)
     adata.var.reset_index(drop=True).to_parquet(folder / names.FEATURE_FILE)
@@ -133,13 +126,13 @@ def _write_files(folder: Path, simulation: Simulation) -> None:
         "sparsity": float(100 * (1 - adata.X.nnz / np.prod(adata.shape, dtype=np.int64))),
     }
     report = {"simulated": True, "shape": list(adata.shape), "files": list(names.RELEASE_FILES)}
-    assumed = cohort.list_libraries().filter("donor_assumed").select(names.SAMPLE, names.DONOR)
-    assumed = ", ".join(map(" ".join, assumed.rows()))
     (folder / names.UNSTRUCTURED_FILE).write_text(json.dumps(unstructured, indent=2))
     (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure, indent=2))
     files.write_json(folder / names.VALIDATION_FILE, report)
-    made = {"seed": seed, "scale": scale, "cells": adata.n_obs, "genes": adata.n_vars}
-    readme = (_TEXTS / "twin_readme.md").read_text(encoding="utf-8").format(**made, assumed=assumed)
+    assumed = cohort.list_libraries().filter("donor_assumed").select(names.SAMPLE, names.DONOR).rows()
+    made = {"seed": simulation.seed, "scale": simulation.scale, "cells": adata.n_obs, "genes": adata.n_vars}
+    made["assumed"] = ", ".join(map(" ".join, assumed))
+    readme = (_TEXTS / "twin_readme.md").read_text(encoding="utf-8").format(**made)
     (folder / names.README_FILE).write_text(readme, encoding="utf-8")
     shutil.copyfile(_TEXTS / "twin_license.txt", folder / names.LICENSE_FILE)
 
@@ -197,39 +190,36 @@ def _write_truth(folder: Path, simulation: Simulation) -> None:
     silent = flat.select("assay", pl.col("label").alias(names.LEVEL0))
     silent = silent.join(changes, on=["assay", names.LEVEL0], how="anti")
 
-    after = pl.col(_PLANTED) / pl.col("assay").replace_strict(effects.hinge_slopes())
+    after = pl.col(_PLANTED) / pl.col("assay").replace_strict(genes.hinge_slopes())
     change = {"after_years": pl.lit(PLANTED.late_after), "log2_change_per_decade_after": after}
     late = changes.filter(pl.col("origin") == "late").select("assay", names.LEVEL0, names.GENE, **change)
-    median, low, high = np.quantile(effects.gene_spread(seed) / effects.LN2, (0.5, 0.1, 0.9))
+    median, low, high = np.quantile(genes.gene_spread(seed) / genes.LN2, (0.5, 0.1, 0.9))
     spreads = {"median_log2_sd": pl.lit(median), "low_log2_sd": pl.lit(low), "high_log2_sd": pl.lit(high)}
     kinds = cohort.list_labels().select(in_assay, names.LEVEL0).unique(maintain_order=True)
     kinds = kinds.join(types.select(names.LEVEL0, "ageless"), on=names.LEVEL0, maintain_order="left")
 
     factors = [f"factor_{k + 1}" for k in range(PLANTED.factors)]
-    scores = [
-        (donor, level0, *effects.factor_scores(seed, donor, level0))
-        for donor in people[names.DONOR]
-        for level0 in types[names.LEVEL0]
-    ]
-    loadings = dict(zip(factors, effects.factor_loadings(seed).astype(np.float32), strict=True))
+    pairs = itertools.product(people[names.DONOR], types[names.LEVEL0])
+    scores = [(*pair, *genes.factor_scores(seed, *pair)) for pair in pairs]
+    loadings = dict(zip(factors, genes.factor_loadings(seed).astype(np.float32), strict=True))
 
     tubes = libraries.select(names.SAMPLE, in_assay, names.DONOR)
-    ambient = pl.Series([effects.ambient_share(seed, *row) for row in tubes.rows()])
+    ambient = pl.Series([genes.ambient_share(seed, *row) for row in tubes.rows()])
     zeros = [(assay, gene) for assay, found in genes.STRUCTURAL_ZEROS.items() for gene in found]
     true = (names.BARCODE, cells.TRUE0, cells.TRUE1, cells.TRUE2, "mislabeled", "doublet", "doublet_with")
-    poor = pl.col(names.DONOR).replace_strict(effects.quality(seed))
-    stress = pl.col(names.DONOR).replace_strict(effects.stress_shares(seed))
+    poor = pl.col(names.DONOR).replace_strict(genes.quality(seed))
+    stress = pl.col(names.DONOR).replace_strict(genes.stress_shares(seed))
     tables = {
         "age_expression": changes,
         "late_expression": late,
-        "sex_expression": effects.list_sex_effects(seed),
+        "sex_expression": genes.list_sex_effects(seed),
         "silent_types": silent.with_columns(common=pl.col(names.LEVEL0) == SILENT),
         "composition": composition_slopes(),
         "donor_effects": kinds.select("assay", names.LEVEL0, **spreads, ageless="ageless"),
         "donor_factors": pl.DataFrame(scores, schema=[names.DONOR, names.LEVEL0, *factors], orient="row"),
         "factor_loadings": symbols.with_columns(**loadings),
         "ambient": tubes.with_columns(ambient_share=ambient, foreign_share=ambient * PLANTED.foreign),
-        "chemistry_effects": symbols.with_columns(log2_v3_over_v2=effects.chemistry_log(seed) / effects.LN2),
+        "chemistry_effects": symbols.with_columns(log2_v3_over_v2=genes.chemistry_log(seed) / genes.LN2),
         "structural_zeros": pl.DataFrame(zeros, schema=["assay", names.GENE], orient="row"),
         "cells": simulation.cells.select(true),
         "donors": people.with_columns(stress_share=stress, poor_quality=poor),
