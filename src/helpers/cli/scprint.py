@@ -72,11 +72,10 @@ def survey(
         found.save(part)
     for row in found.parts.filter(found.parts["status"] == "fault").iter_rows(named=True):
         screen.say(f"skipped: {row['part']}: {row['message']}")
-    parts, known = len(found.counted), len(found.counted) - found.computed
-    cells = (
-        f"{found.parts['cells'].sum():,} cells of {parts:,} parts ({found.computed:,} read, {known:,} known)"
-    )
-    screen.say(f"{cells} in {out}: parts.parquet, embedding.parquet, cells.")
+    n_cells, n_parts = found.parts["cells"].sum(), len(found.counted)
+    how = f"{found.computed:,} read, {n_parts - found.computed:,} known"
+    where = f"{out}: parts.parquet, embedding.parquet, cells"
+    screen.say(f"{n_cells:,} cells of {n_parts:,} parts ({how}) in {where}.")
 
 
 @group.command()

@@ -8,16 +8,9 @@ from helpers.kernels import kernel
 CUT_IN_TIE, EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
 # What their sums over cells are called.
 STATISTICS = (
-    "cells_cut_within_a_tie",
-    "expressed",
-    "words",
-    "words_in_ties",
-    "top_words",
-    "top_words_in_ties",
-    "values_not_finite",
-    "values_negative",
-    "values_stored_zero",
-)
+    "cells_cut_within_a_tie", "expressed", "words", "words_in_ties", "top_words", "top_words_in_ties",
+    "values_not_finite", "values_negative", "values_stored_zero",
+)  # fmt: skip
 TOP_WORDS = 200
 LARGEST_LOG = 20.0
 

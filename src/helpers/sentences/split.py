@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 
@@ -60,7 +61,7 @@ def _draw(donors: pl.DataFrame, *, wanted: int, target: float, seed: int) -> fro
     return frozenset(labels[place] for place in best)
 
 
-def lot(seed: int, draw: int, text: str) -> float:
-    """Return the number between 0 and 1 that seed, draw and text alone decide."""
+def lot(seed: int, draw: Any, text: Any) -> int:
+    """Return the number below 2**64 that seed, draw and text alone decide."""
     digest = hashlib.blake2b(f"{seed}/{draw}/{text}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") / 2**64
+    return int.from_bytes(digest, "little")

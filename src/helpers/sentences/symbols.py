@@ -14,12 +14,9 @@ import polars as pl
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
-from helpers.files import digest
+from helpers.files import digest, reading
 from helpers.sentences import cells
 
-GIVEN, UPPER = "given", "upper"
-SUM, FIRST = "sum", "first"
-SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
 SYMBOL_COLUMNS = (
     "feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol",
@@ -74,11 +71,11 @@ class Rule:
     """
 
     top_n: int = 2_000
-    ties: Literal["symbol", "file", "seeded"] = SYMBOL_ORDER
+    ties: Literal["symbol", "file", "seeded"] = "symbol"
     seed: int = 0
     layer: str = cells.X
-    case: Literal["given", "upper"] = GIVEN
-    duplicates: Literal["sum", "first"] = SUM
+    case: Literal["given", "upper"] = "given"
+    duplicates: Literal["sum", "first"] = "sum"
     symbol_column: str | None = None
     gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -158,21 +155,20 @@ def build(
     count: Counter[str] = Counter()
     pairs = zip(columns[source] if source else index, index, strict=True)
     labels = [_word(name, gene, known, hgnc, count) for name, gene in pairs]
-    if rule.case == UPPER:
-        labels = [None if label is None else label.upper() for label in labels]
+    if rule.case == "upper":
+        labels = [label and label.upper() for label in labels]
     times = Counter(label for label in labels if label is not None)
     if not times:
+        first = ", ".join(map(repr, index[:3]))
         remedy = "Name the column of symbols, or an HGNC file that knows the identifiers."
-        msg = (
-            f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). {remedy}"
-        )
+        msg = f"no gene of the {len(index):,} has a symbol (first: {first}). {remedy}"
         raise SentenceError(msg)
-    words = tuple(times) if rule.ties == FILE_ORDER else tuple(sorted(times))
+    words = tuple(times if rule.ties == "file" else sorted(times))
     rank = {word: number for number, word in enumerate(words)}
     word_of_column = np.array([rank.get(label, -1) for label in labels], dtype=np.int32)
-    if rule.duplicates == FIRST:
-        first = np.unique(word_of_column, return_index=True)[1]
-        word_of_column = np.where(np.isin(np.arange(len(labels)), first), word_of_column, np.int32(-1))
+    if rule.duplicates == "first":
+        later = np.setdiff1d(np.arange(len(labels)), np.unique(word_of_column, return_index=True)[1])
+        word_of_column[later] = -1
     report = {
         "source": source or "index",
         "columns": len(labels),
@@ -186,19 +182,24 @@ def build(
     return Vocabulary(words, word_of_column, report, {gene: label for gene, label in by_id.items() if label})
 
 
-def read_list(path: Path) -> list[str]:
-    """Read a list of genes as people write it: lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` notes."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        msg = f"{path} cannot be read as a list of genes ({problem}). Give a text file (UTF-8) of symbols."
-        raise SentenceError(msg) from problem
-    lines = (line.split("#")[0] for line in text.splitlines())
-    genes = [gene for line in lines for word in re.split(r"[\s,;]+", line) if (gene := word.strip("\"'“”‘’"))]
-    if not genes:
-        msg = f"{path} holds no gene. Give symbols or Ensembl identifiers, one a line or separated by commas."
-        raise SentenceError(msg)
-    return genes
+def read_lists(paths: Iterable[Path]) -> dict[str, list[str]]:
+    """Read lists of genes as people write them, each named as its file.
+
+    Lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` begins a note.
+    """
+    found: dict[str, list[str]] = {}
+    for path in (Path(one).expanduser() for one in paths):
+        remedy = "Give a text file (UTF-8) of symbols."
+        with reading(path, "a list of genes", fault=SentenceError, remedy=remedy):
+            text = re.sub("#.*", "", path.read_text(encoding="utf-8-sig"))
+        genes = [gene for word in re.split(r"[\s,;]+", text) if (gene := word.strip("\"'“”‘’"))]
+        if not genes:
+            msg = f"{path} holds no gene. Give symbols or Ensembl identifiers, one a line or separated by commas."
+            raise SentenceError(msg)
+        if found.setdefault(path.stem, genes) is not genes:
+            msg = f"two gene lists are called {path.stem!r}; rename one, since each names a column of sentences."
+            raise SentenceError(msg)
+    return found
 
 
 def read_hgnc(path: Path) -> Nomenclature:
@@ -216,14 +217,12 @@ def read_hgnc(path: Path) -> Nomenclature:
 
 def read_table(path: Path, what: str) -> pl.DataFrame:
     """Read a table that the user has: Parquet, text with commas (.csv) or with tabs."""
-    try:
+    remedy = "Give tab-separated text, .csv or .parquet."
+    with reading(path, what, fault=SentenceError, remedy=remedy):
         if path.suffix == ".parquet":
             return pl.read_parquet(path, glob=False)
         separator = "," if path.suffix == ".csv" else "\t"
         return pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as {what}: {problem}. Give tab-separated text, .csv or .parquet."
-        raise SentenceError(msg) from problem
 
 
 def is_ensembl(name: str) -> bool:
