@@ -59,10 +59,3 @@ def test_donors_decided_before_stay():
 def test_fewer_than_two_donors_cannot_be_split(n, found):
     with pytest.raises(SentenceError, match=found):
         split.split_donors(people(n), target=0.1, seed=0)
-
-
-def test_the_donor_column_is_found_or_refused():
-    assert split.find_donors(["x", "donor_id"]) == "donor_id"
-    assert split.find_donors(["x"]) is None
-    with pytest.raises(SentenceError, match=r"no column 'person' for the donor"):
-        split.find_donors(["x"], donor_column="person")

@@ -1,9 +1,10 @@
 import polars as pl
 import pytest
 
+from helpers import ages
 from helpers.errors import SentenceError
 from helpers.facts import study
-from helpers.sentences import symbols
+from helpers.sentences import split, symbols
 
 
 def words(index, columns=None, hgnc=None, **options):
@@ -56,11 +57,21 @@ def test_feature_name_goes_before_the_index_and_a_named_column_before_both():
     ids, columns = ["ENSG99999999991", "ENSG99999999992"], {"feature_name": ["A", None], "mine": ["x", "y"]}
     assert words(ids, columns)[0] == ["A", None]
     assert words(ids, columns, symbol_column="mine")[0] == ["x", "y"]
-    wanted = r"no column 'other' in the gene table; it has: feature_name, mine"
-    with pytest.raises(SentenceError, match=wanted):
+    with pytest.raises(SentenceError, match=r"no column 'other' for .*; there are: feature_name, mine"):
         words(ids, columns, symbol_column="other")
     with pytest.raises(SentenceError, match=r"no gene of the 2 has a symbol.*Name the column of symbols"):
         words(ids)
+
+
+def test_columns_of_donors_and_ages_are_the_named_ones_or_the_best_known():
+    term, stage = ages.AGE_SOURCES[:2]
+    for known, columns, found in (
+        (split.DONOR_COLUMNS, ["x", "donor_id"], "donor_id"),
+        (ages.AGE_SOURCES, [stage, term], term),
+        (ages.AGE_SOURCES, ["x"], None),
+    ):
+        assert symbols.find_column(columns, None, known, "it") == found
+        assert symbols.find_column([*columns, "own"], "own", known, "it") == "own"
 
 
 def test_words_are_in_code_point_order_or_in_file_order():

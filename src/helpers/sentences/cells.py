@@ -22,7 +22,6 @@ from helpers.errors import SentenceError
 
 X, RAW = "X", "raw"
 ORGANISM, ORGANISM_TERM = "organism", "organism_ontology_term_id"
-ORGANISMS = {"NCBITaxon:9606": "Homo sapiens", "NCBITaxon:10090": "Mus musculus"}
 # Texts that pandas leaves where a label is missing.
 NULL_TEXTS = ("nan", "NaN", "<NA>")
 Place = tuple[Path | None, str, str]  # the file, if there is one; the layer; the name of the data set
@@ -45,8 +44,8 @@ class Cells:
         self.gene_columns = {
             key: one.to_pylist() for key, one in told.items() if pa.types.is_string(one.type)
         }
-        stated = {key: str(np.ravel(uns[key])[0]) for key in (ORGANISM, ORGANISM_TERM) if key in uns}
-        self.organism = complete_organism(stated)
+        stated = (key for key in (ORGANISM, ORGANISM_TERM) if key in uns)
+        self.organism = {key: str(np.ravel(uns[key])[0]) for key in stated}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the file anew where a copy is sent."""
@@ -67,7 +66,7 @@ class Cells:
                 msg = "its rows point outside of its values"
                 raise ValueError(msg)  # worded by `_reading`
             arrays = node["data"][first:last], node["indices"][first:last], starts - first
-            return _checked(*arrays, (stop - start, len(self.genes)), self.path)
+            return _checked(arrays, (stop - start, len(self.genes)), self.path)
 
     def obs(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the annotation of a slice of cells, the barcode first, with true nulls."""
@@ -127,22 +126,11 @@ def dataset_name(path: Path) -> str:
     return Path(path).name.removesuffix(".gz").removesuffix(".h5ad")
 
 
-def complete_organism(stated: Mapping[str, str]) -> dict[str, str]:
-    """Add the name of the organism to its term, or the term to its name."""
-    found = dict(stated)
-    for term, name in ORGANISMS.items():
-        if found.get(ORGANISM) == name or found.get(ORGANISM_TERM) == term:
-            found = {ORGANISM: name, ORGANISM_TERM: term} | found
-    return found
-
-
 def _reading(path: Path) -> AbstractContextManager[None]:
     """Name the file when its content cannot be read, and say what to do."""
     remedy = "It may be cut short or not HDF5: compare its size with the source, or fetch it again."
     if path.suffix == ".gz":
-        remedy = (
-            f"It is compressed as a whole, and HDF5 is read in slices. Unpack it first: gunzip {path.name}"
-        )
+        remedy = f"It is compressed as a whole, HDF5 is read in slices. Unpack it first: gunzip {path.name}"
     return files.reading(path, "an .h5ad file", fault=SentenceError, remedy=remedy)
 
 
@@ -202,15 +190,13 @@ def _add_columns(raw: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
 
 def _block(rows: Any, where: str | Path) -> sparse.csr_matrix:
     rows = rows if sparse.issparse(rows) else sparse.csr_matrix(_precise(np.asarray(rows)))
-    return _checked(rows.data, rows.indices, rows.indptr, rows.shape, where)
+    return _checked((rows.data, rows.indices, rows.indptr), rows.shape, where)
 
 
-def _checked(
-    values: Any, columns: Any, starts: Any, shape: tuple[int, int], where: str | Path
-) -> sparse.csr_matrix:
+def _checked(arrays: tuple[Any, ...], shape: tuple[int, int], where: str | Path) -> sparse.csr_matrix:
     """Return rows as the kernels take them, each column once a row."""
     try:
-        rows = sparse.csr_matrix((_precise(values), columns, starts), shape=shape)
+        rows = sparse.csr_matrix((_precise(arrays[0]), *arrays[1:]), shape=shape)
         rows.check_format(full_check=True)
     except ValueError as problem:
         points = "an index of a gene or of a row points outside"

@@ -131,13 +131,10 @@ def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded
     """
     opened = cells.open_cells(source, rule.layer)
     encoder = Encoder(rule, opened)
-    pieces, statistics = [], []
-    for values, barcodes in _blocks(opened, block):
-        columns, counts = encoder.encode(values, barcodes)
-        pieces.append(pa.table({"barcode": barcodes, **columns}))
-        statistics.append(counts)
-    table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
-    return Encoded(table, add_shares(count_ties(np.concatenate(statistics))))
+    made = [(barcodes, *encoder.encode(values, barcodes)) for values, barcodes in _blocks(opened, block)]
+    table = pa.concat_tables(pa.table({"barcode": barcodes, **columns}) for barcodes, columns, _ in made)
+    statistics = np.concatenate([counts for *_, counts in made])
+    return Encoded(pl.DataFrame(pl.from_arrow(table)), add_shares(count_ties(statistics)))
 
 
 def rank(source: Any, *, rule: Rule = STANDARD) -> Ranked:

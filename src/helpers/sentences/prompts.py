@@ -29,6 +29,7 @@ COLUMNS = {
     "side": ("side",),
 }  # fmt: skip
 BATCH = 5_000
+Facts = Mapping[str, Any]
 
 
 class Prompted(NamedTuple):
@@ -130,7 +131,7 @@ def write(
             found = read.find_padding(batch[SENTENCE].to_list(), expressed=expressed)
             for row, keep, size in zip(batch.iter_rows(named=True), found.keep, found.words, strict=True):
                 words = (row[SENTENCE] or "").split()[: min(keep, n_genes)]
-                made = _make(row, words, tasks[task], told=told, seed=seed, number=number)
+                made = _make(row, words, tasks[task], told, seed=seed, number=number)
                 number += 1
                 if made is not None:
                     lines += 1
@@ -140,15 +141,7 @@ def write(
     return Prompted(lines, number - lines, trimmed, untold)
 
 
-def _make(
-    row: Mapping[str, Any],
-    words: list[str],
-    task: Mapping[str, Any],
-    *,
-    told: Mapping[str, str],
-    seed: int,
-    number: int,
-) -> dict[str, Any] | None:
+def _make(row: Facts, words: list[str], task: Facts, told: Facts, *, seed: int, number: int) -> Facts | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
     given = {

@@ -68,7 +68,7 @@ def _find_files(path: Path) -> list[Path]:
     return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
-def _read_schema(file: Path) -> dict[str, pl.DataType]:
+def _read_schema(file: Path) -> dict[str, Any]:
     remedy = "It may be cut short; make or fetch it again."
     # opened here: a name with brackets is no pattern
     with reading(file, fault=SentenceError, remedy=remedy), file.open("rb") as stream:
@@ -82,9 +82,7 @@ def _place(file: Path) -> tuple[str | None, str | None]:
     return (parent.parent.name if parent.name == "chunks" else parent.name), None
 
 
-def _scan(
-    files: list[Path], dataset: str | None, side: str | None, schema: dict[str, pl.DataType]
-) -> pl.LazyFrame:
+def _scan(files: list[Path], dataset: str | None, side: str | None, schema: dict[str, Any]) -> pl.LazyFrame:
     numbered = [(int(found[1]), name) for name in schema if (found := _NUMBERED.fullmatch(name))]
     likely = [SENTENCE, *(name for _, name in sorted(numbered, reverse=True)), "gene_sentence_all"]
     column = next((name for name in likely if name in schema), None)

@@ -1,7 +1,7 @@
 """Whole donors to train or to test: decided once, before anything is written."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -17,14 +17,6 @@ DONORS, CELLS, NONE = "donors", "cells", "none"
 DONOR_COLUMNS = (names.DONOR, "donor_id", "donor", "subject_id", "individual", "patient_id", "patient")
 # Seeded draws among which the one nearest to the target share of cells is taken.
 DRAWS = 16
-
-
-def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
-    """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`."""
-    if donor_column is not None and donor_column not in columns:
-        msg = f"no column {donor_column!r} for the donor. The cells have: {', '.join(columns)}."
-        raise SentenceError(msg)
-    return donor_column or next((column for column in DONOR_COLUMNS if column in columns), None)
 
 
 def split_donors(

@@ -25,7 +25,8 @@ HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
 _ENSEMBL = re.compile(r"(ENS[A-Z]{0,5})[GTP]\d{11}(?:\.\d+)?(?:_PAR_Y)?")
-_SPECIES = {"ENS": "Homo sapiens", "ENSMUS": "Mus musculus"}
+# Name and term of the organisms that are known by the prefix of Ensembl identifiers.
+ORGANISMS = {"ENS": ("Homo sapiens", "NCBITaxon:9606"), "ENSMUS": ("Mus musculus", "NCBITaxon:10090")}
 _SUFFIX = re.compile(r"^(.+)_(ENS[A-Z]{0,5}G\d{11})(?:\.\d+)?$")
 _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
@@ -46,6 +47,14 @@ def check(options: Any, *faults: tuple[str, bool, str]) -> None:
         if wrong:
             msg = f"{what} is {getattr(options, what)!r}; {wanted}."
             raise SentenceError(msg)
+
+
+def find_column(columns: Iterable[str], named: str | None, known: Iterable[str], what: str) -> str | None:
+    """Return the column that is named, else the first that is known; none if there is none."""
+    if named is not None and named not in columns:
+        msg = f"no column {named!r} for {what}; there are: {', '.join(columns) or 'no columns'}."
+        raise SentenceError(msg)
+    return named or next((column for column in known if column in columns), None)
 
 
 @dataclass(frozen=True)
@@ -146,10 +155,7 @@ def build(
     >>> build(["MYH7", "ENSA", "ENSG00000000001"], {}).words
     ('ENSA', 'MYH7')
     """
-    if rule.symbol_column is not None and rule.symbol_column not in columns:
-        msg = f"no column {rule.symbol_column!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
-        raise SentenceError(msg)
-    source = rule.symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
+    source = find_column(columns, rule.symbol_column, SYMBOL_COLUMNS, "the symbols of genes")
     hgnc = hgnc or Nomenclature()
     known = {**_ensembl_symbols(), **hgnc.by_ensembl}
     count: Counter[str] = Counter()
@@ -230,10 +236,15 @@ def is_ensembl(name: str) -> bool:
     return _ENSEMBL.fullmatch(name) is not None
 
 
-def find_organism(index: Sequence[str]) -> str | None:
-    """Return the organism that most Ensembl identifiers of a gene axis are of; none without such or of another."""
-    found = Counter(match[1] for gene in index if (match := _ENSEMBL.fullmatch(gene)))
-    return _SPECIES.get(found.most_common(1)[0][0]) if found else None
+def name_organism(source: cells.Cells, given: str | None) -> dict[str, str]:
+    """Return name and term as far as known: as the source states, else as given, else of most Ensembl identifiers."""
+    prefixes = Counter(match[1] for gene in source.genes if (match := _ENSEMBL.fullmatch(gene)))
+    likely = ORGANISMS.get(max(prefixes, key=prefixes.get, default=""), (None,))[0]
+    stated = source.organism or {key: name for key in [cells.ORGANISM] if (name := given or likely)}
+    for name, term in ORGANISMS.values():
+        if stated.get(cells.ORGANISM) == name or stated.get(cells.ORGANISM_TERM) == term:
+            return {cells.ORGANISM: name, cells.ORGANISM_TERM: term} | stated
+    return stated
 
 
 def fold(words: Iterable[str]) -> dict[str, str | None]:

@@ -31,8 +31,6 @@ LOCK = ".musclebook-sentences.lock"
 AHEAD = 4
 # A README with these words is ours and may be written anew.
 MARK = "Written by musclebook sentences."
-# Data that state nothing else have the life stages of mice.
-MOUSE = {"Mus musculus", "NCBITaxon:10090"}
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
 # Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
 TOLD = ("title", "doi", "description", "contact_name", "contact_email")
@@ -40,7 +38,7 @@ PUBLICATION_COLUMNS = {"collection_id": "collection_id"} | {name: f"publication_
 _UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-f])")
 _PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 ELSEWHERE = "Choose another folder, or remove this one."
-Told = Mapping[str, Mapping[str, str | None]]
+Facts = Mapping[str, Any]
 Hgnc = symbols.Nomenclature | None
 _log = logging.getLogger(__name__)
 
@@ -93,7 +91,7 @@ class Written(NamedTuple):
     """One data set on disk: its folder and its manifest."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Facts
 
 
 def write(
@@ -137,9 +135,7 @@ def write(
     named = name_inputs(inputs)
     out = Path(out).expanduser()
     if cluster and (held := [name for name, source in named.items() if not isinstance(source, Path)]):
-        msg = (
-            f"a cluster reads files, and {', '.join(held)} is in memory; write it to .h5ad and give the path."
-        )
+        msg = f"a cluster reads files, and {', '.join(held)} is in memory; give the path of an .h5ad file."
         raise SentenceError(msg)
     publications = None if collections is None else read_collections(collections)
     told = {name: _describe_source(name, publications) for name in named}
@@ -176,7 +172,7 @@ def read_collections(path: Path) -> pl.DataFrame:
 
 
 def _run(
-    named: Mapping[str, Any], out: Path, options: Options, told: Told, hgnc: Hgnc, *, pool: Any, progress: Any
+    named: Facts, out: Path, options: Options, told: Facts, hgnc: Hgnc, *, pool: Any, progress: Any
 ) -> list[Written]:
     sides = dict.fromkeys(named, _describe_split(options))
     if options.split == split.DONORS:
@@ -216,13 +212,13 @@ def _count_donors(name: str, source: Any, options: Options) -> tuple[pl.DataFram
     """Return the donors of a data set (name, median age, cells), and its cells of nobody known; copies do not count."""
     opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
-    donor = split.find_donors(columns, donor_column=options.donor_column)
+    donor, age = _find_columns(columns, options)
     if donor is None:
         remedy = "Name the column, or ask for no split, or for a split by cell."
         why = "so that whole donors cannot be held out"
         msg = f"{name} names no donors (columns: {', '.join(columns)}), {why}. {remedy}"
         raise SentenceError(msg)
-    stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
+    stated = _read_ages(opened, age)
     frame = pl.DataFrame({"name": opened.text(donor), "age": stated[ages.AGE]})
     frame = frame.filter(pl.Series(~_find_copies(opened, options)))
     donors = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
@@ -264,22 +260,14 @@ def _describe_split(
 
 
 def _plan(
-    name: str,
-    source: Any,
-    options: Options,
-    told: Mapping[str, str | None],
-    hgnc: Hgnc,
-    sides: dict[str, Any],
+    name: str, source: Any, options: Options, told: Facts, hgnc: Hgnc, sides: Facts
 ) -> tuple[shards.Job, dict[str, np.ndarray]]:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
     opened = cells.open_cells(source, options.rule.layer, name)
     columns = opened.schema.names
     encoder = encode.Encoder(options.rule, opened, hgnc)
-    organism = opened.organism
-    if not organism and (known := options.organism or symbols.find_organism(opened.genes)):
-        organism = cells.complete_organism({cells.ORGANISM: known})
-    donor = split.find_donors(columns, donor_column=options.donor_column)
-    age = ages.find_source(columns, age_column=options.age_column)
+    organism = symbols.name_organism(opened, options.organism)
+    donor, age = _find_columns(columns, options)
     facts = {
         "format": FORMAT,
         "source": {"name": name, "hash": opened.digest(), "cells": opened.n_cells},
@@ -295,7 +283,7 @@ def _plan(
     said = set(organism.values())
     for column in {cells.ORGANISM, cells.ORGANISM_TERM} & set(columns):
         said |= set(opened.text(column).drop_nulls())
-    species = ages.MOUSE if said and said <= MOUSE else ages.HUMAN
+    species = ages.MOUSE if said and said <= {*symbols.ORGANISMS["ENSMUS"]} else ages.HUMAN
     stated = _read_ages(opened, age, species)
     copies = _find_copies(opened, options)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == "drop")
@@ -411,7 +399,7 @@ def _describe(folder: Path, job: shards.Job, made: Sequence[shards.Shard], copie
     return Written(folder, manifest)
 
 
-def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+def _write_readme(folder: Path, manifests: Mapping[str, Facts]) -> None:
     """Say which files hold the rows of which side, so that the hub's ``datasets`` loads them and nothing else."""
     here = folder / README
     if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
@@ -435,6 +423,12 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
     )
     with writing(here) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _find_columns(columns: Sequence[str], options: Options) -> tuple[str | None, str | None]:
+    """Return the columns of the donor and of the age: those that are named, else the first that are known."""
+    donor = symbols.find_column(columns, options.donor_column, split.DONOR_COLUMNS, "the donor")
+    return donor, symbols.find_column(columns, options.age_column, ages.AGE_SOURCES, "the age")
 
 
 def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
