@@ -189,19 +189,3 @@ def test_rows_that_store_a_column_twice_or_unsorted_give_their_sum(data, columns
     values = sp.csr_matrix((np.array(data), np.array(columns), np.array([0, 3])), shape=(1, max(columns) + 1))
     genes = list("ABC")[: max(columns) + 1]
     assert sentences(anndata.AnnData(values, var=pd.DataFrame(index=genes))) == [text]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"top_n": -1}, "top_n is -1"),
-        ({"ties": "random"}, "ties is 'random'; choose one of 'symbol', 'file', 'seeded'"),
-        ({"duplicates": "mean"}, "duplicates is 'mean'"),
-        ({"case": "lower"}, "case is 'lower'"),
-    ],
-)
-def test_rules_that_cannot_be_are_refused_in_words(wrong, message):
-    with pytest.raises(SentenceError, match=message):
-        Rule(**wrong)
-    with pytest.raises(SentenceError, match=r"from an AnnData or the path of an .h5ad file, not from a list"):
-        encode.encode([1, 2])

@@ -53,11 +53,6 @@ def test_the_template_depends_on_barcode_and_seed_only(written, ask):
     assert first == again != other
 
 
-def test_no_prompt_of_the_package_tells_its_answer():
-    for task in prompts.read_tasks().values():
-        assert not [template for template in task["templates"] if "{" + task["answer"] + "}" in template]
-
-
 CANNOT = r"(?s)mine.yaml .*cannot be read as tasks.*Give a YAML file"
 
 

@@ -1,5 +1,10 @@
 import errno
 import json
+import multiprocessing
+import os
+import random
+import signal
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from scipy import sparse
 from typer.testing import CliRunner
 
 from helpers import files, names
@@ -60,14 +66,10 @@ def test_chunks_workers_and_storage_do_not_change_split_or_text(cells, file, tmp
         assert table.group_by("donor_id").agg(pl.col("side").n_unique())["side"].max() == 1
         return table.sort("barcode").rows()
 
-    first = sides(tmp_path / "a", file, 7)
-    sources = {10_000: file, 13: {"cells": cells}}
-    for chunk_cells, values in ((11, cells.X.toarray()), (9, cells.X.tocsc())):
-        sources[chunk_cells] = tmp_path / str(chunk_cells) / "cells.h5ad"
-        sources[chunk_cells].parent.mkdir()
-        anndata.AnnData(values, cells.obs, cells.var).write_h5ad(sources[chunk_cells])
-    for chunk_cells, source in sources.items():
-        assert sides(tmp_path / f"out{chunk_cells}", source, chunk_cells) == first
+    first = sides(tmp_path / "7", file, 7)
+    dense = anndata.AnnData(cells.X.toarray(), cells.obs, cells.var)
+    for source, chunk_cells in ((file, 10_000), ({"cells": cells}, 13), ({"cells": dense}, 11)):
+        assert sides(tmp_path / str(chunk_cells), source, chunk_cells) == first
 
 
 def test_threads_and_machines_of_a_cluster_write_the_same_bytes(file, tmp_path):
@@ -79,17 +81,6 @@ def test_threads_and_machines_of_a_cluster_write_the_same_bytes(file, tmp_path):
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, **options) as cluster:
         write.write(file, tmp_path / "there", options=SPLIT, cluster=cluster.scheduler_address)
     assert content(tmp_path / "there") == content(tmp_path / "one")
-
-
-def test_only_what_is_lacking_is_written_again(file, tmp_path):
-    write.write(file, tmp_path, options=SPLIT)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk_*.parquet")}
-    held = content(tmp_path)
-    lacking = tmp_path / "cells" / "train" / "chunk_0001.parquet"
-    lacking.unlink()
-    write.write(file, tmp_path, options=SPLIT)
-    assert [path for path, time in before.items() if path.stat().st_mtime_ns != time] == [lacking]
-    assert content(tmp_path) == held
 
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_written(cells, file, tmp_path):
@@ -136,7 +127,8 @@ def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
     assert mine.exists()
 
 
-def test_missing_labels_are_nulls_and_not_the_text_nan(cells, tmp_path):
+def test_missing_labels_are_nulls_and_columns_with_our_names_are_kept_under_another(cells, tmp_path):
+    cells.obs["age"] = "old"
     cells.obs["half"] = pd.Categorical([None, "x"] * 30)
     cells.obs["text"] = ["nan", "y"] * 30
     cells.obs["number"] = [np.nan, 1.5] * 30
@@ -145,19 +137,12 @@ def test_missing_labels_are_nulls_and_not_the_text_nan(cells, tmp_path):
     path = tmp_path / "cells.h5ad"
     cells.write_h5ad(path)
     for name, source in (("file", path), ("memory", {"cells": cells})):
-        write.write(source, tmp_path / name, options=WHOLE)
-        table = pl.read_parquet(tmp_path / name / "cells" / "*.parquet")
+        [done] = write.write(source, tmp_path / name, options=WHOLE)
+        table = pl.read_parquet(done.folder / "*.parquet")
         rows = table.select("half", "text", "number", "whole", "truth").head(2).rows()
         assert rows == [(None, None, None, None, True), ("x", "y", 1.5, 7, False)]
-
-
-def test_columns_of_the_source_with_our_names_are_kept_under_another(cells, tmp_path):
-    cells.obs["age"] = "old"
-    [done] = write.write({"cells": cells}, tmp_path, options=WHOLE)
-    table = pl.read_parquet(done.folder / "*.parquet")
-    assert table["obs_age"].unique().to_list() == ["old"]
-    assert table["age"].null_count() == 0
-    assert done.manifest["renamed_columns"] == {"age": "obs_age"}
+        assert (table["obs_age"].unique().to_list(), table["age"].null_count()) == (["old"], 0)
+        assert done.manifest["renamed_columns"] == {"age": "obs_age"}
 
 
 @pytest.mark.parametrize(
@@ -333,7 +318,7 @@ def test_the_layout_is_that_of_the_public_card(cells, file, tmp_path):
     assert first["sha256"] == files.digest(done.folder / first["file"])
 
 
-def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_path, monkeypatch):
+def test_a_disk_that_fills_leaves_finished_files_which_are_not_written_again(file, tmp_path, monkeypatch):
     write.write(file, tmp_path / "whole", options=SPLIT)
     out = tmp_path / "out"
     original, calls = shards._make_group, []
@@ -348,10 +333,13 @@ def test_a_disk_that_fills_leaves_finished_files_and_a_clear_error(file, tmp_pat
         patch.setattr(shards, "_make_group", full)
         with pytest.raises(StorageError, match=r"chunk_0001.parquet' cannot be written: No space left"):
             write.write(file, out, options=SPLIT)
-    assert [path.name for path in out.rglob("*.parquet")] == ["chunk_0000.parquet"]
+    [finished] = out.rglob("*.parquet")
+    written = finished.stat().st_mtime_ns
+    assert finished.name == "chunk_0000.parquet"
     assert not list(out.rglob("*.part"))
     write.write(file, out, options=SPLIT)
     assert content(out) == content(tmp_path / "whole")
+    assert finished.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
@@ -382,15 +370,21 @@ def test_inputs_that_cannot_be_are_refused(cells, tmp_path):
             write.write(inputs, tmp_path)
     with pytest.raises(SentenceError, match=r"a cluster reads files, and cells is in memory"):
         write.write({"cells": cells}, tmp_path, cluster="tcp://127.0.0.1:1")
+    with pytest.raises(SentenceError, match=r"from an AnnData or the path of an .h5ad file, not from a list"):
+        encode.encode([1, 2])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("split", "donor"), ("chunk_cells", 0), ("test_fraction", 1.0), ("missing_age", "x"), ("copies", "x")],
-)
-def test_options_that_cannot_be_are_refused_in_words(name, value):
-    with pytest.raises(SentenceError, match=f"{name} is {value!r}; "):
-        Options(**{name: value})
+WRONG = {
+    Options: {"split": "donor", "chunk_cells": 0, "test_fraction": 1.0, "missing_age": "x", "copies": "x"},
+    encode.Rule: {"top_n": -1, "ties": "random", "duplicates": "mean", "case": "lower"},
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, wrong in WRONG.items() for name in wrong])
+def test_options_that_cannot_be_are_refused_in_words(kind, name):
+    value = WRONG[kind][name]
+    with pytest.raises(SentenceError, match=f"{name} is {value!r}; (choose one of '|give |a file holds)"):
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize("word", ["pooled", "Unknown", " NA ", "doublet"])
@@ -411,3 +405,51 @@ def test_hidden_files_of_others_stay_where_sentences_are_written(file, tmp_path)
         (tmp_path / name).write_text("mine")
     write.write(file, tmp_path, options=Options(test_fraction=0.2))
     assert [(tmp_path / name).read_text() for name in others] == ["mine"] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+def test_a_writer_killed_at_ten_random_moments_and_resumed_gives_the_same_bytes(tmp_path):
+    values = sparse.random(2_000, 300, 0.2, format="csr", dtype=np.float32, random_state=1)
+    values.data = np.random.default_rng(0).poisson(2, len(values.data)).astype(np.float32)
+    labels = {
+        "donor_id": [f"d{i % 20}" for i in range(2_000)],
+        "development_stage": [f"{20 + i % 20}-year-old stage" for i in range(2_000)],
+    }
+    obs = pd.DataFrame(labels, index=[f"c{i}" for i in range(2_000)], dtype="category")
+    source = tmp_path / "cells.h5ad"
+    anndata.AnnData(values, obs, pd.DataFrame(index=[f"G{i}" for i in range(300)])).write_h5ad(source)
+    # one process imports everything and touches nothing, and forks a writer for each attempt
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["helpers.sentences.write"])
+
+    options = Options(chunk_cells=150, test_fraction=0.2)
+
+    def start(out):
+        child = forks.Process(target=write.write, args=(source, out), kwargs={"options": options})
+        child.start()
+        return child
+
+    start(whole := tmp_path / "whole").join()
+    expected = content(whole)
+    assert len(expected) > 15
+    moments = random.Random(1)
+    killed, unfinished = 0, 0
+    for attempt in range(10):
+        out = tmp_path / f"out{attempt}"
+        child = start(out)
+        # a random number of finished files, then a random instant: spread over the whole run
+        wanted, until = moments.randrange(0, 14), time.monotonic() + 20
+        while len(list(out.rglob("chunk_*.parquet"))) < wanted and time.monotonic() < until:
+            time.sleep(0.0005)
+        time.sleep(moments.random() * 0.01)
+        child.kill()
+        child.join()
+        killed += child.exitcode == -signal.SIGKILL
+        half = content(out)
+        unfinished += set(half) != set(expected)
+        assert all(expected[name] == half[name] for name in half)  # what is visible is whole
+        write.write(source, out, options=options)
+        assert content(out) == expected
+        assert not list(out.rglob("*.part"))
+    assert killed >= 8
+    assert unfinished >= 8

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -20,7 +19,7 @@ DRAWS = 16
 
 
 def split_donors(
-    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] = MappingProxyType({})
+    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] | None = None
 ) -> frozenset[str]:
     """Choose the donors of the test side, stratified by age; those that are `settled` keep their side.
 
@@ -33,6 +32,7 @@ def split_donors(
         remedy = "Ask for no split, or for a split by cell (its test cells share their donors with train)."
         msg = f"whole donors can be split when there are two or more; {found}. {remedy}"
         raise SentenceError(msg)
+    settled = settled or {}
     fresh = donors.filter(~pl.col("name").is_in(list(settled)))
     held = frozenset(name for name, side in settled.items() if side == TEST)
     wanted = round(target * fresh.height) if settled else max(1, round(target * fresh.height))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -97,14 +97,13 @@ class Rule:
 STANDARD = Rule()
 
 
-@dataclass(frozen=True)
-class Nomenclature:
+class Nomenclature(NamedTuple):
     """The identifiers and the older names that lead to approved symbols (an HGNC file); none for an ambiguous name."""
 
-    by_ensembl: Mapping[str, str] = field(default_factory=dict)
-    by_previous: Mapping[str, str | None] = field(default_factory=dict)
-    by_alias: Mapping[str, str | None] = field(default_factory=dict)
-    sha256: str | None = None
+    by_ensembl: Mapping[str, str]
+    by_previous: Mapping[str, str | None]
+    by_alias: Mapping[str, str | None]
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def build(
     ('ENSA', 'MYH7')
     """
     source = find_column(columns, rule.symbol_column, SYMBOL_COLUMNS, "the symbols of genes")
-    hgnc = hgnc or Nomenclature()
+    hgnc = hgnc or Nomenclature({}, {}, {}, None)
     known = {**_ensembl_symbols(), **hgnc.by_ensembl}
     count: Counter[str] = Counter()
     pairs = zip(columns[source] if source else index, index, strict=True)
