@@ -37,14 +37,14 @@ _COUNTED = (
 )  # fmt: skip
 
 
-def check(options: Any, *faults: tuple[str, bool, str]) -> None:
-    """Refuse an option that is not of those its type lists, or that has a fault: its name, whether, what is wanted."""
-    kinds = get_type_hints(type(options)).items()
-    listed = {what: get_args(kind) for what, kind in kinds if get_origin(kind) is Literal}
-    for what, allowed in listed.items():
-        faults += ((what, getattr(options, what) not in allowed, f"choose one of {str(allowed)[1:-1]}"),)
-    for what, wrong, wanted in faults:
-        if wrong:
+def check(options: Any, **limits: tuple[bool, str]) -> None:
+    """Refuse an option that is not of those its type lists, or beyond its limit: whether it holds, what is wanted."""
+    for what, kind in get_type_hints(type(options)).items():
+        if get_origin(kind) is Literal:
+            allowed = get_args(kind)
+            limits[what] = getattr(options, what) in allowed, f"choose one of {str(allowed)[1:-1]}"
+    for what, (holds, wanted) in limits.items():
+        if not holds:
             msg = f"{what} is {getattr(options, what)!r}; {wanted}."
             raise SentenceError(msg)
 
@@ -91,7 +91,7 @@ class Rule:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         most = "give the most words a sentence may have, or 0 for all expressed genes"
-        check(self, ("top_n", self.top_n < 0, most))
+        check(self, top_n=(self.top_n >= 0, most))
 
 
 STANDARD = Rule()

@@ -76,12 +76,9 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        share = "give a share above 0 and below 1, or split='none'"
-        symbols.check(
-            self,
-            ("chunk_cells", self.chunk_cells < 1, "a file holds at least one cell"),
-            ("test_fraction", not 0 < self.test_fraction < 1, share),
-        )
+        size = self.chunk_cells >= 1, "a file holds at least one cell"
+        share = 0 < self.test_fraction < 1, "give a share above 0 and below 1, or split='none'"
+        symbols.check(self, chunk_cells=size, test_fraction=share)
 
 
 STANDARD = Options()
@@ -210,17 +207,13 @@ def _run(
 
 def _count_donors(name: str, source: Any, options: Options) -> tuple[pl.DataFrame, int]:
     """Return the donors of a data set (name, median age, cells), and its cells of nobody known; copies do not count."""
-    opened = cells.open_cells(source, options.rule.layer, name)
-    columns = opened.schema.names
-    donor, age = _find_columns(columns, options)
+    opened, donor, age, copies = _open(name, source, options)
     if donor is None:
-        remedy = "Name the column, or ask for no split, or for a split by cell."
-        why = "so that whole donors cannot be held out"
-        msg = f"{name} names no donors (columns: {', '.join(columns)}), {why}. {remedy}"
+        why = f"(columns: {', '.join(opened.schema.names)}), so that whole donors cannot be held out"
+        msg = f"{name} names no donors {why}. Name the column, or ask for no split, or for a split by cell."
         raise SentenceError(msg)
-    stated = _read_ages(opened, age)
-    frame = pl.DataFrame({"name": opened.text(donor), "age": stated[ages.AGE]})
-    frame = frame.filter(pl.Series(~_find_copies(opened, options)))
+    frame = pl.DataFrame({"name": opened.text(donor), "age": _read_ages(opened, age)[ages.AGE]})
+    frame = frame.filter(pl.Series(~copies))
     donors = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
     people = donors.filter(pl.col("name").map_elements(names.is_somebody, pl.Boolean))
     return people, int(frame.height - people["cells"].sum())
@@ -263,11 +256,10 @@ def _plan(
     name: str, source: Any, options: Options, told: Facts, hgnc: Hgnc, sides: Facts
 ) -> tuple[shards.Job, dict[str, np.ndarray]]:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
-    opened = cells.open_cells(source, options.rule.layer, name)
+    opened, donor, age, copies = _open(name, source, options)
     columns = opened.schema.names
     encoder = encode.Encoder(options.rule, opened, hgnc)
     organism = symbols.name_organism(opened, options.organism)
-    donor, age = _find_columns(columns, options)
     facts = {
         "format": FORMAT,
         "source": {"name": name, "hash": opened.digest(), "cells": opened.n_cells},
@@ -285,7 +277,6 @@ def _plan(
         said |= set(opened.text(column).drop_nulls())
     species = ages.MOUSE if said and said <= {*symbols.ORGANISMS["ENSMUS"]} else ages.HUMAN
     stated = _read_ages(opened, age, species)
-    copies = _find_copies(opened, options)
     unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == "drop")
     kept = ~copies & ~unknown
     people = None if donor is None else opened.text(donor)
@@ -425,10 +416,16 @@ def _write_readme(folder: Path, manifests: Mapping[str, Facts]) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _find_columns(columns: Sequence[str], options: Options) -> tuple[str | None, str | None]:
-    """Return the columns of the donor and of the age: those that are named, else the first that are known."""
+def _open(name: str, source: Any, options: Options) -> tuple[cells.Cells, str | None, str | None, np.ndarray]:
+    """Open a data set: its cells, its columns of donors and of ages, and which cells say that they are copies."""
+    opened = cells.open_cells(source, options.rule.layer, name)
+    columns, copies = opened.schema.names, np.zeros(opened.n_cells, bool)
     donor = symbols.find_column(columns, options.donor_column, split.DONOR_COLUMNS, "the donor")
-    return donor, symbols.find_column(columns, options.age_column, ages.AGE_SOURCES, "the age")
+    age = symbols.find_column(columns, options.age_column, ages.AGE_SOURCES, "the age")
+    if options.copies == "drop" and PRIMARY in columns:
+        stated = opened.text(PRIMARY).str.to_lowercase()
+        copies = stated.is_in(["false", "0"]).fill_null(value=False).to_numpy()
+    return opened, donor, age, copies
 
 
 def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
@@ -436,14 +433,6 @@ def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.
     columns = source.schema.names
     wanted = [column for column in columns if column in (age_column, names.DONOR)] or columns[:1]
     return shards.parse_ages(source.obs(0, source.n_cells, wanted), age_column, species)
-
-
-def _find_copies(source: cells.Cells, options: Options) -> np.ndarray:
-    """Return which cells say that they are copies of another data set's, and are to be left out."""
-    if options.copies == "keep" or PRIMARY not in source.schema.names:
-        return np.zeros(source.n_cells, bool)
-    stated = source.text(PRIMARY).str.to_lowercase()
-    return stated.is_in(["false", "0"]).fill_null(value=False).to_numpy()
 
 
 def _describe_source(name: str, collections: pl.DataFrame | None) -> dict[str, str | None]:
