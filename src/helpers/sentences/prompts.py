@@ -144,9 +144,7 @@ def write(
 def _make(row: Facts, words: list[str], task: Facts, told: Facts, *, seed: int, number: int) -> Facts | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
-    given = {
-        name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
-    }
+    given = {key: value for key, value in stated.items() if value is not None and names.is_given(str(value))}
     facts = dict.fromkeys(COLUMNS) | told | given
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}

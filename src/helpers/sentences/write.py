@@ -453,10 +453,8 @@ def name_inputs(inputs: Any) -> dict[str, Any]:
     else:
         listed = inputs if isinstance(inputs, list | tuple) else [inputs]
         paths = [one if isinstance(one, str | Path) else getattr(one, "filename", None) for one in listed]
-        pairs = [
-            (cells.dataset_name(path) if path else "cells", one)
-            for path, one in zip(paths, listed, strict=True)
-        ]
+        found = [cells.dataset_name(path) if path else "cells" for path in paths]
+        pairs = list(zip(found, listed, strict=True))
     named: dict[str, Any] = {}
     for name, source in pairs:
         fault = f"two inputs are called {name!r}" if name in named else ""
