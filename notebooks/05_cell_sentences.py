@@ -46,7 +46,7 @@ from sklearn.preprocessing import StandardScaler
 from helpers import findings, sources, style
 from helpers.book.workshop import check
 from helpers.facts import study
-from helpers.sentences import decode, padding, prompts, write
+from helpers.sentences import prompts, read, write
 from helpers.sentences.encode import Rule, add_shares, count_ties, encode, rank
 from helpers.stats import permute
 
@@ -320,13 +320,13 @@ axes[0].legend(title="two cells of")
 axes[0].yaxis.set_major_formatter("{x:.0%}");
 
 # %% [markdown]
-# Sentences of others may be padded without saying so. [`padding.find`](../book/api) tells it from the number of
+# Sentences of others may be padded without saying so. [`read.find_padding`](../book/api) tells it from the number of
 # expressed genes where a file states it, and else from tails that run through the alphabet.
 
 # %%
 names = np.array(ranked.vocabulary.words)
 foreign = [" ".join(names[row]) for row in filled[:500]]
-told = padding.find(foreign, expressed=ranked.expressed[few[:500]].tolist())
+told = read.find_padding(foreign, expressed=ranked.expressed[few[:500]])
 
 # %% tags=["remove-input", "finding"]
 last = overlap.filter(words=steps[-1], pair="two types")
@@ -367,7 +367,7 @@ drawn = rng.permutation(few)
 fitted = places_and_values(drawn[: len(drawn) // 5])
 held_out = places_and_values(drawn[len(drawn) // 5 :])
 near = fitted.filter(pl.col("place") < 1000)
-line = decode.Fit(*np.polyfit(np.log10(1 + near["place"]), near["value"], 1))
+line = read.Fit(*np.polyfit(np.log10(1 + near["place"]), near["value"], 1))
 held_out = held_out.with_columns(
     decoded=pl.Series(line.predict(held_out["place"].to_numpy())),
     type=cells["annotation_level0"].gather(held_out["cell"]),
@@ -436,12 +436,12 @@ note.save("decoding", by_type)
 
 # %% [markdown]
 # A generated sentence is decoded alike. Words that do not exist are set aside and counted; a word that comes twice
-# counts once. [`decode.clean`](../book/api) does that.
+# counts once. [`read.clean`](../book/api) does that.
 
 # %%
 start = by_hand.split()
 generated = " ".join([*start[:5], "NOTAGENE", start[0]])
-cleaned = decode.clean(generated, ranked.vocabulary.words)
+cleaned = read.clean(generated, ranked.vocabulary.words)
 
 # %% tags=["remove-input", "finding"]
 note.say(
@@ -879,12 +879,12 @@ model = make_pipeline(
     KernelRidge(alpha=1.0),
 )
 if yours.obs[donor].nunique() > 1:
-    read = cross_val_predict(
+    guessed = cross_val_predict(
         model, lines, yours.obs[years] - yours.obs[years].mean(),
         groups=yours.obs[donor],
         cv=GroupKFold(min(5, yours.obs[donor].nunique())),
     )
-    yours.obs["read"] = read + yours.obs[years].mean()
+    yours.obs["read"] = guessed + yours.obs[years].mean()
     table = yours.obs.groupby(donor, observed=True)[[years, "read"]].mean()
 
 # %% [markdown]

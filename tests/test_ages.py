@@ -2,7 +2,6 @@ import polars as pl
 import pytest
 
 from helpers import ages, names
-from helpers.errors import SentenceError
 from helpers.facts import study
 
 
@@ -95,14 +94,6 @@ def test_donors_of_the_atlas_have_their_exact_age_and_others_their_group():
     )  # 582C is 58: the group says it is another
     assert other["age"].to_list() == [72.5, 17.5]
     assert set(other["age_kind"]) == {"interval"}
-
-
-def test_the_source_of_ages_is_found_or_refused():
-    assert ages.find_source(["x", "development_stage"]) == "development_stage"
-    assert ages.find_source(["development_stage", "development_stage_ontology_term_id"]).endswith("term_id")
-    assert ages.find_source(["x"]) is None
-    with pytest.raises(SentenceError, match=r"no column 'years' for the age. The cells have: x"):
-        ages.find_source(["x"], age_column="years")
 
 
 def test_a_column_of_numbers_with_gaps_is_read_as_years():

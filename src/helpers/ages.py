@@ -2,14 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
 import polars as pl
 
 from helpers import names
-from helpers.errors import SentenceError
 from helpers.facts import study
 
 EXACT, INTERVAL, OPEN, PRENATAL, UNKNOWN = "exact", "interval", "open", "prenatal", "unknown"
@@ -128,16 +127,6 @@ def describe(age: Age, *, species: str = HUMAN) -> dict[str, float | str | None]
         names.AGE_MIDPOINT: (low + high) / 2 if age.kind == EXACT and high is not None else age.years,
         names.EXACT_AGE: age.lower if age.kind == EXACT else None,
     }
-
-
-def find_source(columns: Sequence[str], *, age_column: str | None = None) -> str | None:
-    """Return the column that gives the ages of a data set: the named one, else the first of `AGE_SOURCES`."""
-    if age_column is not None:
-        if age_column not in columns:
-            msg = f"no column {age_column!r} for the age. The cells have: {', '.join(columns)}."
-            raise SentenceError(msg)
-        return age_column
-    return next((column for column in AGE_SOURCES if column in columns), None)
 
 
 def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.DataFrame:

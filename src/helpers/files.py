@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the hashes that name them."""
+"""Files written whole or not at all, read with a clear error, and the hashes that name them."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ import platformdirs
 import psutil
 
 from helpers import names
-from helpers.errors import StorageError
+from helpers.errors import MusclebookError, StorageError
 
 CACHE_VARIABLE = "MUSCLEBOOK_CACHE"
 MARKER = ".musclebook.json"  # in a folder that a command wrote: what kind it is, and the hash of each file
@@ -65,6 +65,24 @@ def pointer_hint(path: Path) -> str:
         return ""
     told = " It is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`."
     return told if held.startswith(b"version https://git-lfs") else ""
+
+
+@contextmanager
+def reading(
+    path: Path, kind: str = "Parquet", *, fault: type[MusclebookError], remedy: str
+) -> Iterator[None]:
+    """Say in words, with its name and size, why a file cannot be read."""
+    try:
+        yield
+    except (MusclebookError, MemoryError):
+        raise
+    except Exception as problem:
+        size = path.stat().st_size if path.exists() else 0
+        said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
+        reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
+        hint = pointer_hint(path) or f" {remedy}"
+        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{hint}"
+        raise fault(msg) from problem
 
 
 def can_write(folder: Path) -> bool:

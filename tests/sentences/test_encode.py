@@ -11,6 +11,11 @@ from helpers.errors import SentenceError
 from helpers.sentences import encode
 from helpers.sentences.encode import Rule
 
+MATRICES = arrays.arrays(
+    np.float64, st.tuples(st.integers(1, 6), st.integers(1, 30)),
+    elements=st.sampled_from([0, 0, 0, 1, 1, 2, 3, 7, 255, 256, 0.5, 1e-30, 3.25e7, -1, -0.0, np.nan, np.inf]),
+)  # fmt: skip
+
 
 def make(values, genes=None, dtype=np.float32):
     values = np.asarray(values, dtype)
@@ -27,17 +32,9 @@ def by_loop(values, genes, top_n=2000):
     """The definition, written plainly."""
     made = []
     for row in values:
-        expressed = [
-            (-float(v), gene) for v, gene in zip(row, genes, strict=True) if np.isfinite(v) and v > 0
-        ]
-        made.append(" ".join(gene for _, gene in sorted(expressed)[: top_n or None]))
+        pairs = [(-float(v), gene) for v, gene in zip(row, genes, strict=True) if np.isfinite(v) and v > 0]
+        made.append(" ".join(gene for _, gene in sorted(pairs)[: top_n or None]))
     return made
-
-
-MATRICES = arrays.arrays(
-    np.float64, st.tuples(st.integers(1, 6), st.integers(1, 30)),
-    elements=st.sampled_from([0, 0, 0, 1, 1, 2, 3, 7, 255, 256, 0.5, 1e-30, 3.25e7, -1, -0.0, np.nan, np.inf]),
-)  # fmt: skip
 
 
 def test_the_highest_value_comes_first_and_ties_are_alphabetical():
@@ -51,8 +48,7 @@ def test_the_highest_value_comes_first_and_ties_are_alphabetical():
 def test_zeros_nan_infinities_and_negatives_never_enter():
     values = sp.csr_matrix(np.array([[1.0, 2.0, 3.0, 4.0, 5.0]]))
     values.data[:] = [0.0, np.nan, -3.0, np.inf, 5.0]  # stored explicitly
-    adata = anndata.AnnData(values, var=pd.DataFrame(index=list("ABCDE")))
-    encoded = encode.encode(adata)
+    encoded = encode.encode(anndata.AnnData(values, var=pd.DataFrame(index=list("ABCDE"))))
     assert encoded.sentences == ["E"]
     assert [encoded.ties[f"values_{kind}"] for kind in ("stored_zero", "not_finite", "negative")] == [1, 2, 1]
 
@@ -74,6 +70,12 @@ def test_every_storage_block_and_order_of_cells_gives_the_defined_sentence(value
     assert encode.encode(turned, rule=rule).sentences == by_loop(values * 2, genes, top_n)
 
 
+def test_a_long_run_of_equal_values_does_not_depend_on_the_sort_algorithm():
+    # a fault of peers: unstable sorts differ between processors
+    genes = [f"G{i:04d}" for i in np.random.default_rng(0).permutation(5000)]
+    assert sentences(make(np.ones((1, 5000)), genes), top_n=0) == [" ".join(sorted(genes))]
+
+
 @pytest.mark.parametrize(
     "dtype", [np.int8, np.uint16, np.int32, np.int64, np.float16, np.float32, np.float64]
 )
@@ -83,10 +85,8 @@ def test_every_number_type_gives_the_same_text(dtype):
 
 
 def test_doubles_that_single_precision_cannot_tell_apart_are_not_tied():
-    adata = make([[1.0, 1.0 + 1e-12]], ["A", "B"], dtype=np.float64)
-    encoded = encode.encode(adata)
-    assert encoded.sentences == ["B A"]
-    assert encoded.ties["words_in_ties"] == 0
+    encoded = encode.encode(make([[1.0, 1.0 + 1e-12]], ["A", "B"], dtype=np.float64))
+    assert (encoded.sentences, encoded.ties["words_in_ties"]) == (["B A"], 0)
 
 
 def test_more_words_than_two_bytes_can_number_are_ordered():
@@ -96,11 +96,14 @@ def test_more_words_than_two_bytes_can_number_are_ordered():
     assert sentences(adata) == ["G00000 G69699 G69994"]
 
 
-def test_columns_of_one_symbol_are_added_up_or_the_first_counts():
-    adata = make([[1, 3, 3]], ["x", "y", "z"])
-    adata.var["feature_name"] = ["A", "B", "A"]
-    assert sentences(adata) == ["A B"]  # 1 + 3 before 3
-    assert sentences(adata, duplicates="first") == ["B A"]
+def test_columns_of_one_symbol_are_added_up_as_molecules_or_the_first_counts():
+    counts = np.array([[3, 2, 4, 6], [1, 1, 0, 3]], float)
+    logs = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)
+    for values in (counts, logs):
+        adata = make(values, list("wxyz"))
+        adata.var["feature_name"] = ["A", "A", "B", "C"]
+        assert sentences(adata) == ["C A B", "C A"]  # 6, 3 + 2, 4
+        assert sentences(adata, duplicates="first") == ["C B A", "C A"]
 
 
 def test_layers_and_raw_are_read_with_their_own_genes():
@@ -140,29 +143,21 @@ def test_the_tie_report_counts_by_hand():
 def test_gene_lists_give_sentences_of_their_own(cells):
     lists = {"two": ["G001", "G002", "absent"]}
     table = encode.encode(cells, rule=Rule(top_n=1, gene_lists=lists)).table
-    whole = sentences(cells, top_n=0)
-    for full, short in zip(whole, table["gene_sentence_two"], strict=True):
+    for full, short in zip(sentences(cells, top_n=0), table["gene_sentence_two"], strict=True):
         assert short == " ".join(word for word in full.split() if word in lists["two"])
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
 @pytest.mark.parametrize("where", ["X", "raw", "layer"])
 def test_files_of_every_kind_are_read_in_slices(cells, tmp_path, kind, where):
-    values = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}[kind](cells.X)
     expected = sentences(cells)
-    adata = cells.copy()
-    if where == "raw":
-        adata.X = values
-        adata.raw = adata
+    values = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}[kind](cells.X)
+    adata = anndata.AnnData(values, cells.obs, cells.var)
+    if where != "X":
+        adata.raw, adata.layers["layer"] = adata, values
         adata.X = sp.csr_matrix(adata.shape)
-    elif where == "layer":
-        adata.layers["layer"] = values
-        adata.X = sp.csr_matrix(adata.shape)
-    else:
-        adata.X = values
-    path = tmp_path / "cells.h5ad"
-    adata.write_h5ad(path)
-    encoded = encode.encode(path, rule=Rule(layer=where), block=7)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    encoded = encode.encode(tmp_path / "cells.h5ad", rule=Rule(layer=where), block=7)
     assert encoded.sentences == expected
     assert encoded.table["barcode"].to_list() == list(cells.obs_names)
 
@@ -194,16 +189,3 @@ def test_rows_that_store_a_column_twice_or_unsorted_give_their_sum(data, columns
     values = sp.csr_matrix((np.array(data), np.array(columns), np.array([0, 3])), shape=(1, max(columns) + 1))
     genes = list("ABC")[: max(columns) + 1]
     assert sentences(anndata.AnnData(values, var=pd.DataFrame(index=genes))) == [text]
-
-
-def test_wrong_options_and_inputs_are_refused_in_words():
-    for wrong, message in (
-        ({"top_n": -1}, "top_n is -1"),
-        ({"ties": "random"}, "ties is 'random'; choose one of 'symbol', 'file', 'seeded'"),
-        ({"duplicates": "mean"}, "duplicates is 'mean'; choose one of 'sum', 'first'"),
-        ({"case": "lower"}, "case is 'lower'; choose one of 'given', 'upper'"),
-    ):
-        with pytest.raises(SentenceError, match=message):
-            Rule(**wrong)
-    with pytest.raises(SentenceError, match=r"from an AnnData or the path of an .h5ad file, not from a list"):
-        encode.encode([1, 2])

@@ -14,14 +14,24 @@ def written(file, tmp_path):
     return tmp_path / "out"
 
 
-def lines(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+@pytest.fixture
+def ask(tmp_path):
+    """Return a function that writes prompts from sentences, or from a table of them, and gives counts and lines."""
+
+    def asked(sentences, **options):
+        if isinstance(sentences, dict):
+            pl.DataFrame(sentences).write_parquet(tmp_path / "x.parquet")
+            sentences = tmp_path / "x.parquet"
+        made = prompts.write(sentences, tmp_path / "p.jsonl", **{"task": "age", **options})
+        text = (tmp_path / "p.jsonl").read_text(encoding="utf-8")
+        return made, [json.loads(line) for line in text.splitlines()]
+
+    return asked
 
 
 @pytest.mark.parametrize(("task", "answer"), [("age", " years"), ("cell_type", "type"), ("tissue", "muscle")])
-def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, task, answer):
-    made = prompts.write(written, tmp_path / "p.jsonl", task=task, n_genes=15, side="train")
-    rows = lines(tmp_path / "p.jsonl")
+def test_each_task_asks_with_the_true_number_of_genes(cells, written, ask, task, answer):
+    made, rows = ask(written, task=task, n_genes=15, side="train")
     assert made.lines == len(rows) > 40
     texts = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
     for row in rows:
@@ -34,93 +44,81 @@ def test_each_task_asks_with_the_true_number_of_genes(cells, written, tmp_path, 
     assert len({row["prompt"].split(" ")[0] for row in rows}) > 1  # several templates
 
 
-def test_the_template_depends_on_barcode_and_seed_only(written, tmp_path):
-    prompts.write(written, tmp_path / "a.jsonl", task="age", n_genes=5)
-    prompts.write(sorted(written.rglob("*.parquet"))[::-1], tmp_path / "b.jsonl", task="age", n_genes=5)
-    by = [
-        {row["barcode"]: row["prompt"] for row in lines(tmp_path / name)} for name in ("a.jsonl", "b.jsonl")
-    ]
-    assert by[0] == by[1]
-    prompts.write(written, tmp_path / "c.jsonl", task="age", n_genes=5, seed=1)
-    assert {row["barcode"]: row["prompt"] for row in lines(tmp_path / "c.jsonl")} != by[0]
+def test_the_template_depends_on_barcode_and_seed_only(written, ask):
+    turned = sorted(written.rglob("*.parquet"))[::-1]
+    first, again, other = (
+        {row["barcode"]: row["prompt"] for row in ask(paths, n_genes=5, seed=seed)[1]}
+        for paths, seed in ((written, 0), (turned, 0), (written, 1))
+    )
+    assert first == again != other
 
 
-def test_no_prompt_tells_its_answer(written, tmp_path):
-    for task in prompts.read_tasks().values():
-        assert not [template for template in task["templates"] if "{" + task["answer"] + "}" in template]
-    bad = tmp_path / "bad.yaml"
-    bad.write_text("age:\n  answer: age\n  templates: ['{n} {sentence} {age}']\n")
-    with pytest.raises(SentenceError, match=r"must not tell the answer 'age'"):
-        prompts.write(written, tmp_path / "p.jsonl", task="age", templates=bad)
-    bad.write_text("age:\n  answer: age\n  templates: ['{sentence}']\n")
-    with pytest.raises(SentenceError, match=r"needs \{n\} and \{sentence\}"):
-        prompts.read_tasks(bad)
+CANNOT = r"(?s)mine.yaml .*cannot be read as tasks.*Give a YAML file"
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["[1, 2]", "age: x", "age: {templates: 3}", "a: [", "age: {templates: ['{n} {sentence} {']}", None],
+    ("text", "message"),
+    [
+        ("age: {templates: ['{n} {sentence} {age}']}", "must not tell the answer 'age'"),
+        ("age: {templates: ['{sentence}']}", r"needs \{n\} and \{sentence\}"),
+        ("age: {response: '{years}', templates: ['{n} {sentence}']}", "'age' cannot be used.*'{years}'"),
+        *((text, CANNOT) for text in ("[1, 2]", "age: x", "age: {templates: 3}", "a: [")),
+        ("age: {templates: ['{n} {sentence} {']}", CANNOT),
+        (None, CANNOT),
+    ],
 )
-def test_a_file_of_templates_that_is_none_is_named(tmp_path, text):
+def test_templates_that_cannot_be_used_are_refused_with_their_file(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(SentenceError, match=r"(?s)mine.yaml cannot be read as tasks .*Give a YAML file"):
-        prompts.read_tasks(path)
-    path.write_text("age: {response: '{years}', templates: ['{n} {sentence}']}")
-    with pytest.raises(SentenceError, match=r"mine.yaml: task 'age' cannot be used.*'{years}'"):
+    with pytest.raises(SentenceError, match=message):
         prompts.read_tasks(path)
 
 
-def test_an_unknown_task_or_a_missing_answer_is_refused(written, tmp_path):
-    with pytest.raises(SentenceError, match=r"no task 'sex'; choose one of age, cell_type, tissue"):
-        prompts.write(written, tmp_path / "p.jsonl", task="sex")
-    pl.DataFrame({"cell_sentence": ["A"]}).write_parquet(tmp_path / "x.parquet")
-    with pytest.raises(SentenceError, match=r"no column for the answer 'cell_type'"):
-        prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="cell_type")
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="tissue", tissue="muscle")
-    assert made.lines == 1
+def test_an_unknown_task_or_a_missing_answer_is_refused(ask):
+    for task, message in (
+        ("sex", "choose one of age, cell_type, tissue"),
+        ("cell_type", "'cell_type'; they"),
+    ):
+        with pytest.raises(SentenceError, match=message):
+            ask({"cell_sentence": ["A"]}, task=task)
+    assert ask({"cell_sentence": ["A"]}, task="tissue", tissue="muscle")[0].lines == 1
 
 
 @pytest.mark.parametrize("word", ["unknown", "Unknown ", "na", "N/A", "not available", "nan", "<NA>", ""])
 @pytest.mark.parametrize("task", ["cell_type", "tissue", "organism"])
-def test_a_fact_that_is_not_given_is_neither_asked_nor_told(tmp_path, word, task):
+def test_a_fact_that_is_not_given_is_neither_asked_nor_told(ask, tmp_path, word, task):
     own = tmp_path / "own.yaml"
     own.write_text("organism:\n  templates: ['{n} {sentence}']\n")
     facts = {"cell_type": "a", "tissue": "b", "organism": "c"} | {task: [word, "fine", word]}
-    pl.DataFrame({"cell_sentence": ["A", "B B", "C C C"], **facts}).write_parquet(tmp_path / "x.parquet")
-    templates = own if task == "organism" else None
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task=task, templates=templates)
+    table = {"cell_sentence": ["A", "B B", "C C C"], **facts}
+    made, [row] = ask(table, task=task, templates=own if task == "organism" else None)
     assert (made.lines, made.left_out) == (1, 2)
-    assert "fine" in lines(tmp_path / "p.jsonl")[0]["response"]
+    assert "fine" in row["response"]
 
 
-def test_sentences_of_one_length_are_not_called_whole(tmp_path):
-    scrambled = ["A B C D", "C A D B", "D B A C"]
-    for table, said in ((scrambled, (0, 3)), (["A B", "C A D", "D"], (0, 0))):
-        pl.DataFrame({"gene_sentence_4": table, "age": [50.0] * 3}).write_parquet(tmp_path / "x.parquet")
-        made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
-        assert (made.trimmed, made.untold) == said
-    counted = {"gene_sentence_4": scrambled, "age": [50.0] * 3, "nFeature_RNA": [2, 4, 3]}
-    pl.DataFrame(counted).write_parquet(tmp_path / "x.parquet")
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
-    assert (made.trimmed, made.untold, lines(tmp_path / "p.jsonl")[0]["n_genes"]) == (2, 0, 2)
+def test_sentences_of_one_length_are_not_called_whole(ask):
+    scrambled = {"gene_sentence_4": ["A B C D", "C A D B", "D B A C"], "age": [50.0] * 3}
+    for table, trimmed, untold in (
+        (scrambled, 0, 3),
+        ({**scrambled, "gene_sentence_4": ["A B", "C A D", "D"]}, 0, 0),
+        ({**scrambled, "nFeature_RNA": [2, 4, 3]}, 2, 0),
+    ):
+        made, rows = ask(table)
+        assert (made.trimmed, made.untold) == (trimmed, untold)
+    assert rows[0]["n_genes"] == 2
 
 
 @pytest.mark.parametrize("column", ["_index", "observation_joinid", "cell_id"])
-def test_cells_of_others_have_names_and_several_templates(tmp_path, column):
+def test_cells_of_others_have_names_and_several_templates(ask, column):
     cells = {"gene_sentence_all": ["A B"] * 40, "age": [50.0] * 40, column: [f"c{i}" for i in range(40)]}
-    pl.DataFrame(cells).write_parquet(tmp_path / "x.parquet")
-    prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age")
-    rows = lines(tmp_path / "p.jsonl")
+    _, rows = ask(cells)
     assert [row["barcode"] for row in rows] == cells[column]
     assert len({row["prompt"] for row in rows}) > 1
 
 
-def test_cells_of_few_genes_say_so_and_those_without_answer_or_words_are_left_out(tmp_path):
+def test_cells_of_few_genes_say_so_and_those_without_answer_or_words_are_left_out(ask):
     table = {"cell_sentence": ["A B", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
-    pl.DataFrame(table).write_parquet(tmp_path / "x.parquet")
-    made = prompts.write(tmp_path / "x.parquet", tmp_path / "p.jsonl", task="age", n_genes=200)
+    made, [row] = ask(table, n_genes=200)
     assert (made.lines, made.left_out) == (1, 2)
-    [row] = lines(tmp_path / "p.jsonl")
     assert (row["n_genes"], row["response"], "200" in row["prompt"]) == (2, "50 years", False)

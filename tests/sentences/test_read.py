@@ -1,9 +1,15 @@
+import anndata
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
 from helpers.errors import SentenceError
-from helpers.sentences import encode, padding, read, write
+from helpers.sentences import encode, read, write
+from helpers.sentences.read import Fit
 from helpers.sentences.write import Options
+
+ALL = [f"G{i:03d}" for i in range(200)]
 
 
 def other(folder, name="other", **columns):
@@ -29,9 +35,8 @@ def test_sentences_are_found_under_every_name(tmp_path, columns, expected):
 @pytest.mark.parametrize("age", [[50], [50.0], ["50"]])
 def test_whole_and_broken_ages_are_both_years(tmp_path, age):
     other(tmp_path, cell_sentence=["A"], age=age)
-    table = read.read(tmp_path).collect()
-    assert table["age"].to_list() == [50.0]
-    assert table.schema["age"] == pl.Float64
+    ages = read.read(tmp_path).collect()["age"]
+    assert (ages.to_list(), ages.dtype) == ([50.0], pl.Float64)
 
 
 def test_data_sets_with_other_columns_and_types_are_one_table(file, tmp_path):
@@ -45,13 +50,19 @@ def test_data_sets_with_other_columns_and_types_are_one_table(file, tmp_path):
     assert table.filter(pl.col("dataset") == "other")["sex"].to_list() == [None]
 
 
-def test_files_folders_and_patterns_are_all_paths(file, tmp_path):
-    write.write(file, tmp_path / "all", options=Options(test_fraction=0.2, chunk_cells=10))
-    n_test = (
-        read.read(str(tmp_path / "all" / "cells" / "test" / "*.parquet")).select(pl.len()).collect().item()
-    )
-    n_train = read.read(tmp_path / "all" / "cells" / "train").select(pl.len()).collect().item()
-    assert n_test + n_train == 60
+def test_files_folders_and_patterns_are_all_paths(tmp_path, monkeypatch):
+    for name in ("rel[1]", "rel1", "rel*", "relx"):
+        other(tmp_path, name=name, cell_sentence=[name])
+    monkeypatch.chdir(tmp_path)
+
+    def found(path):
+        return set(read.read(path).collect()["cell_sentence"])
+
+    for name in ("rel[1]", "rel*"):  # a folder whose name is a pattern is read, and not its neighbor
+        for path in (tmp_path / name, tmp_path / name / "train" / "chunk_0000.parquet", name):
+            assert found(path) == {name}
+    for pattern in (str(tmp_path / "re?x" / "*" / "*.parquet"), "re?x/train/*"):
+        assert found(pattern) == {"relx"}
     with pytest.raises(SentenceError, match=r"no Parquet file in .*absent"):
         read.read(tmp_path / "absent")
 
@@ -61,43 +72,47 @@ def test_a_table_without_sentences_and_a_cut_file_are_named(tmp_path):
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet has no sentences .*it has: age"):
         read.read(tmp_path)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(SentenceError, match=r"chunk_0000.parquet cannot be read as Parquet"):
+    with pytest.raises(SentenceError, match=r"chunk_0000.parquet .*cannot be read as Parquet"):
         read.read(tmp_path)
 
 
-ALL = [f"G{i:03d}" for i in range(200)]
-
-
-def padded(expressed, *, tail):
-    unexpressed = [gene for gene in ALL if gene not in expressed]
-    return " ".join(expressed + {"up": sorted(unexpressed), "down": sorted(unexpressed)[::-1]}[tail])
-
-
-@pytest.mark.parametrize("tail", ["up", "down"])
-def test_a_tail_in_alphabetical_order_is_found_without_counts(tail):
+@pytest.mark.parametrize("down", [False, True])
+def test_a_tail_in_alphabetical_order_is_found_without_counts(down):
     cells = [["G150", "G007", "G100"], ["G004", "G190"], ["G010", "G009", "G002", "G030"]]
-    found = padding.find([padded(genes, tail=tail) for genes in cells])
+    filled = [own + sorted(set(ALL) - set(own), reverse=down) for own in cells]
+    found = read.find_padding([" ".join(words) for words in filled])
     assert found.rule in ("alphabet", "constant")
     assert all(keep <= len(genes) + 2 for keep, genes in zip(found.keep, cells, strict=True))
     assert found.padded_cells == 1.0
 
 
-def test_a_folder_whose_name_is_a_pattern_is_read_and_not_its_neighbor(tmp_path):
-    for name in ("rel[1]", "rel1", "rel*", "relx"):
-        other(tmp_path, name=name, cell_sentence=[name])
-    for name in ("rel[1]", "rel*"):
-        for path in (tmp_path / name, tmp_path / name / "train" / "chunk_0000.parquet"):
-            assert read.read(path).collect()["cell_sentence"].to_list() == [name]
-
-
 def test_a_tail_that_cells_share_is_found_counts_decide_and_expressed_genes_are_left_alone(cells):
     tail = ALL[100:160:7] + ALL[101:160:9] + ALL[3:90:11]
-    found = padding.find([" ".join([*ALL[i : i + 5], *tail]) for i in range(60, 66)])
+    found = read.find_padding([" ".join([*ALL[i : i + 5], *tail]) for i in range(60, 66)])
     assert (found.rule, found.keep.tolist()) == ("constant", [5] * 6)
-    found = padding.find(["A B C D", "E F G H", "I J"], expressed=[2, 9, None])
+    found = read.find_padding(["A B C D", "E F G H", "I J"], expressed=[2, 9, None])
     assert (found.rule, found.keep.tolist()) == ("count", [2, 4, 2])
     assert (found.padded_cells, found.padded_words) == (pytest.approx(1 / 3), pytest.approx(0.2))
-    found = padding.find(encode.encode(cells).sentences)
+    found = read.find_padding(encode.encode(cells).sentences)
     assert found.rule == "none"
     assert (found.keep == found.words).all()
-    assert padding.find([]).padded_cells is None
+    assert read.find_padding([]).padded_cells is None
+
+
+def test_a_sentence_gives_back_values_that_lie_on_the_line():
+    line = Fit(slope=-0.8, intercept=2.5)
+    values = np.random.default_rng(2).permutation(line.predict(np.arange(60)))
+    adata = anndata.AnnData(values[None], var=pd.DataFrame(index=ALL[:60]))
+    table = read.decode(encode.encode(adata).sentences[0], line)
+    truth = dict(zip(adata.var_names, values, strict=True))
+    assert [truth[gene] for gene in table["gene"]] == pytest.approx(table["expression"].to_list())
+    assert Fit(slope=-2.0, intercept=1.0).predict([0, 10_000]).tolist() == [1.0, 0.0]  # never below zero
+
+
+def test_generated_text_is_cleaned():
+    vocabulary = ["MYH7", "TTN", "Actb", "HLA-A", "ACTB"]
+    cleaned = read.clean("MYH7, ttn foo MYH7 hla-a. actb", vocabulary)
+    assert cleaned.words == ("MYH7", "TTN", "HLA-A")
+    assert cleaned.unknown == ("foo", "actb")  # two words of the vocabulary could be meant
+    assert cleaned.repeats == 1
+    assert read.decode("", Fit(-2.0, 1.0)).height == 0

@@ -11,11 +11,11 @@ from helpers.sentences import split
 
 def people(n, ages=None):
     # names do not follow ages
-    names = [f"d{(i * 37) % 101:03d}" for i in range(n)]
-    ages = [20.0 + i for i in range(n)] if ages is None else ages
-    return pl.DataFrame(
-        {"name": names, "age": ages, "cells": [100] * n}, schema_overrides={"name": pl.String}
-    )
+    table = {
+        "name": [f"d{(i * 37) % 101:03d}" for i in range(n)],
+        "age": ages or [20.0 + i for i in range(n)],
+    }
+    return pl.DataFrame({**table, "cells": [100] * n}, schema_overrides={"name": pl.String})
 
 
 @settings(max_examples=50, deadline=None)
@@ -40,9 +40,11 @@ def test_unequal_donors_bring_the_share_of_cells_near_the_target():
         assert donors["name"][3] not in found  # it alone would be 84 % of the cells
 
 
-def test_every_donor_can_be_held_out():
-    held = {name for seed in range(200) for name in split.split_donors(people(10), target=0.1, seed=seed)}
-    assert len(held) == 10
+@pytest.mark.parametrize("ages", [None, [None, None, *(30.0 + i for i in range(8))]])
+def test_every_donor_can_be_held_out_with_and_without_an_age(ages):
+    donors = people(10, ages)
+    held = {name for seed in range(200) for name in split.split_donors(donors, target=0.2, seed=seed)}
+    assert held == set(donors["name"])
 
 
 def test_donors_decided_before_stay():
@@ -53,21 +55,7 @@ def test_donors_decided_before_stay():
     assert len(later) == 8
 
 
-def test_donors_without_an_age_can_be_held_out_too():
-    donors = people(4, [None, None, 30.0, 40.0])
-    held = {name for seed in range(50) for name in split.split_donors(donors, target=0.5, seed=seed)}
-    assert held == set(donors["name"])
-
-
-def test_one_donor_cannot_be_split():
-    with pytest.raises(SentenceError, match=r"found 1 \(d000\). Ask for no split"):
-        split.split_donors(people(1), target=0.1, seed=0)
-    with pytest.raises(SentenceError, match=r"found 0"):
-        split.split_donors(people(0), target=0.1, seed=0)
-
-
-def test_the_donor_column_is_found_or_refused():
-    assert split.find_donors(["x", "donor_id"]) == "donor_id"
-    assert split.find_donors(["x"]) is None
-    with pytest.raises(SentenceError, match=r"no column 'person' for the donor"):
-        split.find_donors(["x"], donor_column="person")
+@pytest.mark.parametrize(("n", "found"), [(1, r"found 1 \(d000\). Ask for no split"), (0, "found 0")])
+def test_fewer_than_two_donors_cannot_be_split(n, found):
+    with pytest.raises(SentenceError, match=found):
+        split.split_donors(people(n), target=0.1, seed=0)

@@ -2,10 +2,11 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ import scipy.sparse as sp
 from helpers import budget as memory
 from helpers import files
 from helpers.atlas.columns import find_index
-from helpers.errors import MusclebookError, ReleaseError
+from helpers.errors import ReleaseError
 from helpers.kernels import kernel
 
-AGAIN = "Fetch it again with `musclebook download`."
+reading = partial(files.reading, fault=ReleaseError, remedy="Fetch it again with `musclebook download`.")
 REMEDY = "Ask for fewer cells (cells=...) or genes (genes=...), or raise the budget."
 BLOCK_COLUMNS = 256  # offsets inside a block fit one byte
 BLOCK_BYTES = 96 * 2**20  # dense values that one thread holds
@@ -163,24 +164,6 @@ class Expression:
 def block_width(n_rows: int) -> int:
     """Return how many columns of `n_rows` float32 values one block holds."""
     return max(1, min(BLOCK_COLUMNS, BLOCK_BYTES // (4 * max(n_rows, 1))))
-
-
-@contextmanager
-def reading(
-    path: Path, kind: str = "Parquet", *, fault: type[MusclebookError] = ReleaseError, remedy: str = AGAIN
-) -> Iterator[None]:
-    """Say in words, with its name and size, why a file cannot be read."""
-    try:
-        yield
-    except (MusclebookError, MemoryError):
-        raise
-    except Exception as problem:
-        size = path.stat().st_size if path.exists() else 0
-        said = [str(problem) or type(problem).__name__, *getattr(problem, "__notes__", [])]
-        reason = " ".join(" ".join(said).split())[:300]  # anndata notes where in the file
-        hint = files.pointer_hint(path) or f" {remedy}"
-        msg = f"{path} ({size:,} bytes) cannot be read as {kind}: {reason}.{hint}"
-        raise fault(msg) from problem
 
 
 def parse_object(text: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Commands on the atlas: simulate, download, validate, audit, convert."""
+"""Commands on the atlas and its cells as sentences: simulate, download, validate, audit, convert, sentences, prompts."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,6 @@ def simulate(
     force: screen.Force = False,
 ) -> None:
     """Make up a release with a known truth, in the files of the real one.
-
-    A folder that is there is replaced only if an earlier call made it and nothing in it changed since.
 
     Example:  musclebook simulate --scale 0.02 --seed 1 tiny_release
     """
@@ -112,4 +111,107 @@ def convert(
     screen.say(f"{path.stat().st_size:,} bytes in {path}.")
 
 
-COMMANDS = (simulate, download, validate, audit, convert)
+def sentences(
+    inputs: Annotated[list[str], Argument(metavar="INPUT...", help="Files .h5ad, releases, or 'demo'.")],
+    out: Annotated[Path, Argument(help="Folder for the sentences.")],
+    *,
+    top_n: Annotated[int, Option(min=0, help="Words of a sentence at most; 0: all expressed.")] = 2_000,
+    ties: Annotated[str, Option(help="Order among equal values: symbol, file, seeded.")] = "symbol",
+    layer: Annotated[str, Option(help="X, raw, or the name of a layer.")] = "X",
+    case: Annotated[str, Option(help="Case of the symbols: given, upper.")] = "given",
+    duplicates: Annotated[str, Option(help="Columns of one symbol: sum, first.")] = "sum",
+    symbol_column: Annotated[str | None, Option(help="Column of the symbols; found if not named.")] = None,
+    gene_list: Annotated[list[Path] | None, Option(help="Genes with an own sentence; repeatable.")] = None,
+    split: Annotated[str, Option(help="donors, cells (leaks donors), none.")] = "donors",
+    test_fraction: Annotated[float, Option(help="Target share of the test side.")] = 0.05,
+    seed: Annotated[int, Option(help="Of the split and of seeded ties.")] = 0,
+    chunk_cells: Annotated[int, Option(min=1, help="Cells of one file.")] = 10_000,
+    missing_age: Annotated[str, Option(help="Cells of unknown age: keep, drop.")] = "keep",
+    copies: Annotated[str, Option(help="Cells with is_primary_data False: drop, keep.")] = "drop",
+    donor_column: Annotated[str | None, Option(help="Column of the donor; found if not named.")] = None,
+    age_column: Annotated[str | None, Option(help="Column of the age; found if not named.")] = None,
+    organism: Annotated[str | None, Option(help="Organism, where the data do not state it.")] = None,
+    collections: Annotated[Path | None, Option(help="Your table of publications by dataset_id.")] = None,
+    hgnc: Annotated[Path | None, Option(help="Your HGNC table, for outdated symbols.")] = None,
+    workers: Annotated[int, Option(min=1, help="Threads of this machine.")] = 2,
+    cluster: Annotated[str | None, Option(help="Address of a Dask scheduler.")] = None,
+) -> None:
+    """Write cells as sentences: Parquet files, whole donors held out, resumed where interrupted.
+
+    Example:  musclebook sentences release cells.h5ad sentences --top-n 2000 --workers 2
+    On machines:  dask scheduler  (prints its address), on each: dask worker tcp://HOST:8786, then --cluster tcp://HOST:8786
+    """
+    from helpers.sentences import encode, symbols, write
+
+    lists = symbols.read_lists(gene_list or [])
+    named = write.name_inputs(inputs)
+    chosen = write.Options(
+        rule=encode.Rule(
+            top_n=top_n, ties=ties, seed=seed, layer=layer, case=case, duplicates=duplicates,
+            symbol_column=symbol_column, gene_lists=lists,
+        ),
+        split=split, test_fraction=test_fraction, seed=seed, chunk_cells=chunk_cells, missing_age=missing_age,
+        copies=copies, donor_column=donor_column, age_column=age_column, organism=organism,
+    )  # fmt: skip
+    started = time.monotonic()
+    opened = {name: _open(path) for name, path in named.items()}
+    given = {"collections": collections, "hgnc": hgnc, "workers": workers, "cluster": cluster}
+    with screen.progress("Cells written") as progress:
+        written = write.write(opened, out, options=chosen, **given, progress=progress)
+    for one in written:
+        sides = ", ".join(f"{side} {n:,}" for side, n in one.manifest["cells_by_side"].items())
+        screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
+        if left := one.manifest["cells_left_out_as_copies"]:
+            screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
+        for name, found in one.manifest["gene_lists"].items():
+            there = f"{found['found']:,} of {found['genes']:,}"
+            screen.say(f"  {name}: {there} genes of the list are in the data.")
+    done, took = sum(one.manifest["cells"] for one in written), time.monotonic() - started
+    screen.say(f"{done:,} cells in {took:.1f} s. What was done is in each manifest.json.")
+
+
+def prompts(
+    inputs: Annotated[list[Path], Argument(metavar="INPUT...", help="Sentences: files or folders.")],
+    out: Annotated[Path, Argument(help="File of JSON lines.")],
+    *,
+    task: Annotated[str, Option(help="What is asked: age, cell_type, tissue.")] = "age",
+    n_genes: Annotated[int, Option(min=1, help="Words of a sentence at most.")] = 200,
+    side: Annotated[str | None, Option(help="train or test; both if not named.")] = None,
+    seed: Annotated[int, Option(help="Of the choice of templates.")] = 0,
+    organism: Annotated[str | None, Option(help="Told where the data do not state it.")] = None,
+    tissue: Annotated[str | None, Option(help="Told where the data do not state it.")] = None,
+    templates: Annotated[Path | None, Option(help="YAML file of your own templates.")] = None,
+    force: screen.Replace = False,
+) -> None:
+    """Turn sentences into prompts and responses for fine-tuning.
+
+    Example:  musclebook prompts sentences/atlas train.jsonl --task cell_type --side train
+    """
+    from helpers.sentences import prompts as prompting
+
+    files.require_utf8(out)
+    files.claim_file(out, force=force, inputs=[*inputs, *([templates] if templates else [])])
+    made = prompting.write(
+        list(inputs), out, task=task, n_genes=n_genes, seed=seed, side=side, organism=organism, tissue=tissue,
+        templates=templates,
+    )  # fmt: skip
+    screen.say(f"{made.lines:,} prompts in {out}; {made.left_out:,} cells left out for want of an answer.")
+    if made.trimmed:
+        words = "words of genes that the cell does not express."
+        screen.say(f"Padding was cut off in {made.trimmed:,} of them: {words}")
+    if made.untold:
+        why = "all their sentences have the same number of words, and no column counts the genes of a cell."
+        whether = f"Whether {made.untold:,} of them are padded with unexpressed genes cannot be told"
+        screen.say(f"{whether}: {why} They were not trimmed.")
+
+
+def _open(source: Path) -> object:
+    from helpers import sources
+
+    if source.suffix in (".h5ad", ".gz") or source.is_file():
+        return source
+    # a release is columns of genes; its converted copy gives rows of cells
+    return sources.open_atlas(str(source)).to_anndata(counts=False)
+
+
+COMMANDS = (simulate, download, validate, audit, convert, sentences, prompts)

@@ -166,8 +166,6 @@ def workshop(
 ) -> None:
     """Write a learner edition, a solution edition and the teacher's page with a schedule for the time there is.
 
-    A folder that is there is replaced only if an earlier call made it and nothing in it changed since.
-
     Example: musclebook workshop teaching --chapters 02,03 --minutes 180
     """
     from helpers.book import teaching

@@ -6,7 +6,7 @@ import threading
 import typer
 from typer.core import TyperGroup
 
-from helpers.cli import atlas, book, scprint, sentences
+from helpers.cli import atlas, book, scprint
 from helpers.cli.screen import say_error
 from helpers.errors import MusclebookError, RunError, SiteError
 
@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Aging Muscle, Cell by Cell: the atlas on disk, its checks, and the book.",
 )
-for room in (atlas, book, sentences):
+for room in (atlas, book):
     for command in room.COMMANDS:
         app.command()(command)
 app.add_typer(scprint.group, name="scprint")

@@ -1,9 +1,8 @@
 """Commands on parts of the scPRINT-2 embedding atlas: ``musclebook scprint check|survey|simulate|embed``."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
@@ -15,9 +14,7 @@ Folder = Annotated[Path, Argument(help="Folder of the *_embs, *_top3, *_scores f
 Out = Annotated[Path, Argument(help="Folder to write.")]
 
 group = typer.Typer(
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Parts of the scPRINT-2 embedding atlas: check, survey, embed.",
+    no_args_is_help=True, help="Parts of the scPRINT-2 embedding atlas: check, survey, embed."
 )
 
 
@@ -72,11 +69,10 @@ def survey(
         found.save(part)
     for row in found.parts.filter(found.parts["status"] == "fault").iter_rows(named=True):
         screen.say(f"skipped: {row['part']}: {row['message']}")
-    parts, known = len(found.counted), len(found.counted) - found.computed
-    cells = (
-        f"{found.parts['cells'].sum():,} cells of {parts:,} parts ({found.computed:,} read, {known:,} known)"
-    )
-    screen.say(f"{cells} in {out}: parts.parquet, embedding.parquet, cells.")
+    n_cells, n_parts = found.parts["cells"].sum(), len(found.counted)
+    how = f"{found.computed:,} read, {n_parts - found.computed:,} known"
+    where = f"{out}: parts.parquet, embedding.parquet, cells"
+    screen.say(f"{n_cells:,} cells of {n_parts:,} parts ({how}) in {where}.")
 
 
 @group.command()
@@ -121,15 +117,12 @@ def embed(
 
     screen.claim(out, kind=prepare.KIND, force=force, inputs=[source])
     atlas = sources.open_atlas(source)
-
-    def pieces() -> Iterator[Any]:
-        number = np.arange(atlas.obs.height)
-        # as even as whole slices allow: no last slice is too small for the model
-        for chosen in np.array_split(number, max(1, -(-len(number) // slice_cells))):
-            yield atlas.to_anndata(cells=np.isin(number, chosen), counts=True)
-
+    number = np.arange(atlas.obs.height)
+    # as even as whole slices allow: no last slice is too small for the model
+    slices = np.array_split(number, max(1, -(-len(number) // slice_cells)))
+    pieces = (atlas.to_anndata(cells=np.isin(number, chosen), counts=True) for chosen in slices)
     options = {"slice_cells": slice_cells, "organism": organism, "checkpoint": checkpoint}
-    made = prepare.write(pieces(), out, **options, force=force)
+    made = prepare.write(pieces, out, **options, force=force)
     screen.say(f"{sum(made.values()):,} cells in {len(made):,} slice(s); run {out / prepare.SCRIPT}.")
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from helpers import files
 
-Force = Annotated[bool, typer.Option("--force", help="Replace also what holds other files; they are named.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace also what was added or edited; it is named.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
 Replace = Annotated[bool, typer.Option("--force", help="Replace the file that is there.")]
 # color of a row's state

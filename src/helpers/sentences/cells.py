@@ -3,8 +3,8 @@
 import hashlib
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,16 @@ from helpers.errors import SentenceError
 
 X, RAW = "X", "raw"
 ORGANISM, ORGANISM_TERM = "organism", "organism_ontology_term_id"
-ORGANISMS = {"NCBITaxon:9606": "Homo sapiens", "NCBITaxon:10090": "Mus musculus"}
 # Texts that pandas leaves where a label is missing.
 NULL_TEXTS = ("nan", "NaN", "<NA>")
+Place = tuple[Path | None, str, str]  # the file, if there is one; the layer; the name of the data set
 
 
 class Cells:
     """Cells by genes: values in blocks, annotation in slices; of a file, values are read when they are asked for."""
 
     def __init__(
-        self, place: tuple[Path | None, str, str], values: Any, obs: pd.DataFrame, var: pd.DataFrame, uns: Any
+        self, place: Place, values: Any, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]
     ) -> None:
         self.place = self.path, self.layer, self.name = place
         self._values = values  # a matrix, or the name of one in the file
@@ -44,8 +44,8 @@ class Cells:
         self.gene_columns = {
             key: one.to_pylist() for key, one in told.items() if pa.types.is_string(one.type)
         }
-        stated = {key: str(np.ravel(uns[key])[0]) for key in (ORGANISM, ORGANISM_TERM) if key in uns}
-        self.organism = complete_organism(stated)
+        stated = (key for key in (ORGANISM, ORGANISM_TERM) if key in uns)
+        self.organism = {key: str(np.ravel(uns[key])[0]) for key in stated}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the file anew where a copy is sent."""
@@ -54,19 +54,17 @@ class Cells:
     def block(self, start: int, stop: int) -> sparse.csr_matrix:
         """Return the values of a slice of cells, single or double precision, each column once a row."""
         if not isinstance(self._values, str):
-            return _block(self._values[start:stop])
+            return _block(self._values[start:stop], self.name)
         # opened for each block: threads and machines share nothing
-        with reading(self.path), h5py.File(self.path) as file:
+        with _reading(self.path), h5py.File(self.path) as file:
             node = file[self._values]
             if isinstance(node, h5py.Dataset):
-                return _block(node[start:stop])
+                return _block(node[start:stop], self.path)
             starts = node["indptr"][start : stop + 1].astype(np.int64)
-            first, last = starts[0], starts[-1]
-            if start == 0 and first:
-                msg = "its rows point outside of its values"
-                raise ValueError(msg)  # worded by `reading`
-            shape = (stop - start, len(self.genes))
-            return _checked(node["data"][first:last], node["indices"][first:last], starts - first, shape)
+            # the first row of all begins at the first value, else the check below finds damage
+            first, last = starts[0] if start else 0, starts[-1]
+            arrays = node["data"][first:last], node["indices"][first:last], starts - first
+            return _checked(arrays, (stop - start, len(self.genes)), self.path)
 
     def obs(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the annotation of a slice of cells, the barcode first, with true nulls."""
@@ -82,7 +80,7 @@ class Cells:
         if self.path is not None:
             # a checksum of every byte finds what was rewritten in place; it is three times as fast as a whole SHA-256
             checksum = 0
-            with reading(self.path), self.path.open("rb") as stream:
+            with _reading(self.path), self.path.open("rb") as stream:
                 while block := stream.read(4 * 2**20):
                     checksum = zlib.crc32(block, checksum)
                 return files.digest_text(f"{files.fingerprint(self.path)}-{checksum:08x}")
@@ -106,16 +104,19 @@ def open_cells(source: Any, layer: str = X, name: str | None = None) -> Cells:
         source = source.filename
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        name = name or dataset_name(path)
-        with reading(path), warnings.catch_warnings():
+        if not path.exists():
+            msg = f"{path} does not exist. Give the path of an .h5ad file."
+            raise SentenceError(msg)
+        place = path, layer, name or dataset_name(path)
+        with _reading(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the file is old
             with h5py.File(path) as file:
-                opened = _open_file(file, path, layer, name)
-            return opened or _open_memory(read_h5ad(path), path, layer, name)
+                opened = _open_file(file, place)
+            return opened or _open_memory(read_h5ad(path), place)
     if not hasattr(source, "obs") or not hasattr(source, "var"):
         msg = f"sentences are made from an AnnData or the path of an .h5ad file, not from a {type(source).__name__}."
         raise SentenceError(msg)
-    return _open_memory(source, None, layer, name or "cells")
+    return _open_memory(source, (None, layer, name or "cells"))
 
 
 def dataset_name(path: Path) -> str:
@@ -123,79 +124,58 @@ def dataset_name(path: Path) -> str:
     return Path(path).name.removesuffix(".gz").removesuffix(".h5ad")
 
 
-def complete_organism(stated: Mapping[str, str]) -> dict[str, str]:
-    """Add the name of the organism to its term, or the term to its name."""
-    found = dict(stated)
-    for term, name in ORGANISMS.items():
-        if found.get(ORGANISM) == name or found.get(ORGANISM_TERM) == term:
-            found = {ORGANISM: name, ORGANISM_TERM: term} | found
-    return found
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
+def _reading(path: Path) -> AbstractContextManager[None]:
     """Name the file when its content cannot be read, and say what to do."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as problem:  # h5py and anndata raise many kinds, not all of them by a public name
-        if isinstance(problem, SentenceError):
-            msg = f"{path} cannot be used: {problem}"
-        elif not path.exists():
-            msg = f"{path} does not exist. Give the path of an .h5ad file."
-        elif path.suffix == ".gz":
-            msg = f"{path} is compressed as a whole, and HDF5 is read in slices. Unpack it first: gunzip {path.name}"
-        else:
-            msg = (
-                f"{path} cannot be read as an .h5ad file ({str(problem)[:200]}). It may be cut short or not HDF5: "
-                f"compare its size with the source, or fetch it again.{files.pointer_hint(path)}"
-            )
-        raise SentenceError(msg) from problem
+    remedy = "It may be cut short or not HDF5: compare its size with the source, or fetch it again."
+    if path.suffix == ".gz":
+        remedy = f"It is compressed as a whole, HDF5 is read in slices. Unpack it first: gunzip {path.name}"
+    return files.reading(path, "an .h5ad file", fault=SentenceError, remedy=remedy)
 
 
-def _open_memory(adata: Any, path: Path | None, layer: str, name: str) -> Cells:
+def _open_memory(adata: Any, place: Place) -> Cells:
     held = {} if adata.X is None else {X: adata.X}
     held |= {} if adata.raw is None else {RAW: adata.raw.X}
     held |= {key: values for key, values in adata.layers.items() if key}  # newer anndata lists X among them
-    values = _choose(held, layer, "the AnnData")
-    var = _add_columns(adata.raw.var, adata.var) if layer == RAW else adata.var
+    values = _choose(held, place)
+    var = _add_columns(adata.raw.var, adata.var) if place[1] == RAW else adata.var
     values = values.tocsr() if sparse.issparse(values) else values
-    return Cells((path, layer, name), values, adata.obs, var, adata.uns)
+    return Cells(place, values, adata.obs, var, adata.uns)
 
 
-def _open_file(file: h5py.File, path: Path, layer: str, name: str) -> Cells | None:
+def _open_file(file: h5py.File, place: Place) -> Cells | None:
     """Open cells whose values and annotation can be read in slices; none for a file that anndata has to read whole."""
+    path, layer, _ = place
     if absent := [group for group in ("obs", "var") if group not in file]:
         holds = ", ".join(sorted(file)) or "nothing"
-        msg = f"it is HDF5 but no .h5ad, lacks {', '.join(absent)}, holds {holds}. Write it with write_h5ad."
+        msg = f"{path} is HDF5 but no .h5ad, lacks {', '.join(absent)}, holds {holds}. Write it with write_h5ad."
         raise SentenceError(msg)
     if isinstance(file["obs"], h5py.Dataset):  # before anndata 0.7
         return None
     held = {X: "X", RAW: "raw/X"} | {key: f"layers/{key}" for key in file.get("layers", ())}
-    node = file[_choose({key: at for key, at in held.items() if at in file}, layer, "the file")]
+    values = _choose({key: at for key, at in held.items() if at in file}, place)
+    node = file[values]
     kind = "array" if isinstance(node, h5py.Dataset) else node.attrs.get("encoding-type")
-    if kind not in ("array", "csr_matrix", "csc_matrix"):
-        msg = f"the values are stored as {kind or 'unknown'!r}; expected csr_matrix, csc_matrix or a dense array."
-        raise SentenceError(msg)
     if kind == "csc_matrix":
         return None
+    if kind not in ("array", "csr_matrix"):
+        msg = f"{path} stores values as {kind or 'unknown'!r}; expected csr_matrix, csc_matrix or a dense array."
+        raise SentenceError(msg)
     obs, var = read_elem(file["obs"]), read_elem(file["var"])
     if layer == RAW:
         var = _add_columns(read_elem(file["raw/var"]), var)
     shape = tuple(map(int, node.shape if kind == "array" else node.attrs["shape"]))
     if shape != (len(obs), len(var)):
-        msg = f"{layer!r} has the shape {shape} for {len(obs):,} cells and {len(var):,} genes; the file is damaged."
+        msg = f"{path} is damaged: {layer!r} has the shape {shape} for {len(obs):,} cells and {len(var):,} genes."
         raise SentenceError(msg)
     uns = file.get("uns", {})
     stated = (key for key in (ORGANISM, ORGANISM_TERM) if isinstance(uns.get(key), h5py.Dataset))
-    uns = {key: read_elem(uns[key]) for key in stated}
-    return Cells((path, layer, name), held[layer], obs, var, uns)
+    return Cells(place, values, obs, var, {key: read_elem(uns[key]) for key in stated})
 
 
-def _choose(held: Mapping[str, Any], layer: str, what: str) -> Any:
+def _choose(held: Mapping[str, Any], place: Place) -> Any:
+    path, layer, _ = place
     if layer not in held:
-        msg = f"{what} has no {layer!r}; it has: {', '.join(held) or 'no values at all'}."
+        msg = f"{path or 'the AnnData'} has no {layer!r}; it has: {', '.join(held) or 'no values at all'}."
         raise SentenceError(msg)
     return held[layer]
 
@@ -206,18 +186,19 @@ def _add_columns(raw: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
     return raw.join(var[absent]) if var.index.is_unique else raw
 
 
-def _block(rows: Any) -> sparse.csr_matrix:
+def _block(rows: Any, where: str | Path) -> sparse.csr_matrix:
     rows = rows if sparse.issparse(rows) else sparse.csr_matrix(_precise(np.asarray(rows)))
-    return _checked(rows.data, rows.indices, rows.indptr, rows.shape)
+    return _checked((rows.data, rows.indices, rows.indptr), rows.shape, where)
 
 
-def _checked(values: Any, columns: Any, starts: Any, shape: tuple[int, int]) -> sparse.csr_matrix:
+def _checked(arrays: tuple[Any, ...], shape: tuple[int, int], where: str | Path) -> sparse.csr_matrix:
     """Return rows as the kernels take them, each column once a row."""
     try:
-        rows = sparse.csr_matrix((_precise(values), columns, starts), shape=shape)
+        rows = sparse.csr_matrix((_precise(arrays[0]), *arrays[1:]), shape=shape)
         rows.check_format(full_check=True)
     except ValueError as problem:
-        msg = f"the values are damaged ({problem}): an index of a gene or of a row points outside. Write the file again."
+        points = "an index of a gene or of a row points outside"
+        msg = f"the values of {where} are damaged ({problem}): {points}. Write the file again."
         raise SentenceError(msg) from problem
     if not rows.has_canonical_format:
         rows = rows.copy()  # it may share its arrays with an AnnData

@@ -63,7 +63,7 @@ class Encoder:
         self.rule = rule
         self.vocabulary = symbols.build(source.genes, source.gene_columns, rule, hgnc)
         self.lists = {name: self.vocabulary.subset(genes)[0] for name, genes in rule.gene_lists.items()}
-        self.word_keys = _stable_keys(self.vocabulary.words if rule.ties == symbols.SEEDED else ())
+        self.word_keys = _stable_keys(self.vocabulary.words if rule.ties == "seeded" else ())
 
     def encode(self, block: sparse.csr_matrix, barcodes: pa.Array) -> tuple[dict[str, pa.Array], np.ndarray]:
         """Return the sentences of one block by the name of their column, and the statistics of its cells."""
@@ -78,7 +78,7 @@ class Encoder:
     ) -> Ranked:
         """Rank the words of a block of cells, all of them or those of a gene list."""
         words = vocabulary or self.vocabulary
-        seeded = self.rule.ties == symbols.SEEDED
+        seeded = self.rule.ties == "seeded"
         cell_keys = _stable_keys(barcodes.to_pylist()) if seeded else np.zeros(1, np.uint64)
         # a gene list is never cut: its point is that all of its expressed genes are there
         most = self.rule.top_n if self.rule.top_n and vocabulary is None else len(words.words)
@@ -131,13 +131,10 @@ def encode(source: Any, *, rule: Rule = STANDARD, block: int = BLOCK) -> Encoded
     """
     opened = cells.open_cells(source, rule.layer)
     encoder = Encoder(rule, opened)
-    pieces, statistics = [], []
-    for values, barcodes in _blocks(opened, block):
-        columns, counts = encoder.encode(values, barcodes)
-        pieces.append(pa.table({"barcode": barcodes, **columns}))
-        statistics.append(counts)
-    table = pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
-    return Encoded(table, add_shares(count_ties(np.concatenate(statistics))))
+    made = [(barcodes, *encoder.encode(values, barcodes)) for values, barcodes in _blocks(opened, block)]
+    table = pa.concat_tables(pa.table({"barcode": barcodes, **columns}) for barcodes, columns, _ in made)
+    statistics = np.concatenate([counts for *_, counts in made])
+    return Encoded(pl.DataFrame(pl.from_arrow(table)), add_shares(count_ties(statistics)))
 
 
 def rank(source: Any, *, rule: Rule = STANDARD) -> Ranked:

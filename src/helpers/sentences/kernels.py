@@ -8,22 +8,15 @@ from helpers.kernels import kernel
 CUT_IN_TIE, EXPRESSED, WRITTEN, TIED, TOP, TOP_TIED, NOT_FINITE, NEGATIVE, STORED_ZERO = range(9)
 # What their sums over cells are called.
 STATISTICS = (
-    "cells_cut_within_a_tie",
-    "expressed",
-    "words",
-    "words_in_ties",
-    "top_words",
-    "top_words_in_ties",
-    "values_not_finite",
-    "values_negative",
-    "values_stored_zero",
-)
+    "cells_cut_within_a_tie", "expressed", "words", "words_in_ties", "top_words", "top_words_in_ties",
+    "values_not_finite", "values_negative", "values_stored_zero",
+)  # fmt: skip
 TOP_WORDS = 200
 LARGEST_LOG = 20.0
 
 
 @kernel
-def _mix(seed, cell, word):  # pragma: no cover - compiled
+def _mix(seed, cell, word):
     # splitmix64 finalizer: an order among equal values that depends on seed, cell and word only
     z = seed ^ (cell * np.uint64(0x9E3779B97F4A7C15)) ^ (word * np.uint64(0xBF58476D1CE4E5B9))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -32,7 +25,7 @@ def _mix(seed, cell, word):  # pragma: no cover - compiled
 
 
 @kernel
-def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - compiled
+def _pass(key, word, key_out, word_out, m, digit, count):
     for i in range(256):
         count[i] = 0
     for i in range(m):
@@ -50,7 +43,7 @@ def _pass(key, word, key_out, word_out, m, digit, count):  # pragma: no cover - 
 
 
 @kernel
-def _is_log(values):  # pragma: no cover - compiled
+def _is_log(values):
     # values of one cell: molecules are whole, and no logarithm of a share of molecules comes near LARGEST_LOG
     whole = True
     for v in values:
@@ -62,9 +55,7 @@ def _is_log(values):  # pragma: no cover - compiled
 
 
 @kernel
-def _gather(
-    columns, values, word_of_column, row, stamp, place, value, word, statistics
-):  # pragma: no cover - compiled
+def _gather(columns, values, word_of_column, row, stamp, place, value, word, statistics):
     # the expressed words of one cell; columns of one word are added up as molecules, not as logarithms
     m, last, ascending = 0, -1, True
     log = -1
@@ -96,7 +87,7 @@ def _gather(
 
 
 @kernel
-def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):  # pragma: no cover - compiled
+def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):
     # Radix sort from the least to the most important digit: word number, seeded key, value. Stable, so that each
     # later pass keeps the order of the earlier ones among equals. `keys` is (in order already, seeded, seed, cell).
     ascending, seed, cell, word_keys = keys
@@ -127,7 +118,7 @@ def _order(key_a, word_a, key_b, word_b, m, n_words, keys, digit, count):  # pra
 
 
 @kernel
-def _count_ties(key, m, kept, statistics):  # pragma: no cover - compiled
+def _count_ties(key, m, kept, statistics):
     for i in range(kept):
         if (i > 0 and key[i] == key[i - 1]) or (i + 1 < m and key[i] == key[i + 1]):
             statistics[TIED] += 1
@@ -140,9 +131,7 @@ def _count_ties(key, m, kept, statistics):  # pragma: no cover - compiled
 
 
 @kernel
-def rank_words(
-    starts, columns, values, word_of_column, top_n, seed, cell_keys, word_keys, n_words
-):  # pragma: no cover - compiled
+def rank_words(starts, columns, values, word_of_column, top_n, seed, cell_keys, word_keys, n_words):
     """Rank the words of each cell: larger value first, equal values by word number.
 
     With one key a word in `word_keys`, equal values stand in an order drawn from seed, cell and word instead.

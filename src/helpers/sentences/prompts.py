@@ -1,6 +1,5 @@
 """Questions and answers for fine-tuning, made from sentences and templates, one JSON object a line."""
 
-import hashlib
 import json
 import string
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ import yaml
 
 from helpers import names
 from helpers.errors import SentenceError
-from helpers.files import writing
-from helpers.sentences import padding, read
+from helpers.files import reading, writing
+from helpers.sentences import read, split
 from helpers.sentences.encode import SENTENCE
 
 # What a template calls a thing, and the columns that hold it, best first.
@@ -30,6 +29,7 @@ COLUMNS = {
     "side": ("side",),
 }  # fmt: skip
 BATCH = 5_000
+Facts = Mapping[str, Any]
 
 
 class Prompted(NamedTuple):
@@ -48,14 +48,10 @@ class Prompted(NamedTuple):
 def read_tasks(path: Path | None = None) -> dict[str, dict[str, Any]]:
     """Read the tasks, their answer, its wording and the templates: the package's own, or a YAML file of that form."""
     path = Path(path or Path(__file__).with_name("tables") / "prompts.yaml").expanduser()
-    try:
+    remedy = "Give a YAML file of tasks, each with a list of templates."
+    with reading(path, "tasks", fault=SentenceError, remedy=remedy):
         listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items()
         return {name: _check_task(path, name, stated) for name, stated in listed}
-    except SentenceError:
-        raise
-    except (OSError, AttributeError, TypeError, ValueError, RecursionError, yaml.YAMLError) as problem:
-        msg = f"{path} cannot be read as tasks ({problem}). Give a YAML file of tasks, each with a list of templates."
-        raise SentenceError(msg) from problem
 
 
 def _check_task(path: Path, name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +119,8 @@ def write(
         raise SentenceError(msg)
     if side is not None:
         table = table.filter(pl.col(read.SIDE) == side)
-    counts = padding.find_counts(there)
+    lowered = {name.lower(): name for name in reversed(there)}
+    counts = next((lowered[name] for name in read.COUNT_COLUMNS if name in lowered), None)
     wanted = [pl.col(name).alias(f"_{key}") for key, name in columns.items() if name]
     wanted += [pl.col(counts).cast(pl.Float64, strict=False).alias("_count")] if counts else []
     selected = table.select(pl.col(SENTENCE), *wanted)
@@ -131,33 +128,23 @@ def write(
     with writing(Path(out).expanduser()) as part, part.open("w", encoding="utf-8") as stream:
         for batch in selected.collect_batches(chunk_size=BATCH, maintain_order=True):
             expressed = batch["_count"].to_list() if counts else None
-            found = padding.find(batch[SENTENCE].to_list(), expressed=expressed)
+            found = read.find_padding(batch[SENTENCE].to_list(), expressed=expressed)
             for row, keep, size in zip(batch.iter_rows(named=True), found.keep, found.words, strict=True):
                 words = (row[SENTENCE] or "").split()[: min(keep, n_genes)]
-                made = _make(row, words, tasks[task], told=told, seed=seed, number=number)
+                made = _make(row, words, tasks[task], told, seed=seed, number=number)
                 number += 1
                 if made is not None:
                     lines += 1
                     trimmed += bool(keep < size)
-                    untold += found.rule == padding.UNKNOWN
+                    untold += found.rule == read.UNKNOWN
                     stream.write(json.dumps(made, ensure_ascii=False) + "\n")
     return Prompted(lines, number - lines, trimmed, untold)
 
 
-def _make(
-    row: Mapping[str, Any],
-    words: list[str],
-    task: Mapping[str, Any],
-    *,
-    told: Mapping[str, str],
-    seed: int,
-    number: int,
-) -> dict[str, Any] | None:
+def _make(row: Facts, words: list[str], task: Facts, told: Facts, *, seed: int, number: int) -> Facts | None:
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
-    given = {
-        name: value for name, value in stated.items() if value is not None and names.is_given(str(value))
-    }
+    given = {key: value for key, value in stated.items() if value is not None and names.is_given(str(value))}
     facts = dict.fromkeys(COLUMNS) | told | given
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}
@@ -165,8 +152,7 @@ def _make(
     if task["answer"] not in known or not words or not usable:
         return None
     cell = f"row {number}" if facts["barcode"] is None else facts["barcode"]
-    draw = hashlib.blake2b(f"{seed}/{facts['dataset']}/{cell}".encode(), digest_size=8).digest()
-    template = usable[int.from_bytes(draw, "little") % len(usable)]
+    template = usable[split.lot(seed, facts["dataset"], cell) % len(usable)]
     said = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {
         "prompt": template.format(n=len(words), sentence=" ".join(words), **said),

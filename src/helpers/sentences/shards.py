@@ -15,7 +15,7 @@ from scipy import sparse
 
 from helpers import ages, names
 from helpers.errors import SentenceError
-from helpers.files import digest, writing
+from helpers.files import digest, reading, writing
 from helpers.sentences import cells, encode
 from helpers.sentences.encode import BLOCK, EXPRESSED, SENTENCE
 
@@ -118,11 +118,8 @@ def _is_finished(job: Job, rows: np.ndarray, path: Path) -> bool:
     """Tell whether a file is there and holds what the job would write."""
     if not path.exists():
         return False
-    try:
+    with reading(path, fault=SentenceError, remedy="Remove it and run again."):
         metadata = pq.read_metadata(path)
-    except (OSError, pa.ArrowInvalid) as problem:
-        msg = f"{path} is damaged ({problem}). Remove it and run again."
-        raise SentenceError(msg) from problem
     found = (metadata.metadata or {}).get(FINGERPRINT, b"").decode()
     if found != job.plan["fingerprint"] or metadata.num_rows != len(rows):
         msg = f"{path} holds sentences of another run. Choose another folder, or remove this one."

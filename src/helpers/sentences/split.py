@@ -1,9 +1,9 @@
 """Whole donors to train or to test: decided once, before anything is written."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
-from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 
@@ -18,16 +18,8 @@ DONOR_COLUMNS = (names.DONOR, "donor_id", "donor", "subject_id", "individual", "
 DRAWS = 16
 
 
-def find_donors(columns: Sequence[str], *, donor_column: str | None = None) -> str | None:
-    """Return the column that names the donors: the given one, else the first of `DONOR_COLUMNS`."""
-    if donor_column is not None and donor_column not in columns:
-        msg = f"no column {donor_column!r} for the donor. The cells have: {', '.join(columns)}."
-        raise SentenceError(msg)
-    return donor_column or next((column for column in DONOR_COLUMNS if column in columns), None)
-
-
 def split_donors(
-    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] = MappingProxyType({})
+    donors: pl.DataFrame, *, target: float, seed: int, settled: Mapping[str, str] | None = None
 ) -> frozenset[str]:
     """Choose the donors of the test side, stratified by age; those that are `settled` keep their side.
 
@@ -40,6 +32,7 @@ def split_donors(
         remedy = "Ask for no split, or for a split by cell (its test cells share their donors with train)."
         msg = f"whole donors can be split when there are two or more; {found}. {remedy}"
         raise SentenceError(msg)
+    settled = settled or {}
     fresh = donors.filter(~pl.col("name").is_in(list(settled)))
     held = frozenset(name for name, side in settled.items() if side == TEST)
     wanted = round(target * fresh.height) if settled else max(1, round(target * fresh.height))
@@ -60,7 +53,7 @@ def _draw(donors: pl.DataFrame, *, wanted: int, target: float, seed: int) -> fro
     return frozenset(labels[place] for place in best)
 
 
-def lot(seed: int, draw: int, text: str) -> float:
-    """Return the number between 0 and 1 that seed, draw and text alone decide."""
+def lot(seed: int, draw: Any, text: Any) -> int:
+    """Return the number below 2**64 that seed, draw and text alone decide."""
     digest = hashlib.blake2b(f"{seed}/{draw}/{text}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") / 2**64
+    return int.from_bytes(digest, "little")

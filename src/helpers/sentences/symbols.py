@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,9 @@ import polars as pl
 from helpers import names
 from helpers.errors import SentenceError
 from helpers.facts import study
-from helpers.files import digest
+from helpers.files import digest, reading
 from helpers.sentences import cells
 
-GIVEN, UPPER = "given", "upper"
-SUM, FIRST = "sum", "first"
-SYMBOL_ORDER, FILE_ORDER, SEEDED = "symbol", "file", "seeded"
 # The first of these columns that the gene table has gives the symbols, before its index does.
 SYMBOL_COLUMNS = (
     "feature_name", names.SYMBOL, "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol",
@@ -28,7 +25,8 @@ HGNC_COLUMNS = ("symbol", "ensembl_gene_id", "prev_symbol", "alias_symbol")
 
 # ENSA is a gene; ENSG00000143420 is an identifier: only a letter code followed by eleven digits is one
 _ENSEMBL = re.compile(r"(ENS[A-Z]{0,5})[GTP]\d{11}(?:\.\d+)?(?:_PAR_Y)?")
-_SPECIES = {"ENS": "Homo sapiens", "ENSMUS": "Mus musculus"}
+# Name and term of the organisms that are known by the prefix of Ensembl identifiers.
+ORGANISMS = {"ENS": ("Homo sapiens", "NCBITaxon:9606"), "ENSMUS": ("Mus musculus", "NCBITaxon:10090")}
 _SUFFIX = re.compile(r"^(.+)_(ENS[A-Z]{0,5}G\d{11})(?:\.\d+)?$")
 _SPIKE_IN = re.compile(r"ERCC-\d{5}")
 _MISSING = {"", "nan", "none", "<na>"}
@@ -39,16 +37,24 @@ _COUNTED = (
 )  # fmt: skip
 
 
-def check(options: Any, *faults: tuple[str, bool, str]) -> None:
-    """Refuse an option that is not of those its type lists, or that has a fault: its name, whether, what is wanted."""
-    kinds = get_type_hints(type(options)).items()
-    listed = {what: get_args(kind) for what, kind in kinds if get_origin(kind) is Literal}
-    for what, allowed in listed.items():
-        faults += ((what, getattr(options, what) not in allowed, f"choose one of {str(allowed)[1:-1]}"),)
-    for what, wrong, wanted in faults:
-        if wrong:
+def check(options: Any, **limits: tuple[bool, str]) -> None:
+    """Refuse an option that is not of those its type lists, or beyond its limit: whether it holds, what is wanted."""
+    for what, kind in get_type_hints(type(options)).items():
+        if get_origin(kind) is Literal:
+            allowed = get_args(kind)
+            limits[what] = getattr(options, what) in allowed, f"choose one of {str(allowed)[1:-1]}"
+    for what, (holds, wanted) in limits.items():
+        if not holds:
             msg = f"{what} is {getattr(options, what)!r}; {wanted}."
             raise SentenceError(msg)
+
+
+def find_column(columns: Iterable[str], named: str | None, known: Iterable[str], what: str) -> str | None:
+    """Return the column that is named, else the first that is known; none if there is none."""
+    if named is not None and named not in columns:
+        msg = f"no column {named!r} for {what}; there are: {', '.join(columns) or 'no columns'}."
+        raise SentenceError(msg)
+    return named or next((column for column in known if column in columns), None)
 
 
 @dataclass(frozen=True)
@@ -74,31 +80,30 @@ class Rule:
     """
 
     top_n: int = 2_000
-    ties: Literal["symbol", "file", "seeded"] = SYMBOL_ORDER
+    ties: Literal["symbol", "file", "seeded"] = "symbol"
     seed: int = 0
     layer: str = cells.X
-    case: Literal["given", "upper"] = GIVEN
-    duplicates: Literal["sum", "first"] = SUM
+    case: Literal["given", "upper"] = "given"
+    duplicates: Literal["sum", "first"] = "sum"
     symbol_column: str | None = None
     gene_lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         most = "give the most words a sentence may have, or 0 for all expressed genes"
-        check(self, ("top_n", self.top_n < 0, most))
+        check(self, top_n=(self.top_n >= 0, most))
 
 
 STANDARD = Rule()
 
 
-@dataclass(frozen=True)
-class Nomenclature:
+class Nomenclature(NamedTuple):
     """The identifiers and the older names that lead to approved symbols (an HGNC file); none for an ambiguous name."""
 
-    by_ensembl: Mapping[str, str] = field(default_factory=dict)
-    by_previous: Mapping[str, str | None] = field(default_factory=dict)
-    by_alias: Mapping[str, str | None] = field(default_factory=dict)
-    sha256: str | None = None
+    by_ensembl: Mapping[str, str]
+    by_previous: Mapping[str, str | None]
+    by_alias: Mapping[str, str | None]
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -149,30 +154,26 @@ def build(
     >>> build(["MYH7", "ENSA", "ENSG00000000001"], {}).words
     ('ENSA', 'MYH7')
     """
-    if rule.symbol_column is not None and rule.symbol_column not in columns:
-        msg = f"no column {rule.symbol_column!r} in the gene table; it has: {', '.join(columns) or 'no columns'}."
-        raise SentenceError(msg)
-    source = rule.symbol_column or next((column for column in SYMBOL_COLUMNS if column in columns), None)
-    hgnc = hgnc or Nomenclature()
+    source = find_column(columns, rule.symbol_column, SYMBOL_COLUMNS, "the symbols of genes")
+    hgnc = hgnc or Nomenclature({}, {}, {}, None)
     known = {**_ensembl_symbols(), **hgnc.by_ensembl}
     count: Counter[str] = Counter()
     pairs = zip(columns[source] if source else index, index, strict=True)
     labels = [_word(name, gene, known, hgnc, count) for name, gene in pairs]
-    if rule.case == UPPER:
-        labels = [None if label is None else label.upper() for label in labels]
+    if rule.case == "upper":
+        labels = [label and label.upper() for label in labels]
     times = Counter(label for label in labels if label is not None)
     if not times:
+        first = ", ".join(map(repr, index[:3]))
         remedy = "Name the column of symbols, or an HGNC file that knows the identifiers."
-        msg = (
-            f"no gene of the {len(index):,} has a symbol (first: {', '.join(map(repr, index[:3]))}). {remedy}"
-        )
+        msg = f"no gene of the {len(index):,} has a symbol (first: {first}). {remedy}"
         raise SentenceError(msg)
-    words = tuple(times) if rule.ties == FILE_ORDER else tuple(sorted(times))
+    words = tuple(times if rule.ties == "file" else sorted(times))
     rank = {word: number for number, word in enumerate(words)}
     word_of_column = np.array([rank.get(label, -1) for label in labels], dtype=np.int32)
-    if rule.duplicates == FIRST:
-        first = np.unique(word_of_column, return_index=True)[1]
-        word_of_column = np.where(np.isin(np.arange(len(labels)), first), word_of_column, np.int32(-1))
+    if rule.duplicates == "first":
+        later = np.setdiff1d(np.arange(len(labels)), np.unique(word_of_column, return_index=True)[1])
+        word_of_column[later] = -1
     report = {
         "source": source or "index",
         "columns": len(labels),
@@ -186,19 +187,24 @@ def build(
     return Vocabulary(words, word_of_column, report, {gene: label for gene, label in by_id.items() if label})
 
 
-def read_list(path: Path) -> list[str]:
-    """Read a list of genes as people write it: lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` notes."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        msg = f"{path} cannot be read as a list of genes ({problem}). Give a text file (UTF-8) of symbols."
-        raise SentenceError(msg) from problem
-    lines = (line.split("#")[0] for line in text.splitlines())
-    genes = [gene for line in lines for word in re.split(r"[\s,;]+", line) if (gene := word.strip("\"'“”‘’"))]
-    if not genes:
-        msg = f"{path} holds no gene. Give symbols or Ensembl identifiers, one a line or separated by commas."
-        raise SentenceError(msg)
-    return genes
+def read_lists(paths: Iterable[Path]) -> dict[str, list[str]]:
+    """Read lists of genes as people write them, each named as its file.
+
+    Lines, commas, semicolons, tabs or spaces; quoted or not; ``#`` begins a note.
+    """
+    found: dict[str, list[str]] = {}
+    for path in (Path(one).expanduser() for one in paths):
+        remedy = "Give a text file (UTF-8) of symbols."
+        with reading(path, "a list of genes", fault=SentenceError, remedy=remedy):
+            text = re.sub("#.*", "", path.read_text(encoding="utf-8-sig"))
+        genes = [gene for word in re.split(r"[\s,;]+", text) if (gene := word.strip("\"'“”‘’"))]
+        if not genes:
+            msg = f"{path} holds no gene. Give symbols or Ensembl identifiers, one a line or separated by commas."
+            raise SentenceError(msg)
+        if found.setdefault(path.stem, genes) is not genes:
+            msg = f"two gene lists are called {path.stem!r}; rename one, since each names a column of sentences."
+            raise SentenceError(msg)
+    return found
 
 
 def read_hgnc(path: Path) -> Nomenclature:
@@ -216,14 +222,12 @@ def read_hgnc(path: Path) -> Nomenclature:
 
 def read_table(path: Path, what: str) -> pl.DataFrame:
     """Read a table that the user has: Parquet, text with commas (.csv) or with tabs."""
-    try:
+    remedy = "Give tab-separated text, .csv or .parquet."
+    with reading(path, what, fault=SentenceError, remedy=remedy):
         if path.suffix == ".parquet":
             return pl.read_parquet(path, glob=False)
         separator = "," if path.suffix == ".csv" else "\t"
         return pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        msg = f"{path} cannot be read as {what}: {problem}. Give tab-separated text, .csv or .parquet."
-        raise SentenceError(msg) from problem
 
 
 def is_ensembl(name: str) -> bool:
@@ -231,10 +235,15 @@ def is_ensembl(name: str) -> bool:
     return _ENSEMBL.fullmatch(name) is not None
 
 
-def find_organism(index: Sequence[str]) -> str | None:
-    """Return the organism that most Ensembl identifiers of a gene axis are of; none without such or of another."""
-    found = Counter(match[1] for gene in index if (match := _ENSEMBL.fullmatch(gene)))
-    return _SPECIES.get(found.most_common(1)[0][0]) if found else None
+def name_organism(source: cells.Cells, given: str | None) -> dict[str, str]:
+    """Return name and term as far as known: as the source states, else as given, else of most Ensembl identifiers."""
+    prefixes = Counter(match[1] for gene in source.genes if (match := _ENSEMBL.fullmatch(gene)))
+    likely = ORGANISMS.get(max(prefixes, key=prefixes.get, default=""), (None,))[0]
+    stated = source.organism or {key: name for key in [cells.ORGANISM] if (name := given or likely)}
+    for name, term in ORGANISMS.values():
+        if stated.get(cells.ORGANISM) == name or stated.get(cells.ORGANISM_TERM) == term:
+            return {cells.ORGANISM: name, cells.ORGANISM_TERM: term} | stated
+    return stated
 
 
 def fold(words: Iterable[str]) -> dict[str, str | None]:

@@ -5,7 +5,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import starmap
 from pathlib import Path
@@ -20,10 +19,9 @@ from filelock import FileLock
 from helpers import ages, names
 from helpers import cluster as clusters
 from helpers.errors import SentenceError
-from helpers.files import digest_text, write_json, writing
+from helpers.files import digest_text, reading, write_json, writing
 from helpers.sentences import cells, encode, kernels, shards, split, symbols
 
-KEEP, DROP = "keep", "drop"
 # Raised when the files written for the same input and options change.
 FORMAT = 2
 MANIFEST, PLAN, README, SPLIT = "manifest.json", "plan.json", "README.md", "split.json"
@@ -33,8 +31,6 @@ LOCK = ".musclebook-sentences.lock"
 AHEAD = 4
 # A README with these words is ours and may be written anew.
 MARK = "Written by musclebook sentences."
-# Data that state nothing else have the life stages of mice.
-MOUSE = {"Mus musculus", "NCBITaxon:10090"}
 PRIMARY, DATASET_ID = "is_primary_data", "dataset_id"
 # Column of the user's table of publications -> column of the sentences, as the public data set's card names them.
 TOLD = ("title", "doi", "description", "contact_name", "contact_email")
@@ -42,6 +38,8 @@ PUBLICATION_COLUMNS = {"collection_id": "collection_id"} | {name: f"publication_
 _UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-f])")
 _PART = re.compile(r"\.(chunk_\d{4,}\.parquet|[a-z]+\.json|README\.md)\.[0-9a-f]{6}-\d+-[0-9a-f]{8}\.part")
 ELSEWHERE = "Choose another folder, or remove this one."
+Facts = Mapping[str, Any]
+Hgnc = symbols.Nomenclature | None
 _log = logging.getLogger(__name__)
 
 
@@ -69,8 +67,8 @@ class Options:
     test_fraction: float = 0.05
     seed: int = 0
     chunk_cells: int = 10_000
-    missing_age: Literal["keep", "drop"] = KEEP
-    copies: Literal["drop", "keep"] = DROP
+    missing_age: Literal["keep", "drop"] = "keep"
+    copies: Literal["drop", "keep"] = "drop"
     donor_column: str | None = None
     age_column: str | None = None
     organism: str | None = None
@@ -78,12 +76,9 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        share = "give a share above 0 and below 1, or split='none'"
-        symbols.check(
-            self,
-            ("chunk_cells", self.chunk_cells < 1, "a file holds at least one cell"),
-            ("test_fraction", not 0 < self.test_fraction < 1, share),
-        )
+        size = self.chunk_cells >= 1, "a file holds at least one cell"
+        share = 0 < self.test_fraction < 1, "give a share above 0 and below 1, or split='none'"
+        symbols.check(self, chunk_cells=size, test_fraction=share)
 
 
 STANDARD = Options()
@@ -93,7 +88,7 @@ class Written(NamedTuple):
     """One data set on disk: its folder and its manifest."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Facts
 
 
 def write(
@@ -106,7 +101,7 @@ def write(
     workers: int = 1,
     cluster: str | None = None,
     replace: bool = False,
-    progress: Callable[[str, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Written]:
     """Write sentences as Parquet, one folder a data set, ``train`` and ``test`` inside it unless there is no split.
 
@@ -126,7 +121,7 @@ def write(
     replace
         Whether to remove what another run left under these names, rather than to refuse the folder.
     progress
-        Called with data set and number of cells whenever a file is finished.
+        Called whenever a file is finished with the cells written, twice: how many come is not known.
 
     Raises
     ------
@@ -134,13 +129,13 @@ def write(
         If an input cannot be read, the folder holds another run, donors cannot be split, no cell is left, the disk is
         full, or the cluster cannot be reached.
     """
-    named = _name_inputs(inputs)
+    named = name_inputs(inputs)
     out = Path(out).expanduser()
-    if cluster and (here := [name for name, source in named.items() if not isinstance(source, Path)]):
-        held = ", ".join(here)
-        msg = f"a cluster reads files, and {held} is in memory; write it to .h5ad and give the path."
+    if cluster and (held := [name for name, source in named.items() if not isinstance(source, Path)]):
+        msg = f"a cluster reads files, and {', '.join(held)} is in memory; give the path of an .h5ad file."
         raise SentenceError(msg)
     publications = None if collections is None else read_collections(collections)
+    told = {name: _describe_source(name, publications) for name in named}
     nomenclature = None if hgnc is None else symbols.read_hgnc(hgnc)
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / LOCK):
@@ -149,7 +144,7 @@ def write(
             _remove(out, named)
         try:
             with clusters.pool(workers, cluster, error=SentenceError) as pool:
-                return _run(named, out, options, publications, nomenclature, pool=pool, progress=progress)
+                return _run(named, out, options, told, nomenclature, pool=pool, progress=progress)
         finally:
             _clean(out, named)
 
@@ -174,66 +169,54 @@ def read_collections(path: Path) -> pl.DataFrame:
 
 
 def _run(
-    named: Mapping[str, Any],
-    out: Path,
-    options: Options,
-    publications: pl.DataFrame | None,
-    nomenclature: symbols.Nomenclature | None,
-    *,
-    pool: Any,
-    progress: Callable[[str, int], None] | None,
+    named: Facts, out: Path, options: Options, told: Facts, hgnc: Hgnc, *, pool: Any, progress: Any
 ) -> list[Written]:
-    donors, held = dict.fromkeys(named), frozenset()
+    sides = dict.fromkeys(named, _describe_split(options))
     if options.split == split.DONORS:
-        counted = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
-        donors = {name: pool.result(future) for name, future in counted.items()}
-        held = _decide(donors.values(), out, options)
-    nomenclature = pool.share(nomenclature)
+        counting = {name: pool.submit(_count_donors, name, source, options) for name, source in named.items()}
+        counted = {name: pool.result(future) for name, future in counting.items()}
+        held = _decide([people for people, _ in counted.values()], out, options)
+        sides = {name: _describe_split(options, *found, held) for name, found in counted.items()}
+    hgnc = pool.share(hgnc)
 
     def plan(name: str) -> tuple[str, Any]:
-        told = _describe_source(name, publications)
-        return name, pool.submit(_plan, name, named[name], options, told, nomenclature, donors[name], held)
+        return name, pool.submit(_plan, name, named[name], options, told[name], hgnc, sides[name])
 
     def begin(name: str, planned: Any) -> tuple[str, shards.Job, list[Any]]:
-        job, sides = pool.result(planned)
-        pieces = _begin(out / name, job, sides, options)
+        job, rows = pool.result(planned)
+        pieces = _begin(out / name, job, rows, options)
         sent = pool.share(job)
         return name, job, [pool.submit(shards.make_shard, sent, *piece) for piece in pieces]
 
-    done: dict[str, tuple[shards.Job, list[shards.Shard]]] = {}
+    jobs, made, done = {}, {}, 0
     for name, job, futures in clusters.ahead(starmap(begin, clusters.ahead(map(plan, named), AHEAD)), AHEAD):
-        done[name] = job, []
+        jobs[name], made[name] = job, []
         for future in futures:
-            made = pool.result(future)
-            done[name][1].append(made)
+            made[name].append(pool.result(future))
             if progress is not None:
-                progress(name, made.facts["cells"])
-    made_by_name = {name: found for name, (_, found) in done.items()}
-    if not any(made_by_name.values()):
+                done += made[name][-1].facts["cells"]
+                progress(done, done)
+    if not any(made.values()):
         msg = "no cell is left to write: all are of unknown age, or copies (is_primary_data is False). Keep them to write them."
         raise SentenceError(msg)
-    copied = _compare_sides(out, made_by_name)
-    written = [_describe(out / name, *found, copied[name]) for name, found in done.items()]
+    copied = _compare_sides(out, made)
+    written = [_describe(out / name, job, made[name], copied[name]) for name, job in jobs.items()]
     _write_readme(out, {path.parent.name: _read_json(path) for path in sorted(out.glob(f"*/{MANIFEST}"))})
     return written
 
 
-def _count_donors(name: str, source: Any, options: Options) -> pl.DataFrame:
-    """Return the donors of a data set: name, cells, median age; copies and cells of unknown donors are left out."""
-    opened = cells.open_cells(source, options.rule.layer, name)
-    columns = opened.schema.names
-    donor = split.find_donors(columns, donor_column=options.donor_column)
+def _count_donors(name: str, source: Any, options: Options) -> tuple[pl.DataFrame, int]:
+    """Return the donors of a data set (name, median age, cells), and its cells of nobody known; copies do not count."""
+    opened, donor, age, copies = _open(name, source, options)
     if donor is None:
-        has = ", ".join(columns)
-        remedy = "Name the column, or ask for no split, or for a split by cell."
-        msg = f"{name} names no donors (columns: {has}), so that whole donors cannot be held out. {remedy}"
+        why = f"(columns: {', '.join(opened.schema.names)}), so that whole donors cannot be held out"
+        msg = f"{name} names no donors {why}. Name the column, or ask for no split, or for a split by cell."
         raise SentenceError(msg)
-    stated = _read_ages(opened, ages.find_source(columns, age_column=options.age_column))
-    frame = pl.DataFrame({"name": opened.text(donor), "age": stated[ages.AGE]})
-    frame = frame.filter(pl.Series(~_find_copies(opened, options)))
-    grouped = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
-    people = [donor for donor in grouped["name"] if names.is_somebody(donor)]
-    return grouped.filter(pl.col("name").is_in(people))
+    frame = pl.DataFrame({"name": opened.text(donor), "age": _read_ages(opened, age)[ages.AGE]})
+    frame = frame.filter(pl.Series(~copies))
+    donors = frame.group_by("name").agg(pl.col("age").median(), pl.len().alias("cells"))
+    people = donors.filter(pl.col("name").map_elements(names.is_somebody, pl.Boolean))
+    return people, int(frame.height - people["cells"].sum())
 
 
 def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> frozenset[str]:
@@ -245,64 +228,71 @@ def _decide(tables: Iterable[pl.DataFrame], out: Path, options: Options) -> froz
         msg = f"{out} is split with {was}, not with {rule}. {ELSEWHERE}"
         raise SentenceError(msg)
     merged = pl.concat(tables).group_by("name").agg(pl.col("age").median(), pl.col("cells").sum())
-    held = split.split_donors(
-        merged, target=rule["test_fraction"], seed=options.seed, settled=before["sides"]
-    )
-    sides = before["sides"] | {name: split.TEST if name in held else split.TRAIN for name in merged["name"]}
+    settled = before["sides"]
+    held = split.split_donors(merged, target=options.test_fraction, seed=options.seed, settled=settled)
+    sides = settled | {name: split.TEST if name in held else split.TRAIN for name in merged["name"]}
     write_json(here, {**rule, "sides": dict(sorted(sides.items()))})
     return held
 
 
+def _describe_split(
+    options: Options, people: pl.DataFrame | None = None, unknown: int = 0, held: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    if options.split == split.NONE:
+        return {"kind": split.NONE}
+    described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
+    if people is None:
+        return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
+    test = people.filter(pl.col("name").is_in(sorted(held)))
+    return described | {
+        "test_donors": sorted(test["name"]),
+        "train_donors": sorted(set(people["name"]) - held),
+        "test_share_of_cells": float(test["cells"].sum() / max(1, people["cells"].sum())),
+        "cells_of_unknown_donors": unknown,
+    }
+
+
 def _plan(
-    name: str,
-    source: Any,
-    options: Options,
-    constants: Mapping[str, str | None],
-    nomenclature: symbols.Nomenclature | None,
-    donors: pl.DataFrame | None,
-    held: frozenset[str],
+    name: str, source: Any, options: Options, told: Facts, hgnc: Hgnc, sides: Facts
 ) -> tuple[shards.Job, dict[str, np.ndarray]]:
     """Read what a data set is, make its vocabulary, and decide where each of its cells goes; count those left out."""
-    opened = cells.open_cells(source, options.rule.layer, name)
+    opened, donor, age, copies = _open(name, source, options)
     columns = opened.schema.names
-    encoder = encode.Encoder(options.rule, opened, nomenclature)
-    copies = _find_copies(opened, options)
-    organism = opened.organism
-    if not organism and (known := options.organism or symbols.find_organism(opened.genes)):
-        organism = cells.complete_organism({cells.ORGANISM: known})
+    encoder = encode.Encoder(options.rule, opened, hgnc)
+    organism = symbols.name_organism(opened, options.organism)
     facts = {
         "format": FORMAT,
         "source": {"name": name, "hash": opened.digest(), "cells": opened.n_cells},
         "options": asdict(options),
-        "donor_column": split.find_donors(columns, donor_column=options.donor_column),
-        "age_column": ages.find_source(columns, age_column=options.age_column),
-        "constants": constants | {key: value for key, value in organism.items() if key not in columns},
-        "hgnc_sha256": None if nomenclature is None else nomenclature.sha256,
+        "donor_column": donor,
+        "age_column": age,
+        "constants": {**told, **{key: value for key, value in organism.items() if key not in columns}},
+        "hgnc_sha256": None if hgnc is None else hgnc.sha256,
         "words_sha256": digest_text("\n".join(encoder.vocabulary.words)),
-        "split": _describe_split(options, donors, held, int((~copies).sum())),
+        "split": sides,
     }
     fingerprint = digest_text(json.dumps(facts, sort_keys=True, default=str))
     said = set(organism.values())
     for column in {cells.ORGANISM, cells.ORGANISM_TERM} & set(columns):
         said |= set(opened.text(column).drop_nulls())
-    species = ages.MOUSE if said and said <= MOUSE else ages.HUMAN
-    stated = _read_ages(opened, facts["age_column"], species)
-    unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == DROP)
+    species = ages.MOUSE if said and said <= {*symbols.ORGANISMS["ENSMUS"]} else ages.HUMAN
+    stated = _read_ages(opened, age, species)
+    unknown = stated[ages.AGE].is_null().to_numpy() & (options.missing_age == "drop")
     kept = ~copies & ~unknown
-    people = None if facts["donor_column"] is None else opened.text(facts["donor_column"])
+    people = None if donor is None else opened.text(donor)
     if options.split == split.NONE:
-        sides = {"": kept}
+        chosen = {"": kept}
     else:
         if options.split == split.CELLS:
             # by a hash of the barcode, so that chunks do not matter
             lots = [split.lot(options.seed, 0, barcode) for barcode in opened.text(columns[0])]
-            test = np.array(lots) < options.test_fraction
+            test = np.array(lots, np.uint64) < options.test_fraction * 2**64
         else:
-            test = people.is_in(sorted(held)).fill_null(value=False).to_numpy()
-        sides = {split.TRAIN: kept & ~test, split.TEST: kept & test}
+            test = people.is_in(sides["test_donors"]).fill_null(value=False).to_numpy()
+        chosen = {split.TRAIN: kept & ~test, split.TEST: kept & test}
     both = None
-    if len(sides) > 1 and people is not None:
-        on_each = [set(people.filter(pl.Series(side))) for side in sides.values()]
+    if len(chosen) > 1 and people is not None:
+        on_each = [set(people.filter(pl.Series(side))) for side in chosen.values()]
         both = sum(map(names.is_somebody, set.intersection(*on_each)))
     counts = {
         "donors_on_both_sides": both,
@@ -311,7 +301,7 @@ def _plan(
         "gene_lists": _count_lists(name, encoder.vocabulary, options.rule),
         "ages": dict(stated.filter(pl.Series(kept))[ages.AGE_KIND].value_counts(sort=True).iter_rows()),
     }
-    rows = {side: np.flatnonzero(chosen) for side, chosen in sides.items()}
+    rows = {side: np.flatnonzero(where) for side, where in chosen.items()}
     return shards.Job(opened, encoder, {"fingerprint": fingerprint, **facts}, species, counts), rows
 
 
@@ -400,7 +390,7 @@ def _describe(folder: Path, job: shards.Job, made: Sequence[shards.Shard], copie
     return Written(folder, manifest)
 
 
-def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> None:
+def _write_readme(folder: Path, manifests: Mapping[str, Facts]) -> None:
     """Say which files hold the rows of which side, so that the hub's ``datasets`` loads them and nothing else."""
     here = folder / README
     if here.exists() and MARK not in here.read_text(encoding="utf-8", errors="replace"):
@@ -426,19 +416,23 @@ def _write_readme(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> N
         part.write_text(text, encoding="utf-8")
 
 
+def _open(name: str, source: Any, options: Options) -> tuple[cells.Cells, str | None, str | None, np.ndarray]:
+    """Open a data set: its cells, its columns of donors and of ages, and which cells say that they are copies."""
+    opened = cells.open_cells(source, options.rule.layer, name)
+    columns, copies = opened.schema.names, np.zeros(opened.n_cells, bool)
+    donor = symbols.find_column(columns, options.donor_column, split.DONOR_COLUMNS, "the donor")
+    age = symbols.find_column(columns, options.age_column, ages.AGE_SOURCES, "the age")
+    if options.copies == "drop" and PRIMARY in columns:
+        stated = opened.text(PRIMARY).str.to_lowercase()
+        copies = stated.is_in(["false", "0"]).fill_null(value=False).to_numpy()
+    return opened, donor, age, copies
+
+
 def _read_ages(source: cells.Cells, age_column: str | None, species: str = ages.HUMAN) -> pl.DataFrame:
     """Return the ages of all cells; those of the atlas need the donors too."""
     columns = source.schema.names
     wanted = [column for column in columns if column in (age_column, names.DONOR)] or columns[:1]
     return shards.parse_ages(source.obs(0, source.n_cells, wanted), age_column, species)
-
-
-def _find_copies(source: cells.Cells, options: Options) -> np.ndarray:
-    """Return which cells say that they are copies of another data set's, and are to be left out."""
-    if options.copies == KEEP or PRIMARY not in source.schema.names:
-        return np.zeros(source.n_cells, bool)
-    stated = source.text(PRIMARY).str.to_lowercase()
-    return stated.is_in(["false", "0"]).fill_null(value=False).to_numpy()
 
 
 def _describe_source(name: str, collections: pl.DataFrame | None) -> dict[str, str | None]:
@@ -452,42 +446,24 @@ def _describe_source(name: str, collections: pl.DataFrame | None) -> dict[str, s
     return told | found
 
 
-def _describe_split(
-    options: Options, donors: pl.DataFrame | None, held: frozenset[str], n_cells: int
-) -> dict[str, Any]:
-    if options.split == split.NONE:
-        return {"kind": split.NONE}
-    described = {"kind": options.split, "target_share": options.test_fraction, "seed": options.seed}
-    if donors is None:
-        return described | {"warning": "single cells were split: cells of one donor are in train and in test"}
-    known = int(donors["cells"].sum())
-    test = donors.filter(pl.col("name").is_in(sorted(held)))
-    return described | {
-        "test_donors": sorted(test["name"]),
-        "train_donors": sorted(set(donors["name"]) - held),
-        "test_share_of_cells": float(test["cells"].sum() / max(1, known)),
-        "cells_of_unknown_donors": n_cells - known,
-    }
-
-
-def _name_inputs(inputs: Any) -> dict[str, Any]:
-    """Give each input the name of its folder; cells in memory are looked at once."""
+def name_inputs(inputs: Any) -> dict[str, Any]:
+    """Give each input the name of its folder, see `write`; paths stay paths, cells in memory are looked at once."""
     if isinstance(inputs, Mapping):
         pairs = [(str(name), source) for name, source in inputs.items()]
     else:
         listed = inputs if isinstance(inputs, list | tuple) else [inputs]
         paths = [one if isinstance(one, str | Path) else getattr(one, "filename", None) for one in listed]
-        found = [cells.dataset_name(Path(path)) if path else "cells" for path in paths]
+        found = [cells.dataset_name(path) if path else "cells" for path in paths]
         pairs = list(zip(found, listed, strict=True))
     named: dict[str, Any] = {}
     for name, source in pairs:
-        if name in named:
-            msg = f"two inputs are called {name!r}; give a mapping of different names to the inputs."
-            raise SentenceError(msg)
+        fault = f"two inputs are called {name!r}" if name in named else ""
         if not name or re.search(r'[\\/:*?"<>|]', name) or name.startswith("."):
-            msg = f"{name!r} cannot name a folder; give a mapping of plain names to the inputs."
+            fault = f"{name!r} cannot name a folder"
+        if fault:
+            msg = f"{fault}: rename one, or give a mapping of plain names to the inputs, since each names a folder."
             raise SentenceError(msg)
-        named[name] = Path(source) if isinstance(source, str | Path) else source
+        named[name] = Path(source).expanduser() if isinstance(source, str | Path) else source
     if not named:
         msg = "no input: give an .h5ad file, an AnnData, or several of them."
         raise SentenceError(msg)
@@ -495,12 +471,8 @@ def _name_inputs(inputs: Any) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    msg = f"{path} is damaged. Remove it, or choose another folder."
-    raise SentenceError(msg)
+    with reading(path, "JSON", fault=SentenceError, remedy="Remove it, or choose another folder."):
+        return {**json.loads(path.read_text(encoding="utf-8"))}
 
 
 def _clean(out: Path, named: Iterable[str]) -> None:
