@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from helpers import files
 from helpers.cli.scprint import group
 from helpers.errors import BudgetError, PartError
-from helpers.scprint import labels, layout, parts, plausible, sample, twin
+from helpers.scprint import labels, layout, parts, survey, twin
 
 
 def broken(frame, decoder=None):
-    return {row["rule"]: row for row in plausible.judge(frame, decoder).iter_rows(named=True)}
+    return {row["rule"]: row for row in labels.judge(frame, decoder).iter_rows(named=True)}
 
 
 # impossible labels
@@ -45,7 +45,7 @@ def test_the_real_sample_gives_the_published_counts(real_sample):
     assert found["plant cells with an animal disease"] == (293, 268)
     assert found["human cells with a mouse-only cell type"] == (33123, 1148)
     assert found["cells not human with a human ethnicity"] == (16877, 16877)
-    listed = plausible.examples(frame).select("given", "label", "cells").rows()
+    listed = labels.examples(frame).select("given", "label", "cells").rows()
     assert ("human", "vascular leptomeningeal cell (Mmus)", 1148) in listed
 
 
@@ -67,7 +67,7 @@ def test_the_real_sample_gives_the_published_counts(real_sample):
 )  # fmt: skip
 def test_rules_by_name(given, other, is_broken):
     frame = pl.DataFrame([given | other], schema=dict.fromkeys([*given, *other], pl.String))
-    found = plausible.judge(frame)
+    found = labels.judge(frame)
     assert found["implausible"].sum() == is_broken
 
 
@@ -75,7 +75,7 @@ def test_rules_by_name(given, other, is_broken):
 
 
 def test_a_sample_is_cells_of_the_parts_with_their_labels(made, decoder):
-    drawn = sample.draw(made, cells=300, seed=1, decoder=decoder)
+    drawn = survey.draw(made, cells=300, seed=1, decoder=decoder)
     assert drawn.shape == (300, 424)
     for part, rows in drawn.obs.groupby("part", observed=True):
         stored = np.load(made / f"{part}_embs.npz")["arr_0"][rows["row"]]
@@ -87,15 +87,15 @@ def test_a_sample_is_cells_of_the_parts_with_their_labels(made, decoder):
     assert drawn.var["block"].value_counts()["other"] == 256
 
 
-def test_a_class_that_the_parts_do_not_have_is_missing(tmp_path):
-    drawn = sample.draw(twin.simulate_parts(tmp_path / "p", n_cells=60, n_parts=2, width=22), cells=20)
+def test_a_class_that_the_parts_do_not_have_is_missing(copied, narrow):
+    drawn = survey.draw(narrow(copied), cells=20)
     assert drawn.obs["cell_culture"].isna().all()
     assert drawn.obs["organism"].notna().all()
 
 
 def test_every_cell_has_the_same_chance(made):
     shares = [
-        sample.draw(made, cells=600, seed=seed).obs["part"].value_counts(sort=False).to_numpy()
+        survey.draw(made, cells=600, seed=seed).obs["part"].value_counts(sort=False).to_numpy()
         for seed in range(40)
     ]
     assert np.abs(np.mean(shares, axis=0) - 100).max() < 8
@@ -103,23 +103,23 @@ def test_every_cell_has_the_same_chance(made):
 
 def test_a_new_part_changes_few_of_the_cells_drawn(copied):
     names = [part.stem for part in parts.find(copied)]
-    before = set(sample.draw(copied, cells=300, only=names[:5]).obs_names)
-    after = set(sample.draw(copied, cells=300).obs_names)
+    before = set(survey.draw(copied, cells=300, only=names[:5]).obs_names)
+    after = set(survey.draw(copied, cells=300).obs_names)
     assert 220 <= len(before & after) <= 280
 
 
 def test_a_part_damaged_after_the_survey_is_skipped_and_named(copied, spoil):
     stem = spoil(copied, 1, parts.NOT_FINITE)
-    drawn = sample.draw(copied, cells=3000)
+    drawn = survey.draw(copied, cells=3000)
     assert stem in drawn.uns["skipped"] or drawn.n_obs == 3000
     assert np.isfinite(drawn.X).all()
 
 
 def test_samples_that_cannot_be_are_refused(made, tmp_path):
     with pytest.raises(BudgetError, match="a sample of 900 cells"):
-        sample.draw(made, cells=900, budget="1 MiB")
+        survey.draw(made, cells=900, budget="1 MiB")
     with pytest.raises(PartError, match="no cell could be drawn"):
-        sample.draw(made, cells=10, only=["none"])
+        survey.draw(made, cells=10, only=["none"])
 
 
 # the twin
