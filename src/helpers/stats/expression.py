@@ -123,23 +123,20 @@ def choose_donors(
     joined to the commonest: alone it would only take its donor out of the test.
     """
     codings, sexes = (EXACT, MIDPOINT, BIN), (ALL, names.MALE, names.FEMALE)
-    alone = f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more"
-    guards = (
-        (age_as not in codings, f"age_as is {age_as!r}; choose one of {codings}"),
-        (sex not in sexes, f"sex is {sex!r}; choose one of {sexes}"),
-        (not young_max < old_min, f"young_max {young_max:g} is not below old_min {old_min:g}"),
-        (min_donors < 2, alone),
-    )
-    if faults := [sentence for fault, sentence in guards if fault]:
-        msg = f"this comparison makes no sense: {'; '.join(faults)}."
+    guards = {
+        f"age_as is {age_as!r}; choose one of {codings}": age_as not in codings,
+        f"sex is {sex!r}; choose one of {sexes}": sex not in sexes,
+        f"young_max {young_max:g} is not below old_min {old_min:g}": not young_max < old_min,
+        f"min_donors is {min_donors}; one donor has no variance, ask for 2 or more": min_donors < 2,
+    }
+    if any(guards.values()):
+        msg = f"this comparison makes no sense: {'; '.join(one for one, fault in guards.items() if fault)}."
         raise ParameterError(msg)
     table = donors.to_pandas() if isinstance(donors, pl.DataFrame) else donors.copy()
     repeated = table[names.DONOR][table[names.DONOR].duplicated()].astype(str).unique()
     if len(repeated):
-        msg = (
-            f"{what}: donor(s) {', '.join(repeated)} have several profiles, which are not replicates. "
-            f"Choose one assay and one cell type before a test across age."
-        )
+        who = f"donor(s) {', '.join(repeated)} have several profiles, which are not replicates"
+        msg = f"{what}: {who}. Choose one assay and one cell type before a test across age."
         raise DesignError(msg)
     nothing = pd.Series(np.nan, index=table.index)
     exact, middle = (table.get(c, nothing).to_numpy(float) for c in ("age", names.AGE_MIDPOINT))
@@ -192,9 +189,9 @@ def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -
             why = "adjusted for"
             kept.append(term)
         shown = ", ".join(f"{level}: {n}" for level, n in levels.items())
-        rows.append({"term": term, "levels": shown, "kept": term in kept, "why": why})
+        rows.append((term, shown, term in kept, why))
     schema = {"term": pl.String, "levels": pl.String, "kept": pl.Boolean, "why": pl.String}
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def join_terms(terms: Sequence[str]) -> str:
@@ -223,14 +220,11 @@ def find_expressed(counts: pd.DataFrame, *, what: str = "these profiles") -> pd.
     half = -(-counts.shape[1] // 2)
     keep = ep.filter_by_expr(counts.to_numpy(float), min_count=_MIN_COUNT, min_sample_size=half)
     if keep.sum() < _MIN_GENES:
-        msg = (
-            f"{what}: only {int(keep.sum())} genes reach {_MIN_COUNT} molecules in half of {counts.shape[1]} donors, "
-            f"{_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
-        )
+        few = f"only {int(keep.sum())} genes reach {_MIN_COUNT} molecules in half of {counts.shape[1]} donors"
+        msg = f"{what}: {few}, {_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
         raise DesignError(msg)
-    kept = counts[keep]
-    _refuse_empty(kept, what)
-    return kept
+    _refuse_empty(counts[keep], what)
+    return counts[keep]
 
 
 def find_sizes(counts: pd.DataFrame) -> np.ndarray:
@@ -311,7 +305,8 @@ def find_testable(
     """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
 
     `adata` has molecules in layer ``counts`` and cell types in a column `level`; `donors` is ``muscle.donors``, and
-    `min_cells` what a donor needs for a profile. Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); or none, and why not.
+    `min_cells` what a donor needs for a profile. Yielded are cell type, assay, the chosen donors and the counts of all
+    genes (genes x donors); or none, and why not.
     """
     known = adata.obs[[names.ASSAY, level, names.DONOR]].notna().all(axis=1).to_numpy()
     labels = adata.obs.loc[known, [level, names.ASSAY]].astype(str)
@@ -382,10 +377,9 @@ def _refuse_no_counts(counts: pd.DataFrame) -> None:
     bad = ~((values >= 0) & (values == np.floor(values)))
     if bad.any():
         gene, donor = np.argwhere(bad)[0]
-        msg = (
-            f"{int(bad.sum()):,} of {values.size:,} sums are not whole numbers >= 0, first {values[gene, donor]:.3g} "
-            f"of {counts.index[gene]} in {counts.columns[donor]}: sum molecules, not normalized values."
-        )
+        first = f"first {values[gene, donor]:.3g} of {counts.index[gene]} in {counts.columns[donor]}"
+        many = f"{int(bad.sum()):,} of {values.size:,} sums are not whole numbers >= 0"
+        msg = f"{many}, {first}: sum molecules, not normalized values."
         raise CountsError(msg)
 
 
