@@ -58,12 +58,9 @@ class Age:
 
     @property
     def years(self) -> float | None:
-        """The one number for a model: completed years if exact, else the midpoint.
-
-        For "80 year-old and over" it is the lower bound. An open stage that is a name only ("adult stage") has none.
-        """
+        """The one number for a model: completed years, lower bound ("80 and over", not "adult stage"), or midpoint."""
         if self.kind in (EXACT, OPEN):
-            return None if self.kind == OPEN and self.named else self.lower
+            return None if self.named else self.lower
         return None if self.lower is None else (self.lower + self.upper) / 2
 
 
@@ -132,12 +129,10 @@ def describe(age: Age, *, species: str = HUMAN) -> dict[str, float | str | None]
 
 def find_source(columns: Sequence[str], *, age_column: str | None = None) -> str | None:
     """Return the column that gives the ages of a data set: the named one, else the first of `AGE_SOURCES`."""
-    if age_column is not None:
-        if age_column not in columns:
-            msg = f"no column {age_column!r} for the age. The cells have: {', '.join(columns)}."
-            raise SentenceError(msg)
-        return age_column
-    return next((column for column in AGE_SOURCES if column in columns), None)
+    if age_column is not None and age_column not in columns:
+        msg = f"no column {age_column!r} for the age. The cells have: {', '.join(columns)}."
+        raise SentenceError(msg)
+    return age_column or next((column for column in AGE_SOURCES if column in columns), None)
 
 
 def of_atlas(groups: Iterable[str | None], donors: Iterable[str | None]) -> pl.DataFrame:
