@@ -71,17 +71,10 @@ def run(
 ) -> Survey:
     """Survey a folder of parts; memory does not grow with their number.
 
-    Parameters
-    ----------
-    cache
-        Folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if none.
-        A survey that was stopped goes on where it was.
-    processes, cluster
-        Parts read at once on this machine, or the address of a Dask scheduler whose workers see the same folder.
-    on_fault
-        ``skip`` counts the sound parts and lists the others, ``stop`` raises at the first fault.
-    progress
-        Called with parts done and parts in all.
+    `cache` is a folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if
+    none. A survey that was stopped goes on where it was. `processes` parts are read at once on this machine, or by the
+    workers of a Dask scheduler at the address `cluster`, who see the same folder. `on_fault` is ``skip``: sound parts
+    are counted and the others listed, or ``stop``: raise. `progress` is called with parts done and parts in all.
 
     Examples
     --------
@@ -95,10 +88,8 @@ def run(
         raise PartError(msg)
     listed = parts.find(folder)
     store = (cache or files.cache_folder() / "scprint" / "surveys") / f"version-{VERSION}"
-    rows: list[tuple[Any, ...]] = []
-    kept: list[Path] = []
+    rows, kept, computed = [], [], 0
     total = np.zeros((3, layout.EMBEDDING_WIDTH))
-    computed = 0
     with pool(processes, cluster or None, error=PartError) as workers:
         for stem, found, fresh in _keep(listed, store, workers):
             computed += fresh
