@@ -143,18 +143,9 @@ class Note:
     ) -> None:
         """Show the columns of a table that answer the question; with a name, save the whole and link the files.
 
-        Parameters
-        ----------
-        table
-            All there is, polars or pandas. Where it has no rows nothing is shown.
-        name
-            File stem under which the whole table is saved.
-        columns
-            Header in words: column, or (estimate, low, high), which share one. None for all columns.
-        groups
-            Column whose values head groups of rows.
-        percent
-            Columns of shares, shown in per cent.
+        The table is polars or pandas; where it has no rows nothing is shown. `name` is the stem of the files, `columns`
+        maps a header in words to a column, or to (estimate, low, high), which share one; none for all. Values of the
+        column `groups` head groups of rows, and `percent` names columns of shares.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
         saved = ""
@@ -186,10 +177,9 @@ class Note:
         """Show, in a fold, what `reader.Atlas.describe` says, parameters, versions, time and memory; end the note."""
         self._source = {key: _plain(value, key) for key, value in source.items()}
         self._write()
+        about = {"data": self._source, "parameter": self.parameters, "version": _versions()}
         rows = {
-            **{f"data: {key}": value for key, value in self._source.items()},
-            **{f"parameter: {key}": value for key, value in self.parameters.items()},
-            **{f"version: {key}": value for key, value in _versions().items()},
+            **{f"{kind}: {key}": value for kind, facts in about.items() for key, value in facts.items()},
             "wall time": f"{time.monotonic() - self.started:.0f} s",
             "peak memory": to_text(peak_bytes()),
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -110,13 +110,7 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
 
 
 def is_muscle(column: str) -> pl.Expr:
-    """Say whether a ``tissue`` or a ``cell_type`` is one of skeletal muscle, by its name.
-
-    Examples
-    --------
-    >>> pl.DataFrame({"tissue": ["gastrocnemius", "tendon"]}).select(is_muscle("tissue"))["tissue"].to_list()
-    [True, False]
-    """
+    """Say whether a ``tissue`` or a ``cell_type`` is one of skeletal muscle, by its name."""
     row = study.read("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
     says = pl.col(column).str.contains(f"(?i){row['pattern']}")
     return says & ~pl.col(column).str.contains(f"(?i){row['except']}") if row["except"] else says

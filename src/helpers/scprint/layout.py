@@ -37,13 +37,8 @@ SCORE_COLUMNS = tuple(f"{name}_score" for name in LABEL_COLUMNS)
 NEAR = 0.15
 
 # The card's own names of the classes, and other spellings seen in decoders and tables of predictions.
-ALIASES = {
-    "age": "age_group",
-    "development_stage": "age_group",
-    "simplified_dev_stage": "age_group",
-    "self_reported_ethnicity": "ethnicity",
-    "culture": "cell_culture",
-}
+ALIASES = dict.fromkeys(("age", "development_stage", "simplified_dev_stage"), "age_group")
+ALIASES |= {"self_reported_ethnicity": "ethnicity", "culture": "cell_culture"}
 
 EMBEDDINGS, TOP3, SCORES = "embs", "top3", "scores"
 KINDS = (EMBEDDINGS, TOP3, SCORES)
