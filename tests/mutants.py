@@ -69,7 +69,7 @@ MUTANTS = (
         "scprint/layout.py",
         '    "cell_type": 64,\n    "tissue": 32,',
         '    "tissue": 32,\n    "cell_type": 64,',
-        "tests/scprint/test_layout.py tests/scprint/test_parts.py",
+        "tests/scprint/test_labels.py tests/scprint/test_parts.py",
     ),
 )
 

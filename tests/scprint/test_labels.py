@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
-from helpers.scprint import labels
+from helpers.scprint import labels, layout
 
 DECODERS = {
     "cell_type_ontology_term_id": {"0": "CL:0000097", "1": {"id": "CL:0000236", "name": "B cell"}},
@@ -31,6 +31,13 @@ def zipped(pickled):
 def named(decoder, class_name, code, *, to="name"):
     frame = pl.DataFrame({class_name: [code]}, schema={class_name: pl.UInt16})
     return labels.decode(frame, decoder, to=to)[class_name].item()
+
+
+def test_label_columns_follow_the_card():
+    starts = {"cell_type": 0, "tissue": 3, "disease": 6, "age_group": 9, "assay": 12, "ethnicity": 15}
+    starts |= {"sex": 18, "organism": 19, "cell_culture": 22}
+    assert {name: columns.start for name, columns in layout.LABELS.items()} == starts
+    assert layout.LABEL_COLUMNS.index("organism_2") == 20
 
 
 def test_organisms_need_no_file(tmp_path):
@@ -113,10 +120,11 @@ def test_a_hostile_checkpoint_runs_nothing_and_odd_objects_are_passed_over(tmp_p
 
 def test_a_table_of_predictions_keeps_its_classes(tmp_path):
     sexes = {"pred_sex_ontology_term_id": ["PATO:0000383", "PATO:0000384"]}
-    frame = pl.DataFrame({"pred_cell_type": ["a", "b"], **sexes, "x": [0.1, 0.2], "r": [1, 2]})
+    people = {"pred_self_reported_ethnicity_ontology_term_id": ["x", "y"], "donor_id": [1, 2]}
+    frame = pl.DataFrame(sexes | people | {"x": [0.1, 0.2], "pred_cell_type": ["a", "b"]})
     frame.write_parquet(tmp_path / "t.parquet")
     read = labels.read_predicted(tmp_path / "t.parquet")
-    assert read.columns == ["cell_type", "sex", "x"]
+    assert read.columns == ["cell_type", "ethnicity", "sex", "x"]
     assert read["sex"].to_list() == ["female", "male"]
 
 
