@@ -28,13 +28,8 @@ def test_planted_impossible_pairs_are_counted(made, surveyed, decoder):
     assert found["human cells with a mouse-only cell type"]["implausible"] == planted["human_with_mouse_type"]
     assert found["cells not human with a human ethnicity"]["implausible"] == planted["not_human"]
     assert sum(row["not_judged"] for row in found.values()) == 0
-
-
-def test_labels_without_names_are_not_judged(surveyed):
-    found = broken(surveyed.cells)
-    assert found["human cells with a mouse-only cell type"]["cells"] == 0
-    assert found["human cells with a mouse-only cell type"]["not_judged"] > 1500
-    assert found["female cells with an organ of males"]["not_judged"] == 3000
+    nameless = broken(surveyed.cells)["human cells with a mouse-only cell type"]
+    assert (nameless["cells"], nameless["not_judged"]) == (0, planted["human"])
 
 
 def test_the_real_sample_gives_the_published_counts(real_sample):
@@ -108,18 +103,16 @@ def test_a_new_part_changes_few_of_the_cells_drawn(copied):
     assert 220 <= len(before & after) <= 280
 
 
-def test_a_part_damaged_after_the_survey_is_skipped_and_named(copied, spoil):
-    stem = spoil(copied, 1, parts.NOT_FINITE)
-    drawn = survey.draw(copied, cells=3000)
-    assert stem in drawn.uns["skipped"] or drawn.n_obs == 3000
-    assert np.isfinite(drawn.X).all()
-
-
-def test_samples_that_cannot_be_are_refused(made, tmp_path):
+def test_what_cannot_be_drawn_is_refused_or_skipped_by_name(made, copied, spoil):
     with pytest.raises(BudgetError, match="a sample of 900 cells"):
         survey.draw(made, cells=900, budget="1 MiB")
     with pytest.raises(PartError, match="no cell could be drawn"):
         survey.draw(made, cells=10, only=["none"])
+    assert list(
+        survey.draw(copied, cells=3000, only=[spoil(copied, 1, parts.NOT_FINITE), twin.part_name(0)]).uns[
+            "skipped"
+        ]
+    )
 
 
 # the twin
@@ -142,11 +135,6 @@ def test_planted_near_ties_lie_inside_the_limit_of_the_model(made, surveyed):
         assert surveyed.cells.select((gap <= layout.NEAR).sum()).collect().item() == planted[f"near_{name}"]
 
 
-def test_the_ontology_beside_the_parts_is_one(made):
-    tree = pytest.importorskip("obonet").read_obo(made / twin.ONTOLOGY_FILE)
-    assert ("CL:0000190", "TWIN:muscle", "is_a") in tree.edges(keys=True)
-
-
 def test_parts_are_opened_by_word_or_by_folder(made, tmp_path, monkeypatch):
     monkeypatch.setenv(files.CACHE_VARIABLE, str(tmp_path / "cache"))
     assert twin.open_parts(str(made)) == made
@@ -160,9 +148,7 @@ def test_parts_are_opened_by_word_or_by_folder(made, tmp_path, monkeypatch):
 
 def test_the_command_simulates_what_was_asked(tmp_path):
     words = ["simulate", str(tmp_path / "p"), "--cells", "40", "--parts", "2", "--compressed"]
-    told = CliRunner().invoke(group, words)
-    assert told.exit_code == 0, told.output
-    assert len(list((tmp_path / "p").glob("*.npz"))) == 6
+    assert CliRunner().invoke(group, words).exit_code == 0
     assert json.loads((tmp_path / "p" / "truth.json").read_text())["counted"]["cells"] == 40
     with pytest.raises(PartError, match="every part needs a cell"):
         twin.simulate_parts(tmp_path / "q", n_cells=1, n_parts=2)
