@@ -38,7 +38,7 @@ from scipy import stats
 
 from helpers import findings, sources, style
 from helpers.book.workshop import check
-from helpers.scprint import labels, layout, plausible, survey, twin
+from helpers.scprint import labels, layout, survey, twin
 from helpers.scprint import parts as part_files
 
 style.apply()
@@ -404,11 +404,11 @@ check("06.sigmoid", both_likely)
 #
 # Each class is predicted on its own, so nothing stops a plant cell from having a lung. Such cells are counted, not
 # removed: they tell how far the labels can be trusted where nobody can see that they are wrong.
-# [`plausible.judge`](../book/api) counts them by a table of rules: two labels, and a pattern of names for each.
+# [`labels.judge`](../book/api) counts them by a table of rules: two labels, and a pattern of names for each.
 
 # %%
-judged = plausible.judge(cells, decoder)
-pairs = plausible.examples(cells, decoder)
+judged = labels.judge(cells, decoder)
+pairs = labels.examples(cells, decoder)
 broken = judged.filter(pl.col("implausible") > 0)
 broken = broken.sort("share", descending=True)
 
@@ -452,7 +452,7 @@ note.table(
 # %%
 predicted = labels.read_predicted(labels_file) if labels_file else None
 if predicted is not None:
-    table_judged = plausible.judge(predicted)
+    table_judged = labels.judge(predicted)
     together = predicted.group_by("tissue", "age_group").len("cells")
     table_gaps = missing(together, least=0.01)
 
@@ -661,7 +661,7 @@ mine = survey.run(my_parts)
 my_names = labels.beside(my_parts)
 by_tissue = mine.cells.group_by("tissue", "age_group").len("cells")
 by_tissue = labels.decode(by_tissue, my_names).sort("cells", descending=True)
-impossible = plausible.judge(mine.cells, my_names)
+impossible = labels.judge(mine.cells, my_names)
 print(by_tissue.collect(engine="streaming").head(3).write_csv(separator="\t"))
 print(impossible.filter(pl.col("implausible") > 0).height, "rules are broken")
 

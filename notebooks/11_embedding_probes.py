@@ -37,7 +37,6 @@ from helpers import findings, style
 from helpers.book.workshop import check
 from helpers.scprint import labels, layout, survey, twin
 from helpers.scprint import parts as part_files
-from helpers.scprint import sample as sampling
 
 style.apply()
 
@@ -96,14 +95,14 @@ check("11.offset", (start, start + layout.WIDTHS["age_group"]))
 # %% [markdown]
 # ## A fair sample
 #
-# The embedding stays on disk. [`sample.draw`](../book/api) takes cells with equal chance from all parts, as an
+# The embedding stays on disk. [`survey.draw`](../book/api) takes cells with equal chance from all parts, as an
 # AnnData: the 424 columns in `X`, the blocks in `obsm`, part and labels in `obs`. A new part changes few of the cells
 # drawn.
 #
 # <!-- facts: 424 -->
 
 # %%
-drawn = sampling.draw(
+drawn = survey.draw(
     folder, cells=sample, seed=seed, only=found.counted, decoder=decoder
 )
 
@@ -414,7 +413,7 @@ note.say(
 # %%
 my_parts = folder  # "/data/scprint2"
 my_names = labels.beside(my_parts)
-some = sampling.draw(my_parts, cells=2000, decoder=my_names)
+some = survey.draw(my_parts, cells=2000, decoder=my_names)
 tissue = some.obs["tissue"].astype(str)
 often = (tissue.map(tissue.value_counts()) >= 30).to_numpy()
 guess = cross_val_predict(

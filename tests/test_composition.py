@@ -32,9 +32,8 @@ def made():
 
 @pytest.mark.parametrize("method", ["permutation", "least squares", "moderated", "binomial"])
 def test_a_planted_change_is_found_with_its_size_and_interval(made, method):
-    found = composition.compare(
-        made, method=method, reference="B" if method != "binomial" else "all", draws=499
-    )
+    reference = "B" if method != "binomial" else "all"
+    found = composition.compare(made, method=method, reference=reference, draws=499)
     (row,) = found.filter(pl.col("type") == "A").iter_rows(named=True)
     assert row["p"] < 0.01
     assert row["low"] < row["log2_change"] < row["high"]
@@ -46,9 +45,8 @@ def test_a_planted_change_is_found_with_its_size_and_interval(made, method):
 def test_chi_square_sets_a_type_beside_its_reference_also_where_it_outnumbers_it(made):
     found = composition.compare(made, method="chi-square", reference="A", adjust=())
     half = pl.col("age") > made.unique("DonorID")["age"].median()
-    table = [
-        [made.filter(half == old, pl.col("type") == one)["n"].sum() for one in "BA"] for old in (False, True)
-    ]
+    halves = [made.filter(half == old) for old in (False, True)]
+    table = [[one.filter(type=kind)["n"].sum() for kind in "BA"] for one in halves]
     row = found.filter(pl.col("type") == "B").row(0, named=True)
     assert row["p"] == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
     same = made.with_columns(age=pl.when(half | (pl.col("DonorID") == "D07")).then(70.0).otherwise("age"))
@@ -86,10 +84,12 @@ def test_the_donors_decide_which_columns_can_be_told_from_age(made):
 
 
 def test_rare_types_keep_a_row_with_the_reason(made):
-    rare = pl.concat(
-        [made, made.filter(pl.col("type") == "A").with_columns(type=pl.lit("rare"), n=pl.lit(0, pl.Int64))]
+    rare = made.filter(pl.col("type") == "A").with_columns(type=pl.lit("rare"), n=pl.lit(0, pl.Int64))
+    row = (
+        composition.compare(pl.concat([made, rare]), draws=99)
+        .filter(pl.col("type") == "rare")
+        .row(0, named=True)
     )
-    row = composition.compare(rare, draws=99).filter(pl.col("type") == "rare").row(0, named=True)
     assert row["p"] is None
     assert row["left_out"]
 
@@ -119,14 +119,8 @@ def test_what_cannot_be_meant_is_refused(made):
 
 
 def test_a_table_of_counts_names_every_fault_with_its_place():
-    counts = pl.DataFrame(
-        {
-            "who": ["a", "a", "b", None, " ", "c"],
-            "what": ["T", "T", "B", "B", "B", "B"],
-            "n": [1, 2, -3, 4, 5, 0],
-            "age": [30, 31, 50, 60, 70, 80],
-        }
-    )
+    donors = {"who": ["a", "a", "b", None, " ", "c"], "age": [30, 31, 50, 60, 70, 80]}
+    counts = pl.DataFrame(donors | {"what": list("TTBBBB"), "n": [1, 2, -3, 4, 5, 0]})
     own = {"donor": "who", "kind": "what", "age": "age"}
     with pytest.raises(TableError) as told:
         composition.composition_from_counts(counts, **own)
@@ -159,14 +153,8 @@ def test_shares_that_never_vary_are_not_tested(made, method):
 
 
 def test_a_table_of_counts_of_two_groups_is_compared():
-    counts = pl.DataFrame(
-        {
-            "donor": list("abcdef") * 2,
-            "type": ["T"] * 6 + ["B"] * 6,
-            "n": [9, 8, 7, 3, 4, 5] * 2,
-            "state": (["old"] * 3 + ["young"] * 3) * 2,
-        }
-    )
+    donors = {"donor": list("abcdef") * 2, "state": (["old"] * 3 + ["young"] * 3) * 2}
+    counts = pl.DataFrame(donors | {"type": ["T"] * 6 + ["B"] * 6, "n": [9, 8, 7, 3, 4, 5] * 2})
     found = composition.composition_from_counts(counts, donor="donor", group="state")
     found = composition.compare(found, exposure="group")
     assert found["donors"].to_list() == [6, 6]

@@ -15,27 +15,20 @@ out_dir: str = ""  # folder
 """
 
 
-@pytest.mark.parametrize("spec", ["", ".1%", ",.0f", ".2f"])
-def test_a_missing_value_reads_as_missing_without_unit_or_interval(spec):
-    missing = Finding("mae", None, "years", (None, None))
-    assert format(missing, spec) == "not available"
-    assert missing.number == "not available"
-
-
-def test_a_value_keeps_unit_and_interval():
-    assert (
-        format(Finding("mae", 7.84, "years", (5.2, 10.6)), ".1f") == "7.8 years (95 % interval 5.2 to 10.6)"
-    )
-
-
-def test_a_count_reads_as_english():
-    assert [f"{Finding('n', n):gene|genes}" for n in (0, 1, 16, 12345)] == [
-        "no genes",
-        "1 gene",
-        "16 genes",
-        "12,345 genes",
-    ]
-    assert f"{Finding('n', None):gene|genes}" == "an unknown number of genes"
+@pytest.mark.parametrize(
+    ("value", "spec", "said"),
+    [
+        (None, "", "not available"),
+        (None, ".1%", "not available"),
+        (7.84, ".1f", "7.8 years (95 % interval 5.2 to 10.6)"),
+        (0, "gene|genes", "no genes"),
+        (1, "gene|genes", "1 gene"),
+        (12345, "gene|genes", "12,345 genes"),
+        (None, "gene|genes", "an unknown number of genes"),
+    ],
+)
+def test_a_finding_reads_as_english_and_what_is_missing_has_no_unit(value, spec, said):
+    assert format(Finding("mae", value, "years", (5.2, 10.6)), spec) == said
 
 
 def begin(tmp_path, *, given="", **values):
@@ -76,22 +69,12 @@ def test_results_do_not_tell_where_files_lie(tmp_path):
 def test_a_table_shows_the_columns_that_were_chosen_and_saves_all(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(findings, "_show", lambda _, text: shown.append(text))
-    frame = pl.DataFrame(
-        {
-            "gene": ["<b>", "B"],
-            "level": ["x", "y"],
-            "low": [-0.312, 1.0],
-            "est": [-0.247, 2.0],
-            "high": [-0.182, 3.0],
-            "p": [4e-5, 0.04],
-        }
-    )
+    rows = [("<b>", "x", -0.312, -0.247, -0.182, 4e-5), ("B", "y", 1.0, 2.0, 3.0, 0.04)]
+    frame = pl.DataFrame(rows, schema=["gene", "level", "low", "est", "high", "p"], orient="row")
     note, _ = begin(tmp_path)
     columns = {"gene": "gene", "change": ("est", "low", "high"), "p": "p"}
     note.table(frame, "Changes.", name="changes", columns=columns, groups="level")
-    assert "-0.25 (-0.31 to -0.18)" in shown[0]
-    assert "&lt; 0.001" in shown[0]
-    assert "&lt;b&gt;" in shown[0]
+    assert all(text in shown[0] for text in ("-0.25 (-0.31 to -0.18)", "&lt; 0.001", "&lt;b&gt;"))
     assert "<b>" not in shown[0]
     assert pl.read_parquet(tmp_path / "changes.parquet").equals(frame)
     with pytest.raises(pl.exceptions.ColumnNotFoundError, match="gene2"):

@@ -4,19 +4,12 @@ import pytest
 from helpers import style
 
 
-@pytest.fixture
-def fresh_settings():
+def test_no_font_is_smaller_than_nine_points():
     with mpl.rc_context():
-        yield
-
-
-def test_no_font_is_smaller_than_nine_points(fresh_settings):
-    style.apply()
-    sizes = [
-        value
-        for key, value in mpl.rcParams.items()
-        if (key.endswith("size") and "font" in key) or key.endswith("labelsize")
-    ]
+        style.apply()
+        sizes = [
+            mpl.rcParams[key] for key in mpl.rcParams if key.endswith(("font.size", "fontsize", "labelsize"))
+        ]
     assert min(size for size in sizes if isinstance(size, float)) >= 9
 
 

@@ -57,12 +57,9 @@ class Age:
 
     @property
     def years(self) -> float | None:
-        """The one number for a model: completed years if exact, else the midpoint.
-
-        For "80 year-old and over" it is the lower bound. An open stage that is a name only ("adult stage") has none.
-        """
+        """The one number for a model: completed years, lower bound ("80 and over", not "adult stage"), or midpoint."""
         if self.kind in (EXACT, OPEN):
-            return None if self.kind == OPEN and self.named else self.lower
+            return None if self.named else self.lower
         return None if self.lower is None else (self.lower + self.upper) / 2
 
 

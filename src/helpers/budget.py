@@ -51,13 +51,11 @@ def free_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Return the largest resident memory of this process so far, in bytes.
-
-    The kernel's high-water mark of this program is read where there is one: on Linux the figure of `getrusage`
-    starts at the size of the process that started this one.
-    """
+    """Return the largest resident memory of this process so far, in bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():
+    if (
+        status.is_file()
+    ):  # on Linux the figure of `getrusage` starts at the size of the process that started this one
         mark = re.search(r"(?m)^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
         if mark is not None:
             return int(mark[1]) * 1024

@@ -77,10 +77,7 @@ def ahead(started: Iterable[T], number: int) -> Iterator[T]:
 
 @contextmanager
 def pool(workers: int, address: str | None, *, error: type[Exception]) -> Iterator[Threads | Cluster]:
-    """Give a place that work is submitted to: `workers` threads here, or the Dask cluster at `address`.
-
-    What goes wrong with a cluster is an `error`: no Dask, no scheduler, no workers, all lost.
-    """
+    """Give a place that work is submitted to: threads here, or the Dask cluster at `address`, whose faults are `error`."""
     if address is None:
         threads = Threads(max(1, workers))
         try:
@@ -99,11 +96,11 @@ def pool(workers: int, address: str | None, *, error: type[Exception]) -> Iterat
 def _connect(address: str, error: type[Exception]) -> Any:
     try:
         from distributed import Client
-    except ImportError:
-        msg = "work on a cluster needs the extra 'cluster': pip install 'musclebook[cluster]'."
-        raise error(msg) from None
-    try:
+
         client = Client(address, timeout=10)
+    except ImportError as problem:
+        msg = f"work on a cluster needs the extra 'cluster' ({problem}): pip install 'musclebook[cluster]'."
+        raise error(msg) from None
     except Exception as problem:
         msg = f"no Dask scheduler answers at {address} ({type(problem).__name__}). {HOW}"
         raise error(msg) from problem

@@ -39,18 +39,16 @@ HOMELESS = {
 }  # environment variables of libraries that else write below the home folder
 REMEMBERED = 2**24  # bytes; smaller files are hashed each time
 SETTLED = 2 * 10**9  # nanoseconds; a younger file may change again without a change of its times
-_FULL = os.strerror(errno.ENOSPC)
+_FULL, _ROOM = os.strerror(errno.ENOSPC), "Free some space, or write elsewhere"
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # whatever was being done
 
 
 def cache_folder() -> Path:
     """Return the folder of simulated releases and converted atlases.
 
-    The one place that reads the environment: ``MUSCLEBOOK_CACHE`` if it is set, else the user's cache folder, else a
-    temporary folder of this user where there is no home to write in.
+    It is ``MUSCLEBOOK_CACHE``, else the user's cache folder, else a temporary one where there is no home to write in.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
+    if named := os.environ.get(CACHE_VARIABLE):
         return Path(named).expanduser()
     usual = Path(platformdirs.user_cache_dir("musclebook"))
     return usual if can_write(usual) else temporary_home() / "musclebook"
@@ -58,13 +56,10 @@ def cache_folder() -> Path:
 
 def pointer_hint(path: Path) -> str:
     """Return what to do about a file in whose place Git LFS left a pointer; nothing for any other file."""
-    try:
-        with path.open("rb") as stream:
-            held = stream.read(40)
-    except OSError:
-        return ""
-    told = " It is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`."
-    return told if held.startswith(b"version https://git-lfs") else ""
+    with suppress(OSError), path.open("rb") as stream:
+        if stream.read(40).startswith(b"version https://git-lfs"):
+            return " It is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`."
+    return ""
 
 
 @contextmanager
@@ -172,10 +167,9 @@ def claim(folder: Path, *, kind: str, force: bool = False, inputs: Iterable[str 
         lost = foreign(folder, kind=kind)
     if lost and not force:
         more = f" and {len(lost) - 4:,} more" if len(lost) > 4 else ""
-        msg = (
-            f"{str(folder)!r} holds what this command did not write: {', '.join(lost[:4])}{more}. Nothing was changed. "
-            f"Name a new folder or move these away; --force replaces the folder with all that is in it."
-        )
+        remedy = "Name a new folder or move these away; --force replaces the folder with all that is in it."
+        found = f"{str(folder)!r} holds what this command did not write: {', '.join(lost[:4])}{more}"
+        msg = f"{found}. Nothing was changed. {remedy}"
         raise StorageError(msg)
     require_writable(folder)
     return lost
@@ -216,9 +210,8 @@ def foreign(folder: Path, *, kind: str) -> list[str]:
         lost = []
         for path in _everything(folder):
             name = path.relative_to(folder).as_posix()
-            converted = known and _CONVERTED.fullmatch(name) and not path.is_symlink()
-            ours = path.is_file() and not path.is_symlink() and known.get(name) == digest(path)
-            if not converted and not ours:
+            same = path.is_file() and known.get(name) == digest(path)
+            if path.is_symlink() or not (same or (known and _CONVERTED.fullmatch(name))):
                 lost.append(f"{name} (edited)" if name in known else name)
         return lost
 
@@ -328,16 +321,11 @@ def storing(path: Path, *, any_fault: bool = False) -> Iterator[None]:
         if number not in _UNWRITABLE and not (any_fault and isinstance(problem, OSError)):
             raise
         reason = str(problem) if number is None else os.strerror(number)
-        remedy = (
-            "Free some space, or write elsewhere" if reason == _FULL else "Give a place that can be written"
-        )
+        remedy = _ROOM if reason == _FULL else "Give a place that can be written"
         if cache_folder() in path.parents:
             remedy += f"; {CACHE_VARIABLE} names the cache folder"
-        msg = (
-            f"{str(path)!r} cannot be written: {reason}. Nothing half-written is kept, and what was there before is "
-            f"unchanged. {remedy}."
-        )
-        fault = StorageError(msg)
+        kept = "Nothing half-written is kept, and what was there before is unchanged"
+        fault = StorageError(f"{str(path)!r} cannot be written: {reason}. {kept}. {remedy}.")
         fault.errno = number
         raise fault from problem
 
@@ -347,10 +335,8 @@ def require_utf8(path: str | Path) -> None:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
-        msg = (
-            f"the path {str(path)!r} is not UTF-8, which Parquet files need. Rename it, or make a link of a plain name "
-            f"to it and give the link."
-        )
+        remedy = "Rename it, or make a link of a plain name to it and give the link."
+        msg = f"the path {str(path)!r} is not UTF-8, which Parquet files need. {remedy}"
         raise StorageError(msg) from None
 
 
@@ -369,10 +355,8 @@ def require_room(path: Path, needed: int) -> None:
     """Refuse a file that does not fit on its disk, before it is begun."""
     free = shutil.disk_usage(path.parent).free
     if needed > free:
-        msg = (
-            f"{str(path)!r} cannot be written: {_FULL}, it needs about {needed:,} bytes and {free:,} are free. Nothing "
-            f"was written, and what was there before is unchanged. Free some space, or write elsewhere."
-        )
+        needs = f"it needs about {needed:,} bytes and {free:,} are free"
+        msg = f"{str(path)!r} cannot be written: {_FULL}, {needs}. Nothing was changed. {_ROOM}."
         raise StorageError(msg)
 
 
@@ -401,9 +385,9 @@ def digest_text(text: str) -> str:
 def fingerprint(path: str | Path) -> str:
     """Return a hash of all that a file or a folder holds: any change of content changes it.
 
-    Hashes of large files are remembered in the cache folder, together with the size, the times and the number that
-    the file system gives the file; whatever differs in these is read again. Of a release folder the release's own
-    files and its truth are hashed, of another folder every file that is not hidden; never our own converted copy.
+    Hashes of large files are remembered in the cache folder under size, times and number of the file; whatever differs
+    in these is read again. Of a release folder the release's own files and its truth are hashed, of another folder
+    every file that is not hidden; never our own converted copy.
     """
     path = Path(path)
     if path.is_dir():
@@ -431,7 +415,6 @@ def _content(folder: Path) -> list[Path]:
     inside = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     inside = [name for name in inside if not any(part.startswith(".") for part in name.parts)]
     if (folder / names.EXPRESSION_FILE).is_file():
-        return [
-            name for name in inside if str(name) in names.RELEASE_FILES or name.parts[0] == names.TRUTH_FOLDER
-        ]
+        ours = {*names.RELEASE_FILES, names.TRUTH_FOLDER}
+        return [name for name in inside if name.parts[0] in ours]
     return [name for name in inside if not _CONVERTED.fullmatch(name.name)]

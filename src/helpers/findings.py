@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -59,10 +59,7 @@ class Finding:
         return escape(f"{write(self.value)} {one if self.value == 1 else several}")
 
     def text(self, part: str = "", spec: str = "") -> str:
-        """Write the finding as plain text, for whoever escapes by themselves: all of it, or its part ``number``.
-
-        `spec` formats numbers. What is missing has neither unit nor interval.
-        """
+        """Write all of the finding as plain text, or its part ``number``; what is missing has no unit and no interval."""
         value = write(self.value, spec)
         if self.value is None or part:
             return value
@@ -89,14 +86,8 @@ class Note:
     ) -> Self:
         """Record a value under a name, once: glued for the book, written to ``results.json``.
 
-        Parameters
-        ----------
-        value
-            A number, a text or a truth value; NumPy and polars scalars are turned into plain Python.
-        unit
-            What the number counts or measures, in words.
-        interval
-            Lower and upper bound of the 95 % interval, in the same unit.
+        It is a number, a text or a truth value (NumPy and polars scalars become plain Python), with its unit in words
+        and the bounds of its 95 % interval in that unit.
         """
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             msg = f"{name!r} cannot name a finding: use lower-case letters, digits and underscores."
@@ -118,12 +109,7 @@ class Note:
 
         ``{name}`` is value, unit and interval; ``{name.number}`` the value alone; ``{name:.1%}`` formats it;
         ``{name:gene|genes}`` counts: no genes, 1 gene, 16 genes. Values are escaped, so a label that holds markup
-        shows as text.
-
-        Parameters
-        ----------
-        values
-            What to record: a value, or a value with its unit, or with unit and interval.
+        shows as text. What is recorded is a value, or a tuple of value and unit, or of value, unit and interval.
         """
         for name, value in values.items():
             self.record(name, *(value if isinstance(value, tuple) else (value,)))
@@ -157,18 +143,9 @@ class Note:
     ) -> None:
         """Show the columns of a table that answer the question; with a name, save the whole and link the files.
 
-        Parameters
-        ----------
-        table
-            All there is, polars or pandas. Where it has no rows nothing is shown.
-        name
-            File stem under which the whole table is saved.
-        columns
-            Header in words: column, or (estimate, low, high), which share one. None for all columns.
-        groups
-            Column whose values head groups of rows.
-        percent
-            Columns of shares, shown in per cent.
+        The table is polars or pandas; where it has no rows nothing is shown. `name` is the stem of the files, `columns`
+        maps a header in words to a column, or to (estimate, low, high), which share one; none for all. Values of the
+        column `groups` head groups of rows, and `percent` names columns of shares.
         """
         frame = table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)
         saved = ""
@@ -188,23 +165,21 @@ class Note:
         body = made.as_raw_html().partition("</style>")[2].rpartition("</div>")[0].strip()
         body = re.sub(r" (id|headers)=\"[^\"]*\"| data-quarto-[a-z-]+=\"[^\"]*\"", "", body)
         label = in_html(caption)
-        body = body.replace(
-            '<table class="gt_table"', f"<table class='gt_table dataframe' aria-label='{label}'"
-        )
+        head = f"<table class='gt_table dataframe' aria-label='{label}'"
+        body = body.replace('<table class="gt_table"', head)
         more = f"First {rows:,} of {frame.height:,} rows. " if frame.height > rows else ""
         foot = f"<p class='table-foot'>{more}{saved}</p>" if more or saved else ""
         # above the box that scrolls: a caption inside it would be as wide as the table, and cut off
-        head = f"<p class='table-caption'>{label}</p>"
-        _show("text/html", f"{head}<div class='table-scroll' tabindex='0'>{body}</div>{foot}")
+        above = f"<p class='table-caption'>{label}</p>"
+        _show("text/html", f"{above}<div class='table-scroll' tabindex='0'>{body}</div>{foot}")
 
     def provenance(self, source: Mapping[str, Plain]) -> None:
         """Show, in a fold, what `reader.Atlas.describe` says, parameters, versions, time and memory; end the note."""
         self._source = {key: _plain(value, key) for key, value in source.items()}
         self._write()
+        about = {"data": self._source, "parameter": self.parameters, "version": _versions()}
         rows = {
-            **{f"data: {key}": value for key, value in self._source.items()},
-            **{f"parameter: {key}": value for key, value in self.parameters.items()},
-            **{f"version: {key}": value for key, value in _versions().items()},
+            **{f"{kind}: {key}": value for kind, facts in about.items() for key, value in facts.items()},
             "wall time": f"{time.monotonic() - self.started:.0f} s",
             "peak memory": to_text(peak_bytes()),
             "run at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -212,14 +187,14 @@ class Note:
         _show("text/html", fold(rows))
 
     def _write(self) -> None:
-        kept = ("value", "unit", "interval")
+        found = {name: asdict(one) for name, one in self.findings.items()}
+        for one in found.values():
+            del one["name"]
         results = {
             "notebook": self.notebook,
             "parameters": self.parameters,
             "source": self._source,
-            "findings": {
-                name: {part: getattr(one, part) for part in kept} for name, one in self.findings.items()
-            },
+            "findings": found,
             "tables": self.tables,
             "versions": _versions(),
             "seconds": round(time.monotonic() - self.started, 2),
@@ -231,12 +206,9 @@ class Note:
 def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     """Begin the note of a notebook, after checking its parameters as ``musclebook run`` does.
 
-    Parameters
-    ----------
-    namespace
-        The notebook's variables (``globals()``), right after the parameters cell: those of plain types are the
-        run's parameters, brought to their declared types in place. ``out_dir`` names the folder of result files;
-        empty means ``results/NOTEBOOK/KEY`` under the working directory, one folder for each set of parameters.
+    `namespace` are the notebook's variables (``globals()``) right after the parameters cell: those of plain types are
+    the run's parameters, brought to their declared types in place. ``out_dir`` names the folder of result files; empty
+    means ``results/NOTEBOOK/KEY`` under the working directory, one folder for each set of parameters.
     """
     declared, given = parameters.from_history(namespace.get("In", ()))
     values = {key: namespace.get(key) for key in given}
@@ -245,9 +217,7 @@ def begin(notebook: str, namespace: MutableMapping[str, Any]) -> Note:
     plain = {
         key: value
         for key, value in namespace.items()
-        if not key.startswith("_")
-        and isinstance(value, str | int | float | bool)
-        and key not in {"In", "Out", "out_dir"}
+        if isinstance(value, str | int | float) and not key.startswith("_") and key != "out_dir"
     }
     key = digest_text(json.dumps(plain, sort_keys=True, default=str))[:8]
     out_dir = namespace.get("out_dir")
@@ -269,7 +239,7 @@ def _plain(value: Any, name: str) -> Plain:
     if isinstance(value, float) and not math.isfinite(value):
         msg = f"finding {name!r} is {value}, which no reader can use. Record None and say what is missing."
         raise FindingError(msg)
-    if value is None or isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, str | int | float):
         return value
     msg = f"finding {name!r} is a {type(value).__name__}; record one number, text or truth value at a time."
     raise FindingError(msg)
@@ -323,9 +293,8 @@ def in_html(value: Any) -> str:
 def links(paths: list[Path]) -> str:
     """Return HTML links to files, by their names."""
     # forward slashes: the same link serves in a notebook beside the folder and on the page
-    return " · ".join(
-        f"<a href='{in_html(path.as_posix())}' download>{in_html(path.name)}</a>" for path in paths
-    )
+    places = [(in_html(path.as_posix()), in_html(path.name)) for path in paths]
+    return " · ".join(f"<a href='{place}' download>{name}</a>" for place, name in places)
 
 
 def fold(rows: Mapping[str, Any], below: str = "") -> str:
@@ -345,9 +314,8 @@ def scrolling(table: str, label: str) -> str:
 
 def write_p(value: float) -> str:
     """Return a p or q as a reader writes it."""
-    if value < 0.001:
-        return "< 0.001"
-    return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+    text = f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+    return "< 0.001" if value < 0.001 else text
 
 
 def write_interval(estimate: float | None, low: float | None, high: float | None) -> str:

@@ -92,10 +92,7 @@ class Parameter:
 
 
 def read_parameters(notebook: "NotebookNode", *, name: str = "notebook") -> dict[str, Parameter]:
-    """Return the parameters declared in the cell tagged ``parameters``.
-
-    A line reads ``name: type = default  # help [low, high]`` or ``# help {choice, choice}``.
-    """
+    """Return what the cell tagged ``parameters`` declares: ``name: type = default  # help [low, high]`` or ``{a, b}``."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) > 1:
         msg = f"{name} has {len(cells)} cells tagged 'parameters'; one is allowed."

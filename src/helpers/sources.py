@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -25,12 +25,9 @@ EXPECTED = (
 def open_atlas(source: str | Path) -> reader.Atlas:
     """Open a source of cells; nothing big is read until asked.
 
-    Parameters
-    ----------
-    source
-        ``"demo"`` or ``"tiny"``: simulated on first use and kept, with another seed as ``"demo:7"``; ``"full"``:
-        simulated at full size beforehand; a release folder; an h5ad, the portal's or in the CELLxGENE schema; or
-        what Cell Ranger writes, a .h5 file or a folder with matrix.mtx.
+    A source is ``"demo"`` or ``"tiny"``: simulated on first use and kept, with another seed as ``"demo:7"``;
+    ``"full"``: simulated at full size beforehand; a release folder; an h5ad, the portal's or in the CELLxGENE schema;
+    or what Cell Ranger writes, a .h5 file or a folder with matrix.mtx.
     """
     text = str(source)
     match = re.fullmatch(r"([a-z]+)(?::(\d+))?", text)
@@ -51,10 +48,8 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
     folder = place(SCALES[word], seed=seed)
     if word == "full" and not _written(folder):
         command = "musclebook simulate --full" + (f" --seed {seed}" if seed != SEED else "")
-        msg = (
-            f"the full-size simulated release is not there yet ({folder}). It takes minutes and gigabytes, so it is "
-            f"made only on request: run `{command}`, or use 'demo'."
-        )
+        why = "It takes minutes and gigabytes, so it is made only on request"
+        msg = f"the full-size simulated release is not there yet ({folder}). {why}: run `{command}`, or use 'demo'."
         raise SourceError(msg)
     if _written(folder):
         return folder
@@ -68,19 +63,21 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
 
 def place(scale: float, *, seed: int = SEED) -> Path:
     """Return the folder where a simulated release of one of the known scales is looked for."""
-    words = {value: word for word, value in SCALES.items()}
-    if scale not in words:
-        known = ", ".join(f"{value} ({word})" for value, word in words.items())
-        msg = f"scale {scale} has no place of its own, those of {known} have. Name a folder for the release."
+    words = [word for word, value in SCALES.items() if value == scale]
+    if not words:
+        msg = f"scale {scale} has no place of its own, those of {SCALES} have. Name a folder for the release."
         raise SourceError(msg)
-    return files.cache_folder() / "simulated" / f"{words[scale]}-seed{seed}-{simulation_key()}"
+    return files.cache_folder() / "simulated" / f"{words[0]}-seed{seed}-{simulation_key()}"
 
 
 def simulation_key() -> str:
     """Return a hash of the code and the published facts that a simulated release is made from."""
     here = Path(__file__).parent
-    made_from = sorted((here / "simulate").glob("**/*.py")) + sorted((here / "facts").glob("**/*.*"))
-    made_from.append(here / "names.py")
+    made_from = [
+        *sorted(here.glob("simulate/**/*.py")),
+        *sorted(here.glob("facts/**/*.*")),
+        here / "names.py",
+    ]
     parts = [f"{path.relative_to(here)}:{files.digest(path)}" for path in made_from if path.suffix != ".pyc"]
     return files.digest_text("\n".join(parts))[:12]
 
@@ -88,17 +85,15 @@ def simulation_key() -> str:
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
     """Wait for the right to simulate: two notebooks may start at once."""
-    with ExitStack() as held:
+    with files.storing(folder, any_fault=True):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with files.storing(folder, any_fault=True):
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(filelock.FileLock(f"{folder}.lock", timeout=WAIT))
+            turn = filelock.FileLock(f"{folder}.lock", timeout=WAIT).acquire()
         except filelock.Timeout:
-            msg = (
-                f"another process has been simulating {folder} for more than {WAIT // 60} minutes. Wait for it or end it, "
-                f"then open the source again."
-            )
+            busy = f"another process has been simulating {folder} for more than {WAIT // 60} minutes"
+            msg = f"{busy}. Wait for it or end it, then open the source again."
             raise SourceError(msg) from None
+    with turn:
         yield
 
 

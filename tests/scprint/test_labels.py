@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
-from helpers.scprint import labels
+from helpers.scprint import labels, layout
 
 DECODERS = {
     "cell_type_ontology_term_id": {"0": "CL:0000097", "1": {"id": "CL:0000236", "name": "B cell"}},
@@ -19,16 +19,25 @@ DECODERS = {
 }
 
 
-def checkpoint_file(path, content):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model/data.pkl", pickle.dumps(content, protocol=2))
+def zipped(pickled):
+    """Return a file of weights around the description of a model."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model/data.pkl", pickled)
         archive.writestr("model/data/0", b"\0" * 100)
-    return path
+    return buffer.getvalue()
 
 
 def named(decoder, class_name, code, *, to="name"):
     frame = pl.DataFrame({class_name: [code]}, schema={class_name: pl.UInt16})
     return labels.decode(frame, decoder, to=to)[class_name].item()
+
+
+def test_label_columns_follow_the_card():
+    starts = {"cell_type": 0, "tissue": 3, "disease": 6, "age_group": 9, "assay": 12, "ethnicity": 15}
+    starts |= {"sex": 18, "organism": 19, "cell_culture": 22}
+    assert {name: columns.start for name, columns in layout.LABELS.items()} == starts
+    assert layout.LABEL_COLUMNS.index("organism_2") == 20
 
 
 def test_organisms_need_no_file(tmp_path):
@@ -45,11 +54,8 @@ def test_organisms_need_no_file(tmp_path):
 )
 @pytest.mark.parametrize("suffix", ["json", "yaml", "ckpt"])
 def test_decoders_are_read_from_every_kind_of_file(tmp_path, nest, suffix):
-    path = tmp_path / f"decoders.{suffix}"
-    if suffix == "ckpt":
-        checkpoint_file(path, nest(DECODERS))
-    else:
-        path.write_text(json.dumps(nest(DECODERS)))
+    path, content = tmp_path / f"decoders.{suffix}", nest(DECODERS)
+    path.write_bytes(zipped(pickle.dumps(content, 2)) if suffix == "ckpt" else json.dumps(content).encode())
     decoder = labels.read(path)
     assert named(decoder, "cell_type", 0) == named(decoder, "cell_type", 0, to="id") == "CL:0000097"
     assert (named(decoder, "cell_type", 1), named(decoder, "cell_type_3", 1, to="id")) == (
@@ -86,11 +92,14 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ('{"tissue": [["x"]]}', "a term is an identifier, a name", "json"),
         ("{}", "decodes none", "json"),
         (BOMB + "tissue: *i\n", "a term is an identifier, a name", "yaml"),
+        (pickle.dumps({}), "no decoder file .*its hyper-parameters as JSON", "ckpt"),
+        (zipped(b"\x80\x02garbage"), "no decoder file", "ckpt"),
+        (zipped(pickle.dumps([1])), "decodes none of", "ckpt"),
     ],
 )
 def test_bad_decoders_are_refused(tmp_path, content, words, suffix):
     path = tmp_path / f"d.{suffix}"
-    path.write_text(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(PartError, match=words):
         labels.read(path)
 
@@ -104,42 +113,34 @@ def test_a_hostile_checkpoint_runs_nothing_and_odd_objects_are_passed_over(tmp_p
     monkeypatch.chdir(tmp_path)
     odd = {"a": collections.OrderedDict(b=1), "c": {1, 2}, "io": io.BytesIO, "d": collections.Counter("aab")}
     content = {"state": [Hostile(), odd], "hyper_parameters": {"label_decoders": DECODERS}}
-    assert named(labels.read(checkpoint_file(tmp_path / "m.ckpt", content)), "cell_type", 0) == "CL:0000097"
+    (tmp_path / "m.ckpt").write_bytes(zipped(pickle.dumps(content)))
+    assert named(labels.read(tmp_path / "m.ckpt"), "cell_type", 0) == "CL:0000097"
     assert not (tmp_path / "hacked").exists()
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "m.ckpt"
-    path.write_bytes(pickle.dumps({}))
-    with pytest.raises(PartError, match="cannot be read as a checkpoint"):
-        labels.read(path)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a/data.pkl", b"\x80\x02garbage")
-    with pytest.raises(PartError, match="cannot be read as a checkpoint"):
-        labels.read(path)
-    with pytest.raises(PartError, match="decodes none of"):
-        labels.read(checkpoint_file(path, [1]))
 
 
 def test_a_table_of_predictions_keeps_its_classes(tmp_path):
     sexes = {"pred_sex_ontology_term_id": ["PATO:0000383", "PATO:0000384"]}
-    frame = pl.DataFrame({"pred_cell_type": ["a", "b"], **sexes, "x": [0.1, 0.2], "r": [1, 2]})
+    people = {"pred_self_reported_ethnicity_ontology_term_id": ["x", "y"], "donor_id": [1, 2]}
+    frame = pl.DataFrame(sexes | people | {"x": [0.1, 0.2], "pred_cell_type": ["a", "b"]})
     frame.write_parquet(tmp_path / "t.parquet")
     read = labels.read_predicted(tmp_path / "t.parquet")
-    assert read.columns == ["cell_type", "sex", "x"]
+    assert read.columns == ["cell_type", "ethnicity", "sex", "x"]
     assert read["sex"].to_list() == ["female", "male"]
-    twice = {"pred_cell_type": ["a"], "cell_type": ["b"]}
-    pl.DataFrame(twice).write_parquet(tmp_path / "w.parquet")
-    with pytest.raises(PartError, match="names one class twice: pred_cell_type, cell_type"):
-        labels.read_predicted(tmp_path / "w.parquet")
-    pl.DataFrame({"q": [1]}).write_parquet(tmp_path / "u.parquet")
-    with pytest.raises(PartError, match="no predicted label"):
-        labels.read_predicted(tmp_path / "u.parquet")
-    (tmp_path / "v.parquet").write_text("no")
-    with pytest.raises(PartError, match="not a Parquet table"):
-        labels.read_predicted(tmp_path / "v.parquet")
-    with pytest.raises(PartError, match="is not a Parquet table"):
-        labels.read_predicted(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"pred_cell_type": ["a"], "cell_type": ["b"]}, "names one class twice: pred_cell_type, cell_type"),
+        ({"q": [1]}, "no predicted label"),
+        (None, "is not a Parquet table"),
+    ],
+)
+def test_what_is_no_table_of_predictions_is_refused(tmp_path, table, words):
+    path = tmp_path / "t.parquet"
+    path.write_text("no") if table is None else pl.DataFrame(table).write_parquet(path)
+    with pytest.raises(PartError, match=words):
+        labels.read_predicted(path)
 
 
 @pytest.mark.parametrize(

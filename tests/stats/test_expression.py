@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from patsy import dmatrix
 
 from helpers import names
-from helpers.errors import CountsError, DesignError, ParameterError, TableError
+from helpers.errors import CountsError, DesignError, ParameterError
 from helpers.stats import expression, score
 
 MUSC = {"cell_type": "MuSC", "assay": "cells"}
@@ -219,7 +219,7 @@ def test_a_type_is_the_one_asked_for_else_the_usual_one_else_the_most_common_tha
     assert expression.choose_type(obs, donors) == "MuSC"
     assert expression.choose_type(obs, donors, "FB") == "FB"
     assert expression.choose_type(obs[obs[names.LEVEL0] != "MuSC"], donors) == "FB"
-    with pytest.raises(TableError, match=r"no barcode of cells is 'MuSCs'.*there are MuSC"):
+    with pytest.raises(ParameterError, match=r"annotation_level0 of cells = 'MuSCs' .*Near are: MuSC"):
         expression.choose_type(obs, donors, "MuSCs")
     with pytest.raises(DesignError, match="see batch on the page 'Your own files'"):
         expression.choose_type(obs.assign(batch=None), donors, "MuSC")

@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 
 from helpers import names
-from helpers.errors import TableError
 from helpers.stats import score
 
 MUSC = {"cell_type": "MuSC", "assay": "cells"}
@@ -80,11 +79,11 @@ def test_what_is_planted_in_a_part_of_the_subtypes_has_no_one_number():
     fine = score.find_planted(table, cell_type="ICAM1+MuSCs", assay="cells", level=names.LEVEL2).sort("gene")
     assert fine["gene"].to_list() == ["A", "B", "C"]
     assert fine["planted"].to_list() == pytest.approx([0.3, 0.2, 0.3])
-
-
-def test_a_truth_without_its_columns_is_refused():
-    with pytest.raises(TableError, match=r"lacks column.s. assay"):
-        score.find_planted(pl.DataFrame({"gene": ["A"]}), **MUSC)
+    other = truth([("cells", "Specialised MF", "NMJ", "A", 0.1, "random")])  # nothing of another subtype
+    assert score.find_planted(other, cell_type="MTJ", assay="cells", level=names.LEVEL1).is_empty()
+    assert (
+        score.find_planted(other, cell_type="NMJ", assay="cells", level=names.LEVEL1)["planted"].item() == 0.1
+    )
 
 
 def test_published_tables_name_each_gene_once():

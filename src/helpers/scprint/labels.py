@@ -1,4 +1,4 @@
-"""What a label index stands for: a table of class, code, id and name, read from the files that name them.
+"""What a label index stands for: a table of class, code, id and name; and labels that cannot all be right.
 
 A model checkpoint is read without torch and without running anything it names: every class and function in its
 ``data.pkl`` is taken for the same inert placeholder, so a hostile file can build odd values and nothing else.
@@ -8,7 +8,7 @@ import json
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,9 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 SCHEMA = {"class": pl.String, "code": pl.UInt16, "id": pl.String, "name": pl.String}
 SEXES = {"PATO:0000383": "female", "PATO:0000384": "male"}
 DECODER_FILE = "label_decoders.json"
+_REMEDY = "Give JSON, YAML or a checkpoint; of one that cannot be read, its hyper-parameters as JSON."
+JUDGED = {"rule": pl.String, **dict.fromkeys(("cells", "implausible", "share", "not_judged"), pl.Int64)}
+JUDGED |= {"share": pl.Float64}
 
 
 def built_in() -> pl.DataFrame:
@@ -39,7 +42,7 @@ def built_in() -> pl.DataFrame:
 
 
 def beside(folder: Path | str, *, named: str = "") -> pl.DataFrame:
-    """Return the decoder of a folder of parts: ``label_decoders.json`` in it, another file by name, or `built_in`."""
+    """Return the decoder of a folder of parts: the file named, else ``label_decoders.json`` in it, else `built_in`."""
     path = Path(named).expanduser() if named else Path(folder) / DECODER_FILE
     return read(path) if named or path.is_file() else built_in()
 
@@ -95,28 +98,19 @@ def read_predicted(path: Path | str) -> pl.DataFrame:
         msg = f"{path} is not a Parquet table of predicted labels ({str(error).splitlines()[0]}). Name one."
         raise PartError(msg) from None
     named = [(name, column) for column in frame.columns if (name := layout.class_name(column))]
-    column_of = dict(named)
     if not named:
         msg = f"{path.name} has no predicted label: expected columns such as pred_cell_type, found {frame.columns[:8]}."
         raise PartError(msg)
-    if len(column_of) < len(named):
+    if len(dict(named)) < len(named):
         msg = f"{path.name} names one class twice: {', '.join(column for _, column in named)}. Keep one column of each."
         raise PartError(msg)
-    texts = [
-        pl.col(column_of[name]).cast(pl.String).alias(name) for name in layout.CLASSES if name in column_of
-    ]
-    frame = frame.select(*texts, *[column for column in ("x", "y") if column in frame.columns])
-    return frame.with_columns(pl.col("sex").replace(SEXES)) if "sex" in frame.columns else frame
+    named.sort(key=lambda one: layout.CLASSES.index(one[0]))
+    texts = [pl.col(column).cast(pl.String).replace(SEXES).alias(name) for name, column in named]
+    return frame.select(*texts, *[column for column in ("x", "y") if column in frame.columns])
 
 
 def is_muscle(column: str) -> pl.Expr:
-    """Say whether a ``tissue`` or a ``cell_type`` is one of skeletal muscle, by its name.
-
-    Examples
-    --------
-    >>> pl.DataFrame({"tissue": ["gastrocnemius", "tendon"]}).select(is_muscle("tissue"))["tissue"].to_list()
-    [True, False]
-    """
+    """Say whether a ``tissue`` or a ``cell_type`` is one of skeletal muscle, by its name."""
     row = study.read("muscle_names.csv").row(by_predicate=pl.col("kind") == column, named=True)
     says = pl.col(column).str.contains(f"(?i){row['pattern']}")
     return says & ~pl.col(column).str.contains(f"(?i){row['except']}") if row["except"] else says
@@ -141,16 +135,97 @@ def broad_group(column: str) -> pl.Expr:
     return pl.coalesce(known, *fits, pl.lit("other")).alias(column)
 
 
+def judge(cells: Frame, decoder: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Count the cells whose labels cannot all be right: one row a rule, cells it applies to, cells that break it, share.
+
+    A rule takes two labels of one cell, by name: taxon notes in cell types such as ``(Mmus)``, plant organs, organs of
+    one sex. ``not_judged`` counts cells of which a label is no name. The cells have label columns as names or as codes,
+    which the decoder names (see `beside`); rules whose columns are missing are left out.
+    """
+    rows = []
+    for rule, pairs in _pairs(cells, decoder):
+        judged = pairs.filter("applies", ~pl.col("open"))["cells"].sum()
+        implausible = pairs.filter("broken")["cells"].sum()
+        share = implausible / judged if judged else None
+        rows.append((rule, judged, implausible, share, pairs.filter("open")["cells"].sum()))
+    return pl.DataFrame(rows, schema=JUDGED, orient="row")
+
+
+def examples(cells: Frame, decoder: pl.DataFrame | None = None) -> pl.DataFrame:
+    """List the most common pair of labels that breaks each rule; the rest is as for `judge`."""
+    schema = {"rule": pl.String, "given": pl.String, "label": pl.String, "cells": pl.Int64}
+    rows = []
+    for rule, pairs in _pairs(cells, decoder):
+        broken = pairs.filter("broken").sort("cells", "given", "label", descending=[True, False, False])
+        rows += [(rule, *row) for row in broken.head(1).select("given", "label", "cells").rows()]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _pairs(cells: Frame, decoder: pl.DataFrame | None) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each rule of ``impossible_labels.csv`` and its pairs of labels: cells, whether it applies, is broken, is open.
+
+    ``given_like`` is of the label that selects the cells, ``other_like`` of the one that is impossible in them; where
+    ``..._unless`` says yes, what does *not* fit the pattern is meant.
+    """
+    cells = cells.lazy()
+    columns = set(cells.collect_schema().names())
+    for rule in study.read("impossible_labels.csv").iter_rows(named=True):
+        pair = [rule["given"], rule["other"]]
+        if not set(pair) <= columns:
+            continue
+        counted = cells.group_by(pair).len("cells")
+        counted = decode(counted, built_in() if decoder is None else decoder)
+        given, label = (pl.col(name).cast(pl.String) for name in pair)
+        fits = _says(given, rule["given_like"]) ^ (rule["given_unless"] == "yes")
+        clash = _says(label, rule["other_like"])
+        if rule["other_except"]:
+            clash &= ~_says(label, rule["other_except"])
+        clash ^= rule["other_unless"] == "yes"
+        named = ~_bare(given)
+        judged = counted.select(
+            given=given,
+            label=label,
+            cells="cells",
+            applies=named & fits,
+            open=~named | (fits & _bare(label)),
+            broken=named & fits & ~_bare(label) & clash,
+        )
+        yield rule["rule"], judged.collect(engine="streaming")
+
+
+def _says(label: pl.Expr, pattern: str) -> pl.Expr:
+    return label.fill_null("").str.contains(f"(?i){pattern}")
+
+
+def _bare(label: pl.Expr) -> pl.Expr:
+    # an identifier without its name says nothing about organ or taxon
+    return label.is_null() | label.str.contains(r"^(\d+|[A-Za-z]+:\d+)$")
+
+
 def _content(path: Path) -> Any:
-    if path.suffix in (".ckpt", ".pt", ".pth"):
-        return _read_checkpoint(path)
     try:
+        if path.suffix in (".ckpt", ".pt", ".pth"):
+            return _read_checkpoint(path)
         text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except BudgetError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged zip or pickle may raise anything
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"{path.name} is no decoder file: {told}"
+        msg = f"{path.name} is no decoder file ({told[:200]}). {_REMEDY}"
         raise PartError(msg) from None
+
+
+def _read_checkpoint(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
+        if len(inside) != 1:
+            msg = f"it holds {len(inside)} data.pkl, not one"
+            raise ValueError(msg)  # worded above
+        work = f"the description in {path.name}"
+        require(inside[0].file_size, budget="256 MiB", work=work, remedy=_REMEDY)
+        with archive.open(inside[0]) as stream:
+            return _Unpickler(stream).load()
 
 
 def _label(where: str, number: Any, term: Any) -> tuple[int, str, str]:
@@ -194,22 +269,3 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, _: Any, /) -> Any:
         return None
-
-
-def _read_checkpoint(path: Path) -> Any:
-    """Read the nested dictionaries of a checkpoint whose description is not larger than 256 MiB."""
-    remedy = "Export its hyper-parameters as JSON."
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [info for info in archive.infolist() if info.filename.endswith("data.pkl")]
-            if len(inside) != 1:
-                msg = f"it holds {len(inside)} data.pkl, not one"
-                raise ValueError(msg)  # worded below
-            require(inside[0].file_size, budget="256 MiB", work=f"{path.name}'s description", remedy=remedy)
-            with archive.open(inside[0]) as stream:
-                return _Unpickler(stream).load()
-    except BudgetError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a damaged zip or pickle may raise anything
-        msg = f"{path.name} cannot be read as a checkpoint ({type(error).__name__}: {error}). {remedy}"
-        raise PartError(msg) from None

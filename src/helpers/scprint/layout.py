@@ -37,30 +37,20 @@ SCORE_COLUMNS = tuple(f"{name}_score" for name in LABEL_COLUMNS)
 NEAR = 0.15
 
 # The card's own names of the classes, and other spellings seen in decoders and tables of predictions.
-ALIASES = {
-    "age": "age_group",
-    "development_stage": "age_group",
-    "simplified_dev_stage": "age_group",
-    "self_reported_ethnicity": "ethnicity",
-    "culture": "cell_culture",
-}
+ALIASES = dict.fromkeys(("age", "development_stage", "simplified_dev_stage"), "age_group")
+ALIASES |= {"self_reported_ethnicity": "ethnicity", "culture": "cell_culture"}
 
 EMBEDDINGS, TOP3, SCORES = "embs", "top3", "scores"
 KINDS = (EMBEDDINGS, TOP3, SCORES)
 COLUMNS = {EMBEDDINGS: (EMBEDDING_WIDTH,), **dict.fromkeys((TOP3, SCORES), (LABEL_WIDTH, LABEL_WIDTH - 1))}
 
-_STEM = re.compile(r"step_(\d+)_(.*?)_predict_part_(\d+)_(\d+)")
 # np.save given a name that ends in .npz appends .npy: such files exist, and so do renamed ones
 FILE_NAME = re.compile(rf"(?P<stem>.+)_(?P<kind>{'|'.join(KINDS)})(\.npz\.npy|\.npz|\.npy)")
 
 
-def order_of(stem: str) -> tuple[str, int, tuple[int, int, int], str]:
-    """Return what parts are sorted by: folder, then run, subset and device as numbers, then the name."""
-    folder, _, name = stem.rpartition("/")
-    match = _STEM.fullmatch(name)
-    if match is None:
-        return (folder, 1, (0, 0, 0), name)
-    return (folder, 0, (int(match[1]), int(match[3]), int(match[4])), match[2])
+def order_of(stem: str) -> list[str | int]:
+    """Return what parts are sorted by: the numbers in a name (run, subset, device) as numbers, the rest as text."""
+    return [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", stem)]
 
 
 def class_name(name: str) -> str | None:

@@ -135,10 +135,9 @@ def open_all(folder: Path | str, only: list[str] | None = None) -> Iterator[Open
 
 
 def read(opened: Opened, kind: str, *, columns: slice | None = None) -> np.ndarray:
-    """Read one array of a part whole, its checksum compared, and return it or some of its columns.
+    """Read one array of a part, its checksum compared, whole or some of its `columns` (of `layout.BLOCKS` or ``LABELS``).
 
-    The kind is ``embs`` (float16 as stored, cells x 424), ``top3`` (label indices, uint16) or ``scores`` (float16);
-    columns are a slice of `layout.BLOCKS` or `layout.LABELS`.
+    The kind is ``embs`` (float16 as stored, cells x 424), ``top3`` (label indices, uint16) or ``scores`` (float16).
     """
     file = opened.files[kind]
     with _reporting(file.path):
@@ -172,14 +171,13 @@ def check(folder: Path | str, *, deep: bool = True) -> pl.DataFrame:
     for part in find(folder):
         try:
             opened = open_part(part)
-            message = _read_through(opened) if deep else ""
+            notes = [] if opened.label_width == layout.LABEL_WIDTH else ["no cell_culture column"]
+            notes += _read_through(opened) if deep else []
         except Damage as damage:
             rows.append((part.stem, None, None, "fault", damage.kind, str(damage)))
             continue
-        if opened.label_width < layout.LABEL_WIDTH:
-            message = f"no cell_culture column. {message}".strip()
-        status = "note" if message else "ok"
-        rows.append((part.stem, opened.cells, opened.label_width, status, None, message or None))
+        message = "; ".join(notes) or None
+        rows.append((part.stem, opened.cells, opened.label_width, "note" if notes else "ok", None, message))
     return pl.DataFrame(rows, schema=CHECK_SCHEMA, orient="row")
 
 
@@ -188,14 +186,14 @@ def not_finite(opened: Opened, kind: str) -> Damage:
     return Damage(NOT_FINITE, f"{opened.files[kind].path.name} holds NaN or infinite values.")
 
 
-def _read_through(opened: Opened) -> str:
+def _read_through(opened: Opened) -> list[str]:
     read(opened, layout.TOP3)
-    scores = read(opened, layout.SCORES)
-    for kind in (layout.SCORES, layout.EMBEDDINGS):
-        if not np.isfinite(scores if kind == layout.SCORES else read(opened, kind)).all():
+    for kind in (layout.EMBEDDINGS, layout.SCORES):
+        values = read(opened, kind)
+        if not np.isfinite(values).all():
             raise not_finite(opened, kind)
-    falls = [(np.diff(scores[:, layout.LABELS[name]], axis=1) > 0).any(axis=1) for name in layout.RANKED]
-    return f"{np.sum(falls):,} label triples are not best first." if np.any(falls) else ""
+    rises = sum((np.diff(values[:, layout.LABELS[name]]) > 0).any(axis=1).sum() for name in layout.RANKED)
+    return [f"{rises:,} label triples are not best first"] if rises else []
 
 
 def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
@@ -225,8 +223,7 @@ def _open_array(path: Path, widths: tuple[int, ...]) -> ArrayFile:
         message = f"{path.name} promises {needed:,} bytes of {shape} and holds {held - header:,}: download it again."
         raise Damage(TRUNCATED, message)
     if shape[1] not in widths:
-        wanted = " or ".join(map(str, widths))
-        raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {wanted}.")
+        raise Damage(WIDTH, f"{path.name} has {shape[1]} columns; expected {' or '.join(map(str, widths))}.")
     if needed > LIMIT:
         sizes = f"needs about {to_text(needed)}, the budget is {to_text(LIMIT)}"
         raise Damage(SIZE, f"{path.name} {sizes}. Split it into parts of fewer cells.")
@@ -244,8 +241,7 @@ def _choose_member(path: Path, stream: IO[bytes], widths: tuple[int, ...]) -> tu
     fitting = inside if len(inside) == 1 else [one for one in inside if one[1][1:] in [(w,) for w in widths]]
     if len(fitting) != 1:
         names = ", ".join(info.filename for info, *_ in inside) or "none"
-        message = f"{path.name} holds {len(inside)} arrays ({names}), {len(fitting)} that fit."
-        raise Damage(FORMAT, message)
+        raise Damage(FORMAT, f"{path.name} holds {len(inside)} arrays ({names}), {len(fitting)} that fit.")
     return fitting[0]
 
 

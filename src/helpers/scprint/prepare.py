@@ -38,18 +38,9 @@ def write(
 ) -> dict[str, int]:
     """Write slices of raw counts that the model reads, and the script that embeds them; return cells by slice.
 
-    Parameters
-    ----------
-    pieces
-        Cells x genes with a layer of counts: memory holds one piece at a time.
-    out
-        Folder to write; one that holds files of others, or embedded slices, is not replaced without `force`.
-    slice_cells
-        Cells of a slice, at most 20,000.
-    organism
-        Taxonomy identifier of the cells; read off the gene identifiers if empty.
-    checkpoint
-        Path of the model's weights, as the script will name it.
+    `pieces` are cells x genes with a layer of counts: memory holds one at a time. A slice has at most 20,000 cells.
+    `organism` is a taxonomy identifier, read off the gene identifiers if empty; `checkpoint` the path of the model's
+    weights, as the script will name it. A folder with files of others, or embedded slices, is replaced with `force`.
     """
     if not MIN_CELLS <= slice_cells <= MAX_CELLS:
         msg = f"slices of {slice_cells:,} cells: choose {MIN_CELLS} to {MAX_CELLS:,}; larger ones are made dense."
@@ -92,8 +83,9 @@ def read(folder: Path | str) -> ad.AnnData:
         raise PartError(msg) from None
     outputs = [folder / f"{name}_embedded.h5ad" for name in slices]
     if lacking := [path.name for path in outputs if not path.is_file()]:
-        count = f"{len(lacking)} of {len(outputs)}"
-        msg = f"{count} slices are not embedded yet, first {lacking[0]}. Run {SCRIPT}."
+        msg = (
+            f"{len(lacking)} of {len(outputs)} slices are not embedded yet, first {lacking[0]}. Run {SCRIPT}."
+        )
         raise PartError(msg)
     whole = ad.concat([_read_slice(path, sent) for path in outputs], join="inner")
     whole = whole[np.argsort(whole.obs[ROW], kind="stable")].copy()
@@ -109,13 +101,12 @@ def _counts(piece: ad.AnnData) -> sp.csr_matrix:
         msg = f"no layer {names.COUNTS!r}: the model reads raw counts, X of the release is log-normalized."
         raise CountsError(msg)
     counts = sp.csr_matrix(piece.layers[names.COUNTS])
-    values = counts.data
-    bad = np.flatnonzero((values < 0) | (values != np.round(values)))
+    bad = np.flatnonzero((counts.data < 0) | (counts.data != np.round(counts.data)))
     if len(bad):
         cell = piece.obs_names[np.searchsorted(counts.indptr, bad[0], side="right") - 1]
-        share = f"{len(bad):,} of {len(values):,} stored values are not whole numbers >= 0"
+        share = f"{len(bad):,} of {counts.nnz:,} stored values are not whole numbers >= 0"
         msg = (
-            f"layer {names.COUNTS!r} is not molecules: {share}, first {values[bad[0]]:.3g} in cell {cell!r}."
+            f"layer {names.COUNTS!r} is not molecules: {share}, first {counts.data[bad[0]]:.3g} in {cell!r}."
         )
         raise CountsError(msg)
     return counts
@@ -131,10 +122,8 @@ def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
     named = known.filter(id=seen)["name"].item()
     fits = (found[seen] & ~ids.duplicated()).to_numpy()
     if fits.sum() < MIN_GENES:
-        msg = (
-            f"{int(fits.sum()):,} genes have an Ensembl identifier of {named}, the organism seen most; the model "
-            f"needs {MIN_GENES:,} of one organism, in a column {names.ENSEMBL} or as names of the genes."
-        )
+        needs = f"the model needs {MIN_GENES:,} of one, in a column {names.ENSEMBL} or as names of the genes"
+        msg = f"{fits.sum():,} genes have an Ensembl identifier of {named}, the organism seen most; {needs}."
         raise PartError(msg)
     stated = {organism} - {""}
     if ORGANISM in piece.obs:
@@ -142,9 +131,8 @@ def _genes(piece: ad.AnnData, organism: str) -> tuple[pd.DataFrame, str]:
     if stated - {seen}:
         msg = f"the genes are those of {named} ({seen}), the organism stated is {', '.join(sorted(stated))}."
         raise PartError(msg)
-    index = pd.Index(ids[fits], name="ensembl")
     columns = {"symbol": piece.var_names.astype(str)[fits], "column": np.flatnonzero(fits)}
-    return pd.DataFrame(columns, index=index), seen
+    return pd.DataFrame(columns, index=pd.Index(ids[fits], name="ensembl")), seen
 
 
 def _write_h5ad(path: Path, adata: ad.AnnData) -> None:
@@ -186,8 +174,7 @@ def _read_slice(path: Path, sent: int) -> ad.AnnData:
         msg = f"{path.name} holds NaN or infinite embeddings."
         raise PartError(msg)
     obs = pd.DataFrame({ROW: rows}, index=made.obs_names.astype(str))
-    for column in map(str, made.obs.columns):
-        name = layout.class_name(column)
-        if name is not None and column.startswith("pred_"):
+    for column in made.obs.columns:
+        if column.startswith("pred_") and (name := layout.class_name(column)):
             obs[name] = made.obs[column].astype(str).to_numpy()
     return ad.AnnData(blocks.pop(EMBEDDED), obs=obs, obsm=blocks)

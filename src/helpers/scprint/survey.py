@@ -1,4 +1,4 @@
-"""One pass over all parts: labels and scores kept as Parquet, embeddings summed up, each part known by its content.
+"""One pass over all parts, each known by its content, and a fair sample of their cells.
 
 The same files come out of one thread, many threads and a Dask cluster, because what is kept of a part does not
 depend on who read it. A part that was read before is not read again.
@@ -6,26 +6,33 @@ depend on who read it. A part that was read before is not read again.
 
 import io
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from helpers import files
+from helpers.budget import require
 from helpers.cluster import ahead, pool
 from helpers.errors import PartError
 from helpers.kernels import kernel
-from helpers.scprint import layout, parts
+from helpers.scprint import labels, layout, parts
 from helpers.scprint.parts import Damage, Opened
+
+if TYPE_CHECKING:  # a second that no worker need wait for
+    from anndata import AnnData
 
 # part of every name of a kept file: raise it when what is kept changes its meaning
 VERSION = 1
 KIND = "scprint survey"  # what our mark says of a folder
 SKIP, STOP = "skip", "stop"
 _HALF_TO_SINGLE, _INFINITE = float(2**112), 0x7C00
+_BYTES_A_CELL = 8 * layout.EMBEDDING_WIDTH + 100 * len(layout.CLASSES)  # of a sample
+_COLUMNS = pl.DataFrame(layout.EMBEDDING_COLUMNS, schema=["block", "dimension"], orient="row")
 _WINDOW = 16  # parts under way at once: memory does not grow with their number
 
 
@@ -64,17 +71,10 @@ def run(
 ) -> Survey:
     """Survey a folder of parts; memory does not grow with their number.
 
-    Parameters
-    ----------
-    cache
-        Folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if none.
-        A survey that was stopped goes on where it was.
-    processes, cluster
-        Parts read at once on this machine, or the address of a Dask scheduler whose workers see the same folder.
-    on_fault
-        ``skip`` counts the sound parts and lists the others, ``stop`` raises at the first fault.
-    progress
-        Called with parts done and parts in all.
+    `cache` is a folder that keeps what was read of each part, about 100 bytes a cell; in the package's cache folder if
+    none. A survey that was stopped goes on where it was. `processes` parts are read at once on this machine, or by the
+    workers of a Dask scheduler at the address `cluster`, who see the same folder. `on_fault` is ``skip``: sound parts
+    are counted and the others listed, or ``stop``: raise. `progress` is called with parts done and parts in all.
 
     Examples
     --------
@@ -88,10 +88,8 @@ def run(
         raise PartError(msg)
     listed = parts.find(folder)
     store = (cache or files.cache_folder() / "scprint" / "surveys") / f"version-{VERSION}"
-    rows: list[tuple[Any, ...]] = []
-    kept: list[Path] = []
+    rows, kept, computed = [], [], 0
     total = np.zeros((3, layout.EMBEDDING_WIDTH))
-    computed = 0
     with pool(processes, cluster or None, error=PartError) as workers:
         for stem, found, fresh in _keep(listed, store, workers):
             computed += fresh
@@ -113,8 +111,7 @@ def run(
     if not kept:
         msg = f"none of {frame.height} parts can be counted; {rows[0][0]}: {rows[0][5]}"
         raise PartError(msg)
-    columns = pl.DataFrame(layout.EMBEDDING_COLUMNS, schema=["block", "dimension"], orient="row")
-    embedding = columns.with_columns(mean=total[1], variance=total[2] / np.maximum(total[0] - 1, 1))
+    embedding = _COLUMNS.with_columns(mean=total[1], variance=total[2] / np.maximum(total[0] - 1, 1))
     return Survey(pl.scan_parquet(kept, glob=False), frame, embedding, kept, computed)
 
 
@@ -134,11 +131,11 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
             scores = parts.read(opened, layout.SCORES).astype(np.float16, copy=False)
         if not np.isfinite(scores).all():
             return parts.not_finite(opened, layout.SCORES)
-        labels = parts.read(opened, layout.TOP3)
+        codes = parts.read(opened, layout.TOP3)
     except Damage as damage:
         return damage
     schema = dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16) | dict.fromkeys(layout.SCORE_COLUMNS, pl.Float16)
-    columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(labels.T), strict=False))
+    columns = dict(zip(layout.LABEL_COLUMNS, np.ascontiguousarray(codes.T), strict=False))
     columns |= dict(zip(layout.SCORE_COLUMNS, np.ascontiguousarray(scores.T), strict=False))
     table = pl.DataFrame({name: columns.get(name) for name in schema}, schema=schema)
     row = pl.int_range(pl.len(), dtype=pl.UInt32)
@@ -148,6 +145,61 @@ def work(opened: Opened) -> tuple[bytes, bytes] | Damage:
     widths = np.full(layout.EMBEDDING_WIDTH, opened.label_width)
     np.save(npy, np.vstack([moments, widths]), allow_pickle=False)
     return parquet.getvalue(), npy.getvalue()
+
+
+def draw(
+    folder: Path | str,
+    *,
+    cells: int,
+    seed: int = 7,
+    only: list[str] | None = None,
+    decoder: pl.DataFrame | None = None,
+    budget: str = "1 GiB",
+) -> "AnnData":
+    """Draw cells from all parts with equal chance; all of them if there are fewer than `cells`.
+
+    Every cell has a random number that depends on the seed, its part and its row alone; the lowest numbers win. A
+    new part therefore changes few of the cells drawn. `only` names the parts to draw from, such as those a survey
+    counted; `decoder` names the labels (`labels.beside`).
+
+    Returns
+    -------
+    ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same, block
+    by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``:
+    parts that could not be read, with the reason.
+    """
+    from anndata import AnnData
+
+    remedy = "Draw fewer cells or raise the budget."
+    require(cells * _BYTES_A_CELL, budget=budget, work=f"a sample of {cells:,} cells", remedy=remedy)
+    opened = list(parts.open_all(folder, only))
+    schema = {"part": pl.String, "row": pl.Int64, **dict.fromkeys(layout.LABEL_COLUMNS, pl.UInt16)}
+    points, rows, skipped = [], [], {}
+    for found, chosen in _choose(opened, cells, seed):
+        try:
+            embeddings = parts.read_rows(found, layout.EMBEDDINGS, chosen).astype(np.float32)
+            if not np.isfinite(embeddings).all():
+                raise parts.not_finite(found, layout.EMBEDDINGS)
+            codes = parts.read_rows(found, layout.TOP3, chosen)
+        except Damage as damage:
+            skipped[found.stem] = str(damage)
+            continue
+        points.append(embeddings)
+        columns = dict.fromkeys(layout.LABEL_COLUMNS) | dict(zip(layout.LABEL_COLUMNS, codes.T, strict=False))
+        rows.append(pl.DataFrame({"part": found.stem, "row": chosen, **columns}, schema=schema))
+    if not rows:
+        msg = f"no cell could be drawn from {folder}: {next(iter(skipped.values()), 'the parts are empty')}"
+        raise PartError(msg)
+    table = labels.decode(pl.concat(rows), labels.built_in() if decoder is None else decoder)
+    obs = table.with_columns(pl.col(pl.String).cast(pl.Categorical)).to_pandas()
+    obs.index = [f"{part}:{row}" for part, row in table.select("part", "row").rows()]
+    var = _COLUMNS.to_pandas()
+    var.index = [f"{block}_{dimension}" for block, dimension in layout.EMBEDDING_COLUMNS]
+    drawn = AnnData(np.concatenate(points), obs, var)
+    for name, where in layout.BLOCKS.items():
+        drawn.obsm[name] = drawn.X[:, where]
+    drawn.uns["skipped"] = skipped
+    return drawn
 
 
 def _moments(embeddings: np.ndarray) -> np.ndarray | None:
@@ -221,3 +273,19 @@ def _is_whole(cells: Path, sums: Path) -> bool:
         return np.load(sums, allow_pickle=False).shape == (4, layout.EMBEDDING_WIDTH)
     except (OSError, ValueError, EOFError, pl.exceptions.PolarsError):
         return False
+
+
+def _choose(opened: list[Opened], cells: int, seed: int) -> Iterator[tuple[Opened, np.ndarray]]:
+    # only the lowest numbers seen so far are kept: what lies above the worst of them cannot win any more
+    numbers, places, limit = np.empty(0), np.empty((0, 2), np.int64), np.inf
+    for number, found in enumerate(opened):
+        lot = np.random.default_rng([seed, zlib.crc32(found.stem.encode())]).random(found.cells)
+        rows = np.flatnonzero(lot < limit)
+        numbers = np.concatenate([numbers, lot[rows]])
+        places = np.concatenate([places, np.column_stack([np.full(len(rows), number), rows])])
+        if len(numbers) > cells:
+            lowest = np.argsort(numbers, kind="stable")[:cells]
+            numbers, places = numbers[lowest], places[lowest]
+            limit = numbers.max(initial=-np.inf)
+    for number in np.unique(places[:, 0]):
+        yield opened[number], np.sort(places[places[:, 0] == number, 1])

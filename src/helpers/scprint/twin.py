@@ -1,8 +1,4 @@
-"""Parts made up at any size, with what was planted in them written beside them.
-
-Labels depend on each other, scores have planted margins, every block of the embedding knows its own class, four know
-another one too.
-"""
+"""Parts made up at any size, and what was planted in them: dependent labels, margins of scores, leaks of blocks."""
 
 import json
 from collections import Counter
@@ -43,7 +39,6 @@ def simulate_parts(
     n_parts: int,
     seed: int = 7,
     compressed: bool = False,
-    width: int = layout.LABEL_WIDTH,
     force: bool = False,
 ) -> Path:
     """Write simulated parts, one at a time, with their decoder, a small ontology and the planted truth."""
@@ -62,8 +57,7 @@ def simulate_parts(
         for number, n in enumerate(np.diff(np.linspace(0, n_cells, n_parts + 1).astype(int)).tolist()):
             embeddings, top3, scores, facts = world.part(number, n)
             counted.update(facts)
-            arrays = (embeddings, top3[:, :width], scores[:, :width])
-            for kind, array in zip(layout.KINDS, arrays, strict=True):
+            for kind, array in zip(layout.KINDS, (embeddings, top3, scores), strict=True):
                 save(folder / f"{part_name(number)}_{kind}.npz", array)
         leaks = [{"block": block, "class": name, "strength": value} for (block, name), value in LEAKS.items()]
         truth = {"parts": n_parts, "seed": seed, "counted": counted, "leaks": leaks}
@@ -150,7 +144,7 @@ class _World:
             "human_with_mouse_type": int((human & (best["cell_type"] == self.mouse_type)).sum()),
             "not_human": int((~human).sum()),
             "muscle": int((best["tissue"] < 2).sum()),
-            **{f"near_{name}": count for name, count in near.items()},
+            **near,
         }
         return self._embeddings(chance, best), top3, scores, facts
 
@@ -198,7 +192,7 @@ class _World:
             margin = np.where(close, chance.uniform(0.0, 0.14, n), 0.16 + chance.exponential(1.0, n))
             scores[:, at + 1] = scores[:, at] - margin
             scores[:, at + 2] = scores[:, at + 1] - chance.exponential(0.5, n)
-            near[name] = int(close.sum())
+            near[f"near_{name}"] = int(close.sum())
         return top3, scores, near
 
     def _others(self, chance: Generator, name: str, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -152,14 +152,14 @@ def compare(
     """
     types = sorted(set(counts[TYPE]), key=str)
     center = reference == CENTER and method in ("binomial", "chi-square")
-    guards = (
-        (method not in _TESTS, f"{method!r} is not a test of composition: choose one of {list(_TESTS)}"),
-        (center, f"{method!r} compares counts, and the center of the types is not a count"),
-        (exposure not in counts, f"{exposure!r} is not a column of the composition; it has {counts.columns}"),
-        (reference not in [ALL, CENTER, *types], f"{reference!r} is no reference: the types are {types}"),
-    )
-    if faults := [sentence for fault, sentence in guards if fault]:
-        raise ParameterError("; ".join(faults) + ".")
+    guards = {
+        f"{method!r} is not a test of composition: choose one of {list(_TESTS)}": method not in _TESTS,
+        f"{method!r} compares counts, and the center of the types is not a count": center,
+        f"{exposure!r} is not a column of the composition; it has {counts.columns}": exposure not in counts,
+        f"{reference!r} is no reference: the types are {types}": reference not in [ALL, CENTER, *types],
+    }
+    if any(guards.values()):
+        raise ParameterError("; ".join(one for one, fault in guards.items() if fault) + ".")
     results = [pl.DataFrame(schema=SCHEMA)]
     for (assay,), part in counts.group_by(names.ASSAY, maintain_order=True):
         one = _lay_out(part, adjust=adjust, exposure=exposure, reference=reference)

@@ -1,6 +1,5 @@
 """Genes that change with age, tested on donors: what edgePython's quasi-likelihood leaves to whoever calls it."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 
 import edgepython as ep
@@ -13,13 +12,15 @@ from scipy import stats
 
 import helpers.kernels  # noqa: F401  edgePython compiles in several processes at once
 from helpers import names
-from helpers.errors import CountsError, DesignError, ParameterError, TableError
+from helpers.errors import CountsError, DesignError, ParameterError
+from helpers.parameters import require_known
 
 EXACT, MIDPOINT, BIN = "exact", "midpoint", "bin"
 ALL = "all"
 AGE_TERM = "coded_age"  # decades, or 1 for old and 0 for young
 COVARIATES = (names.SEX, "chemistry")
 _USUAL, _BETWEEN = "MuSC", "between"
+_COARSER = "Choose a more common cell type or a coarser level"
 _MIN_GENES = 50  # the variance prior is estimated over genes; below this it is not worth the name
 _MIN_COUNT = 10  # molecules
 _MIN_RESIDUAL = 3  # residual degrees of freedom below which a covariate is given up
@@ -72,10 +73,7 @@ def choose_type(
     here = obs.loc[(obs[names.ASSAY].astype(str) == assay).to_numpy(), [level, names.DONOR]]
     here = here.dropna().astype(str)
     labels = here[level].value_counts().index.to_list()
-    if wanted and labels and wanted not in labels:
-        near = difflib.get_close_matches(wanted, labels, n=3) or labels[:5]
-        msg = f"no barcode of {assay} is {wanted!r} in {level}; there are {', '.join(near)}."
-        raise TableError(msg)
+    require_known(f"{level} of {assay}", wanted, labels or [wanted])
     tried = [wanted] if wanted in labels else sorted(labels, key=lambda label: label != _USUAL)
     sizes = here.value_counts([level, names.DONOR])
     refusals = []
@@ -104,42 +102,30 @@ def choose_donors(
 ) -> pd.DataFrame:
     """Choose the donors of a test across age and code their age, or refuse.
 
-    Parameters
-    ----------
-    donors
-        One row a donor: ``DonorID``, ``age`` (years) and, where there are, ``age_numeric``, ``Age_bin``, ``Sex``,
-        ``chemistry``.
-    age_as
-        ``"exact"``: years; ``"midpoint"``: middle of the deposited five-year bin; ``"bin"``: old against young.
-    young_max, old_min
-        Years: a donor up to the first is young, from the second old. Donors between are left out of a bin comparison.
-    sex, min_donors
-        ``"M"`` or ``"F"`` for donors of one sex; donors that each of young and old must have.
+    `donors` has one row a donor: ``DonorID``, ``age`` (years) and, where there are, ``age_numeric``, ``Age_bin``,
+    ``Sex``, ``chemistry``. `age_as` is ``"exact"``: years; ``"midpoint"``: middle of the deposited five-year bin; or
+    ``"bin"``: old against young. A donor up to `young_max` years is young, from `old_min` old; those between are left
+    out of a bin comparison. `sex` is ``"M"`` or ``"F"`` for donors of one; young and old must have `min_donors` each.
 
-    Returns
-    -------
-    The chosen rows, with ``group`` ("young", "between", "old") and ``coded_age`` (decades; with ``"bin"`` 1 for old
-    and 0 for young). Missing labels of sex and chemistry read "not stated", and a chemistry of a single donor is
-    joined to the commonest: alone it would only take its donor out of the test.
+    Returned are the chosen rows, with ``group`` ("young", "between", "old") and ``coded_age`` (decades; with ``"bin"``
+    1 for old and 0 for young). Missing labels of sex and chemistry read "not stated", and a chemistry of a single donor
+    is joined to the commonest: alone it would only take its donor out of the test.
     """
     codings, sexes = (EXACT, MIDPOINT, BIN), (ALL, names.MALE, names.FEMALE)
-    alone = f"min_donors is {min_donors}; a group of one donor has no variance, ask for 2 or more"
-    guards = (
-        (age_as not in codings, f"age_as is {age_as!r}; choose one of {codings}"),
-        (sex not in sexes, f"sex is {sex!r}; choose one of {sexes}"),
-        (not young_max < old_min, f"young_max {young_max:g} is not below old_min {old_min:g}"),
-        (min_donors < 2, alone),
-    )
-    if faults := [sentence for fault, sentence in guards if fault]:
-        msg = f"this comparison makes no sense: {'; '.join(faults)}."
+    guards = {
+        f"age_as is {age_as!r}; choose one of {codings}": age_as not in codings,
+        f"sex is {sex!r}; choose one of {sexes}": sex not in sexes,
+        f"young_max {young_max:g} is not below old_min {old_min:g}": not young_max < old_min,
+        f"min_donors is {min_donors}; one donor has no variance, ask for 2 or more": min_donors < 2,
+    }
+    if any(guards.values()):
+        msg = f"this comparison makes no sense: {'; '.join(one for one, fault in guards.items() if fault)}."
         raise ParameterError(msg)
     table = donors.to_pandas() if isinstance(donors, pl.DataFrame) else donors.copy()
     repeated = table[names.DONOR][table[names.DONOR].duplicated()].astype(str).unique()
     if len(repeated):
-        msg = (
-            f"{what}: donor(s) {', '.join(repeated)} have several profiles, which are not replicates. "
-            f"Choose one assay and one cell type before a test across age."
-        )
+        who = f"donor(s) {', '.join(repeated)} have several profiles, which are not replicates"
+        msg = f"{what}: {who}. Choose one assay and one cell type before a test across age."
         raise DesignError(msg)
     nothing = pd.Series(np.nan, index=table.index)
     exact, middle = (table.get(c, nothing).to_numpy(float) for c in ("age", names.AGE_MIDPOINT))
@@ -164,8 +150,7 @@ def choose_donors(
         ages = "" if known.all() else f" {(~known).sum()} donor(s) have no age that this coding can read."
         msg = (
             f"{what} cannot be tested across age: {young} young and {old} old donors{who} have enough cells, "
-            f"{min_donors} of each are needed; missing: {' and '.join(missing)}.{ages} "
-            f"Choose a more common cell type or a coarser level, or lower min_cells."
+            f"{min_donors} of each are needed; missing: {' and '.join(missing)}.{ages} {_COARSER}, or lower min_cells."
         )
         raise DesignError(msg)
     kits = chosen["chemistry"].value_counts()
@@ -192,9 +177,9 @@ def choose_terms(donors: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -
             why = "adjusted for"
             kept.append(term)
         shown = ", ".join(f"{level}: {n}" for level, n in levels.items())
-        rows.append({"term": term, "levels": shown, "kept": term in kept, "why": why})
+        rows.append((term, shown, term in kept, why))
     schema = {"term": pl.String, "levels": pl.String, "kept": pl.Boolean, "why": pl.String}
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def join_terms(terms: Sequence[str]) -> str:
@@ -223,14 +208,11 @@ def find_expressed(counts: pd.DataFrame, *, what: str = "these profiles") -> pd.
     half = -(-counts.shape[1] // 2)
     keep = ep.filter_by_expr(counts.to_numpy(float), min_count=_MIN_COUNT, min_sample_size=half)
     if keep.sum() < _MIN_GENES:
-        msg = (
-            f"{what}: only {int(keep.sum())} genes reach {_MIN_COUNT} molecules in half of {counts.shape[1]} donors, "
-            f"{_MIN_GENES} are needed. Choose a more common cell type or a coarser level."
-        )
+        few = f"only {int(keep.sum())} genes reach {_MIN_COUNT} molecules in half of {counts.shape[1]} donors"
+        msg = f"{what}: {few}, {_MIN_GENES} are needed. {_COARSER}."
         raise DesignError(msg)
-    kept = counts[keep]
-    _refuse_empty(kept, what)
-    return kept
+    _refuse_empty(counts[keep], what)
+    return counts[keep]
 
 
 def find_sizes(counts: pd.DataFrame) -> np.ndarray:
@@ -311,7 +293,8 @@ def find_testable(
     """Sum every cell type in every assay over donors, one at a time, and say which can be tested.
 
     `adata` has molecules in layer ``counts`` and cell types in a column `level`; `donors` is ``muscle.donors``, and
-    `min_cells` what a donor needs for a profile. Yielded are cell type, assay, the chosen donors and the counts of all genes (genes x donors); or none, and why not.
+    `min_cells` what a donor needs for a profile. Yielded are cell type, assay, the chosen donors and the counts of all
+    genes (genes x donors); or none, and why not.
     """
     known = adata.obs[[names.ASSAY, level, names.DONOR]].notna().all(axis=1).to_numpy()
     labels = adata.obs.loc[known, [level, names.ASSAY]].astype(str)
@@ -382,10 +365,9 @@ def _refuse_no_counts(counts: pd.DataFrame) -> None:
     bad = ~((values >= 0) & (values == np.floor(values)))
     if bad.any():
         gene, donor = np.argwhere(bad)[0]
-        msg = (
-            f"{int(bad.sum()):,} of {values.size:,} sums are not whole numbers >= 0, first {values[gene, donor]:.3g} "
-            f"of {counts.index[gene]} in {counts.columns[donor]}: sum molecules, not normalized values."
-        )
+        first = f"first {values[gene, donor]:.3g} of {counts.index[gene]} in {counts.columns[donor]}"
+        many = f"{int(bad.sum()):,} of {values.size:,} sums are not whole numbers >= 0"
+        msg = f"{many}, {first}: sum molecules, not normalized values."
         raise CountsError(msg)
 
 

@@ -51,19 +51,14 @@ class Arrangements:
             sums |= set((own + own[::-1]).tolist())
         return (2 if self.exact and len(sums) == 1 else 1) / self.n
 
-    def below(self, alpha: float) -> float:
-        """Return the share of p-values that chance alone puts at or below `alpha`: less than it, where ways are few."""
-        return math.floor(alpha / self.smallest_p + 1e-9) * self.smallest_p
-
     def sentence(self) -> str:
         """Say in English how many ways there are, the smallest p, and what chance alone puts at or below 0.05."""
         where = f" within {' and '.join(self.within)}" if self.within else ""
-        ways = (
-            f"There are {self.total:,} ways to deal the values over the donors{where}, all of them counted"
-            if self.exact
-            else f"Of {self.total:,} ways to deal the values over the donors{where}, {self.n:,} were drawn"
-        )
-        chance = self.below(0.05)
+        ways = f"{self.total:,} ways to deal the values over the donors{where}"
+        ways = f"There are {ways}, all of them counted" if self.exact else f"Of {ways}, {self.n:,} were drawn"
+        chance = (
+            math.floor(0.05 / self.smallest_p + 1e-9) * self.smallest_p
+        )  # steps are coarse where ways are few
         below = f"chance alone puts {chance:.1%} of tests" if chance else "chance alone puts no test"
         return f"{ways}; the smallest possible p is {self.smallest_p:.2g}, and {below} at or below 0.05."
 
@@ -93,11 +88,10 @@ def deal(
     observed = np.asarray(values, dtype=float)
     columns = [] if strata is None else list(strata.columns)
     while True:
-        rows = zip(*(map(str, strata[column]) for column in columns), strict=True)
-        numbers: dict[tuple, int] = {}
-        codes = np.array([numbers.setdefault(row, len(numbers)) for row in rows], int)
+        rows = [tuple(row) for row in zip(*(map(str, strata[column]) for column in columns), strict=True)]
+        codes = np.array([rows.index(row) for row in rows], int)
         codes = codes if columns else np.zeros(observed.size, int)
-        places = [np.flatnonzero(codes == code) for code in range(codes.max(initial=-1) + 1)]
+        places = [np.flatnonzero(codes == code) for code in np.unique(codes)]
         total = prod(_count_orders(observed[place]) for place in places)
         if total >= FEWEST or not columns:
             break
@@ -146,8 +140,7 @@ def fit_slopes(
     """Return slope, lower and upper bound (95 %) and two-sided p-value of every column of responses.
 
     A slope b belongs to the interval where the responses minus b x value show no relation to the values. The bounds
-    are found by bisection; where the arrangements are too few to reject anything they are infinite.
-    `steps` are halvings of the search range; 0 leaves the bounds out (not a number).
+    are found by halving the search range in `steps` (0: not a number); infinite where ways are too few to reject.
     """
     values = arrangements.values - arrangements.values.mean()
     observed, scores = values[0][:, None].copy(), np.array(responses, dtype=float)

@@ -3,19 +3,13 @@
 import polars as pl
 
 from helpers import names
-from helpers.errors import TableError
 from helpers.facts import study
-
-_TRUTH_COLUMNS = ("assay", names.LEVEL0, names.LEVEL2, names.GENE, "log2_change_per_decade", "origin")
 
 
 def find_planted(
     truth: pl.DataFrame, *, cell_type: str, assay: str, level: str = names.LEVEL0
 ) -> pl.DataFrame:
     """Return what was planted in one cell type and assay."""
-    if missing := [column for column in _TRUTH_COLUMNS if column not in truth.columns]:
-        msg = f"the planted truth lacks column(s) {', '.join(missing)}; it has {', '.join(truth.columns)}."
-        raise TableError(msg)
     tree = study.hierarchy().filter(pl.col(level) == cell_type)
     # a type and its only subtype may share a name; the broadest parent holds what every subtype has
     parents, subtypes = tree[names.LEVEL0].unique().to_list(), tree[names.LEVEL2].unique().to_list()
@@ -23,10 +17,7 @@ def find_planted(
     everywhere, inside = pl.col(names.LEVEL2).is_null(), pl.col(names.LEVEL2).is_in(subtypes)
     if len(subtypes) == 1:
         everywhere = everywhere | inside
-    else:
-        mine = mine.filter(everywhere | inside)
-    if level == names.LEVEL2:
-        mine = mine.filter(everywhere)
+    mine = mine.filter(everywhere if level == names.LEVEL2 else everywhere | inside)
     return mine.group_by(names.GENE).agg(
         pl.when(everywhere.all()).then(pl.col("log2_change_per_decade").sum()).alias("planted"),
         pl.col("origin").sort().first(),
