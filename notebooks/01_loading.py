@@ -82,8 +82,9 @@ counted = people.unpivot(["cells", "nuclei"], index="who").to_pandas()
 # %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top, with age in years and sex.", "name": "fig-01-donors"}, "image": {"alt": "Bar chart, one row a donor ordered by age, with one bar for single cells and one for single nuclei. A donor without an assay has no bar for it."}}
 if people.height:
     plt.figure(figsize=(5.6, 0.26 * min(people.height, 40) + 1))
-    palette = style.ASSAY_COLOR
-    ax = sns.barplot(counted, x="value", y="who", hue="variable", palette=palette)
+    ax = sns.barplot(
+        counted, x="value", y="who", hue="variable", palette=style.ASSAY_COLOR
+    )
     ax.set(xlabel="barcodes", ylabel="")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 
@@ -109,7 +110,9 @@ alone = bins.filter(pl.col("len") == 1)
 
 # %% tags=["remove-input", "finding"]
 note.say(
-    "Of {age_bins:age bin|age bins}, **{one_donor_bins.number}** stand for a single donor.",
+    "Of {age_bins:age bin|age bins}, **{one_donor_bins.number}** stand for a single donor."
+    if bins.height
+    else "This source has no age bins.",
     age_bins=(bins.height, "age bins"), one_donor_bins=(alone.height, "age bins"),
 )
 
@@ -276,7 +279,9 @@ if muscle.folder:
 
 # %% tags=["remove-input", "finding"]
 note.say(
-    "Of {checks_made:check|checks}, **{checks_damaged.number}** found damage.",
+    "Of {checks_made:check|checks}, **{checks_damaged.number}** found damage."
+    if muscle.folder
+    else "This source is not a release folder, so nothing is checked.",
     checks_made=(checks.height, "checks"),
     checks_damaged=(checks.filter(pl.col("status") == "damaged").height, "checks"),
 )
@@ -324,7 +329,9 @@ unjudged = card.filter(verdict="not judged: simulated").height
 # %% tags=["remove-input", "finding"]
 note.say(
     "Of {claims_checked:claim|claims}, **{claims_failed.number}** do not hold on these files; not judged because the data "
-    "are simulated: {claims_simulated.number}.",
+    "are simulated: {claims_simulated.number}."
+    if muscle.folder
+    else "The card describes the release; this source is another one.",
     claims_checked=(card.height, "claims"), claims_failed=(wrong, "claims"), claims_simulated=(unjudged, "claims"),
 )
 note.table(
@@ -411,9 +418,9 @@ note.table(
 
 # %% tags=["remove-input", "finding"]
 note.say(
-    "The atlas opens from its files without being read whole and holds {cells} of {donors}. Its matrix fits into {sparse_gib} "
-    "sparse, where the values of a dense table alone are {dense_gib}. Of {claims_checked:claim|claims} of its public card that "
-    "files can decide, {claims_failed.number} do not hold."
+    "The atlas opens without being read whole and holds {cells} of {donors:donor|donors}. Its matrix fits into {sparse_gib} "
+    "sparse, where the values of a dense table alone are {dense_gib}."
+    + (" Of {claims_checked:claim|claims} of its public card, {claims_failed.number} do not hold." if muscle.folder else "")
 )
 
 # %% [markdown] tags=["quiz"]
