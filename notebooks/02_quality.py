@@ -410,7 +410,7 @@ people = muscle.obs.group_by(donor).agg(
 people = people.drop_nulls(donor).sort(donor).to_pandas()
 corners = pd.crosstab(people["Sex"], [people["batch"], people["Age_bin"]])
 
-# %% mystnb={"figure": {"caption": "Donors by assay, age bin and sex.", "name": "fig-02-design"}, "image": {"alt": "Shaded squares with the number of donors: rows women and men, columns young and old in cells and in nuclei."}}
+# %% mystnb={"figure": {"caption": "Donors by assay, age bin and sex.", "name": "fig-02-design"}, "image": {"alt": "A shaded table of the number of donors: rows women and men, columns young and old in cells and in nuclei."}}
 if len(corners):
     plt.figure(figsize=(5.6, 2.4))
     ax = sns.heatmap(corners, annot=True, cmap="Greys", cbar=False)
