@@ -71,15 +71,20 @@ note.table(muscle.files(), "The files of this source.", name="files", rows=12)
 # The donor is the unit of everything that follows, so the donors come first. `muscle.donors` has a row for each, with
 # the exact age where the study's own table gives it. Look for three things: which donors have cells and which nuclei,
 # how unequal the bars are, and how age and sex go together.
+#
+# Ages in the release are bins of five years, and `age_numeric` is the middle of the bin, not an age. Where a bin holds
+# one donor, "age group" is another word for that donor: a model that predicts the bin has learned the person.
 
 # %%
 donors = muscle.donors
+bins = donors.drop_nulls("Age_group").group_by("Age_group").len()
+alone = bins.filter(pl.col("len") == 1)
+
+# %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top, with age in years and sex.", "name": "fig-01-donors"}, "image": {"alt": "Bar chart, one row a donor ordered by age, with one bar for single cells and one for single nuclei. A donor without an assay has no bar for it."}}
 years = pl.col("age").round(0).cast(pl.Int64).cast(pl.String).fill_null("?")
 sex = pl.col("Sex").fill_null("?")
 people = donors.with_columns(who=pl.format("{}, {} {}", "DonorID", years, sex))
 counted = people.unpivot(["cells", "nuclei"], index="who").to_pandas()
-
-# %% mystnb={"figure": {"caption": "Cells and nuclei of each donor, youngest donor on top, with age in years and sex.", "name": "fig-01-donors"}, "image": {"alt": "Bar chart, one row a donor ordered by age, with one bar for single cells and one for single nuclei. A donor without an assay has no bar for it."}}
 if people.height:
     plt.figure(figsize=(5.6, 0.26 * min(people.height, 40) + 1))
     ax = sns.barplot(
@@ -99,16 +104,6 @@ note.say(
     donors_nuclei=(int(in_nuclei.sum()), "donors"), donors_both=(int((in_cells & in_nuclei).sum()), "donors"),
 )
 note.save("donors", donors)
-
-# %% [markdown]
-# Ages in the release are bins of five years, and `age_numeric` is the middle of the bin, not an age. Where a bin
-# holds one donor, "age group" is another word for that donor: a model that predicts the bin has learned the person.
-
-# %%
-bins = donors.drop_nulls("Age_group").group_by("Age_group").len()
-alone = bins.filter(pl.col("len") == 1)
-
-# %% tags=["remove-input", "finding"]
 note.say(
     "Of {age_bins:age bin|age bins}, **{one_donor_bins.number}** stand for a single donor."
     if bins.height
@@ -138,8 +133,7 @@ check("01.bins", single)
 # are not subcutaneous cells, and not "fast glycolytic" ones, as public descriptions have it.
 
 # %%
-named = cells.filter(pl.col(level).is_not_null())
-tally = named.group_by(label=level).agg(
+tally = cells.drop_nulls(level).group_by(label=level).agg(
     cells=(pl.col("batch") == "cells").sum(),
     nuclei=(pl.col("batch") == "nuclei").sum(), all=pl.len(),
 ).sort("all", "label", descending=[True, False])
@@ -368,7 +362,7 @@ note.say(
 # The published object and the one loaded here. A simulated atlas was calibrated on the first column, at a smaller
 # scale; on the real release the two columns must agree.
 
-# %%
+# %% tags=["remove-input"]
 published = [
     ("barcodes", study.N_CELLS, cells.height),
     ("donors", study.donors().height, donors.height),
@@ -377,8 +371,6 @@ published = [
     ("genes a barcode", study.MEDIAN_GENES, cells["n_genes"].median()),
     ("molecules a barcode", study.MEDIAN_COUNTS, cells["n_counts"].median()),
 ]
-
-# %% tags=["remove-input"]
 beside = pl.DataFrame(published, ["what", "published", "found"], orient="row", strict=False)
 note.table(beside, "Published and found; of genes and molecules the median.", name="published_and_found")
 
@@ -401,17 +393,11 @@ about = adata.obs[["DonorID", "annotation_level0"]].astype(str)
 sc.AnnData(adata.X[:500], about[:500], adata.var[[]]).write_h5ad(path)
 
 own = sc.read_h5ad(path)
-donor = own.obs.groupby("DonorID", observed=True)
-sampled = donor["annotation_level0"].agg(barcodes="size", types="nunique")
 filled = own.X.nnz / (own.n_obs * own.n_vars)
-whole = bool((own.X.data == np.round(own.X.data)).all())
-
-# %% tags=["remove-input"]
-note.table(
-    sampled.reset_index(),
-    f"Donors of the file; {filled:.1%} of its values are not zero, and they are {'whole counts' if whole else 'no whole counts'}.",
-    name="own_donors", rows=4,
-)
+whole = (own.X.data == np.round(own.X.data)).all()
+print(f"{filled:.1%} of the values are not zero; whole counts: {whole}")
+donor = own.obs.groupby("DonorID", observed=True)["annotation_level0"]
+donor.agg(barcodes="size", types="nunique").head(4)
 
 # %% [markdown]
 # ## In short
@@ -426,18 +412,11 @@ note.say(
 # %% [markdown] tags=["quiz"]
 # ## Quiz
 #
-# Choose by opening an answer.
-#
 # **A donor gave 9,000 cells, another 90. How many independent observations of aging are they together?**
 # <!-- facts: 9000; 90 -->
 #
 # <details><summary>9,090, one for each cell</summary>Not yet: cells of one person share genes, illness and handling.</details>
 # <details><summary>Two, one for each donor</summary>Right: age belongs to the person, so the person is the unit.</details>
-#
-# **A group of the age table holds one donor. What does its average tell?**
-#
-# <details><summary>How people of that age are</summary>Not yet: it cannot be told from what is peculiar to that person.</details>
-# <details><summary>How that person is</summary>Right: one donor is an anecdote, however many cells were sequenced.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())
