@@ -72,7 +72,8 @@ note.say(
 # %% [markdown]
 # ## What a barcode holds
 #
-# Genes seen, molecules counted, and the shares of mitochondrial and ribosomal molecules, from whole counts.
+# Genes seen, molecules counted, and the shares of mitochondrial and ribosomal molecules, from whole counts. The release
+# brings such columns of its own. Do they say the same? And do counts, normalized again, give the released values?
 
 # %%
 adata.var["mt"] = adata.var_names.str.startswith("MT-")
@@ -83,11 +84,6 @@ metrics, _ = sc.pp.calculate_qc_metrics(
 adata.obs[metrics.columns] = metrics
 obs = adata.obs
 
-# %% [markdown]
-# The release brings such columns of its own. Do they say the same? And do counts, normalized again, give the released
-# values?
-
-# %%
 pairs = {
     "n_genes": "n_genes_by_counts", "n_counts": "total_counts",
     "percent_mito": "pct_counts_mt", "percent_ribo": "pct_counts_ribo",
@@ -145,14 +141,15 @@ figure.colorbar(points, ax=axes, label="mitochondrial molecules (%)");
 
 # %% mystnb={"figure": {"caption": "Genes per barcode of each donor, youngest on top, cells and nuclei apart: median, quartiles (box), fifth to ninety-fifth percentile (line).", "name": "fig-02-donors"}, "image": {"alt": "Horizontal boxes on a logarithmic axis, one row a donor ordered by age, for single cells and for nuclei: the number of genes seen in a barcode."}}
 by_age = muscle.donors["DonorID"].to_list() or ["not given"]
+palette = {**style.ASSAY_COLOR, "not given": "0.7"}
 plt.figure(figsize=(5.6, 5))
 ax = sns.boxplot(
-    obs, x="n_genes_by_counts", y="DonorID", hue="batch", order=by_age,
-    palette={**style.ASSAY_COLOR, "not given": "0.7"}, legend="full",
+    obs[obs["batch"].isin(palette)], x="n_genes_by_counts", y="DonorID",
+    hue="batch", order=by_age, palette=palette, legend="full",
     log_scale=(True, False), showfliers=False, whis=(5, 95),
 )
 ax.set(xlabel="genes", ylabel="")
-sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
+ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2);
 
 # %% [markdown]
 # ## Two rules, and whom they remove
@@ -290,10 +287,9 @@ note.save("sex_check", libraries)
 # %% [markdown]
 # ## Doublets, one library at a time
 #
-# A droplet that caught two cells looks like a cell of its own. Scrublet {cite}`wolock2019` adds up random pairs of
-# barcodes of one *library*, and scores each barcode by how many such sums are among its neighbors. It must not see two
-# libraries at once: cells of different tubes cannot share a droplet. Four thousand barcodes of the largest library serve
-# as the example: distances between all pairs take memory with the square of their number.
+# Scrublet {cite}`wolock2019` adds up random pairs of barcodes of one *library*, and scores each barcode by how many such
+# sums are among its neighbors. It must not see two libraries at once: cells of different tubes cannot share a droplet. The
+# largest library serves as the example, or four thousand of its barcodes: memory grows with the square of their number.
 
 # %%
 largest = obs["SampleID"].value_counts().index[0]
@@ -323,8 +319,8 @@ note.say(
 # %% [markdown]
 # ## Genes that one assay hardly sees
 #
-# Whole cells hold spliced messenger, nuclei mostly unspliced. A score built on genes that one assay cannot see measures
-# the assay. What an assay should have seen is added up over the types that both assays hold.
+# Whole cells hold spliced messenger, nuclei mostly unspliced: a score built on genes that one assay cannot see measures
+# the assay. What an assay should have seen is added up over the types that both hold.
 
 # %%
 group = ["annotation_level0", "batch"]
@@ -402,15 +398,13 @@ check("02.counts", to_counts)
 # Count the donors in each corner of the design: assay, age, sex. An empty corner is an effect that no method, however
 # clever, can estimate from these donors.
 
-# %%
+# %% mystnb={"figure": {"caption": "Donors by assay, age bin and sex.", "name": "fig-02-design"}, "image": {"alt": "A shaded table of the number of donors: rows women and men, columns young and old in cells and in nuclei."}}
 donor = ["batch", "DonorID", "Age_bin", "Sex"]
 people = muscle.obs.group_by(donor).agg(
     pl.len(), chemistry=pl.col("10X_version").unique().sort().str.join(" + ")
 )
 people = people.drop_nulls(donor).sort(donor).to_pandas()
 corners = pd.crosstab(people["Sex"], [people["batch"], people["Age_bin"]])
-
-# %% mystnb={"figure": {"caption": "Donors by assay, age bin and sex.", "name": "fig-02-design"}, "image": {"alt": "A shaded table of the number of donors: rows women and men, columns young and old in cells and in nuclei."}}
 if len(corners):
     plt.figure(figsize=(5.6, 2.4))
     ax = sns.heatmap(corners, annot=True, cmap="Greys", cbar=False)
@@ -444,11 +438,6 @@ note.say(
     terms_looked_at=(terms.height, "effects"), terms_not_estimable=(barred.height, "effects"), why_not=why or "none",
 )
 note.save("design_terms", terms)
-
-# %% [markdown]
-# In the study's single cells chemistry is nested in donors, and the newer one catches more fragments of fibers: a share
-# of fragments compares kits before it compares ages. And an age bin that is one donor cannot be told from that donor's
-# hospital stay, diet or genes.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: The empty corner (10 minutes)
@@ -509,6 +498,8 @@ else:
 #
 # ## Limits
 #
+# - In the study's single cells chemistry is nested in donors, and the newer one catches more fragments of fibers: a share
+#   of fragments compares kits before it compares ages.
 # - The released object was filtered upstream: what was removed, and the ambient RNA, cannot be seen.
 # - A check of sex finds swaps between the sexes only.
 #
@@ -527,11 +518,7 @@ genes, types = own.obs["log1p_n_genes_by_counts"], own.obs[kind]
 below = genes.groupby(types, observed=True).transform("median") - genes
 mad = below.abs().groupby(types, observed=True).transform("median")
 too_few = (below > n_mads * mad).groupby(types, observed=True)
-counted_out = too_few.agg(barcodes="size", too_few_genes="sum")
-
-# %% tags=["remove-input"]
-counted_out = counted_out.reset_index(names="type").sort_values("barcodes", ascending=False)
-note.table(counted_out, f"Barcodes with too few genes for their type, in the library {largest} read from a file.", rows=4)
+too_few.agg(barcodes="size", too_few_genes="sum").nlargest(4, "barcodes")
 
 # %% [markdown]
 # ## In short
