@@ -83,7 +83,9 @@ cell_type = expression.choose_type(
 )
 
 # %% [markdown]
-# `sc.get.aggregate` sums the counts of a donor's cells. Donors with too few are left out: their profile would be noise.
+# `sc.get.aggregate` sums the counts of a donor's cells; donors with too few are left out. The donors' table gets the number
+# of these cells and their chemistry. [`choose_donors`](../book/api) codes age in decades, or old against young, and
+# refuses a comparison of too few.
 
 # %%
 mine = (adata.obs[level] == cell_type) & (adata.obs["batch"] == assay)
@@ -92,11 +94,6 @@ enough = sizes.index[sizes >= min_cells].astype(str)
 cells = adata[mine & adata.obs["DonorID"].isin(enough)].copy()
 profiles = sc.get.aggregate(cells, by="DonorID", func="sum", layer="counts")
 
-# %% [markdown]
-# The donors' table gets the number of these cells and their chemistry. [`choose_donors`](../book/api) codes age in
-# decades, or old against young, and refuses a comparison of too few.
-
-# %%
 people = muscle.donors.to_pandas().set_index("DonorID")
 people = people[people.index.isin(enough)]
 people["n_cells"] = sizes[people.index].to_numpy()
@@ -115,6 +112,7 @@ note.say(
     donors_tested=(len(donors), "donors"), types_there=", ".join(there.astype(str)),
 )
 note.save("donors", donors)
+_ = expression.find_expressed(profiles.to_df("sum").T[donors["DonorID"]], what=f"{cell_type} in {assay}")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: How many cells is a donor worth? (10 minutes)
@@ -151,20 +149,15 @@ factors = ep.calc_norm_factors(counts, method="TMMwsp")
 effective_sizes = counts.sum().to_numpy() * factors
 logs = np.log2((counts + 0.5) / (effective_sizes + 1) * 1e6)
 
-# %% tags=["remove-cell"]
-_ = expression.find_expressed(every_gene, what=f"{cell_type} in {assay}")
-
 # %% [markdown]
 # Two components of the log profiles show what donors differ in most. If the first follows the chemistry or the sex, a
 # test that forgets them finds those.
 
-# %%
+# %% mystnb={"figure": {"caption": "Profiles of the donors on their first two principal components, with age in years. Color: chemistry. Shape: sex.", "name": "fig-03-profiles"}, "image": {"alt": "Scatter plot of donors on two principal components. Colors tell chemistries apart, shapes the sexes, and a number beside each point is the age in years."}}
 look = sc.AnnData(logs.T)
 sc.pp.pca(look, n_comps=2)
 donors[["PC1", "PC2"]] = look.obsm["X_pca"]
 first, second = look.uns["pca"]["variance_ratio"]
-
-# %% mystnb={"figure": {"caption": "Profiles of the donors on their first two principal components, with age in years. Color: chemistry. Shape: sex.", "name": "fig-03-profiles"}, "image": {"alt": "Scatter plot of donors on two principal components. Colors tell chemistries apart, shapes the sexes, and a number beside each point is the age in years."}}
 axis = sns.scatterplot(
     donors, x="PC1", y="PC2", hue="chemistry", style="Sex", s=70
 )
@@ -223,7 +216,7 @@ note.table(
 )
 
 # %% [markdown]
-# A list of genes hides the donors again. Here they are, one point a person.
+# A list of genes hides the donors again. Here they are.
 
 # %% mystnb={"figure": {"caption": "Expression of the leading genes in each donor against age. Triangles are men, diamonds women.", "name": "fig-03-donors"}, "image": {"alt": "Two panels, one a gene: expression of each donor against age in years, men as triangles and women as diamonds."}}
 marks = {"M": "^", "F": "D", "not stated": "o"}
@@ -243,8 +236,7 @@ for axis, gene in zip(axes, table["gene"].head(2), strict=True):
 
 # %%
 # facts: 0.0005
-df = table["df"].to_numpy()
-errors = table["standard_error"].to_numpy()
+errors, df = table["standard_error"], table["df"].to_numpy()
 in_four_of_five = stats.t.ppf(0.8, df)
 named_gene = errors * (stats.t.isf(0.05 / 2, df) + in_four_of_five)
 any_gene = errors * (stats.t.isf(0.0005 / 2, df) + in_four_of_five)
@@ -254,7 +246,7 @@ any_gene = errors * (stats.t.isf(0.0005 / 2, df) + in_four_of_five)
 note.say(
     "A gene of middling precision must change by **{detectable_named}** if it was named in advance, by "
     "**{detectable_any}** if it has to stand out at p below 0.0005.",
-    detectable_named=float(np.median(named_gene)), detectable_any=float(np.median(any_gene)),
+    detectable_named=named_gene.median(), detectable_any=any_gene.median(),
 )
 
 # %% [markdown]
@@ -442,7 +434,7 @@ note.table(
 # somewhat too often; a smaller trust mends that and costs calls.
 # [How the numbers are made](../book/how_numbers_are_made) has both side by side.
 
-# %%
+# %% mystnb={"figure": {"caption": "Genes called in every cell type with enough donors: rising to the right, falling to the left.", "name": "fig-03-overview"}, "image": {"alt": "Diverging bar chart, one row a cell type and assay: genes that rise with age to the right, genes that fall to the left."}}
 del cells, old_young, sample  # copies, before all types are summed
 tests, refusals = expression.screen(
     adata, muscle.donors, level=level, min_cells=min_cells, **comparison
@@ -454,7 +446,6 @@ counted = tests.group_by("cell_type", "assay").agg(
 )
 counted = counted.sort(-pl.col("calls").cast(int), "cell_type", "assay")
 
-# %% mystnb={"figure": {"caption": "Genes called in every cell type with enough donors: rising to the right, falling to the left.", "name": "fig-03-overview"}, "image": {"alt": "Diverging bar chart, one row a cell type and assay: genes that rise with age to the right, genes that fall to the left."}}
 bars = counted.head(24).to_pandas()
 names = bars["cell_type"] + ", " + bars["assay"]
 figure, axis = plt.subplots(figsize=(5.6, 0.7 + 0.22 * len(bars)))
@@ -528,9 +519,9 @@ if total:
 # %%
 stated = score.read_published(level=level)
 stated = stated.filter(pl.col("direction").is_in(["up", "down"]))
-published = tests.join(stated, on=["cell_type", "assay", "gene"])
-published = published.sort("cell_type", "assay", "gene").with_columns(
-    agrees=(pl.col("direction") == "up") == (pl.col("log2_change") > 0)
+key = ["cell_type", "assay", "gene"]
+published = tests.join(stated, on=key).sort(key).with_columns(
+    agrees=(pl.col("direction") == "up") == rises
 )
 agree = int(published["agrees"].sum())
 coin = stats.binomtest(agree, published.height) if published.height else None
