@@ -66,11 +66,9 @@ if age_as == "midpoint":
 is_nucleus = pl.col("batch").fill_null("nuclei") == "nuclei"
 nuclei = muscle.obs.filter(is_nucleus)
 
-# %% tags=["remove-cell"]
+# %% tags=["remove-input", "finding"]
 for name, label in (("slow", slow), ("fast", fast)):
     parameters.require_known(name, label, nuclei["annotation_level0"].drop_nulls().unique())
-
-# %% tags=["remove-input", "finding"]
 note.say(
     "This page shows **{data_kind}** data: {nuclei:nucleus|nuclei} of {donors:donor|donors} of known age.",
     data_kind="simulated" if muscle.simulated else "real", nuclei=nuclei.height,
@@ -85,9 +83,9 @@ note.say(
 # most nuclei decides.
 
 # %%
-is_slow = (pl.col("annotation_level0") == slow).mean()
-myonuclei = nuclei.filter(pl.col("annotation_level0").is_in([slow, fast]))
-by_group = myonuclei.group_by("Age_group").agg(share=is_slow)
+label = pl.col("annotation_level0")
+myonuclei = nuclei.filter(label.is_in([slow, fast]))
+by_group = myonuclei.group_by("Age_group").agg(share=(label == slow).mean())
 in_card = {"young": ["15-20", "25-30", "35-40"], "old": ["60-65", "70-75"]}
 card = {
     age: by_group.filter(pl.col("Age_group").is_in(groups))["share"].mean()
@@ -106,11 +104,11 @@ one = counts.filter(type=slow).with_columns(
     share=n / total, log2_odds=((n + 0.5) / (total - n + 0.5)).log(2),
     step=step.cast(pl.Float64),
 )
+share, group = pl.col("share"), pl.col("Age_bin")
 ways = one.drop_nulls("Age_bin").group_by("Age_bin").agg(
-    pooled=n.sum() / total.sum(),
-    mean=pl.col("share").mean(), median=pl.col("share").median(),
+    pooled=n.sum() / total.sum(), mean=share.mean(), median=share.median()
 )
-ways = ways.with_columns(card=pl.col("Age_bin").replace_strict(card))
+ways = ways.with_columns(card=group.replace_strict(card))
 ways = ways.sort("Age_bin", descending=True)  # the young first
 
 # %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei in every donor; the larger the mark, the more nuclei.", "name": "fig-04-ratio"}, "image": {"alt": "Scatter plot, one mark a donor: share of type I nuclei against age, shape by sex, size by the number of nuclei."}}
@@ -131,17 +129,13 @@ note.table(
         "mean over donors": "mean", "median over donors": "median",
     },
 )
-steps = ways.select(pl.exclude("Age_bin").diff().last()).row(0)
-steps = [step for step in steps if step is not None]
-up, all_ways = sum(step > 0 for step in steps), len(steps)
+steps = [step for step in ways.select(pl.exclude("Age_bin").diff().last()).row(0) if step is not None]
+up = sum(step > 0 for step in steps)
 note.say(
-    "The card's averages are {card_young:.3f} for the young and {card_old:.3f} for the old. "
-    + (
-        "All {ratio_ways} ways of averaging rise with age."
-        if up == all_ways > 0
-        else "Of {ratio_ways} ways of averaging the same nuclei, {ratio_ways_up:rises|rise} with age: the sign hangs on the average."
-    ),
-    card_young=card["young"], card_old=card["old"], ratio_ways=all_ways, ratio_ways_up=up,
+    "The card's averages are {card_young:.3f} for the young and {card_old:.3f} for the old. Ways of averaging that rise "
+    "with age: {ratio_ways_up.number} of {ratio_ways}."
+    + (" The sign hangs on the average." if 0 < up < len(steps) else ""),
+    card_young=card["young"], card_old=card["old"], ratio_ways=len(steps), ratio_ways_up=up,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -239,8 +233,8 @@ note.say(
 
 # %%
 hybrid = "Hyb"
-fibers = pl.col("annotation_level0").is_in([slow, fast, hybrid])
-adata = muscle.to_anndata(cells=is_nucleus & fibers, budget=budget)
+of_fibers = is_nucleus & label.is_in([slow, fast, hybrid])
+adata = muscle.to_anndata(cells=of_fibers, budget=budget)
 seen = adata.var_names[adata.X.getnnz(axis=0) > 0]
 gene_sets = published.gene_sets()
 for name, genes in gene_sets.items():
@@ -333,9 +327,8 @@ axis.set(xlabel="standard deviations per step of age", xlim=(-1.5, 1.5));
 
 # %% tags=["remove-input", "finding"]
 def finding(measure, unit):
-    for row in traced.filter(measure=measure).iter_rows(named=True):
-        ends = (row["low"], row["high"])
-        return row["change"], unit, ends if np.isfinite(ends).all() else None
+    for change, *ends in traced.filter(measure=measure).select("change", "low", "high").iter_rows():
+        return change, unit, tuple(ends) if np.isfinite(ends).all() else None
     return None, unit
 
 
@@ -399,27 +392,19 @@ if truth is not None:
     change = dict(own.select("label", "log2_change_per_decade").iter_rows())
     planted_slope = change[slow] - change[fast]
     moved = muscle.truth("age_expression").filter(
-        pl.col("annotation_level0").is_in([slow, fast]),
-        pl.col("gene").is_in(gene_sets["slow"] + gene_sets["fast"]),
-        assay="nuclei",
-    )
+        pl.col("annotation_level0").is_in([slow, fast]), assay="nuclei"
+    ).filter(pl.col("gene").is_in(gene_sets["slow"] + gene_sets["fast"]))
     planted_genes = moved["gene"].unique().sort().to_list()
 
 # %% tags=["remove-input", "finding"]
-if planted_slope is None:
-    said, where = "Nothing was planted in these data.", ""
-else:
-    inside = rows[0][2] <= planted_slope <= rows[0][3]
-    where = "inside" if inside else "outside"
-    said = "Planted is {planted_slope}"
-    said += f", {where} the interval found. " if bounded and age_as != "bin" else ". "
-    said += (
-        "Of the two gene sets, these were made to change within fiber nuclei: {planted_genes}."
-        if planted_genes
-        else "No gene of the two sets was made to change within fiber nuclei: there is no switch to find."
-    )
+where = ""
+if planted_slope is not None and bounded and age_as != "bin":
+    where = ", inside the interval found" if rows[0][2] <= planted_slope <= rows[0][3] else ", outside the interval found"
+switch = "{planted_genes}" if planted_genes else "none, so that there is no switch to find"
 note.say(
-    said,
+    "Nothing was planted in these data."
+    if planted_slope is None
+    else f"Planted is {{planted_slope}}{where}. Genes of the two sets made to change within fiber nuclei: {switch}.",
     planted_slope=(planted_slope, "log2 odds per decade"),
     planted_genes=None if planted_slope is None else ", ".join(planted_genes),
 )
@@ -439,11 +424,8 @@ note.say(
 )
 
 # %% [markdown]
-# ### What imaging would have to answer
-#
-# - How many *fibers* of each type are there, and how thick are they? Nuclei do not count fibers.
-# - Do single fibers hold slow and fast myosin protein at once? A nucleus shows transcripts of one place in a fiber.
-# - Are fibers grouped by type, as after loss and regrowth of nerves? Dissociated nuclei have lost their neighbors.
+# **What imaging would have to answer.** How many *fibers* of each type are there, and how thick are they? Do single fibers
+# hold slow and fast myosin protein at once? Are fibers grouped by type, as after loss and regrowth of nerves?
 #
 # ## In short
 
@@ -484,11 +466,6 @@ slope, low, high, p = permute.fit_slopes(dealt, log2_odds.to_numpy())
 #
 # <details><summary>The pooled one: it uses all nuclei</summary>Not yet: a donor with many nuclei then speaks for the group.</details>
 # <details><summary>Neither alone: the sign hangs on the average</summary>Right: say the donors' mean with its interval, and whose donor moves it.</details>
-#
-# **Fragments of fibers are more frequent with the newer chemistry. What does a share of fragments compare?**
-#
-# <details><summary>Ages</summary>Not yet: it compares kits before it compares ages.</details>
-# <details><summary>Kits first</summary>Right: chemistry has to be in the model, or fragments out of the share.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

@@ -74,13 +74,11 @@ note.say(
     types=counts["type"].n_unique(), level=level,
 )
 note.save("composition", counts)
-
-# %% tags=["remove-cell"]
 parameters.require_known("cell_type", cell_type, counts["type"].unique())
 held = counts.group_by("type", "batch").agg(pl.col("n").sum(), donors=pl.len())
 held = held.sort(pl.col("donors") > 3, "n")
 cell_type = cell_type or ("MuSC" if "MuSC" in held["type"] else held["type"][-1])
-assay = held.filter(pl.col("type") == cell_type)["batch"][-1]
+assay = held.filter(type=cell_type)["batch"][-1]
 
 # %% [markdown]
 # ## The whole tissue, donor by donor
@@ -107,15 +105,13 @@ for place, name in enumerate(assays, 1):
 # Shares are compared as logarithms: one more is a doubling. Half a count is added, so that a donor without the type has
 # a value too. A `step` is a decade of age, or old against young if so chosen.
 
-# %%
+# %% mystnb={"figure": {"caption": "The followed type: log2 of its share in every donor against age.", "name": "fig-10-one"}, "image": {"alt": "Scatter plot, one mark a donor: log2 of the share of the followed type against age, color and shape by sex."}}
 half = 0.5 * pl.col("total") / pl.col("total").mean()
 step = pl.col("Age_bin") == "old" if age_as == "bin" else pl.col("age") / 10
 one = counts.filter(type=cell_type, batch=assay).with_columns(
     log2_share=((pl.col("n") + half) / (pl.col("total") + 2 * half)).log(2),
     step=step.cast(pl.Float64),
 )
-
-# %% mystnb={"figure": {"caption": "The followed type: log2 of its share in every donor against age.", "name": "fig-10-one"}, "image": {"alt": "Scatter plot, one mark a donor: log2 of the share of the followed type against age, color and shape by sex."}}
 points = one.with_columns(pl.col("Sex").fill_null("not stated")).to_pandas()
 axis = sns.scatterplot(
     points, x="age", y="log2_share", hue="Sex", style="Sex", s=70
@@ -357,14 +353,12 @@ note.table(
 # The [study](https://doi.org/10.1038/s43587-024-00613-3) fits mixed models to the counts of libraries; compared here are
 # its fits to one assay. They take libraries for replicates and leave donor and sex out; this page takes donors.
 
-# %%
+# %% mystnb={"figure": {"caption": "Changes found in this run against published slopes, log2 per decade; circles: those that the study calls clear. Dashed: equal.", "name": "fig-10-published"}, "image": {"alt": "Scatter of found against published slopes, one mark a type, a circle where the study calls the slope clear and a cross elsewhere, with a dashed diagonal."}}
 known = published.published_slopes().rename({"assay": "batch"})
 known = known.drop_nulls("published_per_decade")
 compared = tested.filter(per="decade").join(known, on=["batch", "type"])
 same = pl.col("log2_change").sign() == pl.col("published_per_decade").sign()
 clear = compared.filter("clear")
-
-# %% mystnb={"figure": {"caption": "Changes found in this run against published slopes, log2 per decade; filled: those that the study calls clear. Dashed: equal.", "name": "fig-10-published"}, "image": {"alt": "Scatter of found against published slopes, one mark a type, filled where the study calls the slope clear, with a dashed diagonal."}}
 if compared.height:
     axis = sns.scatterplot(
         compared.to_pandas(), x="published_per_decade", y="log2_change",

@@ -202,14 +202,7 @@ least = by_type.group_by("method").agg(
     lowest=pl.col("coverage").min(), lowest_type=pl.col("type").sort_by("coverage", "type").first()
 )
 sweep = sweep.join(least, on="method", how="left", maintain_order="left")
-note.table(
-    sweep, "Donors drawn again: intervals that hold the planted change, over all types and in the type with the fewest.",
-    name="sweep", percent=["coverage", "lowest", "sign_right"],
-    columns={
-        "test": "method", "hold the truth": "coverage", "in the worst type": "lowest",
-        "which": "lowest_type", "width": "width", "sign right": "sign_right",
-    },
-)
+note.save("sweep", sweep)
 note.save("sweep_by_type", by_type)
 of_test = {row["method"]: row for row in sweep.iter_rows(named=True)}
 lead, moderated = of_test.get("permutation", {}), of_test.get("moderated", {})
