@@ -465,9 +465,8 @@ check("02.corner", corner)
 # section looks at them.
 
 # %% tags=["remove-input", "finding"]
-if muscle.simulated:
-    pair = ["gene", "assay"]
-    planted = muscle.truth("structural_zeros").select(pair)
+planted, pair = muscle.truth("structural_zeros"), ["gene", "assay"]
+if planted is not None:
     found, looked = pl.from_pandas(absent[pair]), pl.from_pandas(testable[pair])
     truth = muscle.truth("cells").select("barcode", "doublet").to_pandas()
     mine = truth.set_index("barcode").loc[library.obs_names, "doublet"]
