@@ -132,13 +132,11 @@ check("01.bins", single)
 # pieces are the labels that end in `(fg)`, for *fragment*; libraries of nuclei hold a few, too (`sn` in the label). They
 # are not subcutaneous cells, and not "fast glycolytic" ones, as public descriptions have it.
 
-# %%
+# %% mystnb={"figure": {"caption": "Barcodes of the forty commonest labels, on a logarithmic axis. A label with one mark exists in one assay only.", "name": "fig-01-labels"}, "image": {"alt": "Dot chart, one row a cell-type label ordered by size: one mark for single cells, another for single nuclei. Labels of one assay have one mark."}}
 tally = cells.drop_nulls(level).group_by(label=level).agg(
     cells=(pl.col("batch") == "cells").sum(),
     nuclei=(pl.col("batch") == "nuclei").sum(), all=pl.len(),
 ).sort("all", "label", descending=[True, False])
-
-# %% mystnb={"figure": {"caption": "Barcodes of the forty commonest labels, on a logarithmic axis. A label with one mark exists in one assay only.", "name": "fig-01-labels"}, "image": {"alt": "Dot chart, one row a cell-type label ordered by size: one mark for single cells, another for single nuclei. Labels of one assay have one mark."}}
 most = tally.head(40).unpivot(["cells", "nuclei"], index="label")
 most = most.filter(pl.col("value") > 0).to_pandas()
 if len(most):
@@ -234,7 +232,7 @@ check("01.dense", dense_gib)
 # within a type, something else than the type shaped the map; sizes and distances of islands mean nothing. How well each
 # mixes is measured in the [chapter on representations](09_representations).
 
-# %%
+# %% mystnb={"figure": {"caption": "Two of the projections, one corrected and one not, by type (the six commonest labels, all others gray), by assay and by donor.", "name": "fig-01-maps"}, "image": {"alt": "Up to six scatter plots of all cells, UMAP on the left and PCA on the right: colored by the commonest types, by assay and by donor. Where colors lie on each other a map mixes them."}}
 maps = {"X_umap": "UMAP of scVI", "X_pca": "PCA, uncorrected"}
 maps = {key: title for key, title in maps.items() if key in adata.obsm}
 common = tally["label"].head(6).to_list()
@@ -246,8 +244,6 @@ palettes = {
     "assay": dict(style.ASSAY_COLOR) | {"not given": "0.6"},
     "donor": "tab20",
 }
-
-# %% mystnb={"figure": {"caption": "Two of the projections, one corrected and one not, by type (the six commonest labels, all others gray), by assay and by donor.", "name": "fig-01-maps"}, "image": {"alt": "Up to six scatter plots of all cells, UMAP on the left and PCA on the right: colored by the commonest types, by assay and by donor. Where colors lie on each other a map mixes them."}}
 if maps:
     figure, axes = plt.subplots(3, len(maps), figsize=(5.6, 7), squeeze=False)
     for row, (color, palette) in zip(axes, palettes.items(), strict=True):
@@ -337,8 +333,8 @@ note.table(
 # %% [markdown]
 # ## Scored against the plant
 #
-# A simulated atlas comes with its truth. Here it says whether loading lost or mixed up anything: some labels were planted
-# wrong, as in real life; the rest must come back cell by cell.
+# Did loading lose or mix up anything? In a simulated atlas some labels were planted wrong, as in real life; the rest must
+# come back cell by cell.
 
 # %%
 planted = muscle.truth("cells")
@@ -359,8 +355,7 @@ note.say(
 # %% [markdown]
 # ## What the study reported
 #
-# The published object and the one loaded here. A simulated atlas was calibrated on the first column, at a smaller
-# scale; on the real release the two columns must agree.
+# A simulated atlas was calibrated on the published values; on the real release the two columns must agree.
 
 # %% tags=["remove-input"]
 published = [

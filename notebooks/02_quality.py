@@ -179,7 +179,7 @@ odd = (
     | (oddness("pct_counts_mt") > n_mads)
 )
 
-# %%
+# %% mystnb={"figure": {"caption": "Share of each coarse type that either rule would remove, types of at least twenty barcodes: one threshold for all (filled) and deviations within the own kind (open).", "name": "fig-02-removed"}, "image": {"alt": "Dot plot, one row a cell type: filled points for the share removed by fixed thresholds reach far to the right for fragments of fibers, open points for the rule within types stay near zero."}}
 def cost(barcodes, of):
     shares = barcodes.group_by(of).agg(pl.len(), pl.mean("fixed", "odd"))
     return shares.filter(pl.col("len") >= 20).sort("fixed", descending=True)
@@ -189,8 +189,6 @@ removed = pl.from_pandas(obs[labels].assign(fixed=fixed, odd=odd))
 whole = removed.filter(~pl.col("annotation_level0").str.ends_with("(fg)"))
 by_type = cost(removed, "annotation_level0")
 by_donor, without_fragments = cost(removed, "DonorID"), cost(whole, "DonorID")
-
-# %% mystnb={"figure": {"caption": "Share of each coarse type that either rule would remove, types of at least twenty barcodes: one threshold for all (filled) and deviations within the own kind (open).", "name": "fig-02-removed"}, "image": {"alt": "Dot plot, one row a cell type: filled points for the share removed by fixed thresholds reach far to the right for fragments of fibers, open points for the rule within types stay near zero."}}
 figure, ax = plt.subplots(figsize=(5.6, 1 + 0.18 * by_type.height))
 kinds = by_type["annotation_level0"]
 ax.hlines(kinds, by_type["odd"], by_type["fixed"], color="0.8")
@@ -203,7 +201,6 @@ ax.legend(loc="lower right");
 
 # %% tags=["remove-input", "finding"]
 odd_most = by_type.filter(pl.col("len") >= 100).sort("odd", descending=True)
-first = lambda table, column: table[column][0] if table.height else None  # noqa: E731
 note.say(
     "The fixed thresholds would remove {removed_fixed:.1%} of all barcodes, {worst_type_share:.0%} of {worst_type}, and "
     "of donor {worst_donor} {worst_donor_share:.1%}. Fragments of fibers make a donor look bad: without them "
@@ -211,11 +208,11 @@ note.say(
     "{worst_donor_elsewhere_share:.1%}. The rule within types would remove {removed_within:.1%} of all, and of no type of a "
     "hundred barcodes more than {worst_within_share:.1%} ({worst_within}). **Nothing is removed on the pages that follow.**",
     removed_fixed=removed["fixed"].mean(), removed_within=removed["odd"].mean(),
-    worst_type=first(by_type, "annotation_level0"), worst_type_share=first(by_type, "fixed"),
-    worst_within=first(odd_most, "annotation_level0"), worst_within_share=first(odd_most, "odd"),
-    worst_donor=first(by_donor, "DonorID"), worst_donor_share=first(by_donor, "fixed"),
-    removed_without_fragments=whole["fixed"].mean(), worst_donor_elsewhere=first(without_fragments, "DonorID"),
-    worst_donor_elsewhere_share=first(without_fragments, "fixed"),
+    worst_type=by_type["annotation_level0"].first(), worst_type_share=by_type["fixed"].first(),
+    worst_within=odd_most["annotation_level0"].first(), worst_within_share=odd_most["odd"].first(),
+    worst_donor=by_donor["DonorID"].first(), worst_donor_share=by_donor["fixed"].first(),
+    removed_without_fragments=whole["fixed"].mean(), worst_donor_elsewhere=without_fragments["DonorID"].first(),
+    worst_donor_elsewhere_share=without_fragments["fixed"].first(),
 )
 note.save("removed_by_donor", by_donor)
 note.save("removed_by_type", by_type)
@@ -321,6 +318,11 @@ note.say(
 #
 # Whole cells hold spliced messenger, nuclei mostly unspliced: a score built on genes that one assay cannot see measures
 # the assay. What an assay should have seen is added up over the types that both hold.
+#
+# Even a gene that both assays see can be seen several-fold less in one, so an absence is no proof. It is a bound: where
+# none was seen and *n* were expected, the assay sees the gene at most at 3 / *n* of the rate of the other, with 95 %
+# confidence. Hold it against the lowest rates of genes that are seen.
+# <!-- facts: 3; 95 -->
 
 # %%
 group = ["annotation_level0", "batch"]
@@ -339,13 +341,6 @@ if {"cells", "nuclei"} <= set(obs["batch"]):
         table = table.rename_axis("gene").reset_index()
         tables.append(table.assign(assay=assay))
 
-# %% [markdown]
-# Even a gene that both assays see can be seen several-fold less in one, so an absence is no proof. It is a bound: where
-# none was seen and *n* were expected, the assay sees the gene at most at 3 / *n* of the rate of the other, with 95 %
-# confidence. Hold it against the lowest rates of genes that are seen.
-# <!-- facts: 3; 95 -->
-
-# %%
 testable = pd.concat(tables[-2:], ignore_index=True)
 testable = testable[testable["expected"] >= min_expected]
 seen_at_all = testable[testable["seen"] > 0]

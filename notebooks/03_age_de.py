@@ -120,11 +120,8 @@ _ = expression.find_expressed(profiles.to_df("sum").T[donors["DonorID"]], what=f
 # A donor gives `n` cells whose values correlate within the donor by `icc`. Write `effective(n, icc)`: the number of
 # independent cells that would estimate the donor's mean as precisely. Try it on `donors["n_cells"]`.
 #
-# <details><summary>Hint</summary>
-#
-# The variance of a mean of correlated values is the usual one times $1 + (n - 1)\,\mathrm{icc}$. What happens for many cells?
-#
-# </details>
+# <details><summary>Hint</summary>The variance of a mean of correlated values is the usual one times
+# <code>1 + (n - 1) * icc</code>. What happens for many cells?</details>
 
 # %% tags=["solution", "hide-cell"]
 def effective(n, icc):

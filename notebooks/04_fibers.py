@@ -81,6 +81,9 @@ note.say(
 # The card divides type I nuclei by type I and type II nuclei, pools all nuclei of an age group, and averages three young
 # and two old groups. Each group then counts once, whether it holds one donor or three, and within a group the donor with
 # most nuclei decides.
+#
+# Then the same donor by donor: [`count_by_donor`](../book/api) counts labels, zeros kept. Odds are compared as
+# logarithms; a `step` is a decade of age, or old against young if so chosen.
 
 # %%
 label = pl.col("annotation_level0")
@@ -92,11 +95,6 @@ card = {
     for age, groups in in_card.items()
 }
 
-# %% [markdown]
-# Now donor by donor. [`count_by_donor`](../book/api) counts labels, zeros kept. Odds are compared as logarithms; a `step`
-# is a decade of age, or old against young if so chosen.
-
-# %%
 counts = composition.count_by_donor(myonuclei, donors)
 n, total = pl.col("n"), pl.col("total")
 step = pl.col("Age_bin") == "old" if age_as == "bin" else pl.col("age") / 10

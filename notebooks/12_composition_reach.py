@@ -78,9 +78,8 @@ note.say(
 # %% [markdown]
 # ## What these donors could have shown
 #
-# An effect that was not found may be absent, or too small for a dozen donors. From the error of the line of least squares
-# and its degrees of freedom follows the smallest change that four of five such studies would find; twice as many donors
-# have a smaller error and more freedom.
+# From the error of the line of least squares and its degrees of freedom follows the smallest change that four of five such
+# studies would find; twice as many donors have a smaller error and more freedom.
 
 # %%
 def reach(freedom):
@@ -162,10 +161,9 @@ else:
     note.say("Nothing was planted in these data, so that no interval can be held against a truth.")
 
 # %% [markdown]
-# One atlas is one draw of donors: an unlucky draw moves many types at once. Whether intervals keep their promise shows
-# over many draws. Here ages, sexes, chemistries and totals of the donors are kept, and the rest is drawn again: shares as
-# found, changes as large as the published ones, and **for each type the spread between donors that it shows here**, since
-# one spread for all would flatter tests that assume it.
+# One atlas is one draw of donors, and an unlucky one moves many types at once. So ages, sexes, chemistries and totals of the
+# donors are kept, and the rest is drawn again: shares as found, changes as large as the published ones, and **for each
+# type the spread between donors that it shows here**: one spread for all would flatter tests that assume it.
 
 # %%
 n, total = pl.col("n"), pl.col("total")
