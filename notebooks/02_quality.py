@@ -11,18 +11,17 @@
 #
 # **Question.** Which cells, genes and comparisons can the later chapters lean on?
 #
-# **You will** compute the usual metrics with scanpy and hold them against the released columns, see whom a threshold
-# would remove before you set it, check the sex of every library, look for doublets in one of them, find genes that
-# one assay hardly sees, and write down which effects these donors can and cannot estimate.
+# **You will** compute the usual metrics with scanpy, see whom a threshold would remove before you set it, check the sex
+# of every library, look for doublets in one of them, find genes that one assay hardly sees, and write down which effects
+# these donors can and cannot estimate.
 #
 # **Before you start.** [Loading the atlas](01_loading).
 #
 # **Time** 40 minutes to read, 35 for the exercises.
 # **Memory** under 2 GiB on the default atlas, under 8 GiB at full size.
 #
-# **What can go wrong.** One threshold for all cells removes whole cell types: a resting lymphocyte has few genes
-# because it is small, a nucleus has few because it is a nucleus. And no threshold repairs a design in which the
-# young and the old differ in more than age.
+# **What can go wrong.** One threshold for all cells removes whole cell types: a resting lymphocyte has few genes because
+# it is small. And no threshold repairs a design in which the young and the old differ in more than age.
 
 # %%
 import matplotlib.pyplot as plt
@@ -54,8 +53,8 @@ out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 note = findings.begin("02_quality", globals())
 
 # %% [markdown]
-# [`open_atlas`](../book/api) reads the two small tables of any source; `to_anndata` reads the matrix in blocks and
-# recovers whole counts. From here on it is an ordinary AnnData. Cells without a label are kept, and called *not given*.
+# [`open_atlas`](../book/api) opens any source; `to_anndata` reads the matrix in blocks and recovers whole counts. What
+# comes is an ordinary AnnData. Cells without a label are kept, and called *not given*.
 
 # %%
 muscle = sources.open_atlas(atlas)
@@ -73,9 +72,8 @@ note.say(
 # %% [markdown]
 # ## What a barcode holds
 #
-# Genes seen, molecules counted, and the shares of mitochondrial and ribosomal molecules. scanpy computes them from
-# whole counts. The logarithm plus one that it adds is what the rules below work on: counts spread by factors, not by
-# sums.
+# Genes seen, molecules counted, and the shares of mitochondrial and ribosomal molecules, from whole counts. The release
+# brings such columns of its own. Do they say the same? And do counts, normalized again, give the released values?
 
 # %%
 adata.var["mt"] = adata.var_names.str.startswith("MT-")
@@ -86,18 +84,13 @@ metrics, _ = sc.pp.calculate_qc_metrics(
 adata.obs[metrics.columns] = metrics
 obs = adata.obs
 
-# %% [markdown]
-# The release brings such columns of its own. Do they say the same?
-
-# %%
 pairs = {
     "n_genes": "n_genes_by_counts", "n_counts": "total_counts",
     "percent_mito": "pct_counts_mt", "percent_ribo": "pct_counts_ribo",
 }
 gaps = [
     (obs[released] - obs[computed]).abs().max()
-    for released, computed in pairs.items()
-    if muscle.has(released)
+    for released, computed in pairs.items() if muscle.has(released)
 ]
 some = adata[:: max(1, adata.n_obs // 5000)]  # copies take memory
 again = sc.AnnData(some.layers["counts"].astype("float32"))
@@ -106,26 +99,22 @@ sc.pp.log1p(again)
 largest_gap = abs(again.X - some.X).max()
 
 # %% tags=["remove-input", "finding"]
-same = (
-    "scanpy's metrics and the {columns_compared.number} released columns differ by {columns_gap} at most"
-    if gaps
-    else "The source brings no quality columns, so that only those computed here are used"
-)
 note.say(
     "A barcode holds at the median {median_genes} and {median_counts}. "
-    + same
-    + ". Counts of {barcodes_checked} normalized again with scanpy differ from the released values by {counts_gap} at most: "
-    "they are whole, and the right ones.",
+    + (
+        "scanpy's metrics and the {columns_compared.number} released columns differ by {columns_gap} at most. "
+        if gaps
+        else "The source brings no quality columns to compare. "
+    )
+    + "Counts of {barcodes_checked}, normalized again, differ from the released values by {counts_gap} at most.",
     median_genes=(float(obs["n_genes_by_counts"].median()), "genes"),
     median_counts=(float(obs["total_counts"].median()), "molecules"), columns_compared=(len(gaps), "columns"),
-    columns_gap=max(gaps, default=None), barcodes_checked=(some.n_obs, "barcodes"),
-    counts_gap=float(largest_gap),
+    columns_gap=max(gaps, default=None), barcodes_checked=(some.n_obs, "barcodes"), counts_gap=float(largest_gap),
 )
 
 # %% [markdown]
-# Genes against molecules, the darker the more of them are mitochondrial. Expect the two to rise together. Barcodes
-# with few genes for their molecules and a large mitochondrial share are dying cells, or fragments of muscle fibers,
-# which hold mitochondria and little else.
+# Expect genes and molecules to rise together. Barcodes with few genes for their molecules and a large mitochondrial share
+# are dying cells, or fragments of muscle fibers, which hold mitochondria and little else.
 
 # %% mystnb={"figure": {"caption": "Genes seen against molecules counted, one point a barcode, cells above and nuclei below; darker: a larger mitochondrial share.", "name": "fig-02-metrics"}, "image": {"alt": "Two scatter plots on logarithmic axes, single cells above and nuclei below, genes against molecules; points are shaded by mitochondrial percent, and the darkest lie below the others."}}
 assays = obs["batch"].value_counts().index[:2].sort_values()
@@ -146,34 +135,32 @@ figure.colorbar(points, ax=axes, label="mitochondrial molecules (%)");
 # %% [markdown]
 # ## Donors differ
 #
-# The release was filtered before it was published, so expect no debris here. Expect differences between donors: each
-# donor is a few libraries, handled together. Where donors differ for technical reasons, a test that takes cells for
-# replicates finds "age" where there is none. Types differ more, as biology has it: cells are large or small, and a nucleus
-# is no cell. Cells and nuclei stay apart: they are two ways to measure.
+# The release was filtered before it was published, so expect no debris. Expect differences between donors: each is a few
+# libraries, handled together. Where donors differ for technical reasons, a test that takes cells for replicates finds
+# "age" where there is none. Cells and nuclei stay apart: they are two ways to measure.
 
 # %% mystnb={"figure": {"caption": "Genes per barcode of each donor, youngest on top, cells and nuclei apart: median, quartiles (box), fifth to ninety-fifth percentile (line).", "name": "fig-02-donors"}, "image": {"alt": "Horizontal boxes on a logarithmic axis, one row a donor ordered by age, for single cells and for nuclei: the number of genes seen in a barcode."}}
 by_age = muscle.donors["DonorID"].to_list() or ["not given"]
 palette = {**style.ASSAY_COLOR, "not given": "0.7"}
-figure, ax = plt.subplots(figsize=(5.6, 5))
-sns.boxplot(
+plt.figure(figsize=(5.6, 5))
+ax = sns.boxplot(
     obs[obs["batch"].isin(palette)], x="n_genes_by_counts", y="DonorID",
-    hue="batch", palette=palette, order=by_age, whis=(5, 95),
-    log_scale=(True, False), showfliers=False, legend="full", ax=ax,
+    hue="batch", order=by_age, palette=palette, legend="full",
+    log_scale=(True, False), showfliers=False, whis=(5, 95),
 )
 ax.set(xlabel="genes", ylabel="")
-sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncol=2, title="");
+ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2);
 
 # %% [markdown]
 # ## Two rules, and whom they remove
 #
 # The fixed rule is the one that most pages show: too few genes, too few molecules, too much mitochondrion. The other
 # asks whether a cell is odd *for its type and assay*: more than a few median absolute deviations (MAD) from the median
-# of its own kind, on the logarithm {cite}`lun2016step`. Before either is used, count what it would cost, and above all
-# *whose* cells. A rule that takes a tenth of all cells but nearly all cells of one type has changed the question.
+# of its own kind, on the logarithm {cite}`lun2016step`. Before either is used, count what it would cost, and *whose*
+# cells. A rule that takes a tenth of all cells but nearly all of one type has changed the question.
 
 # %%
-def oddness(column):
-    """Deviations from the median of the own kind, in units of its MAD."""
+def oddness(column):  # distance from the median of the own kind, in MADs
     values = np.log1p(obs[column])
     kinds = [obs["annotation_level0"], obs["batch"]]
     from_median = values - values.groupby(kinds).transform("median")
@@ -192,20 +179,16 @@ odd = (
     | (oddness("pct_counts_mt") > n_mads)
 )
 
-# %%
-removed = pl.from_pandas(obs[labels].assign(fixed=fixed, odd=odd))
-large = pl.col("len") >= 20
-whole = ~pl.col("annotation_level0").str.ends_with("(fg)")  # no fragment
-costs = pl.len(), pl.mean("fixed", "odd")
-overall = removed.select(costs)
-by_type = removed.group_by("annotation_level0").agg(costs)
-by_type = by_type.filter(large).sort("fixed", descending=True)
-by_donor = removed.group_by("DonorID").agg(costs)
-by_donor = by_donor.filter(large).sort("fixed", descending=True)
-others = removed.filter(whole).group_by("DonorID").agg(costs)
-others = others.filter(large).sort("fixed", descending=True)
-
 # %% mystnb={"figure": {"caption": "Share of each coarse type that either rule would remove, types of at least twenty barcodes: one threshold for all (filled) and deviations within the own kind (open).", "name": "fig-02-removed"}, "image": {"alt": "Dot plot, one row a cell type: filled points for the share removed by fixed thresholds reach far to the right for fragments of fibers, open points for the rule within types stay near zero."}}
+def cost(barcodes, of):
+    shares = barcodes.group_by(of).agg(pl.len(), pl.mean("fixed", "odd"))
+    return shares.filter(pl.col("len") >= 20).sort("fixed", descending=True)
+
+
+removed = pl.from_pandas(obs[labels].assign(fixed=fixed, odd=odd))
+whole = removed.filter(~pl.col("annotation_level0").str.ends_with("(fg)"))
+by_type = cost(removed, "annotation_level0")
+by_donor, without_fragments = cost(removed, "DonorID"), cost(whole, "DonorID")
 figure, ax = plt.subplots(figsize=(5.6, 1 + 0.18 * by_type.height))
 kinds = by_type["annotation_level0"]
 ax.hlines(kinds, by_type["odd"], by_type["fixed"], color="0.8")
@@ -218,19 +201,18 @@ ax.legend(loc="lower right");
 
 # %% tags=["remove-input", "finding"]
 odd_most = by_type.filter(pl.col("len") >= 100).sort("odd", descending=True)
-first = lambda table, column: table[column][0] if table.height else None  # noqa: E731
 note.say(
     "The fixed thresholds would remove {removed_fixed:.1%} of all barcodes, {worst_type_share:.0%} of {worst_type}, and "
-    "of donor {worst_donor} {worst_donor_share:.1%}. A donor whose library caught many fragments of fibers looks bad, "
-    "whatever else it holds: without fragments {removed_without_fragments:.1%} of all would go, and of the worst donor, "
-    "{worst_donor_elsewhere}, {worst_donor_elsewhere_share:.1%}. The rule within types would remove {removed_within:.1%} of all, and of no type of a "
+    "of donor {worst_donor} {worst_donor_share:.1%}. Fragments of fibers make a donor look bad: without them "
+    "{removed_without_fragments:.1%} of all would go, and of the worst donor, {worst_donor_elsewhere}, "
+    "{worst_donor_elsewhere_share:.1%}. The rule within types would remove {removed_within:.1%} of all, and of no type of a "
     "hundred barcodes more than {worst_within_share:.1%} ({worst_within}). **Nothing is removed on the pages that follow.**",
-    removed_fixed=overall["fixed"][0], removed_within=overall["odd"][0],
-    worst_type=first(by_type, "annotation_level0"), worst_type_share=first(by_type, "fixed"),
-    worst_within=first(odd_most, "annotation_level0"), worst_within_share=first(odd_most, "odd"),
-    worst_donor=first(by_donor, "DonorID"), worst_donor_share=first(by_donor, "fixed"),
-    removed_without_fragments=removed.filter(whole)["fixed"].mean(),
-    worst_donor_elsewhere=first(others, "DonorID"), worst_donor_elsewhere_share=first(others, "fixed"),
+    removed_fixed=removed["fixed"].mean(), removed_within=removed["odd"].mean(),
+    worst_type=by_type["annotation_level0"].first(), worst_type_share=by_type["fixed"].first(),
+    worst_within=odd_most["annotation_level0"].first(), worst_within_share=odd_most["odd"].first(),
+    worst_donor=by_donor["DonorID"].first(), worst_donor_share=by_donor["fixed"].first(),
+    removed_without_fragments=whole["fixed"].mean(), worst_donor_elsewhere=without_fragments["DonorID"].first(),
+    worst_donor_elsewhere_share=without_fragments["fixed"].first(),
 )
 note.save("removed_by_donor", by_donor)
 note.save("removed_by_type", by_type)
@@ -239,15 +221,11 @@ note.save("removed_by_type", by_type)
 # ### Exercise: A rule per type (15 minutes)
 #
 # Take the stem cells of the single-cell assay, `obs[(obs["annotation_level0"] == "MuSC") & (obs["batch"] == "cells")]`.
-# Write `keep(values, n_mads)`: for a list of gene numbers it returns one truth value a cell, false where the number
-# lies more than `n_mads` median absolute deviations *below* the median. Then count whom it removes, and again
-# with another `n_mads`.
+# Write `keep(values, n_mads)`: for a list of gene numbers it returns one truth value a cell, false where the number lies
+# more than `n_mads` MADs *below* the median. Count whom it removes, and again with another `n_mads`.
 #
-# <details><summary>Hint</summary>
-#
-# The median absolute deviation is the median of the distances from the median. Only the lower side counts.
-#
-# </details>
+# <details><summary>Hint</summary>The median absolute deviation is the median of the distances from the median. Only the
+# lower side counts.</details>
 
 # %% tags=["solution", "hide-cell"]
 def keep(values, n_mads):
@@ -265,21 +243,19 @@ check("02.rule", keep)
 # %% [markdown]
 # ## Is every library from who the table says?
 #
-# XIST is made where a second X is silenced, the Y genes where there is a Y. The two together give the sex of each
-# *library* without looking at the label: samples are swapped in tubes, not in donors. Ambient molecules leak a little
-# of both into every library, so that a share of zero is not to be expected. Libraries fall into two groups on the
-# logarithm of the ratio; one that lies nearer to equality than half of the usual distance is called *unclear*.
+# XIST is made where a second X is silenced, the Y genes where there is a Y. Together they give the sex of each *library*:
+# samples are swapped in tubes, not in donors. Ambient molecules leak a little of both into every library, so expect no
+# share of zero. A library whose ratio lies nearer to equality than half of the usual distance is called *unclear*.
 
 # %%
 y_genes = ["RPS4Y1", "DDX3Y", "UTY", "KDM5D", "EIF1AY", "USP9Y", "ZFY"]
-y_genes = adata.var_names.intersection(y_genes)
-xist = adata.var_names.intersection(["XIST"])
-genes = sc.get.obs_df(adata, ["SampleID", "Sex", *xist, *y_genes])
-seen = genes.assign(
-    xist=(genes[xist] > 0).any(axis=1), y=(genes[y_genes] > 0).any(axis=1)
+there = adata.var_names.intersection(["XIST", *y_genes])
+genes = sc.get.obs_df(adata, ["SampleID", "Sex", *there])
+genes["xist"] = genes.filter(["XIST"]).gt(0).any(axis=1)
+genes["y"] = genes.filter(y_genes).gt(0).any(axis=1)
+of_library = genes[genes["Sex"].isin(["F", "M"])].groupby(
+    ["SampleID", "Sex"], observed=True
 )
-seen = seen[seen["Sex"].isin(["F", "M"])]
-of_library = seen.groupby(["SampleID", "Sex"], observed=True)
 libraries = of_library[["xist", "y"]].mean().reset_index()
 ratio = np.log2((libraries["xist"] + 0.01) / (libraries["y"] + 0.01))
 unclear = ratio.abs() < ratio.abs().median() / 2
@@ -308,10 +284,9 @@ note.save("sex_check", libraries)
 # %% [markdown]
 # ## Doublets, one library at a time
 #
-# A droplet that caught two cells looks like a cell of its own. Scrublet {cite}`wolock2019` adds up random pairs of
-# barcodes of one *library*, and scores each barcode by how many such sums are among its neighbors. It must not see
-# two libraries at once: cells of different tubes cannot share a droplet. The largest library serves as the example, or
-# four thousand of its barcodes: distances between all pairs take memory with the square of their number.
+# Scrublet {cite}`wolock2019` adds up random pairs of barcodes of one *library*, and scores each barcode by how many such
+# sums are among its neighbors. It must not see two libraries at once: cells of different tubes cannot share a droplet. The
+# largest library serves as the example, or four thousand of its barcodes: memory grows with the square of their number.
 
 # %%
 largest = obs["SampleID"].value_counts().index[0]
@@ -332,8 +307,8 @@ with_released = muscle.has("scrublet_score") and library.obs["scrublet_score"].s
 agreement = doublet.corr(library.obs["scrublet_score"], method="spearman") if with_released else None
 note.say(
     "In library {doublet_library} {doublets_called:barcode|barcodes} of {doublet_barcodes.number} lie above the "
-    "threshold. The rank correlation with the released score is {doublet_agreement}. A score compares barcodes of one "
-    "library: a threshold carries no meaning from one library to the next.",
+    "threshold. The rank correlation with the released score is {doublet_agreement}. A threshold of one library means "
+    "nothing in another.",
     doublet_library=largest, doublet_barcodes=(library.n_obs, "barcodes"),
     doublets_called=(int((doublet > max_doublet_score).sum()), "barcodes"), doublet_agreement=agreement,
 )
@@ -341,9 +316,13 @@ note.say(
 # %% [markdown]
 # ## Genes that one assay hardly sees
 #
-# The two assays count different molecules: whole cells hold spliced messenger, nuclei mostly unspliced. A score built
-# on genes that one of them cannot see measures the assay. A gene of a type that only one assay catches is another
-# matter: what an assay should have seen is therefore added up over the types that both hold.
+# Whole cells hold spliced messenger, nuclei mostly unspliced: a score built on genes that one assay cannot see measures
+# the assay. What an assay should have seen is added up over the types that both hold.
+#
+# Even a gene that both assays see can be seen several-fold less in one, so an absence is no proof. It is a bound: where
+# none was seen and *n* were expected, the assay sees the gene at most at 3 / *n* of the rate of the other, with 95 %
+# confidence. Hold it against the lowest rates of genes that are seen.
+# <!-- facts: 3; 95 -->
 
 # %%
 group = ["annotation_level0", "batch"]
@@ -351,40 +330,30 @@ counted = sc.get.aggregate(adata, group, "count_nonzero", layer="counts")
 kinds = pd.MultiIndex.from_frame(counted.obs[group].astype(str))
 hits = pd.DataFrame(counted.layers["count_nonzero"], kinds, counted.var_names)
 sizes = obs[group].astype(str).value_counts()
-tables = []
-for assay, other in (("nuclei", "cells"), ("cells", "nuclei")):
-    if not {assay, other} <= set(obs["batch"]):
-        continue
-    here, there = hits.xs(assay, level="batch"), hits.xs(other, level="batch")
-    both = here.index.intersection(there.index)
-    n_here = sizes.xs(assay, level="batch")[both]
-    n_there = sizes.xs(other, level="batch")[both]
-    expected = there.loc[both].div(n_there, axis=0).mul(n_here, axis=0).sum()
-    table = pd.DataFrame({"expected": expected, "seen": here.loc[both].sum()})
-    tables.append(table.assign(gene=hits.columns, assay=assay))
+rates = hits.div(sizes, axis=0)
+tables = [pd.DataFrame(columns=["gene", "expected", "seen", "assay"])]
+if {"cells", "nuclei"} <= set(obs["batch"]):
+    for assay, other in (("nuclei", "cells"), ("cells", "nuclei")):
+        here = sizes.xs(assay, level="batch")
+        expected = rates.xs(other, level="batch").mul(here, axis=0).dropna()
+        seen = hits.xs(assay, level="batch").loc[expected.index].sum()
+        table = pd.DataFrame({"expected": expected.sum(), "seen": seen})
+        table = table.rename_axis("gene").reset_index()
+        tables.append(table.assign(assay=assay))
 
-# %% [markdown]
-# Even a gene that both assays see can be seen several-fold less in one, so an absence is no proof. What can be said is a
-# bound: where none was seen and *n* were to be expected, the assay sees the gene at most at 3 / *n* of the rate of the
-# other, with 95 % confidence. Hold it against the lowest rates of genes that are seen.
-# <!-- facts: 3; 95 -->
-
-# %%
-none = pd.DataFrame(columns=["gene", "expected", "seen", "assay"])
-testable = pd.concat(tables or [none], ignore_index=True)
+testable = pd.concat(tables[-2:], ignore_index=True)
 testable = testable[testable["expected"] >= min_expected]
 seen_at_all = testable[testable["seen"] > 0]
 lowest = (seen_at_all["seen"] / seen_at_all["expected"]).quantile(0.01)
-absent = testable[testable["seen"] == 0].copy()
-absent["at_most"] = 3 / absent["expected"]
-absent = absent.sort_values("at_most")
+absent = testable[testable["seen"] == 0]
+absent = absent.assign(at_most=3 / absent["expected"]).sort_values("at_most")
 
 # %% tags=["remove-input", "finding"]
 note.say(
     "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays, {structural_zeros.number} find nothing "
     "at all. Clearest is {first_structural_zero}: at most {first_zero_bound:.2%} of the other assay's rate. For the last "
-    "of the list the bound is {last_zero_bound:.1%}, while one in a hundred of the genes that *are* seen stands at "
-    "{assay_ratio_lowest:.1%} or less: near the end of the list a gene may be rare rather than impossible."
+    "of the list the bound is {last_zero_bound:.1%}; but one in a hundred of the genes that *are* seen stands at "
+    "{assay_ratio_lowest:.1%} or less. Near the end of the list a gene may be rare rather than impossible."
     if len(absent)
     else "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays none finds nothing at all.",
     zeros_looked_at=(len(testable), "genes"), structural_zeros=(len(absent), "genes"),
@@ -394,9 +363,7 @@ note.say(
     assay_ratio_lowest=float(lowest) if len(testable) else None,
 )
 note.table(
-    absent,
-    "Genes never seen in one assay, with the largest rate that the zero still allows.",
-    name="structural_zeros",
+    absent, "Genes never seen in one assay, with the largest rate that the zero still allows.", name="structural_zeros",
     columns={"gene": "gene", "never seen in": "assay", "expected barcodes": "expected", "at most, of the other's rate": "at_most"},
     percent=["at_most"], rows=6,
 )
@@ -405,14 +372,11 @@ note.table(
 # ### Exercise: From released value to count (10 minutes)
 #
 # `adata.X[0]` holds the released values of one cell: logarithms (plus one) of counts per ten thousand. Write
-# `to_counts(released)` that turns the nonzero values of one cell back into whole counts, assuming that the smallest of
-# them is one molecule. Hold the result against `adata.layers["counts"][0].data`.
+# `to_counts(released)`: it turns the nonzero values of one cell back into whole counts, if the smallest of them is one
+# molecule. Hold the result against `adata.layers["counts"][0].data`.
 #
-# <details><summary>Hint</summary>
-#
-# Undo the logarithm with `np.expm1`, divide by the smallest, round.
-#
-# </details>
+# <details><summary>Hint</summary>Undo the logarithm with <code>np.expm1</code>, divide by the smallest,
+# round.</details>
 
 # %% tags=["solution", "hide-cell"]
 def to_counts(released):
@@ -426,32 +390,23 @@ check("02.counts", to_counts)
 # %% [markdown]
 # ## Who is compared with whom
 #
-# The last check is not about cells. Count the donors in each corner of the design: assay, age, sex. An empty corner
-# is an effect that no method, however clever, can estimate from these donors.
+# Count the donors in each corner of the design: assay, age, sex. An empty corner is an effect that no method, however
+# clever, can estimate from these donors.
 
-# %%
+# %% mystnb={"figure": {"caption": "Donors by assay, age bin and sex.", "name": "fig-02-design"}, "image": {"alt": "A shaded table of the number of donors: rows women and men, columns young and old in cells and in nuclei."}}
 donor = ["batch", "DonorID", "Age_bin", "Sex"]
 people = muscle.obs.group_by(donor).agg(
     pl.len(), chemistry=pl.col("10X_version").unique().sort().str.join(" + ")
 )
 people = people.drop_nulls(donor).sort(donor).to_pandas()
-corners = people.pivot_table(
-    index="Sex", columns=["batch", "Age_bin"], values="DonorID",
-    aggfunc="count", fill_value=0,
-)
-
-# %% mystnb={"figure": {"caption": "Donors by assay, age bin and sex.", "name": "fig-02-design"}, "image": {"alt": "Shaded squares with the number of donors: rows women and men, columns young and old in cells and in nuclei."}}
+corners = pd.crosstab(people["Sex"], [people["batch"], people["Age_bin"]])
 if len(corners):
-    figure, ax = plt.subplots(figsize=(5.6, 2.4))
-    sns.heatmap(
-        corners, annot=True, fmt="g", cmap="Greys", cbar=False, square=True,
-        ax=ax,
-    )
+    plt.figure(figsize=(5.6, 2.4))
+    ax = sns.heatmap(corners, annot=True, cmap="Greys", cbar=False)
     ax.set(xlabel="assay and age bin")
 
 # %% [markdown]
-# The same as algebra: a model can be estimated if its design matrix has as many independent columns as columns, and
-# fewer than donors.
+# The same as algebra: a model can be estimated if the columns of its design matrix are independent, and fewer than donors.
 
 # %%
 models = {
@@ -464,9 +419,8 @@ rows = []
 for assay, part in people.groupby("batch"):
     for effect, formula in models.items():
         design = dmatrix(formula, part)
-        rank = np.linalg.matrix_rank(design)
-        estimable = bool(rank == design.shape[1] < len(part))
-        rows.append((assay, effect, estimable))
+        rank = int(np.linalg.matrix_rank(design))
+        rows.append((assay, effect, rank == design.shape[1] < len(part)))
 terms = pl.DataFrame(rows, ["assay", "effect", "estimable"], orient="row")
 
 # %% tags=["remove-input", "finding"]
@@ -476,15 +430,9 @@ note.say(
     "Of {terms_looked_at:effect|effects} looked at, these donors cannot estimate {terms_not_estimable.number}: {why_not}."
     if terms.height
     else "Without ages and sexes of donors no effect of either can be estimated.",
-    terms_looked_at=(terms.height, "effects"), terms_not_estimable=(barred.height, "effects"),
-    why_not=why or "none",
+    terms_looked_at=(terms.height, "effects"), terms_not_estimable=(barred.height, "effects"), why_not=why or "none",
 )
 note.save("design_terms", terms)
-
-# %% [markdown]
-# Chemistry deserves a second look. In the study's single cells it is nested in donors, and fragments of fibers are
-# caught by the newer chemistry more often: a share of fragments compares kits before it compares ages. And an age bin
-# that is one donor cannot be told from that donor's hospital stay, diet or genes.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: The empty corner (10 minutes)
@@ -492,12 +440,8 @@ note.save("design_terms", terms)
 # Start from `muscle.donors`, keep those with single cells (`cells` above zero) and count them by `Age_bin` and `Sex`.
 # Which corner is empty in the study's donors? Answer with a tuple such as `("old", "M")`.
 #
-# <details><summary>Hint</summary>
-#
-# `filter`, then `group_by("Age_bin", "Sex").len()`: three of four possible corners come back. Data of your own may have
-# no empty corner; the study's donors are in `helpers.facts.study.donors()`.
-#
-# </details>
+# <details><summary>Hint</summary><code>filter</code>, then <code>group_by("Age_bin", "Sex").len()</code>: three of four
+# possible corners come back. The study's donors are in <code>helpers.facts.study.donors()</code>.</details>
 
 # %% tags=["solution", "hide-cell"]
 from helpers.facts import study
@@ -512,27 +456,29 @@ check("02.corner", corner)
 # %% [markdown]
 # ## Scored against the plant
 #
-# The simulated atlas knows its truth: the genes it made invisible to one assay, and the barcodes it made of two cells.
-# Only this section looks at it. On real data nothing is planted, and it has nothing to say.
+# The simulated atlas knows the genes it made invisible to one assay, and the barcodes it made of two cells. Only this
+# section looks at them.
 
 # %% tags=["remove-input", "finding"]
-if muscle.simulated:
-    pair = ["gene", "assay"]
-    planted = muscle.truth("structural_zeros").select(pair)
-    found, looked = (pl.from_pandas(absent[pair]), pl.from_pandas(testable[pair]))
-    truth = muscle.truth("cells").select("barcode", "doublet")
-    mine = truth.to_pandas().set_index("barcode").loc[library.obs_names, "doublet"]
+planted, pair = muscle.truth("structural_zeros"), ["gene", "assay"]
+if planted is not None:
+    found, looked = pl.from_pandas(absent[pair]), pl.from_pandas(testable[pair])
+    truth = muscle.truth("cells").select("barcode", "doublet").to_pandas()
+    mine = truth.set_index("barcode").loc[library.obs_names, "doublet"]
     note.say(
-        "{zeros_planted:gene was|genes were} made invisible to one assay; of the {zeros_testable.number} that the other "
-        "sees often enough, {zeros_found.number} stand in the list above. The list also holds {zeros_unplanted:gene|genes} "
-        "that nobody planted: rare in one assay, as its bound allows. In the library above, "
-        "{doublets_planted:barcode is a doublet|barcodes are doublets}, and a randomly chosen one of them has a higher "
-        "score than a single cell with probability {doublet_auc} (the area under the ROC curve).",
-        zeros_planted=(planted.height, "genes"),
+        "{zeros_planted:gene was|genes were} made invisible to one assay. Seen often enough by the other: "
+        "{zeros_testable.number}, of which {zeros_found.number} in the list above. Listed without being planted, rare in one "
+        "assay as the bound allows: {zeros_unplanted.number}. In the library above, "
+        "{doublets_planted:barcode is a doublet|barcodes are doublets}"
+        + (
+            "; a doublet has a higher score than a single cell with probability {doublet_auc} (the area under the ROC curve)."
+            if mine.any()
+            else "."
+        ),
+        zeros_planted=(planted.height, "genes"), doublets_planted=(int(mine.sum()), "barcodes"),
         zeros_testable=(planted.join(looked, on=pair, how="semi").height, "genes"),
         zeros_found=(planted.join(found, on=pair, how="semi").height, "genes"),
         zeros_unplanted=(found.join(planted, on=pair, how="anti").height, "genes"),
-        doublets_planted=(int(mine.sum()), "barcodes"),
         doublet_auc=float(roc_auc_score(mine, doublet)) if mine.nunique() > 1 else None,
     )
 else:
@@ -541,43 +487,32 @@ else:
 # %% [markdown]
 # ## What the study reported
 #
-# In outputs computed on the published object ALDOA is absent from every nucleus and abundant in fiber fragments, and the
-# authors' donor table shows that all young donors with single cells are men. Compare with the tables above. The
-# published medians stand beside the found ones in [the first chapter](01_loading).
+# In the published object ALDOA is absent from every nucleus and abundant in fiber fragments, and all young donors with
+# single cells are men. Published medians stand beside the found ones in [the first chapter](01_loading).
 #
 # ## Limits
 #
-# - The released object was filtered upstream, and what was removed cannot be seen.
-# - The released doublet scores were computed by others, library by library.
-# - Ambient RNA was estimated by the authors but not published with the release.
+# - In the study's single cells chemistry is nested in donors, and the newer one catches more fragments of fibers: a share
+#   of fragments compares kits before it compares ages.
+# - The released object was filtered upstream: what was removed, and the ambient RNA, cannot be seen.
 # - A check of sex finds swaps between the sexes only.
 #
 # ## On your own file
 #
-# The main checks of this page on any `.h5ad` with whole counts in `X` and, in `obs`, a column of types and one of
-# libraries. It runs as it stands, on a small file written from this page's atlas.
+# The rule within types on any `.h5ad` with whole counts in `X` and a column of types in `obs`. It runs as it stands, on a
+# small file written from this page's atlas.
 
 # %%
 path, kind = f"{note.folder}/own.h5ad", "annotation_level0"
-types = library.obs[[kind]]
-sc.AnnData(library.X, obs=types, var=library.var[[]]).write_h5ad(path)
+sc.AnnData(library.X, library.obs[[kind]], library.var[[]]).write_h5ad(path)
 
 own = sc.read_h5ad(path)
-own.var["mt"] = own.var_names.str.upper().str.startswith("MT-")
-sc.pp.calculate_qc_metrics(own, qc_vars=["mt"], percent_top=None, inplace=True)
-genes = own.obs["log1p_n_genes_by_counts"]
-of_kind = own.obs[kind]
-below = genes.groupby(of_kind, observed=True).transform("median") - genes
-mad = below.abs().groupby(of_kind, observed=True).transform("median")
-too_few = (below > n_mads * mad).groupby(of_kind, observed=True)
-counted_out = too_few.agg(barcodes="size", too_few_genes="sum")
-
-# %% tags=["remove-input"]
-note.table(
-    counted_out.reset_index(names="type").sort_values("barcodes", ascending=False),
-    f"Barcodes with too few genes for their type, in the library {largest} read back from a file.",
-    rows=4,
-)
+sc.pp.calculate_qc_metrics(own, percent_top=None, inplace=True)
+genes, types = own.obs["log1p_n_genes_by_counts"], own.obs[kind]
+below = genes.groupby(types, observed=True).transform("median") - genes
+mad = below.abs().groupby(types, observed=True).transform("median")
+too_few = (below > n_mads * mad).groupby(types, observed=True)
+too_few.agg(barcodes="size", too_few_genes="sum").nlargest(4, "barcodes")
 
 # %% [markdown]
 # ## In short
@@ -585,14 +520,12 @@ note.table(
 # %% tags=["remove-input", "finding"]
 note.say(
     "One threshold for all would remove {worst_type_share:.0%} of {worst_type}; the rule within types removes "
-    "{removed_within:.1%} of all barcodes and no type wholesale. Of {sex_checked:library|libraries} checked by genes, "
-    "{sex_disagree:contradicts its label|contradict their label}. Effects that these donors cannot estimate: {why_not}."
+    "{removed_within:.1%} of all barcodes and no type wholesale. Libraries whose genes contradict their label: "
+    "{sex_disagree.number} of {sex_checked.number}. Effects that these donors cannot estimate: {why_not}."
 )
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
-#
-# Choose by opening an answer.
 #
 # **A fixed threshold removes nine in ten cells of one type. What was found?**
 #

@@ -12,7 +12,7 @@
 # **Question.** Does the share of type I fibers rise with age, and do fibers change what they make?
 #
 # **You will** compute the fiber ratio that the dataset card suggests and watch it move with the way it is averaged; fit
-# it donor by donor in four ways; leave out each donor in turn; score nuclei from fast to slow by their genes; and add
+# it donor by donor in three ways; leave out each donor in turn; score nuclei from fast to slow by their genes; and add
 # up myosin molecules.
 #
 # **Before you start.** [Loading the atlas](01_loading) and [quality control](02_quality).
@@ -21,12 +21,12 @@
 # **Memory** under 2 GiB on the default atlas, under 6 GiB at full size.
 #
 # **What can go wrong.** Nuclei of one donor are not replicates. A share of nuclei is not a share of fibers: a longer
-# fiber has more nuclei. Labels that end in `(fg)` are fragments of fibers, not nuclei, and how many are caught depends
-# on the chemistry.
+# fiber has more nuclei. Labels that end in `(fg)` are fragments of fibers, not nuclei.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import polars as pl
 import scanpy as sc
 import seaborn as sns
@@ -55,7 +55,7 @@ out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 note = findings.begin("04_fibers", globals())
 
 # %% [markdown]
-# [`open_atlas`](../book/api) opens any source; `muscle.obs` has one row a barcode, `muscle.donors` one row a donor.
+# [`open_atlas`](../book/api) opens any source; `muscle.obs` has a row a barcode, `muscle.donors` a row a donor.
 
 # %%
 muscle = sources.open_atlas(atlas)
@@ -65,11 +65,9 @@ if age_as == "midpoint":
 is_nucleus = pl.col("batch").fill_null("nuclei") == "nuclei"
 nuclei = muscle.obs.filter(is_nucleus)
 
-# %% tags=["remove-cell"]
+# %% tags=["remove-input", "finding"]
 for name, label in (("slow", slow), ("fast", fast)):
     parameters.require_known(name, label, nuclei["annotation_level0"].drop_nulls().unique())
-
-# %% tags=["remove-input", "finding"]
 note.say(
     "This page shows **{data_kind}** data: {nuclei:nucleus|nuclei} of {donors:donor|donors} of known age.",
     data_kind="simulated" if muscle.simulated else "real", nuclei=nuclei.height,
@@ -79,40 +77,35 @@ note.say(
 # %% [markdown]
 # ## The ratio that the card suggests
 #
-# The card of the dataset divides type I nuclei by type I and type II nuclei, pools all nuclei of an age group, and
-# averages three young and two old groups. Each group then counts once, whether it holds one donor or three, and within
-# a group the donor with most nuclei decides.
+# The card divides type I nuclei by type I and type II nuclei, pools all nuclei of an age group, and averages three young
+# and two old groups. Each group then counts once, whether it holds one donor or three, and within a group the donor with
+# most nuclei decides.
+#
+# Then the same donor by donor: [`count_by_donor`](../book/api) counts labels, zeros kept. Odds are compared as
+# logarithms; a `step` is a decade of age, or old against young if so chosen.
 
 # %%
-is_slow = (pl.col("annotation_level0") == slow).mean()
-myonuclei = nuclei.filter(pl.col("annotation_level0").is_in([slow, fast]))
-by_group = myonuclei.group_by("Age_group").agg(share=is_slow)
+label = pl.col("annotation_level0")
+myonuclei = nuclei.filter(label.is_in([slow, fast]))
+by_group = myonuclei.group_by("Age_group").agg(share=(label == slow).mean())
 in_card = {"young": ["15-20", "25-30", "35-40"], "old": ["60-65", "70-75"]}
 card = {
     age: by_group.filter(pl.col("Age_group").is_in(groups))["share"].mean()
     for age, groups in in_card.items()
 }
 
-# %% [markdown]
-# Now the same nuclei donor by donor. [`count_by_donor`](../book/api) counts labels by donor, zeros kept. Odds are
-# compared on the scale of logarithms; a `step` is a decade of age, or old against young if so chosen.
-
-# %%
 counts = composition.count_by_donor(myonuclei, donors)
-one = counts.filter(pl.col("type") == slow).with_columns(
-    share=pl.col("n") / pl.col("total"),
-    log2_odds=(
-        (pl.col("n") + 0.5) / (pl.col("total") - pl.col("n") + 0.5)
-    ).log(2),
-    step=(
-        pl.col("Age_bin") == "old" if age_as == "bin" else pl.col("age") / 10
-    ).cast(pl.Float64),
+n, total = pl.col("n"), pl.col("total")
+step = pl.col("Age_bin") == "old" if age_as == "bin" else pl.col("age") / 10
+one = counts.filter(type=slow).with_columns(
+    share=n / total, log2_odds=((n + 0.5) / (total - n + 0.5)).log(2),
+    step=step.cast(pl.Float64),
 )
+share, group = pl.col("share"), pl.col("Age_bin")
 ways = one.drop_nulls("Age_bin").group_by("Age_bin").agg(
-    pooled=pl.col("n").sum() / pl.col("total").sum(),
-    mean=pl.col("share").mean(), median=pl.col("share").median(),
+    pooled=n.sum() / total.sum(), mean=share.mean(), median=share.median()
 )
-ways = ways.with_columns(card=pl.col("Age_bin").replace_strict(card))
+ways = ways.with_columns(card=group.replace_strict(card))
 ways = ways.sort("Age_bin", descending=True)  # the young first
 
 # %% mystnb={"figure": {"caption": "Share of type I among type I and II nuclei in every donor; the larger the mark, the more nuclei.", "name": "fig-04-ratio"}, "image": {"alt": "Scatter plot, one mark a donor: share of type I nuclei against age, shape by sex, size by the number of nuclei."}}
@@ -126,39 +119,30 @@ sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5));
 
 # %% tags=["remove-input", "finding"]
 note.table(
-    ways,
-    f"The share of {slow} among {slow} and {fast} nuclei, averaged in four ways from the same nuclei.",
-    name="ratio_ways",
+    ways, f"The share of {slow} among {slow} and {fast} nuclei, averaged in four ways from the same nuclei.",
+    name="ratio_ways", percent=["card", "pooled", "mean", "median"],
     columns={
         "donors": "Age_bin", "age groups, as the card does": "card", "all nuclei pooled": "pooled",
         "mean over donors": "mean", "median over donors": "median",
     },
-    percent=["card", "pooled", "mean", "median"],
 )
-steps = ways.select(pl.exclude("Age_bin").diff().last()).row(0)
-steps = [step for step in steps if step is not None]
-up, all_ways = sum(step > 0 for step in steps), len(steps)
+steps = [step for step in ways.select(pl.exclude("Age_bin").diff().last()).row(0) if step is not None]
+up = sum(step > 0 for step in steps)
 note.say(
-    "The card's averages are {card_young:.3f} for the young and {card_old:.3f} for the old. "
-    + (
-        "All {ratio_ways} ways of averaging rise with age."
-        if up == all_ways > 0
-        else "Of {ratio_ways} ways of averaging the same nuclei, {ratio_ways_up:rises|rise} with age: the sign hangs on the average."
-    ),
-    card_young=card["young"], card_old=card["old"], ratio_ways=all_ways, ratio_ways_up=up,
+    "The card's averages are {card_young:.3f} for the young and {card_old:.3f} for the old. Ways of averaging that rise "
+    "with age: {ratio_ways_up.number} of {ratio_ways}."
+    + (" The sign hangs on the average." if 0 < up < len(steps) else ""),
+    card_young=card["young"], card_old=card["old"], ratio_ways=len(steps), ratio_ways_up=up,
 )
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: Two averages of one table (10 minutes)
 #
 # Write `averages(slow, fast)`: two lists with the nuclei of each donor in, a pair out: the share of slow nuclei when all
-# nuclei are pooled, and the mean of the donors' shares.
+# are pooled, and the mean of the donors' shares.
 #
-# <details><summary>Hint</summary>
-#
-# Pooled: sums first, then divide. Mean over donors: divide first, then average.
-#
-# </details>
+# <details><summary>Hint</summary>Pooled: sums first, then divide. Mean over donors: divide first, then
+# average.</details>
 
 # %% tags=["solution", "hide-cell"]
 def averages(slow, fast):
@@ -173,44 +157,35 @@ check("04.ways", averages)
 # %% [markdown]
 # ## Donors as replicates
 #
-# Four fits of the same points. [`permute.deal`](../book/api) deals the ages anew over donors alike in sex and chemistry,
+# Three fits of the same points. [`permute.deal`](../book/api) deals the ages anew over donors alike in sex and chemistry,
 # as far as that leaves enough ways: how often does chance alone give as steep a line? Least squares gives each donor
-# one vote; weighted by nuclei, a donor with ten times as many counts ten times; the binomial model counts nuclei too,
-# and widens its errors by as much as donors differ.
+# one vote. The binomial model counts nuclei, and widens its errors by as much as donors differ.
 
 # %%
-adjusted = composition.estimable(
-    one, exposure="Age_bin" if age_as == "bin" else "age"
-)
-formula = " + ".join(["log2_odds ~ step", *adjusted])
-table = one.to_pandas()
-fits = {
-    "least squares": smf.ols(formula, table).fit(),
-    "weighted by nuclei": smf.wls(
-        formula, table, weights=table["total"]
-    ).fit(),
-    "binomial": smf.glm(
-        formula.replace("log2_odds", "share"), table,
-        family=sm.families.Binomial(), var_weights=table["total"],
-    ).fit(scale="X2", use_t=True),
-}
-
-# %%
+exposure = "Age_bin" if age_as == "bin" else "age"
+adjusted = composition.estimable(one, exposure=exposure)
 dealt = permute.deal(
     one["step"], strata=one.select(adjusted), draws=n_permutations, seed=seed
 )
-found = permute.fit_slopes(dealt, one["log2_odds"].to_numpy()[:, None])
+found = permute.fit_slopes(dealt, one[["log2_odds"]].to_numpy())
 rows = [("ages dealt over donors", *(float(value[0]) for value in found))]
-for name, fit in fits.items():
-    unit = 1 / np.log(2) if name == "binomial" else 1  # natural odds to log2
+
+terms, table = " + ".join(["step", *adjusted]), one.to_pandas()
+line = smf.ols(f"log2_odds ~ {terms}", table).fit()
+binomial = smf.glm(
+    f"share ~ {terms}", table, family=sm.families.Binomial(),
+    var_weights=table["total"],
+).fit(scale="X2", use_t=True)
+for name, fit, unit in (
+    ("least squares", line, 1),
+    ("binomial", binomial, 1 / np.log(2)),  # natural logarithm to log2
+):
     bounds = fit.conf_int().loc["step"] * unit
-    change = fit.params["step"] * unit
-    rows.append((name, change, *bounds, fit.pvalues["step"]))
-answers = pl.DataFrame(
-    rows, schema=["fit", "change", "low", "high", "p"], orient="row"
-)
+    change, p = fit.params["step"] * unit, fit.pvalues["step"]
+    rows.append((name, change, *bounds, p))
 
 # %% tags=["remove-input", "finding"]
+answers = pl.DataFrame(rows, schema=["fit", "change", "low", "high", "p"], orient="row")
 _, slope, low, high, p = rows[0]
 bounded = bool(np.isfinite([low, high]).all())
 note.table(
@@ -225,8 +200,8 @@ note.say(
 
 # %% [markdown]
 # **Where the sign turns, and why.** An average of groups moves with the one donor that fills a group, an average of
-# nuclei with the donor that gave most. The loop leaves out one donor at a time. If the smallest and the largest slope
-# lie on both sides of zero, the direction hangs on one donor.
+# nuclei with the donor that gave most. Leave out one donor at a time: if the smallest and the largest slope lie on both
+# sides of zero, the direction hangs on one donor.
 
 # %%
 without = {}
@@ -237,35 +212,27 @@ for donor in one["DonorID"]:
     without[donor] = smf.ols(terms, rest.to_pandas()).fit().params["step"]
 
 # %% tags=["remove-input", "finding"]
-whole, unit = fits["least squares"].params["step"], "log2 odds per step of age"
+whole, unit = line.params["step"], "log2 odds per step of age"
+least, most = min(without.values()), max(without.values())
 note.say(
     "Without one donor the least-squares slope ({ratio_line.number} with all) lies between {ratio_lowest.number} and "
     "{ratio_highest.number}; donor {ratio_donor} moves it most. "
-    + (
-        "The direction hangs on one donor."
-        if min(without.values()) < 0 < max(without.values())
-        else "No single donor turns its direction."
-    ),
-    ratio_line=(whole, unit), ratio_lowest=(min(without.values()), unit),
-    ratio_highest=(max(without.values()), unit),
+    + ("The direction hangs on one donor." if least < 0 < most else "No single donor turns its direction."),
+    ratio_line=(whole, unit), ratio_lowest=(least, unit), ratio_highest=(most, unit),
     ratio_donor=max(without, key=lambda donor: abs(without[donor] - whole)),
 )
 
 # %% [markdown]
 # ## Fiber type from expression
 #
-# A nucleus has a label, and it has an amount. `sc.tl.score_genes` takes the mean of a set of genes less that of random
-# genes of like expression; slow minus fast is a scale from fast to slow. If fibers switch, fast genes should rise within
-# slow nuclei, or slow genes within fast ones.
+# `sc.tl.score_genes` takes the mean of a set of genes less that of random genes of like expression; slow minus fast is a
+# scale. If fibers switch, fast genes should rise within slow nuclei, or slow genes within fast ones.
 
 # %%
 hybrid = "Hyb"
-adata = muscle.to_anndata(
-    cells=is_nucleus
-    & pl.col("annotation_level0").is_in([slow, fast, hybrid]),
-    budget=budget,
-)
-seen = adata.var_names[np.asarray(adata.X.max(axis=0).todense()).ravel() > 0]
+of_fibers = is_nucleus & label.is_in([slow, fast, hybrid])
+adata = muscle.to_anndata(cells=of_fibers, budget=budget)
+seen = adata.var_names[adata.X.getnnz(axis=0) > 0]
 gene_sets = study.fiber_genes()
 for name, genes in gene_sets.items():
     present = seen.intersection(genes)
@@ -273,96 +240,75 @@ for name, genes in gene_sets.items():
 adata.obs["fiber_score"] = adata.obs["slow"] - adata.obs["fast"]
 
 # %% mystnb={"figure": {"caption": "From fast (left) to slow (right): fiber score of nuclei by label and donor, youngest on top. Box: quartiles; whiskers: fifth to ninety-fifth percentile.", "name": "fig-04-scores"}, "image": {"alt": "Boxes of the fiber score, one row a donor ordered by age and one box a label: type I nuclei lie to the right, type II nuclei to the left, hybrids between them."}}
-labels = adata.obs["annotation_level0"]
-figure, axis = plt.subplots(figsize=(5.6, 1 + 0.42 * one.height))
-sns.boxplot(
+labels = set(adata.obs["annotation_level0"])
+plt.figure(figsize=(5.6, 1 + 0.42 * one.height))
+axis = sns.boxplot(
     adata.obs, x="fiber_score", y="DonorID", hue="annotation_level0",
-    order=one.sort("age")["DonorID"].to_list(), palette="Greys_r", ax=axis,
-    hue_order=[kind for kind in (slow, hybrid, fast) if kind in set(labels)],
+    hue_order=[kind for kind in (slow, hybrid, fast) if kind in labels],
+    order=one.sort("age")["DonorID"].to_list(), palette="Greys_r",
     showfliers=False, whis=(5, 95),
 )
 axis.set(xlabel="fiber score (slow minus fast genes)", ylabel="")
-sns.move_legend(
-    axis, "lower center", bbox_to_anchor=(0.5, 1), ncols=3, title=""
-);
+axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3);
 
 # %% tags=["remove-input", "finding"]
 unseen = [gene for genes in gene_sets.values() for gene in genes if gene not in seen]
-note.say(
-    "Genes of the sets that are in no nucleus here: {genes_unseen}."
-    if unseen
-    else "Every gene of the two sets is seen in these nuclei.",
-    genes_unseen=", ".join(unseen) or "none",
-)
+note.say("Genes of the sets that are in no nucleus here: {genes_unseen}.", genes_unseen=", ".join(unseen) or "none")
 note.save("fiber_gene_sets", study.read("fiber_gene_sets.csv"))
 
 # %% [markdown]
-# Every measure becomes **one value a donor** before it meets age: mean scores within labels, the share of each myosin
-# among myosin molecules (`sc.get.aggregate` sums them), and shares of hybrid nuclei and of nuclei at the junctions with
-# nerve and tendon.
+# Every measure becomes **one value a donor** before it meets age: log odds of the two labels, mean scores within labels,
+# the share of each myosin among myosin molecules, and shares of hybrid nuclei and of nuclei at the junctions with nerve
+# and tendon.
 
 # %%
-scores = pl.from_pandas(
-    adata.obs[["DonorID", "annotation_level0", "slow", "fast", "fiber_score"]]
-).cast({"DonorID": pl.String, "annotation_level0": pl.String})
-means = scores.group_by("DonorID", "annotation_level0").agg(
-    pl.col("slow", "fast", "fiber_score").mean(), n=pl.len()
-)
-means = means.filter(pl.col("n") >= min_cells)
-values = {}
+by = ["annotation_level0", "DonorID"]
+scores = sc.get.obs_df(adata, [*by, "slow", "fast", "fiber_score"])
+scores = scores.astype(dict.fromkeys(by, str)).groupby(by)
+means, sizes = scores.mean().unstack(0), scores.size().unstack(0)
+values = table.set_index("DonorID")[["log2_odds"]]
+values.columns = ["type I among type I and II"]
 for name, column, label in (
     (f"fiber score of {slow} nuclei", "fiber_score", slow),
     (f"fiber score of {fast} nuclei", "fiber_score", fast),
     (f"fast genes in {slow} nuclei", "fast", slow),
     (f"slow genes in {fast} nuclei", "slow", fast),
 ):
-    own = means.filter(pl.col("annotation_level0") == label)
-    values[name] = dict(own.select("DonorID", column).iter_rows())
+    values[name] = means[column, label].where(sizes[label] >= min_cells)
 
 # %%
-myosins = [g for g in ("MYH7", "MYH2", "MYH1") if g in adata.var_names]
-summed = sc.get.aggregate(
-    adata[:, myosins], by="DonorID", func="sum", layer="counts"
-)
+myosins = adata[:, adata.var_names.intersection(["MYH7", "MYH2", "MYH1"])]
+summed = sc.get.aggregate(myosins, by="DonorID", func="sum", layer="counts")
 molecules = summed.to_df(layer="sum")
-rest = molecules.sum(axis=1).to_numpy()[:, None] - molecules
+rest = molecules.rsub(molecules.sum(axis=1), axis=0)  # all less this one
 odds = np.log2((molecules + 0.5) / (rest + 0.5))
-for gene in myosins:
-    values[f"{gene} among myosins"] = odds[gene].to_dict()
-
-for level, labels in (
+values = values.join(odds.add_suffix(" among myosins"))
+for level, kinds in (
     ("annotation_level0", [hybrid]),
     ("annotation_level1", ["NMJ", "NMJ_accessory", "MTJ"]),
 ):
     shares = composition.count_by_donor(nuclei, donors, level=level)
-    logs = ((pl.col("n") + 0.5) / (pl.col("total") + 1)).log(2)
-    for label in labels:
-        own = shares.filter(pl.col("type") == label).select("DonorID", logs)
-        if own.height:
-            values[f"{label} among nuclei"] = dict(own.iter_rows())
+    shares = shares.with_columns(log2=((n + 0.5) / (total + 1)).log(2))
+    wide = shares.pivot("type", index="DonorID", values="log2").to_pandas()
+    wide = wide.set_index("DonorID").filter(kinds)
+    values = values.join(wide.add_suffix(" among nuclei"))
 
 # %%
-def trace(name, of_donor):
-    own = one.with_columns(
-        value=pl.col("DonorID").replace_strict(of_donor, default=None)
-    ).drop_nulls("value")
+found = []
+for measure in values:
+    value = pl.Series("value", values[measure].to_numpy(), nan_to_null=True)
+    own = one.with_columns(value).drop_nulls("value")
     if own.height < 4 or own["step"].n_unique() < 2:
-        return None
-    kept = composition.estimable(own)
+        continue
     ways = permute.deal(
-        own["step"], strata=own.select(kept), draws=n_permutations, seed=seed
+        own["step"], strata=own.select(composition.estimable(own)),
+        draws=n_permutations, seed=seed,
     )
-    found = permute.fit_slopes(ways, own["value"].to_numpy()[:, None])
-    return (
-        name, *(float(x[0]) for x in found), own["value"].std(), own.height,
-    )
-
-
-odds_of = dict(one.select("DonorID", "log2_odds").iter_rows())
-measures = {"type I among type I and II": odds_of} | values
-traces = [trace(name, own) for name, own in measures.items()]
+    slopes = permute.fit_slopes(ways, own[["value"]].to_numpy())
+    slopes = [float(number[0]) for number in slopes]
+    found.append((measure, *slopes, own["value"].std(), own.height))
 traced = pl.DataFrame(
-    [row for row in traces if row is not None], orient="row",
+    found, orient="row",
     schema=["measure", "change", "low", "high", "p", "spread", "donors"],
 )
 
@@ -378,24 +324,18 @@ axis.set(xlabel="standard deviations per step of age", xlim=(-1.5, 1.5));
 
 # %% tags=["remove-input", "finding"]
 def finding(measure, unit):
-    for row in traced.filter(measure=measure).iter_rows(named=True):
-        ends = (row["low"], row["high"])
-        return row["change"], unit, ends if np.isfinite(ends).all() else None
+    for change, *ends in traced.filter(measure=measure).select("change", "low", "high").iter_rows():
+        return change, unit, tuple(ends) if np.isfinite(ends).all() else None
     return None, unit
 
 
 note.save("fiber_slopes", traced)
 clear = traced.filter((pl.col("low") > 0) | (pl.col("high") < 0))
+which = f" ({', '.join(clear['measure'])}), not adjusted for how many were looked at" if clear.height else ""
 note.say(
-    f"Fast genes in {slow} nuclei change by {{fast_in_slow}}, slow genes in {fast} nuclei by {{slow_in_fast}}; the share of hybrid "
-    "nuclei by {hybrid_change}. "
-    + (
-        "No interval leaves out zero among {measures}."
-        if clear.is_empty()
-        else "Of {measures}, {measures_clear:interval leaves|intervals leave} out zero ("
-        + ", ".join(clear["measure"])
-        + "), not adjusted for how many were looked at."
-    ),
+    f"Fast genes in {slow} nuclei change by {{fast_in_slow}}, slow genes in {fast} nuclei by {{slow_in_fast}}; the share of "
+    "hybrid nuclei by {hybrid_change}. Of {measures}, {measures_clear.number} have an interval clear of zero"
+    f"{which}.",
     fast_in_slow=finding(f"fast genes in {slow} nuclei", "score per step of age"),
     slow_in_fast=finding(f"slow genes in {fast} nuclei", "score per step of age"),
     hybrid_change=finding(f"{hybrid} among nuclei", "log2 per step of age"),
@@ -408,11 +348,8 @@ note.say(
 # With five young and seven old donors, what is the smallest p that an exact two-sided permutation test of young against
 # old can give, if no arrangement but the observed one is as extreme? Give the number.
 #
-# <details><summary>Hint</summary>
-#
-# How many ways are there to choose five of twelve? The observed one is one of them.
-#
-# </details>
+# <details><summary>Hint</summary>How many ways are there to choose five of twelve? The observed one is one of
+# them.</details>
 
 # %% tags=["solution", "hide-cell"]
 young = [1] * 5 + [0] * 7
@@ -422,21 +359,16 @@ check("04.smallest", permute.deal(young, draws=999).smallest_p)
 # %% [markdown]
 # ## Fragments
 #
-# Labels that end in `(fg)` are pieces of fiber without a nucleus, caught as if they were cells, and the only sign of
-# fibers in the other assay. In the study newer chemistry catches more of them, so that a share of fragments compares kits
-# before it compares ages. Beside nuclei they are no second witness.
+# Labels that end in `(fg)` are pieces of fiber without a nucleus, caught as if they were cells. In the study newer
+# chemistry catches more of them: a share of fragments compares kits before it compares ages, and is no second witness.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: Who is missing from the cells assay (10 minutes)
 #
 # From the table of donors in `helpers.facts.study`, find the identifiers of all donors *without* cells (no chemistry in
-# `cells_10X_version`), sorted. These are the donors for whom fragments in cells say nothing.
+# `cells_10X_version`), sorted. For them fragments say nothing.
 #
-# <details><summary>Hint</summary>
-#
-# `study.donors().filter(pl.col("cells_10X_version").is_null())`
-#
-# </details>
+# <details><summary>Hint</summary><code>study.donors().filter(pl.col("cells_10X_version").is_null())</code></details>
 
 # %% tags=["solution", "hide-cell"]
 listed = study.donors()
@@ -447,41 +379,29 @@ check("04.nuclei", nuclei_only.sort().to_list())
 # %% [markdown]
 # ## Scored against the plant
 #
-# A simulated atlas knows its truth: how the abundance of slow and fast nuclei was made to change, and which genes of the
-# two sets change inside them. On real data there is none, and these numbers read not available.
+# A simulated atlas knows how the abundance of slow and fast nuclei was made to change, and which genes of the two sets
+# change inside them.
 
 # %%
-composition_truth = muscle.truth("composition")
-genes_truth = muscle.truth("age_expression")
-planted_slope, planted_genes = None, []
-if composition_truth is not None:
-    own = composition_truth.filter(
-        pl.col("assay") == "nuclei", pl.col("level") == "annotation_level0"
-    ).select("label", "log2_change_per_decade")
-    change = dict(own.iter_rows())
+truth, planted_slope, planted_genes = muscle.truth("composition"), None, []
+if truth is not None:
+    own = truth.filter(assay="nuclei", level="annotation_level0")
+    change = dict(own.select("label", "log2_change_per_decade").iter_rows())
     planted_slope = change[slow] - change[fast]
-    moved = genes_truth.filter(
-        pl.col("assay") == "nuclei",
-        pl.col("annotation_level0").is_in([slow, fast]),
-        pl.col("gene").is_in(gene_sets["slow"] + gene_sets["fast"]),
-    )
+    moved = muscle.truth("age_expression").filter(
+        pl.col("annotation_level0").is_in([slow, fast]), assay="nuclei"
+    ).filter(pl.col("gene").is_in(gene_sets["slow"] + gene_sets["fast"]))
     planted_genes = moved["gene"].unique().sort().to_list()
 
 # %% tags=["remove-input", "finding"]
-if planted_slope is None:
-    said, where = "Nothing was planted in these data.", ""
-else:
-    inside = rows[0][2] <= planted_slope <= rows[0][3]
-    where = "inside" if inside else "outside"
-    said = "Planted is {planted_slope}"
-    said += f", {where} the interval found. " if bounded and age_as != "bin" else ". "
-    said += (
-        "Of the two gene sets, these were made to change within fiber nuclei: {planted_genes}."
-        if planted_genes
-        else "No gene of the two sets was made to change within fiber nuclei: there is no switch to find."
-    )
+where = ""
+if planted_slope is not None and bounded and age_as != "bin":
+    where = ", inside the interval found" if rows[0][2] <= planted_slope <= rows[0][3] else ", outside the interval found"
+switch = "{planted_genes}" if planted_genes else "none, so that there is no switch to find"
 note.say(
-    said,
+    "Nothing was planted in these data."
+    if planted_slope is None
+    else f"Planted is {{planted_slope}}{where}. Genes of the two sets made to change within fiber nuclei: {switch}.",
     planted_slope=(planted_slope, "log2 odds per decade"),
     planted_genes=None if planted_slope is None else ", ".join(planted_genes),
 )
@@ -496,28 +416,21 @@ note.say(
 medians = study.FIBER_MEDIANS
 note.say(
     "The median share of type I among all nuclei is {reported_young:.1%} in young and {reported_old:.1%} in old groups of "
-    "libraries. That it falls fits no simple switch to slow fibers; the exact test of these groups is in the chapter on how far counts of cells reach.",
+    "libraries. That fits no simple switch to slow fibers; the chapter on how far counts of cells reach tests these groups.",
     reported_young=medians["young"]["MF-I"], reported_old=medians["old"]["MF-I"],
 )
 
 # %% [markdown]
-# ### What imaging would have to answer
-#
-# - How many *fibers* of each type are there, and how thick are they? Nuclei do not count fibers.
-# - Do single fibers hold slow and fast myosin protein at once? A nucleus shows transcripts of one place in a fiber.
-# - Are fibers grouped by type, as after loss and regrowth of nerves? Dissociated nuclei have lost their neighbors.
+# **What imaging would have to answer.** How many *fibers* of each type are there, and how thick are they? Do single fibers
+# hold slow and fast myosin protein at once? Are fibers grouped by type, as after loss and regrowth of nerves?
 #
 # ## In short
 
 # %% tags=["remove-input", "finding"]
 note.say(
     "The share of type I nuclei has a slope of {ratio_slope}, p = {ratio_p}. Without one donor it lies between "
-    "{ratio_lowest.number} and {ratio_highest.number}. "
-    + (
-        "None of {measures} of fiber type has an interval clear of zero."
-        if clear.is_empty()
-        else "Of {measures} of fiber type, {measures_clear.number} have an interval clear of zero, before any adjustment."
-    )
+    "{ratio_lowest.number} and {ratio_highest.number}. Of {measures} of fiber type, {measures_clear.number} have an "
+    "interval clear of zero, before any adjustment."
 )
 
 # %% [markdown]
@@ -525,45 +438,31 @@ note.say(
 #
 # - The donors are deceased organ donors with different days in hospital; a dozen of them show large effects only.
 # - A score is built on transcripts in nuclei, where some genes of the sets are hardly seen.
-# - The simulated atlas has no fiber that switches: nuclei of a label share one program, and genes that change with age
-#   were drawn at random.
+# - The simulated atlas has no fiber that switches: genes that change with age were drawn at random.
 #
 # ## On your own file
 #
-# Any AnnData with donors, ages and two labels to compare will do. The one of this page stands in for yours; its table of
-# cells must have one age a donor.
+# Any AnnData with two labels to compare and one age a donor will do. The one of this page stands in for yours.
 
 # %%
-own = adata  # yours: sc.read_h5ad("my_muscle.h5ad")
+own = adata.obs  # yours: sc.read_h5ad("my_muscle.h5ad").obs
 donor, age, label = "DonorID", "age_numeric", "annotation_level0"
 
-cells = own.obs.assign(
-    slow=own.obs[label] == slow, fast=own.obs[label] == fast
-)
-mine = (
-    cells.groupby(donor, observed=True)
-    .agg(slow=("slow", "sum"), fast=("fast", "sum"), age=(age, "first"))
-    .dropna()
-)
-mine["log2_odds"] = np.log2((mine["slow"] + 0.5) / (mine["fast"] + 0.5))
+mine = pd.crosstab(own[donor], own[label])
+decades = own.groupby(donor, observed=True)[age].first().dropna() / 10
+mine = mine.loc[decades.index]
+log2_odds = np.log2((mine[[slow]] + 0.5) / (mine[[fast]] + 0.5).to_numpy())
 
-dealt = permute.deal(mine["age"] / 10, draws=999, seed=seed)
-slope, low, high, p = permute.fit_slopes(dealt, mine[["log2_odds"]].to_numpy())
+dealt = permute.deal(decades, draws=999, seed=seed)
+slope, low, high, p = permute.fit_slopes(dealt, log2_odds.to_numpy())
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
-#
-# Choose by opening an answer.
 #
 # **The share of type I nuclei rises when all nuclei of a group are pooled and falls when donors are averaged. Which holds?**
 #
 # <details><summary>The pooled one: it uses all nuclei</summary>Not yet: a donor with many nuclei then speaks for the group.</details>
 # <details><summary>Neither alone: the sign hangs on the average</summary>Right: say the donors' mean with its interval, and whose donor moves it.</details>
-#
-# **Fragments of fibers are more frequent with the newer chemistry. What does a share of fragments compare?**
-#
-# <details><summary>Ages</summary>Not yet: it compares kits before it compares ages.</details>
-# <details><summary>Kits first</summary>Right: chemistry has to be in the model, or fragments out of the share.</details>
 
 # %% tags=["remove-input"]
 note.provenance(muscle.describe())

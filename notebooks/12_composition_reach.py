@@ -52,7 +52,7 @@ out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 note = findings.begin("12_composition_reach", globals())
 
 # %% [markdown]
-# Counts by donor and the tests of every type are those of the chapter before, by its one call.
+# Counts by donor and the tests of every type are those of the chapter before.
 
 # %%
 muscle = sources.open_atlas(atlas)
@@ -61,12 +61,10 @@ if age_as == "midpoint":
     donors = donors.with_columns(age=pl.col("age_numeric"))
 exposure = "Age_bin" if age_as == "bin" else "age"
 counts = composition.count_by_donor(muscle.obs, donors, level=level)
-counts = counts.with_columns(share=pl.col("n") / pl.col("total"))
+ask = {"exposure": exposure, "reference": reference}
+options = ask | {"min_total": min_total, "draws": n_permutations, "seed": seed}
 every = pl.concat(
-    composition.compare(
-        counts, exposure=exposure, reference=reference, min_total=min_total,
-        method=method, draws=n_permutations, seed=seed,
-    )
+    composition.compare(counts, method=method, **options)
     for method in ("permutation", "least squares", "moderated", "chi-square")
 )
 
@@ -74,55 +72,44 @@ every = pl.concat(
 note.say(
     "This page shows **{data_kind}** data: {donors:donor|donors} of known age and {types:label|labels}.",
     data_kind="simulated" if muscle.simulated else "real",
-    donors=counts["DonorID"].n_unique(),
-    types=counts["type"].n_unique(),
+    donors=counts["DonorID"].n_unique(), types=counts["type"].n_unique(),
 )
 
 # %% [markdown]
 # ## What these donors could have shown
 #
-# An effect that was not found may be absent, or too small for a dozen donors. From the error of the line of least
-# squares, with the freedom that this test has, follows the smallest change that four of five such studies would have
-# found; twice as many donors have a smaller error and more freedom.
+# From the error of the line of least squares and its degrees of freedom follows the smallest change that four of five such
+# studies would find; twice as many donors have a smaller error and more freedom.
 
 # %%
-lines = every.filter(pl.col("method") == "least squares").drop_nulls("p")
-error, df = lines["error"].to_numpy(), lines["df"].to_numpy()
-more = df + lines["donors"].to_numpy()
-
-
 def reach(freedom):
     return stats.t.isf(0.025, freedom) + stats.t.ppf(0.8, freedom)
 
 
+lines = every.filter(method="least squares").drop_nulls("p")
+error, df = lines["error"], lines["df"].to_numpy()
 known = study.published_slopes()
-power = (
-    lines.select("batch", "type", "donors", "df", "per")
-    .with_columns(
-        detectable=error * reach(df),
-        with_twice=error / np.sqrt(2) * reach(more),
-    )
-    .join(known, on=["batch", "type"], how="left")
-)
+power = lines.select("batch", "type", "donors", "df", "per").with_columns(
+    detectable=error * reach(df),
+    with_twice=error / np.sqrt(2) * reach(df + lines["donors"].to_numpy()),
+).join(known, on=["batch", "type"], how="left")
 
 # %% tags=["remove-input", "finding"]
-with_slope = power.filter(pl.col("per") == "decade").drop_nulls("published_per_decade")
 size = pl.col("published_per_decade").abs()
+with_slope = power.filter(per="decade").drop_nulls("published_per_decade")
 note.table(
     with_slope.sort(size / pl.col("detectable"), descending=True),
-    "Smallest change found with a power of four in five (log2 per decade, two-sided at 0.05), beside the published slope: the types nearest to reach.",
-    name="power",
-    rows=8,
+    "Smallest change found with a power of four in five (log2 per decade, two-sided at 0.05): the types nearest to reach.",
+    name="power", rows=8,
     columns={
-        "type": "type", "assay": "batch", "these donors": "detectable",
-        "twice as many": "with_twice", "published": "published_per_decade",
+        "type": "type", "assay": "batch", "these donors": "detectable", "twice as many": "with_twice",
+        "published": "published_per_decade",
     },
 )
 note.say(
     "Of {power_types:type|types} with a published slope and a test per decade, the published slope is within reach for "
     "{power_reached.number} with these donors, and for {power_reached_twice.number} with twice as many.",
-    power_types=with_slope.height,
-    power_reached=with_slope.filter(size >= pl.col("detectable")).height,
+    power_types=with_slope.height, power_reached=with_slope.filter(size >= pl.col("detectable")).height,
     power_reached_twice=with_slope.filter(size >= pl.col("with_twice")).height,
 )
 
@@ -130,8 +117,7 @@ note.say(
 # ## Scored against the plant
 #
 # A simulated atlas knows its truth. Planted is a change of *abundance*; shares move by that minus the change of
-# everything together, so [`estimand`](../book/api) translates the truth into shares before intervals are held against
-# it. On real data there is no such truth, and the numbers of this section read not available.
+# everything together, so [`estimand`](../book/api) translates the truth into shares before intervals are held against it.
 
 # %%
 def score(table):
@@ -144,60 +130,50 @@ def score(table):
     )
 
 
-# %%
-coverage, still = pl.DataFrame(), pl.DataFrame()
 truth = muscle.truth("composition")
 if truth is not None:
     planted = truth.rename({"assay": "batch", "label": "type"})
     planted = planted.filter(level=level)
-    ask = {"exposure": exposure, "reference": reference}
-    donors_see = composition.estimand(counts, planted, **ask)
-    ask = {"exposure": "Age_bin", "adjust": (), "reference": reference}
-    barcodes_see = composition.estimand(counts, planted, **ask)
-    pooling = pl.col("method") == "chi-square"
-    scored = pl.concat(
-        [
-            every.filter(~pooling).join(donors_see, on=["batch", "type"]),
-            every.filter(pooling).join(barcodes_see, on=["batch", "type"]),
-        ]
-    ).drop_nulls("p")
+    halves = ask | {"exposure": "Age_bin", "adjust": ()}  # of all barcodes
+    pooling, of_type = pl.col("method") == "chi-square", ["batch", "type"]
+    on_donors = composition.estimand(counts, planted, **ask)
+    on_barcodes = composition.estimand(counts, planted, **halves)
+    scored = pl.concat([
+        every.filter(~pooling).join(on_donors, on=of_type),
+        every.filter(pooling).join(on_barcodes, on=of_type),
+    ]).drop_nulls("p")
     coverage = score(scored)
-    still = scored.filter(pl.col("planted").abs() < 0.01, method="permutation")
 
 # %% tags=["remove-input", "finding"]
-of_test = {row["method"]: row for row in coverage.iter_rows(named=True)}
-lead, pool = of_test.get("permutation", {}), of_test.get("chi-square", {})
-note.save("coverage", coverage)
-if lead:
+if truth is not None and scored.height:
+    note.save("coverage", coverage)
+    still = scored.filter(pl.col("planted").abs() < 0.01, method="permutation")
     note.say(
         "On {planted_types:type|types}, intervals of the leading test hold the truth for {coverage:.1%}; taking barcodes for "
         "witnesses, {coverage_cells:.1%}. Of {ageless_types:tested type|tested types} without any change of abundance "
-        "{ageless_called.number} are called; their shares move all the same, because the others do.",
-        planted_types=lead["types"],
-        coverage=lead["coverage"],
-        coverage_cells=pool["coverage"],
-        ageless_types=still.height,
-        ageless_called=still.filter(pl.col("q") < fdr).height,
+        "{ageless_called.number} are called; shares of such types move all the same, because the others do.",
+        planted_types=scored.filter(method="permutation").height,
+        coverage=coverage.filter(method="permutation")["coverage"][0],
+        coverage_cells=coverage.filter(method="chi-square")["coverage"][0],
+        ageless_types=still.height, ageless_called=still.filter(pl.col("q") < fdr).height,
     )
 else:
     note.say("Nothing was planted in these data, so that no interval can be held against a truth.")
 
 # %% [markdown]
-# One atlas is one draw of donors, and its types share those donors: an unlucky draw moves many types at once. Whether
-# intervals keep their promise shows over many draws. Here ages, sexes, chemistries and totals of the donors are kept,
-# and everything else is drawn again: shares as found, changes as large as the published ones, and **for each type the
-# spread between donors that it shows here**, since one spread for all would flatter tests that assume it.
+# One atlas is one draw of donors, and an unlucky one moves many types at once. So ages, sexes, chemistries and totals of the
+# donors are kept, and the rest is drawn again: shares as found, changes as large as the published ones, and **for each
+# type the spread between donors that it shows here**: one spread for all would flatter tests that assume it.
 
 # %%
-log_share = ((pl.col("n") + 0.5) / (pl.col("total") + 1)).log(2)
-plan = (
-    counts.group_by("batch", "type", maintain_order=True)
-    .agg(share=pl.col("share").mean(), spread=log_share.std())
-    .join(known, on=["batch", "type"], how="left", maintain_order="left")
-    .with_columns(
-        log2_change_per_decade=pl.col("published_per_decade").fill_null(0)
-    )
+n, total = pl.col("n"), pl.col("total")
+plan = counts.group_by("batch", "type", maintain_order=True).agg(
+    share=(n / total).mean(), spread=((n + 0.5) / (total + 1)).log(2).std()
 )
+slope = pl.col("published_per_decade").fill_null(0)
+plan = plan.join(
+    known, on=["batch", "type"], how="left", maintain_order="left"
+).with_columns(log2_change_per_decade=slope)
 
 # %%
 redrawn = []
@@ -224,27 +200,16 @@ least = by_type.group_by("method").agg(
     lowest=pl.col("coverage").min(), lowest_type=pl.col("type").sort_by("coverage", "type").first()
 )
 sweep = sweep.join(least, on="method", how="left", maintain_order="left")
+note.save("sweep", sweep)
+note.save("sweep_by_type", by_type)
 of_test = {row["method"]: row for row in sweep.iter_rows(named=True)}
 lead, moderated = of_test.get("permutation", {}), of_test.get("moderated", {})
-note.table(
-    sweep,
-    "Donors drawn again: intervals that hold the planted change, over all types and in the type with the fewest.",
-    name="sweep",
-    columns={
-        "test": "method", "hold the truth": "coverage", "in the worst type": "lowest",
-        "which": "lowest_type", "width": "width", "sign right": "sign_right",
-    },
-    percent=["coverage", "lowest", "sign_right"],
-)
-note.save("sweep_by_type", by_type)
 note.say(
     "Over all draws the intervals of the leading test hold the truth in {sweep_coverage:.1%} of cases, those of the "
     "moderated test in {sweep_coverage_moderated:.1%}; in the type with the fewest it is {sweep_lowest:.0%} and "
     "{sweep_lowest_moderated:.0%}. Signs of large changes are right in {sweep_sign:.0%}.",
-    sweep_coverage=lead.get("coverage"),
-    sweep_coverage_moderated=moderated.get("coverage"),
-    sweep_lowest=lead.get("lowest"),
-    sweep_lowest_moderated=moderated.get("lowest"),
+    sweep_coverage=lead.get("coverage"), sweep_coverage_moderated=moderated.get("coverage"),
+    sweep_lowest=lead.get("lowest"), sweep_lowest_moderated=moderated.get("lowest"),
     sweep_sign=lead.get("sign_right"),
 )
 
@@ -253,15 +218,13 @@ note.say(
 #
 # **Everything in this section is real, whatever the rest of the page shows.** The study prints the fraction of each type
 # in every group of libraries of a donor. These were read off its figures, and a reading loses points that lie on each
-# other, most often near zero. So only types of which **every** point could be read are tested. With so few groups all
-# ways to name young and old can be listed: [`permute`](../book/api) gives exact p-values, of ranks and of root fractions.
+# other. So only types of which **every** point could be read are tested. With so few groups all ways to name young and
+# old can be listed: [`permute`](../book/api) gives exact p-values, of ranks and of root fractions.
 
 # %%
 real = study.completed_fractions()
-read = pl.col("lost").min().over("batch", "annotation_level0") == 0
-whole = real.filter(
-    read & (pl.col("lost") == 0).all().over("batch", "annotation_level0")
-)
+all_read = (pl.col("lost") == 0).all().over("batch", "annotation_level0")
+whole = real.filter(all_read)
 rows = []
 for (name, kind), own in whole.group_by("batch", "annotation_level0"):
     old = (own["Age_bin"] == "old").to_numpy()
@@ -278,65 +241,53 @@ q = stats.false_discovery_control(retested["rank_p"])
 retested = retested.with_columns(rank_q=pl.Series(q))
 
 # %% mystnb={"figure": {"caption": "REAL DATA, read off the published figures: fraction of each fully read type in every library group, young and old; axis linear up to a hundredth, then logarithmic.", "name": "fig-12-fractions"}, "image": {"alt": "One row a type and assay, one mark a library group: published fractions of young and old side by side."}}
-points = whole.with_columns(
+points = whole.sort("batch", "annotation_level0", "fraction").with_columns(
     row=pl.col("annotation_level0") + ", " + pl.col("batch")
-).sort("batch", "annotation_level0", "fraction")
+)
 plt.figure(figsize=(5.6, 4.2))
 axis = sns.scatterplot(
-    points.to_pandas(), x="fraction", y="row", hue="Age_bin",
-    style="Age_bin", s=50, palette=dict(style.GROUP_COLOR),
-    markers=dict(style.GROUP_MARKER),
+    points.to_pandas(), x="fraction", y="row", hue="Age_bin", s=50,
+    style="Age_bin", palette=style.GROUP_COLOR, markers=style.GROUP_MARKER,
 )
 axis.set_xscale("symlog", linthresh=0.01)
-axis.set(ylabel="", xlabel="fraction", xlim=(-0.001, 1))
+axis.set(ylabel="", xlim=(-0.001, 1))
 sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5), title="");
 
 # %% tags=["remove-input", "finding"]
 panels = real.unique(["batch", "annotation_level0", "Age_bin"])
 first = retested.row(0, named=True)
 note.table(
-    retested,
-    "REAL DATA: median fractions of young and old, and exact p over all ways to name young and old; q of the ranks over all types tested.",
-    name="real_fractions",
+    retested, "REAL DATA: median fractions of young and old, with exact p; q of the ranks over all types tested.",
+    name="real_fractions", percent=["young", "old"],
     columns={
         "type": "type", "assay": "batch", "young": "young", "old": "old",
         "p, ranks": "rank_p", "q": "rank_q", "p, roots": "root_p",
     },
-    percent=["young", "old"],
 )
 note.say(
     "**Real data.** Of {real_points} that the figures should show {real_lost.number} could not be read, so that {real_tested} are "
     "tested. The smallest p belongs to {real_first} in {real_first_assay}: {real_first_p} of ranks, {real_first_permutation_p} of root "
     "fractions. The smallest adjusted p is {real_smallest_q}; after adjustment {real_called:type is|types are} left. "
     "The study's own adjusted rank tests left none.",
-    real_first=first["type"],
-    real_first_assay=first["batch"],
-    real_points=(int(panels["groups"].sum()), "points"),
-    real_lost=int(panels["lost"].clip(0).sum()),
-    real_tested=(retested.height, "types in an assay"),
-    real_first_p=first["rank_p"],
-    real_first_permutation_p=first["root_p"],
-    real_smallest_q=retested["rank_q"].min(),
+    real_first=first["type"], real_first_assay=first["batch"], real_points=(int(panels["groups"].sum()), "points"),
+    real_lost=int(panels["lost"].clip(0).sum()), real_tested=(retested.height, "types in an assay"),
+    real_first_p=first["rank_p"], real_first_permutation_p=first["root_p"], real_smallest_q=retested["rank_q"].min(),
     real_called=retested.filter(pl.col("rank_q") < fdr).height,
 )
 
 # %% [markdown]
-# Its mixed model over libraries nevertheless calls many types, from the same tissue. The two differ in more than one way:
-# exact age against two groups, types fitted together against one by one, and what counts as a replicate. A model in
-# which libraries of one donor are independent has more replicates than there are people. In nuclei even the groups here
-# are not all different people: two donors seem to appear with two chemistries.
+# Its mixed model over libraries nevertheless calls many types. It takes exact age for two groups, fits types together, and
+# where libraries of one donor are independent it has more replicates than there are people. In nuclei even the groups
+# here are not all different people: two donors seem to appear with two chemistries.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: An exact permutation p (10 minutes)
 #
 # Write `exact_p(young, old)`: two short lists of donor fractions in, the exact two-sided permutation p of the difference of
-# means out. List every way to choose who is young. Mind that equal differences count.
+# means out. List every way to choose who is young; equal differences count.
 #
-# <details><summary>Hint</summary>
-#
-# `itertools.combinations(range(n), k)` lists every choice. Compare with a small tolerance, and count the observed one.
-#
-# </details>
+# <details><summary>Hint</summary><code>itertools.combinations(range(n), k)</code> lists every choice. Compare with a
+# small tolerance, and count the observed one.</details>
 
 # %% tags=["solution", "hide-cell"]
 from itertools import combinations
@@ -344,12 +295,11 @@ from itertools import combinations
 
 def exact_p(young, old):
     values = np.array([*young, *old])
-    size = len(young)
     gaps = []
-    for chosen in combinations(range(len(values)), size):
-        is_young = np.isin(np.arange(len(values)), chosen)
-        gaps.append(abs(values[is_young].mean() - values[~is_young].mean()))
-    return np.mean([gap >= gaps[0] - 1e-12 for gap in gaps])
+    for chosen in combinations(range(len(values)), len(young)):
+        others = np.delete(values, chosen)
+        gaps.append(abs(values[list(chosen)].mean() - others.mean()))
+    return np.mean(np.array(gaps) >= gaps[0] - 1e-12)
 
 
 print(exact_p([1, 2, 3], [7, 8, 9]))
@@ -372,12 +322,10 @@ note.say(
 # - Power is that of the line of least squares; a test that deals ages needs a little more.
 # - In the redrawn tissue types differ between donors independently of each other. Real types may move together.
 # - The published fractions were read off figures; what could not be read was left out, not guessed.
-
-# %% [markdown]
+#
 # ## On your own file
 #
-# How large would a change have to be in your study? The standard error of one type's slope and the number of donors
-# are enough.
+# How large would a change have to be in your study? The standard error of one slope and the number of donors are enough.
 
 # %%
 standard_error = 0.2  # of your type's slope, log2 per decade
