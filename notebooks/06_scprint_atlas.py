@@ -95,11 +95,7 @@ note.table(
 # Write `pair(files)` that takes a list of file names in any order and returns a dictionary from stem to the set of
 # kinds (`embs`, `top3`, `scores`) that are there.
 #
-# <details><summary>Hint</summary>
-#
-# Cut the suffix off, then split at the last underscore.
-#
-# </details>
+# <details><summary>Hint</summary>Cut the suffix off, then split at the last underscore.</details>
 
 # %% tags=["solution", "hide-cell"]
 def pair(files):
@@ -150,11 +146,7 @@ note.say(
 # A survey keeps, for each part, the number of cells and the mean of each column. Write `merge(n, mean, m, other)` that
 # returns the number and the mean of both parts together. Each mean may be a number or an array.
 #
-# <details><summary>Hint</summary>
-#
-# A mean times its number is a sum. Think of a part with no cells.
-#
-# </details>
+# <details><summary>Hint</summary>A mean times its number is a sum. Think of a part with no cells.</details>
 
 # %% tags=["solution", "hide-cell"]
 def merge(n, mean, m, other):
@@ -364,11 +356,7 @@ note.say(
 # `first` and `second`: keep the rows in which *both* labels have a probability of at least one half. Then ask `cells`
 # for how many cells that holds of the cell type (cast the scores to `pl.Float32` first).
 #
-# <details><summary>Hint</summary>
-#
-# The sigmoid of zero is one half, and each label has a classifier of its own: nothing has to add up to one.
-#
-# </details>
+# <details><summary>Hint</summary>The sigmoid of zero is one half, and nothing has to add up to one.</details>
 
 # %% tags=["solution", "hide-cell"]
 def both_likely(scores):

@@ -114,11 +114,7 @@ note.table(
 # Two signatures that share genes cannot disagree. From the table `signatures.signatures()`, give the set of genes that
 # are in both *senescence* and *inflammaging*.
 #
-# <details><summary>Hint</summary>
-#
-# Filter the table twice and intersect the two sets of genes.
-#
-# </details>
+# <details><summary>Hint</summary>Filter the table twice and intersect the two sets of genes.</details>
 
 # %% tags=["solution", "hide-cell"]
 table = signatures.signatures()
@@ -321,11 +317,7 @@ if signature in scores:
 # Write `empirical_p(observed, null)`: the two-sided empirical p of `observed` among the values of `null`, which lie around
 # zero. The observed value counts as one of the draws. Try it on a slope and its random sets.
 #
-# <details><summary>Hint</summary>
-#
-# Count the draws at least as far from zero, add one above and below the line.
-#
-# </details>
+# <details><summary>Hint</summary>Count the draws at least as far from zero, add one above and below the line.</details>
 
 # %% tags=["solution", "hide-cell"]
 def empirical_p(observed, null):
@@ -393,11 +385,8 @@ note.save("three_ways", wide.sort("set"))
 # Write `score(table, genes)`: `table` maps a gene to a list of log values, one a donor. Return one score a donor: the
 # mean over `genes` of the values, each gene first centered on its own mean.
 #
-# <details><summary>Hint</summary>
-#
-# `pd.DataFrame(table)` has a column a gene: choose columns, subtract their means, then average over `axis=1`.
-#
-# </details>
+# <details><summary>Hint</summary><code>pd.DataFrame(table)</code> has a column a gene: choose columns, subtract their
+# means, then average over <code>axis=1</code>.</details>
 
 # %% tags=["solution", "hide-cell"]
 def score(table, genes):

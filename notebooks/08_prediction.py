@@ -26,7 +26,6 @@
 # on both sides. The model can recognize the person and look up the age. Its error says nothing about anyone else.
 
 # %%
-import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -133,8 +132,8 @@ model = RidgeCV(np.logspace(-1, 5, 13), alpha_per_target=True)
 
 def predict_age(kind, assay):
     """Donors of a type, their values, the deals of age, and predictions."""
-    here = profiles.obs["annotation_level0"] == kind
-    own = profiles[here & (profiles.obs["batch"] == assay)]
+    here = (profiles.obs[group[:2]] == [kind, assay]).all(axis=1)
+    own = profiles[here]
     values = own.to_df().set_axis(own.obs["DonorID"].astype(str))
     values = values[values.mean().nlargest(2000).index]
     donors = people.loc[values.index]
@@ -160,10 +159,9 @@ donors, values, deals, told = predict_age(cell_type, assay)
 errors, error_of_mean, p = compare(deals, told)
 age = deals.values[0]
 mean_of_others = (age.sum() - age) / (len(age) - 1)
-drawn_again = stats.bootstrap(
-    (np.abs(told[:, 0] - age),), np.mean, method="percentile", rng=rng
-)
-interval = drawn_again.confidence_interval
+missed = np.abs(told[:, 0] - age)
+again = stats.bootstrap((missed,), np.mean, method="percentile", rng=rng)
+interval = again.confidence_interval
 
 # %% [markdown]
 # And the warning: each donor's cells are dealt into four pieces, each piece becomes a profile, and the same model is
@@ -171,11 +169,8 @@ interval = drawn_again.confidence_interval
 # left out.
 
 # %%
-own = adata[
-    (adata.obs["annotation_level0"] == cell_type)
-    & (adata.obs["batch"] == assay)
-    & adata.obs["DonorID"].isin(donors.index)
-].copy()
+here = (adata.obs[group[:2]] == [cell_type, assay]).all(axis=1)
+own = adata[here & adata.obs["DonorID"].isin(donors.index)].copy()
 own.obs["piece"] = rng.integers(0, 4, own.n_obs).astype(str)
 by = ["DonorID", "piece"]
 pieces = to_logs(sc.get.aggregate(own, by=by, func="sum", layer="counts"))
@@ -275,11 +270,7 @@ note.say(
 # Write `baseline_error(ages)`: the mean absolute error, in years, when each donor's age is predicted as the mean of
 # the *other* donors' ages. Try it on `age`.
 #
-# <details><summary>Hint</summary>
-#
-# The mean of the others is the total without the one, divided by one less than the number.
-#
-# </details>
+# <details><summary>Hint</summary>Take the total without the one, divided by one less than the number.</details>
 
 # %% tags=["solution", "hide-cell"]
 def baseline_error(ages):
@@ -333,11 +324,11 @@ note.say(
 if muscle.has("truth"):
     effects = muscle.truth("age_expression").group_by(type="annotation_level0", assay="assay").len()
     effects = effects.filter(pl.col("len") >= 20).select(pl.col("type", "assay").cast(pl.String))
-    named = found.join(effects, on=["type", "assay"], how="semi").height
+    total, named = (one.join(effects, on=["type", "assay"], how="semi").height for one in (scan, found))
     note.say(
         "With an effect planted: {planted_total.number}, of which called: {planted_found.number}; called without a planted "
         "effect: {silent_called.number}.",
-        planted_total=(scan.join(effects, on=["type", "assay"], how="semi").height, "types and assays"),
+        planted_total=(total, "types and assays"),
         planted_found=(named, "types and assays"),
         silent_called=(found.height - named, "types and assays"),
     )
@@ -490,20 +481,12 @@ adjust_text(lowest, ax=ax, expand=(1.4, 1.9));
 # Write `macro_recall(truth, predicted)`: recall computed class by class over the classes in `truth`, then averaged with
 # equal weight. Hold it against `recall["recall"].mean()`.
 #
-# <details><summary>Hint</summary>
-#
-# For each class: of the rows that truly are in it, the share predicted as it.
-#
-# </details>
+# <details><summary>Hint</summary>For each class: of the rows that truly are in it, the share predicted as it.</details>
 
 # %% tags=["solution", "hide-cell"]
 def macro_recall(truth, predicted):
-    recalls = []
-    for label in sorted(set(truth)):
-        pairs = zip(truth, predicted, strict=True)
-        hits = [guess == label for true, guess in pairs if true == label]
-        recalls.append(sum(hits) / len(hits))
-    return sum(recalls) / len(recalls)
+    right = np.array(truth) == np.array(predicted)
+    return pd.Series(right).groupby(np.array(truth)).mean().mean()
 
 
 print(f"{macro_recall(truth, guess):.3f}")
@@ -632,26 +615,22 @@ from_rest = sex_right(rest) if sexes else (None, None)
 # how components vary and go together. Balanced accuracy weighs both assays alike: one half is a guess.
 
 # %%
-guesses = {"as it is": [], "centered": []}
-true = []
-for train, test, space in folds["whole donors left out"]:
-    if len(np.unique(assay_of[train])) < 2:
-        continue
-    middle = {
-        one: space[train[assay_of[train] == one]].mean(axis=0)
-        for one in np.unique(assay_of)
-    }
-    shifted = space - np.stack([middle[one] for one in assay_of])
-    for how, points in (("as it is", space), ("centered", shifted)):
+seen = {}
+for how in ("as it is", "centered"):
+    true, told = [], []
+    for train, test, space in folds["whole donors left out"]:
+        middle = pd.DataFrame(space[train]).groupby(assay_of[train]).mean()
+        if len(middle) < 2:
+            continue
+        shift = middle.loc[assay_of].to_numpy() if how == "centered" else 0
+        points = space - shift
         qda = QuadraticDiscriminantAnalysis(priors=[0.5, 0.5], reg_param=0.01)
         qda.fit(points[train], assay_of[train])
-        guesses[how].append(qda.predict(points[test]))
-    true.append(assay_of[test])
-seen = {
-    how: balanced_accuracy_score(np.concatenate(true), np.concatenate(one))
-    for how, one in guesses.items()
-    if true
-}
+        told.append(qda.predict(points[test]))
+        true.append(assay_of[test])
+    if true:
+        both = map(np.concatenate, (true, told))
+        seen[how] = balanced_accuracy_score(*both)
 
 # %% tags=["remove-input", "finding"]
 note.say(
@@ -670,11 +649,7 @@ note.say(
 # Write `leave_out(donors, name)` that returns two lists of row numbers, training and test, such that all rows of the
 # donor `name`, and only those, are tested.
 #
-# <details><summary>Hint</summary>
-#
-# Go through the rows with `enumerate` and compare each donor with `name`.
-#
-# </details>
+# <details><summary>Hint</summary>Go through the rows with <code>enumerate</code>.</details>
 
 # %% tags=["solution", "hide-cell"]
 def leave_out(donors, name):
@@ -713,7 +688,7 @@ check("08.split", leave_out)
 path, donor, years = f"{note.folder}/own.h5ad", "donor", "years"
 obs = pd.DataFrame({donor: own.obs["DonorID"].to_numpy(str)}, own.obs_names)
 obs[years] = people["age"].loc[obs[donor]].to_numpy()
-ad.AnnData(own.layers["counts"], obs=obs, var=own.var[[]]).write_h5ad(path)
+sc.AnnData(own.layers["counts"], obs=obs, var=own.var[[]]).write_h5ad(path)
 
 yours = sc.read_h5ad(path)
 sums = sc.get.aggregate(yours, by=donor, func="sum")

@@ -279,11 +279,7 @@ note.save("representations", table.reset_index())
 # Write `purity(labels, neighbors)`: `neighbors` holds, for each cell, the row numbers of its neighbors. Return the share
 # of all neighbors that carry the cell's own label. Try it on `near["PCA, made here"]`.
 #
-# <details><summary>Hint</summary>
-#
-# Go through cells and their neighbors, count the matches, divide by the number of pairs.
-#
-# </details>
+# <details><summary>Hint</summary>Count the matches over cells and their neighbors, divide by the pairs.</details>
 
 # %% tags=["solution", "hide-cell"]
 def purity(labels, neighbors):
@@ -330,11 +326,7 @@ note.say(
 # Write `entropy_of(groups)`: the Shannon entropy, in natural units, of the list of group names. Which list of four names
 # has the largest? Try it on the donors of one cell's neighbors, `list(donors[near["X_pca"][0]])`.
 #
-# <details><summary>Hint</summary>
-#
-# Minus the sum, over groups, of share times logarithm of share.
-#
-# </details>
+# <details><summary>Hint</summary>Minus the sum, over groups, of share times logarithm of share.</details>
 
 # %% tags=["solution", "hide-cell"]
 def entropy_of(groups):
@@ -465,11 +457,7 @@ note.say(
 #
 # Write `jaccard(first, second)` for two lists of gene pairs. A pair is undirected: `("A", "B")` is `("B", "A")`.
 #
-# <details><summary>Hint</summary>
-#
-# Turn each pair into a `frozenset`, each list into a set; divide the intersection by the union.
-#
-# </details>
+# <details><summary>Hint</summary>Turn each pair into a <code>frozenset</code>, each list into a set.</details>
 
 # %% tags=["solution", "hide-cell"]
 def jaccard(first, second):

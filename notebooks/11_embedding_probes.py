@@ -89,11 +89,7 @@ note.say(
 # The blocks lie in this order: other, cell type, tissue, disease, age, assay, ethnicity, sex, organism, cell culture.
 # Which columns hold the age block? Give the first column and the one after the last. `layout.WIDTHS` has the widths.
 #
-# <details><summary>Hint</summary>
-#
-# Add up the widths: everything before age lies in front of it.
-#
-# </details>
+# <details><summary>Hint</summary>Add up the widths: everything before age lies in front of it.</details>
 
 # %% tags=["solution", "hide-cell"]
 before = list(layout.WIDTHS).index("age_group")
@@ -211,11 +207,7 @@ note.say(
 # each cell's label by `KNeighborsClassifier(15)`, held out by part with `GroupKFold(3)`, and returns the balanced
 # accuracy. Try it on `drawn.obsm["cell_type"]` and the tissue, and compare with the figure.
 #
-# <details><summary>Hint</summary>
-#
-# `cross_val_predict` takes `groups=` and `cv=`, as above.
-#
-# </details>
+# <details><summary>Hint</summary>Give <code>cross_val_predict</code> <code>groups=</code> and <code>cv=</code>.</details>
 
 # %% tags=["solution", "hide-cell"]
 from sklearn.neighbors import KNeighborsClassifier
@@ -333,11 +325,7 @@ note.say(
 # Write `purity(clusters)` for a polars frame with the columns `cluster`, `cell_type` and `cells`: the share of all cells
 # that carry the most common label of their cluster. Compare with the number above.
 #
-# <details><summary>Hint</summary>
-#
-# The largest count of each cluster, added up, over all cells.
-#
-# </details>
+# <details><summary>Hint</summary>The largest count of each cluster, added up, over all cells.</details>
 
 # %% tags=["solution", "hide-cell"]
 def purity_of(clusters):
