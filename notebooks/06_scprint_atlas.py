@@ -26,7 +26,7 @@
 # are predictions: read as annotations, they describe the model, not the cells.
 
 # %%
-import time
+import timeit
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -190,17 +190,16 @@ axis.set(xlabel="", ylabel="");
 def missing(counted, least):
     *columns, _ = counted.columns
     total = counted["cells"].sum()
-    share = pl.col("cells").sum() / total
+    usual = pl.sum("cells") / total
     every = pl.DataFrame({"expected": [float(total)]})
     for column in columns:
-        usual = counted.group_by(column).agg(share=share).drop_nulls()
-        usual = usual.filter(pl.col("share") >= least)
-        every = every.join(usual, how="cross")
-        expected = pl.col("expected") * pl.col("share")
-        every = every.with_columns(expected=expected).drop("share")
+        shares = counted.drop_nulls(column).group_by(column).agg(share=usual)
+        shares = shares.filter(pl.col("share") >= least)
+        every = every.join(shares, how="cross")
+        every = every.with_columns(pl.col("expected") * pl.col("share"))
+        every = every.drop("share")
     never = every.join(counted, on=columns, how="anti")
-    falling = [True] + [False] * len(columns)
-    return never.sort("expected", *columns, descending=falling)
+    return never.sort(-pl.col("expected"), *columns)
 
 
 named = [name.strip() for name in classes.split(",")]
@@ -265,9 +264,7 @@ axis.set(xlabel="share of cells with a second label as good", ylabel="");
 shares = overall.row(0, named=True)
 spread = None
 if by_part.height > 1:
-    low, high = stats.t.interval(
-        0.95, by_part.height - 1, by_part["cell_type"].mean(), stats.sem(by_part["cell_type"])
-    )
+    low, high = stats.ttest_1samp(by_part["cell_type"], 0).confidence_interval()
     spread = (max(float(low), 0), min(float(high), 1))
 differs = bool(differ < 0.05)
 falls = pl.any_horizontal(
@@ -312,15 +309,13 @@ if ontology_file or beside.is_file():
     is_a.add_edges_from((one, up) for one, up, kind in kinds if kind == "is_a")
 
 
-def relate(first, second):
+def are_siblings(first, second):
+    """Share a parent, and neither lies above the other."""
     if first not in is_a or second not in is_a:
-        return "unknown"
-    if second in nx.descendants(is_a, first):
-        return "second is coarser"
-    if first in nx.descendants(is_a, second):
-        return "second is finer"
-    together = set(is_a[first]) & set(is_a[second])
-    return "sibling" if together else "unrelated"
+        return False
+    above = nx.descendants(is_a, first), nx.descendants(is_a, second)
+    related = second in above[0] or first in above[1]
+    return not related and bool(set(is_a[first]) & set(is_a[second]))
 
 # %%
 pair_of_types = ["cell_type", "cell_type_2"]
@@ -334,9 +329,9 @@ random = one.join(two, how="cross").select(
 random = random.filter(pl.col("cell_type") != pl.col("cell_type_2"))
 siblings = []
 for table in (choices, random):
-    kind = [relate(*pair) for pair in table.select(pair_of_types).rows()]
+    alike = [are_siblings(*two) for two in table.select(pair_of_types).rows()]
     weight = table["cells"] / table["cells"].sum()
-    siblings.append(weight.filter(pl.Series(kind) == "sibling").sum())
+    siblings.append(weight.filter(alike).sum())
 
 # %% tags=["remove-input", "finding"]
 known = is_a.number_of_nodes() > 0
@@ -478,8 +473,7 @@ if muscle.has("annotation_level0"):
     obs = muscle.obs.drop_nulls("annotation_level0").select(
         pl.col("batch", "DonorID").cast(pl.String).fill_null("all"),
         group=labels.broad_group("annotation_level0"),
-    )
-    obs = obs.to_pandas()
+    ).to_pandas()
     donors = [obs["batch"], obs["DonorID"]]
     made = pd.crosstab(donors, obs["group"], normalize="index")
     means = pl.from_pandas(made.groupby("batch").mean().reset_index())
@@ -540,11 +534,7 @@ note.say(
 whole, disk = 338e6, 500e6
 bytes_a_cell = 2 * layout.EMBEDDING_WIDTH + 4 * layout.LABEL_WIDTH
 opened = next(part_files.open_all(folder, found.counted))
-seconds = []
-for _ in range(3):
-    started = time.perf_counter()
-    survey.work(opened)
-    seconds.append(time.perf_counter() - started)
+seconds = timeit.repeat(lambda: survey.work(opened), number=1, repeat=3)
 rate = opened.cells / min(seconds)
 minutes = max(whole / rate, whole * bytes_a_cell / disk) / 60
 

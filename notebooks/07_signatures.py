@@ -129,32 +129,29 @@ check("07.overlap", set(senescence) & set(inflammaging))
 # Molecules are summed over the cells of each donor, as in [chapter 3](03_age_de): [`sum_profiles`](../book/api) is
 # `sc.get.aggregate` with the donors' table beside it. They are divided by the effective library sizes that the test of
 # genes uses: by plain totals the genes of a type seem to drift with age all together, because a few abundant ones take
-# up room.
+# up room. A score is the mean log expression of the set's genes, each gene centered over the donors, in log2 units: a
+# slope of a tenth per decade means seven percent more of the set every ten years.
 
 # %%
-mine = (adata.obs["annotation_level0"] == cell_type) & (
-    adata.obs["batch"] == assay
-)
-cells = adata[mine].copy()
+mine = adata.obs["annotation_level0"] == cell_type
+cells = adata[mine & (adata.obs["batch"] == assay)].copy()
 profiles = expression.sum_profiles(cells, muscle.donors, min_cells=min_cells)
 donors = expression.choose_donors(profiles.obs)
 every_gene = profiles.to_df("sum").T[donors["DonorID"]]
-expressed = expression.find_expressed(every_gene)
-effective_sizes = expression.find_sizes(expressed)
 
-# %% [markdown]
-# A score is the mean log expression of the set's genes, each gene centered over the donors, in log2 units: a slope of a
-# tenth per decade means seven percent more of the set every ten years.
 
-# %%
-seen = every_gene[every_gene.mean(axis=1) >= 5]
-logs = expression.to_log2_cpm(seen, effective_sizes)
-centered = logs.sub(logs.mean(axis=1), axis=0)
-present = {name: logs.index.intersection(sets[name]) for name in sets}
-present = {name: genes for name, genes in present.items() if len(genes) >= 3}
-scores = pd.DataFrame(
-    {name: centered.loc[genes].mean() for name, genes in present.items()}
-)
+def score_sets(table):
+    """Logs of a table of genes x donors, genes by set, scores by set."""
+    sizes = expression.find_sizes(expression.find_expressed(table))
+    logs = expression.to_log2_cpm(table[table.mean(axis=1) >= 5], sizes)
+    centered = logs.sub(logs.mean(axis=1), axis=0)
+    present = {name: logs.index.intersection(sets[name]) for name in sets}
+    present = {name: own for name, own in present.items() if len(own) >= 3}
+    scores = {name: centered.loc[own].mean() for name, own in present.items()}
+    return logs, present, pd.DataFrame(scores)
+
+
+logs, present, scores = score_sets(every_gene)
 
 # %% [markdown]
 # Then a straight line on age is fitted over donors, with sex and chemistry in the formula where the donors allow it.
@@ -261,7 +258,8 @@ for donor in donors["DonorID"]:
     if others["coded_age"].nunique() > 1:
         kept += [fit_scores(chosen.loc[others["DonorID"]], others)]
 kept = pl.concat(kept)["change"]
-plain = expression.to_log2_cpm(seen, every_gene.sum().to_numpy())
+totals = every_gene.sum().to_numpy()
+plain = expression.to_log2_cpm(every_gene.loc[logs.index], totals)
 
 # %% tags=["remove-input", "finding"]
 by_set = {row["set"]: row for row in slopes.iter_rows(named=True)}
@@ -359,11 +357,11 @@ ways = {
     "score_genes": scored_cells.obs[list(present)].groupby(who).mean(),
     "aucell": scored_cells.obsm["score_aucell"].groupby(who).mean(),
 }
-fits = []
+three_ways = []
 for way, table in ways.items():
     fit = fit_scores(table.loc[donors["DonorID"]], donors)
-    fits.append(fit.with_columns(way=pl.lit(way)))
-three_ways = pl.concat(fits)
+    three_ways.append(fit.with_columns(way=pl.lit(way)))
+three_ways = pl.concat(three_ways)
 agreement = three_ways.group_by("set").agg(
     ways=pl.len(), one_sign=(pl.col("change") > 0).n_unique() == 1
 )
@@ -411,13 +409,8 @@ for kind, there, people, table in expression.find_testable(
 ):
     if people is None:
         continue
-    some = expression.find_sizes(expression.find_expressed(table))
-    table = expression.to_log2_cpm(table[table.mean(axis=1) >= 5], some)
-    table = table.sub(table.mean(axis=1), axis=0)
-    own = {name: table.index.intersection(sets[name]) for name in sets}
-    own = {name: genes for name, genes in own.items() if len(genes) >= 3}
-    by_set = {name: table.loc[genes].mean() for name, genes in own.items()}
-    found = fit_scores(pd.DataFrame(by_set), people).with_columns(
+    _, own, by_set = score_sets(table)
+    found = fit_scores(by_set, people).with_columns(
         genes=pl.Series([list(genes) for genes in own.values()]),
         type=pl.lit(kind), assay=pl.lit(there), donors=pl.lit(len(people)),
     )
@@ -476,7 +469,7 @@ carried = pl.DataFrame(carried, head, orient="row")
 # %% tags=["remove-input", "finding"]
 note.say(
     "The sign of the slope hangs on a single gene in {sets_carried:signature|signatures}.",
-    sets_carried=(int(carried["changes_sign"].sum()), "signatures"),
+    sets_carried=(int(carried["changes_sign"].sum() or 0), "signatures"),
 )
 note.save("without_one_gene", carried)
 
@@ -549,6 +542,7 @@ note.save("promised_genes", kept)
 # univariate linear model {cite:p}`badia2022`. Its p-values take genes for independent, which they are not: read the order.
 
 # %%
+expressed = expression.find_expressed(every_gene)
 tested = expression.run_test(expressed, design)
 signed = tested["log2_change"].sign() * tested["F"].sqrt()
 ranking = pd.DataFrame(
