@@ -398,19 +398,17 @@ for donor in people["DonorID"]:
     shares.append(np.asarray(ranked.take(own).presence(top_n).mean(axis=0)))
 shares = np.vstack(shares)
 usable = ((shares >= 0.05).any(axis=0)) & (np.ptp(shares, axis=0) > 0)
-centered = shares[:, usable] - shares[:, usable].mean(axis=0)
+shares = shares[:, usable]
 
 # %%
 def slopes(ages):
     """Change of each word's share per decade, and its standard error."""
-    decades = (ages - ages.mean()) / 10
-    slope = decades @ centered / (decades @ decades)
-    left = ((centered - np.outer(decades, slope)) ** 2).sum(axis=0)
-    df = len(ages) - 2
-    return slope, np.sqrt(left / df / (decades @ decades)), df
+    line, spread = np.polyfit(ages / 10, shares, 1, cov=True)
+    return line[0], np.sqrt(spread[0, 0])
 
 
-slope, error, df = slopes(people["age"].to_numpy())
+slope, error = slopes(people["age"].to_numpy())
+df = people.height - 2
 reach = stats.t.ppf(0.975, df) * error
 p = 2 * stats.t.sf(np.abs(slope / error), df)
 changes = pl.DataFrame(
@@ -421,9 +419,9 @@ changes = pl.DataFrame(
         "high": slope + reach,
         "p": p,
         "q": stats.false_discovery_control(p),
-        "share": shares[:, usable].mean(axis=0),
+        "share": shares.mean(axis=0),
     }
-).sort("p", "word")
+).sort(pl.col("p").round_sig_figs(9), "word")
 
 # %% [markdown]
 # How many words would look clear if age did not matter? The ages are dealt anew to the donors, among donors of one sex
@@ -434,11 +432,9 @@ dealt = permute.deal(
     people["age"], strata=people.select("Sex"), draws=n_permutations, seed=seed
 )
 limit = stats.t.isf(0.0005, df)
-clear = [
-    int((np.abs(np.divide(*slopes(ages)[:2])) > limit).sum())
-    for ages in dealt.values
-]
-strong, by_chance = clear[0], np.array(clear[1:])
+ratios = [np.abs(np.divide(*slopes(ages))) for ages in dealt.values]
+strong, *by_chance = [int((ratio > limit).sum()) for ratio in ratios]
+by_chance = np.array(by_chance)
 as_many = (1 + (by_chance >= strong).sum()) / (1 + len(by_chance))
 
 # %% mystnb={"figure": {"caption": "Words whose share of a donor's cells changes most clearly with age: change per decade with 95 % interval over donors.", "name": "fig-05-age"}, "image": {"alt": "Forest plot, one row a word: change of its share per decade with its interval, beside a dotted line at zero."}}
@@ -691,7 +687,7 @@ else:
 # ## What the study found
 #
 # The study did not write sentences. The directions that it published for genes stand beside those of this book in
-# [chapter 3](03_age_de). On decoding and on models that read sentences see {cite:t}`levine2024`.
+# [chapter 3](03_age_de).
 
 # %% [markdown]
 # ## Limits
