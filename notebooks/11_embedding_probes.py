@@ -29,6 +29,7 @@ import zlib
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import polars as pl
 import seaborn as sns
 from scipy import stats
@@ -124,18 +125,12 @@ part = drawn.obs["part"].astype(str).to_numpy()
 folds = GroupKFold(min(3, len(set(part))))
 
 
-def score_parts(own, guess, part, kinds):
+def score_parts(own, guess, part):
     """Share of each part in the balanced accuracy: as guessed, by chance."""
-    total = np.bincount(own, minlength=kinds)
-    scores = []
-    for one in np.unique(part):
-        here = part == one
-        cells = np.bincount(own[here], minlength=kinds)
-        said = np.bincount(guess[here], minlength=kinds)
-        right = np.bincount(own[here & (own == guess)], minlength=kinds)
-        chance = cells * said / here.sum()
-        scores.append([(right / total).sum(), (chance / total).sum()])
-    return np.transpose(scores)
+    right = pd.Series((own == guess) / np.bincount(own)[own])
+    lies = pd.crosstab(part, own, normalize="columns")
+    said = pd.crosstab(part, guess, normalize="index")
+    return right.groupby(part).sum(), (lies * said).sum(axis=1)
 
 # %%
 rows = []
@@ -153,7 +148,7 @@ for name in layout.CLASSES:
             model, drawn.obsm[block][usable], own,
             groups=part[usable], cv=folds,
         )
-        right, dealt = score_parts(own, guess, part[usable], kinds)
+        right, dealt = score_parts(own, guess, part[usable])
         test = stats.ttest_rel(right, dealt, alternative="greater")
         score = balanced_accuracy_score(own, guess)
         rows.append((block, name, score, dealt.sum() / kinds, test.pvalue))
