@@ -59,7 +59,7 @@ test_fraction: float = 0.1  # cells to test on, of whole donors [0.01, 0.5]
 n_permutations: int = 200  # deals of ages over donors [20, 5000]
 seed: int = 1  # of every draw [0, 1000000]
 budget: str = "4 GiB"  # memory that loading may take
-out_dir: str = ""  # folder of results; empty: results/<notebook>/<key>
+out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 
 # %% tags=["remove-cell"]
 note = findings.begin("05_cell_sentences", globals())

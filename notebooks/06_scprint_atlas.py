@@ -45,12 +45,12 @@ from helpers.scprint import parts as part_files
 style.apply()
 
 # %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "parts": "tiny"}}
-atlas: str = "demo"  # muscle atlas for comparison: demo, tiny, a release folder, or an .h5ad file
-parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
-labels_file: str = ""  # Parquet of predicted labels, one row a cell; empty: that part steps aside
-decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
-ontology_file: str = ""  # cell ontology as .obo; empty: the one beside the parts, if any
-classes: str = "cell_type,tissue,age_group"  # two or three classes whose combinations are counted
+atlas: str = "demo"  # muscle atlas: demo, tiny, a release folder, or an .h5ad
+parts: str = "demo"  # demo (200,000 simulated cells), tiny, or a folder
+labels_file: str = ""  # Parquet of predicted labels, a row a cell; empty: none
+decoder_file: str = ""  # file of label names; empty: that beside the parts
+ontology_file: str = ""  # cell ontology as .obo; empty: beside the parts
+classes: str = "cell_type,tissue,age_group"  # two or three classes to combine
 seed: int = 7  # of the simulation of parts [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 

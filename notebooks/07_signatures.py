@@ -51,12 +51,12 @@ style.apply()
 
 # %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "n_random": 200}}
 atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
-cell_type: str = ""  # coarse type looked at closely; empty: MuSC, else the most common that can be tested
+cell_type: str = ""  # type looked at; empty: MuSC, else the most common
 assay: str = "cells"  # assay looked at closely {cells, nuclei}
-signature: str = ""  # signature drawn donor by donor; empty: the long list of ribosome biogenesis, else the first set
-gene_sets: str = ""  # CSV with columns set and gene, one row a gene; empty: the sets of this book
+signature: str = ""  # set drawn by donor; empty: the long list of ribosomes
+gene_sets: str = ""  # CSV with columns set and gene; empty: the book's own
 min_cells: int = 10  # cells a donor needs for a profile [1, 1000]
-n_random: int = 2000  # random gene sets, and arrangements of age, behind each null [100, 100000]
+n_random: int = 2000  # random sets, and deals of age [100, 100000]
 fdr: float = 0.1  # false-discovery rate of a call [0.001, 0.5]
 budget: str = "6 GiB"  # memory that loading may take
 seed: int = 1  # of random sets, arrangements and control genes [0, 1000000]

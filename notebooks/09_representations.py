@@ -62,11 +62,11 @@ atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 level: str = "annotation_level0"  # labels that the measures refer to {annotation_level0, annotation_level1, annotation_level2}
 sample: int = 3000  # cells on which the measures are computed [200, 50000]
 words: int = 200  # words of a cell sentence [10, 2000]
-extra: str = ""  # a representation of your own: a key of obsm, or a Parquet file with one row a cell; empty: none
+extra: str = ""  # your own view: a key of obsm, or a Parquet file; empty: none
 cell_type: str = "MuSC"  # coarse type whose gene networks are compared
 assay: str = "cells"  # assay of those networks {cells, nuclei}
-grn: str = ""  # an .h5ad with a gene network in varp, such as scPRINT writes; empty: none
-n_permutations: int = 499  # deals of age bins over donors, all where there are fewer [50, 10000]
+grn: str = ""  # an .h5ad with a gene network in varp; empty: none
+n_permutations: int = 499  # deals of age bins over donors [50, 10000]
 budget: str = "6 GiB"  # memory that loading may take
 seed: int = 1  # of the sample, of clusterings and permutations [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -255,7 +255,6 @@ from_labels = ["X_scVI", "X_umap", "X_tsne"] if muscle.simulated else []
 fair = table.drop(index=from_labels, errors="ignore")
 
 # %% tags=["remove-input", "finding"]
-best = {column: fair[column].idxmax() for column in ("purity", "donors mixed", "transfer F1")}
 note.say(
     "On {cells_measured}, {views_compared} were compared; {views_judged.number} of them are judged, those not drawn from the "
     "labels (left aside: {left_aside}). Purest neighbors: {purest} ({purity}); best mixed donors: {best_mixed} ({mixing}); "
@@ -264,11 +263,11 @@ note.say(
     left_aside=", ".join(view for view in from_labels if view in views) or "none",
     cells_measured=(sub.n_obs, "cells"),
     views_compared=(len(views), "views"),
-    purest=best["purity"],
+    purest=fair["purity"].idxmax(),
     purity=float(fair["purity"].max()),
-    best_mixed=best["donors mixed"],
+    best_mixed=fair["donors mixed"].idxmax(),
     mixing=float(fair["donors mixed"].max()),
-    best_transfer=best["transfer F1"],
+    best_transfer=fair["transfer F1"].idxmax(),
     transfer_f1=float(fair["transfer F1"].max()),
 )
 note.save("representations", table.reset_index())
@@ -343,6 +342,10 @@ check("09.entropy", entropy_of)
 # The public card plans gene networks inferred by a foundation model. Until then, a light stand-in: correlation of the
 # most variable genes over the cells of one type, *one network a donor*. Only so can be asked whether an edge differs
 # between young and old people, and whether it is there in most of them.
+#
+# The null deals the age bins anew to the donors, among donors of one sex and chemistry where that leaves enough ways, else
+# of one sex, else among all; the difference is taken between the same donors. Without this, an edge of men would pass for
+# an edge of youth where all young donors are men.
 
 # %%
 chosen = (adata.obs["annotation_level0"] == cell_type) & (
@@ -368,11 +371,6 @@ if enough:
     networks = [values[who == one].corr().fillna(0) for one in people.index]
     edges_of = np.stack(networks)[:, first, second]
     z = np.arctanh(edges_of.clip(-0.999, 0.999))
-
-# %% [markdown]
-# The null deals the age bins anew to the donors, among donors of one sex and chemistry where that leaves enough ways, else
-# of one sex, else among all; the difference is taken between the same donors. Without this, an edge of men would pass for
-# an edge of youth where all young donors are men.
 
 # %%
 if enough:
@@ -400,10 +398,10 @@ if enough:
     ax.axline((0, 0), slope=1, linestyle=":", color="0.5")
     top = edges.head(5)
     ax.plot(top["young"], top["old"], "o", color="black")
-    pairs = [
-        ax.text(row["young"], row["old"], f"{row['gene']}–{row['partner']}")
-        for row in top.iter_rows(named=True)
-    ]
+    pairs = []
+    for row in top.iter_rows(named=True):
+        name = f"{row['gene']}–{row['partner']}"
+        pairs.append(ax.text(row["young"], row["old"], name))
     ax.margins(0.15)
     ax.set(xlabel="correlation, young donors", ylabel="old donors")
     adjust_text(pairs, ax=ax, expand=(1.3, 1.8))

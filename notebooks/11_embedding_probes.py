@@ -51,8 +51,8 @@ from helpers.scprint import sample as sampling
 style.apply()
 
 # %% tags=["parameters"] nbmake={"mock": {"parts": "tiny", "sample": 2000}}
-parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
-decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
+parts: str = "demo"  # demo (200,000 simulated cells), tiny, or a folder
+decoder_file: str = ""  # file of label names; empty: that beside the parts
 sample: int = 8000  # cells drawn for probes and centers [500, 200000]
 seed: int = 7  # of the simulation, the sample and the fits [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
