@@ -468,7 +468,7 @@ note.save("words_by_age", changes)
 #
 # Before a language model, a bag of words and a linear model. Whole donors are held out, so that the reader meets
 # strangers. Beside it stands the split that is used too often: cells dealt at random, every donor on both sides. A
-# donor's predicted age is the mean over the donor's cells.
+# donor's age is the mean prediction over the donor's cells.
 
 # %%
 drawn = pl.int_range(pl.len()).shuffle(seed=seed).over("DonorID") < 150

@@ -241,16 +241,9 @@ if both:
     pairs = zip(targets.T > 0, read.T, strict=True)
     ranks = [roc_auc_score(truth, guess) for truth, guess in pairs]
     right = int(((read[:, 0] > 0) == (sides > 0)).sum())
+    low, high = proportion_confint(right, len(sides), method="wilson")
 
 # %% tags=["remove-input", "finding"]
-wilson = proportion_confint(right, len(sides), method="wilson") if both else None
-note.record(
-    "class_accuracy", right / len(sides) if both else None, None, tuple(map(float, wilson)) if both else None
-)
-note.record("class_baseline", float(max((sides > 0).mean(), (sides < 0).mean())) if both else None)
-note.record("class_auroc", float(ranks[0]) if both else None)
-note.record("class_auroc_permuted", float(np.median(ranks[1:])) if both else None)
-note.record("class_p", float((1 + sum(one >= ranks[0] for one in ranks[1:])) / len(ranks)) if both else None)
 note.say(
     (
         "Young or old is right for {class_accuracy:.0%} of the donors; always guessing the larger group: "
@@ -259,7 +252,12 @@ note.say(
         + ways.sentence()
     )
     if both
-    else "There are too few young or old donors to tell them apart."
+    else "There are too few young or old donors to tell them apart.",
+    class_accuracy=(right / len(sides), None, (float(low), float(high))) if both else None,
+    class_baseline=float(max((sides > 0).mean(), (sides < 0).mean())) if both else None,
+    class_auroc=float(ranks[0]) if both else None,
+    class_auroc_permuted=float(np.median(ranks[1:])) if both else None,
+    class_p=float((1 + sum(one >= ranks[0] for one in ranks[1:])) / len(ranks)) if both else None,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -336,8 +334,8 @@ note.save("age_by_type", scan)
 # ## Cell types of people not seen before
 #
 # Labels at three levels, from a linear discriminant on fifty components of the most variable genes, with groups of
-# donors left out. The random split stands beside it. Expect it to do less harm here than with age: cell types differ
-# more than people do. Look at the macro average F1, in which a rare type weighs as much as a common one.
+# donors left out. The random split beside it should do less harm than with age: cell types differ more than people do.
+# In the macro average F1 a rare type weighs as much as a common one.
 
 # %%
 sc.pp.highly_variable_genes(adata, n_top_genes=min(2000, adata.n_vars // 2))
@@ -380,8 +378,7 @@ def macro_f1(truth, told):
 
 # %% [markdown]
 # The interval is over donors: those tested are drawn again with replacement, and the score is computed anew from the same
-# predictions. It tells how much the score hangs on who was tested. A split that leaks gets no interval, for none would
-# make it true.
+# predictions. A split that leaks gets no interval, for none would make it true.
 
 
 # %%
@@ -489,8 +486,8 @@ check("08.macro", macro_recall)
 # %% [markdown]
 # ## From one assay to the other
 #
-# A model learns from one assay of some donors and is tested on the other assay of *other* donors. Were the same people
-# on both sides, part of what carried over could be theirs. The usual remedy is to center each assay on itself.
+# A model learns from one assay of some donors and is tested on the other assay of *other* donors, lest what carries over
+# be theirs. The usual remedy is to center each assay on itself.
 
 # %%
 truth = adata.obs[levels[0]].to_numpy(str)
@@ -593,7 +590,7 @@ def sex_right(genes):
     low, high = proportion_confint(right, len(sex), method="wilson")
     return right / len(sex), (float(low), float(high))
 
-# %%
+
 linked = study.genes().filter(pl.col("chromosome").is_in(["X", "Y"]))
 told_by = ["XIST", "RPS4Y1", "DDX3Y", "UTY", "KDM5D", "EIF1AY", "USP9Y"]
 told_by = adata.var_names.intersection(told_by)
@@ -623,8 +620,8 @@ for how in ("as it is", "centered"):
         told.append(qda.predict(points[test]))
         true.append(assay_of[test])
     if true:
-        both = map(np.concatenate, (true, told))
-        seen[how] = balanced_accuracy_score(*both)
+        pairs = map(np.concatenate, (true, told))
+        seen[how] = balanced_accuracy_score(*pairs)
 
 # %% tags=["remove-input", "finding"]
 note.say(

@@ -106,7 +106,6 @@ sc.pp.highly_variable_genes(adata, n_top_genes=n_genes)
 variable = adata[:, adata.var["highly_variable"]]
 adata.obsm["PCA, made here"] = sc.pp.pca(variable.X, random_state=seed)
 
-# %%
 texts = encode(adata, rule=Rule(top_n=words)).sentences
 bag = TfidfVectorizer(
     lowercase=False, token_pattern=r"\S+", min_df=3, dtype=np.float32
