@@ -12,26 +12,27 @@
 # **Question.** What is in an atlas of hundreds of millions of cell embeddings that nobody can open at once, and what
 # are its predicted labels worth?
 #
-# **You will** check the files of the scPRINT-2 atlas, read all of them in one pass, name what is missing, ask how
-# far the model's first and second choices agree, count labels that cannot be true, and set skeletal muscle beside the
-# muscle atlas. [What the embedding itself knows](11_embedding_probes) is the next chapter.
+# **You will** check the files of the scPRINT-2 atlas, read all of them in one pass, name what is missing, ask how far the
+# model's first and second choices agree, count labels that cannot be true, and set skeletal muscle beside the muscle
+# atlas. [What the embedding itself knows](11_embedding_probes) is the next chapter.
 #
 # **Before you start.** [Loading the atlas](01_loading) for the muscle atlas. You know what a {term}`logit` is.
 #
 # **Time** 30 minutes to read, 30 for the exercises.
 # **Memory** under 1 GiB on the default atlas, under 1 GiB at full size.
 #
-# **What can go wrong.** The three files of a part carry no cell names: rows are paired by position alone, so a folder
-# read in the order of its listing pairs the labels of one part with the embeddings of another and nothing complains.
-# And the labels are predictions: read as if they were annotations, they describe the model, not the cells.
+# **What can go wrong.** The three files of a part carry no cell names: rows are paired by position alone, so a folder read
+# in the order of its listing pairs labels of one part with embeddings of another, and nothing complains. And the labels
+# are predictions: read as annotations, they describe the model, not the cells.
 
 # %%
-import time
+import timeit
 
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
 import obonet
+import pandas as pd
 import polars as pl
 import seaborn as sns
 from scipy import stats
@@ -44,12 +45,12 @@ from helpers.scprint import parts as part_files
 style.apply()
 
 # %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "parts": "tiny"}}
-atlas: str = "demo"  # muscle atlas for comparison: demo, tiny, a release folder, or an .h5ad file
-parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
-labels_file: str = ""  # Parquet of predicted labels, one row a cell; empty: that part steps aside
-decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
-ontology_file: str = ""  # cell ontology as .obo; empty: the one beside the parts, if any
-classes: str = "cell_type,tissue,age_group"  # two or three classes whose combinations are counted
+atlas: str = "demo"  # muscle atlas: demo, tiny, a release folder, or an .h5ad
+parts: str = "demo"  # demo (200,000 simulated cells), tiny, or a folder
+labels_file: str = ""  # Parquet of predicted labels, a row a cell; empty: none
+decoder_file: str = ""  # file of label names; empty: that beside the parts
+ontology_file: str = ""  # cell ontology as .obo; empty: beside the parts
+classes: str = "cell_type,tissue,age_group"  # two or three classes to combine
 seed: int = 7  # of the simulation of parts [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 
@@ -59,10 +60,11 @@ note = findings.begin("06_scprint_atlas", globals())
 # %% [markdown]
 # ## The files
 #
-# The atlas lies as parts. Each part is three arrays with one row a cell: the embedding, the three best labels of
-# every class, and their scores. The public card fixes the columns; `layout` knows them by name.
-# [`parts.check`](../book/api) reads every file of a folder to its last byte, without unpickling anything, and
-# [`labels.beside`](../book/api) finds the names of the label numbers.
+# The atlas lies as parts. Each part is three arrays with one row a cell: the embedding, the three best labels of every
+# class, and their scores. The public card fixes the columns; `layout` knows them by name. [`parts.check`](../book/api)
+# reads every file to its last byte, without unpickling anything. A sibling that was never uploaded, a download that
+# stopped, an array one row short: such a part is named and left out, the others count. [`labels.beside`](../book/api)
+# finds the names of the label numbers.
 
 # %%
 folder = twin.open_parts(parts, seed=seed)
@@ -71,18 +73,13 @@ decoder = labels.beside(folder, named=decoder_file)
 
 # %% tags=["remove-input", "finding"]
 truth = twin.read_truth(folder)
-note.record("parts_found", checked.height)
-note.record("parts_faulty", (checked["status"] == "fault").sum())
-note.record("parts_kind", "real" if truth is None else "simulated")
-note.record("classes_decoded", decoder["class"].n_unique())
 note.say(
-    "This page reads **{parts_kind}** parts: {parts_found:part|parts}, "
-    + (
-        "{parts_faulty.number} of them with a fault. "
-        if (checked["status"] == "fault").any()
-        else "none with a fault. "
-    )
-    + "Label names are known for {classes_decoded:class|classes}; labels of the others are shown as the numbers they are."
+    "This page reads **{parts_kind}** parts: {parts_found:part|parts}, {parts_faulty.number} of them with a fault. Label "
+    "names are known for {classes_decoded:class|classes}; labels of the others are shown as the numbers they are.",
+    parts_found=checked.height,
+    parts_faulty=(checked["status"] == "fault").sum(),
+    parts_kind="real" if truth is None else "simulated",
+    classes_decoded=decoder["class"].n_unique(),
 )
 note.table(
     checked,
@@ -92,21 +89,13 @@ note.table(
     columns={"part": "part", "cells": "cells", "status": "status", "what was found": "message"},
 )
 
-# %% [markdown]
-# Three mistakes to expect in such a folder: a sibling file that was never uploaded, a download that stopped, and an
-# array one row shorter than its siblings. A part with a fault is named and left out; the others count.
-
 # %% [markdown] tags=["exercise"]
 # ### Exercise: Pair the files (10 minutes)
 #
 # Write `pair(files)` that takes a list of file names in any order and returns a dictionary from stem to the set of
 # kinds (`embs`, `top3`, `scores`) that are there.
 #
-# <details><summary>Hint</summary>
-#
-# Cut the suffix off, then split at the last underscore.
-#
-# </details>
+# <details><summary>Hint</summary>Cut the suffix off, then split at the last underscore.</details>
 
 # %% tags=["solution", "hide-cell"]
 def pair(files):
@@ -124,10 +113,10 @@ check("06.pair", pair)
 # %% [markdown]
 # ## One pass over everything
 #
-# [`survey.run`](../book/api) reads each part once. Labels and scores go to Parquet, about a hundred bytes a cell, and
-# the embedding is summed up column by column. A part is known by its content: a second survey reads nothing, a new
-# part costs only itself, and a survey that was stopped goes on. What comes back is a lazy table of all cells, so
-# every question from here on is a `group_by` or a `filter` that polars streams, in the memory of one part.
+# [`survey.run`](../book/api) reads each part once. Labels and scores go to Parquet, about a hundred bytes a cell, and the
+# embedding is summed up column by column. A part is known by its content: a second survey reads nothing, a new part
+# costs only itself, a survey that was stopped goes on. What comes back is a lazy table of all cells, so every question
+# from here on is a `group_by` or a `filter` that polars streams, in the memory of one part.
 
 # %%
 found = survey.run(folder)
@@ -157,11 +146,7 @@ note.say(
 # A survey keeps, for each part, the number of cells and the mean of each column. Write `merge(n, mean, m, other)` that
 # returns the number and the mean of both parts together. Each mean may be a number or an array.
 #
-# <details><summary>Hint</summary>
-#
-# A mean times its number is a sum. Think of a part with no cells.
-#
-# </details>
+# <details><summary>Hint</summary>A mean times its number is a sum. Think of a part with no cells.</details>
 
 # %% tags=["solution", "hide-cell"]
 def merge(n, mean, m, other):
@@ -175,9 +160,8 @@ check("06.merge", merge)
 # %% [markdown]
 # ## What exists and what is missing
 #
-# A model trained on this atlas has seen what is here and nothing else. Count the cells of each tissue at each age.
-# A cross is an empty cell: some cannot exist, others nobody has sampled. The figure does not know which; a biologist
-# does.
+# A model trained on this atlas has seen what is here and nothing else. Count the cells of each tissue at each age. A cross
+# is an empty combination: some cannot exist, others nobody has sampled. A biologist knows which.
 
 # %%
 tissue_age = count("tissue", "age_group")
@@ -199,24 +183,23 @@ axis.scatter(empty_columns + 0.5, empty_rows + 0.5, marker="x", color="C1")
 axis.set(xlabel="", ylabel="");
 
 # %% [markdown]
-# An empty combination of rare labels is no surprise. To rank the others: if labels did not depend on each other, how
-# many cells would be there?
+# An empty combination of rare labels is no surprise. To rank the others: if labels did not depend on each other, how many
+# cells would be there?
 
 # %%
 def missing(counted, least):
     *columns, _ = counted.columns
     total = counted["cells"].sum()
-    share = pl.col("cells").sum() / total
+    usual = pl.sum("cells") / total
     every = pl.DataFrame({"expected": [float(total)]})
     for column in columns:
-        usual = counted.group_by(column).agg(share=share).drop_nulls()
-        usual = usual.filter(pl.col("share") >= least)
-        every = every.join(usual, how="cross")
-        expected = pl.col("expected") * pl.col("share")
-        every = every.with_columns(expected=expected).drop("share")
+        shares = counted.drop_nulls(column).group_by(column).agg(share=usual)
+        shares = shares.filter(pl.col("share") >= least)
+        every = every.join(shares, how="cross")
+        every = every.with_columns(pl.col("expected") * pl.col("share"))
+        every = every.drop("share")
     never = every.join(counted, on=columns, how="anti")
-    falling = [True] + [False] * len(columns)
-    return never.sort("expected", *columns, descending=falling)
+    return never.sort(-pl.col("expected"), *columns)
 
 
 named = [name.strip() for name in classes.split(",")]
@@ -226,20 +209,19 @@ gaps = missing(triple, least=0.02)
 pair_gaps = missing(tissue_age, least=0.01)
 
 # %% tags=["remove-input", "finding"]
-note.record("combinations_possible", possible, "combinations")
-note.record("combinations_filled", triple.height / possible)
-note.record("gaps_common", pair_gaps.height)
-note.record(
-    "gap_first", " and ".join(pair_gaps.select("tissue", "age_group").row(0)) if pair_gaps.height else "none"
-)
+first = pair_gaps.select("tissue", "age_group").rows()[:1]
 note.say(
     "Of {combinations_possible} of the chosen classes {combinations_filled:.1%} hold a cell. "
     + (
         "Common tissues and common age groups never meet in {gaps_common:combination|combinations}; the most surprising "
         "is **{gap_first}**."
-        if pair_gaps.height
+        if first
         else "All common tissues and common age groups meet."
-    )
+    ),
+    combinations_possible=(possible, "combinations"),
+    combinations_filled=triple.height / possible,
+    gaps_common=pair_gaps.height,
+    gap_first=" and ".join(first[0]) if first else "none",
 )
 note.table(
     gaps,
@@ -252,11 +234,11 @@ note.table(
 # %% [markdown]
 # ## Do the first and the second label agree?
 #
-# Asked naively, never: within a cell the three labels of a class differ by construction. And their scores are raw
-# outputs of one classifier per label, so they are neither probabilities nor bound to add up to anything. What can be
-# asked is how far ahead the best label is: the model itself reports a second label where the runner-up lies within a
-# fixed distance, `layout.NEAR`. Parts are the unit of the interval, since cells of one part come from the same few
-# data sets.
+# Asked naively, never: within a cell the three labels of a class differ by construction. And their scores are raw outputs
+# of one classifier per label: no probabilities, and not bound to add up to anything. What can be asked is how far ahead
+# the best label is: the model itself reports a second label where the runner-up lies within a fixed distance,
+# `layout.NEAR`. Parts are the unit of the interval, since cells of one part come from the same few data sets. Friedman's
+# test asks whether the classes differ in the same order in part after part, or whether the first is first by chance.
 
 # %%
 near = {}
@@ -269,6 +251,7 @@ overall = cells.select(**near).collect(engine="streaming")
 long = by_part.sort("part").unpivot(
     index="part", variable_name="class", value_name="share"
 )
+differ = stats.friedmanchisquare(*by_part.select(layout.RANKED)).pvalue
 
 # %% mystnb={"figure": {"caption": "Share of cells whose second label is as good as the first by the model's own rule: parts (gray), their mean with 95 % interval (black).", "name": "fig-06-near"}, "image": {"alt": "Dot chart, one row a class: gray dots for parts and a black dot with an interval for the share of cells with a second label as good as the first."}}
 order = overall.transpose(include_header=True).sort("column_0")["column"]
@@ -277,35 +260,20 @@ axis = sns.stripplot(**shown, order=order, color="0.7", size=4)
 sns.pointplot(**shown, order=order, color="black", linestyle="none", ax=axis)
 axis.set(xlabel="share of cells with a second label as good", ylabel="");
 
-# %% [markdown]
-# Seven classes always have a highest one. Friedman's test asks whether the classes differ in the same order in part
-# after part, or whether the first of them is first by chance.
-
-# %%
-columns = [by_part[name].to_numpy() for name in layout.RANKED]
-differ = stats.friedmanchisquare(*columns).pvalue
-
 # %% tags=["remove-input", "finding"]
 shares = overall.row(0, named=True)
 spread = None
 if by_part.height > 1:
-    low, high = stats.t.interval(
-        0.95, by_part.height - 1, by_part["cell_type"].mean(), stats.sem(by_part["cell_type"])
-    )
+    low, high = stats.ttest_1samp(by_part["cell_type"], 0).confidence_interval()
     spread = (max(float(low), 0), min(float(high), 1))
 differs = bool(differ < 0.05)
-note.record("near_cell_type", shares["cell_type"], interval=spread)
-note.record("near_lowest_share", min(shares.values()))
-note.record("near_highest_share", max(shares.values()))
-note.record("near_differ_p", float(differ) if np.isfinite(differ) else None)
-note.record("near_highest", max(shares, key=shares.get).replace("_", " ") if differs else "none")
 falls = pl.any_horizontal(
     pl.col(f"{name}{a}_score") < pl.col(f"{name}{b}_score")
     for name in layout.RANKED
     for a, b in (("", "_2"), ("_2", "_3"))
 )
 fallen = cells.select(falls.sum()).collect(engine="streaming").item()
-note.record("triples_out_of_order", fallen)
+note.record("near_cell_type", shares["cell_type"], interval=spread)
 note.say(
     "For {near_cell_type:.1%} of the cells the second cell type is as good as the first by the model's own rule. Over "
     "the classes the share runs from {near_lowest_share:.1%} to {near_highest_share:.1%}; "
@@ -315,16 +283,22 @@ note.say(
         else "no class stands out beyond what parts differ by chance (p {near_differ_p:.2g})."
     )
     + (
-        " In every cell the labels stand best first."
-        if not fallen
-        else " In {triples_out_of_order:cell|cells} labels are not best first."
-    )
+        " In {triples_out_of_order:cell|cells} the labels are not best first."
+        if fallen
+        else " In every cell the labels stand best first."
+    ),
+    near_lowest_share=min(shares.values()),
+    near_highest_share=max(shares.values()),
+    near_differ_p=float(differ) if np.isfinite(differ) else None,
+    near_highest=max(shares, key=shares.get).replace("_", " ") if differs else "none",
+    triples_out_of_order=fallen,
 )
 
 # %% [markdown]
 # How are the two related? A second label that is a sibling of the first in the {term}`ontology` is a fine distinction, and
-# a coarser label would be safe. One that is unrelated is a warning about the cell. `obonet` reads an ontology as a
-# graph in which terms point to their parents.
+# a coarser label would be safe. One that is unrelated is a warning about the cell. `obonet` reads an ontology as a graph
+# in which terms point to their parents. Chance is what is left if the second label keeps its frequency but forgets the
+# first.
 
 # %%
 beside = ontology_file or folder / twin.ONTOLOGY_FILE
@@ -335,18 +309,13 @@ if ontology_file or beside.is_file():
     is_a.add_edges_from((one, up) for one, up, kind in kinds if kind == "is_a")
 
 
-def relate(first, second):
+def are_siblings(first, second):
+    """Share a parent, and neither lies above the other."""
     if first not in is_a or second not in is_a:
-        return "unknown"
-    if second in nx.descendants(is_a, first):
-        return "second is coarser"
-    if first in nx.descendants(is_a, second):
-        return "second is finer"
-    together = set(is_a[first]) & set(is_a[second])
-    return "sibling" if together else "unrelated"
-
-# %% [markdown]
-# Chance is what is left if the second label keeps its frequency but forgets the first.
+        return False
+    above = nx.descendants(is_a, first), nx.descendants(is_a, second)
+    related = second in above[0] or first in above[1]
+    return not related and bool(set(is_a[first]) & set(is_a[second]))
 
 # %%
 pair_of_types = ["cell_type", "cell_type_2"]
@@ -360,19 +329,19 @@ random = one.join(two, how="cross").select(
 random = random.filter(pl.col("cell_type") != pl.col("cell_type_2"))
 siblings = []
 for table in (choices, random):
-    kind = [relate(*pair) for pair in table.select(pair_of_types).rows()]
+    alike = [are_siblings(*two) for two in table.select(pair_of_types).rows()]
     weight = table["cells"] / table["cells"].sum()
-    siblings.append(weight.filter(pl.Series(kind) == "sibling").sum())
+    siblings.append(weight.filter(alike).sum())
 
 # %% tags=["remove-input", "finding"]
 known = is_a.number_of_nodes() > 0
-note.record("siblings", siblings[0] if known else None)
-note.record("siblings_by_chance", siblings[1] if known else None)
 note.say(
     "First and second cell type are siblings in the ontology for {siblings:.1%} of the cells, by chance for "
     "{siblings_by_chance:.1%}."
     if known
-    else "No ontology was given, so nothing is said of how first and second label are related."
+    else "No ontology was given, so nothing is said of how first and second label are related.",
+    siblings=siblings[0] if known else None,
+    siblings_by_chance=siblings[1] if known else None,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -382,11 +351,7 @@ note.say(
 # `first` and `second`: keep the rows in which *both* labels have a probability of at least one half. Then ask `cells`
 # for how many cells that holds of the cell type (cast the scores to `pl.Float32` first).
 #
-# <details><summary>Hint</summary>
-#
-# The sigmoid of zero is one half, and each label has a classifier of its own: nothing has to add up to one.
-#
-# </details>
+# <details><summary>Hint</summary>The sigmoid of zero is one half, and nothing has to add up to one.</details>
 
 # %% tags=["solution", "hide-cell"]
 def both_likely(scores):
@@ -425,15 +390,15 @@ axis.set_yticks(range(len(two_lines)), two_lines);
 told = {row["rule"]: row for row in judged.iter_rows(named=True) if row["cells"] or not row["not_judged"]}
 plants = told.get("plant cells with an animal tissue", {})
 people = told.get("human cells with a mouse-only cell type", {})
-note.record("plant_cells", plants.get("cells"))
-note.record("plant_cells_animal", plants.get("implausible"))
-note.record("human_cells", people.get("cells"))
-note.record("human_cells_mouse_type", people.get("implausible"))
 note.say(
     "Of {plant_cells:cell|cells} called a plant, **{plant_cells_animal.number}** have an animal tissue. Of "
     "{human_cells:cell|cells} called human, **{human_cells_mouse_type.number}** have a cell type that is defined in mouse only."
     if plants and people
-    else "The labels are numbers without names, so most rules cannot be asked: give a `decoder_file`."
+    else "The labels are numbers without names, so most rules cannot be asked: give a `decoder_file`.",
+    plant_cells=plants.get("cells"),
+    plant_cells_animal=plants.get("implausible"),
+    human_cells=people.get("cells"),
+    human_cells_mouse_type=people.get("implausible"),
 )
 note.table(
     pairs,
@@ -460,18 +425,18 @@ if predicted is not None:
 told = {} if predicted is None else {row["rule"]: row for row in table_judged.iter_rows(named=True)}
 plants = told.get("plant cells with an animal tissue", {})
 people = told.get("human cells with a mouse-only cell type", {})
-note.record("table_cells", None if predicted is None else predicted.height)
-note.record("table_plant_cells", plants.get("cells"))
-note.record("table_plant_cells_animal", plants.get("implausible"))
-note.record("table_human_cells", people.get("cells"))
-note.record("table_human_cells_mouse_type", people.get("implausible"))
-note.record("table_gaps", None if predicted is None else table_gaps.height)
 note.say(
     "No table of predicted labels was given: this part steps aside."
     if predicted is None
     else "The table holds {table_cells:cell|cells}. Of {table_plant_cells:cell|cells} called a plant, **{table_plant_cells_animal.number}** "
     "have an animal tissue; of {table_human_cells:cell|cells} called human, **{table_human_cells_mouse_type.number}** have a "
-    "mouse-only cell type. Common tissues and age groups never meet in {table_gaps:case|cases}."
+    "mouse-only cell type. Common tissues and age groups never meet in {table_gaps:case|cases}.",
+    table_cells=None if predicted is None else predicted.height,
+    table_plant_cells=plants.get("cells"),
+    table_plant_cells_animal=plants.get("implausible"),
+    table_human_cells=people.get("cells"),
+    table_human_cells_mouse_type=people.get("implausible"),
+    table_gaps=None if predicted is None else table_gaps.height,
 )
 if predicted is not None:
     note.table(
@@ -487,7 +452,8 @@ if predicted is not None:
 #
 # Which of these cells are muscle, by predicted tissue or type, and does their make-up resemble the
 # [muscle atlas](01_loading)? The two name their types differently, so both are brought to broad groups by name
-# ([`labels.broad_group`](../book/api)). In the muscle atlas the donor is the unit: the mean of donors' shares.
+# ([`labels.broad_group`](../book/api)). In the muscle atlas the donor is the unit: the mean of donors' shares. How many
+# fibers an atlas holds, long cells with many nuclei, says first which assay was used, and only then anything about muscle.
 
 # %%
 typed = count("cell_type", "tissue").with_columns(
@@ -504,20 +470,18 @@ compared = [shares.with_columns(source=pl.lit("embedding atlas"))]
 # %%
 muscle = sources.open_atlas(atlas)
 if muscle.has("annotation_level0"):
-    obs = muscle.obs.drop_nulls("annotation_level0").with_columns(
+    obs = muscle.obs.drop_nulls("annotation_level0").select(
         pl.col("batch", "DonorID").cast(pl.String).fill_null("all"),
         group=labels.broad_group("annotation_level0"),
+    ).to_pandas()
+    donors = [obs["batch"], obs["DonorID"]]
+    made = pd.crosstab(donors, obs["group"], normalize="index")
+    means = pl.from_pandas(made.groupby("batch").mean().reset_index())
+    means = means.unpivot(
+        index="batch", variable_name="group", value_name="share"
     )
-    sizes = obs.group_by("batch", "DonorID").len("all_cells")
-    made = obs.group_by("batch", "DonorID", "group").len("cells")
-    made = sizes.join(made.select("group").unique(), how="cross").join(
-        made, on=["batch", "DonorID", "group"], how="left"
-    )
-    share = (pl.col("cells").fill_null(0) / pl.col("all_cells")).mean()
-    for (assay,), of_assay in made.partition_by("batch", as_dict=True).items():
-        mean = of_assay.group_by("group").agg(share=share)
-        source = pl.lit(f"muscle atlas, {assay}")
-        compared.append(mean.with_columns(source=source))
+    source = pl.format("muscle atlas, {}", "batch")
+    compared.append(means.select("group", "share", source=source))
 compared = pl.concat(compared).filter(pl.col("share") > 0)
 
 # %% mystnb={"figure": {"caption": "Broad cell groups: cells called skeletal muscle in the embedding atlas beside the muscle atlas (mean of donors), by assay.", "name": "fig-06-muscle"}, "image": {"alt": "Dot chart of the share of each broad cell group in the embedding atlas and in cells and nuclei of the muscle atlas."}}
@@ -536,28 +500,25 @@ readable = {"cell_type", "tissue"} & set(decoder["class"])
 fibers = shares.filter(pl.col("group") == "muscle fiber")["share"].sum()
 beside_it = [name for name in compared["source"].unique(maintain_order=True) if name != "embedding atlas"]
 note.save("muscle", compared)
-note.record("muscle_cells", chosen["cells"].sum() if readable else None)
-note.record("muscle_by_type_only", type_only if readable else None)
-note.record("muscle_fibers", fibers if readable else None)
-note.record("muscle_compared", " and ".join(sorted(beside_it)) or "nothing, since there is no annotation")
 note.say(
     "{muscle_cells:cell|cells} are called skeletal muscle, {muscle_by_type_only.number} by type alone, in another tissue. "
     "Muscle fibers are {muscle_fibers:.1%} of them. Set beside: {muscle_compared}."
     if readable
-    else "Without names of cell types and tissues nothing can be called muscle. In the muscle atlas: {muscle_compared}."
+    else "Without names of cell types and tissues nothing can be called muscle. In the muscle atlas: {muscle_compared}.",
+    muscle_cells=chosen["cells"].sum() if readable else None,
+    muscle_by_type_only=type_only if readable else None,
+    muscle_fibers=fibers if readable else None,
+    muscle_compared=" and ".join(sorted(beside_it)) or "nothing, since there is no annotation",
 )
 
 # %% [markdown]
-# Fibers are long cells with many nuclei. How many of them an atlas holds says first which assay was used, cells or
-# nuclei, and only then anything about muscle.
-#
 # ### Embedding the muscle atlas itself
 #
-# To place the muscle atlas into this space, its cells have to pass through the model. That needs the model's own
-# environment (`environments/scprint.yml`), its weights, and the network. `musclebook scprint embed` writes what the
-# model reads: slices of at most 20,000 cells with raw counts and Ensembl identifiers, and a script that calls the
-# published command; [`prepare.read`](../book/api) puts the output back into the order of the cells. Preparation and
-# reading are tested. **The call in between is not**: it cannot run here.
+# To place the muscle atlas into this space, its cells have to pass through the model, with the model's own environment
+# (`environments/scprint.yml`), its weights, and the network. `musclebook scprint embed` writes what the model reads:
+# slices of at most 20,000 cells with raw counts and Ensembl identifiers, and a script that calls the published command;
+# [`prepare.read`](../book/api) puts the output back into the order of the cells. Preparation and reading are tested. **The
+# call in between is not**: it cannot run here.
 #
 # <!-- facts: 20,000 -->
 
@@ -573,11 +534,7 @@ note.say(
 whole, disk = 338e6, 500e6
 bytes_a_cell = 2 * layout.EMBEDDING_WIDTH + 4 * layout.LABEL_WIDTH
 opened = next(part_files.open_all(folder, found.counted))
-seconds = []
-for _ in range(3):
-    started = time.perf_counter()
-    survey.work(opened)
-    seconds.append(time.perf_counter() - started)
+seconds = timeit.repeat(lambda: survey.work(opened), number=1, repeat=3)
 rate = opened.cells / min(seconds)
 minutes = max(whole / rate, whole * bytes_a_cell / disk) / 60
 
@@ -613,12 +570,12 @@ if truth is not None:
     agree = [truth["counted"][key] == value for key, value in observed.items()]
 
 # %% tags=["remove-input", "finding"]
-note.record("planted_counts", None if truth is None else len(agree))
-note.record("planted_counts_found", None if truth is None else sum(agree))
 note.say(
     "These parts are real and carry no truth: there is nothing to score."
     if truth is None
-    else "Of {planted_counts.number} planted counts **{planted_counts_found.number}** were found exactly."
+    else "Of {planted_counts.number} planted counts **{planted_counts_found.number}** were found exactly.",
+    planted_counts=None if truth is None else len(agree),
+    planted_counts_found=None if truth is None else sum(agree),
 )
 
 # %% [markdown]
@@ -634,9 +591,8 @@ note.say(
 # ## What the authors report
 #
 # The public card counts about 338 million cells from some 22,000 data sets, 16 species and 320 tissues, and says that
-# cells cannot be joined to their sources. It proposes the three questions asked above: what is missing, downstream
-# models, agreement of labels. In the authors' own notebook the three kinds of file are stacked from an unsorted
-# listing of the folder, which may pair rows of different parts.
+# cells cannot be joined to their sources. It proposes the questions asked above and in the next chapter. In the authors'
+# own notebook the three kinds of file are stacked from an unsorted listing, which may pair rows of different parts.
 #
 # <!-- facts: 338; 22,000; 16; 320 -->
 
@@ -646,8 +602,7 @@ note.say(
 # - Every label is a prediction of one model. Coverage of predicted labels is not coverage of cells.
 # - Rules of plausibility find contradictions, not errors: a wrong label that fits the others passes.
 # - Parts share data sets. Intervals over parts are honest only as far as parts differ.
-# - Labels of simulated parts were drawn independently of each other where nothing else is said: how many
-#   combinations are filled, and how often labels tie, was built in.
+# - In simulated parts, how many combinations are filled and how often labels tie was built in.
 
 # %% [markdown]
 # ## On your own file
@@ -659,11 +614,11 @@ note.say(
 my_parts = folder  # "/data/scprint2"
 mine = survey.run(my_parts)
 my_names = labels.beside(my_parts)
-by_tissue = mine.cells.group_by("tissue", "age_group").len("cells")
+by_tissue = mine.cells.group_by("tissue", "age_group").len("cells").collect()
 by_tissue = labels.decode(by_tissue, my_names).sort("cells", descending=True)
 impossible = labels.judge(mine.cells, my_names)
-print(by_tissue.collect(engine="streaming").head(3).write_csv(separator="\t"))
-print(impossible.filter(pl.col("implausible") > 0).height, "rules are broken")
+print(by_tissue.head(3).write_csv(separator="\t"))
+print((impossible["implausible"] > 0).sum(), "rules are broken")
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz

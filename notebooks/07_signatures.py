@@ -12,9 +12,9 @@
 # **Question.** Do the named processes of aging, from stem-cell exhaustion to senescence, show in these donors, or do
 # they show only to those who expect them?
 #
-# **You will** score gene sets in donors' profiles, in cells and by ranks; test each score across age on donors; set it
-# beside random sets of like expression and beside ages dealt at random; leave out one gene and one donor; look for
-# hospital days and handling behind it; and check what the public card promises of CDKN2A and TP53.
+# **You will** score gene sets in donors' profiles, in cells and by ranks; test each score across age on donors, beside
+# random sets and beside ages dealt at random; leave out one gene and one donor; look for hospital days and handling
+# behind it; and check what the public card promises of CDKN2A and TP53.
 #
 # **Before you start.** [Genes that change with age](03_age_de), for profiles of donors and their tests.
 #
@@ -51,12 +51,12 @@ style.apply()
 
 # %% tags=["parameters"] nbmake={"mock": {"atlas": "tiny", "n_random": 200}}
 atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
-cell_type: str = ""  # coarse type looked at closely; empty: MuSC, else the most common that can be tested
+cell_type: str = ""  # type looked at; empty: MuSC, else the most common
 assay: str = "cells"  # assay looked at closely {cells, nuclei}
-signature: str = ""  # signature drawn donor by donor; empty: the long list of ribosome biogenesis, else the first set
-gene_sets: str = ""  # CSV with columns set and gene, one row a gene; empty: the sets of this book
+signature: str = ""  # set drawn by donor; empty: the long list of ribosomes
+gene_sets: str = ""  # CSV with columns set and gene; empty: the book's own
 min_cells: int = 10  # cells a donor needs for a profile [1, 1000]
-n_random: int = 2000  # random gene sets, and arrangements of age, behind each null [100, 100000]
+n_random: int = 2000  # random sets, and deals of age [100, 100000]
 fdr: float = 0.1  # false-discovery rate of a call [0.001, 0.5]
 budget: str = "6 GiB"  # memory that loading may take
 seed: int = 1  # of random sets, arrangements and control genes [0, 1000000]
@@ -68,12 +68,11 @@ note = findings.begin("07_signatures", globals())
 # %% [markdown]
 # ## The sets
 #
-# Each set comes with the direction that is claimed for it and the place it was taken from. Of the book's own sets,
-# ribosome biogenesis and dissociation stress are lists of the study's authors. The others were put together for this book
-# from genes that the field names for each process; there is no agreed list of any of them, which is the first thing to
-# know about signatures. Ribosome biogenesis comes twice: the *short list* holds the genes of the authors' figure, the
-# *long list* every gene of the process in their notebooks. They need not agree: the figure shows genes that were picked
-# because they fall, the long list takes all of the process, fallen or not. They stand side by side below.
+# Each set comes with the direction that is claimed for it and its source. Ribosome biogenesis and dissociation stress are
+# lists of the study's authors. The others were put together for this book from genes that the field names for each
+# process; there is no agreed list of any of them, which is the first thing to know about signatures. Ribosome biogenesis
+# comes twice: the *short list* holds the genes of the authors' figure, picked because they fall, the *long list* every
+# gene of the process in their notebooks, fallen or not. They need not agree.
 #
 # Sets of your own come in through `gene_sets`: a CSV with a column `set` (or `signature`), the name, and a column
 # `gene`, the symbol, one row a gene. [`read_sets`](../book/api) reads and checks it.
@@ -98,10 +97,8 @@ note.say(
     ),
     missing=", ".join(muscle.missing) or "nothing",
 )
-
-# %% tags=["remove-input"]
 about = study.signatures().group_by("signature").agg(pl.col("expected", "source").first())
-described = pl.DataFrame({"signature": list(sets), "genes": [len(genes) for genes in sets.values()]}).join(
+described = pl.DataFrame({"signature": list(sets), "genes": list(map(len, sets.values()))}).join(
     about, on="signature", how="left", maintain_order="left"
 )
 note.table(
@@ -117,11 +114,7 @@ note.table(
 # Two signatures that share genes cannot disagree. From the table `study.signatures()`, give the set of genes that
 # are in both *senescence* and *inflammaging*.
 #
-# <details><summary>Hint</summary>
-#
-# Filter the table twice and intersect the two sets of genes.
-#
-# </details>
+# <details><summary>Hint</summary>Filter the table twice and intersect the two sets of genes.</details>
 
 # %% tags=["solution", "hide-cell"]
 table = study.signatures()
@@ -134,37 +127,31 @@ check("07.overlap", set(senescence) & set(inflammaging))
 # ## One score a donor
 #
 # Molecules are summed over the cells of each donor, as in [chapter 3](03_age_de): [`sum_profiles`](../book/api) is
-# `sc.get.aggregate` with the donors' table beside it. The profiles are divided by the same effective library sizes that
-# the test of genes uses, found once by one function. It matters: by plain totals the genes of a type seem to drift with
-# age all together, because a few abundant ones take up room.
+# `sc.get.aggregate` with the donors' table beside it. They are divided by the effective library sizes that the test of
+# genes uses: by plain totals the genes of a type seem to drift with age all together, because a few abundant ones take
+# up room. A score is the mean log expression of the set's genes, each gene centered over the donors, in log2 units: a
+# slope of a tenth per decade means seven percent more of the set every ten years.
 
 # %%
-mine = (adata.obs["annotation_level0"] == cell_type) & (
-    adata.obs["batch"] == assay
-)
-cells = adata[mine].copy()
+mine = adata.obs["annotation_level0"] == cell_type
+cells = adata[mine & (adata.obs["batch"] == assay)].copy()
 profiles = expression.sum_profiles(cells, muscle.donors, min_cells=min_cells)
 donors = expression.choose_donors(profiles.obs)
 every_gene = profiles.to_df("sum").T[donors["DonorID"]]
-expressed = expression.find_expressed(every_gene)
-effective_sizes = expression.find_sizes(expressed)
 
-# %% [markdown]
-# A score is the mean log expression of the set's genes, each gene centered over the donors. It is in log2 units: a slope
-# of a tenth per decade means seven percent more of the set every ten years.
 
-# %%
-seen = every_gene[every_gene.mean(axis=1) >= 5]
-logs = expression.to_log2_cpm(seen, effective_sizes)
-centered = logs.sub(logs.mean(axis=1), axis=0)
-present = {
-    name: centered.index.intersection(genes)
-    for name, genes in sets.items()
-    if len(centered.index.intersection(genes)) >= 3
-}
-scores = pd.DataFrame(
-    {name: centered.loc[genes].mean() for name, genes in present.items()}
-)
+def score_sets(table):
+    """Logs of a table of genes x donors, genes by set, scores by set."""
+    sizes = expression.find_sizes(expression.find_expressed(table))
+    logs = expression.to_log2_cpm(table[table.mean(axis=1) >= 5], sizes)
+    centered = logs.sub(logs.mean(axis=1), axis=0)
+    present = {name: logs.index.intersection(sets[name]) for name in sets}
+    present = {name: own for name, own in present.items() if len(own) >= 3}
+    scores = {name: centered.loc[own].mean() for name, own in present.items()}
+    return logs, present, pd.DataFrame(scores)
+
+
+logs, present, scores = score_sets(every_gene)
 
 # %% [markdown]
 # Then a straight line on age is fitted over donors, with sex and chemistry in the formula where the donors allow it.
@@ -178,39 +165,44 @@ def fit_scores(scores, donors):
     for name in scores:
         data = donors.assign(score=scores[name].to_numpy(float))
         line = smf.ols(formula, data).fit()
-        interval = line.conf_int().loc["coded_age"]
-        slope, p = line.params["coded_age"], line.pvalues["coded_age"]
-        rows.append((name, len(donors), slope, *interval, p))
+        low, high = line.conf_int().loc["coded_age"]
+        change, p = line.params["coded_age"], line.pvalues["coded_age"]
+        rows.append((name, change, low, high, p))
     numbers = dict.fromkeys(["change", "low", "high", "p"], pl.Float64)
-    schema = {"set": pl.String, "donors": pl.Int64} | numbers
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, {"set": pl.String} | numbers, orient="row")
 
 
-formula = expression.write_formula(donors)
-slopes = fit_scores(scores, donors).drop("donors")
-sizes = [len(present[name]) for name in slopes["set"]]
-slopes = slopes.insert_column(1, pl.Series("genes", sizes, dtype=pl.Int64))
+slopes = fit_scores(scores, donors)
 
 # %% [markdown]
 # ### Beside random sets, and beside ages dealt at random
 #
 # An interval that leaves zero is not yet a finding. Two nulls stand beside each slope.
 #
-# *Random sets.* For each gene another of the same tenth of expression is drawn, many times. A least-squares slope is
-# linear in what is fitted, so that the slope of a score is the mean of its genes' slopes, and all random sets come from
-# one matrix product. This null knows nothing of how the genes of a set move together, which makes it too narrow.
+# *Random sets.* For each gene another of the same tenth of expression is drawn, many times. The slope of a score is the
+# mean of its genes' slopes, so that a random set takes no new fit. This null knows nothing of how the
+# genes of a set move together, which makes it too narrow.
 
 # %%
+formula = expression.write_formula(donors)
 design = dmatrix(formula, donors, return_type="dataframe")
-age = design.columns.get_loc("coded_age")
-gene_slopes = np.linalg.pinv(design.to_numpy())[age] @ logs.T.to_numpy()
+
+
+def find_slopes(values, design=design):
+    """Slope on age of each column of a table of donors, least squares."""
+    weights = np.linalg.pinv(design.to_numpy())
+    return weights[design.columns.get_loc("coded_age")] @ values.to_numpy()
+
+
+gene_slopes = pd.Series(find_slopes(logs.T), logs.index)
 tenth = logs.mean(axis=1).rank(method="first").sub(1) * 10 // len(logs)
-alike = {number: np.flatnonzero(tenth == number) for number in range(10)}
-random_slopes = {}
-for name, genes in present.items():
-    generator = np.random.default_rng(seed)
-    drawn = [generator.choice(alike[tenth[gene]], n_random) for gene in genes]
-    random_slopes[name] = gene_slopes[np.column_stack(drawn)].mean(axis=1)
+alike = {one: gene_slopes[tenth == one].to_numpy() for one in range(10)}
+null = []
+for genes in present.values():
+    rng = np.random.default_rng(seed)
+    drawn = [rng.choice(alike[tenth[gene]], n_random) for gene in genes]
+    null.append(np.mean(drawn, axis=0))
+null = np.column_stack(null)
 
 # %% [markdown]
 # *Dealt ages.* The set stays as it is, and the ages are handed to other donors, among donors alike in sex and, where that
@@ -222,34 +214,19 @@ dealt = permute.deal(
     donors["coded_age"], strata=donors[["Sex", "chemistry"]], draws=n_random,
     seed=seed,
 )
-dealt_slopes = np.array(
-    [
-        np.linalg.pinv(design.assign(coded_age=ages).to_numpy())[age]
-        @ scores.to_numpy()
-        for ages in dealt.values
-    ]
-)
-as_far = np.abs(dealt_slopes) >= np.abs(dealt_slopes[0]) - 1e-9
-
-# %%
-beside = []
-for number, (name, null) in enumerate(random_slopes.items()):
-    found, middle = dealt_slopes[0, number], np.median(null)
-    farther = np.abs(null - middle) >= abs(found - middle) - 1e-12
-    bounds = np.quantile(null, [0.025, 0.975])
-    reach = np.quantile(dealt_slopes[:, number], [0.025, 0.975])
-    beside.append(
-        {
-            "set": name,
-            "random_low": bounds[0],
-            "random_high": bounds[1],
-            "p_random": (1 + farther.sum()) / (1 + n_random),
-            "dealt_low": reach[0],
-            "dealt_high": reach[1],
-            "p_dealt": as_far[:, number].mean(),
-        }
-    )
-slopes = slopes.join(pl.DataFrame(beside), on="set").sort("change")
+designs = [design.assign(coded_age=ages) for ages in dealt.values]
+dealt_slopes = np.array([find_slopes(scores, one) for one in designs])
+found, middle = dealt_slopes[0], np.median(null, axis=0)
+as_far = np.abs(dealt_slopes) >= np.abs(found) - 1e-9
+farther = np.abs(null - middle) >= np.abs(found - middle) - 1e-12
+random_low, random_high = np.quantile(null, [0.025, 0.975], axis=0)
+dealt_low, dealt_high = np.quantile(dealt_slopes, [0.025, 0.975], axis=0)
+slopes = slopes.with_columns(
+    genes=np.array([len(genes) for genes in present.values()]),
+    random_low=random_low, random_high=random_high,
+    p_random=(1 + farther.sum(axis=0)) / (1 + n_random),
+    dealt_low=dealt_low, dealt_high=dealt_high, p_dealt=as_far.mean(axis=0),
+).sort("change")
 
 # %% mystnb={"figure": {"caption": "Change of each signature per decade with its 95 % interval over donors (genes in brackets). Gray bars: the middle 95 % of random sets of like size and expression. Brackets: the same of ages dealt at random.", "name": "fig-07-slopes"}, "image": {"alt": "Dot chart, one row a signature: the slope per decade with its interval over donors, zero as a line, gray bars for what random gene sets do, and brackets for what dealt ages do."}}
 shown = slopes.to_pandas()
@@ -270,89 +247,67 @@ names = [f"{row.set} ({row.genes})" for row in shown.itertuples()]
 axis.set_yticks(rows, names)
 axis.set_xlabel("change per decade, log2");
 
-# %% tags=["remove-input", "finding"]
-rest = {}
-for left_out in donors["DonorID"]:
-    others = donors[donors["DonorID"] != left_out]
+# %% [markdown]
+# How much does one donor decide? The line is fitted again without each of them.
+
+# %%
+chosen = scores[scores.columns.intersection([signature])]
+kept = []
+for donor in donors["DonorID"]:
+    others = donors[donors["DonorID"] != donor]
     if others["coded_age"].nunique() > 1:
-        kept = scores.loc[others["DonorID"], [signature]] if signature in scores else scores.iloc[:, :0]
-        for row in fit_scores(kept, others).iter_rows(named=True):
-            rest[left_out] = row["change"]
-one = slopes.filter(pl.col("set") == signature).to_dicts()
-one = one[0] if one else {}
-other = next((name for name in (study.SHORT, study.LONG) if name != signature), None)
-other = slopes.filter(pl.col("set") == other).to_dicts() if not gene_sets else []
-other = other[0] if other else {}
+        kept += [fit_scores(chosen.loc[others["DonorID"]], others)]
+kept = pl.concat(kept)["change"]
+totals = every_gene.sum().to_numpy()
+plain = expression.to_log2_cpm(every_gene.loc[logs.index], totals)
+
+# %% tags=["remove-input", "finding"]
+by_set = {row["set"]: row for row in slopes.iter_rows(named=True)}
+one = by_set.get(signature, {})
+twin = study.LONG if signature == study.SHORT else study.SHORT
+other = {} if gene_sets else by_set.get(twin, {})
+within, apart = ((row["low"], row["high"]) if row else None for row in (one, other))
+note.record("slope", one.get("change"), "log2 per decade", within)
+note.record("other_slope", other.get("change"), "log2 per decade", apart)
 note.record("signature_shown", signature)
-note.record("slope", one.get("change"), "log2 per decade", (one["low"], one["high"]) if one else None)
 note.record("slope_p", one.get("p"))
 note.record("slope_random_p", one.get("p_random"))
 note.record("slope_dealt_p", one.get("p_dealt"))
-note.record("slope_lowest", min(rest.values(), default=None))
-note.record("slope_highest", max(rest.values(), default=None))
+note.record("slope_lowest", kept.min())
+note.record("slope_highest", kept.max())
 note.record("other_signature", other.get("set"))
-note.record(
-    "other_slope", other.get("change"), "log2 per decade", (other["low"], other["high"]) if other else None
-)
 note.record("other_dealt_p", other.get("p_dealt"))
-note.record("gene_drift", float(np.median(gene_slopes)), "log2 per decade")
-plain = expression.to_log2_cpm(seen, every_gene.sum().to_numpy())
-note.record(
-    "plain_drift",
-    float(np.median(np.linalg.pinv(design.to_numpy())[age] @ plain.T.to_numpy())),
-    "log2 per decade",
+note.say(
+    (
+        "**{signature_shown}** in {type_shown}: {slope}, p {slope_p}; against random sets p {slope_random_p}, against "
+        "dealt ages p {slope_dealt_p}. Leaving out one donor moves the slope between {slope_lowest} and {slope_highest}. "
+        if one
+        else "Fewer than three genes of {signature_shown} are expressed in {type_shown}: it has no score there. "
+    )
+    + ("Beside it {other_signature}: {other_slope}, against dealt ages p {other_dealt_p}. " if other else "")
+    + dealt.sentence()
 )
-if one:
-    note.say(
-        "**{signature_shown}** in {type_shown}: {slope}, p {slope_p}; against random sets p {slope_random_p}, against dealt "
-        "ages p {slope_dealt_p}. Leaving out one donor moves the slope between {slope_lowest} and {slope_highest}."
-    )
-else:
-    note.say(
-        "Fewer than three genes of {signature_shown} are expressed in {type_shown}: it has no score there."
-    )
-if other:
-    note.say("Beside it {other_signature}: {other_slope}, against dealt ages p {other_dealt_p}.")
-note.say(dealt.sentence())
 note.say(
     "The middle gene of all that are seen changes by {gene_drift.number} per decade; divided by plain totals of molecules it "
-    "would be {plain_drift.number}, a drift of everything that each set would inherit."
+    "would be {plain_drift.number}, a drift of everything that each set would inherit.",
+    gene_drift=(float(gene_slopes.median()), "log2 per decade"),
+    plain_drift=(float(np.median(find_slopes(plain.T))), "log2 per decade"),
 )
-
-# %% tags=["remove-input"]
-note.table(
-    slopes,
-    "Change per decade of each signature (log2), and how often random sets and dealt ages do as much.",
-    name="random_sets",
-    columns={
-        "signature": "set",
-        "genes": "genes",
-        "change": ("change", "low", "high"),
-        "p": "p",
-        "p, random sets": "p_random",
-        "p, dealt ages": "p_dealt",
-    },
-)
+note.save("random_sets", slopes)
 
 # %% mystnb={"figure": {"caption": "The score of the chosen signature in each donor against age. Triangles are men, diamonds women.", "name": "fig-07-donors"}, "image": {"alt": "Scatter plot of one score a donor against age in years, men as triangles and women as diamonds, each mark named by its donor without overlap."}}
 marks = {"M": "^", "F": "D", "not stated": "o"}
 if signature in scores:
-    values = scores[signature].to_numpy()
     figure, axis = plt.subplots(figsize=(5.6, 2.6))
+    x, y = donors["age"].to_numpy(), scores[signature].to_numpy()
     sns.scatterplot(
-        x=donors["age"], y=values, style=donors["Sex"], hue=donors["Sex"],
-        markers=marks, s=60, legend=False,
+        x=x, y=y, style=donors["Sex"], hue=donors["Sex"], markers=marks, s=60,
+        legend=False,
     )
     axis.set(xlabel="years", ylabel="score, log2", title=signature)
-    adjust_text(
-        [
-            axis.text(*place)
-            for place in zip(
-                donors["age"], values, donors["DonorID"], strict=True
-            )
-        ],
-        donors["age"].to_numpy(), values, expand=(1.3, 1.6),
-    )
+    places = zip(x, y, donors["DonorID"], strict=True)
+    names = [axis.text(*place) for place in places]
+    adjust_text(names, x, y, expand=(1.3, 1.6))
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: A p-value that is never zero (10 minutes)
@@ -360,11 +315,7 @@ if signature in scores:
 # Write `empirical_p(observed, null)`: the two-sided empirical p of `observed` among the values of `null`, which lie around
 # zero. The observed value counts as one of the draws. Try it on a slope and its random sets.
 #
-# <details><summary>Hint</summary>
-#
-# Count the draws at least as far from zero, add one above and below the line.
-#
-# </details>
+# <details><summary>Hint</summary>Count the draws at least as far from zero, add one above and below the line.</details>
 
 # %% tags=["solution", "hide-cell"]
 def empirical_p(observed, null):
@@ -378,21 +329,22 @@ check("07.empirical", empirical_p)
 # %% [markdown]
 # ## Three ways to score, one answer?
 #
-# A cell can be scored by the mean of the set less the mean of control genes (`sc.tl.score_genes`), or by where the set's
+# A cell can be scored by the mean of the set less that of control genes (`sc.tl.score_genes`), or by where the set's
 # genes stand in the cell's own ranking ({term}`AUCell` {cite:p}`aibar2017`, in `decoupler`), which no scaling can move.
 
 # %%
+def as_net(sets):
+    """Sets as a table of pairs, as decoupler wants them."""
+    pairs = [(name, gene) for name, genes in sets.items() for gene in genes]
+    return pd.DataFrame(pairs, columns=["source", "target"]).assign(weight=1.0)
+
+
 scored_cells = cells[cells.obs["DonorID"].isin(donors["DonorID"])].copy()
 sc.pp.filter_genes(scored_cells, min_cells=3)
 sc.pp.filter_cells(scored_cells, min_genes=1)
 for name, genes in present.items():
     sc.tl.score_genes(scored_cells, genes, score_name=name, random_state=seed)
-net = pd.DataFrame(
-    [(name, gene) for name, genes in present.items() for gene in genes],
-    columns=["source", "target"],
-).assign(weight=1.0)
-dc.mt.aucell(scored_cells, net, tmin=3, bsize=2000)
-ranked = scored_cells.obsm["score_aucell"]
+dc.mt.aucell(scored_cells, as_net(present), tmin=3, bsize=2000)
 
 # %% [markdown]
 # Averaged over the cells of a donor, both give one number a donor, and the same test. Their units differ; compare signs
@@ -400,24 +352,20 @@ ranked = scored_cells.obsm["score_aucell"]
 
 # %%
 who = scored_cells.obs["DonorID"].astype(str)
-by_means = scored_cells.obs[list(present)].groupby(who).mean()
-by_ranks = ranked.groupby(who).mean()
 ways = {
     "profile": scores,
-    "score_genes": by_means.loc[donors["DonorID"]],
-    "aucell": by_ranks.loc[donors["DonorID"]],
+    "score_genes": scored_cells.obs[list(present)].groupby(who).mean(),
+    "aucell": scored_cells.obsm["score_aucell"].groupby(who).mean(),
 }
-three_ways = pl.concat(
-    [
-        fit_scores(table, donors).with_columns(way=pl.lit(way))
-        for way, table in ways.items()
-    ]
+three_ways = []
+for way, table in ways.items():
+    fit = fit_scores(table.loc[donors["DonorID"]], donors)
+    three_ways.append(fit.with_columns(way=pl.lit(way)))
+three_ways = pl.concat(three_ways)
+agreement = three_ways.group_by("set").agg(
+    ways=pl.len(), one_sign=(pl.col("change") > 0).n_unique() == 1
 )
-agreement = (
-    three_ways.group_by("set")
-    .agg(ways=pl.len(), one_sign=(pl.col("change") > 0).n_unique() == 1)
-    .filter(pl.col("ways") == len(ways))
-)
+agreement = agreement.filter(pl.col("ways") == len(ways))
 
 # %% tags=["remove-input", "finding"]
 note.say(
@@ -426,10 +374,8 @@ note.say(
     sets_compared=(agreement.height, "signatures"),
     sets_agreeing=(agreement.filter("one_sign").height, "signatures"),
 )
-
-# %% tags=["remove-cell"]
 wide = three_ways.pivot("way", index="set", values=["change", "p"]).join(agreement, on="set")
-note.save("three_ways", wide);
+note.save("three_ways", wide.sort("set"))
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise: A score by hand (10 minutes)
@@ -437,11 +383,8 @@ note.save("three_ways", wide);
 # Write `score(table, genes)`: `table` maps a gene to a list of log values, one a donor. Return one score a donor: the
 # mean over `genes` of the values, each gene first centered on its own mean.
 #
-# <details><summary>Hint</summary>
-#
-# `pd.DataFrame(table)` has a column a gene: choose columns, subtract their means, then average over `axis=1`.
-#
-# </details>
+# <details><summary>Hint</summary><code>pd.DataFrame(table)</code> has a column a gene: choose columns, subtract their
+# means, then average over <code>axis=1</code>.</details>
 
 # %% tags=["solution", "hide-cell"]
 def score(table, genes):
@@ -466,35 +409,22 @@ for kind, there, people, table in expression.find_testable(
 ):
     if people is None:
         continue
-    some = expression.find_sizes(expression.find_expressed(table))
-    table = expression.to_log2_cpm(table[table.mean(axis=1) >= 5], some)
-    table = table.sub(table.mean(axis=1), axis=0)
-    own = {name: table.index.intersection(sets[name]) for name in sets}
-    own = {name: genes for name, genes in own.items() if len(genes) >= 3}
-    by_set = {name: table.loc[genes].mean() for name, genes in own.items()}
-    found = fit_scores(pd.DataFrame(by_set), people)
-    used = pl.Series([list(own[name]) for name in found["set"]])
-    where = [pl.lit(kind).alias("type"), pl.lit(there).alias("assay")]
-    everywhere.append(found.select(*where, pl.all(), genes=used))
+    _, own, by_set = score_sets(table)
+    found = fit_scores(by_set, people).with_columns(
+        genes=pl.Series([list(genes) for genes in own.values()]),
+        type=pl.lit(kind), assay=pl.lit(there), donors=pl.lit(len(people)),
+    )
+    everywhere.append(found)
 everywhere = pl.concat(everywhere)
-
-# %%
-everywhere = everywhere.with_columns(
-    q=pl.Series(stats.false_discovery_control(everywhere["p"].to_numpy()))
-).sort("p", "set", "type")
+q = stats.false_discovery_control(everywhere["p"].to_numpy())
+everywhere = everywhere.with_columns(q=q).sort("p", "set", "type")
 
 # %% mystnb={"figure": {"caption": "Change per decade of each signature in each type and assay (log2). A sign where the interval leaves zero, a star where the false-discovery rate is met.", "name": "fig-07-everywhere"}, "image": {"alt": "Heatmap, rows signatures, columns cell types by assay: purple for falling, orange for rising; plus or minus signs where the interval leaves zero and stars for calls."}}
-signs = (
-    pl.when(pl.col("q") < fdr)
-    .then(pl.lit("*"))
-    .when(pl.col("low") > 0)
-    .then(pl.lit("+"))
-    .when(pl.col("high") < 0)
-    .then(pl.lit("–"))
-    .otherwise(pl.lit(""))
-)
+clear = pl.when(pl.col("low") > 0).then(pl.lit("+"))
+clear = clear.when(pl.col("high") < 0).then(pl.lit("–")).otherwise(pl.lit(""))
 cell_of = everywhere.with_columns(
-    mark=signs, row=pl.col("type") + ", " + pl.col("assay")
+    mark=pl.when(pl.col("q") < fdr).then(pl.lit("*")).otherwise(clear),
+    row=pl.col("type") + ", " + pl.col("assay"),
 ).to_pandas()
 figure, axis = plt.subplots(figsize=(5.6, 3.9))
 sns.heatmap(
@@ -508,22 +438,14 @@ axis.set(xlabel="", ylabel="");
 # %% tags=["remove-input", "finding"]
 mine_here = (pl.col("set") == signature) & (pl.col("type") == cell_type) & (pl.col("assay") == assay)
 q_here = everywhere.filter(mine_here)["q"]
-note.record("tests_made", everywhere.height, "tests")
-note.record("tests_called", everywhere.filter(pl.col("q") < fdr).height, "tests")
 note.record("slope_q", q_here[0] if len(q_here) else None)
-if everywhere.filter(pl.col("q") < fdr).height:
-    note.say(
-        "Over types, assays and signatures {tests_made:test was|tests were} made; **{tests_called:test reaches|tests reach}** "
-        "the false-discovery rate; the signature drawn above has q {slope_q}."
-    )
-else:
-    note.say(
-        "Over types, assays and signatures {tests_made:test was|tests were} made, and none of them reaches the "
-        "false-discovery rate; the signature drawn above has q {slope_q}."
-    )
-
-# %% tags=["remove-cell"]
-note.save("slopes", everywhere.with_columns(genes=pl.col("genes").list.len()));
+note.say(
+    "Over types, assays and signatures {tests_made:test was|tests were} made, and **{tests_called:test reaches|tests reach}** "
+    "the false-discovery rate. The signature drawn above has q {slope_q}.",
+    tests_made=(everywhere.height, "tests"),
+    tests_called=(everywhere.filter(pl.col("q") < fdr).height, "tests"),
+)
+note.save("slopes", everywhere.with_columns(genes=pl.col("genes").list.len()))
 
 # %% [markdown]
 # ## Does one gene carry it?
@@ -531,137 +453,104 @@ note.save("slopes", everywhere.with_columns(genes=pl.col("genes").list.len()));
 # The slope of a score is the mean of its genes' slopes, so that leaving a gene out takes no new fit.
 
 # %%
-slope_of = pd.Series(gene_slopes, logs.index)
 carried = []
 for name, genes in present.items():
     if len(genes) < 4:
         continue
-    total = slope_of[genes].sum()
-    without = (total - slope_of[genes]) / (len(genes) - 1)
-    carried.append(
-        {
-            "set": name,
-            "change": total / len(genes),
-            "lowest": without.min(),
-            "highest": without.max(),
-            "gene": without.abs().idxmin(),
-            "changes_sign": bool(without.min() * without.max() < 0),
-        }
-    )
-carried = pl.DataFrame(carried)
+    own = gene_slopes[genes]
+    without = (own.sum() - own) / (len(genes) - 1)
+    changes_sign = bool(without.min() * without.max() < 0)
+    gene = without.abs().idxmin()
+    row = (name, own.mean(), without.min(), without.max(), gene, changes_sign)
+    carried.append(row)
+head = ["set", "change", "lowest", "highest", "gene", "changes_sign"]
+carried = pl.DataFrame(carried, head, orient="row")
 
 # %% tags=["remove-input", "finding"]
-note.record("sets_carried", carried.filter("changes_sign").height if carried.height else 0, "signatures")
-note.say("The sign of the slope hangs on a single gene in {sets_carried:signature|signatures}.")
-
-# %% tags=["remove-cell"]
-note.save("without_one_gene", carried);
+note.say(
+    "The sign of the slope hangs on a single gene in {sets_carried:signature|signatures}.",
+    sets_carried=(int(carried["changes_sign"].sum() or 0), "signatures"),
+)
+note.save("without_one_gene", carried)
 
 # %% [markdown]
 # ## What else differs between these donors
 #
 # The study's donors spent between two and ten days in hospital before they gave tissue. A signature that follows the
-# days, or the stress of handling, more closely than it follows age is a poor signature of age, whatever its name. With so
-# few donors the order of two correlations is itself uncertain: read this as a warning, not as a test.
+# days, or the stress of handling, more closely than age is a poor signature of age, whatever its name. With so few donors
+# the order of two correlations is itself uncertain: a warning, not a test.
 
 # %%
 days = study.donors().to_pandas().set_index("DonorID")["hospital_days"]
-beside = pd.DataFrame(
-    {
-        "age": donors["age"].to_numpy(),
-        "hospital\ndays": days.reindex(donors["DonorID"]).to_numpy(float),
-        "stress\nscore": scores.get(
-            "dissociation stress", pd.Series(np.nan, scores.index)
-        ),
-    },
-    index=scores.index,
-)
+beside = donors.set_index("DonorID")[["age"]]
+beside = beside.join(days.rename("hospital days").astype(float))
+beside["stress score"] = scores.get("dissociation stress", np.nan)
 beside = beside.loc[:, beside.notna().sum() >= 5]
 follows = pd.DataFrame(
-    {
-        column: scores.corrwith(beside[column], method="spearman")
-        for column in beside
-    }
+    {one: scores.corrwith(beside[one], method="spearman") for one in beside}
 )
-if "stress\nscore" in follows:
-    follows.loc["dissociation stress", "stress\nscore"] = np.nan
+if "stress score" in follows:
+    follows.loc["dissociation stress", "stress score"] = np.nan
 
 # %% mystnb={"figure": {"caption": "Rank correlation of each signature over donors with age, days in hospital, and the dissociation-stress score.", "name": "fig-07-confounders"}, "image": {"alt": "Grid of correlations between minus one and one, rows signatures, columns age, hospital days and dissociation stress, the number written in each square."}}
 figure, axis = plt.subplots(figsize=(5.6, 1 + 0.3 * len(follows)))
 sns.heatmap(
     follows, annot=True, fmt=".2f", cmap=style.DIVERGING, vmin=-1, vmax=1,
-    ax=axis, cbar_kws={"label": "Spearman"},
+    ax=axis, cbar=False,
 )
 axis.set(xlabel="", ylabel="");
 
 # %% tags=["remove-input", "finding"]
-strongest = follows.drop(columns="age").abs().max(axis=1) if follows.shape[1] > 1 else pd.Series(dtype=float)
-closer = strongest.index[strongest > follows["age"].abs().loc[strongest.index]] if len(strongest) else []
-note.record("sets_closer_to_other", len(closer), "signatures")
+others = follows.drop(columns="age").abs().max(axis=1)
 note.say(
     "By rank correlation {sets_closer_to_other:signature follows|signatures follow} hospital days or handling more closely "
-    "than age."
+    "than age.",
+    sets_closer_to_other=(int((others > follows["age"].abs()).sum()), "signatures"),
 )
-
-# %% tags=["remove-cell"]
-note.save(
-    "confounders",
-    pl.from_pandas(
-        follows.rename(columns=lambda name: name.replace("\n", " ")).rename_axis("set").reset_index()
-    ),
-);
+note.save("confounders", follows.rename_axis("set").reset_index())
 
 # %% [markdown]
 # ## The card's promise
 #
-# The public card expects models to recover aging genes, and names CDKN2A and TP53. Here they are, gene by gene, in the
-# chosen type: how many cells show them at all, and how that share changes with age over donors.
+# The public card expects models to recover aging genes, and names CDKN2A and TP53. How many cells of the chosen type show
+# them at all, and how does that share change with age over donors?
 
 # %%
 promised = adata.var_names.intersection(["CDKN2A", "TP53"])
-shown = sc.get.obs_df(cells, ["DonorID", *promised])
-shares = (
-    shown.set_index("DonorID").gt(0).groupby(level=0, observed=True).mean()
-)
+shown = sc.get.obs_df(cells, ["DonorID", *promised]).set_index("DonorID")
+shares = shown.gt(0).groupby(level=0, observed=True).mean()
 shares = shares.loc[donors["DonorID"]]
-kept = fit_scores(shares, donors).with_columns(
-    median_share=pl.Series(shares.median().to_numpy(), dtype=pl.Float64)
-)
+kept = fit_scores(shares, donors)
+kept = kept.with_columns(median_share=shares.median().to_numpy(float))
 
 # %% tags=["remove-input", "finding"]
-note.record("promised_tested", kept.height, "genes")
-note.record("promised_rising", kept.filter((pl.col("change") > 0) & (pl.col("p") < 0.05)).height, "genes")
-note.record("promised_share", float(np.median(shares)) if shares.size else None)
-if kept.height:
-    note.say(
-        "{promised_tested:promised gene was|promised genes were} tested, and **{promised_rising:gene rises|genes rise}** with age "
-        "at p below 0.05. The median donor shows such a gene in {promised_share:.1%} of the cells."
-    )
-else:
-    note.say("This source has none of the promised genes.")
-
-# %% tags=["remove-cell"]
-note.save("promised_genes", kept);
+note.record("promised_rising", kept.filter(pl.col("change") > 0, pl.col("p") < 0.05).height, "genes")
+note.say(
+    "{promised_tested:promised gene was|promised genes were} tested, and **{promised_rising:gene rises|genes rise}** with age "
+    "at p below 0.05. The median donor shows such a gene in {promised_share:.1%} of the cells."
+    if kept.height
+    else "This source has none of the promised genes.",
+    promised_tested=(kept.height, "genes"),
+    promised_share=float(np.median(shares)) if shares.size else None,
+)
+note.save("promised_genes", kept)
 
 # %% [markdown]
 # ## Enrichment among tested genes
 #
 # The other common way asks whether a set's genes crowd one end of the list of tested genes; `decoupler` has it as a
-# univariate linear model {cite:p}`badia2022`. Its p-values take genes for independent; they are not, so read the order,
-# not the numbers.
+# univariate linear model {cite:p}`badia2022`. Its p-values take genes for independent, which they are not: read the order.
 
 # %%
+expressed = expression.find_expressed(every_gene)
 tested = expression.run_test(expressed, design)
 signed = tested["log2_change"].sign() * tested["F"].sqrt()
 ranking = pd.DataFrame(
     [signed.to_numpy()], index=["age"], columns=tested["gene"].to_list()
 )
-every_set = pd.DataFrame(
-    [(name, gene) for name, genes in sets.items() for gene in genes],
-    columns=["source", "target"],
-).assign(weight=1.0)
-inside = every_set["target"].isin(ranking.columns)
-enriched, _ = dc.mt.ulm(ranking, every_set[inside], tmin=3)
+pairs = as_net(sets)
+inside = pairs["target"].isin(ranking.columns)
+enriched, _ = dc.mt.ulm(ranking, pairs[inside], tmin=3)
 enriched = enriched.loc["age"].sort_values(key=abs, ascending=False)
 
 # %% tags=["remove-input", "finding"]
@@ -671,47 +560,42 @@ note.say(
     top_enriched=enriched.index[0],
     top_enriched_score=float(enriched.iloc[0]),
 )
-
-# %% tags=["remove-cell"]
-note.save("enrichment", pl.DataFrame({"set": enriched.index.to_list(), "score": enriched.to_list()}));
+note.save("enrichment", enriched.rename("score").rename_axis("set").reset_index())
 
 # %% [markdown]
 # ## Scored against the plant
 #
 # On a simulated atlas each slope can be set beside what was planted in its genes. In stem cells the short list of
-# ribosome biogenesis was planted to fall and CCL2 to rise; in the long list most genes have no plant, so that the planted
-# slope of that set is small. Most other sets hold genes with planted effects only by chance. On real data this part stays
-# empty.
+# ribosome biogenesis was planted to fall and CCL2 to rise; most genes of the long list and of the other sets have no
+# plant. On real data this part stays empty.
 
 # %%
 truth = muscle.truth("age_expression")
 if truth is not None:
     planted = truth.filter(pl.col("annotation_level2").is_null()).select(
-        pl.col("annotation_level0").alias("type"), "assay",
-        pl.col("gene").alias("genes"), "log2_change_per_decade",
+        "assay", type="annotation_level0", genes="gene",
+        planted="log2_change_per_decade",
     )
     keys = ["set", "type", "assay"]
-    in_sets = (
-        everywhere.explode("genes")
-        .join(planted, on=["type", "assay", "genes"], how="left")
-        .group_by(keys)
-        .agg(planted=pl.col("log2_change_per_decade").fill_null(0).mean())
+    by_gene = everywhere.explode("genes").join(
+        planted, on=["type", "assay", "genes"], how="left"
     )
-    scored = everywhere.join(in_sets, on=keys).with_columns(
-        covered=pl.col("planted").is_between(pl.col("low"), pl.col("high"))
-    )
+    in_sets = by_gene.group_by(keys).agg(pl.col("planted").fill_null(0).mean())
+    scored = everywhere.drop("genes").join(in_sets, on=keys)
+    held = pl.col("planted").is_between(pl.col("low"), pl.col("high"))
+    scored = scored.with_columns(covered=held).sort("planted", *keys)
 
 # %% tags=["remove-input", "finding"]
 plant_here = scored.filter(mine_here)["planted"] if truth is not None else []
-note.record("planted_slope", plant_here[0] if len(plant_here) else None, "log2 per decade")
-note.record("coverage", scored["covered"].mean() if truth is not None else None)
+note.say(
+    "Nothing is planted in these data."
+    if truth is None
+    else "Planted in {signature_shown}, {type_shown}: {planted_slope}. Of all intervals {coverage:.1%} hold the planted slope.",
+    planted_slope=(plant_here[0] if len(plant_here) else None, "log2 per decade"),
+    coverage=None if truth is None else scored["covered"].mean(),
+)
 if truth is not None:
-    note.say(
-        "Planted in {signature_shown}, {type_shown}: {planted_slope}. Of all intervals {coverage:.1%} hold the planted slope."
-    )
-    note.save("scored", scored.sort("planted").drop("genes"))
-else:
-    note.say("Nothing is planted in these data.")
+    note.save("scored", scored)
 
 # %% [markdown]
 # ## What the study reported
@@ -753,18 +637,12 @@ pd.DataFrame({"change": answer.params, "p": answer.pvalues})
 # ## In short
 
 # %% tags=["remove-input", "finding"]
-if one and other:
-    note.say(
-        "In {type_shown} {signature_shown} changes by {slope}, and {other_signature} by {other_slope}: the name is the same, "
-        "the genes are not. Of {tests_made:test|tests} of a signature in a type {tests_called.number} "
-        "reached the false-discovery rate. The card's promise of rising genes is met by {promised_rising:gene|genes}."
-    )
-else:
-    note.say(
-        "{signature_shown} in {type_shown} changes by {slope}. Of {tests_made:test|tests} of a signature in a type "
-        "{tests_called.number} reached the false-discovery rate. The card's promise of rising genes is met by "
-        "{promised_rising:gene|genes}."
-    )
+note.say(
+    "In {type_shown} {signature_shown} changes by {slope}"
+    + (", and {other_signature} by {other_slope}: the name is the same, the genes are not." if one and other else ".")
+    + " Of {tests_made:test|tests} of a signature in a type {tests_called.number} reached the false-discovery rate. The card's "
+    "promise of rising genes is met by {promised_rising:gene|genes}."
+)
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz

@@ -21,9 +21,8 @@
 # **Time** 35 minutes to read, 30 for the exercises.
 # **Memory** under 2 GiB on the default atlas, under 7 GiB at full size.
 #
-# **What can go wrong.** A map of two dimensions is measured as if distances in it meant something. A representation that
-# mixes donors perfectly may have mixed away what differs between them, age included. And a view that was made with the
-# labels in hand agrees with the labels.
+# **What can go wrong.** Distances on a map of two dimensions are taken to mean something. A view that mixes donors perfectly
+# may have mixed away what differs between them, age included. A view made with the labels in hand agrees with them.
 
 # %%
 import anndata as ad
@@ -63,11 +62,11 @@ atlas: str = "demo"  # data: demo, tiny, a release folder, or an .h5ad file
 level: str = "annotation_level0"  # labels that the measures refer to {annotation_level0, annotation_level1, annotation_level2}
 sample: int = 3000  # cells on which the measures are computed [200, 50000]
 words: int = 200  # words of a cell sentence [10, 2000]
-extra: str = ""  # a representation of your own: a key of obsm, or a Parquet file with one row a cell; empty: none
+extra: str = ""  # your own view: a key of obsm, or a Parquet file; empty: none
 cell_type: str = "MuSC"  # coarse type whose gene networks are compared
 assay: str = "cells"  # assay of those networks {cells, nuclei}
-grn: str = ""  # an .h5ad with a gene network in varp, such as scPRINT writes; empty: none
-n_permutations: int = 499  # deals of age bins over donors, all where there are fewer [50, 10000]
+grn: str = ""  # an .h5ad with a gene network in varp; empty: none
+n_permutations: int = 499  # deals of age bins over donors [50, 10000]
 budget: str = "6 GiB"  # memory that loading may take
 seed: int = 1  # of the sample, of clusterings and permutations [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -76,8 +75,7 @@ out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
 note = findings.begin("09_representations", globals())
 
 # %% [markdown]
-# [`open_atlas`](../book/api) opens any source; from here on it is an ordinary AnnData. What is not given stays *not
-# given*.
+# [`open_atlas`](../book/api) opens any source as an ordinary AnnData. What is not given stays *not given*.
 
 # %%
 muscle = sources.open_atlas(atlas)
@@ -96,11 +94,11 @@ note.say(
 # %% [markdown]
 # ## The candidates
 #
-# Four projections come with the release. scVI was trained by the study's authors, whose notebook of the cells names
-# sample, donor, sex and chemistry as what to take out; its UMAP was drawn from it. PCA and t-SNE were added by the
-# uploader on all genes, without any correction. Two more are made here: a PCA of the most variable genes, and a view of
-# *cell sentences*, which list a cell's most expressed genes in order; the view asks which genes are in a sentence, not
-# where they stand. A variational autoencoder of your own, or embeddings of a foundation model, enter through `extra`.
+# Four projections come with the release. scVI was trained by the study's authors, who name sample, donor, sex and
+# chemistry as what to take out; its UMAP was drawn from it. PCA and t-SNE were added by the uploader on all genes, without
+# any correction. Two more are made here: a PCA of the most variable genes, and a view of *cell sentences*, which asks
+# which genes are among a cell's most expressed, not where they stand. A variational autoencoder of your own, or
+# embeddings of a foundation model, enter through `extra`.
 
 # %%
 n_genes = min(1500, adata.n_vars // 2)
@@ -108,7 +106,6 @@ sc.pp.highly_variable_genes(adata, n_top_genes=n_genes)
 variable = adata[:, adata.var["highly_variable"]]
 adata.obsm["PCA, made here"] = sc.pp.pca(variable.X, random_state=seed)
 
-# %%
 texts = encode(adata, rule=Rule(top_n=words)).sentences
 bag = TfidfVectorizer(
     lowercase=False, token_pattern=r"\S+", min_df=3, dtype=np.float32
@@ -116,7 +113,6 @@ bag = TfidfVectorizer(
 svd = TruncatedSVD(min(50, bag.shape[1] - 1), n_iter=3, random_state=seed)
 adata.obsm["sentences, made here"] = svd.fit_transform(bag)
 
-# %%
 if extra and extra not in adata.obsm:
     own = pl.read_parquet(extra, glob=False).select(pl.selectors.numeric())
     adata.obsm[extra] = own.to_numpy()
@@ -129,16 +125,13 @@ if extra and extra not in adata.obsm:
 # a library first, and change nothing below but the clusters.
 
 # %%
-size = (
-    adata.obs.groupby(level, observed=True)[level].transform("size").to_numpy()
-)
+size = adata.obs.groupby(level, observed=True)[level].transform("size")
 usable = np.flatnonzero((size >= 10) & (adata.obs[level] != "not given"))
 rng = np.random.default_rng(seed)
 rows = rng.choice(usable, min(sample, len(usable)), replace=False)
 sub = adata[np.sort(rows)].copy()
 labels, donors, assays = (sub.obs[one].to_numpy(str) for one in columns)
 
-# %%
 views = list(sub.obsm)
 near = {}
 for view in views:
@@ -171,47 +164,39 @@ for ax, color in zip(axes, ["type", "batch", "DonorID"], strict=True):
 # ## Nine measures
 #
 # Each measure asks one thing. Clusters against labels: do the natural groups of the view look like the annotation
-# (adjusted Rand index, {term}`ARI`, and normalized mutual information, {term}`NMI`, of k-means; ARI of
-# {term}`Leiden`)? {term}`Silhouette <silhouette>` and
-# purity: do cells of a type lie together? Mixing: within a type, do neighbors come from all donors and both assays?
-# Transfer: can the neighbors from *other* donors name a cell? Age: does the mean position of a donor's cells tell the
-# donor's age?
+# (adjusted Rand index, {term}`ARI`, and normalized mutual information, {term}`NMI`, of k-means; ARI of {term}`Leiden`)?
+# {term}`Silhouette <silhouette>` and purity: do cells of a type lie together? Mixing: within a type, do neighbors come
+# from all donors and both assays? Transfer: can the neighbors from *other* donors name a cell? Age: does the mean
+# position of a donor's cells tell the donor's age?
 #
 # Mixing is the entropy of donors among a cell's neighbors of its own type, as a share of the entropy of the whole type.
 
 
 # %%
 def mixing(neighbors, groups):
-    codes, names = pd.factorize(groups)
-    shares = []
+    names, shares = np.unique(groups), []
     for kind in np.unique(labels):
         mine = np.flatnonzero(labels == kind)
-        whole = entropy(np.bincount(codes[mine]))
+        whole = entropy(pd.Series(groups[mine]).value_counts())
         if whole == 0 or len(mine) < 20:
             continue
-        same = labels[neighbors[mine]] == kind
-        tally = np.stack(
-            [
-                (same & (codes[neighbors[mine]] == code)).sum(axis=1)
-                for code in range(len(names))
-            ],
-            axis=1,
-        )
+        around = neighbors[mine]
+        same = labels[around] == kind
+        tally = [(same & (groups[around] == one)).sum(axis=1) for one in names]
+        tally = np.stack(tally, axis=1)
         shares += [entropy(tally[tally.sum(axis=1) >= 3], axis=1) / whole]
-    if not shares:
-        return np.nan
-    return np.concatenate(shares).clip(max=1).mean()
+    return np.concatenate(shares).clip(max=1).mean() if shares else np.nan
 
 # %% [markdown]
-# Age is asked of the commonest type that eight donors have: {term}`ridge regression` on the donors' mean positions, each donor
-# predicted without itself, beside the mean of the others. What counts is how many years the view gains on that guess.
+# Age is asked of the commonest type that eight donors have: {term}`ridge regression` on the donors' mean positions, each
+# donor predicted without itself. What counts is how many years the view gains on the mean of the others.
 
 # %%
 tally = sub.obs.groupby([level, "DonorID"], observed=True).size()
 held = tally[tally >= 5].groupby(level, observed=True).agg(["size", "sum"])
 held = held[held["size"] >= min(8, held["size"].max())]
 aged = held["sum"].idxmax()
-people = [one for one in tally[aged].index if tally[aged][one] >= 5]
+people = tally[aged][tally[aged] >= 5].index
 people = [one for one in people if years.get(one) is not None]
 of_aged = np.isin(donors, people) & (labels == aged)
 
@@ -230,10 +215,9 @@ def age_gain(points):
 measured = {}
 folds = GroupKFold(min(4, len(np.unique(donors))))
 for view in views:
-    points = sub.obsm[view]
-    n_types = len(np.unique(labels))
-    clusters = KMeans(n_types, n_init=2, random_state=seed).fit_predict(points)
-    leiden = sub.obs[f"{view} leiden"]
+    points, leiden = sub.obsm[view], sub.obs[f"{view} leiden"]
+    clusters = KMeans(len(np.unique(labels)), n_init=2, random_state=seed)
+    clusters = clusters.fit_predict(points)
     named = cross_val_predict(
         KNeighborsClassifier(15), points, labels, groups=donors, cv=folds
     )
@@ -261,30 +245,28 @@ ax.tick_params(axis="x", rotation=40)
 plt.setp(ax.get_xticklabels(), ha="right");
 
 # %% [markdown]
-# Which is best? A view that was drawn from the labels has no part in that question. On the simulated atlas those are
-# scVI, its UMAP and the t-SNE, which the simulation drew from the planted types; on real data the authors annotated on
-# views made with scVI, which is a head start that no measure removes.
+# Which is best? A view that was drawn from the labels has no part in that question. On the simulated atlas those are scVI,
+# its UMAP and the t-SNE, which the simulation drew from the planted types; on real data the authors annotated on views
+# made with scVI, a head start that no measure removes.
 
 # %%
 from_labels = ["X_scVI", "X_umap", "X_tsne"] if muscle.simulated else []
 fair = table.drop(index=from_labels, errors="ignore")
 
 # %% tags=["remove-input", "finding"]
-best = {column: fair[column].idxmax() for column in ("purity", "donors mixed", "transfer F1")}
-out = [view for view in from_labels if view in table.index]
-note.record("views_judged", len(fair), "views")
-note.record("left_aside", ", ".join(out) or "none")
 note.say(
     "On {cells_measured}, {views_compared} were compared; {views_judged.number} of them are judged, those not drawn from the "
     "labels (left aside: {left_aside}). Purest neighbors: {purest} ({purity}); best mixed donors: {best_mixed} ({mixing}); "
     "labels best carried to other donors: **{best_transfer}** (macro F1 {transfer_f1}).",
+    views_judged=(len(fair), "views"),
+    left_aside=", ".join(view for view in from_labels if view in views) or "none",
     cells_measured=(sub.n_obs, "cells"),
     views_compared=(len(views), "views"),
-    purest=best["purity"],
+    purest=fair["purity"].idxmax(),
     purity=float(fair["purity"].max()),
-    best_mixed=best["donors mixed"],
+    best_mixed=fair["donors mixed"].idxmax(),
     mixing=float(fair["donors mixed"].max()),
-    best_transfer=best["transfer F1"],
+    best_transfer=fair["transfer F1"].idxmax(),
     transfer_f1=float(fair["transfer F1"].max()),
 )
 note.save("representations", table.reset_index())
@@ -295,11 +277,7 @@ note.save("representations", table.reset_index())
 # Write `purity(labels, neighbors)`: `neighbors` holds, for each cell, the row numbers of its neighbors. Return the share
 # of all neighbors that carry the cell's own label. Try it on `near["PCA, made here"]`.
 #
-# <details><summary>Hint</summary>
-#
-# Go through cells and their neighbors, count the matches, divide by the number of pairs.
-#
-# </details>
+# <details><summary>Hint</summary>Count the matches over cells and their neighbors, divide by the pairs.</details>
 
 # %% tags=["solution", "hide-cell"]
 def purity(labels, neighbors):
@@ -313,36 +291,31 @@ check("09.purity", purity)
 # %% [markdown]
 # ## What no correction does
 #
-# Read purity against donor mixing. A view without correction can keep people apart as well as types; a corrected one
+# Read purity against donor mixing: a view without correction can keep people apart as well as types; a corrected one
 # should mix people and keep types. Up and to the right is better. Age in the table is the check on both: a view that
 # mixes donors so well that age is gone cannot be used to look for it.
 
 # %% mystnb={"figure": {"caption": "Purity of neighbors against mixing of donors within types, one mark a view; open marks were drawn from the labels.", "name": "fig-09-trade"}, "image": {"alt": "Scatter plot with one named mark a view: share of neighbors of the own type against mixing of donors."}}
 figure, ax = plt.subplots(figsize=(5.6, 4))
+names = []
 for name, row in table.iterrows():
     face = "white" if name in from_labels else "black"
-    ax.plot(row["donors mixed"], row["purity"], "o", mfc=face, mec="black")
-names = [
-    ax.text(row["donors mixed"], row["purity"], name)
-    for name, row in table.iterrows()
-]
+    place = row["donors mixed"], row["purity"]
+    ax.plot(*place, "o", mfc=face, mec="black")
+    names.append(ax.text(*place, name))
 ax.margins(0.25)
 ax.set(xlabel="donors mixed (1: as in the type)", ylabel="purity")
 adjust_text(names, ax=ax, expand=(1.3, 1.8));
 
 # %% tags=["remove-input", "finding"]
-note.record("mixing_scvi", table["donors mixed"].get("X_scVI"))
-note.record("mixing_pca", table["donors mixed"].get("X_pca"))
-note.record("assay_mixing_scvi", table["assays mixed"].get("X_scVI"))
-note.record("assay_mixing_pca", table["assays mixed"].get("X_pca"))
 note.say(
     "Donor mixing of scVI: {mixing_scvi}, of the uncorrected PCA: {mixing_pca}. Mixing of the assays: "
     "{assay_mixing_scvi} against {assay_mixing_pca}. "
-    + (
-        "Of the simulated scVI this was built in, and says nothing about the method."
-        if muscle.simulated
-        else ""
-    )
+    + ("Of the simulated scVI this was built in, and says nothing about the method." if muscle.simulated else ""),
+    mixing_scvi=table["donors mixed"].get("X_scVI"),
+    mixing_pca=table["donors mixed"].get("X_pca"),
+    assay_mixing_scvi=table["assays mixed"].get("X_scVI"),
+    assay_mixing_pca=table["assays mixed"].get("X_pca"),
 )
 
 # %% [markdown] tags=["exercise"]
@@ -351,11 +324,7 @@ note.say(
 # Write `entropy_of(groups)`: the Shannon entropy, in natural units, of the list of group names. Which list of four names
 # has the largest? Try it on the donors of one cell's neighbors, `list(donors[near["X_pca"][0]])`.
 #
-# <details><summary>Hint</summary>
-#
-# Minus the sum, over groups, of share times logarithm of share.
-#
-# </details>
+# <details><summary>Hint</summary>Minus the sum, over groups, of share times logarithm of share.</details>
 
 # %% tags=["solution", "hide-cell"]
 def entropy_of(groups):
@@ -370,24 +339,23 @@ check("09.entropy", entropy_of)
 # ## Networks, donor by donor
 #
 # The public card plans gene networks inferred by a foundation model. Until then, a light stand-in: correlation of the
-# most variable genes over the cells of one type, *one network a donor*. Only so can an edge be asked whether it differs
+# most variable genes over the cells of one type, *one network a donor*. Only so can be asked whether an edge differs
 # between young and old people, and whether it is there in most of them.
+#
+# The null deals the age bins anew to the donors, among donors of one sex and chemistry where that leaves enough ways, else
+# of one sex, else among all; the difference is taken between the same donors. Without this, an edge of men would pass for
+# an edge of youth where all young donors are men.
 
 # %%
 chosen = (adata.obs["annotation_level0"] == cell_type) & (
     adata.obs["batch"] == assay
 )
-people = (
-    adata.obs[chosen]
-    .groupby("DonorID", observed=True)
-    .agg(cells=("Sex", "size"), bin=("Age_bin", "first"), Sex=("Sex", "first"))
+people = adata.obs[chosen].groupby("DonorID", observed=True).agg(
+    cells=("Sex", "size"), bin=("Age_bin", "first"), Sex=("Sex", "first")
 )
 people = people[(people["cells"] >= 25) & people["bin"].isin(["young", "old"])]
-people = people.join(
-    muscle.donors.select("DonorID", "chemistry")
-    .to_pandas()
-    .set_index("DonorID")
-)
+kits = dict(muscle.donors.select("DonorID", "chemistry").iter_rows())
+people["chemistry"] = people.index.map(kits)
 old = (people["bin"] == "old").to_numpy()
 enough = 2 <= old.sum() <= len(old) - 2
 
@@ -398,18 +366,10 @@ if enough:
     values = part[:, seen].to_df()
     values = values[values.var().nlargest(60).index.sort_values()]
     first, second = np.triu_indices(values.shape[1], 1)
-    networks = [
-        values[part.obs["DonorID"] == donor].corr().fillna(0).to_numpy()
-        for donor in people.index
-    ]
-    z = np.arctanh(
-        np.clip(np.stack(networks)[:, first, second], -0.999, 0.999)
-    )
-
-# %% [markdown]
-# The null deals the age bins anew to the donors, among donors of one sex and chemistry where that leaves enough ways,
-# else of one sex, else among all; the difference is taken between the same donors. Without this, an edge of men would
-# pass for an edge of youth where all young donors are men.
+    who = part.obs["DonorID"]
+    networks = [values[who == one].corr().fillna(0) for one in people.index]
+    edges_of = np.stack(networks)[:, first, second]
+    z = np.arctanh(edges_of.clip(-0.999, 0.999))
 
 # %%
 if enough:
@@ -437,33 +397,31 @@ if enough:
     ax.axline((0, 0), slope=1, linestyle=":", color="0.5")
     top = edges.head(5)
     ax.plot(top["young"], top["old"], "o", color="black")
-    pairs = [
-        ax.text(row["young"], row["old"], f"{row['gene']}–{row['partner']}")
-        for row in top.iter_rows(named=True)
-    ]
+    pairs = []
+    for row in top.iter_rows(named=True):
+        name = f"{row['gene']}–{row['partner']}"
+        pairs.append(ax.text(row["young"], row["old"], name))
     ax.margins(0.15)
     ax.set(xlabel="correlation, young donors", ylabel="old donors")
     adjust_text(pairs, ax=ax, expand=(1.3, 1.8))
 
 # %% tags=["remove-input", "finding"]
-note.record("network_donors", len(people), "donors")
-note.record("network_edges", edges.height if enough else 0, "gene pairs")
-note.record("network_stable", float((edges["same_sign"] >= 0.9).mean()) if enough else None)
-note.record("network_small_p", float((edges["p"] < 0.05).mean()) if enough else None)
+note.say(
+    f"{cell_type} of {assay}: "
+    + (
+        "networks of {network_donors}, {network_edges} each. Pairs whose sign is the same in nearly all donors: "
+        "{network_stable:.0%}. Pairs with a permutation p below 0.05, none of them adjusted for how many there are: "
+        "{network_small_p:.1%}. " + deals.sentence()
+        if enough
+        else "{network_donors:donor|donors} with enough cells and a known age bin, too few to compare networks."
+    ),
+    network_donors=(len(people), "donors"),
+    network_edges=(edges.height if enough else 0, "gene pairs"),
+    network_stable=float((edges["same_sign"] >= 0.9).mean()) if enough else None,
+    network_small_p=float((edges["p"] < 0.05).mean()) if enough else None,
+)
 if enough:
-    note.say(
-        f"{cell_type} of {assay}: "
-        + "networks of {network_donors}, {network_edges} each. Pairs whose sign is the same in "
-        "nearly all donors: {network_stable:.0%}. Pairs with a permutation p below 0.05, none of them adjusted for how many "
-        "there are: {network_small_p:.1%}. " + deals.sentence()
-    )
     note.save("network_edges", edges)
-else:
-    note.say(
-        f"{cell_type} of {assay}: "
-        + "{network_donors:donor|donors} with enough cells and a known age bin, which is too few to "
-        "compare networks ({network_edges} compared; stable {network_stable}, small p {network_small_p})."
-    )
 
 # %% [markdown]
 # A network that another program wrote is read through `grn` and compared by the edges it shares with this one.
@@ -477,19 +435,18 @@ if grn:
     other = ad.read_h5ad(grn)
     weights = sp.coo_matrix(other.varp["GRN"])
     most = np.argsort(-np.abs(weights.data))[:5000]
-    genes = other.var_names
-    pairs = zip(
-        genes[weights.row[most]], genes[weights.col[most]], strict=True
-    )
+    genes = other.var_names.to_numpy()
+    row, column = genes[weights.row[most]], genes[weights.col[most]]
+    pairs = zip(row, column, strict=True)
     given = {frozenset(pair) for pair in pairs if len(set(pair)) == 2}
 
 # %% tags=["remove-input", "finding"]
-note.record("grn_edges", len(given), "edges")
-note.record("grn_shared", len(given & strongest), "edges")
 note.say(
     "The network given holds {grn_edges}; {grn_shared.number} of them are among the strongest differences here."
     if grn
-    else "No network was given: {grn_edges:edge|edges} to compare, {grn_shared:edge|edges} shared."
+    else "No network was given, so there is nothing to compare.",
+    grn_edges=(len(given), "edges"),
+    grn_shared=(len(given & strongest), "edges"),
 )
 
 # %% [markdown] tags=["exercise"]
@@ -497,11 +454,7 @@ note.say(
 #
 # Write `jaccard(first, second)` for two lists of gene pairs. A pair is undirected: `("A", "B")` is `("B", "A")`.
 #
-# <details><summary>Hint</summary>
-#
-# Turn each pair into a `frozenset`, each list into a set; divide the intersection by the union.
-#
-# </details>
+# <details><summary>Hint</summary>Turn each pair into a <code>frozenset</code>, each list into a set.</details>
 
 # %% tags=["solution", "hide-cell"]
 def jaccard(first, second):
@@ -521,14 +474,12 @@ check("09.jaccard", jaccard)
 
 # %% tags=["remove-input", "finding"]
 both = {"X_scVI", "X_pca"} <= set(table.index) and muscle.simulated
-note.record(
-    "mixing_tells_corrected",
-    bool(table["donors mixed"]["X_scVI"] > table["donors mixed"]["X_pca"]) if both else None,
-)
+scvi, pca = (table["donors mixed"].get(view) for view in ("X_scVI", "X_pca"))
 note.say(
     "Donor mixing ranks the corrected view above the uncorrected one: **{mixing_tells_corrected}**."
     if both
-    else "Nothing was planted in these data: whether mixing tells a corrected view is {mixing_tells_corrected}."
+    else "Nothing was planted in these data.",
+    mixing_tells_corrected=bool(scvi > pca) if both else None,
 )
 
 # %% [markdown]
@@ -540,12 +491,12 @@ note.say(
 # %% [markdown]
 # ## Limits
 #
-# - The study's labels were made on views like one of those compared. That view has a head start that no measure removes.
+# - The study's labels were made on views like one of those compared, a head start that no measure removes.
 # - Two-dimensional maps lose by construction; they are for looking.
 # - Mixing is measured within types. A donor that truly differs should not mix, and no measure knows which donors do.
 # - Correlations over the cells of a donor mix states of the type; an edge is not a regulation.
-# - Embeddings of scPRINT-2 cannot be computed on a machine without its weights; [its chapter](06_scprint_atlas) shows how
-#   to prepare the input and read the result.
+# - Embeddings of scPRINT-2 cannot be computed without its weights; [its chapter](06_scprint_atlas) shows how to prepare
+#   the input and read the result.
 
 # %% [markdown]
 # ## On your own file
@@ -555,35 +506,19 @@ note.say(
 
 # %%
 path, kind, donor = f"{note.folder}/own.h5ad", level, "DonorID"
-small = adata[rows[:500], adata.var["highly_variable"]].copy()
-ad.AnnData(
-    small.X, obs=small.obs[[kind, donor]], var=small.var[[]]
-).write_h5ad(path)
+small = adata[rows[:500], adata.var["highly_variable"]]
+small = ad.AnnData(small.X, small.obs[[kind, donor]], small.var[[]])
+small.write_h5ad(path)
 
-# %%
 yours = sc.read_h5ad(path)
 sc.pp.pca(yours)
 sc.pp.neighbors(yours, n_neighbors=16, method="gauss")
 closest = yours.obsp["distances"].indices.reshape(yours.n_obs, -1)
 types, donor_of = (yours.obs[one].to_numpy(str) for one in (kind, donor))
-same_type = types[closest] == types[:, None]
-same_donor = donor_of[closest] == donor_of[:, None]
-summary = pd.DataFrame(
-    {"type": types, "pure": same_type.mean(1), "own donor": same_donor.mean(1)}
-)
-summary = summary.groupby("type").agg(
-    cells=("pure", "size"), pure=("pure", "mean"),
-    own_donor=("own donor", "mean"),
-)
-
-# %% tags=["remove-input"]
-note.table(
-    summary.reset_index().sort_values("cells", ascending=False),
-    "The file read back: share of a cell's neighbors that are of its type, and that are of its donor.",
-    rows=5,
-    columns={"type": "type", "cells": "cells", "of the type": "pure", "of the donor": "own_donor"},
-    percent=["pure", "own_donor"],
-)
+own_type = (types[closest] == types[:, None]).mean(axis=1)
+own_donor = (donor_of[closest] == donor_of[:, None]).mean(axis=1)
+shares = pd.DataFrame({"own type": own_type, "own donor": own_donor})
+print(shares.groupby(types).mean().round(2).head())
 
 # %% [markdown]
 # ## In short

@@ -20,18 +20,27 @@
 # **Time** 25 minutes to read, 30 for the exercises.
 # **Memory** under 1 GiB on the default atlas, under 1 GiB at full size.
 #
-# **What can go wrong.** Cells of one part come from the same few data sets: a probe that is tested on cells of the parts
-# it was trained on recognizes the data set, not the label. And the labels are predictions of the model that made the
-# embedding, so a probe that finds them has found the model's opinion.
+# **What can go wrong.** Cells of one part come from the same few data sets: a probe tested on parts it was trained on
+# recognizes the data set, not the label. And labels are predictions of the model that made the embedding, so a probe that
+# finds them has found the model's opinion.
 
 # %%
 import zlib
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import polars as pl
 import seaborn as sns
 from scipy import stats
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.preprocessing import StandardScaler
 
 from helpers import findings, style
 from helpers.book.workshop import check
@@ -41,8 +50,8 @@ from helpers.scprint import parts as part_files
 style.apply()
 
 # %% tags=["parameters"] nbmake={"mock": {"parts": "tiny", "sample": 2000}}
-parts: str = "demo"  # embedding parts: demo (200,000 simulated cells), tiny (12,000), or a folder
-decoder_file: str = ""  # label names: JSON, YAML or checkpoint; empty: those beside the parts, if any
+parts: str = "demo"  # demo (200,000 simulated cells), tiny, or a folder
+decoder_file: str = ""  # file of label names; empty: that beside the parts
 sample: int = 8000  # cells drawn for probes and centers [500, 200000]
 seed: int = 7  # of the simulation, the sample and the fits [0, 1000000]
 out_dir: str = ""  # folder of result files; empty: results/<notebook>/<key>
@@ -53,8 +62,8 @@ note = findings.begin("11_embedding_probes", globals())
 # %% [markdown]
 # ## The parts again
 #
-# [The chapter before](06_scprint_atlas) says what the parts are. [`survey.run`](../book/api) knows those it has read and
-# reads nothing twice; parts with a fault stay out.
+# [The chapter before](06_scprint_atlas) says what the parts are. [`survey.run`](../book/api) reads nothing twice; parts
+# with a fault stay out.
 
 # %%
 folder = twin.open_parts(parts, seed=seed)
@@ -80,11 +89,7 @@ note.say(
 # The blocks lie in this order: other, cell type, tissue, disease, age, assay, ethnicity, sex, organism, cell culture.
 # Which columns hold the age block? Give the first column and the one after the last. `layout.WIDTHS` has the widths.
 #
-# <details><summary>Hint</summary>
-#
-# Add up the widths: everything before age lies in front of it.
-#
-# </details>
+# <details><summary>Hint</summary>Add up the widths: everything before age lies in front of it.</details>
 
 # %% tags=["solution", "hide-cell"]
 before = list(layout.WIDTHS).index("age_group")
@@ -95,9 +100,8 @@ check("11.offset", (start, start + layout.WIDTHS["age_group"]))
 # %% [markdown]
 # ## A fair sample
 #
-# The embedding stays on disk. [`survey.draw`](../book/api) takes cells with equal chance from all parts, as an
-# AnnData: the 424 columns in `X`, the blocks in `obsm`, part and labels in `obs`. A new part changes few of the cells
-# drawn.
+# The embedding stays on disk. [`survey.draw`](../book/api) takes cells with equal chance from all parts, as an AnnData: the
+# 424 columns in `X`, the blocks in `obsm`, part and labels in `obs`. A new part changes few of the cells drawn.
 #
 # <!-- facts: 424 -->
 
@@ -109,34 +113,23 @@ drawn = survey.draw(
 # %% [markdown]
 # ## What each block knows
 #
-# The embedding is a row of blocks, one for each class and one for the rest. The names suggest that the age block holds
-# age and nothing else, and that the rest is free of the assay. A probe asks: can a simple model, here linear
-# discriminant analysis with every label weighed the same, read this label from that block, in parts it has not seen?
-# Beside it stands what the same guesses would get by chance, were they dealt anew over the cells of each part. A block
-# *knows* a label if it does better than that by more than parts differ, at one false discovery in a hundred over the
-# whole table.
+# The embedding is a row of blocks, one for each class and one for the rest. The names suggest that the age block holds age
+# and nothing else, and that the rest is free of the assay. A probe asks: can a simple model, here linear discriminant
+# analysis with every label weighed the same, read this label from that block, in parts it has not seen? Beside it stands
+# what the same guesses would get by chance, dealt anew over the cells of each part. A block *knows* a label if it does
+# better than that by more than parts differ, at one false discovery in a hundred over the whole table.
 
 # %%
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
-
 part = drawn.obs["part"].astype(str).to_numpy()
 folds = GroupKFold(min(3, len(set(part))))
 
 
-def score_parts(own, guess, part, kinds):
+def score_parts(own, guess, part):
     """Share of each part in the balanced accuracy: as guessed, by chance."""
-    total = np.bincount(own, minlength=kinds)
-    scores = []
-    for one in np.unique(part):
-        here = part == one
-        cells = np.bincount(own[here], minlength=kinds)
-        said = np.bincount(guess[here], minlength=kinds)
-        right = np.bincount(own[here & (own == guess)], minlength=kinds)
-        chance = cells * said / here.sum()
-        scores.append([(right / total).sum(), (chance / total).sum()])
-    return np.transpose(scores)
+    right = pd.Series((own == guess) / np.bincount(own)[own])
+    lies = pd.crosstab(part, own, normalize="columns")
+    said = pd.crosstab(part, guess, normalize="index")
+    return right.groupby(part).sum(), (lies * said).sum(axis=1)
 
 # %%
 rows = []
@@ -154,7 +147,7 @@ for name in layout.CLASSES:
             model, drawn.obsm[block][usable], own,
             groups=part[usable], cv=folds,
         )
-        right, dealt = score_parts(own, guess, part[usable], kinds)
+        right, dealt = score_parts(own, guess, part[usable])
         test = stats.ttest_rel(right, dealt, alternative="greater")
         score = balanced_accuracy_score(own, guess)
         rows.append((block, name, score, dealt.sum() / kinds, test.pvalue))
@@ -198,7 +191,7 @@ note.say(
 )
 
 # %% [markdown]
-# Some of these are no leak. Cell type tells tissue, because tissues are made of different cells. And a probe that finds
+# Some of these are no leak: cell type tells tissue, because tissues are made of different cells. And a probe that finds
 # nothing has shown only that nothing lies on one side of a plane.
 
 # %% [markdown] tags=["exercise"]
@@ -208,11 +201,7 @@ note.say(
 # each cell's label by `KNeighborsClassifier(15)`, held out by part with `GroupKFold(3)`, and returns the balanced
 # accuracy. Try it on `drawn.obsm["cell_type"]` and the tissue, and compare with the figure.
 #
-# <details><summary>Hint</summary>
-#
-# `cross_val_predict` takes `groups=` and `cv=`, as above.
-#
-# </details>
+# <details><summary>Hint</summary>Give <code>cross_val_predict</code> <code>groups=</code> and <code>cv=</code>.</details>
 
 # %% tags=["solution", "hide-cell"]
 from sklearn.neighbors import KNeighborsClassifier
@@ -233,8 +222,6 @@ check("11.vote", vote)
 # Centers come from the sample; one pass assigns every cell and counts. Nothing but one block of one part is in memory.
 
 # %%
-from sklearn.cluster import KMeans
-
 centers = KMeans(30, n_init=2, random_state=seed).fit(drawn.obsm["cell_type"])
 where = layout.BLOCKS["cell_type"]
 first = layout.LABELS["cell_type"].start
@@ -245,24 +232,26 @@ for opened in part_files.open_all(folder, found.counted):
     cluster = centers.predict(block.astype(np.float32))
     pair = pl.DataFrame({"cluster": cluster, "cell_type": best})
     tables.append(pair.group_by("cluster", "cell_type").len("cells"))
-clusters = pl.concat(tables).group_by("cluster", "cell_type")
-clusters = clusters.agg(pl.col("cells").sum())
-most = clusters.group_by("cluster").agg(pl.col("cells").max())
+clusters = pl.concat(tables).group_by("cluster", "cell_type").sum()
+most = clusters.group_by("cluster").agg(pl.max("cells"))
 purity = most["cells"].sum() / clusters["cells"].sum()
 
 # %% [markdown]
 # The card proposes downstream models. This one, a logistic regression by stochastic gradient, takes the parts one after
-# the other with `partial_fit`, so it would train on the whole atlas in the memory of one part. One part in five is
-# held out for the test and one in five for calibration, by a hash of the name: a new part moves no other.
+# the other with `partial_fit`, so it would train on the whole atlas in the memory of one part. One part in five is held
+# out for the test and one in five for calibration, by a hash of the name: a new part moves no other.
 
 # %%
-from sklearn.linear_model import SGDClassifier
-from sklearn.preprocessing import StandardScaler
-
 names = sorted(found.counted, key=lambda name: zlib.crc32(name.encode()))
 fifth = max(1, len(names) // 5)
 test, calibration = names[:fifth], names[fifth : 2 * fifth]
 train = names[2 * fifth :]
+often = cells.group_by("cell_type").agg(
+    a=pl.col("part").is_in(train).sum(),
+    b=pl.col("part").is_in(calibration).sum(),
+)
+often = often.filter(pl.col("a") >= 50, pl.col("b") > 0).collect()
+types = often["cell_type"].sort().to_numpy()
 
 
 def batches(wanted):
@@ -271,13 +260,6 @@ def batches(wanted):
         best = part_files.read(opened, "top3")[:, first]
         learned = np.isin(best, types)
         yield block[learned].astype(np.float64), best[learned]
-
-
-in_train = pl.col("part").is_in(train).sum()
-in_calibration = pl.col("part").is_in(calibration).sum()
-often = cells.group_by("cell_type").agg(a=in_train, b=in_calibration)
-often = often.filter(pl.col("a") >= 50, pl.col("b") > 0).collect()
-types = often["cell_type"].sort().to_numpy()
 
 # %%
 scaler = StandardScaler()
@@ -296,14 +278,10 @@ for _ in range(2):
         model.partial_fit(points, best[order], classes=types)
 
 # %% [markdown]
-# Is it right when it says it is? `CalibratedClassifierCV` scales its confidence on a part that it was not trained on.
-# The answers on the test parts are counted part by part.
+# Is it right when it says it is? `CalibratedClassifierCV` scales its confidence on a part that it was not trained on. The
+# answers on the test parts are counted part by part.
 
 # %%
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import f1_score
-
 points, best = next(batches(calibration))
 frozen = FrozenEstimator(model)
 calibrated = CalibratedClassifierCV(frozen, method="temperature")
@@ -316,11 +294,10 @@ for block, best in batches(test):
     given = pl.DataFrame({"truth": best, "guess": guess, "sure": sure})
     tenth = (pl.col("sure") * 10).floor().clip(0, 9).alias("bin")
     given = given.group_by("truth", "guess", tenth)
-    answers.append(given.agg(pl.len().alias("cells"), pl.col("sure").sum()))
-answers = pl.concat(answers).with_columns(
-    right=pl.col("cells") * (pl.col("truth") == pl.col("guess"))
-)
-bins = answers.group_by("bin").agg(pl.col("cells", "sure", "right").sum())
+    answers.append(given.agg(pl.sum("sure"), cells=pl.len()))
+right = pl.col("cells") * (pl.col("truth") == pl.col("guess"))
+answers = pl.concat(answers).with_columns(right=right)
+bins = answers.group_by("bin").agg(pl.sum("cells", "sure", "right"))
 off = (bins["sure"] - bins["right"]).abs().sum() / bins["cells"].sum()
 
 # %% tags=["remove-input", "finding"]
@@ -342,11 +319,7 @@ note.say(
 # Write `purity(clusters)` for a polars frame with the columns `cluster`, `cell_type` and `cells`: the share of all cells
 # that carry the most common label of their cluster. Compare with the number above.
 #
-# <details><summary>Hint</summary>
-#
-# The largest count of each cluster, added up, over all cells.
-#
-# </details>
+# <details><summary>Hint</summary>The largest count of each cluster, added up, over all cells.</details>
 
 # %% tags=["solution", "hide-cell"]
 def purity_of(clusters):
@@ -393,9 +366,8 @@ note.say(
 # %% [markdown]
 # ## What the authors report
 #
-# The card names the blocks and proposes downstream models trained on them. The authors benchmark the embedding with
-# measures of mixing and of conserved labels on annotated data sets; such annotations do not come with the parts, so
-# nothing here can be set beside those numbers.
+# The card names the blocks and proposes downstream models trained on them. The authors benchmark the embedding on
+# annotated data sets; such annotations do not come with the parts, so nothing here can be set beside those numbers.
 
 # %% [markdown]
 # ## Limits
