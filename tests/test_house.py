@@ -187,7 +187,7 @@ BUDGETS = {
     "src/helpers/simulate": 1_280,
     "src/helpers/stats": 1_149,
     "tests": 11_315,
-    "notebooks": 6_961,
+    "notebooks": 6_955,
 }
 
 
