@@ -89,9 +89,8 @@ note.say(
 # %% [markdown]
 # ## One cell, by hand
 #
-# Take the genes above zero. Put the highest first, equal values in the order of the alphabet. Write their symbols. That
-# is all. The last column of the table counts the genes of the cell with exactly this value: wherever it is above one,
-# the data do not say which gene comes first.
+# Take the genes above zero. Put the highest first, equal values in the order of the alphabet. Write their symbols. That is
+# all. Where the last column of the table is above one, the data do not say which of these genes comes first.
 
 
 # %%
@@ -126,9 +125,8 @@ note.say(
 # %% [markdown]
 # ## All cells, faster
 #
-# A loop in Python sorts one cell after the other. [`encode`](../book/api) does the same with compiled code, block by
-# block. Are the sentences the same, and what is gained? (Genes that share a symbol are left out of the race: the
-# writer adds their molecules, the loop cannot.)
+# A loop in Python sorts one cell after the other. [`encode`](../book/api) does the same with compiled code, block by block.
+# Are the sentences the same, and what is gained? (Genes that share a symbol, whose molecules the writer adds, stay out.)
 
 # %%
 rule = Rule(top_n=top_n, ties=ties, seed=seed)
@@ -392,11 +390,10 @@ cell_type, assay = groups.sort(most, descending=[True, True, False]).row(0)[:2]
 chosen = {"annotation_level0": cell_type, "batch": assay}
 people = enough.filter(**chosen).sort("DonorID")
 
-shares = []
-for donor in people["DonorID"]:
-    own = known.filter(**chosen, DonorID=donor)["row"].to_numpy()
-    shares.append(np.asarray(ranked.take(own).presence(top_n).mean(axis=0)))
-shares = np.vstack(shares)
+group = known.filter(**chosen)
+has = ranked.take(group["row"].to_numpy()).presence(top_n)
+own = [(group["DonorID"] == one).to_numpy() for one in people["DonorID"]]
+shares = np.vstack([np.asarray(has[rows].mean(axis=0)) for rows in own])
 usable = ((shares >= 0.05).any(axis=0)) & (np.ptp(shares, axis=0) > 0)
 shares = shares[:, usable]
 
@@ -424,8 +421,8 @@ changes = pl.DataFrame(
 ).sort(pl.col("p").round_sig_figs(9), "word")
 
 # %% [markdown]
-# How many words would look clear if age did not matter? The ages are dealt anew to the donors, among donors of one sex
-# where that leaves ways enough, and the words with p below one in a thousand are counted each time.
+# How many words would look clear if age did not matter? Ages are dealt anew to the donors, among those of one sex where
+# that leaves ways enough, and words with p below one in a thousand are counted each time.
 
 # %%
 dealt = permute.deal(
@@ -468,7 +465,8 @@ note.save("words_by_age", changes)
 #
 # Before a language model, a bag of words and a linear model. Whole donors are held out, so that the reader meets
 # strangers. Beside it stands the split that is used too often: cells dealt at random, every donor on both sides. A
-# donor's age is the mean prediction over the donor's cells.
+# donor's age is the mean prediction over the donor's cells. The null uses the same model and folds on ages dealt anew: all
+# deals are columns of one target, so that one fit serves them all.
 
 # %%
 drawn = pl.int_range(pl.len()).shuffle(seed=seed).over("DonorID") < 150
@@ -486,10 +484,6 @@ splits = {
     "whole donors held out": list(by_donor),
     "cells split at random": list(random_cells.split(texts)),
 }
-
-# %% [markdown]
-# The null uses the same model and the same folds on ages dealt anew: all deals are columns of one target, so that one
-# fit serves them all.
 
 # %%
 bag = TfidfVectorizer(
@@ -635,7 +629,7 @@ note.say(
 # ### Exercise: Years from a stage (10 minutes)
 #
 # Files of others state ages as stages. Write `bounds(stage)` for labels such as "sixth decade stage" and "62-year-old
-# stage": return the lower bound and the upper bound in years, the upper one exclusive.
+# stage": return the lower and the upper bound in years, the upper one exclusive.
 #
 # <details><summary>Hint</summary>The first decade of a life begins at birth: the sixth begins at fifty.</details>
 

@@ -180,8 +180,8 @@ slopes = fit_scores(scores, donors)
 # An interval that leaves zero is not yet a finding. Two nulls stand beside each slope.
 #
 # *Random sets.* For each gene another of the same tenth of expression is drawn, many times. The slope of a score is the
-# mean of its genes' slopes, so that a random set takes no new fit. This null knows nothing of how the
-# genes of a set move together, which makes it too narrow.
+# mean of its genes' slopes, so that a random set takes no new fit. This null knows nothing of how the genes of a set move
+# together, which makes it too narrow.
 
 # %%
 formula = expression.write_formula(donors)
@@ -399,7 +399,7 @@ check("07.score", score)
 # %% [markdown]
 # ## Every type, every signature
 #
-# The same for each type and assay with enough donors. [`find_testable`](../book/api) sums them one at a time. The
+# The same for each type and assay with enough donors, one at a time by [`find_testable`](../book/api). The
 # false-discovery rate is over all tests of this section.
 
 # %%

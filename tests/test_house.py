@@ -155,7 +155,7 @@ BUDGETS = {
     "src/helpers/simulate": 1_223,
     "src/helpers/stats": 1_126,
     "tests": 10_032,
-    "notebooks": 6_533,
+    "notebooks": 6_527,
 }
 
 
