@@ -284,9 +284,9 @@ note.save("sex_check", libraries)
 # %% [markdown]
 # ## Doublets, one library at a time
 #
-# Scrublet {cite}`wolock2019` adds up random pairs of barcodes of one *library*, and scores each barcode by how many such
-# sums are among its neighbors. It must not see two libraries at once: cells of different tubes cannot share a droplet. The
-# largest library serves as the example, or four thousand of its barcodes: memory grows with the square of their number.
+# A doublet is a droplet that caught two cells. Scrublet {cite}`wolock2019` adds up random pairs of barcodes of one
+# *library*, and scores each barcode by how many such sums are among its neighbors. It must not see two libraries at once:
+# cells of different tubes cannot share a droplet. Four thousand barcodes at most of the largest library are the example.
 
 # %%
 largest = obs["SampleID"].value_counts().index[0]
