@@ -331,11 +331,12 @@ def finding(measure, unit):
 
 note.save("fiber_slopes", traced)
 clear = traced.filter((pl.col("low") > 0) | (pl.col("high") < 0))
-which = f" ({', '.join(clear['measure'])}), not adjusted for how many were looked at" if clear.height else ""
+which = " ({measures_named}), not adjusted for how many were looked at." if clear.height else "."
 note.say(
-    f"Fast genes in {slow} nuclei change by {{fast_in_slow}}, slow genes in {fast} nuclei by {{slow_in_fast}}; the share of "
-    "hybrid nuclei by {hybrid_change}. Of {measures}, {measures_clear.number} have an interval clear of zero"
-    f"{which}.",
+    "Fast genes in {slow_label} nuclei change by {fast_in_slow}, slow genes in {fast_label} nuclei by {slow_in_fast}; the "
+    "share of hybrid nuclei by {hybrid_change}. Of {measures}, {measures_clear.number} have an interval clear of zero"
+    + which,
+    slow_label=slow, fast_label=fast, measures_named=", ".join(clear["measure"]),
     fast_in_slow=finding(f"fast genes in {slow} nuclei", "score per step of age"),
     slow_in_fast=finding(f"slow genes in {fast} nuclei", "score per step of age"),
     hybrid_change=finding(f"{hybrid} among nuclei", "log2 per step of age"),

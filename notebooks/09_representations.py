@@ -407,7 +407,7 @@ if enough:
 
 # %% tags=["remove-input", "finding"]
 note.say(
-    f"{cell_type} of {assay}: "
+    "{network_type}: "
     + (
         "networks of {network_donors}, {network_edges} each. Pairs whose sign is the same in nearly all donors: "
         "{network_stable:.0%}. Pairs with a permutation p below 0.05, none of them adjusted for how many there are: "
@@ -415,7 +415,7 @@ note.say(
         if enough
         else "{network_donors:donor|donors} with enough cells and a known age bin, too few to compare networks."
     ),
-    network_donors=(len(people), "donors"),
+    network_type=f"{cell_type} of {assay}", network_donors=(len(people), "donors"),
     network_edges=(edges.height if enough else 0, "gene pairs"),
     network_stable=float((edges["same_sign"] >= 0.9).mean()) if enough else None,
     network_small_p=float((edges["p"] < 0.05).mean()) if enough else None,
