@@ -1,3 +1,5 @@
+import re
+
 import nbformat
 import pytest
 
@@ -25,11 +27,15 @@ def declared():
 
 def test_types_defaults_help_ranges_and_choices_are_read(declared):
     assert list(declared) == ["atlas", "cell_type", "min_cells", "share", "loud"]
-    assert declared["min_cells"].default == 10
-    assert (declared["min_cells"].low, declared["min_cells"].high) == (1, 500)
+    cells = declared["min_cells"]
+    assert (cells.type, cells.default, cells.low, cells.high, cells.help) == (
+        "int",
+        10,
+        1,
+        500,
+        "cells a donor needs",
+    )
     assert declared["cell_type"].choices == ("FB", "MuSC", "NK")
-    assert declared["atlas"].help == "data: demo or a file"
-    assert declared["loud"].type == "bool"
 
 
 @pytest.mark.parametrize(
@@ -45,9 +51,8 @@ def test_types_defaults_help_ranges_and_choices_are_read(declared):
     ],
 )
 def test_a_malformed_line_is_named(line, fault):
-    with pytest.raises(ParameterError, match="parameters cell of") as caught:
+    with pytest.raises(ParameterError, match=rf"parameters cell of .*{re.escape(fault)}"):
         parameters.read_parameters(notebook(line))
-    assert fault in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +78,10 @@ def test_a_value_that_does_not_fit_says_what_is_allowed_and_all_faults_come_at_o
 def test_options_and_files_that_say_nothing_are_named_together(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("- 1\n")
-    with pytest.raises(ParameterError) as caught:
+    with pytest.raises(
+        ParameterError, match=r"does not hold lines.*none\.yaml.*'cell_type' is not of the form"
+    ):
         parameters.parse_options(["cell_type"], files=[path, tmp_path / "none.yaml"])
-    assert "'cell_type' is not of the form name=value" in str(caught.value)
-    assert "does not hold lines" in str(caught.value)
-    assert "none.yaml" in str(caught.value)
 
 
 @pytest.mark.parametrize("number", ["1e-2", "0.01", "'1e-2'", "!!str 1e-2"])
@@ -93,11 +97,8 @@ def test_numbers_of_a_file_are_read_by_the_declared_type(declared, tmp_path, num
 
 
 def test_a_file_that_grows_without_bound_is_refused(tmp_path):
-    rows = [
-        "a: &a [1]",
-        *(f"{one}: &{one} [{', '.join(['*' + last] * 9)}]" for last, one in ("ab", "bc", "cd")),
-    ]
-    for text in ("\n".join(rows), "x: " + "[" * 20_000, "a: &a [*a]", "!!python/object/apply:os.system [ls]"):
+    rows = "a: &a [1]\nb: &b [*a, *a]\nc: &c [*b, *b]"
+    for text in (rows, "x: " + "[" * 20_000, "a: &a [*a]", "!!python/object/apply:os.system [ls]"):
         (tmp_path / "p.yaml").write_text(text)
         with pytest.raises(ParameterError, match=r"p\.yaml"):
             parameters.parse_options([], files=[tmp_path / "p.yaml"])

@@ -1,9 +1,13 @@
 """The one door: words, folders, files, and answers to what is none of these."""
 
+import json
+import shutil
+
 import pytest
 
 from helpers import names, sources
 from helpers.errors import ReleaseError, SourceError
+from helpers.simulate import release
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -11,17 +15,10 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 @pytest.fixture
 def writes(small_release, monkeypatch):
     """Stand in for the simulator: copies a small release, and keeps a list of what was asked."""
-    import json
-    import shutil
-    import time
-
-    from helpers.simulate import release
-
     asked = []
 
     def write(folder, *, scale, seed, owned):
         asked.append((scale, seed))
-        time.sleep(0.2)
         shutil.copytree(small_release, folder, ignore=shutil.ignore_patterns("*.h5ad"))
         (folder / "truth").mkdir()
         (folder / "truth" / "simulation.json").write_text(json.dumps({"seed": seed, "scale": scale}))

@@ -63,16 +63,10 @@ def test_another_coding_of_age_is_scored_in_its_own_unit():
 
 
 def test_what_is_planted_in_a_part_of_the_subtypes_has_no_one_number():
-    table = truth(
-        [
-            ("cells", "MuSC", None, "A", 0.1, "random"),
-            ("cells", "MuSC", "ICAM1+MuSCs", "A", 0.2, "published"),
-            ("cells", "MuSC", "ICAM1+MuSCs", "B", 0.2, "published"),
-            ("cells", "MuSC", None, "C", 0.3, "random"),
-            ("cells", "FB", None, "D", 0.3, "random"),
-            ("nuclei", "MuSC", None, "E", 0.3, "random"),
-        ]
-    )
+    some, every = ("cells", "MuSC", "ICAM1+MuSCs"), ("cells", "MuSC", None)
+    rows = [(*every, "A", 0.1, "random"), (*some, "A", 0.2, "published"), (*some, "B", 0.2, "published")]
+    rows += [(*every, "C", 0.3, "random"), ("cells", "FB", None, "D", 0.3, "random")]
+    table = truth([*rows, ("nuclei", "MuSC", None, "E", 0.3, "random")])
     coarse = score.find_planted(table, **MUSC).sort("gene")
     assert coarse["gene"].to_list() == ["A", "B", "C"]
     assert coarse["planted"].to_list() == [None, None, 0.3]
