@@ -210,6 +210,15 @@ def test_ids_alone_are_named_by_the_studys_table(tmp_path, version):
     assert noted(atlas, "12 of 12 genes are named by the study's table")
 
 
+def test_antibodies_are_told_and_a_file_without_genes_is_refused(tmp_path):
+    kinds = ["Gene Expression"] * 11 + ["Antibody Capture"]
+    atlas = opened(tmp_path, var=pd.DataFrame({"feature_types": kinds}, index=SYMBOLS))
+    assert noted(atlas, "Antibody Capture beside genes")
+    ad.AnnData(np.zeros((3, 0), np.float32)).write_h5ad(tmp_path / "empty.h5ad")
+    with pytest.raises(SourceError, match=r"empty\.h5ad: var has no rows"):
+        sources.open_atlas(tmp_path / "empty.h5ad")
+
+
 def test_a_mouse_is_told_by_what_it_says_and_by_its_ids(tmp_path):
     mice = pd.DataFrame(index=[f"ENSMUSG{i:011d}" for i in range(12)])
     stage = {"development_stage": "18-month-old stage", "age": 18}

@@ -118,7 +118,8 @@ def test_cells_of_others_have_names_and_several_templates(ask, column):
 
 
 def test_cells_of_few_genes_say_so_and_those_without_answer_or_words_are_left_out(ask):
-    table = {"cell_sentence": ["A B", "", "B"], "age": [50.0, 40.0, None], "barcode": ["a", "b", "c"]}
+    ages = [50.0, 40.0, None, float("nan"), -3.0, 999.0]  # the last two are no years of a life
+    table = {"cell_sentence": ["A B", "", *"BCDE"], "age": ages, "barcode": list("abcdef")}
     made, [row] = ask(table, n_genes=200)
-    assert (made.lines, made.left_out) == (1, 2)
+    assert (made.lines, made.left_out) == (1, 5)
     assert (row["n_genes"], row["response"], "200" in row["prompt"]) == (2, "50 years", False)

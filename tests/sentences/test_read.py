@@ -25,6 +25,7 @@ def other(folder, name="other", **columns):
         ({"cell_sentence": ["A B"], "gene_sentence_all": ["A B C"]}, "A B"),
         ({"gene_sentence_200": ["A"], "gene_sentence_2000": ["A B"], "gene_sentence_all": ["A B C"]}, "A B"),
         ({"gene_sentence_all": ["A B C"], "gene_sentence_opengenes": ["B"]}, "A B C"),
+        ({"cell_sentence": [["A", "B"]]}, "A B"),
     ],
 )
 def test_sentences_are_found_under_every_name(tmp_path, columns, expected):
@@ -70,6 +71,9 @@ def test_files_folders_and_patterns_are_all_paths(tmp_path, monkeypatch):
 def test_a_table_without_sentences_and_a_cut_file_are_named(tmp_path):
     path = other(tmp_path, age=[3])
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet has no sentences .*it has: age"):
+        read.read(tmp_path)
+    other(tmp_path, cell_sentence=[7])
+    with pytest.raises(SentenceError, match=r"chunk_0000.parquet: cell_sentence holds Int64, not text"):
         read.read(tmp_path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet .*cannot be read as Parquet"):

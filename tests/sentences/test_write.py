@@ -222,6 +222,18 @@ def test_a_data_set_added_later_leaves_the_others_as_they_are(cells, tmp_path):
     assert not sides["donor_id"].is_duplicated().any()
 
 
+def test_scaled_values_are_told(tmp_path):
+    values = np.array([[1.5, -0.5, 2.0], [0.3, np.nan, -1.0]], np.float32)
+    anndata.AnnData(values, var=pd.DataFrame(index=["MYH7", "TTN", "XIST"])).write_h5ad(
+        tmp_path / "scaled.h5ad"
+    )
+    done = run("sentences", tmp_path / "scaled.h5ad", tmp_path / "out", "--split", "none")
+    assert done.exit_code == 0
+    said = " ".join(done.output.split())
+    assert "values that are negative, which give no words: 2. Scaled" in said
+    assert "values that are not finite, which give no words: 1" in said
+
+
 def test_a_split_by_cell_happens_on_request_only_and_says_that_it_leaks(file, tmp_path):
     sides = []
     for size in (7, 100):

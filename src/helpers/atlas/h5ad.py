@@ -21,6 +21,10 @@ from helpers.errors import SourceError
 
 COUNT_LAYERS = (names.COUNTS, "raw_counts", "raw", "umi")
 PRIMARY = "is_primary_data"
+NO_GENES = {
+    "feature_types": "Gene Expression",
+    "feature_biotype": "gene",
+}  # columns, and what they say of genes
 
 
 class H5ad(reader.Atlas):
@@ -180,6 +184,13 @@ class H5ad(reader.Atlas):
         if frame.height != n_genes:
             msg = f"{self.path}: var has {frame.height:,} rows, {self._values} has {n_genes:,} columns. Fetch it again."
             raise SourceError(msg)
+        if not n_genes:
+            msg = f"{self.path}: var has no rows, so that there is no gene to read. Write it again with its genes."
+            raise SourceError(msg)
+        for column, gene in NO_GENES.items():
+            kinds = set(frame[column].cast(pl.String).drop_nulls()) if column in frame.columns else set()
+            if gene in kinds and (others := ", ".join(sorted(kinds - {gene}))):
+                self.notes.append(f"var holds {others} beside genes, counted as genes: leave them out before")
         self._count_places = self._match_counts(file, index)
         frame, notes = columns.map_genes(frame, "_name")
         self.notes += notes

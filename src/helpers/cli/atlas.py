@@ -163,6 +163,12 @@ def sentences(
         screen.say(f"{one.folder}: {one.manifest['cells']:,} cells ({sides}).")
         if left := one.manifest["cells_left_out_as_copies"]:
             screen.say(f"  {left:,} cells left out: they are copies, they say (is_primary_data is False).")
+        for what in ("negative", "not_finite"):
+            if n := one.manifest["ties"][f"values_{what}"]:
+                fault = f"values that are {what.replace('_', ' ')}, which give no words: {n:,}"
+                screen.say(
+                    f"  {fault}. Scaled or corrected values are in no order of expression: see --layer."
+                )
         for name, found in one.manifest["gene_lists"].items():
             there = f"{found['found']:,} of {found['genes']:,}"
             screen.say(f"  {name}: {there} genes of the list are in the data.")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import yaml
 
-from helpers import names
+from helpers import ages, names
 from helpers.errors import SentenceError
 from helpers.files import reading, writing
 from helpers.sentences import read, split
@@ -145,6 +145,8 @@ def _make(row: Facts, words: list[str], task: Facts, told: Facts, *, seed: int, 
     """Return the prompt and the response of one cell; none where the answer or every word is missing."""
     stated = {name: row.get(f"_{name}") for name in COLUMNS}
     given = {key: value for key, value in stated.items() if value is not None and names.is_given(str(value))}
+    if not 0 <= given.get(read.AGE, 0) <= ages.OLDEST:
+        del given[read.AGE]
     facts = dict.fromkeys(COLUMNS) | told | given
     # a template that tells what this cell lacks is no choice for it
     known = {"n", "sentence", *(name for name, value in facts.items() if value is not None)}

@@ -90,6 +90,12 @@ def _scan(files: list[Path], dataset: str | None, side: str | None, schema: dict
         looked = "cell_sentence, gene_sentence_N, gene_sentence_all"
         msg = f"{files[0]} has no sentences (looked for {looked}); it has: {', '.join(schema)}."
         raise SentenceError(msg)
+    words, kind = pl.col(column), schema[column]
+    if isinstance(kind, pl.List):
+        words, kind = words.list.join(" "), kind.inner
+    if kind.is_numeric() or kind.is_nested():
+        msg = f"{files[0]}: {column} holds {schema[column]}, not text or lists of words."
+        raise SentenceError(msg)
     texts = [name for name, kind in schema.items() if kind in (pl.String, pl.Categorical) and name != column]
     labels = pl.col(texts).cast(pl.String)
     years = pl.col(AGE).cast(pl.Float64, strict=False) if AGE in schema else pl.lit(None, pl.Float64)
@@ -97,7 +103,7 @@ def _scan(files: list[Path], dataset: str | None, side: str | None, schema: dict
         pl.scan_parquet(files, glob=False)
         .with_columns(pl.when(~labels.is_in(list(NULL_TEXTS))).then(labels))
         .select(
-            pl.col(column).cast(pl.String).alias(SENTENCE),
+            words.cast(pl.String).alias(SENTENCE),
             years.alias(AGE),
             pl.lit(dataset, pl.String).alias(DATASET),
             pl.lit(side, pl.String).alias(SIDE),
