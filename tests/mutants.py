@@ -77,17 +77,8 @@ MUTANTS = (
 def seen_by(copy: Path, tests: str) -> list[str]:
     """Return the tests that fail in a copy of the tree."""
     environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--maxfail",
-        "3",
-        *tests.split(),
-    ]
+    options = ["-q", "-p", "no:cacheprovider", "--maxfail", "3"]
+    command = [sys.executable, "-m", "pytest", *options, *tests.split()]
     told = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     failed = re.findall(r"(?m)^(?:FAILED|ERROR) (\S+)", told.stdout)
     return failed or (["(the tests did not start)"] if told.returncode not in (0, 1, 5) else [])
@@ -101,22 +92,19 @@ def main() -> int:
             if wanted and not any(word in name for word in wanted):
                 continue
             copy = Path(folder) / "book"
-            shutil.copytree(
-                ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "_build", "__pycache__")
-            )
+            left_out = shutil.ignore_patterns(".git", ".venv", "_build", "__pycache__")
+            shutil.copytree(ROOT, copy, ignore=left_out)
             path = copy / "src" / "helpers" / file
             text = path.read_text(encoding="utf-8")
             if text.count(old) != 1:
                 sys.exit(
-                    f"{file} holds {text.count(old)} times what the mutant replaces: {old!r}. Bring it up to date."
+                    f"{file} holds {text.count(old)} times, not once, what the mutant replaces: {old!r}."
                 )
             path.write_text(text.replace(old, new), encoding="utf-8")
             failed = seen_by(copy, tests)
             missed += not failed
-            print(
-                f"{'seen  ' if failed else 'MISSED'}  {name}: {', '.join(failed) or 'by none of ' + tests}",
-                flush=True,
-            )
+            told = ", ".join(failed) or f"by none of {tests}"
+            print(f"{'seen  ' if failed else 'MISSED'}  {name}: {told}", flush=True)
             shutil.rmtree(copy)
     return 1 if missed else 0
 

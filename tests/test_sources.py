@@ -1,9 +1,13 @@
 """The one door: words, folders, files, and answers to what is none of these."""
 
+import json
+import shutil
+
 import pytest
 
 from helpers import names, sources
 from helpers.errors import ReleaseError, SourceError
+from helpers.simulate import release
 
 
 @pytest.fixture(autouse=True)
@@ -14,17 +18,10 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def writes(small_release, monkeypatch):
     """Stand in for the simulator: copies a small release, and keeps a list of what was asked."""
-    import json
-    import shutil
-    import time
-
-    from helpers.simulate import release
-
     asked = []
 
     def write(folder, *, scale, seed, owned):
         asked.append((scale, seed))
-        time.sleep(0.2)
         shutil.copytree(small_release, folder, ignore=shutil.ignore_patterns("*.h5ad"))
         (folder / "truth").mkdir()
         (folder / "truth" / "simulation.json").write_text(json.dumps({"seed": seed, "scale": scale}))
@@ -42,6 +39,15 @@ def test_a_word_is_simulated_once_and_kept(writes):
     sources.open_atlas("tiny:7")
     assert writes[1:] == [(0.08, sources.SEED), (0.02, 7)]
     assert sources.open_atlas("tiny:7").describe()["seed"] == 7
+
+
+def test_other_code_of_the_simulator_simulates_anew_beside_the_old(writes, monkeypatch):
+    old = sources.simulated_folder("tiny")
+    monkeypatch.setattr(sources, "simulation_key", lambda: "0" * 12)
+    new = sources.simulated_folder("tiny")
+    assert len(writes) == 2
+    assert new.is_dir()
+    assert old.is_dir()
 
 
 def test_full_size_is_never_simulated_by_surprise(writes):
