@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Callable
+from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -90,10 +92,6 @@ def replace(column: str | None, make: Callable[[np.ndarray], np.ndarray]) -> Edi
     return edit
 
 
-def shuffle(values: np.ndarray) -> np.ndarray:
-    return values[np.random.default_rng(1).permutation(len(values))]
-
-
 def one(value: float) -> Callable[[np.ndarray], np.ndarray]:
     def make(values: np.ndarray) -> np.ndarray:
         values = values.astype(float if values.dtype.kind == "i" else values.dtype)
@@ -101,21 +99,6 @@ def one(value: float) -> Callable[[np.ndarray], np.ndarray]:
         return values
 
     return make
-
-
-def as_text(values: np.ndarray) -> np.ndarray:
-    return values.astype(str).astype(object)
-
-
-def exchange_rows(table: pa.Table) -> pa.Table:
-    order = np.arange(table.num_rows)
-    order[[0, -1]] = order[[-1, 0]]
-    return table.take(order)
-
-
-def reorder_genes(table: pa.Table) -> pa.Table:
-    first, *others = table.column_names
-    return table.select([*others, first])
 
 
 def exchange_two_genes(table: pa.Table) -> pa.Table:
@@ -137,21 +120,10 @@ def scale(values: np.ndarray) -> np.ndarray:
     return ((values - values.mean()) / max(float(values.std()), 1e-6)).astype(np.float32)
 
 
-def to_counts(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.expm1(values)).astype(np.float32)
-
-
-def to_codes(values: np.ndarray) -> np.ndarray:
-    return np.unique(values.astype(str), return_inverse=True)[1]
-
-
-def misspell(values: np.ndarray) -> np.ndarray:
-    return np.where(values == "cells", "cell", values).astype(object)
-
-
 _E, _S, _F = names.EXPRESSION_FILE, names.SAMPLE_FILE, names.FEATURE_FILE
 _SCVI, _UMAP, _PCA, _TSNE = names.PROJECTION_FILES.values()
 _BARCODES = names.INDEX_COLUMN
+AS_TEXT = methodcaller("astype", "U")  # what is done to values
 
 # The file to blame, and what is done to its bytes.
 _BYTES = {
@@ -173,16 +145,16 @@ _BYTES = {
 _TABLES = {
     "no rows": (_UMAP, lambda table: table.slice(0, 0)),
     "reordered expression": (_E, reorder(_BARCODES)),
-    "exchanged cells": (_E, exchange_rows),
+    "exchanged cells": (_E, lambda table: table.take([len(table) - 1, *range(1, len(table) - 1), 0])),
     "reordered metadata": (_S, reorder()),
     "reordered metadata under its barcodes": (_S, reorder(_BARCODES)),
     "reordered projection": (_UMAP, reorder()),
     "reordered projection without barcodes": (_SCVI, drop_index),
-    "reordered genes": (_E, reorder_genes),
+    "reordered genes": (_E, lambda table: table.select([*table.column_names[1:], table.column_names[0]])),
     "exchanged genes": (_E, exchange_two_genes),
     "reordered features": (_F, reorder()),
-    "shuffled ages": (_S, replace(names.AGE_GROUP, shuffle)),
-    "shuffled counts": (_S, replace(names.N_COUNTS, shuffle)),
+    "shuffled ages": (_S, replace(names.AGE_GROUP, np.random.default_rng(1).permutation)),
+    "shuffled counts": (_S, replace(names.N_COUNTS, np.random.default_rng(1).permutation)),
     "missing cells": (_TSNE, lambda table: table.slice(0, table.num_rows * 9 // 10)),
     "missing rows": (_E, lambda table: table.slice(0, table.num_rows - 1)),
     "missing gene": (_E, lambda table: table.drop_columns(genes(table)[3:4])),
@@ -192,16 +164,16 @@ _TABLES = {
     "infinite expression": (_E, replace(None, one(np.inf))),
     "negative expression": (_E, replace(None, one(-1.0))),
     "scaled expression": (_E, all_genes(scale)),
-    "raw expression": (_E, all_genes(to_counts)),
+    "raw expression": (_E, all_genes(lambda values: np.rint(np.expm1(values)).astype(np.float32))),
     "other logarithm": (_E, all_genes(lambda values: (values / np.log(2)).astype(np.float32))),
-    "text expression": (_E, replace(None, as_text)),
+    "text expression": (_E, replace(None, AS_TEXT)),
     "NaN in projection": (_PCA, replace("PCA3", one(np.nan))),
-    "text in projection": (_PCA, replace("PCA3", as_text)),
-    "text counts": (_S, replace(names.N_COUNTS, as_text)),
-    "numeric labels": (_S, replace(names.LEVEL0, to_codes)),
+    "text in projection": (_PCA, replace("PCA3", AS_TEXT)),
+    "text counts": (_S, replace(names.N_COUNTS, AS_TEXT)),
+    "numeric labels": (_S, replace(names.LEVEL0, lambda values: pd.factorize(values)[0])),
     "NaN in metadata": (_S, replace(names.N_GENES, one(np.nan))),
     "wrong midpoints": (_S, replace(names.AGE_MIDPOINT, lambda values: values + 10)),
-    "unknown assay": (_S, replace(names.ASSAY, misspell)),
+    "unknown assay": (_S, replace(names.ASSAY, lambda values: np.where(values == "cells", "cell", values))),
     "wrong cell type": (_S, replace(names.LEVEL0, lambda values: np.roll(values, len(values) // 2))),
 }
 DAMAGES = {name: Damage(*what) for name, what in _BYTES.items()}
