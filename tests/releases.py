@@ -49,17 +49,11 @@ def _cells(rng, n_cells):
     donors = study.donors().to_pandas()
     at = np.arange(n_cells) % 17
     assay = np.where(at % 2 == 0, "cells", "nuclei")
-    kinds = np.array(
-        [rng.choice([k for k, label in enumerate(LABELS) if label[3] in (None, a)]) for a in assay]
-    )
+    seen_in = {a: [k for k, label in enumerate(LABELS) if label[3] in (None, a)] for a in ("cells", "nuclei")}
+    kinds = np.array([rng.choice(seen_in[a]) for a in assay])
     obs = pd.DataFrame(index=[f"lib{d:02d}-{i:016d}" for i, d in enumerate(at)])
-    for column, source in (
-        ("DonorID", "DonorID"),
-        ("Age_group", "Age_group_5y"),
-        ("Age_bin", "Age_bin"),
-        ("Sex", "Sex"),
-    ):
-        obs[column] = donors[source].to_numpy()[at]
+    of_donors = donors.iloc[at].rename(columns={"Age_group_5y": "Age_group"}).set_index(obs.index)
+    obs = of_donors[["DonorID", "Age_group", "Age_bin", "Sex"]].copy()
     obs["SampleID"] = [f"lib{d:02d}" for d in at]
     obs["batch"] = assay
     obs["10X_version"] = "3'v3"
@@ -77,10 +71,8 @@ def _genes(n_genes):
     first = genes[genes.symbol.isin(wanted)]
     rest = genes[~genes.symbol.isin(wanted)].iloc[:: len(genes) // n_genes]
     chosen = pd.concat([first, rest]).iloc[:n_genes]
-    return pd.DataFrame(
-        {"ENSEMBL": chosen.ensembl_id.to_numpy(), "SYMBOL": chosen.symbol.to_numpy()},
-        index=chosen.symbol.to_numpy(),
-    )
+    columns = {"ENSEMBL": chosen.ensembl_id.to_numpy(), "SYMBOL": chosen.symbol.to_numpy()}
+    return pd.DataFrame(columns, index=chosen.symbol.to_numpy())
 
 
 def _texts(folder, obs, x):
@@ -88,11 +80,9 @@ def _texts(folder, obs, x):
     structure = {"obsm_keys": ["X_scVI", "X_umap"], "annotation_mapping": counts, "shape": list(x.shape)}
     (folder / names.STRUCTURE_FILE).write_text(json.dumps(structure))
     ratio = [0.15, 0.03, *[0.001] * 48]
+    pca = {"zero_center": True, "use_highly_variable": False, "mask_var": None}
     unstructured = {
-        "pca": {
-            "params": {"zero_center": True, "use_highly_variable": False, "mask_var": None},
-            "variance_ratio": ratio,
-        },
+        "pca": {"params": pca, "variance_ratio": ratio},
         "neighbors": {"params": {"n_neighbors": 15, "method": "umap", "n_pcs": 40}},
         "tsne": {"params": {"perplexity": 30, "early_exaggeration": 12, "learning_rate": 1000}},
     }
