@@ -179,10 +179,8 @@ def _guess(text: str) -> Age:
         return Age(10.0 * n, 10.0 * (n + 1), INTERVAL)
     if span := _RANGE.search(text):
         # "15-19 year-old" counts the nineteenth year in; a bare "15-20" is a bin whose end belongs to the next
-        end = float(span[2]) + (1 if span[3] else 0)
-        if end > float(span[1]):
-            return Age(float(span[1]) * _unit(span[3]), end * _unit(span[3]), INTERVAL)
-        return NO_AGE
+        start, end, unit = float(span[1]), float(span[2]) + bool(span[3]), _unit(span[3])
+        return Age(start * unit, end * unit, INTERVAL) if end > start else NO_AGE
     if over := _OVER.search(text):
         return Age(float(over[1] or over[3]) * _unit(over[2] or over[4]), None, OPEN)
     if under := _UNDER.search(text):

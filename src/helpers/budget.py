@@ -52,12 +52,10 @@ def free_bytes() -> int:
 
 def peak_bytes() -> int:
     """Return the largest resident memory of this process so far, in bytes."""
-    status = Path("/proc/self/status")
-    if (
-        status.is_file()
-    ):  # on Linux the figure of `getrusage` starts at the size of the process that started this one
-        mark = re.search(r"(?m)^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
-        if mark is not None:
+    # on Linux the figure of `getrusage` starts at the size of the process that started this one
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        if mark := re.search(r"(?m)^VmHWM:\s+(\d+) kB", status):
             return int(mark[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -40,6 +40,9 @@ HOMELESS = {
 REMEMBERED = 2**24  # bytes; smaller files are hashed each time
 SETTLED = 2 * 10**9  # nanoseconds; a younger file may change again without a change of its times
 _FULL, _ROOM = os.strerror(errno.ENOSPC), "Free some space, or write elsewhere"
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[
+    :6
+]  # process numbers mean nothing on another one
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # whatever was being done
 
 
@@ -116,7 +119,7 @@ def writing(path: Path, *, kind: str = "", force: bool = False, owned: bool = Fa
 
 def part_of(path: Path) -> Path:
     """Return the place beside a path where it is made; the name tells the maker, for `drop_leftovers`."""
-    return path.with_name(f".{path.name[:80]}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
+    return path.with_name(f".{path.name[:80]}.{_MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
 
 
 def _remove(path: Path) -> None:
@@ -275,7 +278,7 @@ def replace(part: Path, path: Path) -> None:
 
 def drop_leftovers(path: Path) -> None:
     """Remove what killed processes of this machine left of `path`; a copy they had moved aside gets its name back."""
-    pattern = re.compile(rf"\.+{re.escape(path.name[:80])}\.{_machine()}-(\d+)-[0-9a-f]{{8}}\.part(.*)")
+    pattern = re.compile(rf"\.+{re.escape(path.name[:80])}\.{_MACHINE}-(\d+)-[0-9a-f]{{8}}\.part(.*)")
     for found in list(path.parent.iterdir()) if path.parent.is_dir() else ():
         match = pattern.fullmatch(found.name)
         if match is None or psutil.pid_exists(int(match[1])):
@@ -340,11 +343,6 @@ def require_room(path: Path, needed: int) -> None:
         needs = f"it needs about {needed:,} bytes and {free:,} are free"
         msg = f"{str(path)!r} cannot be written: {_FULL}, {needs}. Nothing was changed. {_ROOM}."
         raise StorageError(msg)
-
-
-def _machine() -> str:
-    """Return a short word for this machine: process numbers mean nothing on another one."""
-    return digest_text(platform.node())[:6]
 
 
 def write_json(path: Path, value: Any) -> None:

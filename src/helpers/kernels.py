@@ -1,9 +1,8 @@
 """Compiled loops: numba, with caches that several processes may write and others load together.
 
-Two faults of numba's cache were seen in chapters that ran on a new machine, both as a segmentation fault: two processes
-that compile one function for different types pick one file for both; and machine code of two processes carries the same
-names for different loops (the two ways to sort, in edgePython's and decoupler's), so that whoever loads both runs the
-first under both names.
+Two faults of numba's cache ended chapters on a new machine with a segmentation fault: two processes that compile one
+function for different types pick one file for both; and machine code of two processes carries the same names for
+different loops (edgePython's and decoupler's two ways to sort), so that whoever loads both runs the first twice.
 """
 
 import itertools

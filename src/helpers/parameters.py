@@ -206,8 +206,7 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
 
 def parse_options(options: Iterable[str], *, files: Iterable[Path] = ()) -> dict[str, Any]:
     """Return the values of YAML files of parameters and of ``name=value`` texts, which go before them, by name."""
-    values: dict[str, Any] = {}
-    faults = []
+    values, faults = {}, []
     for path in files:
         try:
             values |= {str(key): value for key, value in read_yaml(Path(path)).items()}
@@ -217,13 +216,11 @@ def parse_options(options: Iterable[str], *, files: Iterable[Path] = ()) -> dict
             faults.append(f"{path}: {error}")
     for option in options:
         key, equals, value = option.partition("=")
-        if equals:
-            values[key.strip()] = value
-        else:
+        values[key.strip()] = value
+        if not equals:
             faults.append(f"{option!r} is not of the form name=value")
     if faults:
-        msg = f"{'; '.join(faults)}."
-        raise ParameterError(msg)
+        raise ParameterError("; ".join(faults) + ".")
     return values
 
 

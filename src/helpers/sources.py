@@ -51,13 +51,12 @@ def simulated_folder(word: str, *, seed: int = SEED) -> Path:
         why = "It takes minutes and gigabytes, so it is made only on request"
         msg = f"the full-size simulated release is not there yet ({folder}). {why}: run `{command}`, or use 'demo'."
         raise SourceError(msg)
-    if _written(folder):
-        return folder
-    with _turn(folder):
-        if not _written(folder):
-            from helpers.simulate import release as simulation
+    if not _written(folder):
+        with _turn(folder):
+            if not _written(folder):
+                from helpers.simulate import release as simulation
 
-            simulation.write(folder, scale=SCALES[word], seed=seed, owned=True)
+                simulation.write(folder, scale=SCALES[word], seed=seed, owned=True)
     return folder
 
 

@@ -12,14 +12,8 @@ POINTS = 9.7  # smallest font: eight pixels where a figure is as wide as a phone
 DPI = 130  # of the picture in a notebook
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), without its yellow, which is lost on white.
-BLACK = "#000000"
-ORANGE = "#E69F00"
-SKY = "#56B4E9"
-GREEN = "#009E73"
-BLUE = "#0072B2"
-VERMILION = "#D55E00"
-PURPLE = "#CC79A7"
-GRAY = "#7F7F7F"
+BLACK, GRAY, ORANGE, SKY = "#000000", "#7F7F7F", "#E69F00", "#56B4E9"
+GREEN, BLUE, VERMILION, PURPLE = "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, BLACK)
 
 # Color and marker always say the same thing, so that a print without color loses nothing.

@@ -117,13 +117,7 @@ def is_muscle(column: str) -> pl.Expr:
 
 
 def broad_group(column: str) -> pl.Expr:
-    """Bring cell types to broad groups by name: the muscle atlas's own labels, else the first pattern that fits.
-
-    Examples
-    --------
-    >>> pl.DataFrame({"type": ["MF-II", "podocyte"]}).select(broad_group("type"))["type"].to_list()
-    ['muscle fiber', 'other']
-    """
+    """Bring cell types to broad groups by name: the muscle atlas's own labels, else the first pattern that fits."""
     names = study.read("muscle_names.csv")
     own, patterns = names.filter(kind="label"), names.filter(kind="group")
     text = pl.col(column).cast(pl.String)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # a second that no worker need wait for
 # part of every name of a kept file: raise it when what is kept changes its meaning
 VERSION = 1
 KIND = "scprint survey"  # what our mark says of a folder
-SKIP, STOP = "skip", "stop"
 _HALF_TO_SINGLE, _INFINITE = float(2**112), 0x7C00
 _BYTES_A_CELL = 8 * layout.EMBEDDING_WIDTH + 100 * len(layout.CLASSES)  # of a sample
 _COLUMNS = pl.DataFrame(layout.EMBEDDING_COLUMNS, schema=["block", "dimension"], orient="row")
@@ -66,7 +65,7 @@ def run(
     cache: Path | None = None,
     processes: int = 1,
     cluster: str = "",
-    on_fault: str = SKIP,
+    on_fault: str = "skip",
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Survey a folder of parts; memory does not grow with their number.
@@ -75,16 +74,10 @@ def run(
     none. A survey that was stopped goes on where it was. `processes` parts are read at once on this machine, or by the
     workers of a Dask scheduler at the address `cluster`, who see the same folder. `on_fault` is ``skip``: sound parts
     are counted and the others listed, or ``stop``: raise. `progress` is called with parts done and parts in all.
-
-    Examples
-    --------
-    Cells by predicted tissue, in the memory of one part::
-
-        found = survey.run("parts")
-        found.cells.group_by("tissue").len().collect(engine="streaming")
+    ``found.cells.group_by("tissue").len().collect(engine="streaming")`` counts in the memory of one part.
     """
-    if on_fault not in (SKIP, STOP):
-        msg = f"on_fault is {on_fault!r}; choose {SKIP} or {STOP}."
+    if on_fault not in ("skip", "stop"):
+        msg = f"on_fault is {on_fault!r}; choose skip or stop."
         raise PartError(msg)
     listed = parts.find(folder)
     store = (cache or files.cache_folder() / "scprint" / "surveys") / f"version-{VERSION}"
@@ -94,7 +87,7 @@ def run(
         for stem, found, fresh in _keep(listed, store, workers):
             computed += fresh
             if isinstance(found, Damage):
-                if on_fault == STOP:
+                if on_fault == "stop":
                     msg = f"part {stem}: {found}"
                     raise PartError(msg)
                 rows.append((stem, None, None, "fault", found.kind, str(found)))
@@ -162,11 +155,9 @@ def draw(
     new part therefore changes few of the cells drawn. `only` names the parts to draw from, such as those a survey
     counted; `decoder` names the labels (`labels.beside`).
 
-    Returns
-    -------
-    ``X``: the 424 columns of the embedding, float32, named in ``var`` by block and dimension. ``obsm``: the same, block
-    by block. ``obs``: part, row, and the label columns as names, missing where a part has none. ``uns["skipped"]``:
-    parts that could not be read, with the reason.
+    Returned are in ``X`` the 424 columns of the embedding, float32, named in ``var`` by block and dimension; in ``obsm``
+    the same, block by block; in ``obs`` part, row, and the label columns as names, missing where a part has none; in
+    ``uns["skipped"]`` parts that could not be read, with the reason.
     """
     from anndata import AnnData
 

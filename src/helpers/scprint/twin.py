@@ -98,8 +98,9 @@ def read_truth(folder: Path) -> dict[str, Any] | None:
 def _ontology(terms: pl.DataFrame) -> str:
     """Write the cell types under one parent each."""
     types = terms.filter(pl.col("class") == "cell_type")
-    groups = types.select("groups").unique(maintain_order=True)
-    terms = [(f"TWIN:{group}", f"{group} cell", "cell") for (group,) in groups.rows()]
+    terms = [
+        (f"TWIN:{group}", f"{group} cell", "cell") for group in types["groups"].unique(maintain_order=True)
+    ]
     terms += types.select("id", "name", "groups").rows()
     text = "format-version: 1.2\nontology: twin\n\n[Term]\nid: TWIN:cell\nname: cell\n"
     for identifier, name, parent in terms:

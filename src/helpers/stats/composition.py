@@ -58,8 +58,7 @@ def count_by_donor(
         cells = cells.with_columns(pl.lit(NOT_STATED).alias(names.ASSAY))
     described = [c for c in (names.AGE_BIN, names.SEX) if c in donors.columns]
     known = donors.select(pl.col(names.DONOR).cast(pl.String), names.EXACT_AGE, *described)
-    known = known.drop_nulls([names.DONOR, names.EXACT_AGE])
-    cells = cells.drop_nulls([*key, TYPE]).join(known, on=names.DONOR)
+    cells = cells.drop_nulls([*key, TYPE]).join(known.drop_nulls(names.EXACT_AGE), on=names.DONOR)
     counted = cells.group_by(*key, TYPE).agg(pl.len().cast(pl.Int64).alias(N))
     units = cells.group_by(key).agg(
         pl.len().cast(pl.Int64).alias(TOTAL),
@@ -316,8 +315,7 @@ def _permutation(one: _Layout, tested: np.ndarray, draws: int, seed: int, steps:
     labels = [column for column in one.adjusted if not one.donors[column].dtype.is_numeric()]
     dealt = permute.deal(one.matrix[:, -1], strata=one.donors.select(labels), draws=draws, seed=seed)
     slope, low, high, p = permute.fit_slopes(dealt, one.log_shares(tested), steps=steps)
-    unknown = np.full_like(p, np.nan)
-    return slope, low, high, unknown, unknown, p, dealt.n
+    return slope, low, high, *np.full((2, len(p)), np.nan), p, dealt.n
 
 
 def _least_squares(one: _Layout, tested: np.ndarray, *_: object, moderate: bool = False) -> tuple:

@@ -331,8 +331,8 @@ def screen(
     were refused with the reason.
     """
     tests, refused = [pl.DataFrame(schema=_SCREEN)], []
-    listed = find_testable(adata, donors, level=level, min_cells=min_cells, **comparison)
-    for cell_type, assay, chosen, found in listed:
+    pairs = find_testable(adata, donors, level=level, min_cells=min_cells, **comparison)
+    for cell_type, assay, chosen, found in pairs:
         if chosen is None:
             refused.append((cell_type, assay, found))
             continue

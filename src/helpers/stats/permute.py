@@ -56,9 +56,8 @@ class Arrangements:
         where = f" within {' and '.join(self.within)}" if self.within else ""
         ways = f"{self.total:,} ways to deal the values over the donors{where}"
         ways = f"There are {ways}, all of them counted" if self.exact else f"Of {ways}, {self.n:,} were drawn"
-        chance = (
-            math.floor(0.05 / self.smallest_p + 1e-9) * self.smallest_p
-        )  # steps are coarse where ways are few
+        # p-values come in steps, which are coarse where ways are few
+        chance = math.floor(0.05 / self.smallest_p + 1e-9) * self.smallest_p
         below = f"chance alone puts {chance:.1%} of tests" if chance else "chance alone puts no test"
         return f"{ways}; the smallest possible p is {self.smallest_p:.2g}, and {below} at or below 0.05."
 
