@@ -186,7 +186,7 @@ BUDGETS = {
     "src/helpers/sentences": 2_115,
     "src/helpers/simulate": 1_280,
     "src/helpers/stats": 1_112,
-    "tests": 11_054,
+    "tests": 11_045,
     "notebooks": 7_462,
 }
 

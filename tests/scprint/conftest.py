@@ -80,17 +80,12 @@ FAULTS = {
 }
 
 
-def narrow(folder):
-    """Take the class of cell culture, the last label column, out of all parts of a folder."""
-    for kind in ("top3", "scores"):
-        for path in folder.glob(f"*_{kind}.npz"):
-            np.savez(path, np.load(path)["arr_0"][:, :22])
-    return folder
-
-
-@pytest.fixture(name="narrow")
-def _narrow():
-    return narrow
+@pytest.fixture
+def narrow(copied) -> Path:
+    """Return parts without the class of cell culture, the last label column."""
+    for path in [*copied.glob("*_top3.npz"), *copied.glob("*_scores.npz")]:
+        np.savez(path, np.load(path)["arr_0"][:, :22])
+    return copied
 
 
 @pytest.fixture

@@ -77,8 +77,8 @@ def test_a_sample_is_cells_of_the_parts_with_their_labels(made, decoder):
     assert drawn.var["block"].value_counts()["other"] == 256
 
 
-def test_a_class_that_the_parts_do_not_have_is_missing(copied, narrow):
-    drawn = survey.draw(narrow(copied), cells=20)
+def test_a_class_that_the_parts_do_not_have_is_missing(narrow):
+    drawn = survey.draw(narrow, cells=20)
     assert drawn.obs["cell_culture"].isna().all()
     assert drawn.obs["organism"].notna().all()
 

@@ -73,12 +73,12 @@ def test_every_fault_is_reported_with_its_part(copied, spoil, fault):
     assert "6 parts, 2,500 cells, 1 parts with a fault" in told.stdout
 
 
-def test_a_missing_class_and_scores_that_are_not_best_first_are_noted(copied, narrow):
-    path = copied / f"{STEM}_scores.npz"
+def test_a_missing_class_and_scores_that_are_not_best_first_are_noted(narrow):
+    path = narrow / f"{STEM}_scores.npz"
     scores = np.load(path)["arr_0"]
     scores[:7, [0, 1]] = scores[:7, [1, 0]]
     np.savez(path, scores)
-    report = parts.check(narrow(copied))
+    report = parts.check(narrow)
     assert report["status"].to_list() == ["note"] * 6
     assert report["message"][0] == "no cell_culture column; 7 label triples are not best first"
 
