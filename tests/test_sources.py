@@ -38,6 +38,15 @@ def test_a_word_is_simulated_once_and_kept(writes):
     assert sources.open_atlas("tiny:7").describe()["seed"] == 7
 
 
+def test_other_code_of_the_simulator_simulates_anew_beside_the_old(writes, monkeypatch):
+    old = sources.simulated_folder("tiny")
+    monkeypatch.setattr(sources, "simulation_key", lambda: "0" * 12)
+    new = sources.simulated_folder("tiny")
+    assert len(writes) == 2
+    assert new.is_dir()
+    assert old.is_dir()
+
+
 def test_full_size_is_never_simulated_by_surprise(writes):
     with pytest.raises(SourceError, match="run `musclebook simulate --full`, or use 'demo'"):
         sources.open_atlas("full")

@@ -12,34 +12,25 @@ WAIT = 30.0  # seconds for workers to appear, and for lost ones to come back
 HOW = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`, on machines that see the same paths."
 
 
-class Threads(ThreadPoolExecutor):
-    """Threads of this machine."""
+class Pool:
+    """Threads of this machine, or where there is an address, the workers of a Dask cluster."""
 
-    def share(self, value: Any) -> Any:
-        """Return the value: threads see it."""
-        return value
-
-    def result(self, future: Any) -> Any:
-        """Wait for what was submitted."""
-        return future.result()
-
-
-class Cluster:
-    """Workers of a Dask cluster."""
-
-    def __init__(self, client: Any, address: str, error: type[Exception]) -> None:
+    def __init__(self, client: Any, address: str | None, error: type[Exception]) -> None:
         self.client, self.address, self.error = client, address, error
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Start a call on some worker."""
-        return self.client.submit(function, *arguments, pure=False)
+        options = {"pure": False} if self.address else {}
+        return self.client.submit(function, *arguments, **options)
 
     def share(self, value: Any) -> Any:
-        """Send a value to the workers once."""
-        return self.client.scatter([value], broadcast=True)[0]
+        """Send a value to the workers once; threads see it."""
+        return self.client.scatter([value], broadcast=True)[0] if self.address else value
 
     def result(self, future: Any) -> Any:
         """Wait for what was submitted; give up where the scheduler or all workers are gone for `WAIT` seconds."""
+        if not self.address:
+            return future.result()
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
@@ -76,18 +67,18 @@ def ahead(started: Iterable[T], number: int) -> Iterator[T]:
 
 
 @contextmanager
-def pool(workers: int, address: str | None, *, error: type[Exception]) -> Iterator[Threads | Cluster]:
+def pool(workers: int, address: str | None, *, error: type[Exception]) -> Iterator[Pool]:
     """Give a place that work is submitted to: threads here, or the Dask cluster at `address`, whose faults are `error`."""
     if address is None:
-        threads = Threads(max(1, workers))
+        threads = ThreadPoolExecutor(max(1, workers))
         try:
-            yield threads
+            yield Pool(threads, None, error)
         finally:
             threads.shutdown(cancel_futures=True)
         return
     client = _connect(address, error)
     try:
-        yield Cluster(client, address, error)
+        yield Pool(client, address, error)
     finally:
         with suppress(Exception):  # what a lost cluster says when it is left has been said
             client.close(timeout=2)

@@ -72,7 +72,7 @@ def test_a_table_without_sentences_and_a_cut_file_are_named(tmp_path):
     path = other(tmp_path, age=[3])
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet has no sentences .*it has: age"):
         read.read(tmp_path)
-    other(tmp_path, cell_sentence=[7])
+    pl.DataFrame({"cell_sentence": [7]}).write_parquet(path)
     with pytest.raises(SentenceError, match=r"chunk_0000.parquet: cell_sentence holds Int64, not text"):
         read.read(tmp_path)
     path.write_bytes(path.read_bytes()[:50])

@@ -82,7 +82,6 @@ def simulate(
     cells: Annotated[int, Option(min=1, help="Cells in all.")] = 200_000,
     parts: Annotated[int, Option(min=1, help="Parts.")] = 10,
     seed: Annotated[int, Option(help="Same seed, same parts.")] = 7,
-    compressed: Annotated[bool, Option("--compressed", help="Write compressed npz.")] = False,
     force: screen.Force = False,
 ) -> None:
     """Make up parts with known labels, margins, leaks and impossible pairs.
@@ -92,7 +91,7 @@ def simulate(
     from helpers.scprint import twin
 
     screen.claim(out, kind=twin.KIND, force=force)
-    twin.simulate_parts(out, n_cells=cells, n_parts=parts, seed=seed, compressed=compressed, force=force)
+    twin.simulate_parts(out, n_cells=cells, n_parts=parts, seed=seed, force=force)
     screen.say(f"{cells:,} cells in {parts:,} parts in {out}. What was planted is in {twin.TRUTH_FILE}.")
 
 

@@ -74,11 +74,6 @@ class Opened:
         """Label columns present: 23, or 22 without cell culture."""
         return self.files[layout.TOP3].shape[1]
 
-    @property
-    def fingerprint(self) -> str:
-        """Text that changes when the name or the content of a file changes."""
-        return "|".join([self.stem, *[self.files[kind].fingerprint for kind in layout.KINDS]])
-
 
 def find(folder: Path | str) -> list[Part]:
     """Find the parts below a folder, paired by stem and sorted by run, subset and device."""

@@ -243,7 +243,8 @@ def _keep(
             opened = parts.open_part(part)
         except Damage as damage:
             return part.stem, damage, None
-        name = files.digest_text(f"{VERSION}|{opened.fingerprint}")[:32]
+        prints = [opened.files[kind].fingerprint for kind in layout.KINDS]
+        name = files.digest_text("|".join([str(VERSION), part.stem, *prints]))[:32]
         places = store / "cells" / f"{name}.parquet", store / "sums" / f"{name}.npy"
         return part.stem, places, None if _is_whole(*places) else workers.submit(work, opened)
 

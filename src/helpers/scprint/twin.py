@@ -38,14 +38,13 @@ def simulate_parts(
     n_cells: int,
     n_parts: int,
     seed: int = 7,
-    compressed: bool = False,
     force: bool = False,
 ) -> Path:
     """Write simulated parts, one at a time, with their decoder, a small ontology and the planted truth."""
     if n_parts < 1 or n_cells < n_parts:
         msg = f"{n_cells:,} cells in {n_parts:,} parts: every part needs a cell."
         raise PartError(msg)
-    world, save = _World(seed), np.savez_compressed if compressed else np.savez
+    world = _World(seed)
     counted: Counter[str] = Counter()
     with files.writing(Path(out), kind=KIND, force=force) as folder:
         folder.mkdir()
@@ -55,10 +54,10 @@ def simulate_parts(
         files.write_json(folder / labels.DECODER_FILE, {"label_decoders": terms})
         (folder / ONTOLOGY_FILE).write_text(_ontology(world.terms), encoding="utf-8")
         for number, n in enumerate(np.diff(np.linspace(0, n_cells, n_parts + 1).astype(int)).tolist()):
-            embeddings, top3, scores, facts = world.part(number, n)
+            *arrays, facts = world.part(number, n)
             counted.update(facts)
-            for kind, array in zip(layout.KINDS, (embeddings, top3, scores), strict=True):
-                save(folder / f"{part_name(number)}_{kind}.npz", array)
+            for kind, array in zip(layout.KINDS, arrays, strict=True):
+                np.savez(folder / f"{part_name(number)}_{kind}.npz", array)
         leaks = [{"block": block, "class": name, "strength": value} for (block, name), value in LEAKS.items()]
         truth = {"parts": n_parts, "seed": seed, "counted": counted, "leaks": leaks}
         files.write_json(folder / TRUTH_FILE, truth)
