@@ -152,7 +152,9 @@ if len(most):
 levels = ["annotation_level0", "annotation_level1", "annotation_level2"]
 coarse, middle, fine = (cells[name].drop_nulls().n_unique() for name in levels)
 note.say(
-    "From coarse to fine there are {labels_coarse.number}, {labels_middle.number} and {labels_fine.number} labels.",
+    "From coarse to fine there are {labels_coarse.number}, {labels_middle.number} and {labels_fine.number} labels."
+    if middle and fine
+    else "Of the coarse kind there are {labels_coarse:label|labels}; at least one finer level is missing.",
     labels_coarse=(coarse, "labels"), labels_middle=(middle, "labels"), labels_fine=(fine, "labels"),
 )
 note.table(

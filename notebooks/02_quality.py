@@ -355,7 +355,7 @@ note.say(
     "of the list the bound is {last_zero_bound:.1%}; but one in a hundred of the genes that *are* seen stands at "
     "{assay_ratio_lowest:.1%} or less. Near the end of the list a gene may be rare rather than impossible."
     if len(absent)
-    else "Of {zeros_looked_at:comparison|comparisons} of a gene between the assays none finds nothing at all.",
+    else "In {zeros_looked_at:comparison|comparisons} of a gene between the assays, both see it.",
     zeros_looked_at=(len(testable), "genes"), structural_zeros=(len(absent), "genes"),
     first_structural_zero=absent["gene"].iloc[0] if len(absent) else None,
     first_zero_bound=float(absent["at_most"].iloc[0]) if len(absent) else None,
@@ -428,6 +428,8 @@ barred = terms.filter(~pl.col("estimable")) if terms.height else terms
 why = ", ".join(f"{effect} in {assay}" for assay, effect in barred.select("assay", "effect").rows())
 note.say(
     "Of {terms_looked_at:effect|effects} looked at, these donors cannot estimate {terms_not_estimable.number}: {why_not}."
+    if barred.height
+    else "Of {terms_looked_at:effect|effects} looked at, these donors can estimate every one."
     if terms.height
     else "Without ages and sexes of donors no effect of either can be estimated.",
     terms_looked_at=(terms.height, "effects"), terms_not_estimable=(barred.height, "effects"), why_not=why or "none",

@@ -273,8 +273,8 @@ over_cells = pl.from_pandas(over_cells).select(gene="names", p_cells="pvals", q_
 both = over_donors.join(over_cells, on="gene").sort("p_cells")
 passing = both.select(pl.col("q_cells") < fdr, pl.col("q") < fdr)
 note.say(
-    "Of the same {genes_tested.number} genes the test over cells calls {naive_calls.number}, or **{naive_share:.0%}**, "
-    "and the test over donors {pair_calls:gene|genes}.",
+    "Of the same {genes_tested.number} genes the test over cells calls **{naive_share:.0%}** ({naive_calls.number}), and "
+    "the test over donors calls {pair_calls:gene|genes}.",
     genes_tested=(both.height, "genes"), naive_calls=(int(passing["q_cells"].sum()), "genes"),
     naive_share=passing["q_cells"].mean(), pair_calls=(int(passing["q"].sum()), "genes"),
 )
@@ -456,8 +456,11 @@ axis.legend(loc="lower right");
 # %% tags=["remove-input", "finding"]
 found = counted["calls"].sum()
 note.say(
-    "{types_tested:pair|pairs} of type and assay have enough donors, {types_refused.number} have not. Together they call "
-    "{calls_everywhere:gene|genes}, most {most_calls}. The false-discovery rate is kept within each type, not over all.",
+    "{types_tested:pair|pairs} of type and assay have enough donors"
+    + (", {types_refused.number} have not. " if refusals.height else ". ")
+    + "Together they call {calls_everywhere:gene|genes}"
+    + (", most {most_calls}. " if found else ". ")
+    + "The false-discovery rate is kept within each type, not over all.",
     types_tested=(counted.height, "tests"), types_refused=(refusals.height, "tests"),
     calls_everywhere=(int(found), "calls"),
     most_calls=f"{counted['cell_type'][0]} in {counted['assay'][0]}" if found else "nowhere",

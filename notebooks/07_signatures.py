@@ -152,6 +152,9 @@ def score_sets(table):
 
 
 logs, present, scores = score_sets(every_gene)
+if not present:
+    msg = "no set has three genes of five molecules: try another cell_type"
+    raise ValueError(msg)
 
 # %% [markdown]
 # Then a straight line on age is fitted over donors, with sex and chemistry in the formula where the donors allow it.

@@ -309,8 +309,12 @@ adjust_text(names, ax=ax, expand=(1.3, 1.8));
 
 # %% tags=["remove-input", "finding"]
 note.say(
-    "Donor mixing of scVI: {mixing_scvi}, of the uncorrected PCA: {mixing_pca}. Mixing of the assays: "
-    "{assay_mixing_scvi} against {assay_mixing_pca}. "
+    (
+        "Donor mixing of scVI: {mixing_scvi}, of the uncorrected PCA: {mixing_pca}. Mixing of the assays: "
+        "{assay_mixing_scvi} against {assay_mixing_pca}. "
+        if table.index.isin(["X_scVI", "X_pca"]).any()
+        else "This source brings neither scVI nor a PCA, so that there is no correction to judge. "
+    )
     + ("Of the simulated scVI this was built in, and says nothing about the method." if muscle.simulated else ""),
     mixing_scvi=table["donors mixed"].get("X_scVI"),
     mixing_pca=table["donors mixed"].get("X_pca"),
@@ -526,8 +530,13 @@ print(shares.groupby(types).mean().round(2).head())
 # %% tags=["remove-input", "finding"]
 note.say(
     "Of the views that were not drawn from the labels, labels travel best to other donors on {best_transfer} (macro F1 "
-    "{transfer_f1}), and donors mix best on {best_mixed} ({mixing}). Without correction, neighbors of a cell come from its "
-    "own donor more than from others: donor mixing of the deposited PCA is {mixing_pca}."
+    "{transfer_f1}), and donors mix best on {best_mixed} ({mixing})."
+    + (
+        " Without correction, neighbors of a cell come from its own donor more than from others: donor mixing of the "
+        "deposited PCA is {mixing_pca}."
+        if "X_pca" in table.index
+        else ""
+    )
 )
 
 # %% [markdown] tags=["quiz"]

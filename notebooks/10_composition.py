@@ -201,7 +201,7 @@ called = tested.filter(pl.col("q") < fdr)
 called_cells = every.filter(pl.col("q") < fdr, method="chi-square").height
 note.say(
     "Of {tested}, the test with dealt ages calls {called:type|types}; taking every barcode for a witness would call "
-    "{called_cells}. The tests on donors point the same way for {same_direction:.0%} of the types.",
+    "{called_cells.number}. The tests on donors point the same way for {same_direction:.0%} of the types.",
     tested=(tested.height, "types in an assay"), called=called.height, called_cells=called_cells,
     same_direction=float((signs == signs[:, :1]).all(axis=1).mean()) if len(signs) else None,
 )

@@ -108,7 +108,9 @@ note.table(
 )
 note.say(
     "Of {power_types:type|types} with a published slope and a test per decade, the published slope is within reach for "
-    "{power_reached.number} with these donors, and for {power_reached_twice.number} with twice as many.",
+    "{power_reached.number} with these donors, and for {power_reached_twice.number} with twice as many."
+    if with_slope.height
+    else "No type here has both a published slope and a test per decade, so that none can be held against the other.",
     power_types=with_slope.height, power_reached=with_slope.filter(size >= pl.col("detectable")).height,
     power_reached_twice=with_slope.filter(size >= pl.col("with_twice")).height,
 )
@@ -207,7 +209,8 @@ lead, moderated = of_test.get("permutation", {}), of_test.get("moderated", {})
 note.say(
     "Over all draws the intervals of the leading test hold the truth in {sweep_coverage:.1%} of cases, those of the "
     "moderated test in {sweep_coverage_moderated:.1%}; in the type with the fewest it is {sweep_lowest:.0%} and "
-    "{sweep_lowest_moderated:.0%}. Signs of large changes are right in {sweep_sign:.0%}.",
+    "{sweep_lowest_moderated:.0%}."
+    + (" Signs of large changes are right in {sweep_sign:.0%}." if lead.get("sign_right") is not None else ""),
     sweep_coverage=lead.get("coverage"), sweep_coverage_moderated=moderated.get("coverage"),
     sweep_lowest=lead.get("lowest"), sweep_lowest_moderated=moderated.get("lowest"),
     sweep_sign=lead.get("sign_right"),
@@ -310,10 +313,14 @@ check("12.exact", exact_p)
 
 # %% tags=["remove-input", "finding"]
 note.say(
-    "With these donors, published slopes are within reach for {power_reached.number} of {power_types.number} types. When all "
-    "donors are drawn again, intervals of the test with dealt ages hold the truth in {sweep_coverage:.1%} of cases. In the "
-    "real published fractions the smallest p is {real_first_p} ({real_first}), and {real_called:type is|types are} left "
-    "after adjustment."
+    (
+        "With these donors, published slopes are within reach for {power_reached.number} of {power_types.number} types. "
+        if with_slope.height
+        else ""
+    )
+    + "When all donors are drawn again, intervals of the test with dealt ages hold the truth in "
+    "{sweep_coverage:.1%} of cases. In the real published fractions the smallest p is {real_first_p} ({real_first}), and "
+    "{real_called:type is|types are} left after adjustment."
 )
 
 # %% [markdown]

@@ -155,7 +155,7 @@ BUDGETS = {
     "src/helpers/simulate": 1_223,
     "src/helpers/stats": 1_123,
     "tests": 9_980,
-    "notebooks": 6_528,
+    "notebooks": 6_554,
 }
 
 
