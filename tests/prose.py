@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 
 # Parts of Markdown that are no prose: code, math, links, roles, options of directives, label lines, comments.
 _NOT_PROSE = (
-    re.compile(r"(?ms)^(`{3,}|~{3,})(?!\{).*?^\1\s*$"),
+    re.compile(r"(?ms)^(`{3,}|~{3,})\w.*?^\1\s*$"),  # with its language: the end of a directive opens nothing
     re.compile(r"`[^`\n]*`"),
     re.compile(r"(?s)\$\$.*?\$\$"),
     re.compile(r"\$[^$\n]+\$"),
