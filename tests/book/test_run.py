@@ -32,8 +32,8 @@ def running(project):
     """Start the command on notebook 02, slowed down, and wait until it is at a cell."""
     edit(project, "02", "rest: float = 0.0", "rest: float = 50.0")
     command = [sys.executable, "-c", "from helpers.cli.main import app; app()", "run", "02"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     environment = {**os.environ, "PYTHONPATH": str(Path(execute.__file__).parents[2])}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
     child = subprocess.Popen(command, cwd=project.root, env=environment, **pipes)
     part, deadline = "runs/02_second/.*.part/02_second.ipynb", time.monotonic() + 90
     while not any('"status": "running"' in path.read_text() for path in project.build.glob(part)):
@@ -87,19 +87,6 @@ def test_a_failing_cell_stops_its_notebook_only_and_the_last_good_run_stays(copi
     assert not list((project.build / "runs").rglob("*.part"))
 
 
-def test_a_run_that_is_killed_leaves_the_last_good_one_and_its_part_is_cleared(copied):
-    child = running(copied)
-    folder = copied.build / "runs" / "02_second"
-    os.killpg(child.pid, signal.SIGKILL)
-    child.communicate()
-    assert list(folder.glob(".*.part"))
-    assert run.current(copied, "02_second")["status"] == "good"
-    assert run.states(copied)["02_second"][0] == "code"
-    edit(copied, "02", "rest: float = 50.0", "rest: float = 0.1")
-    assert outcomes_of(copied, ["02"])[1][0].status == "good"
-    assert not list(folder.glob(".*.part"))
-
-
 def test_a_worker_that_dies_is_a_failed_run_and_not_a_crash(project):
     edit(project, "02", "import time", "import os, time\nos._exit(1)")
     (outcome,) = outcomes_of(project, ["02"])[1]
@@ -122,9 +109,11 @@ def test_a_sidecar_is_checked_and_all_its_faults_come_at_once(project):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children end with their parent on Linux only")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_command_that_is_told_to_end_or_killed_takes_its_kernels_along(project, how):
-    """As `timeout`, Slurm and CI do: nothing goes on, nothing half-made is left under a good name."""
-    parent = running(project)
+def test_a_command_that_is_told_to_end_or_killed_takes_its_kernels_along_and_the_last_good_run_stays(
+    copied, how
+):
+    """As `timeout`, Slurm and CI do: nothing goes on, and the next run clears up."""
+    parent = running(copied)
     family = psutil.Process(parent.pid).children(recursive=True)
     assert family
     parent.send_signal(how)
@@ -133,7 +122,11 @@ def test_a_command_that_is_told_to_end_or_killed_takes_its_kernels_along(project
     assert "Traceback" not in said
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
-    assert run.current(project, "02_second") is None
+    assert run.current(copied, "02_second")["status"] == "good"
+    assert run.states(copied)["02_second"][0] == "code"
+    edit(copied, "02", "rest: float = 50.0", "rest: float = 0.1")
+    assert outcomes_of(copied, ["02"])[1][0].status == "good"
+    assert not list(copied.build.glob("runs/02_second/.*.part"))
 
 
 def test_what_a_source_lacks_is_refused_before_anything_runs(project, tmp_path, monkeypatch):

@@ -69,7 +69,6 @@ def test_recorded_values_headlines_and_formulas_stand_in_prose(pages):
 def test_a_chapter_shows_its_figure_its_run_and_links_to_its_tables(book, pages):
     text = pages["notebooks/01_first.html"]
     assert '<span class="caption-number">Fig. 1 </span><span class="caption-text">Dots.</span>' in text
-    assert text.count('alt="Three dots on a line"') == 1
     assert re.search(r"Run [0-9a-f]{12}, \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", text)
     for row in ("parameter: count", "version: polars", "wall time, with start of the kernel"):
         assert row in text
@@ -114,10 +113,10 @@ def test_an_incremental_build_equals_a_fresh_one(book, pages, monkeypatch):
     assert read(book) == incremental
     text = first.read_text().replace("# A first page", "# A better page")
     first.write_text(text.replace("How very many", "How few"))
-    second = run.current(book, "02_second")["folder"]
-    results = second / "files" / "02_second" / "results.json"
+    folder = run.current(book, "02_second")["folder"]
+    results = folder / "files" / "02_second" / "results.json"
     results.write_text(results.read_text().replace("1024", "2048"))
-    mark(second, kind="run")
+    mark(folder, kind="run")
     (book.root / "welcome.md").write_text(WELCOME + "\n[](notebooks/01_first.ipynb)\n")
     assert build(book) == "brought up to date"
     incremental = read(book)
@@ -138,7 +137,6 @@ def test_a_build_that_fails_or_is_stopped_leaves_the_last_good_site(book, pages,
     with pytest.raises(SiteError, match="01_first does not record it"):
         site.build(book)
     assert read(book) == before
-
     monkeypatch.setattr(site, "_sphinx", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         site.build(book, fresh=True)

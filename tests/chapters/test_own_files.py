@@ -113,16 +113,13 @@ def test_chapters_run_on_it(files, tmp_path, file, chapters):
     assert 0 < found["removed_fixed"]["value"] < 1
 
 
-def test_what_cell_ranger_writes_is_a_source_of_chapters_too(files, tmp_path, monkeypatch):
-    monkeypatch.setenv("MUSCLEBOOK_CACHE", str(tmp_path / "cache"))
+def test_what_cell_ranger_writes_is_a_source_of_chapters_too(files, tmp_path, own_cache):
     held = ad.read_h5ad(files / "plain.h5ad")[:200]
-    folder = tmp_path / "filtered_feature_bc_matrix"
-    folder.mkdir()
-    scipy.io.mmwrite(folder / "matrix.mtx", held.X.T.astype(int))
-    (folder / "barcodes.tsv").write_text("\n".join(held.obs_names) + "\n")
-    genes = "".join(f"ENSG{number:011d}\t{gene}\n" for number, gene in enumerate(held.var_names))
-    (folder / "genes.tsv").write_text(genes)
-    assert {one.name[:2] for one in plans_of(folder) if not one.lacks} == ABLE
+    scipy.io.mmwrite(tmp_path / "matrix.mtx", held.X.T.astype(int))
+    (tmp_path / "barcodes.tsv").write_text("\n".join(held.obs_names))
+    genes = [f"ENSG{number:011d}\t{gene}" for number, gene in enumerate(held.var_names)]
+    (tmp_path / "genes.tsv").write_text("\n".join(genes))
+    assert {one.name[:2] for one in plans_of(tmp_path) if not one.lacks} == ABLE
 
 
 def test_what_a_run_leaves_beside_a_release_does_not_make_it_stale(write_release, tmp_path):

@@ -3,12 +3,12 @@
 import html as escaping
 import os
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 
 from bookbuilt import PROJECT, ROOT  # isort: skip  the folder tests is put on the path by conftest
 
@@ -18,22 +18,16 @@ EVER = Path(__file__).with_name("published_pages.txt").read_text().split()
 PUBLISHED = [name for name in EVER if not name.startswith("book/gallery")]
 
 
-class Reader(HTMLParser):
+class Page:
     """Links, anchors and pictures of a page."""
 
-    def __init__(self):
-        super().__init__()
-        self.links, self.ids, self.images, self.fetched = [], set(), [], []
-
-    def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.ids.add(found.get("id"))
-        if tag == "a" and found.get("href"):
-            self.links.append(found["href"])
-        if tag == "img":
-            self.images.append(found)
-        if tag in {"img", "script"} or found.get("rel") == "stylesheet":
-            self.fetched.append(found.get("src") or found.get("href") or "")
+    def __init__(self, text):
+        soup = BeautifulSoup(text, "html.parser")
+        self.links = [one["href"] for one in soup.select("a[href]")]
+        self.ids = {one["id"] for one in soup.select("[id]")}
+        self.images = soup.select("img")
+        fetched = soup.select("img[src], script[src], link[rel=stylesheet]")
+        self.fetched = [one.get("src") or one["href"] for one in fetched]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +38,7 @@ def texts(html):
 
 @pytest.fixture(scope="module")
 def pages(texts):
-    readers = {name: Reader() for name in texts}
-    for name, reader in readers.items():
-        reader.feed(texts[name])
-    return readers
+    return {name: Page(text) for name, text in texts.items()}
 
 
 def test_every_page_of_the_contents_is_built_and_every_notebook_is_in_them(pages):
