@@ -54,7 +54,7 @@ def test_a_run_leaves_notebook_results_tables_and_its_record(made):
     assert found["versions"]["python"] == sys.version.split()[0]  # the kernel is this interpreter
 
 
-def test_the_same_key_is_reused_and_every_page_is_current(made):
+def test_the_same_key_is_reused_and_what_differs_is_named(made):
     plans = run.plan(made, made.choose(), run.Request())
     assert [one.status for one in run.make(plans, failed=made.build / "failed")] == ["reused", "reused"]
     assert run.states(made) == {"01_first": [], "02_second": []}
