@@ -58,7 +58,6 @@ def test_the_same_key_is_reused_and_what_differs_is_named(made):
     plans = run.plan(made, made.choose(), run.Request())
     assert [one.status for one in run.make(plans, failed=made.build / "failed")] == ["reused", "reused"]
     assert run.states(made) == {"01_first": [], "02_second": []}
-
     full = run.Request(profile="full")
     assert run.plan(made, made.choose(["01"]), full)[0].given["count"] == 9
     assert run.states(made, request=full)["01_first"] == ["parameters (count)"]
