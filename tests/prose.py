@@ -8,16 +8,14 @@ from nbformat import NotebookNode
 
 # Parts of Markdown that are no prose: code, math, links, roles, options of directives, label lines, comments.
 _NOT_PROSE = (
-    re.compile(r"(?ms)^(`{3,}|~{3,})(?!\{).*?^\1\s*$"),
+    re.compile(r"(?ms)^(`{3,}|~{3,})\w.*?^\1\s*$"),  # with its language: the end of a directive opens nothing
     re.compile(r"`[^`\n]*`"),
     re.compile(r"(?s)\$\$.*?\$\$"),
     re.compile(r"\$[^$\n]+\$"),
     re.compile(r"\]\([^)]*\)"),
     re.compile(r"<!--.*?-->", re.DOTALL),
     re.compile(r"(?m)^:[a-z-]+:.*$"),
-    re.compile(r"(?m)^\([\w-]+\)=$"),
     re.compile(r"https?://\S+"),
-    re.compile(r"10\.\d{4,}/\S+"),
 )
 _CODE_FACTS = re.compile(r"(?m)^# facts: (.*)$")
 _FIELD = re.compile(r"\{[^{}]*\}")
@@ -31,7 +29,6 @@ _ALLOWED = (
     re.compile(r"(?m)^#+ .*$"),  # headings
     re.compile(r"\b[Cc]hapters?\s+\d+(?:(?:,| and| to)\s+\d+)*"),
     re.compile(r"\b10x\b"),
-    re.compile(r"\blog(?:10|2|1p)\b"),
     re.compile(r"^:{3,}.*$|^`{3,}\{.*$", re.MULTILINE),  # heads of directives
     # names with letters in them: genes, labels, packages, methods; also with signs inside, as in H2-K1 or GRCh38
     re.compile(r"\b\d*[A-Za-z][\w.+-]*\d[\w.+-]*"),

@@ -11,9 +11,7 @@ SAMPLE = Path(__file__).parent / "sample"
 @pytest.fixture
 def project(tmp_path):
     """A book of two tiny notebooks."""
-    root = tmp_path / "book"
-    shutil.copytree(SAMPLE, root)
-    return Project(root)
+    return Project(Path(shutil.copytree(SAMPLE, tmp_path / "book")))
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +19,7 @@ def made(tmp_path_factory):
     """The tiny book with its runs made once; read only."""
     from helpers.book import run
 
-    root = tmp_path_factory.mktemp("made") / "book"
-    shutil.copytree(SAMPLE, root)
-    project = Project(root)
+    project = Project(Path(shutil.copytree(SAMPLE, tmp_path_factory.mktemp("made") / "book")))
     plans = run.plan(project, project.choose(), run.Request())
     outcomes = run.make(plans, failed=project.build / "failed", workers=2)
     run.report(outcomes)

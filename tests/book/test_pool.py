@@ -1,6 +1,6 @@
 import threading
 import time
-from dataclasses import dataclass
+from collections import namedtuple
 
 import pytest
 
@@ -8,15 +8,7 @@ from helpers.book import run
 from helpers.book.execute import Outcome
 
 GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What of a plan is asked for when places and memory are given out."""
-
-    name: str
-    memory: int
-    label = key = "key"
+Plan = namedtuple("Plan", "name memory label key")  # what is asked for when places and memory are given out
 
 
 # the first that run side by side: memory for one, one that is too large, two places, a small one that passes a large one
@@ -31,12 +23,11 @@ def test_runs_wait_for_memory_and_places(monkeypatch, tmp_path, sizes, first):
             running.add(task.name)
             beside.update({frozenset(running)})
         time.sleep(0.15)
-        with lock:
-            running.discard(task.name)
+        running.discard(task.name)
         return Outcome(task.name, "key", "good", "")
 
     monkeypatch.setattr(run, "execute", wait)
-    plans = [Plan(f"{number}", size * GIB) for number, size in enumerate(sizes)]
+    plans = [Plan(f"{number}", size * GIB, "key", "key") for number, size in enumerate(sizes)]
     outcomes = run.run_all(plans, failed=tmp_path, places=2, memory=8 * GIB)
     assert [one.status for one in outcomes.values()] == ["good"] * len(sizes)
     assert frozenset(first) in beside

@@ -35,16 +35,13 @@ def make(project, **options):
 
 
 def test_a_sweep_makes_one_table_goes_on_where_it_stopped_and_keeps_failing_points(written):
-    book = written.choose(["01"])[0]
-    text = book.source.read_text()
+    source = written.choose(["01"])[0].source
     failing = 'assert count < 6, "too <many>"\nnote.record("donors"'
-    book.source.write_text(text.replace('note.record("donors"', failing))
+    source.write_text(source.read_text().replace('note.record("donors"', failing))
     folder, outcomes = make(written)
     assert [one.status for one in outcomes] == ["good"] * 2
     table = pl.read_parquet(folder / "table.parquet")
-    assert table["donors"].to_list() == [2, 4]
-    assert table["kind"].to_list() == ["FB", "FB"]
-    assert table.schema["donors"] == pl.Int64
+    assert table.select("donors", "kind").rows() == [(2, "FB"), (4, "FB")]
     assert (folder / "figure.png").stat().st_size > 1000
 
     # the executed notebooks carry no label, and show their parameters
@@ -71,27 +68,21 @@ def test_a_sweep_makes_one_table_goes_on_where_it_stopped_and_keeps_failing_poin
     assert page.count(" download>") == 2 + 2
     assert "fig-sweep-counts" in page
     assert "failed: AssertionError: too &lt;many&gt;" in page
-    assert "Runs that failed: 1." in page
 
 
-def test_all_points_are_checked_before_the_first_runs(written):
-    path = written.root / "sweeps" / "counts.yaml"
-    path.write_text(TEXT.replace("[2, 4]", "[2, 99]"))
-    wanted = sweep.read_sweep(written, "counts")
-    with pytest.raises(ParameterError, match="count = 99 is not allowed"):
-        sweep.plans_of(written, wanted)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (TEXT.replace("[2, 4]", "[2, 99]"), "count = 99 is not allowed"),
+        (TEXT.replace("[donors, kind]", "[donors, kindness]"), "01_first does not record 'kindness'"),
+        ("title: A\nnotebook: 01\nx: a\ngird: {}\n", "grid: Field required; records: .*; gird: Unexpected"),
+    ],
+)
+def test_faults_of_a_sweep_come_at_once_and_before_its_first_point_runs(written, text, words):
+    (written.root / "sweeps" / "counts.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=words):
+        make(written)
     assert not (written.build / "sweep_runs").exists()
-
-
-def test_faults_of_a_sweep_come_at_once(written):
-    path = written.root / "sweeps" / "counts.yaml"
-    path.write_text("title: A\nnotebook: 01\ngird: {}\n")
-    missing = "; ".join(f"{name}: Field required" for name in ("grid", "records", "x"))
-    with pytest.raises(ParameterError, match=f"{missing}; gird: Unexpected"):
-        sweep.read_sweep(written, "counts")
-    path.write_text(TEXT.replace("[donors, kind]", "[donors, kindness]"))
-    with pytest.raises(ParameterError, match="01_first does not record 'kindness'"):
-        sweep.read_sweep(written, "counts")
 
 
 def test_a_sweep_that_does_not_exist_lists_those_that_do_and_one_not_run_names_the_command(written):
@@ -103,8 +94,7 @@ def test_a_sweep_that_does_not_exist_lists_those_that_do_and_one_not_run_names_t
 def test_the_sweeps_of_this_book_are_sound():
     project = Project(Path(__file__).parents[2])
     for path in sorted((project.root / "sweeps").glob("*.yaml")):
-        wanted = sweep.read_sweep(project, path.stem)
-        plans = sweep.plans_of(project, wanted)
-        assert len({one.key for one in plans}) == len(plans) == len(wanted.points) > 4
+        plans = sweep.plans_of(project, sweep.read_sweep(project, path.stem))
+        assert len({one.key for one in plans}) == len(plans) > 4
         page = project.root / "book" / f"gallery_{path.stem}.md"
         assert f"<!-- sweep: {path.stem} -->" in page.read_text()

@@ -15,15 +15,7 @@ from helpers.errors import ExerciseError
 BOOK = find_project()
 every_notebook = pytest.mark.parametrize("name", list(BOOK.notebooks))
 
-EXERCISE = """### Exercise: Double (5 minutes)
-
-Write `twice(x)`.
-
-<details><summary>Hint</summary>
-
-Multiply.
-
-</details>"""
+EXERCISE = "### Exercise: Double (5 minutes)\n\nWrite.\n\n<details><summary>Hint</summary>\n\nMultiply.\n\n</details>"
 SOLUTION = "def twice(x):\n    return 2 * x\n\n\nprint(twice(4))\ncheck('01.twice', twice)"
 
 
@@ -56,18 +48,14 @@ def test_every_chapter_has_exercises_between_its_sections_in_the_minutes_that_it
 @every_notebook
 def test_stubs_keep_names_and_hold_no_answer(name):
     for source in solutions(name):
-        stub = ast.parse(teaching.stub_of(source))
-        assert teaching.stub_of(source).count("check(") == 1
-        for node in stub.body:
-            if isinstance(node, ast.FunctionDef):
-                assert ast.unparse(node.body) == "..."
-            elif isinstance(node, ast.Assign):
-                assert ast.unparse(node.value) == "..."
-            elif isinstance(node, ast.Expr):
-                given = [*node.value.args[1:], *(one.value for one in node.value.keywords)]
-                assert all(isinstance(one, ast.Name) or ast.unparse(one) == "..." for one in given)
-            else:
-                assert isinstance(node, ast.Import | ast.ImportFrom)
+        stub = ast.parse(teaching.stub_of(source)).body
+        (check,) = [node.value for node in stub if isinstance(node, ast.Expr)]
+        given = [*check.args[1:], *(one.value for one in check.keywords)]
+        held = [one for one in given if not isinstance(one, ast.Name)]
+        for node in stub:
+            if not isinstance(node, ast.Import | ast.ImportFrom | ast.Expr):
+                held.append(node.body if isinstance(node, ast.FunctionDef) else node.value)
+        assert {ast.unparse(one) for one in held} <= {"..."}
 
 
 def names_of(table):
@@ -94,7 +82,6 @@ def test_no_cell_needs_a_name_that_only_a_solution_makes(name):
 
 @every_notebook
 def test_unsolved_and_wrong_answers_get_a_sentence(name, monkeypatch):
-    """A right answer gets none: `tests/chapters` sees the verdicts of the runs."""
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda item, **more: shown.append((item.data, more)))
     for source in solutions(name):
@@ -103,21 +90,17 @@ def test_unsolved_and_wrong_answers_get_a_sentence(name, monkeypatch):
         words, more = shown.pop()
         assert re.search("no answer yet|returns nothing yet", words)
         exercise = more["metadata"]["musclebook"]["exercise"]
-        checker = workshop.registered()[exercise]
         assert teaching.sentences_of_checker(exercise)
-        function = "def " in stub
-        for nonsense in (lambda *a, **k: -1, lambda *a, **k: "x") if function else (-1, "x"):
-            assert workshop.verdict(checker, nonsense), (source, nonsense)
+        for nonsense in (lambda *a, **k: -1, lambda *a, **k: "x") if "def " in stub else (-1, "x"):
+            assert workshop.verdict(workshop.registered()[exercise], nonsense), source
 
 
 def test_a_verdict_is_shown_with_its_sentence_escaped(monkeypatch):
     calls = []
     monkeypatch.setattr("IPython.display.display", lambda item, **more: calls.append((item, more)))
-    monkeypatch.setattr(
-        workshop, "registered", lambda: {"01.one": lambda x: None if x == 1 else "<it is one>"}
-    )
-    cases = {1: "right", 2: "not yet: &lt;it is one&gt;", None: "no answer yet", ...: "no answer yet"}
-    for answer, words in cases.items():
+    checkers = {"01.one": lambda x: None if x == 1 else "<it is one>"}
+    monkeypatch.setattr(workshop, "registered", lambda: checkers)
+    for answer, words in {1: "right", 2: "not yet: &lt;it is one&gt;", ...: "no answer yet"}.items():
         workshop.check("01.one", answer)
         shown, more = calls.pop()
         assert words in shown.data
@@ -133,22 +116,20 @@ def test_an_answer_that_fails_is_wrong_and_says_how():
     assert workshop.verdict(lambda answer: None if type(answer) is int else "no.", np.int64(0)) is None
 
 
-@pytest.mark.parametrize("call", ["helper + 4", "answer=42", "42"])
-def test_an_answer_inside_the_check_is_cut(call):
-    stub = teaching.stub_of(f"helper = 3\ncheck('01.x', {call})")
-    assert not re.search("[342]", stub.replace("01.x", ""))
-
-
 @pytest.mark.parametrize(
-    "bound", ["(a, [b, c]) = 7, [8, 9]", "a: int = 7\nb: float = 8.0", "a = b = 7", "f, *r = a, *b = 7, 8"]
+    ("bound", "given"),
+    [
+        ("(a, [b, c]) = 7, [8, 9]", "a + 7"),
+        ("%%time\na: int = 7\nb: float = 8.0", "answer=78"),
+        ("!ls\nf, *r = a, *b = 7, 8", "9"),
+    ],
 )
-def test_a_stub_keeps_every_name_that_the_check_asks_for(bound):
-    for magic in ("", "%timeit 1 + 1\n", "%%time\n", "!ls\n"):
-        space = {"check": lambda *given: None}
-        stub = teaching.stub_of(f"{magic}{bound}\ncheck('01.x', a, b)")
-        exec(stub, space)
-        assert space["a"] is space["b"] is ...
-        assert not re.search("[789]", stub)
+def test_a_stub_keeps_every_name_that_the_check_asks_for_and_no_value(bound, given):
+    space = {"check": lambda *given, **named: None}
+    stub = teaching.stub_of(f"{bound}\ncheck('01.x', a, b, {given})")
+    exec(stub, space)
+    assert space["a"] is space["b"] is ...
+    assert not re.search("[789]", stub)
 
 
 def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
@@ -157,9 +138,7 @@ def test_the_learner_sees_what_a_solution_shows_and_not_the_solution():
     outputs = [nbformat.v4.new_output("stream", text="8\n"), picture, verdict]
     page = teaching.learner(chapter(EXERCISE, SOLUTION), expected={"01.twice": outputs})
     shown, stub = page.cells[1:]
-    assert "8" in shown.source
-    assert shown.source.startswith("<details>")
-    assert shown.source.endswith("</details>")
+    assert re.fullmatch("(?s)<details>.*8.*</details>", shown.source)
     assert "right" not in shown.source
     assert shown.attachments["expected_0.png"]["image/png"] == "aGVsbG8="
     assert "2 * x" not in stub.source
@@ -172,7 +151,7 @@ def test_an_exercise_that_is_not_whole_is_refused(old, new):
         teaching.exercises_of(broken, name="01_x")
 
 
-@pytest.mark.parametrize("minutes", [90, 180, 240, 300, 480])
+@pytest.mark.parametrize("minutes", [90, 240, 480])
 def test_a_schedule_fits_its_time_without_gaps_and_with_breaks(minutes):
     slots = teaching.plan(BOOK.choose(), minutes=minutes)
     now, worked = slots[0].start, 0
@@ -183,29 +162,22 @@ def test_a_schedule_fits_its_time_without_gaps_and_with_breaks(minutes):
         assert worked <= 95
     assert now - slots[0].start <= minutes
     assert any(slot.what == "Lunch" for slot in slots) == (minutes > 240)
-    core = [block for book in BOOK.choose() for block in book.sidecar.teach if block.core]
+    page = (BOOK.root / "book" / "workshop.md").read_text()
+    assert minutes == 90 or teaching.schedule_table(slots) in page
     if minutes == 240:  # teaches the lesson whole
+        core = [block for book in BOOK.choose() for block in book.sidecar.teach if block.core]
         assert [slot.block for slot in slots if slot.block] == core
         assert all(block.skip and block.asked for block in core)
-
-
-@pytest.mark.parametrize("minutes", [240, 480])
-def test_the_page_for_teachers_shows_the_schedules_of_the_chapters(minutes):
-    page = (BOOK.root / "book" / "workshop.md").read_text()
-    assert teaching.schedule_table(teaching.plan(BOOK.choose(), minutes=minutes)) in page
 
 
 def test_editions_come_from_one_source(tmp_path):
     book, out = Project(BOOK.root, tmp_path / "build"), tmp_path / "out"
     assert teaching.write(book, out, chapters=["02"], minutes=120) == {"02_quality": 3}
-    learner, solution = (
-        nbformat.read(out / edition / "02_quality.ipynb", as_version=4) for edition in ("learner", "solution")
-    )
-    assert not any("solution" in tags(cell) for cell in learner.cells)
-    assert any("solution" in tags(cell) for cell in solution.cells)
-    assert not any(re.search(r"\{\w+\}`|^:::|\.\./book", cell.source, re.M) for cell in learner.cells)
-    page = (out / "teacher.md").read_text()
-    assert "**Hint.**" in page
-    assert "What the check says to wrong answers:" in page
+    for edition in ("learner", "solution"):
+        cells = nbformat.read(out / edition / "02_quality.ipynb", as_version=4).cells
+        assert any("solution" in tags(cell) for cell in cells) == (edition == "solution")
+        of_the_site = any(re.search(r"\{\w+\}`|^:::|\.\./book", cell.source, re.M) for cell in cells)
+        assert not of_the_site or edition == "solution"
+    assert "What the check says to wrong answers:" in (out / "teacher.md").read_text()
     with pytest.raises(ExerciseError, match="20 minutes are too few for any block of 02_quality"):
         teaching.write(BOOK, out, chapters=["02"], minutes=20)

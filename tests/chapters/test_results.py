@@ -14,19 +14,19 @@ from helpers.budget import to_bytes
 import contract  # isort: skip  conftest puts the folder tests on the path
 from bookbuilt import PROJECT, ROOT  # isort: skip
 
-NAMES = list(PROJECT.notebooks)
-every_notebook = pytest.mark.parametrize("name", NAMES)
+every_notebook = pytest.mark.parametrize("name", list(PROJECT.notebooks))
 pytestmark = pytest.mark.xdist_group("book")
 
 
 @pytest.fixture(scope="module")
 def shown(runs):
     """What each run showed: the cell and the output, by notebook."""
-    read = {name: nbformat.read(one["folder"] / f"{name}.ipynb", as_version=4) for name, one in runs.items()}
-    return {
-        name: [(cell, out) for cell in node.cells for out in cell.get("outputs", [])]
-        for name, node in read.items()
-    }
+
+    def outputs(name):
+        cells = nbformat.read(runs[name]["folder"] / f"{name}.ipynb", as_version=4).cells
+        return [(cell, out) for cell in cells for out in cell.get("outputs", [])]
+
+    return {name: outputs(name) for name in runs}
 
 
 def findings(found, name):
@@ -34,24 +34,20 @@ def findings(found, name):
 
 
 @every_notebook
-def test_a_run_records_what_the_notebook_promises(runs, name):
-    assert contract.faults(PROJECT.notebooks[name].sidecar.records, findings(runs[name], name)) == []
+def test_a_run_records_what_the_notebook_promises_in_the_memory_that_its_header_states(runs, name):
+    sidecar = PROJECT.notebooks[name].sidecar
+    assert contract.faults(sidecar.records, findings(runs[name], name)) == []
+    assert runs[name]["peak_bytes"] <= to_bytes(sidecar.memory)
 
 
 @every_notebook
 def test_known_answers_on_the_default_simulated_atlas(name):
     project = Project(ROOT)
-    book = project.notebooks[name]
-    found = run.current(project, book.name)
-    fits = found and found["given"] == {} and not run.states(project)[name]
-    if not fits:
+    found = run.current(project, name)
+    if not found or found["given"] or run.states(project)[name]:
         pytest.skip("no current run on the default atlas: make book first")
-    assert contract.faults(book.sidecar.records, findings(found, name), demo=True) == []
-
-
-@every_notebook
-def test_memory_stays_under_what_the_header_says(runs, name):
-    assert runs[name]["peak_bytes"] <= to_bytes(PROJECT.notebooks[name].sidecar.memory)
+    records = project.notebooks[name].sidecar.records
+    assert contract.faults(records, findings(found, name), demo=True) == []
 
 
 @every_notebook
@@ -70,9 +66,8 @@ def test_pictures_are_small_opaque_captioned_and_shown_once(shown, name):
 
 @every_notebook
 def test_solutions_are_right(shown, name):
-    verdicts = [
-        out.metadata["musclebook"] for _, out in shown[name] if "musclebook" in out.get("metadata", {})
-    ]
+    found = [out.get("metadata", {}).get("musclebook") for _, out in shown[name]]
+    verdicts = [one for one in found if one]
     assert verdicts
     assert [one["exercise"] for one in verdicts if not one["right"]] == []
 

@@ -36,10 +36,8 @@ def main() -> None:
     parser.add_argument("--freeze", action="store_true", help="write what OLD recorded to the file NEW")
     options = parser.parse_args()
     if options.freeze:
-        kept = {
-            name: values for name, values in read(options.old).items() if name.startswith(options.chapter)
-        }
-        options.new.write_text(json.dumps(kept, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+        frozen = json.dumps(read(options.old), indent=0, sort_keys=True)
+        options.new.write_text(f"{frozen}\n", encoding="utf-8")
         return
     old, new = (
         {(chapter, name): value for chapter, values in read(place).items() for name, value in values.items()}
