@@ -47,8 +47,9 @@ def test_chi_square_sets_a_type_beside_its_reference_also_where_it_outnumbers_it
     half = pl.col("age") > made.unique("DonorID")["age"].median()
     halves = [made.filter(half == old) for old in (False, True)]
     table = [[one.filter(type=kind)["n"].sum() for kind in "BA"] for one in halves]
-    row = found.filter(pl.col("type") == "B").row(0, named=True)
-    assert row["p"] == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+    assert found.filter(type="B")["p"].item() == pytest.approx(
+        stats.chi2_contingency(table, correction=False).pvalue
+    )
     same = made.with_columns(age=pl.when(half | (pl.col("DonorID") == "D07")).then(70.0).otherwise("age"))
     with pytest.raises(DesignError, match="most donors share the highest age: choose another method"):
         composition.compare(same, method="chi-square", adjust=())
@@ -60,7 +61,7 @@ def test_least_squares_is_that_of_statsmodels(made):
     prior = 0.5 * one["total"] / one["total"].mean()  # half a count in a donor of average size
     share = np.log2((one["n"] + prior) / (one["total"] + 2 * prior))
     fit = sm.OLS(share.to_numpy(), sm.add_constant(one["age"].to_numpy() / 10)).fit()
-    row = found.filter(pl.col("type") == "A").row(0, named=True)
+    row = found.row(by_predicate=pl.col("type") == "A", named=True)
     assert row["log2_change"] == pytest.approx(fit.params[1], rel=1e-6)
     assert row["p"] == pytest.approx(fit.pvalues[1], rel=1e-4)
 

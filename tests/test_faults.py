@@ -29,13 +29,7 @@ from helpers import files, findings, names, sources
 from helpers.atlas import stored
 from helpers.book import execute, run
 from helpers.cli.main import app
-from helpers.errors import (
-    ReleaseError,
-    SentenceError,
-    SourceError,
-    StorageError,
-    TableError,
-)
+from helpers.errors import ReleaseError, SentenceError, SourceError, StorageError, TableError
 from helpers.scprint import parts, twin
 from helpers.sentences import write
 from helpers.simulate import release
@@ -209,24 +203,21 @@ def test_a_donor_who_is_not_that_of_the_study_is_named_and_gets_no_published_age
 # Cell types
 
 
-@pytest.mark.parametrize("door", ["release", "h5ad"])
-def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(request, door):
+def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(folder, h5ad):
     def add_ghost(frame):
         return frame.assign(**{names.LEVEL0: frame[names.LEVEL0].cat.add_categories(["Ghost"])})
 
-    if door == "h5ad":
-        source = request.getfixturevalue("h5ad")
-        adata = anndata.read_h5ad(source)
-        adata.obs = add_ghost(adata.obs)
-        adata.write_h5ad(source)
-    else:
-        source = change_table(request.getfixturevalue("folder"), add_ghost)
-    atlas = sources.open_atlas(source)
-    assert "Ghost" not in atlas.to_anndata().obs[names.LEVEL0].cat.categories
-    chosen = atlas.to_anndata(cells=pl.col(names.LEVEL0) == "FB")
-    assert list(chosen.obs[names.LEVEL0].cat.categories) == ["FB"]
-    with pytest.raises(TableError, match=r"no cell of .* fits the choice of cells"):
-        atlas.to_anndata(cells=pl.col(names.LEVEL0) == "Ghost")
+    change_table(folder, add_ghost)
+    adata = anndata.read_h5ad(h5ad)
+    adata.obs = add_ghost(adata.obs)
+    adata.write_h5ad(h5ad)
+    for source in (folder, h5ad):
+        atlas = sources.open_atlas(source)
+        assert "Ghost" not in atlas.to_anndata().obs[names.LEVEL0].cat.categories
+        chosen = atlas.to_anndata(cells=pl.col(names.LEVEL0) == "FB")
+        assert list(chosen.obs[names.LEVEL0].cat.categories) == ["FB"]
+        with pytest.raises(TableError, match=r"no cell of .* fits the choice of cells"):
+            atlas.to_anndata(cells=pl.col(names.LEVEL0) == "Ghost")
 
 
 # Folders that cannot be written
@@ -416,16 +407,15 @@ from helpers.simulate import release
 plain = stored.store_copy
 def store(*args, **options):
     print("converted", flush=True)
-    time.sleep(1)
+    time.sleep(1)  # the other has time to come in between
     return plain(*args, **options)
-stored.store_copy = store
-def write(folder, *, scale, seed, **_):
+def write(folder, **_):
     print("simulated", flush=True)
     shutil.copytree(sys.argv[2], folder)
+    time.sleep(1)
     (folder / names.TRUTH_FOLDER).mkdir()
-    time.sleep(1)  # the other has time to come in between
     (folder / names.TRUTH_FOLDER / "simulation.json").write_text("{}")
-release.write = write
+stored.store_copy, release.write = store, write
 adata = sources.open_atlas("tiny").to_anndata()
 sources.open_atlas("tiny").convert(sys.argv[1])
 print(hashlib.sha256(adata.layers[names.COUNTS].data.tobytes() + adata.X.data.tobytes()).hexdigest())
@@ -435,11 +425,9 @@ print(hashlib.sha256(adata.layers[names.COUNTS].data.tobytes() + adata.X.data.to
 def test_two_processes_on_one_cache_simulate_and_convert_once_and_agree(own_cache, folder, tmp_path):
     out = tmp_path / "shared.h5ad"
     both = [start(BOTH, out, folder) for _ in range(2)]
-    said = [child.communicate(timeout=120)[0].split() for child in both]
-    assert [child.returncode for child in both] == [0, 0]
-    assert sum(words.count("simulated") for words in said) == 1
-    assert sum(words.count("converted") for words in said) == 1
-    assert said[0][-1] == said[1][-1]
+    one, other = [child.communicate(timeout=120)[0].split() for child in both]
+    assert one.pop() == other.pop()
+    assert sorted(one + other) == ["converted", "simulated"]
     (kept,) = [path for path in (own_cache / "simulated").iterdir() if path.is_dir()]
     (converted,) = own_cache.rglob("*.h5ad")
     assert converted.parent == kept
@@ -531,13 +519,9 @@ def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(
 @pytest.fixture
 def odd(tmp_path):
     """Return a path whose last part is bytes that are no UTF-8."""
-    path = tmp_path / os.fsdecode(b"rel\xff")
-    try:
-        path.mkdir()
-    except OSError as fault:
-        pytest.skip(f"this file system takes no such name: {fault}")
-    path.rmdir()
-    return path
+    if sys.platform != "linux":
+        pytest.skip("file systems here take no such name")
+    return tmp_path / os.fsdecode(b"rel\xff")
 
 
 def test_a_release_under_a_name_that_is_no_utf8_is_refused_in_words_and_opens_through_a_link(odd, folder):
@@ -559,22 +543,16 @@ def test_results_and_parts_under_a_name_that_is_no_utf8_are_refused_in_words(odd
         assert code == 2
         assert "is not UTF-8" in said
     assert not list(odd.iterdir())
-    odd.rmdir()
-    twin.simulate_parts(odd.parent / "in", n_cells=30, n_parts=1)
-    (odd.parent / "in").rename(odd)
+    twin.simulate_parts(odd.with_name("in"), n_cells=30, n_parts=1).rename(odd)
     assert parts.check(odd)["status"].to_list() == ["ok"]  # the folder's own name enters no table
     with pytest.raises(StorageError, match=r"'rel\\udcff/step_.*is not UTF-8"):
         parts.check(odd.parent)
 
 
 def test_what_a_terminal_cannot_show_is_written_out():
-    words = (
-        "import sys; from helpers.cli import screen; screen.say(sys.argv[1]); screen.say_error(sys.argv[1])"
-    )
-    child = start(words, os.fsdecode(b"rel\xff"), PYTHONIOENCODING="utf-8:strict")
-    said, _ = child.communicate(timeout=60)
-    assert child.returncode == 0
-    assert said.strip() == "rel\\udcff"
+    code = "import sys; from helpers.cli import screen; screen.say(sys.argv[1])"
+    child = start(code, os.fsdecode(b"rel\xff"), PYTHONIOENCODING="utf-8:strict")
+    assert child.communicate(timeout=60)[0].strip() == "rel\\udcff"
 
 
 # An h5ad with a missing group
