@@ -119,9 +119,6 @@ def mount():
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-# Files that stopped half-way
-
-
 @pytest.mark.parametrize(
     "damaged", ["truncated metadata", "spoiled expression", "truncated projection", "truncated JSON"]
 )
@@ -133,9 +130,6 @@ def test_a_damaged_file_is_named_with_its_size_and_nothing_is_converted(folder, 
     size = (folder / file).stat().st_size
     assert re.search(rf"{file} \({size:,} bytes\) .*cannot be read as .*Fetch", told)
     assert [*tmp_path.rglob("*.h5ad"), *own_cache.rglob("*.h5ad")] == []
-
-
-# Rows
 
 
 def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, h5ad):
@@ -159,19 +153,13 @@ def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, h
         sources.open_atlas(folder)
 
 
-# Values
-
-
 def test_nan_in_an_h5ad_is_refused_with_its_cell(h5ad):
     with h5py.File(strip(h5ad, "layers"), "a") as file:
         file["X/data"][file["X/indptr"][9]] = np.nan
     atlas = sources.open_atlas(h5ad)
-    for ask in (atlas.to_anndata, lambda: atlas.to_anndata(counts=False)):
+    for counts in (True, False):
         with pytest.raises(SourceError, match=r"X holds nan, .*first in cell 'lib09-"):
-            ask()
-
-
-# Donors
+            atlas.to_anndata(counts=counts)
 
 
 MASKED = {  # what is said of 339C, a woman of 73: who it is then, the age that is given, what validate says
@@ -198,9 +186,6 @@ def test_a_donor_who_is_not_that_of_the_study_is_named_and_gets_no_published_age
     code, told = command("validate", folder)
     assert code == 0  # another donor is no damage
     assert said in told
-
-
-# Cell types
 
 
 def test_a_cell_type_without_cells_makes_no_row_no_profile_and_no_category(folder, h5ad):
@@ -468,9 +453,6 @@ def test_a_folder_that_cannot_take_its_name_gives_the_older_one_back(tmp_path, m
     assert hidden(tmp_path) == []
 
 
-# Labels
-
-
 @pytest.mark.parametrize(
     "label",
     [
@@ -484,8 +466,8 @@ def test_markup_in_a_cell_type_shows_as_text_in_tables_sentences_and_figures(
     folder, tmp_path, monkeypatch, label
 ):
     def relabel(frame):
-        first = {level: frame[level].cat.categories[0] for level in names.LEVELS}
-        return frame.assign(**{n: frame[n].cat.rename_categories({old: label}) for n, old in first.items()})
+        labels = frame[names.LEVEL0].cat
+        return frame.assign(**{names.LEVEL0: labels.rename_categories({labels.categories[0]: label})})
 
     def display(bundle, **_):
         page.extend(item for item in bundle.items() if item[0] in ("text/markdown", "text/html"))

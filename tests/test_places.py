@@ -120,6 +120,7 @@ def test_files_that_come_while_we_write_and_links_inside_are_foreign(tmp_path):
     with pytest.raises(StorageError, match="link"):
         write_some(out, meanwhile=lambda: (out / "link").symlink_to(kept))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "out"]
+    assert (out / "link").is_symlink()
     write_some(out, force=True)
     assert not (out / "link").exists()
     assert (kept / "notes.txt").read_text() == "mine"
