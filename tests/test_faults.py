@@ -119,19 +119,6 @@ def mount():
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize(
-    "damaged", ["truncated metadata", "spoiled expression", "truncated projection", "truncated JSON"]
-)
-def test_a_damaged_file_is_named_with_its_size_and_nothing_is_converted(folder, tmp_path, own_cache, damaged):
-    file = damage.DAMAGES[damaged].file
-    damage.DAMAGES[damaged](folder)
-    code, told = command("convert", folder, tmp_path / "out.h5ad")
-    assert code == 2
-    size = (folder / file).stat().st_size
-    assert re.search(rf"{file} \({size:,} bytes\) .*cannot be read as .*Fetch", told)
-    assert [*tmp_path.rglob("*.h5ad"), *own_cache.rglob("*.h5ad")] == []
-
-
 def test_duplicate_barcodes_are_noted_and_every_cell_keeps_its_own_row(folder, h5ad):
     change_table(folder, lambda frame: frame.set_axis([*frame.index[:7], frame.index[3], *frame.index[8:]]))
     for path in folder.glob("*projection*"):
@@ -537,7 +524,7 @@ def test_what_a_terminal_cannot_show_is_written_out():
     assert child.communicate(timeout=60)[0].strip() == "rel\\udcff"
 
 
-# An h5ad with a missing group
+# Torn files, and an h5ad with a missing group
 
 
 def strip(path, *groups):
@@ -550,23 +537,28 @@ def strip(path, *groups):
     return path
 
 
+TORN = ("truncated metadata", "spoiled expression", "truncated projection", "truncated JSON")
+SPOILED = {  # file that is torn or groups that are taken away: what is said
+    **{name: rf"{damage.DAMAGES[name].file} \([\d,]+ bytes\) .*cannot be read as .*Fetch" for name in TORN},
+    "obs": r"it lacks obs and holds X, layers, .*Write it with anndata's write_h5ad",
+    "obs/*": r"/obs is no table that can be read \(it holds a dict\)",
+    "X layers": r"it lacks X and holds obs",
+    "X/indices": r"/X is no matrix that can be read .*lacks indices",
+    "obs/DonorID/codes": r"cannot be read as HDF5: .*codes",
+    "obs/_index": r"cannot be read as HDF5: .*_index",
+}
+
+
 @pytest.mark.filterwarnings("ignore:Element '/obs' was written without encoding metadata")
-@pytest.mark.parametrize(
-    ("groups", "message"),
-    [
-        ("obs", r"it lacks obs and holds X, layers, .*Write it with anndata's write_h5ad"),
-        ("obs/*", r"/obs is no table that can be read \(it holds a dict\)"),
-        ("X layers", r"it lacks X and holds obs"),
-        ("X/indices", r"/X is no matrix that can be read .*lacks indices"),
-        ("obs/DonorID/codes", r"cannot be read as HDF5: .*codes"),
-        ("obs/_index", r"cannot be read as HDF5: .*_index"),
-    ],
-)
-def test_an_h5ad_with_a_missing_group_names_it(h5ad, tmp_path, groups, message):
-    code, said = command("convert", strip(h5ad, *groups.split()), tmp_path / "out.h5ad")
+@pytest.mark.parametrize("fault", SPOILED)
+def test_a_torn_file_and_a_missing_group_are_named_and_nothing_is_converted(
+    folder, h5ad, tmp_path, own_cache, fault
+):
+    source = damage.DAMAGES[fault](folder) if fault in TORN else strip(h5ad, *fault.split())
+    code, said = command("convert", source, tmp_path / "out.h5ad")
     assert code == 2
-    assert re.search(message, said)
-    assert not (tmp_path / "out.h5ad").exists()
+    assert re.search(SPOILED[fault], said)
+    assert [*tmp_path.rglob("*.h5ad"), *own_cache.rglob("*.h5ad")] == [h5ad]
 
 
 @pytest.mark.parametrize(("group", "word"), [("var", "lacks var"), ("X", "has no 'X'")])
