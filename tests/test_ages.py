@@ -12,24 +12,18 @@ from helpers.facts import study
     [
         ("HsapDv:0000144", 50, 51, "exact"),
         ("sixth decade stage", 50, 60, "interval"),
-        ("5th decade", 40, 50, "interval"),
         ("80 year-old and over stage", 80, None, "open"),
-        ("90+", 90, None, "open"),
         (">= 65 years", 65, None, "open"),
         ("15-19 year-old", 15, 20, "interval"),
         ("late adult stage", 60, None, "open"),
         ("24m", 2, 25 / 12, "exact"),
         ("55", 55, 56, "exact"),
-        (55, 55, 56, "exact"),
         ("15-20", 15, 20, "interval"),
         ("90 or above", 90, None, "open"),
         ("GA 20 weeks", None, None, "prenatal"),
-        ("12 PCW", None, None, "prenatal"),
         ("gw18", None, None, "prenatal"),
         ("E14.5", None, None, "prenatal"),
         ("unknown", None, None, "unknown"),
-        ("", None, None, "unknown"),
-        (None, None, None, "unknown"),
         (float("nan"), None, None, "unknown"),
         (4000.0, None, None, "unknown"),
         ("90-20 years", None, None, "unknown"),
@@ -43,18 +37,17 @@ def test_a_label_becomes_bounds_in_years(label, lower, upper, kind):
 
 
 def test_every_current_term_means_the_same_by_id_by_label_and_by_its_number_alone():
-    table = ages.stages().filter(obsolete="no")
-    assert table.height > 300
     numbered = re.compile(r"\d.*(old|month|yo)|decade")
-    for term, label, *bounds in table.select("id", "name", "lower_years", "upper_years").iter_rows():
+    table = ages.stages().filter(obsolete="no").select("id", "name", "kind", "lower_years", "upper_years")
+    assert table.height > 300
+    for term, label, kind, *bounds in table.iter_rows():
         species = ages.HUMAN if term.startswith("HsapDv") else ages.MOUSE
         assert ages.parse(label, species=species) == ages.parse(term), term
-        if bounds[0] is not None and numbered.search(label):
-            # spellings of other releases are not in the table: the patterns must do without it
-            guessed = ages.parse(f"about {label}")
-            assert [guessed.lower, guessed.upper] == [pytest.approx(bound, abs=0.05) for bound in bounds], (
-                label
-            )
+        guessed = ages.parse(f"about {label}")  # a spelling that is not in the table
+        if kind == "prenatal":
+            assert ages.parse(term).kind == guessed.kind == "prenatal", label
+        elif bounds[0] is not None and numbered.search(label):
+            assert [guessed.lower, guessed.upper] == pytest.approx(bounds, abs=0.05), label
 
 
 def test_a_shared_label_means_the_species_that_is_asked_for():
@@ -92,20 +85,10 @@ def test_a_column_of_numbers_with_gaps_is_read_as_years():
         ("29-year-old stage", "25-30", "young", 27.5, 29),
         ("third decade stage", "20-30", "young", 25, None),
         ("young adult stage", "15-40", "young", 27.5, None),
-        ("middle aged stage", "40-60", None, 50, None),
         ("late adult stage", "60+", "old", None, None),
-        ("80 year-old and over stage", "80+", "old", 80, None),
         ("45-year-old stage", "45-50", None, 47.5, 45),
-        ("9-year-old stage", "5-10", None, 7.5, 9),
         ("unknown", None, None, None, None),
     ],
 )
 def test_an_age_gives_the_columns_of_the_atlas(label, group, bin_, midpoint, exact):
     assert list(ages.describe(ages.parse(label)).values()) == [group, bin_, midpoint, exact]
-
-
-def test_no_stage_before_birth_is_read_as_an_age_after_it():
-    before = ages.stages().filter(kind="prenatal")
-    assert before.height > 80
-    for term, name in before.select("id", "name").iter_rows():
-        assert ages.parse(term).kind == ages.parse(f"about {name}").kind == "prenatal", name

@@ -28,26 +28,20 @@ def declared():
 def test_types_defaults_help_ranges_and_choices_are_read(declared):
     assert list(declared) == ["atlas", "cell_type", "min_cells", "share", "loud"]
     cells = declared["min_cells"]
-    assert (cells.type, cells.default, cells.low, cells.high, cells.help) == (
-        "int",
-        10,
-        1,
-        500,
-        "cells a donor needs",
-    )
+    assert (cells.type, cells.default, cells.low, cells.high) == ("int", 10, 1, 500)
+    assert cells.help == "cells a donor needs"
     assert declared["cell_type"].choices == ("FB", "MuSC", "NK")
 
 
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("x = 1  # untyped", "a parameter reads"),
+        ("y: int = 2  # b\nx = 1  # untyped", "line 2: a parameter reads"),
         ("x: int = 1", "x has no comment"),
         ("x: int  # nothing", "x has no default"),
         ("x: int = y + 1  # derived", "the default of x is computed"),
         ("x: int = 7  # too big [1, 5]", "the default x = 7 is not allowed"),
         ("x: int = 1  # bad range [low, high]", "could not convert"),
-        ("y: list = 2  # b\nx = 1  # a", "line 2: a parameter reads"),
     ],
 )
 def test_a_malformed_line_is_named(line, fault):
@@ -59,7 +53,6 @@ def test_a_malformed_line_is_named(line, fault):
     ("values", "words"),
     [
         ({"min_cells": 0}, "min_cells = 0 is not allowed: int from 1 to 500"),
-        ({"min_cells": "many"}, "min_cells = 'many' is not allowed: int from 1 to 500"),
         ({"min_cells": 2.5}, "min_cells = 2.5 is not allowed"),
         ({"share": float("nan")}, "share = nan is not allowed"),
         ({"loud": 1}, "loud = 1 is not allowed: true or false"),

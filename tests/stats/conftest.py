@@ -45,9 +45,8 @@ def plant(seed, *, genes=1500, share=0.08, spread=0.3, effect=0.3, sex_share=0.0
     symbols = [f"G{i}" for i in range(genes)]
     counts = pd.DataFrame(molecules.astype(np.int64), symbols, donors["DonorID"].to_list())
     truth = pl.DataFrame({names.GENE: symbols, "log2_change_per_decade": slope}).filter(pl.Series(slope != 0))
-    about = {"assay": names.CELLS, names.LEVEL0: "MuSC", "origin": "random"}
-    about = {name: pl.lit(value) for name, value in about.items()}
-    truth = truth.with_columns(**about, **{names.LEVEL2: pl.lit(None, pl.String)})
+    about = {"assay": names.CELLS, names.LEVEL0: "MuSC", "origin": "random", names.LEVEL2: None}
+    truth = truth.with_columns(pl.lit(value, pl.String).alias(name) for name, value in about.items())
     return Planted(counts, obs, slope, sex, truth)
 
 

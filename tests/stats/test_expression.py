@@ -49,6 +49,10 @@ def to_cells(planted, *, per_donor=25, seed=0, **labels):
     return cells
 
 
+def people(planted):
+    return pl.from_pandas(planted.donors.drop(columns="n_cells"))
+
+
 @pytest.fixture(scope="module")
 def table(planted):
     return run(planted)[-1]
@@ -163,8 +167,8 @@ def test_too_few_molecules_a_donor_without_any_and_normalized_values_are_refused
 
 
 def test_sums_over_donors_are_those_of_a_loop(plant):
-    cells = to_cells(plant(2, genes=60))
-    donors = pl.from_pandas(plant(2, genes=60).donors.drop(columns="n_cells"))
+    planted = plant(2, genes=60)
+    cells, donors = to_cells(planted), people(planted)
     cells.obs.loc[cells.obs_names[:3], names.DONOR] = np.nan
     profiles = expression.sum_profiles(cells, donors, min_cells=23)
     counts = cells.layers[names.COUNTS].toarray()
@@ -178,12 +182,10 @@ def test_sums_over_donors_are_those_of_a_loop(plant):
 
 def test_the_screen_is_each_test_by_itself_and_refusals_are_listed(plant):
     planted = plant(2, genes=300, share=0.2)
-    both = [to_cells(planted), to_cells(planted, seed=1)[:100].copy()]
-    both[1].obs[names.LEVEL0] = "pDC"
-    cells = anndata.concat(both, index_unique="-")
-    donors = pl.from_pandas(planted.donors.drop(columns="n_cells"))
-    tests, refusals = expression.screen(cells, donors)
-    profiles = expression.sum_profiles(both[0], donors)
+    donors, one = people(planted), to_cells(planted)
+    other = to_cells(planted, seed=1, **{names.LEVEL0: "pDC"})[:100].copy()
+    tests, refusals = expression.screen(anndata.concat([one, other], index_unique="-"), donors)
+    profiles = expression.sum_profiles(one, donors)
     chosen = expression.choose_donors(profiles.obs)
     counts = expression.find_expressed(profiles.to_df("sum").T[chosen[names.DONOR]])
     design = dmatrix(expression.write_formula(chosen), chosen, return_type="dataframe")
@@ -192,12 +194,12 @@ def test_the_screen_is_each_test_by_itself_and_refusals_are_listed(plant):
     assert tests["decades_seen"].unique().to_list() == pytest.approx([1])
     assert refusals["cell_type"].to_list() == ["pDC"]
     assert "more old donors" in refusals["reason"][0]
-    assert expression.screen(cells[cells.obs[names.LEVEL0] == "pDC"], donors)[0].is_empty()
+    assert expression.screen(other, donors)[0].is_empty()
 
 
 def test_a_type_is_the_one_asked_for_else_the_usual_one_else_the_most_common_that_can_be_tested(plant):
     planted = plant(2, genes=10)
-    donors = pl.from_pandas(planted.donors.drop(columns="n_cells"))
+    donors = people(planted)
     common = [to_cells(planted, per_donor=40), to_cells(planted), to_cells(planted, per_donor=20)]
     for one, label in zip(common, ("few donors", "MuSC", "FB"), strict=True):
         one.obs[names.LEVEL0] = label

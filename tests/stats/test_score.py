@@ -63,21 +63,20 @@ def test_another_coding_of_age_is_scored_in_its_own_unit():
 
 
 def test_what_is_planted_in_a_part_of_the_subtypes_has_no_one_number():
+    def planted(rows, cell_type, **level):
+        found = score.find_planted(truth(rows), cell_type=cell_type, assay="cells", **level).sort("gene")
+        return dict(found.select("gene", "planted").iter_rows())
+
     some, every = ("cells", "MuSC", "ICAM1+MuSCs"), ("cells", "MuSC", None)
     rows = [(*every, "A", 0.1, "random"), (*some, "A", 0.2, "published"), (*some, "B", 0.2, "published")]
     rows += [(*every, "C", 0.3, "random"), ("cells", "FB", None, "D", 0.3, "random")]
-    table = truth([*rows, ("nuclei", "MuSC", None, "E", 0.3, "random")])
-    coarse = score.find_planted(table, **MUSC).sort("gene")
-    assert coarse["gene"].to_list() == ["A", "B", "C"]
-    assert coarse["planted"].to_list() == [None, None, 0.3]
-    fine = score.find_planted(table, cell_type="ICAM1+MuSCs", assay="cells", level=names.LEVEL2).sort("gene")
-    assert fine["gene"].to_list() == ["A", "B", "C"]
-    assert fine["planted"].to_list() == pytest.approx([0.3, 0.2, 0.3])
-    other = truth([("cells", "Specialised MF", "NMJ", "A", 0.1, "random")])  # nothing of another subtype
-    assert score.find_planted(other, cell_type="MTJ", assay="cells", level=names.LEVEL1).is_empty()
-    assert (
-        score.find_planted(other, cell_type="NMJ", assay="cells", level=names.LEVEL1)["planted"].item() == 0.1
-    )
+    rows += [("nuclei", "MuSC", None, "E", 0.3, "random")]
+    assert planted(rows, "MuSC") == {"A": None, "B": None, "C": 0.3}
+    fine = planted(rows, "ICAM1+MuSCs", level=names.LEVEL2)
+    assert fine == pytest.approx({"A": 0.3, "B": 0.2, "C": 0.3})
+    other = [("cells", "Specialised MF", "NMJ", "A", 0.1, "random")]
+    assert planted(other, "MTJ", level=names.LEVEL1) == {}  # nothing of another subtype
+    assert planted(other, "NMJ", level=names.LEVEL1) == {"A": 0.1}
 
 
 def test_published_tables_name_each_gene_once():
