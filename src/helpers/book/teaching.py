@@ -224,7 +224,10 @@ def write(
         for book in books:
             cut = learner(book.read(), expected=_expected_outputs(project, book))
             nbformat.write(cut, part / "learner" / f"{book.name}.ipynb")
-            nbformat.write(strip(book.read()), part / "solution" / f"{book.name}.ipynb")
+            whole = strip(book.read())
+            for cell in whole.cells:
+                cell.source = plain_markdown(cell.source) if cell.cell_type == "markdown" else cell.source
+            nbformat.write(whole, part / "solution" / f"{book.name}.ipynb")
         (part / "teacher.md").write_text(teachers_page(books, exercises, slots), encoding="utf-8")
     return {name: len(found) for name, found in exercises.items()}
 
