@@ -34,17 +34,6 @@ def copied(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "parts"))
 
 
-@pytest.fixture(scope="session")
-def real_sample() -> Path:
-    """Return the table of predicted labels of 50,000 real cells, which lies outside the repository."""
-    for parent in Path(__file__).resolve().parents:
-        path = parent / "shared" / "realdata" / "scprint2_atlas_50k_predicted_labels.parquet"
-        if path.is_file():
-            return path
-    pytest.skip("no shared/realdata beside the repository")
-    return None
-
-
 def _cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

@@ -7,7 +7,6 @@ import zipfile
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
 from helpers.scprint import labels, layout
@@ -61,12 +60,6 @@ def test_decoders_are_read_from_every_kind_of_file(tmp_path, nest, suffix):
     asked = (("cell_type", 1), ("tissue", 0), ("tissue", 1), ("sex", 1), ("organism", 11), ("assay", 3))
     said = ["B cell", "UBERON:0002048", "lung", "male", "human", "3"]
     assert [named(decoder, *one) for one in asked] == said
-
-
-def test_lazy_and_whole_tables_are_decoded_alike(decoder):
-    frame = pl.DataFrame({"tissue": [3, 999], "cells": [7, 8]}).cast({"tissue": pl.UInt16})
-    assert labels.decode(frame, decoder)["tissue"].to_list() == ["blood", "999"]
-    assert_frame_equal(labels.decode(frame.lazy(), decoder).collect(), labels.decode(frame, decoder))
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -159,8 +152,3 @@ def test_two_ways_of_naming_cells_meet_in_broad_groups(group, names):
 def test_muscle_is_known_by_name(column, muscle, others):
     frame = pl.DataFrame({column: [muscle, *others]})
     assert frame.filter(labels.is_muscle(column)).rows() == [(muscle,)]
-
-
-def test_the_real_sample_has_little_muscle(real_sample):
-    frame = labels.read_predicted(real_sample)
-    assert 500 < frame.filter(labels.is_muscle("tissue") | labels.is_muscle("cell_type")).height < 1500
