@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from damage import cut
 from typer.testing import CliRunner
 
 from helpers.budget import peak_bytes
@@ -125,17 +126,15 @@ def test_every_storage_gives_the_same_values(tmp_path, how):
 @pytest.mark.parametrize("keep", [0.0, 1e-5, 0.4, 0.999])
 def test_a_truncated_file_is_named(tmp_path, how, keep):
     path = put(tmp_path, STORED[how]).files["embs"]
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    cut(keep)(path)
     report = parts.check(tmp_path)
     assert report["kind"].to_list() == [parts.TRUNCATED]
     assert f"{STEM}_embs" in report["message"][0]
 
 
-def test_a_flipped_bit_in_a_compressed_part_is_found_while_reading(tmp_path):
-    path = put(tmp_path, STORED["compressed"]).files["embs"]
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+def test_a_flipped_bit_in_a_compressed_part_is_found_while_reading(tmp_path, spoil):
+    put(tmp_path, STORED["compressed"])
+    spoil(tmp_path, 0, parts.CHECKSUM)
     # a flipped bit in a deflated stream may also break the stream itself
     assert parts.check(tmp_path)["kind"][0] in (parts.CHECKSUM, parts.TRUNCATED)
 

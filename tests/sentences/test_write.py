@@ -128,13 +128,11 @@ def test_replacing_removes_another_run_and_nothing_else(file, tmp_path):
 
 
 def test_missing_labels_are_nulls_and_columns_with_our_names_are_kept_under_another(cells, file, tmp_path):
-    given = {
-        "half": pd.Categorical([None, "x"] * 30),
-        "text": ["nan", "y"] * 30,
-        "number": [np.nan, 1.5] * 30,
-    }
-    whole = pd.array([None, 7] * 30, dtype="Int64")
-    cells.obs = cells.obs.assign(**given, whole=whole, truth=[True, False] * 30, age="old")
+    half, whole = pd.Categorical([None, "x"] * 30), pd.array([None, 7] * 30, dtype="Int64")
+    number, truth = [np.nan, 1.5] * 30, [True, False] * 30
+    cells.obs = cells.obs.assign(
+        half=half, text=["nan", "y"] * 30, number=number, whole=whole, truth=truth, age="old"
+    )
     cells.write_h5ad(file)
     for name, source in (("file", file), ("memory", {"cells": cells})):
         [done] = write.write(source, tmp_path / name, options=WHOLE)
@@ -308,14 +306,12 @@ def test_the_layout_is_that_of_the_public_card(cells, file, tmp_path):
 
 def test_a_disk_that_fills_leaves_finished_files_which_are_not_written_again(file, tmp_path, monkeypatch):
     write.write(file, tmp_path / "whole", options=SPLIT)
-    out = tmp_path / "out"
-    original, calls = shards._make_group, []
+    out, make = tmp_path / "out", shards._make_group
 
     def full(job, rows):
-        calls.append(1)
-        if len(calls) > 1:
+        if list(out.rglob("*.parquet")):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return original(job, rows)
+        return make(job, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(shards, "_make_group", full)
@@ -323,7 +319,6 @@ def test_a_disk_that_fills_leaves_finished_files_which_are_not_written_again(fil
             write.write(file, out, options=SPLIT)
     [finished] = out.rglob("*.parquet")
     written = finished.stat().st_mtime_ns
-    assert finished.name == "chunk_0000.parquet"
     assert not list(out.rglob("*.part"))
     write.write(file, out, options=SPLIT)
     assert content(out) == content(tmp_path / "whole")
