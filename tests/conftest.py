@@ -69,3 +69,12 @@ def write_release():
 def small_release(tmp_path_factory, write_release) -> Path:
     """Return such a release: 680 cells of 17 donors, 220 genes. Copy it before you change anything in it."""
     return write_release(tmp_path_factory.mktemp("small") / "release")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of facts and real files beside the repository, which is not part of it."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder 'shared' beside the repository: facts and real files are not here")
+    return folder

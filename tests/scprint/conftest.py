@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import damage
 import numpy as np
 import pytest
 
@@ -34,21 +35,6 @@ def copied(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "parts"))
 
 
-@pytest.fixture(scope="session")
-def real_sample() -> Path:
-    """Return the table of predicted labels of 50,000 real cells, which lies outside the repository."""
-    for parent in Path(__file__).resolve().parents:
-        path = parent / "shared" / "realdata" / "scprint2_atlas_50k_predicted_labels.parquet"
-        if path.is_file():
-            return path
-    pytest.skip("no shared/realdata beside the repository")
-    return None
-
-
-def _cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
 def _flip(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2 & ~1] ^= 1  # a mantissa bit in the middle: the value stays a plausible number
@@ -69,7 +55,7 @@ def _spoil(values):
 
 FAULTS = {
     parts.SIBLING: ("scores", Path.unlink),
-    parts.TRUNCATED: ("embs", _cut),
+    parts.TRUNCATED: ("embs", damage.cut(0.5)),
     parts.CHECKSUM: ("embs", _flip),
     parts.NOT_FINITE: ("embs", _change(_spoil)),
     parts.WIDTH: ("top3", _change(lambda values: values[:, :20])),
@@ -92,9 +78,9 @@ def narrow(copied) -> Path:
 def spoil():
     """Return a function that gives one part of a folder one fault, and returns the name of the part."""
 
-    def damage(folder, number, fault):
+    def inflict(folder, number, fault):
         kind, change = FAULTS[fault]
         change(folder / f"{twin.part_name(number)}_{kind}.npz")
         return twin.part_name(number)
 
-    return damage
+    return inflict

@@ -7,7 +7,6 @@ import zipfile
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from helpers.errors import PartError
 from helpers.scprint import labels, layout
@@ -43,8 +42,7 @@ def test_label_columns_follow_the_card():
 def test_organisms_need_no_file(tmp_path):
     decoder = labels.beside(tmp_path)
     assert named(decoder, "cell_type_2", 412) == "412"
-    five = [named(decoder, "organism", code) for code in (0, 2, 11, 15, 16)]
-    assert five == ["mouse", "arabidopsis", "human", "rabbit", "16"]
+    assert [named(decoder, "organism", code) for code in (0, 11, 16)] == ["mouse", "human", "16"]
     assert named(decoder, "organism", 11, to="id") == "NCBITaxon:9606"
 
 
@@ -62,12 +60,6 @@ def test_decoders_are_read_from_every_kind_of_file(tmp_path, nest, suffix):
     asked = (("cell_type", 1), ("tissue", 0), ("tissue", 1), ("sex", 1), ("organism", 11), ("assay", 3))
     said = ["B cell", "UBERON:0002048", "lung", "male", "human", "3"]
     assert [named(decoder, *one) for one in asked] == said
-
-
-def test_lazy_and_whole_tables_are_decoded_alike(decoder):
-    frame = pl.DataFrame({"tissue": [3, 999], "cells": [7, 8]}).cast({"tissue": pl.UInt16})
-    assert labels.decode(frame, decoder)["tissue"].to_list() == ["blood", "999"]
-    assert_frame_equal(labels.decode(frame.lazy(), decoder).collect(), labels.decode(frame, decoder))
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -112,55 +104,51 @@ def test_a_hostile_checkpoint_runs_nothing_and_odd_objects_are_passed_over(tmp_p
     assert not (tmp_path / "hacked").exists()
 
 
-def test_a_table_of_predictions_keeps_its_classes(tmp_path):
-    sexes = {"pred_sex_ontology_term_id": ["PATO:0000383", "PATO:0000384"]}
-    people = {"pred_self_reported_ethnicity_ontology_term_id": ["x", "y"], "donor_id": [1, 2]}
-    frame = pl.DataFrame(sexes | people | {"x": [0.1, 0.2], "pred_cell_type": ["a", "b"]})
-    frame.write_parquet(tmp_path / "t.parquet")
-    read = labels.read_predicted(tmp_path / "t.parquet")
-    assert read.columns == ["cell_type", "ethnicity", "sex", "x"]
-    assert read["sex"].to_list() == ["female", "male"]
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        ({"pred_cell_type": ["a"], "cell_type": ["b"]}, "names one class twice: pred_cell_type, cell_type"),
-        ({"q": [1]}, "no predicted label"),
-        (None, "is not a Parquet table"),
-    ],
-)
-def test_what_is_no_table_of_predictions_is_refused(tmp_path, table, words):
+def test_a_table_of_predictions_keeps_its_classes_and_others_are_refused(tmp_path):
     path = tmp_path / "t.parquet"
-    path.write_text("no") if table is None else pl.DataFrame(table).write_parquet(path)
-    with pytest.raises(PartError, match=words):
+
+    def read(**columns):
+        pl.DataFrame(columns).write_parquet(path)
+        return labels.read_predicted(path)
+
+    people = {
+        "pred_self_reported_ethnicity_ontology_term_id": ["x", "y"],
+        "donor_id": [1, 2],
+        "x": [0.1, 0.2],
+    }
+    table = read(
+        pred_sex_ontology_term_id=["PATO:0000383", "PATO:0000384"], pred_cell_type=["a", "b"], **people
+    )
+    assert table.columns == ["cell_type", "ethnicity", "sex", "x"]
+    assert table["sex"].to_list() == ["female", "male"]
+    with pytest.raises(PartError, match="names one class twice: pred_cell_type, cell_type"):
+        read(pred_cell_type=["a"], cell_type=["b"])
+    with pytest.raises(PartError, match="no predicted label"):
+        read(q=[1])
+    path.write_text("no")
+    with pytest.raises(PartError, match="is not a Parquet table"):
         labels.read_predicted(path)
 
 
 @pytest.mark.parametrize(
-    ("name", "group"),
+    ("group", "names"),
     [
-        ("MF-Isn(fg)", "muscle fiber"), ("Specialised MF", "muscle fiber"), ("MuSC", "muscle stem cell"), ("RBC", "red blood cell"),
-        ("fast muscle cell", "muscle fiber"), ("skeletal muscle satellite stem cell", "muscle stem cell"),
-        ("vascular smooth muscle cell", "smooth muscle and pericyte"), ("cardiac muscle cell", "other"),
-        ("CD4-positive, alpha-beta T cell", "lymphocyte"), ("podocyte", "other"),
+        ("muscle fiber", ["MF-Isn(fg)", "Specialised MF", "fast muscle cell"]), ("red blood cell", ["RBC"]),
+        ("muscle stem cell", ["MuSC", "skeletal muscle satellite stem cell"]), ("other", ["cardiac muscle cell", "podocyte"]),
+        ("smooth muscle and pericyte", ["vascular smooth muscle cell"]), ("lymphocyte", ["CD4-positive, alpha-beta T cell"]),
     ],
 )  # fmt: skip
-def test_two_ways_of_naming_cells_meet_in_broad_groups(name, group):
-    assert pl.DataFrame({"x": [name]}).select(labels.broad_group("x")).item() == group
+def test_two_ways_of_naming_cells_meet_in_broad_groups(group, names):
+    assert set(pl.DataFrame({"x": names}).select(labels.broad_group("x")).to_series()) == {group}
 
 
 @pytest.mark.parametrize(
-    ("column", "name", "muscle"),
+    ("column", "muscle", "others"),
     [
-        ("tissue", "gastrocnemius", True), ("tissue", "cardiac muscle tissue", False), ("tissue", "tendon of biceps", False),
-        ("cell_type", "fast muscle cell", True), ("cell_type", "aortic smooth muscle cell", False),
+        ("tissue", "gastrocnemius", ["cardiac muscle tissue", "tendon of biceps"]),
+        ("cell_type", "fast muscle cell", ["aortic smooth muscle cell"]),
     ],
-)  # fmt: skip
-def test_muscle_is_known_by_name(column, name, muscle):
-    assert pl.DataFrame({column: [name]}).select(labels.is_muscle(column)).item() is muscle
-
-
-def test_the_real_sample_has_little_muscle(real_sample):
-    frame = labels.read_predicted(real_sample)
-    assert 500 < frame.filter(labels.is_muscle("tissue") | labels.is_muscle("cell_type")).height < 1500
+)
+def test_muscle_is_known_by_name(column, muscle, others):
+    frame = pl.DataFrame({column: [muscle, *others]})
+    assert frame.filter(labels.is_muscle(column)).rows() == [(muscle,)]

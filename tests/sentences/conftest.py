@@ -1,20 +1,8 @@
-from pathlib import Path
-
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-
-SHARED = Path(__file__).parents[3] / "shared"
-
-
-@pytest.fixture(scope="session")
-def shared():
-    """Folder of facts and real files beside the repository; not part of it."""
-    if not SHARED.is_dir():
-        pytest.skip("no folder 'shared' beside the repository: facts and real files are not here")
-    return SHARED
 
 
 @pytest.fixture

@@ -36,12 +36,10 @@ def test_each_task_asks_with_the_true_number_of_genes(cells, written, ask, task,
     texts = dict(zip(cells.obs_names, encode.encode(cells).sentences, strict=True))
     for row in rows:
         words = texts[row["barcode"]].split()[:15]
-        assert " ".join(words) in row["prompt"]
-        assert row["n_genes"] == len(words)
-        assert str(len(words)) in row["prompt"].replace(" ".join(words), "")
+        before, after = row["prompt"].split(" ".join(words))
+        assert str(len(words)) in before + after
         assert answer in row["response"]
-        assert row["side"] == "train"
-    assert len({row["prompt"].split(" ")[0] for row in rows}) > 1  # several templates
+        assert (row["n_genes"], row["side"]) == (len(words), "train")
 
 
 def test_the_template_depends_on_barcode_and_seed_only(written, ask):
@@ -53,25 +51,23 @@ def test_the_template_depends_on_barcode_and_seed_only(written, ask):
     assert first == again != other
 
 
-CANNOT = r"(?s)mine.yaml .*cannot be read as tasks.*Give a YAML file"
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("age: {templates: ['{n} {sentence} {age}']}", "must not tell the answer 'age'"),
         ("age: {templates: ['{sentence}']}", r"needs \{n\} and \{sentence\}"),
         ("age: {response: '{years}', templates: ['{n} {sentence}']}", "'age' cannot be used.*'{years}'"),
-        *((text, CANNOT) for text in ("[1, 2]", "age: x", "age: {templates: 3}", "a: [")),
-        ("age: {templates: ['{n} {sentence} {']}", CANNOT),
-        (None, CANNOT),
+        *((text, "") for text in ("[1, 2]", "age: x", "age: {templates: 3}", "a: [", None)),
+        ("age: {templates: ['{n} {sentence} {']}", ""),
     ],
 )
 def test_templates_that_cannot_be_used_are_refused_with_their_file(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(SentenceError, match=message):
+    with pytest.raises(
+        SentenceError, match=message or r"(?s)mine.yaml .*cannot be read as tasks.*Give a YAML file"
+    ):
         prompts.read_tasks(path)
 
 
@@ -85,15 +81,14 @@ def test_an_unknown_task_or_a_missing_answer_is_refused(ask):
     assert ask({"cell_sentence": ["A"]}, task="tissue", tissue="muscle")[0].lines == 1
 
 
-@pytest.mark.parametrize("word", ["unknown", "Unknown ", "na", "N/A", "not available", "nan", "<NA>", ""])
 @pytest.mark.parametrize("task", ["cell_type", "tissue", "organism"])
-def test_a_fact_that_is_not_given_is_neither_asked_nor_told(ask, tmp_path, word, task):
+def test_a_fact_that_is_not_given_is_neither_asked_nor_told(ask, tmp_path, task):
     own = tmp_path / "own.yaml"
     own.write_text("organism:\n  templates: ['{n} {sentence}']\n")
-    facts = {"cell_type": "a", "tissue": "b", "organism": "c"} | {task: [word, "fine", word]}
-    table = {"cell_sentence": ["A", "B B", "C C C"], **facts}
+    facts = [*("unknown", "Unknown ", "na", "N/A", "not available", "nan", "<NA>", ""), "fine"]
+    table = {"cell_sentence": ["A"] * 9, "cell_type": "a", "tissue": "b", "organism": "c"} | {task: facts}
     made, [row] = ask(table, task=task, templates=own if task == "organism" else None)
-    assert (made.lines, made.left_out) == (1, 2)
+    assert (made.lines, made.left_out) == (1, 8)
     assert "fine" in row["response"]
 
 

@@ -14,7 +14,7 @@ ALL = [f"G{i:03d}" for i in range(200)]
 
 def other(folder, name="other", **columns):
     path = folder / name / "train" / "chunk_0000.parquet"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(columns).write_parquet(path)
     return path
 
@@ -33,22 +33,17 @@ def test_sentences_are_found_under_every_name(tmp_path, columns, expected):
     assert read.read(tmp_path).collect()["cell_sentence"].to_list() == [expected]
 
 
-@pytest.mark.parametrize("age", [[50], [50.0], ["50"]])
-def test_whole_and_broken_ages_are_both_years(tmp_path, age):
-    other(tmp_path, cell_sentence=["A"], age=age)
-    ages = read.read(tmp_path).collect()["age"]
-    assert (ages.to_list(), ages.dtype) == ([50.0], pl.Float64)
-
-
 def test_data_sets_with_other_columns_and_types_are_one_table(file, tmp_path):
-    write.write(file, tmp_path / "all", options=Options(test_fraction=0.2))
-    other(tmp_path / "all", gene_sentence_2000=["A B"], age=[40], sex=["nan"], donor_id=["x"])
-    pl.DataFrame({"cell_sentence": ["C"]}).write_parquet(tmp_path / "all" / "alone.parquet")
-    table = read.read([tmp_path / "all"]).collect()
-    assert table.height == 62
-    assert set(table["dataset"]) == {"cells", "other", "all"}
+    write.write(file, tmp_path, options=Options(test_fraction=0.2))
+    other(tmp_path, gene_sentence_2000=["A B"], age=[40], sex=["nan"], donor_id=["x"])
+    other(tmp_path, "text", gene_sentence_all=["A B"], age=["50"])
+    pl.DataFrame({"cell_sentence": ["C"]}).write_parquet(tmp_path / "alone.parquet")
+    table = read.read([tmp_path]).collect()
+    assert table.height == 63
+    assert set(table["dataset"]) == {"cells", "other", "text", tmp_path.name}
     assert set(table["side"]) == {"train", "test", None}
-    assert table.filter(pl.col("dataset") == "other")["sex"].to_list() == [None]
+    found = table.filter(pl.col("dataset").is_in(["other", "text"])).select("dataset", "age", "sex")
+    assert found.rows() == [("other", 40.0, None), ("text", 50.0, None)]
 
 
 def test_files_folders_and_patterns_are_all_paths(tmp_path, monkeypatch):
@@ -69,15 +64,16 @@ def test_files_folders_and_patterns_are_all_paths(tmp_path, monkeypatch):
 
 
 def test_a_table_without_sentences_and_a_cut_file_are_named(tmp_path):
-    path = other(tmp_path, age=[3])
-    with pytest.raises(SentenceError, match=r"chunk_0000.parquet has no sentences .*it has: age"):
-        read.read(tmp_path)
-    pl.DataFrame({"cell_sentence": [7]}).write_parquet(path)
-    with pytest.raises(SentenceError, match=r"chunk_0000.parquet: cell_sentence holds Int64, not text"):
-        read.read(tmp_path)
+    def refused(message):
+        with pytest.raises(SentenceError, match=f"chunk_0000.parquet{message}"):
+            read.read(tmp_path)
+
+    other(tmp_path, age=[3])
+    refused(" has no sentences .*it has: age")
+    path = other(tmp_path, cell_sentence=[7])
+    refused(": cell_sentence holds Int64, not text")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(SentenceError, match=r"chunk_0000.parquet .*cannot be read as Parquet"):
-        read.read(tmp_path)
+    refused(" .*cannot be read as Parquet")
 
 
 @pytest.mark.parametrize("down", [False, True])
@@ -92,14 +88,15 @@ def test_a_tail_in_alphabetical_order_is_found_without_counts(down):
 
 def test_a_tail_that_cells_share_is_found_counts_decide_and_expressed_genes_are_left_alone(cells):
     tail = ALL[100:160:7] + ALL[101:160:9] + ALL[3:90:11]
-    found = read.find_padding([" ".join([*ALL[i : i + 5], *tail]) for i in range(60, 66)])
-    assert (found.rule, found.keep.tolist()) == ("constant", [5] * 6)
-    found = read.find_padding(["A B C D", "E F G H", "I J"], expressed=[2, 9, None])
-    assert (found.rule, found.keep.tolist()) == ("count", [2, 4, 2])
+    for sentences, expressed, rule, keep in (
+        ([" ".join([*ALL[i : i + 5], *tail]) for i in range(60, 66)], None, "constant", [5] * 6),
+        (["A B C D", "E F G H", "I J"], [2, 9, None], "count", [2, 4, 2]),
+    ):
+        found = read.find_padding(sentences, expressed=expressed)
+        assert (found.rule, found.keep.tolist()) == (rule, keep)
     assert (found.padded_cells, found.padded_words) == (pytest.approx(1 / 3), pytest.approx(0.2))
     found = read.find_padding(encode.encode(cells).sentences)
-    assert found.rule == "none"
-    assert (found.keep == found.words).all()
+    assert (found.rule, found.keep.tolist()) == ("none", found.words.tolist())
     assert read.find_padding([]).padded_cells is None
 
 
@@ -114,8 +111,7 @@ def test_a_sentence_gives_back_values_that_lie_on_the_line():
 
 
 def test_generated_text_is_cleaned():
-    vocabulary = ["MYH7", "TTN", "Actb", "HLA-A", "ACTB"]
-    cleaned = read.clean("MYH7, ttn foo MYH7 hla-a. actb", vocabulary)
+    cleaned = read.clean("MYH7, ttn foo MYH7 hla-a. actb", ["MYH7", "TTN", "Actb", "HLA-A", "ACTB"])
     assert cleaned.words == ("MYH7", "TTN", "HLA-A")
     assert cleaned.unknown == ("foo", "actb")  # two words of the vocabulary could be meant
     assert cleaned.repeats == 1

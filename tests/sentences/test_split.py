@@ -10,12 +10,9 @@ from helpers.sentences import split
 
 
 def people(n, ages=None):
-    # names do not follow ages
-    table = {
-        "name": [f"d{(i * 37) % 101:03d}" for i in range(n)],
-        "age": ages or [20.0 + i for i in range(n)],
-    }
-    return pl.DataFrame({**table, "cells": [100] * n}, schema_overrides={"name": pl.String})
+    named = [f"d{(i * 37) % 101:03d}" for i in range(n)]  # names do not follow ages
+    table = {"name": named, "age": ages or [20.0 + i for i in range(n)], "cells": [100] * n}
+    return pl.DataFrame(table, schema_overrides={"name": pl.String})
 
 
 @settings(max_examples=50, deadline=None)
