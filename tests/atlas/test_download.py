@@ -153,11 +153,10 @@ def small_steps_without_waiting(monkeypatch):
 
 
 def fetch(hub, folder, **options):
-    return downloading.download(folder, "some/atlas", **{"endpoint": hub.address, **options})
+    return downloading.download(folder, **{"repository": "some/atlas", "endpoint": hub.address, **options})
 
 
 def refused(said, hub, folder, **options):
-    """Return the error of a download that must fail."""
     with pytest.raises(DownloadError, match=said) as error:
         fetch(hub, folder, **options)
     return error.value
@@ -255,12 +254,6 @@ def test_a_listed_file_that_is_gone_is_named(hub, tmp_path):
     assert not (tmp_path / "download.json").exists()
 
 
-def test_unknown_repository_and_revision_are_named(hub, tmp_path):
-    refused("some/atlas has no revision 'v9'", hub, tmp_path, revision="v9")
-    with pytest.raises(DownloadError, match="no public dataset 'other/atlas'"):
-        downloading.download(tmp_path, "other/atlas", endpoint=hub.address)
-
-
 def test_a_hub_that_goes_away_half_way_keeps_what_arrived(hub, tmp_path):
     hub.drops = hub.dies = True
     error = refused(r"expression\.parquet: the hub .* cannot be reached .* kept: run it again", hub, tmp_path)
@@ -284,19 +277,21 @@ def test_a_mirror_that_lists_no_sizes_is_asked_file_by_file(hub, tmp_path):
 
 
 GUEST = r"answers, but not with the description of a dataset.*Log in|names no commit"
-REFUSED = [  # what the hub does, what is said
-    *(({"page": page}, GUEST) for page in (b"<html>log in</html>", b"[]", b'{"siblings": 3}')),
-    *(({"commit": commit}, "names no commit of some/atlas") for commit in (None, "null", "../../x")),
-    ({"loops": True}, "from one address to the next without end"),
-    ({"lists_sizes": False, "states_sizes": False}, r"states no size and hash of .* nothing was fetched"),
-    ({"content": {}}, r"lacks 12 of the 12 files of a release: .*feature_metadata\.parquet.*LICENSE"),
+REFUSED = [  # what the hub does, what is said, what is asked for
+    *(({"page": page}, GUEST, {}) for page in (b"<html>log in</html>", b"[]", b'{"siblings": 3}')),
+    *(({"commit": commit}, "names no commit of some/atlas", {}) for commit in (None, "null", "../../x")),
+    ({"loops": True}, "from one address to the next without end", {}),
+    ({"lists_sizes": False, "states_sizes": False}, r"states no size and hash of .* nothing was fetched", {}),
+    ({"content": {}}, r"lacks 12 of the 12 files of a release: .*feature_metadata\.parquet.*LICENSE", {}),
+    ({}, "some/atlas has no revision 'v9'", {"revision": "v9"}),
+    ({}, "no public dataset 'other/atlas'", {"repository": "other/atlas"}),
 ]
 
 
-@pytest.mark.parametrize(("state", "said"), REFUSED)
-def test_what_is_no_release_on_a_hub_is_refused_before_anything_is_fetched(hub, tmp_path, state, said):
+@pytest.mark.parametrize(("state", "said", "asked"), REFUSED)
+def test_what_is_no_release_on_a_hub_is_refused_before_anything_is_fetched(hub, tmp_path, state, said, asked):
     vars(hub).update(state)
-    refused(said, hub, tmp_path / "new")
+    refused(said, hub, tmp_path / "new", **asked)
     assert not (tmp_path / "new").exists()
 
 
