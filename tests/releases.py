@@ -52,6 +52,13 @@ class Small:
     def umap(self):
         return self.maps[names.UMAP]
 
+    def assert_held(self, adata, rows=slice(None), columns=slice(None)):
+        """Assert that values and counts of these cells and genes are what was written."""
+        found = adata.layers[names.COUNTS]
+        np.testing.assert_array_equal(adata.X.toarray(), self.x[rows][:, columns])
+        np.testing.assert_array_equal(found.toarray(), self.counts[rows][:, columns])
+        assert (adata.X.dtype, found.dtype) == (np.float32, np.int32)
+
     def write(self, folder, *, barcodes_in_expression=False):
         """Write the way the release was written: pandas, nameless index, expression without barcodes."""
         folder = Path(folder)

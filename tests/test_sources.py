@@ -47,40 +47,27 @@ def test_other_code_of_the_simulator_simulates_anew_beside_the_old(writes, monke
     assert old.is_dir()
 
 
-def test_full_size_is_never_simulated_by_surprise(writes):
-    with pytest.raises(SourceError, match="run `musclebook simulate --full`, or use 'demo'"):
-        sources.open_atlas("full")
-    with pytest.raises(SourceError, match="musclebook simulate --full --seed 9"):
-        sources.open_atlas("full:9")
-    assert not writes
-
-
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("full", r"run `musclebook simulate --full`, or use 'demo'"),
+        ("full:9", r"musclebook simulate --full --seed 9"),
         ("dmeo", r"there is no source 'dmeo'\. Did you mean 'demo'\? Give 'demo' or 'tiny'"),
         ("demo:x", r"there is no source 'demo:x'.*Did you mean 'demo'"),
         ("", r"there is no source ''"),
         ("nowhere/at/all", r"The folder nowhere/at does not exist either"),
+        ("table.csv", r"file of another kind \('\.csv'\)"),
+        ("atlas.h5ad", r"cannot be read as HDF5"),
+        (names.SAMPLE_FILE, r"is one file of a release. Name the folder"),
+        (".", r"To open the .h5ad inside, name it: .*atlas.h5ad"),
+        ("empty", r"It holds nothing. Fetch the release with `musclebook download`"),
     ],
 )
-def test_a_mistyped_source_is_answered_with_the_nearest(source, message):
-    with pytest.raises(SourceError, match=message):
-        sources.open_atlas(source)
-
-
-def test_other_files_and_folders_are_refused_with_what_to_do(small_release, tmp_path):
-    with pytest.raises(SourceError, match=r"is one file of a release. Name the folder"):
-        sources.open_atlas(small_release / names.SAMPLE_FILE)
-    other = tmp_path / "table.csv"
-    other.write_text("a,b")
-    with pytest.raises(SourceError, match=r"file of another kind \('\.csv'\)"):
-        sources.open_atlas(other)
-    (tmp_path / "atlas.h5ad").write_text("")
-    with pytest.raises(ReleaseError, match=r"To open the .h5ad inside, name it: .*atlas.h5ad"):
-        sources.open_atlas(tmp_path)
-    with pytest.raises(SourceError, match="cannot be read as HDF5"):
-        sources.open_atlas(tmp_path / "atlas.h5ad")
+def test_what_is_no_source_is_answered_with_what_to_do(writes, tmp_path, monkeypatch, source, message):
+    for name in ("table.csv", "atlas.h5ad", names.SAMPLE_FILE):
+        (tmp_path / name).write_text("a,b")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ReleaseError, match=r"It holds nothing. Fetch the release with `musclebook download`"):
-        sources.open_atlas(tmp_path / "empty")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ReleaseError, SourceError), match=message):
+        sources.open_atlas(source)
+    assert not writes

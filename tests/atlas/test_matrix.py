@@ -24,18 +24,17 @@ def read(expression, columns, rows=None, budget="1 GiB"):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_rows_and_columns_of_any_blocking_are_those_of_the_dense_matrix(data, tmp_path, monkeypatch):
-    n_rows, n_columns = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 30))
-    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
-    dense = np.where(rng.random((n_rows, n_columns)) < 0.2, rng.normal(2, 1, (n_rows, n_columns)), 0).astype(
-        np.float32
-    )
+@given(shape=st.tuples(st.integers(1, 60), st.integers(1, 30)), seed=st.integers(0, 10**6), data=st.data())
+def test_any_rows_and_columns_of_any_blocking_are_those_of_the_dense_matrix(
+    shape, seed, data, tmp_path, monkeypatch
+):
+    rng, width = np.random.default_rng(seed), data.draw(st.integers(1, 8))
+    dense = (rng.normal(2, 1, shape) * (rng.random(shape) < 0.2)).astype(np.float32)
     expression = write(tmp_path / "e.parquet", dense, row_group_size=data.draw(st.integers(1, 60)))
-    width = data.draw(st.integers(1, 8))
     monkeypatch.setattr(matrix, "block_width", lambda _: width)
-    columns = rng.permutation(n_columns)[: data.draw(st.integers(1, n_columns))]
-    rows = data.draw(st.sampled_from([None, rng.permutation(n_rows)[: rng.integers(1, n_rows + 1)]]))
+    columns = rng.permutation(shape[1])[: data.draw(st.integers(1, shape[1]))]
+    some = rng.permutation(shape[0])[: rng.integers(1, shape[0] + 1)]
+    rows = data.draw(st.sampled_from([None, some]))
     held = read(expression, columns, rows)
     held.check_format()
     assert (held.data != 0).all()

@@ -57,38 +57,16 @@ def test_all_faults_are_named_at_once(copy):
 
 
 def test_no_folder_is_refused_and_an_empty_one_misses_twelve_files(tmp_path):
-    with pytest.raises(
-        ReleaseError, match=r"nowhere' is not a folder\. Give the folder that holds the twelve"
-    ):
+    said = r"nowhere' is not a folder\. Give the folder that holds the twelve"
+    with pytest.raises(ReleaseError, match=said):
         validate.validate(tmp_path / "nowhere")
     report = validate.validate(tmp_path)
     assert sorted(report["file"]) == sorted(names.RELEASE_FILES)
     assert set(report["found"]) == {"missing"}
 
 
-JSON = {  # file, text, words of the row
-    "deeper than Python": (names.VALIDATION_FILE, "[" * 200_000 + "]" * 200_000, "recursion|nested"),
-    "a list": (names.STRUCTURE_FILE, "[1]", "holds a list, not an object"),
-    "text for settings": (names.UNSTRUCTURED_FILE, '{"pca": "fifty"}', "wrong kind under 'pca'"),
-    "text for numbers": (names.UNSTRUCTURED_FILE, '{"pca": {"variance": [1, "2"]}}', "wrong kind under 'pca'"),
-    "text for labels": (names.STRUCTURE_FILE, '{"annotation_mapping": "many"}', "of the wrong kind"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", JSON)
-def test_json_that_later_steps_would_stumble_on_is_damage(copy, kind):
-    file, text, words = JSON[kind]
-    (copy / file).write_text(text)
-    bad = damaged(validate.validate(copy))
-    assert bad["file"].to_list() == [file]
-    assert re.search(words, bad["found"][0])
-
-
 def test_a_gene_column_that_comes_twice_is_damage_also_where_the_gene_table_has_it_twice(copy):
-    def twice(table):
-        return table.append_column("MYH7", table.column("MYH7"))
-
-    rewrite(copy / names.EXPRESSION_FILE, edit=twice)
+    damage.table(lambda t: t.append_column("MYH7", t.column("MYH7")))(copy / names.EXPRESSION_FILE)
     features = pd.read_parquet(copy / names.FEATURE_FILE)
     again = features.loc[["MYH7"]].assign(ENSEMBL="ENSG00000000000")
     pd.concat([features, again]).to_parquet(copy / names.FEATURE_FILE)
@@ -97,77 +75,53 @@ def test_a_gene_column_that_comes_twice_is_damage_also_where_the_gene_table_has_
     assert bad["found"].to_list() == ["1 columns more than once: 'MYH7'"]
 
 
-def rewrite(path, **options):
-    table = pq.read_table(path)
-    edit = options.pop("edit", None)
-    pq.write_table(table if edit is None else edit(table), path, **options)
-
-
-def phantom(table):
-    return table.append_column(names.INDEX_COLUMN, pa.array(np.arange(table.num_rows)))
-
-
-def wide(table):
-    return table.cast(pa.schema([(name, pa.float64()) for name in table.column_names]))
-
-
-@pytest.mark.parametrize(
-    ("file", "options", "status"),
-    [
-        (names.EXPRESSION_FILE, {"row_group_size": 100}, "ok"),
-        (names.EXPRESSION_FILE, {"edit": phantom}, "ok"),
-        (names.EXPRESSION_FILE, {"edit": wide}, "warning"),
-        (names.EXPRESSION_FILE, {"edit": lambda t: t.replace_schema_metadata(None)}, "ok"),
-        (names.SAMPLE_FILE, {"edit": lambda t: t.rename_columns([n.replace(names.INDEX_COLUMN, "barcode") for n in t.column_names])}, "ok"),
-        (names.SAMPLE_FILE, {"edit": lambda t: t.drop_columns([names.INDEX_COLUMN])}, "ok"),
-        (names.PROJECTION_FILES[names.UMAP], {"edit": lambda t: t.replace_schema_metadata(None)}, "ok"),
-    ],
-    ids=["row groups", "phantom index", "float64", "no pandas block", "named index", "no barcodes", "no pandas block in map"],
-)  # fmt: skip
-def test_other_ways_to_write_the_same_release_pass(copy, file, options, status):
-    rewrite(copy / file, **dict(options))
-    report = validate.validate(copy)
-    assert damaged(report).to_dicts() == []
-    told = report.filter((pl.col("status") != "ok") & (pl.col("check") != "label tree"))
-    assert set(told["file"]) == (set() if status == "ok" else {file})
+def frame(change):
+    """Change a file as a table of pandas."""
+    return lambda path: change(pd.read_parquet(path)).to_parquet(path)
 
 
 def scaled(factor):
-    return lambda frame: np.log1p(np.expm1(frame).mul(factor, axis=0)).astype(np.float32)
+    return frame(lambda f: np.log1p(np.expm1(f).mul(factor, axis=0)).astype(np.float32))
 
 
-def smeared(frame):
-    values = np.expm1(frame) * np.random.default_rng(2).uniform(0.7, 1.3, frame.shape)
+def smeared(f):
+    values = np.expm1(f) * np.random.default_rng(2).uniform(0.7, 1.3, f.shape)
     return np.log1p(values.div(values.sum(axis=1), axis=0) * 1e4).astype(np.float32)
 
 
 def with_label(level, label, cells):
-    def change(frame):
-        labels = frame[level].astype(str)
-        return frame.assign(**{level: labels.mask(cells(frame), label)})
-
-    return change
+    return frame(lambda f: f.assign(**{level: f[level].astype(str).mask(cells(f), label)}))
 
 
+_E, _S, _INDEX = names.EXPRESSION_FILE, names.SAMPLE_FILE, names.INDEX_COLUMN
 ONE = np.where(np.arange(680) == 11, 0.97, 1.0)
 UNRELATED = np.random.default_rng(3).integers(500, 5000, 680)
-CHANGES = {  # file, change, what is said of it
-    "counted over more genes": (names.SAMPLE_FILE, lambda f: f.assign(n_genes=f.n_genes + np.arange(680) % 3), "recomputed warning n_genes differs in 453 of 680 rows, first row 1: .*alike throughout"),
-    "nothing to do with the matrix": (names.SAMPLE_FILE, lambda f: f.assign(n_genes=UNRELATED), "recomputed damaged n_genes differs in 680 of 680 rows"),
-    "another total": (names.EXPRESSION_FILE, scaled(0.95), "normalization warning 680 of 680 cells do not, first row 0: 9,500"),
-    "half the total": (names.EXPRESSION_FILE, scaled(0.5), "normalization damaged 680 of 680 cells do not, first row 0: 5,000"),
-    "one cell on another scale": (names.EXPRESSION_FILE, scaled(ONE), "normalization damaged 1 of 680 cells do not, first row 11: 9,700"),
-    "no whole counts": (names.EXPRESSION_FILE, smeared, "whole counts warning .*count models will refuse this release"),
-    "a break of the label tree": (names.SAMPLE_FILE, with_label(names.LEVEL2, "cDC1", lambda f: (f[names.LEVEL0] == "FB") & (np.arange(680) < 40)), "label tree damaged .*cDC2 > cDC2 > cDC1.*FB > FB > cDC1"),
-    "an unknown label": (names.SAMPLE_FILE, with_label(names.LEVEL0, "MuSCs", lambda _: np.arange(680) == 0), "labels warning 1 of 680 cells with unknown labels: 'MuSCs'"),
+PLAIN = damage.table(lambda held: held.replace_schema_metadata(None))
+CHANGES = {  # file, what is done to it, what is said of it if anything
+    "row groups": (_E, lambda path: pq.write_table(pq.read_table(path), path, row_group_size=100), ""),
+    "phantom index": (_E, damage.table(lambda held: held.append_column(_INDEX, pa.array(np.arange(680)))), ""),
+    "no pandas block": (_E, PLAIN, ""),
+    "no pandas block in map": (names.PROJECTION_FILES[names.UMAP], PLAIN, ""),
+    "named index": (_S, damage.table(lambda held: held.rename_columns({_INDEX: "barcode"})), ""),
+    "no barcodes": (_S, damage.table(lambda held: held.drop_columns([_INDEX])), ""),
+    "float64": (_E, damage.column("genes", lambda values: values.astype(float)), "types warning 220 columns are float64"),
+    "counted over more genes": (_S, frame(lambda f: f.assign(n_genes=f.n_genes + np.arange(680) % 3)), "recomputed warning n_genes differs in 453 of 680 rows, first row 1: .*alike throughout"),
+    "nothing to do with the matrix": (_S, frame(lambda f: f.assign(n_genes=UNRELATED)), "recomputed damaged n_genes differs in 680 of 680 rows"),
+    "another total": (_E, scaled(0.95), "normalization warning 680 of 680 cells do not, first row 0: 9,500"),
+    "half the total": (_E, scaled(0.5), "normalization damaged 680 of 680 cells do not, first row 0: 5,000"),
+    "one cell on another scale": (_E, scaled(ONE), "normalization damaged 1 of 680 cells do not, first row 11: 9,700"),
+    "no whole counts": (_E, frame(smeared), "whole counts warning .*count models will refuse this release"),
+    "a break of the label tree": (_S, with_label(names.LEVEL2, "cDC1", lambda f: (f[names.LEVEL0] == "FB") & (np.arange(680) < 40)), "label tree damaged .*cDC2 > cDC2 > cDC1.*FB > FB > cDC1"),
+    "an unknown label": (_S, with_label(names.LEVEL0, "MuSCs", lambda _: np.arange(680) == 0), "labels warning 1 of 680 cells with unknown labels: 'MuSCs'"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_single_values_are_damage_and_another_way_to_count_is_a_note(copy, name):
+def test_single_values_are_damage_another_way_to_count_is_a_note_and_to_write_is_nothing(copy, name):
     file, change, said = CHANGES[name]
-    change(pd.read_parquet(copy / file)).to_parquet(copy / file)
+    change(copy / file)
     report = validate.validate(copy)
-    rows = [" ".join(row) for row in report.select("check", "status", "found", "remedy").iter_rows()]
-    assert any(re.match(said, row) for row in rows), rows
+    told = report.filter(pl.col("status") != "ok").select("check", "status", "found", "remedy")
+    rows = [" ".join(row) for row in told.iter_rows() if row[:2] != ("label tree", "warning")]
+    assert any(re.match(said, row) for row in rows) if said else rows == [], rows
     assert set(damaged(report)["check"]) == ({said.split(" damaged")[0]} if "damaged" in said else set())

@@ -19,9 +19,7 @@ COLUMNS = {
     "ambient": [names.SAMPLE, "assay", names.DONOR, "ambient_share", "foreign_share"],
     "composition": ["assay", "level", "label", "log2_change_per_decade", "origin"],
     "structural_zeros": ["assay", names.GENE],
-    "cells": [
-        *(names.BARCODE, "true_level0", "true_level1", "true_level2", "mislabeled", "doublet", "doublet_with")
-    ],
+    "cells": [names.BARCODE, *(f"true_level{i}" for i in range(3)), "mislabeled", "doublet", "doublet_with"],
 }
 
 
