@@ -354,10 +354,12 @@ compared = tested.filter(per="decade").join(known, on=["batch", "type"])
 same = pl.col("log2_change").sign() == pl.col("published_per_decade").sign()
 clear = compared.filter("clear")
 if compared.height:
+    verdict = pl.when("clear").then(pl.lit("clear")).otherwise(pl.lit("not"))
+    points = compared.with_columns(verdict.alias("in the study"))
     axis = sns.scatterplot(
-        compared.to_pandas(), x="published_per_decade", y="log2_change",
-        hue="batch", hue_order=assays, style="clear",
-        markers={True: "o", False: "X"}, s=50,
+        points.to_pandas(), x="published_per_decade", y="log2_change",
+        hue="batch", hue_order=assays, style="in the study",
+        markers={"clear": "o", "not": "X"}, s=50,
     )
     axis.axline((0, 0), slope=1, linestyle="--", color=style.GRAY)
     axis.set(xlabel="published", ylabel="found")

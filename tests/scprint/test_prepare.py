@@ -114,11 +114,12 @@ def test_a_disk_that_fills_up_is_said_and_leaves_nothing(tmp_path):
 # the way back
 
 
-def model_output(folder, name, *, keep=slice(None), rows=None):
+def model_output(folder, name, *, keep=slice(None), rows=None, first=None):
     """Write what the model writes for a slice: shuffled cells, an embedding, class arrays, predictions."""
     piece = ad.read_h5ad(folder / f"{name}.h5ad")[keep]
     piece = piece[np.random.default_rng(1).permutation(piece.n_obs)]
     vectors = np.repeat(piece.obs["row_id"].to_numpy()[:, None], 4, axis=1).astype(np.float32)
+    vectors[0] = vectors[0] if first is None else first
     obs = piece.obs.assign(pred_cell_type_ontology_term_id="CL:0000097", conf=1.0)
     if rows is not None:
         obs["row_id"] = rows
@@ -146,6 +147,8 @@ def test_the_output_comes_back_in_the_order_of_the_cells_and_what_is_none_is_nam
     refused("rows outside 0 to 249")
     model_output(tmp_path, one, rows=np.arange(125, 250))
     refused("125 rows came back twice")
+    model_output(tmp_path, one, first=np.nan)
+    refused("holds NaN or infinite embeddings")
     ad.AnnData(np.zeros((2, 2), np.float32)).write_h5ad(tmp_path / f"{one}_embedded.h5ad")
     refused("not an output of the model")
 
