@@ -338,6 +338,7 @@ note.save("age_by_type", scan)
 # In the macro average F1 a rare type weighs as much as a common one.
 
 # %%
+del adata.layers["counts"]  # what follows reads logarithms; memory is short
 sc.pp.highly_variable_genes(adata, n_top_genes=min(2000, adata.n_vars // 2))
 X = adata[:, adata.var["highly_variable"]].X.tocsr()
 donor_of = adata.obs["DonorID"].to_numpy(str)
