@@ -19,7 +19,7 @@
 # **Before you start.** [Loading](01_loading) for the data; [prediction](08_prediction) for why donors are held out.
 #
 # **Time** 40 minutes to read, 30 for the exercises.
-# **Memory** under 3 GiB on the default atlas, under 6 GiB at full size.
+# **Memory** under 3 GiB on the default atlas, under 7 GiB at full size.
 #
 # **What can go wrong.** Most genes of a cell share their value with others. Whoever sorts without a rule for ties
 # writes another sentence on another computer; whoever splits cells at random tests on donors the model knows.

@@ -20,7 +20,7 @@
 # profiles of donors.
 #
 # **Time** 45 minutes to read, 30 for the exercises.
-# **Memory** under 3 GiB on the default atlas, under 8 GiB at full size.
+# **Memory** under 3 GiB on the default atlas, under 7 GiB at full size.
 #
 # **What can go wrong.** Split the cells at random, as the data set's public card suggests, and cells of every donor stand
 # on both sides. The model can recognize the person and look up the age. Its error says nothing about anyone else.
