@@ -145,7 +145,7 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 # Lines of a room, docstrings included, and of the tests and notebooks. They may only fall.
 BUDGETS = {
-    "src/helpers": 13_867,
+    "src/helpers": 13_866,
     "src/helpers/atlas": 3_401,
     "src/helpers/book": 2_160,
     "src/helpers/cli": 708,

@@ -40,9 +40,8 @@ HOMELESS = {
 REMEMBERED = 2**24  # bytes; smaller files are hashed each time
 SETTLED = 2 * 10**9  # nanoseconds; a younger file may change again without a change of its times
 _FULL, _ROOM = os.strerror(errno.ENOSPC), "Free some space, or write elsewhere"
-_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[
-    :6
-]  # process numbers mean nothing on another one
+# process numbers mean nothing on another machine
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # whatever was being done
 
 
